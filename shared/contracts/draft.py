@@ -1,0 +1,99 @@
+"""A draft, as the drafter stores it and the physician reviews it. Kept in the artifact store under its digest."""
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict
+
+# The six parts the Joint Commission requires (RC.02.04.01 EP 3), in document order.
+PartCode = Literal[
+    "reason-for-hospitalization",
+    "significant-findings",
+    "procedures-and-treatment",
+    "condition-at-discharge",
+    "patient-and-family-instructions",
+    "attending-signature",
+]
+Narrative = Literal["hospital-course", "patient-instructions"]
+
+
+class Model(BaseModel):
+    """Stored models are frozen, and closed: an unknown field is a contract break, not something to drop silently."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Evidence(Model):
+    """A line of the record that supports a sentence."""
+
+    source: str  # FHIR reference of the resource, e.g. "MedicationRequest/mr-1"
+    text: str  # the fact as it is rendered in the document
+
+
+class Claim(Model):
+    """Something a sentence says that the record does not have."""
+
+    kind: Literal["number", "dose", "date", "drug", "diagnosis"]
+    text: str  # as the sentence words it
+
+
+class Sentence(Model):
+    """One sentence of the narrative with what the record says about it."""
+
+    narrative: Narrative
+    text: str
+    evidence: tuple[Evidence, ...] = ()
+    unsupported: tuple[Claim, ...] = ()
+
+    @property
+    def supported(self) -> bool:
+        return not self.unsupported
+
+
+class Fact(Model):
+    """One line rendered from the record, never by the model."""
+
+    text: str
+    source: str  # FHIR reference; empty for a line that states an absence ("None recorded")
+
+
+class Group(Model):
+    """Facts under one heading of a part, e.g. "Medications started"."""
+
+    title: str
+    facts: tuple[Fact, ...]
+
+
+class Part(Model):
+    """One of the six required parts: facts from the record, then the narrative that belongs to it."""
+
+    code: PartCode
+    title: str
+    groups: tuple[Group, ...] = ()
+    narrative: tuple[Sentence, ...] = ()
+
+
+class Prompt(Model):
+    """The prompt that was used: file name, its version, SHA-256 of its text."""
+
+    name: str
+    version: int
+    digest: str
+
+
+class Draft(Model):
+    """A whole draft. `text` is the document in plain text, exactly what an approval without edits signs."""
+
+    version: Literal[1] = 1
+    kind: Literal["discharge-summary", "death-summary"]
+    number: int  # 1 for the first draft of a case, +1 for each redraft
+    parts: tuple[Part, ...]
+    text: str
+    by_hand: str | None = None  # why the narrative is to be written by hand; None when the model wrote it
+    left_out: tuple[str, ...] = ()  # entries of the record that could not be used, and why
+    model: str  # name and version as the model server reports them; empty when no model was reached
+    prompt: Prompt
+    context_digest: str
+
+    @property
+    def sentences(self) -> tuple[Sentence, ...]:
+        return tuple(sentence for part in self.parts for sentence in part.narrative)
