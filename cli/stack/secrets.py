@@ -1,0 +1,112 @@
+"""What a data directory keeps secret: nkey seeds, the key for encryption at rest, the API tokens. Made once, 0600."""
+
+import json
+import os
+import secrets
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import nkeys
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from cli.errors import CommandError
+from shared.messaging.topology import SERVICES
+from shared.runtime.access import ROLES, Grant, Grants, token_digest
+
+USERS = (*SERVICES, "operator", "auditor", "admin", "system")
+
+
+class Secrets(BaseModel):
+    """`secrets.json` of a data directory."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    storage_key: str  # of JetStream's encryption at rest
+    seeds: dict[str, str]  # user → nkey seed
+    tokens: dict[str, str]  # role → bearer token
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """What `access.json` tells machines."""
+
+    base_url: str
+    tokens: dict[str, str]
+    demo_encounters: list[str]
+    nats_url: str
+    ehr_url: str
+
+
+def load_or_make(data_dir: Path) -> Secrets:
+    """The secrets of `data_dir`, made on the first start.
+
+    Raises CommandError when they are damaged, or missing beside data they once encrypted.
+    """
+    path = data_dir / "secrets.json"
+    if path.exists():
+        try:
+            return Secrets.model_validate_json(path.read_bytes())
+        except (ValidationError, OSError):
+            raise CommandError(
+                f"The data directory is damaged: {path} cannot be read. Restore it from a backup, or start elsewhere "
+                "with --data-dir."
+            ) from None
+    if (data_dir / "nats").exists():
+        raise CommandError(
+            f"The data directory is damaged: {path} is missing, and without it the stored data cannot be decrypted. "
+            "Restore it from a backup, or start elsewhere with --data-dir."
+        )
+    made = Secrets(
+        storage_key=secrets.token_urlsafe(32),
+        seeds={user: _new_seed() for user in USERS},
+        tokens={role: secrets.token_urlsafe(24) for role in ROLES},
+    )
+    write_private(path, made.model_dump_json(indent=1))
+    return made
+
+
+def _new_seed() -> str:
+    return str(nkeys.encode_seed(os.urandom(32), nkeys.PREFIX_BYTE_USER), "ascii")
+
+
+def public_key(seed: str) -> str:
+    """The `U…` key that stands in the server's configuration."""
+    pair = nkeys.from_seed(bytearray(seed.encode()))
+    return str(pair.public_key, "ascii")
+
+
+def write_tokens(path: Path, tokens: dict[str, str]) -> None:
+    """The services' tokens file. The demo's clinicians carry no FHIR identity: they sign as the review's owner."""
+    grants = Grants(
+        tokens=tuple(
+            Grant.model_validate({"sha256": token_digest(token), "subject": f"demo-{role}", "role": role})
+            for role, token in tokens.items()
+        )
+    )
+    write_private(path, grants.model_dump_json(indent=1))
+
+
+def write_private(path: Path, text: str) -> None:
+    """Write atomically, readable by the owner only."""
+    part = path.with_suffix(path.suffix + ".part")
+    descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "w") as file:
+        file.write(text + "\n")
+        file.flush()
+        os.fsync(file.fileno())
+    part.replace(path)
+
+
+def write_access(data_dir: Path, access: Access) -> None:
+    write_private(data_dir / "access.json", json.dumps(asdict(access), indent=1))
+
+
+def read_access(data_dir: Path) -> Access:
+    """What a running stack wrote.
+
+    Raises CommandError when there is none.
+    """
+    try:
+        return Access(**json.loads((data_dir / "access.json").read_text()))
+    except (OSError, ValueError, TypeError):
+        raise CommandError(f"No stack has been started on {data_dir}. Start one: countersign up") from None

@@ -1,0 +1,78 @@
+"""Facts from the EHR stream become events of a case."""
+
+from nats.aio.msg import Msg
+
+from services.ingest import domain
+from shared.contracts.ehr import EncounterFact, read_fact
+from shared.contracts.envelope import START, Head
+from shared.contracts.events import Withdrawn
+from shared.contracts.failures import TransientError
+from shared.contracts.subjects import CaseRef, case_id, derived_id
+from shared.messaging.connection import Bus
+from shared.messaging.deadletter import alert
+from shared.messaging.journal import Conflict, Journal
+from shared.messaging.steps import Clock, Steps
+
+
+class Ingest:
+    """Opens and withdraws cases. `organization` is part of every case id."""
+
+    def __init__(self, steps: Steps, organization: str, clock: Clock) -> None:
+        self._organization = organization
+        self._clock = clock
+        steps.effect("ingest-discharged", self.on_discharged)
+        steps.effect("ingest-cancelled", self.on_cancelled)
+
+    def attach(self, bus: Bus) -> None:
+        self._bus = bus
+        self._journal = Journal(bus, "ingest")
+
+    async def on_discharged(self, message: Msg) -> None:
+        await self.open(read_fact(message.subject, message.data), cause_id(message))
+
+    async def on_cancelled(self, message: Msg) -> None:
+        await self.withdraw(read_fact(message.subject, message.data), cause_id(message))
+
+    def case_of(self, fact: EncounterFact) -> CaseRef:
+        if fact.department is None:
+            raise ValueError("a fact without a department names no case")
+        return CaseRef(fact.department, case_id(self._organization, fact.encounter_id))
+
+    async def open(self, fact: EncounterFact, cause: str) -> None:
+        """Open the encounter's case unless it is open already: the same discharge by three ways is one case."""
+        case, after = self.case_of(fact), START
+        try:
+            await self._append_discharged(case, fact, after, cause)
+        except Conflict as conflict:
+            # The department may differ from an earlier report; the case stays where it was opened.
+            if domain.reopens(conflict.history, cause):
+                last = conflict.history[-1]
+                await self._append_discharged(last.case, fact, last.head, cause)
+
+    async def _append_discharged(self, case: CaseRef, fact: EncounterFact, after: Head, cause: str) -> None:
+        event = domain.discharge(fact)
+        await self._journal.append(case, event, after=after, id=derived_id(cause, event.event), time=self._clock())
+
+    async def withdraw(self, fact: EncounterFact, cause: str) -> None:
+        """Withdraw the encounter's case if nobody has signed; tell a person if somebody has."""
+        history = await self._journal.find(self.case_of(fact).id)
+        decision = domain.withdraw(history)
+        if decision == "unknown":
+            raise TransientError("there is no case for this encounter")
+        if decision == "too-late":
+            case = history[-1].case
+            await alert(self._bus, "warning", "discharge-cancelled-after-signature", id=cause, case=case.id)
+        if isinstance(decision, Withdrawn):
+            last = history[-1]
+            try:
+                await self._journal.append(
+                    last.case, decision, after=last.head, id=derived_id(cause, decision.event), time=self._clock()
+                )
+            except Conflict:
+                raise TransientError("the case changed while it was being withdrawn") from None
+
+
+def cause_id(message: Msg) -> str:
+    """The id of an EHR message: its CloudEvents id, or where it stands in the stream for engines that send none."""
+    headers = message.headers or {}
+    return headers.get("ce-id") or f"EHR/{message.metadata.sequence.stream}"

@@ -1,0 +1,43 @@
+"""Composition root of ingest."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from uuid import uuid4
+
+from services.ingest.api import Door, make_router
+from services.ingest.handlers import Ingest
+from services.ingest.settings import IngestSettings
+from shared.messaging.connection import Bus, make_broker
+from shared.messaging.steps import Clock, Steps
+from shared.runtime.access import Guard, read_grants
+from shared.runtime.service import Service, serve
+
+
+def build(
+    settings: IngestSettings,
+    *,
+    clock: Clock = lambda: datetime.now(UTC),
+    new_id: Callable[[], str] = lambda: str(uuid4()),
+) -> Service:
+    """Everything ingest needs, built and not started."""
+    broker = make_broker(settings.nats_url, "ingest", settings.seed)
+    steps = Steps(broker, "ingest", clock)
+    ingest = Ingest(steps, settings.organization, clock)
+    door = Door(ingest, settings.default_department, new_id)
+
+    async def on_connect(bus: Bus) -> None:
+        steps.attach(bus)
+        ingest.attach(bus)
+        door.attach(bus)
+
+    guard = Guard(read_grants(settings.tokens_file))
+    return Service("ingest", broker, on_connect, make_router(door, ingest, guard))
+
+
+def main() -> None:
+    settings = IngestSettings()
+    serve(build(settings), settings.host, settings.port)
+
+
+if __name__ == "__main__":
+    main()

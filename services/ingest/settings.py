@@ -1,0 +1,10 @@
+"""The environment of ingest."""
+
+from pydantic import Field
+
+from shared.contracts.ehr import Department
+from shared.runtime.settings import ServiceSettings
+
+
+class IngestSettings(ServiceSettings):
+    default_department: Department = Field(default="general", description="for discharges that name none")

@@ -1,0 +1,131 @@
+"""A case's state: a pure fold over its events. The history is the state; nothing else stores it."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from shared.contracts.envelope import START, Head, Recorded
+from shared.contracts.events import (
+    Approved,
+    Closed,
+    ContextExtracted,
+    Discharged,
+    Drafted,
+    Escalated,
+    Failed,
+    Filed,
+    Reassigned,
+    RedraftRequested,
+    Rejected,
+    Retried,
+    ReviewRequested,
+    StepName,
+    Withdrawn,
+)
+
+State = Literal["drafting", "awaiting-review", "approved", "filed", "closed", "withdrawn", "failed"]
+
+# Which events a step works on. A step runs when the case awaits it; anything else it is handed is a duplicate.
+CONSUMED: dict[StepName, tuple[str, ...]] = {
+    "extract": ("discharged",),
+    "draft": ("context-extracted", "redraft-requested"),
+    "request-review": ("drafted",),
+    "file": ("approved",),
+    "settle-rejection": ("rejected",),
+}
+WITHDRAWABLE: tuple[State, ...] = ("drafting", "awaiting-review", "failed")
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """What a case's events add up to."""
+
+    state: State = "drafting"
+    awaits: StepName | None = None  # the step whose turn it is; None while a person's decision or nothing is awaited
+    head: Head = START
+    review: ReviewRequested | None = None  # the review that is open, or was last
+    owner: str | None = None
+    level: int = 0  # highest escalation so far of the open review
+    decision: Recorded | None = None  # the approval or rejection
+    document: Filed | None = None
+    failure: Failed | None = None
+
+    @property
+    def exists(self) -> bool:
+        return self.head.sequence > 0
+
+    @property
+    def open(self) -> bool:
+        return self.state == "awaiting-review"
+
+
+def fold(history: Iterable[Recorded]) -> Case:
+    """The case after all of `history`, which is in stream order."""
+    case = Case()
+    for event in history:
+        case = apply(case, event)
+    return case
+
+
+def apply(case: Case, recorded: Recorded) -> Case:  # noqa: C901 - one arm per event, and nothing else
+    """The case after one more event."""
+    case = replace(case, head=recorded.head)
+    match recorded.body:
+        case Discharged():  # also a discharge after a withdrawn one: the case starts again
+            return Case(awaits="extract", head=recorded.head)
+        case ContextExtracted() | RedraftRequested():
+            return replace(case, state="drafting", awaits="draft")
+        case Drafted():
+            return replace(case, state="drafting", awaits="request-review")
+        case ReviewRequested() as review:
+            return replace(
+                case, state="awaiting-review", awaits=None, review=review, owner=review.owner, level=0, decision=None
+            )
+        case Escalated() as escalated:
+            return replace(case, level=escalated.level, owner=escalated.owner or case.owner)
+        case Reassigned() as reassigned:
+            return replace(case, owner=reassigned.owner)
+        case Approved():
+            return replace(case, state="approved", awaits="file", decision=recorded)
+        case Rejected() as rejected:
+            state: State = "drafting" if rejected.action == "redraft" else "closed"
+            return replace(case, state=state, awaits="settle-rejection", decision=recorded)
+        case Filed() as filed:
+            return replace(case, state="filed", awaits=None, document=filed)
+        case Closed():
+            return replace(case, state="closed", awaits=None)
+        case Withdrawn():
+            return replace(case, state="withdrawn", awaits=None)
+        case Failed() as failed:
+            return replace(case, state="failed", awaits=None, failure=failed)
+        case Retried() as retried:
+            return replace(case, state=state_before(retried.step), awaits=retried.step, failure=None)
+
+
+def state_before(step: StepName) -> State:
+    """What a case is while it waits for `step`."""
+    return "approved" if step == "file" else "drafting"
+
+
+def state_after(recorded: Recorded) -> State:
+    """The state that a case has when `recorded` is its last event; needs no other event."""
+    match recorded.body:
+        case Escalated() | Reassigned():
+            return "awaiting-review"
+        case _:
+            return apply(Case(), recorded).state
+
+
+def cause_of(step: StepName, history: Sequence[Recorded]) -> Recorded | None:
+    """The latest event that `step` works on."""
+    return next((event for event in reversed(history) if event.name in CONSUMED[step]), None)
+
+
+def broken_link(history: Sequence[Recorded]) -> int | None:
+    """Index of the first event whose `prevdigest` is not the digest of the one before it; None if the chain holds."""
+    previous = ""
+    for index, event in enumerate(history):
+        if event.prevdigest != previous:
+            return index
+        previous = event.head.digest
+    return None

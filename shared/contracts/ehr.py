@@ -1,0 +1,48 @@
+"""Facts from outside, as they stand on the EHR stream. An integration engine may publish them directly."""
+
+import re
+from typing import Annotated
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+
+from shared.contracts.failures import PermanentError
+from shared.contracts.subjects import DEPARTMENT, FHIR_ID, parse_encounter_subject
+
+FhirId = Annotated[str, StringConstraints(pattern=FHIR_ID)]
+Department = Annotated[str, StringConstraints(pattern=DEPARTMENT)]
+PractitionerReference = Annotated[
+    str, StringConstraints(pattern=r"^(Practitioner|PractitionerRole)/[A-Za-z0-9\-.]{1,64}$")
+]
+
+
+class EncounterFact(BaseModel):
+    """What an EHR says happened to an encounter. Unknown fields are ignored: engines send more than we ask for."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    encounter_id: FhirId
+    department: Department | None = Field(default=None, description="token of the subject when absent")
+    attending: PractitionerReference | None = Field(default=None, description="read from the Encounter when absent")
+    occurred_at: AwareDatetime | None = Field(default=None, description="RFC 3339 with an offset")
+
+
+def read_fact(subject: str, data: bytes) -> EncounterFact:
+    """The fact of one EHR message; its department is that of the subject.
+
+    Raises PermanentError naming the fields that break the contract, never their values.
+    """
+    _, department, encounter_id = parse_encounter_subject(subject)
+    try:
+        fact = EncounterFact.model_validate_json(data)
+    except ValidationError as error:
+        fields = sorted({".".join(str(part) for part in item["loc"]) or "body" for item in error.errors()})
+        raise PermanentError(f"the payload breaks the contract at: {', '.join(fields)}") from None
+    if fact.encounter_id != encounter_id:
+        raise PermanentError("the payload's encounter_id is not the subject's")
+    if fact.department not in (None, department):
+        raise PermanentError("the payload's department is not the subject's")
+    return fact.model_copy(update={"department": department})
+
+
+def is_department(token: str) -> bool:
+    return re.match(DEPARTMENT, token) is not None

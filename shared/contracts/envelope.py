@@ -1,0 +1,120 @@
+"""How an event travels: CloudEvents 1.0 attributes as NATS headers, the event as JSON, chained by digest.
+
+https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/bindings/nats-protocol-binding.md
+"""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from pydantic import ValidationError
+
+from shared.contracts.events import Approved, CaseEvent, Reassigned, Rejected, Retried, case_event
+from shared.contracts.failures import PermanentError
+from shared.contracts.subjects import CaseRef, parse_case_subject
+
+TYPE_PREFIX = "countersign.discharge."
+PERSONAL = (Approved, Reassigned, Rejected, Retried)
+CHAINED = ("ce-id", "ce-type", "ce-source", "ce-time", "ce-subject", "ce-prevdigest")
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """Where a case's chain ends: the next event must follow exactly here."""
+
+    sequence: int  # stream sequence of the case's last event; 0 before the first
+    digest: str  # of that event; empty before the first
+
+
+START = Head(0, "")
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """An event as it stands in the DISCHARGE stream."""
+
+    case: CaseRef
+    id: str
+    source: str
+    time: datetime
+    prevdigest: str
+    body: CaseEvent
+    head: Head  # its own sequence and digest
+    traceparent: str | None = None
+
+    @property
+    def name(self) -> str:
+        return self.body.event
+
+    @property
+    def actor(self) -> str:
+        """Who acted: the person's subject where one did, else the service."""
+        return self.body.by.subject if isinstance(self.body, PERSONAL) else self.source.rpartition("/")[2]
+
+
+def digest(data: bytes) -> str:
+    """SHA-256, lower-case hex."""
+    return hashlib.sha256(data).hexdigest()
+
+
+def chain_digest(headers: Mapping[str, str], data: bytes) -> str:
+    """The digest of one event: over its CloudEvents attributes, the digest before it, and its body as stored.
+
+    Header values hold no newline, so the joined form is unambiguous.
+    """
+    attributes = "\n".join(headers.get(name, "") for name in CHAINED)
+    return digest(attributes.encode() + b"\n\n" + data)
+
+
+def encode(
+    case: CaseRef,
+    event: CaseEvent,
+    *,
+    id: str,
+    source: str,
+    time: datetime,
+    after: Head,
+    traceparent: str | None = None,
+) -> tuple[dict[str, str], bytes]:
+    """Headers and body of a new event that follows `after`."""
+    headers = {
+        "ce-specversion": "1.0",
+        "ce-id": id,
+        "ce-type": f"{TYPE_PREFIX}{event.event}.v{event.version}",
+        "ce-source": f"countersign/{source}",
+        "ce-time": time.astimezone(UTC).isoformat(timespec="microseconds"),
+        "ce-subject": f"{case.department}/{case.id}",
+        "content-type": "application/json",
+    }
+    if after.digest:
+        headers["ce-prevdigest"] = after.digest
+    if traceparent:
+        headers["traceparent"] = traceparent
+    return headers, event.model_dump_json(exclude_none=True).encode()
+
+
+def decode(subject: str, headers: Mapping[str, str], data: bytes, sequence: int) -> Recorded:
+    """The event of one stored message.
+
+    Raises PermanentError when headers, subject or body break the contract.
+    """
+    case, name = parse_case_subject(subject)
+    try:
+        body = case_event.validate_json(data)
+        time = datetime.fromisoformat(headers["ce-time"])
+        id, source = headers["ce-id"], headers["ce-source"]
+    except (ValidationError, KeyError, ValueError) as error:
+        raise PermanentError(f"a {name} message breaks the contract ({type(error).__name__})") from None
+    if body.event != name or headers.get("ce-subject") != f"{case.department}/{case.id}":
+        raise PermanentError(f"a {name} message says it is about something else than its subject")
+    return Recorded(
+        case=case,
+        id=id,
+        source=source,
+        time=time,
+        prevdigest=headers.get("ce-prevdigest", ""),
+        body=body,
+        head=Head(sequence, chain_digest(headers, data)),
+        traceparent=headers.get("traceparent"),
+    )

@@ -1,0 +1,218 @@
+"""The events of a discharge case. Past tense, one class each; the class says what its subject's last token is.
+
+Bodies carry ids, codes, digests and figures. Text (the context, the draft, a physician's words) lives in the artifact
+store under its SHA-256. What later steps need travels with the event, so that no step on the common path has to read.
+"""
+
+from datetime import datetime
+from typing import Annotated, Literal, get_args
+
+from pydantic import Field, TypeAdapter
+
+from shared.contracts.draft import Prompt
+from shared.contracts.model import Model
+
+StepName = Literal["extract", "draft", "request-review", "settle-rejection", "file"]
+DocumentKind = Literal["discharge-summary", "death-summary"]
+
+
+class Stay(Model):
+    """The references that every later resource points to. FHIR references, relative to the EHR's base."""
+
+    encounter: str
+    patient: str
+    attending: str | None = None
+    organization: str | None = None
+    start: datetime | None = None
+    end: datetime
+
+
+class DraftRef(Model):
+    """The draft that is being reviewed, by digest."""
+
+    digest: str  # SHA-256 of the stored draft
+    number: int
+    context: str  # digest of the context it was written from
+    kind: DocumentKind
+    model: str
+    prompt: Prompt
+
+
+class Actor(Model):
+    """Who acted: the subject of its token, its role, and its FHIR identity if it has one."""
+
+    subject: str
+    role: str
+    practitioner: str | None = None
+
+
+class Discharged(Model):
+    """The EHR reported the discharge: the case is open."""
+
+    event: Literal["discharged"] = "discharged"
+    version: Literal[1] = 1
+    encounter_id: str
+    attending: str | None = None
+    occurred_at: datetime | None = None
+
+
+class ContextExtracted(Model):
+    """The encounter's record up to the discharge was read and stored by digest."""
+
+    event: Literal["context-extracted"] = "context-extracted"
+    version: Literal[1] = 1
+    stay: Stay
+    kind: DocumentKind
+    context: str
+    encounter_status: str
+    left_out: int  # entries of the record that could not be used
+
+
+class Drafted(Model):
+    """A draft was composed. `by_hand`: the model failed and the physician is asked to write the narrative."""
+
+    event: Literal["drafted"] = "drafted"
+    version: Literal[1] = 1
+    stay: Stay
+    draft: DraftRef
+    by_hand: bool
+    sentences: int
+    unsupported: int
+    encounter_status: str
+
+
+class ReviewRequested(Model):
+    """A Task waits in the EHR and the escalation timers run."""
+
+    event: Literal["review-requested"] = "review-requested"
+    version: Literal[1] = 1
+    stay: Stay
+    draft: DraftRef
+    task: str
+    owner: str | None
+    deadlines: tuple[datetime, ...]
+    encounter_status: str
+
+
+class Escalated(Model):
+    """Nobody decided in time. With `owner`, the review now belongs to the supervisor."""
+
+    event: Literal["escalated"] = "escalated"
+    version: Literal[1] = 1
+    level: int
+    due: datetime
+    owner: str | None = None
+
+
+class Reassigned(Model):
+    """A person gave the review to somebody else."""
+
+    event: Literal["reassigned"] = "reassigned"
+    version: Literal[1] = 1
+    owner: str
+    by: Actor
+    reason: str  # digest of the words
+
+
+class Approved(Model):
+    """A physician countersigned exactly the text with digest `signed`."""
+
+    event: Literal["approved"] = "approved"
+    version: Literal[1] = 1
+    stay: Stay
+    draft: DraftRef
+    task: str
+    signed: str  # SHA-256 of the final text
+    edited: bool
+    by: Actor
+    signer: str | None  # FHIR reference of the physician; None when only the token's subject is known
+
+
+class Filed(Model):
+    """The document and its Provenance are in the EHR."""
+
+    event: Literal["filed"] = "filed"
+    version: Literal[1] = 1
+    document_reference: str
+    provenance: str
+
+
+class Rejected(Model):
+    """A physician refused the draft. `reason` is the digest of the words."""
+
+    event: Literal["rejected"] = "rejected"
+    version: Literal[1] = 1
+    stay: Stay
+    draft: DraftRef
+    task: str
+    action: Literal["redraft", "close"]
+    reason: str
+    by: Actor
+    encounter_status: str
+
+
+class RedraftRequested(Model):
+    """The drafter writes draft `number` with the physician's words."""
+
+    event: Literal["redraft-requested"] = "redraft-requested"
+    version: Literal[1] = 1
+    stay: Stay
+    context: str
+    kind: DocumentKind
+    number: int
+    words: str
+    encounter_status: str
+
+
+class Closed(Model):
+    """The case ended without a document of ours: the physician writes it in the EHR."""
+
+    event: Literal["closed"] = "closed"
+    version: Literal[1] = 1
+
+
+class Withdrawn(Model):
+    """The discharge was taken back before the signature."""
+
+    event: Literal["withdrawn"] = "withdrawn"
+    version: Literal[1] = 1
+    reason: Literal["discharge-cancelled", "encounter-not-finished"]
+
+
+class Failed(Model):
+    """A step gave up. The case waits for a person: `retried` puts it back."""
+
+    event: Literal["failed"] = "failed"
+    version: Literal[1] = 1
+    step: StepName
+    reason: str
+    attempts: int
+
+
+class Retried(Model):
+    """An operator put the failed step back to work."""
+
+    event: Literal["retried"] = "retried"
+    version: Literal[1] = 1
+    step: StepName
+    by: Actor
+
+
+CaseEvent = (
+    Discharged
+    | ContextExtracted
+    | Drafted
+    | ReviewRequested
+    | Escalated
+    | Reassigned
+    | Approved
+    | Filed
+    | Rejected
+    | RedraftRequested
+    | Closed
+    | Withdrawn
+    | Failed
+    | Retried
+)
+EVENT_TYPES: tuple[type[CaseEvent], ...] = get_args(CaseEvent)
+case_event: TypeAdapter[CaseEvent] = TypeAdapter(Annotated[CaseEvent, Field(discriminator="event")])

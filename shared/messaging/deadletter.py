@@ -1,0 +1,48 @@
+"""Where messages go that no retry mends: kept whole with the reason, and a person is told."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from shared.messaging.connection import Bus
+from shared.messaging.topology import Consumer
+
+Severity = Literal["info", "warning", "critical"]
+
+
+@dataclass(frozen=True, slots=True)
+class Original:
+    """The message that could not be handled."""
+
+    stream: str
+    sequence: int
+    subject: str
+    headers: Mapping[str, str]
+    data: bytes
+
+
+async def bury(bus: Bus, consumer: Consumer, original: Original, reason: str, attempts: int) -> None:
+    """Keep `original` in DEADLETTER. Doing it twice keeps it once (within the dedupe window)."""
+    headers = {name: value for name, value in original.headers.items() if not name.startswith("Nats-")}
+    headers |= {
+        "countersign-reason": reason,
+        "countersign-attempts": str(attempts),
+        "countersign-stream": original.stream,
+        "countersign-sequence": str(original.sequence),
+        "countersign-subject": original.subject,
+    }
+    await bus.publish(
+        f"deadletter.{consumer.service}.{consumer.name}",
+        original.data,
+        stream="DEADLETTER",
+        headers=headers,
+        id=f"{consumer.name}-{original.sequence}-{attempts}",
+    )
+
+
+async def alert(bus: Bus, severity: Severity, kind: str, *, id: str, **facts: str | int) -> None:
+    """Tell whoever watches ALERTS. `facts` are ids, names of steps and figures."""
+    await bus.publish(
+        f"alert.{severity}.{kind}", json.dumps(facts, sort_keys=True).encode(), stream="ALERTS", id=f"{kind}-{id}"
+    )

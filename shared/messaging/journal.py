@@ -1,0 +1,108 @@
+"""The DISCHARGE stream as the cases' journal: append with compare-and-set, read a case's history."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from nats.aio.msg import Msg
+
+from shared.contracts.envelope import Head, Recorded, chain_digest, decode, encode
+from shared.contracts.events import CaseEvent
+from shared.contracts.subjects import CaseRef, parse_case_subject
+from shared.messaging.connection import Bus, WrongSequenceError
+
+STREAM = "DISCHARGE"
+BATCH = 512
+
+
+class Conflict(Exception):
+    """Somebody else appended first. `history` is the case as it is now."""
+
+    def __init__(self, history: Sequence[Recorded]) -> None:
+        super().__init__("the case has moved on")
+        self.history = history
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """One message as the stream holds it, for whoever verifies it."""
+
+    subject: str
+    headers: dict[str, str]
+    data: bytes
+    sequence: int
+
+
+class Journal:
+    """Cases in one stream. `source` is the service that appends."""
+
+    def __init__(self, bus: Bus, source: str) -> None:
+        self._bus = bus
+        self._source = source
+
+    async def append(
+        self, case: CaseRef, event: CaseEvent, *, after: Head, id: str, time: datetime, traceparent: str | None = None
+    ) -> Head:
+        """Append `event` exactly after `after`; returns its own head. Repeating an append that went through is a no-op.
+
+        Raises Conflict when another event stands there, TransientError, PermanentError.
+        """
+        headers, data = encode(case, event, id=id, source=self._source, time=time, after=after, traceparent=traceparent)
+        expectation = {
+            "Nats-Expected-Last-Subject-Sequence": str(after.sequence),
+            "Nats-Expected-Last-Subject-Sequence-Subject": case.filter,
+        }
+        try:
+            ack = await self._bus.publish(
+                case.subject(event.event), data, stream=STREAM, headers=headers | expectation, id=id
+            )
+        except WrongSequenceError:
+            return await self._find(case, id)
+        if ack.duplicate:
+            return await self._find(case, id)
+        return Head(ack.seq, chain_digest(headers, data))
+
+    async def _find(self, case: CaseRef, id: str) -> Head:
+        # R1 answers a repeat with a wrong sequence, R3 with `duplicate`: either way, look whether it is already there.
+        history = await self.history(case)
+        for event in history:
+            if event.id == id:
+                return event.head
+        raise Conflict(history)
+
+    async def history(self, case: CaseRef) -> list[Recorded]:
+        """Every event of the case, oldest first; empty when there is no such case."""
+        return [decode(item.subject, item.headers, item.data, item.sequence) for item in await self.stored(case.filter)]
+
+    async def find(self, case_id: str) -> list[Recorded]:
+        """The history of a case whose department is not known."""
+        return await self.history(CaseRef("*", case_id))
+
+    async def stored(self, filter: str, *, start: int = 1) -> list[Stored]:
+        """Messages as they stand in the stream, oldest first."""
+        found: list[Stored] = []
+        while True:
+            query: dict[str, Any] = {"seq": start, "next_by_subj": filter, "batch": BATCH}
+            page = await self._bus.direct_get(STREAM, query)
+            found += [as_stored(message) for message in page]
+            if len(page) < BATCH:
+                return found
+            start = found[-1].sequence + 1
+
+    async def recent(self, events: int) -> list[Recorded]:
+        """The last `events` events of the whole stream, oldest first."""
+        info = await self._bus.jetstream.stream_info(STREAM)
+        start = max(info.state.first_seq, info.state.last_seq - events + 1, 1)
+        found = await self.stored("discharge.>", start=start)
+        return [decode(item.subject, item.headers, item.data, item.sequence) for item in found]
+
+
+def as_stored(message: Msg) -> Stored:
+    """A direct-get answer as the message it carries; the server adds where it stands as `Nats-*` headers."""
+    headers = dict(message.headers or {})
+    return Stored(headers["Nats-Subject"], headers, message.data, int(headers["Nats-Sequence"]))
+
+
+def department_of(item: Stored) -> str:
+    return parse_case_subject(item.subject)[0].department

@@ -1,0 +1,125 @@
+"""Brings a server to the topology: creates what is missing, changes what differs, deletes nothing; says what it did."""
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from nats import errors
+from nats.js import JetStreamContext
+from nats.js.api import AckPolicy, ConsumerConfig, StorageType, StreamConfig
+from nats.js.errors import APIError, NotFoundError
+
+from shared.contracts.failures import PermanentError, TransientError
+from shared.messaging.connection import Bus, sort_api_error
+from shared.messaging.topology import BUCKETS, DEDUPE_WINDOW, STREAMS, Consumer, Stream, all_consumers
+
+Action = Literal["created", "updated", "unchanged"]
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What was done about one stream, bucket or consumer; `differs` names the settings that were not as wanted."""
+
+    what: str
+    action: Action
+    differs: tuple[str, ...] = ()
+
+
+async def provision(bus: Bus, *, replicas: int = 1) -> list[Change]:
+    """Make streams, buckets and consumers as the topology says. Running it again changes nothing.
+
+    Raises PermanentError when the server refuses a change, TransientError when it does not answer.
+    """
+    jetstream = bus.jetstream
+    try:
+        changes = [await _stream(jetstream, _stream_config(item, replicas)) for item in STREAMS]
+        changes += [await _stream(jetstream, _bucket_config(name, replicas)) for name in BUCKETS]
+        changes += [await _consumer(jetstream, item) for item in all_consumers()]
+    except APIError as error:
+        raise sort_api_error(error, "provisioning") from None
+    except errors.Error as error:
+        raise TransientError(f"provisioning: {type(error).__name__}") from None
+    return changes
+
+
+def _stream_config(stream: Stream, replicas: int) -> StreamConfig:
+    return StreamConfig(
+        name=stream.name,
+        subjects=list(stream.subjects),
+        storage=StorageType.FILE,
+        max_age=stream.max_age or 0,
+        duplicate_window=DEDUPE_WINDOW,
+        num_replicas=replicas,
+        allow_direct=True,
+        deny_delete=stream.append_only,
+        deny_purge=stream.append_only,
+        allow_msg_schedules=stream.schedules or None,
+        allow_rollup_hdrs=stream.schedules,  # the server turns it on with schedules
+    )
+
+
+def _bucket_config(name: str, replicas: int) -> StreamConfig:
+    # The stream behind a key-value bucket, as ADR-8 lays it out.
+    return StreamConfig(
+        name=f"KV_{name}",
+        subjects=[f"$KV.{name}.>"],
+        storage=StorageType.FILE,
+        max_msgs_per_subject=1,
+        duplicate_window=DEDUPE_WINDOW,
+        num_replicas=replicas,
+        allow_rollup_hdrs=True,
+        deny_delete=True,
+        allow_direct=True,
+        discard="new",  # type: ignore[arg-type]
+    )
+
+
+def _consumer_config(target: Consumer) -> ConsumerConfig:
+    return ConsumerConfig(
+        durable_name=target.name,
+        ack_policy=AckPolicy.EXPLICIT,
+        ack_wait=target.ack_wait,
+        max_deliver=target.max_deliver,
+        max_ack_pending=target.workers,
+        filter_subjects=list(target.subjects),
+    )
+
+
+async def _stream(jetstream: JetStreamContext, wanted: StreamConfig) -> Change:
+    try:
+        info = await jetstream.stream_info(str(wanted.name))
+    except NotFoundError:
+        await jetstream.add_stream(wanted)
+        return Change(f"stream {wanted.name}", "created")
+    differs = _differs(info.config, wanted)
+    if not differs:
+        return Change(f"stream {wanted.name}", "unchanged")
+    await jetstream.update_stream(info.config.evolve(**{name: getattr(wanted, name) for name in differs}))
+    return Change(f"stream {wanted.name}", "updated", differs)
+
+
+async def _consumer(jetstream: JetStreamContext, target: Consumer) -> Change:
+    wanted = _consumer_config(target)
+    try:
+        info = await jetstream.consumer_info(target.stream, target.name)
+    except NotFoundError:
+        await jetstream.add_consumer(target.stream, wanted)
+        return Change(f"consumer {target.name}", "created")
+    if info.config is None:
+        raise PermanentError(f"the server does not show the settings of consumer {target.name}")
+    differs = _differs(info.config, wanted)
+    if not differs:
+        return Change(f"consumer {target.name}", "unchanged")
+    await jetstream.add_consumer(target.stream, wanted)
+    return Change(f"consumer {target.name}", "updated", differs)
+
+
+def _differs(actual: Any, wanted: Any) -> tuple[str, ...]:
+    """Names of the settings that we state and that are otherwise on the server."""
+    stated = {name: value for name, value in vars(wanted).items() if value is not None}
+    return tuple(name for name, value in stated.items() if _comparable(getattr(actual, name)) != _comparable(value))
+
+
+def _comparable(value: Any) -> Any:
+    if isinstance(value, list):
+        return sorted(value)
+    return value or None

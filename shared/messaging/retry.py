@@ -1,0 +1,33 @@
+"""Retry rows: one per step, never one global policy."""
+
+from dataclasses import dataclass
+
+from shared.contracts.failures import PermanentError, RateLimitedError, TransientError
+
+
+@dataclass(frozen=True, slots=True)
+class RetryRow:
+    """How one step is retried. Times in seconds."""
+
+    attempt: float  # what one attempt may take
+    attempts: int | None  # None: until done
+    first_wait: float
+    factor: float = 2.0
+    cap: float = 600.0
+    alert_after: int | None = None  # attempts after which a person is told, for steps that never give up
+
+    def wait(self, attempt: int) -> float:
+        """Seconds to wait after failed attempt number `attempt` (1 for the first)."""
+        return float(min(self.cap, self.first_wait * self.factor ** (attempt - 1)))
+
+    def is_last(self, attempt: int) -> bool:
+        return self.attempts is not None and attempt >= self.attempts
+
+
+def delay_after(row: RetryRow, attempt: int, failure: Exception) -> float | None:
+    """Seconds until the next attempt, or None when the step must give up."""
+    if isinstance(failure, PermanentError) or not isinstance(failure, TransientError) or row.is_last(attempt):
+        return None
+    if isinstance(failure, RateLimitedError):
+        return max(failure.retry_after, row.first_wait)
+    return row.wait(attempt)

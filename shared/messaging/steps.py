@@ -1,0 +1,276 @@
+"""How a step of a case runs: decode → handler → append what it returns → acknowledge, every effect once.
+
+Handlers stay sentences because everything that is the same for all of them is here: redelivery, conflicts, retry rows,
+heartbeats for long work, and what happens when a step gives up.
+"""
+
+import asyncio
+import json
+import logging
+import traceback
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import datetime
+from types import TracebackType
+
+from faststream import AckPolicy
+from faststream.nats import JStream, NatsBroker, NatsMessage, PullSub
+from nats.aio.msg import Msg
+
+from shared.contracts.case import Case, cause_of, fold
+from shared.contracts.envelope import Recorded, decode
+from shared.contracts.events import CaseEvent, Failed, StepName
+from shared.contracts.failures import Failure, PermanentError, TransientError
+from shared.contracts.subjects import derived_id
+from shared.messaging.connection import Bus
+from shared.messaging.deadletter import Original, alert, bury
+from shared.messaging.journal import Conflict, Journal
+from shared.messaging.retry import delay_after
+from shared.messaging.topology import Consumer, advisory_consumer, consumer
+
+logger = logging.getLogger(__name__)
+
+PULL = PullSub(batch_size=1, timeout=5.0)  # finite: after a server restart an open pull is never answered
+APPEND_TRIES = 5
+
+Clock = Callable[[], datetime]
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """What a step is asked to do."""
+
+    cause: Recorded
+    attempt: int  # 1 for the first
+    last: bool  # no further attempt follows: a step that can do without its dependency does so now
+
+
+Handler = Callable[[Work], Awaitable[CaseEvent]]
+Undo = Callable[[Recorded], Awaitable[None]]
+Raw = Callable[[Msg], Awaitable[None]]
+
+
+class Steps:
+    """Registers a service's consumers on its broker and runs their handlers."""
+
+    def __init__(self, broker: NatsBroker, service: str, clock: Clock) -> None:
+        self._broker = broker
+        self._service = service
+        self._clock = clock
+        self._bus: Bus | None = None
+        self._consume(advisory_consumer(service), self._on_advisory)
+
+    def attach(self, bus: Bus) -> None:
+        """Hand over the connection, once the broker has made it."""
+        self._bus = bus
+
+    @property
+    def bus(self) -> Bus:
+        if self._bus is None:
+            raise RuntimeError("the service is not connected yet")
+        return self._bus
+
+    def step(self, consumer_name: str, handle: Handler, undo: Undo | None = None) -> None:
+        """Run `handle` for the events that the consumer's step works on and append what it returns.
+
+        `undo` takes back the effect when the case has moved on in the meantime (withdrawn while we worked).
+        """
+        target = consumer(consumer_name)
+        name = target.step
+        if name is None:
+            raise ValueError(f"{consumer_name} works for no step of a case")
+
+        async def run(message: Msg) -> None:
+            await self._run_step(name, target, handle, undo, message)
+
+        self._consume(target, run)
+
+    def effect(self, consumer_name: str, handle: Raw) -> None:
+        """Run `handle` for every message; it appends what it wants itself and may be repeated."""
+        self._consume(consumer(consumer_name), handle)
+
+    def _consume(self, target: Consumer, run: Raw) -> None:
+        subscriber = self._broker.subscriber(
+            target.subjects[0],
+            durable=target.name,
+            stream=JStream(target.stream, declare=False),
+            pull_sub=PULL,
+            max_workers=target.workers,
+            ack_policy=AckPolicy.MANUAL,
+            inbox_prefix=f"_INBOX_{self._service}.".encode(),
+        )
+
+        async def on_message(message: NatsMessage) -> None:
+            await self._guard(target, run, message.raw_message)
+
+        subscriber(on_message)
+
+    async def _guard(self, target: Consumer, run: Raw, message: Msg) -> None:
+        """One attempt: its time limit, its heartbeat, and what its failure leads to."""
+        attempt = message.metadata.num_delivered
+        try:
+            with Heartbeat(message, target.ack_wait / 3):
+                async with asyncio.timeout(target.row.attempt):
+                    await run(message)
+            await message.ack()
+        except Failure as failure:
+            await self._fail(target, message, attempt, failure)
+        except TimeoutError:
+            await self._fail(target, message, attempt, TransientError(f"no result within {target.row.attempt:g} s"))
+        except Exception as error:  # noqa: BLE001 - a bug must end in front of a person, not in a redelivery loop
+            # Frames only: the exception's own text may quote what it choked on.
+            logger.error("%s: %s\n%s", target.name, type(error).__name__, "".join(traceback.format_tb(_frames(error))))
+            await self._fail(target, message, attempt, PermanentError(f"unexpected {type(error).__name__}"))
+
+    async def _fail(self, target: Consumer, message: Msg, attempt: int, failure: Failure) -> None:
+        delay = delay_after(target.row, attempt, failure)
+        if delay is not None:
+            logger.info("%s: attempt %d failed, again in %.1f s: %s", target.name, attempt, delay, failure.reason)
+            if attempt == target.row.alert_after:
+                await self._alert(target, _original(message, target), attempt, failure.reason)
+            await message.nak(delay=delay)
+            return
+        try:
+            await self._give_up(target, _original(message, target), failure.reason, attempt)
+        except TransientError as error:
+            logger.warning("%s: could not give up yet: %s", target.name, error.reason)
+            await message.nak(delay=target.row.first_wait)
+            return
+        await message.term()
+
+    async def _alert(self, target: Consumer, original: Original, attempts: int, reason: str) -> None:
+        try:
+            await alert(
+                self.bus,
+                "warning",
+                "step-failing",
+                id=f"{target.name}-{original.sequence}",
+                consumer=target.name,
+                subject=original.subject,
+                attempts=attempts,
+                reason=reason,
+            )
+        except TransientError as error:
+            logger.warning("%s: alert not sent: %s", target.name, error.reason)
+
+    async def _give_up(self, target: Consumer, original: Original, reason: str, attempts: int) -> None:
+        """Keep the message, mark the case, tell a person. Each part may be repeated."""
+        logger.warning("%s: given up after %d attempts: %s", target.name, attempts, reason)
+        await bury(self.bus, target, original, reason, attempts)
+        if target.step is not None:
+            await self._mark_failed(target.step, original, reason, attempts)
+        await alert(
+            self.bus,
+            "critical",
+            "step-failed",
+            id=f"{target.name}-{original.sequence}",
+            consumer=target.name,
+            subject=original.subject,
+            attempts=attempts,
+            reason=reason,
+        )
+
+    async def _mark_failed(self, name: StepName, original: Original, reason: str, attempts: int) -> None:
+        try:
+            cause = decode(original.subject, original.headers, original.data, original.sequence)
+        except PermanentError:
+            return  # not an event: there is no case to mark
+        journal = Journal(self.bus, self._service)
+        history = await journal.history(cause.case)
+        if fold(history).awaits != name:
+            return
+        failed = Failed(step=name, reason=reason, attempts=attempts)
+        with suppress(MovedOn):
+            await self._append(journal, cause, name, failed, history, derived_id(f"{cause.id}/{attempts}", "failed"))
+
+    async def _run_step(
+        self, name: StepName, target: Consumer, handle: Handler, undo: Undo | None, message: Msg
+    ) -> None:
+        metadata = message.metadata
+        attempt = metadata.num_delivered
+        received = decode(message.subject, message.headers or {}, message.data, metadata.sequence.stream)
+        journal = Journal(self.bus, self._service)
+        cause, history = received, None
+        if attempt > 1 or received.name == "retried":
+            history = await journal.history(received.case)
+            wanted = cause_of(name, history) if fold(history).awaits == name else None
+            if wanted is None or (received.name != "retried" and wanted.id != received.id):
+                return  # done before, or the case has moved on
+            cause = wanted
+        event = await handle(Work(cause, attempt, target.row.is_last(attempt)))
+        try:
+            await self._append(journal, cause, name, event, history, derived_id(cause.id, event.event))
+        except MovedOn:
+            if undo is not None:
+                await undo(cause)
+
+    async def _append(
+        self,
+        journal: Journal,
+        cause: Recorded,
+        name: StepName,
+        event: CaseEvent,
+        history: Sequence[Recorded] | None,
+        id: str,
+    ) -> None:
+        """Append after the cause or, where other events have come in between, after those, while `name` is awaited."""
+        head = cause.head if history is None else history[-1].head
+        for _ in range(APPEND_TRIES):
+            try:
+                await journal.append(
+                    cause.case, event, after=head, id=id, time=self._clock(), traceparent=cause.traceparent
+                )
+                return
+            except Conflict as conflict:
+                case: Case = fold(conflict.history)
+                if case.awaits != name:
+                    raise MovedOn from None
+                head = case.head
+        raise TransientError("the case changed too often while a step was being appended")
+
+    async def _on_advisory(self, message: Msg) -> None:
+        """A message was delivered as often as allowed and never answered: its process died or hung every time."""
+        advisory = json.loads(message.data)
+        target = consumer(advisory["consumer"])
+        stored = await self.bus.direct_get(advisory["stream"], {"seq": advisory["stream_seq"]})
+        for item in stored:
+            headers = dict(item.headers or {})
+            original = Original(advisory["stream"], advisory["stream_seq"], headers["Nats-Subject"], headers, item.data)
+            await self._give_up(target, original, "delivered too often without an answer", advisory["deliveries"])
+
+
+class MovedOn(Exception):
+    """The case no longer awaits the step: somebody else did it, or the case was withdrawn."""
+
+
+class Heartbeat:
+    """Tells the server that a message is still being worked on, for as long as the block runs."""
+
+    def __init__(self, message: Msg, every: float) -> None:
+        self._message = message
+        self._every = every
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def __enter__(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._timer = self._loop.call_later(self._every, self._beat)
+
+    def _beat(self) -> None:
+        task = self._loop.create_task(self._message.in_progress())
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        self._timer = self._loop.call_later(self._every, self._beat)
+
+    def __exit__(self, *_: object) -> None:
+        self._timer.cancel()
+
+
+def _original(message: Msg, target: Consumer) -> Original:
+    return Original(
+        target.stream, message.metadata.sequence.stream, message.subject, message.headers or {}, message.data
+    )
+
+
+def _frames(error: Exception) -> TracebackType | None:
+    return error.__traceback__

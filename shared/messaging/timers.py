@@ -1,0 +1,80 @@
+"""Escalation timers: messages that NATS itself delivers at their time. No task, no polling, nothing in memory.
+
+https://github.com/nats-io/nats-architecture-and-design/blob/main/adr/ADR-51.md
+"""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from nats import errors
+
+from shared.contracts.failures import PermanentError, TransientError
+from shared.contracts.subjects import CaseRef, due_subject, timer_subject
+from shared.messaging.connection import Bus
+
+STREAM = "TIMERS"
+
+
+@dataclass(frozen=True, slots=True)
+class Due:
+    """A fired timer."""
+
+    case: CaseRef
+    level: int  # 1 for the first
+    time: datetime
+    review: str  # id of the review it was set for: a timer of an earlier review must not escalate a later one
+
+
+class Timers:
+    def __init__(self, bus: Bus) -> None:
+        self._bus = bus
+
+    async def schedule(self, case: CaseRef, review: str, deadlines: Sequence[datetime]) -> None:
+        """Set one timer for each deadline. Setting again replaces; a deadline in the past fires at once."""
+        await asyncio.gather(
+            *(self._schedule(case, review, level, time) for level, time in enumerate(deadlines, start=1))
+        )
+
+    async def _schedule(self, case: CaseRef, review: str, level: int, time: datetime) -> None:
+        at = time.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+        headers = {
+            "Nats-Schedule": f"@at {at}",
+            "Nats-Schedule-Target": due_subject(case.id, level),
+            "countersign-department": case.department,
+            "countersign-due": at,
+            "countersign-review": review,
+        }
+        await self._bus.publish(timer_subject(case.id, level), b"", stream=STREAM, headers=headers)
+
+    async def cancel(self, case_id: str) -> None:
+        """Take back every timer of the case that has not fired."""
+        await self._purge(f"timers.escalation.{case_id}.*")
+
+    async def forget(self, due: Due) -> None:
+        """Drop a fired timer that has been dealt with."""
+        await self._purge(due_subject(due.case.id, due.level))
+
+    async def _purge(self, subject: str) -> None:
+        try:
+            await self._bus.jetstream.purge_stream(STREAM, subject=subject)
+        except errors.Error as error:
+            raise TransientError(f"purge of {STREAM}: {type(error).__name__}") from None
+
+
+def read_due(subject: str, headers: dict[str, str]) -> Due:
+    """The timer of one fired message.
+
+    Raises PermanentError when it is not one of ours.
+    """
+    tokens = subject.split(".")
+    try:
+        return Due(
+            case=CaseRef(headers["countersign-department"], tokens[3]),
+            level=int(tokens[4]),
+            time=datetime.fromisoformat(headers["countersign-due"]),
+            review=headers["countersign-review"],
+        )
+    except (KeyError, IndexError, ValueError):
+        raise PermanentError("a fired timer breaks the contract") from None

@@ -1,0 +1,245 @@
+"""Everything that exists on the bus: streams, buckets, consumers, and what each service may do.
+
+One page, so that the whole topology can be read, provisioned and checked in one place. Services declare nothing; an
+administrator's `provision` creates what is here and shows what differs.
+"""
+
+from dataclasses import dataclass
+
+from shared.contracts.events import StepName
+from shared.messaging.retry import RetryRow
+
+DAY = 86_400.0
+DEDUPE_WINDOW = 600.0  # seconds in which a repeated Nats-Msg-Id is dropped by the server
+# Deliveries beyond a row's attempts: only a process that died mid-attempt uses them up.
+CRASH_ALLOWANCE = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Stream:
+    """A stream; `max_age` in seconds, None keeps for ever."""
+
+    name: str
+    subjects: tuple[str, ...]
+    max_age: float | None
+    append_only: bool = False  # deny delete and purge: the audit trail
+    schedules: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Consumer:
+    """A durable pull consumer with the retry row of its step."""
+
+    name: str  # the service, a dash, the step
+    stream: str
+    subjects: tuple[str, ...]
+    row: RetryRow
+    workers: int  # messages in flight; equals max_ack_pending so that none waits in a prefetch until it expires
+    step: StepName | None = None  # the step of a case it works for; None: an effect that appends what it wants itself
+
+    @property
+    def service(self) -> str:
+        return self.name.partition("-")[0]
+
+    @property
+    def ack_wait(self) -> float:
+        """Seconds until the server gives the message to somebody else; a live handler extends it (see steps.py)."""
+        return 12.0
+
+    @property
+    def max_deliver(self) -> int:
+        return -1 if self.row.attempts is None else self.row.attempts + CRASH_ALLOWANCE
+
+
+STREAMS = (
+    Stream("EHR", ("ehr.>",), max_age=30 * DAY),
+    Stream("DISCHARGE", ("discharge.*.*.*",), max_age=None, append_only=True),
+    Stream("TIMERS", ("timers.>",), max_age=None, schedules=True),
+    Stream("ALERTS", ("alert.>",), max_age=90 * DAY),
+    Stream("DEADLETTER", ("deadletter.>",), max_age=None),
+    # Core advisories are lost when nobody listens; a stream keeps them until their service takes them up.
+    Stream("ADVISORIES", ("$JS.EVENT.ADVISORY.CONSUMER.MAX_DELIVERIES.>",), max_age=30 * DAY),
+)
+
+# Text by SHA-256 (context, draft, signed text, a physician's words) and the inbox projection.
+BUCKETS = ("artifacts", "reviews")
+
+_EHR_CALLS = RetryRow(attempt=30, attempts=3, first_wait=2)
+_BUS_ONLY = RetryRow(attempt=30, attempts=None, first_wait=1, cap=60, alert_after=5)
+
+
+def _case_events(*names: str) -> tuple[str, ...]:
+    return tuple(f"discharge.*.*.{name}" for name in names)
+
+
+CONSUMERS = (
+    Consumer("ingest-discharged", "EHR", ("ehr.encounter.discharged.>",), _BUS_ONLY, workers=64),
+    Consumer(
+        "ingest-cancelled",
+        "EHR",
+        ("ehr.encounter.discharge-cancelled.>",),
+        # An un-discharge may overtake its discharge; after these attempts no case exists for it.
+        RetryRow(attempt=30, attempts=5, first_wait=1),
+        workers=8,
+    ),
+    Consumer(
+        "drafter-extract", "DISCHARGE", _case_events("discharged", "retried"), _EHR_CALLS, workers=16, step="extract"
+    ),
+    Consumer(
+        "drafter-draft",
+        "DISCHARGE",
+        _case_events("context-extracted", "redraft-requested", "retried"),
+        RetryRow(attempt=180, attempts=3, first_wait=5),
+        workers=16,
+        step="draft",
+    ),
+    Consumer(
+        "approval-request",
+        "DISCHARGE",
+        _case_events("drafted", "retried"),
+        RetryRow(attempt=30, attempts=5, first_wait=2),
+        workers=32,
+        step="request-review",
+    ),
+    Consumer(
+        "approval-file",
+        "DISCHARGE",
+        _case_events("approved", "retried"),
+        RetryRow(attempt=30, attempts=None, first_wait=5, cap=600, alert_after=5),
+        workers=32,
+        step="file",
+    ),
+    Consumer(
+        "approval-settle",
+        "DISCHARGE",
+        _case_events("rejected", "retried"),
+        RetryRow(attempt=30, attempts=None, first_wait=5, cap=600, alert_after=5),
+        workers=8,
+        step="settle-rejection",
+    ),
+    Consumer(
+        "approval-follow",
+        "DISCHARGE",
+        _case_events("escalated", "reassigned", "withdrawn"),
+        RetryRow(attempt=30, attempts=None, first_wait=5, cap=600, alert_after=5),
+        workers=8,
+    ),
+    Consumer("approval-escalate", "TIMERS", ("timers.due.escalation.>",), _BUS_ONLY, workers=32),
+)
+SERVICES = ("ingest", "drafter", "approval")
+
+
+def consumer(name: str) -> Consumer:
+    return next(item for item in CONSUMERS if item.name == name)
+
+
+def advisory_consumer(service: str) -> Consumer:
+    """Where a service learns that one of its messages was delivered too often without an answer."""
+    subjects = tuple(
+        f"$JS.EVENT.ADVISORY.CONSUMER.MAX_DELIVERIES.{item.stream}.{item.name}"
+        for item in CONSUMERS
+        if item.service == service
+    )
+    return Consumer(f"{service}-advisories", "ADVISORIES", subjects, _BUS_ONLY, workers=1)
+
+
+def all_consumers() -> tuple[Consumer, ...]:
+    return CONSUMERS + tuple(advisory_consumer(service) for service in SERVICES)
+
+
+@dataclass(frozen=True, slots=True)
+class Permissions:
+    """What a NATS user may publish and subscribe to."""
+
+    publish: tuple[str, ...]
+    subscribe: tuple[str, ...]
+
+
+def inbox(user: str) -> str:
+    """Inbox prefix of a user: nobody reads another's replies."""
+    return f"_INBOX_{user}"
+
+
+def _consume(consumers: tuple[Consumer, ...]) -> tuple[str, ...]:
+    return tuple(
+        right
+        for item in consumers
+        for right in (
+            f"$JS.API.CONSUMER.INFO.{item.stream}.{item.name}",
+            f"$JS.API.CONSUMER.MSG.NEXT.{item.stream}.{item.name}",
+            f"$JS.ACK.{item.stream}.{item.name}.>",
+        )
+    )
+
+
+_READ_CASES = ("$JS.API.DIRECT.GET.DISCHARGE", "$JS.API.DIRECT.GET.DISCHARGE.>", "$JS.API.STREAM.INFO.DISCHARGE")
+_ARTIFACTS = ("$KV.artifacts.>", "$JS.API.DIRECT.GET.KV_artifacts.>", "$JS.API.STREAM.INFO.KV_artifacts")
+_GIVE_UP = ("deadletter.{service}.*", "alert.*.*", "$JS.API.DIRECT.GET.EHR", "$JS.API.DIRECT.GET.TIMERS")
+_OWN: dict[str, tuple[str, ...]] = {
+    "ingest": (
+        "ehr.encounter.>",
+        "discharge.*.*.discharged",
+        "discharge.*.*.withdrawn",
+    ),
+    "drafter": (
+        *_ARTIFACTS,
+        "discharge.*.*.context-extracted",
+        "discharge.*.*.drafted",
+        "discharge.*.*.failed",
+    ),
+    "approval": (
+        *_ARTIFACTS,
+        *(
+            f"discharge.*.*.{event}"
+            for event in (
+                "review-requested",
+                "escalated",
+                "reassigned",
+                "approved",
+                "filed",
+                "rejected",
+                "redraft-requested",
+                "closed",
+                "withdrawn",
+                "failed",
+                "retried",
+            )
+        ),
+        "timers.escalation.>",
+        "$JS.API.STREAM.PURGE.TIMERS",
+        "$KV.reviews.>",
+        "$JS.API.STREAM.INFO.KV_reviews",
+        "$JS.API.DIRECT.GET.KV_reviews.>",
+        "$JS.API.CONSUMER.CREATE.KV_reviews.>",
+        "$JS.API.CONSUMER.DELETE.KV_reviews.>",
+        "$JS.FC.KV_reviews.>",
+    ),
+}
+
+
+def permissions(service: str) -> Permissions:
+    """Least rights of a service: its own consumers, the events it appends, the buckets it uses, nothing else."""
+    own = tuple(item for item in all_consumers() if item.service == service)
+    give_up = tuple(right.format(service=service) for right in _GIVE_UP)
+    return Permissions(
+        publish=(*_consume(own), *_READ_CASES, *give_up, *_OWN[service]),
+        subscribe=(f"{inbox(service)}.>",),
+    )
+
+
+def auditor_permissions() -> Permissions:
+    """May read every event of every case and nothing that holds text."""
+    return Permissions(publish=_READ_CASES, subscribe=(f"{inbox('auditor')}.>",))
+
+
+def operator_permissions() -> Permissions:
+    """May read the trail, dead letters and alerts, and put failed work back."""
+    reads = tuple(
+        right
+        for stream in ("EHR", "DEADLETTER", "ALERTS")
+        for right in (f"$JS.API.DIRECT.GET.{stream}", f"$JS.API.DIRECT.GET.{stream}.>", f"$JS.API.STREAM.INFO.{stream}")
+    )
+    return Permissions(
+        publish=(*_READ_CASES, *reads, "discharge.*.*.retried", "ehr.encounter.>", "alert.*.*"),
+        subscribe=(f"{inbox('operator')}.>",),
+    )

@@ -1,0 +1,106 @@
+"""Service defaults in one call: connection, routes, health, clean stop. A process serves one service or all of them."""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import uvicorn
+from fastapi import APIRouter, FastAPI
+from faststream.nats import NatsBroker
+from starlette.responses import JSONResponse
+
+from shared.messaging.connection import Bus
+from shared.runtime import problems
+
+Check = Callable[[], Awaitable[bool]]
+CHECK_TIMEOUT = 3.0
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """What a composition root hands over: everything built, nothing started."""
+
+    name: str
+    broker: NatsBroker
+    on_connect: Callable[[Bus], Awaitable[None]]
+    router: APIRouter | None = None
+    checks: dict[str, Check] = field(default_factory=dict)  # dependency → does it answer
+    closers: tuple[Callable[[], Awaitable[None]], ...] = ()
+
+
+@asynccontextmanager
+async def running(service: Service) -> AsyncIterator[Bus]:
+    """The service connected and consuming; stopped gracefully at the end."""
+    async with AsyncExitStack() as stack:
+        for close in service.closers:
+            stack.push_async_callback(close)
+        client = await service.broker.connect()
+        stack.push_async_callback(service.broker.stop)
+        bus = Bus(client)
+        await service.on_connect(bus)
+        await service.broker.start()
+        yield bus
+
+
+def create_app(services: Sequence[Service], **extra: Any) -> FastAPI:
+    """One ASGI app for `services`, with `/healthz`, `/readyz` and problem details."""
+    buses: dict[str, Bus] = {}
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        async with AsyncExitStack() as stack:
+            for service in services:
+                buses[service.name] = await stack.enter_async_context(running(service))
+            yield
+
+    app = FastAPI(title="Countersign", version="0.1.0", lifespan=lifespan, docs_url=None, redoc_url=None, **extra)
+    problems.install(app)
+    for service in services:
+        if service.router is not None:
+            app.include_router(service.router)
+
+    @app.get("/healthz", tags=["health"], summary="The process is alive")
+    async def healthz() -> dict[str, str]:
+        return {"status": "ok"}
+
+    @app.get("/readyz", tags=["health"], summary="Everything the services depend on answers")
+    async def readyz() -> JSONResponse:
+        checks: dict[str, Check] = {}
+        for service in services:
+            checks |= service.checks
+        results = dict(zip(checks, await asyncio.gather(*map(_ask, checks.values())), strict=True))
+        results["nats"] = bool(buses) and all(bus.connected for bus in buses.values())
+        missing = sorted(name for name, answers in results.items() if not answers)
+        body = {"status": "ready" if not missing else "not ready", "checks": results, "not_answering": missing}
+        return JSONResponse(body, 200 if not missing else 503)
+
+    return app
+
+
+async def _ask(check: Check) -> bool:
+    try:
+        return await asyncio.wait_for(check(), CHECK_TIMEOUT)
+    except TimeoutError:
+        return False
+
+
+def make_server(app: FastAPI, host: str, port: int) -> uvicorn.Server:
+    """A uvicorn server without an access log: request paths carry case ids."""
+    config = uvicorn.Config(app, host=host, port=port, loop="uvloop", log_config=None, access_log=False)
+    return uvicorn.Server(config)
+
+
+def serve(service: Service, host: str, port: int) -> None:
+    """Run one service as a process until it is told to stop."""
+    configure_logging()
+    make_server(create_app([service]), host, port).run()
+
+
+def configure_logging(level: int = logging.INFO) -> None:
+    """Plain lines on stderr: time, level, logger, message. What is logged names ids and steps, never patient data."""
+    logging.basicConfig(level=level, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    for noisy in ("httpx", "httpcore", "uvicorn", "nats", "faststream"):
+        logging.getLogger(noisy).setLevel(logging.WARNING)

@@ -1,0 +1,53 @@
+"""Groups of settings that several services share. The environment is read when a service starts, never at import."""
+
+from pathlib import Path
+from typing import Self
+
+from pydantic import Field, SecretStr, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class ServiceSettings(BaseSettings):
+    """What every service needs. Variables are `COUNTERSIGN_<NAME>`; secrets may come from files."""
+
+    model_config = SettingsConfigDict(env_prefix="COUNTERSIGN_", extra="ignore", frozen=True)
+
+    nats_url: str = "nats://127.0.0.1:4222"
+    nats_seed: SecretStr = Field(default=SecretStr(""), description="nkey seed of the service's user")
+    nats_seed_file: Path | None = Field(default=None, description="file that holds the seed instead")
+    tokens_file: Path = Field(default=Path("/run/secrets/countersign-tokens.json"), description="who may call the API")
+    organization: str = Field(default="countersign", description="part of every case id; never change it in operation")
+    host: str = "127.0.0.1"
+    port: int = 8080
+
+    @model_validator(mode="after")
+    def _has_seed(self) -> Self:
+        if not self.nats_seed.get_secret_value() and self.nats_seed_file is None:
+            raise ValueError("set COUNTERSIGN_NATS_SEED or COUNTERSIGN_NATS_SEED_FILE")
+        return self
+
+    @property
+    def seed(self) -> str:
+        """The nkey seed, from wherever it is kept."""
+        if self.nats_seed_file is not None:
+            return self.nats_seed_file.read_text().strip()
+        return self.nats_seed.get_secret_value()
+
+
+class EhrSettings(BaseSettings):
+    """Where the EHR's FHIR R4 base is."""
+
+    model_config = SettingsConfigDict(env_prefix="COUNTERSIGN_EHR_", extra="ignore", frozen=True)
+
+    url: str = "http://127.0.0.1:8080/fhir"
+    token: SecretStr | None = Field(default=None, description="static bearer token, where the EHR wants one")
+    connections: int = Field(default=32, ge=1, description="open connections to the EHR, and requests at once")
+
+
+class TritonSettings(BaseSettings):
+    """Where the model server is and which of its models drafts."""
+
+    model_config = SettingsConfigDict(env_prefix="COUNTERSIGN_TRITON_", extra="ignore", frozen=True)
+
+    url: str = Field(default="127.0.0.1:8001", description="gRPC host:port")
+    drafter_model: str = "drafter"
