@@ -88,7 +88,7 @@ class ReviewRequested(Model):
     version: Literal[1] = 1
     stay: Stay
     draft: DraftRef
-    task: str
+    task: str | None  # id of the Task in the EHR; None where the EHR takes none
     owner: str | None
     deadlines: tuple[datetime, ...]
     encounter_status: str
@@ -121,7 +121,7 @@ class Approved(Model):
     version: Literal[1] = 1
     stay: Stay
     draft: DraftRef
-    task: str
+    task: str | None  # id of the Task in the EHR; None where the EHR takes none
     signed: str  # SHA-256 of the final text
     edited: bool
     by: Actor
@@ -144,7 +144,7 @@ class Rejected(Model):
     version: Literal[1] = 1
     stay: Stay
     draft: DraftRef
-    task: str
+    task: str | None  # id of the Task in the EHR; None where the EHR takes none
     action: Literal["redraft", "close"]
     reason: str
     by: Actor

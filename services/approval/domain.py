@@ -1,0 +1,156 @@
+"""The rules of review and signature. Pure: the case, the words and the time come in, an event or a refusal goes out."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Literal
+
+from shared.contracts.case import Case
+from shared.contracts.draft import Draft
+from shared.contracts.envelope import Recorded
+from shared.contracts.events import (
+    Actor,
+    Approved,
+    Closed,
+    Drafted,
+    Escalated,
+    Reassigned,
+    RedraftRequested,
+    Rejected,
+    ReviewRequested,
+)
+
+# Encounter.status values of a stay that goes on: https://hl7.org/fhir/R4/valueset-encounter-status.html
+ONGOING = frozenset({"planned", "arrived", "triaged", "in-progress", "onleave"})
+
+Why = Literal["unknown", "decided", "not-open", "stale", "incomplete"]
+
+
+class Refused(Exception):
+    """A decision that may not be taken. `why` tells the edge which answer to give."""
+
+    def __init__(self, why: Why, detail: str) -> None:
+        super().__init__(detail)
+        self.why = why
+        self.detail = detail
+
+
+def deadlines(now: datetime, after: Sequence[timedelta]) -> tuple[datetime, ...]:
+    """When each escalation is due."""
+    return tuple(now + wait for wait in after)
+
+
+def supervisor_of(department: str, supervisors: Mapping[str, str]) -> str | None:
+    """FHIR reference of the department's supervisor; None when the directory names none."""
+    return supervisors.get(department) or supervisors.get("*")
+
+
+def request(drafted: Drafted, task: str | None, due: tuple[datetime, ...]) -> ReviewRequested:
+    return ReviewRequested(
+        stay=drafted.stay,
+        draft=drafted.draft,
+        task=task,
+        owner=drafted.stay.attending,
+        deadlines=due,
+        encounter_status=drafted.encounter_status,
+    )
+
+
+def open_review(case: Case, seen: str) -> ReviewRequested:
+    """The review that a decision about the draft with digest `seen` is about.
+
+    Raises Refused: nobody may decide twice, and nobody may decide about what they have not seen.
+    """
+    if not case.exists:
+        raise Refused("unknown", "There is no such case.")
+    if case.decision is not None:
+        raise Refused("decided", f"{case.decision.actor} decided at {case.decision.time.isoformat()}.")
+    if not case.open or case.review is None:
+        raise Refused("not-open", f"The case is {case.state}.")
+    if case.review.draft.digest != seen:
+        raise Refused("stale", "The draft has changed since it was read.")
+    return case.review
+
+
+def approve(
+    case: Case, seen: str, draft: Draft, by: Actor, *, text: str | None, signed: str, supervisor: str | None
+) -> Approved:
+    """Countersign: the draft as it was seen, or `text` in its place. `signed` is the digest of what is signed."""
+    review = open_review(case, seen)
+    if draft.by_hand is not None and text is None:
+        raise Refused("incomplete", "This draft asks for the narrative to be written by hand: send it as text.")
+    return Approved(
+        stay=review.stay,
+        draft=review.draft,
+        task=review.task,
+        signed=signed,
+        edited=text is not None and text != draft.text,
+        by=by,
+        signer=signer(case, by, supervisor),
+    )
+
+
+def signer(case: Case, by: Actor, supervisor: str | None) -> str | None:
+    """The FHIR reference that signs: the caller's own; without one, the role it stands in for."""
+    if by.practitioner is not None:
+        return by.practitioner
+    return supervisor if by.role == "supervisor" else case.owner
+
+
+def reject(case: Case, seen: str, by: Actor, action: Literal["redraft", "close"], reason: str) -> Rejected:
+    """Refuse the draft. `reason` is the digest of the physician's words."""
+    review = open_review(case, seen)
+    return Rejected(
+        stay=review.stay,
+        draft=review.draft,
+        task=review.task,
+        action=action,
+        reason=reason,
+        by=by,
+        encounter_status=review.encounter_status,
+    )
+
+
+def after_rejection(rejected: Rejected) -> RedraftRequested | Closed:
+    """Back to the drafter with the physician's words, or the end of the case."""
+    if rejected.action == "close":
+        return Closed()
+    return RedraftRequested(
+        stay=rejected.stay,
+        context=rejected.draft.context,
+        kind=rejected.draft.kind,
+        number=rejected.draft.number + 1,
+        words=rejected.reason,
+        encounter_status=rejected.encounter_status,
+    )
+
+
+def reassign(case: Case, to: str, by: Actor, reason: str) -> Reassigned:
+    """Give an open review to somebody else."""
+    if not case.exists:
+        raise Refused("unknown", "There is no such case.")
+    if not case.open:
+        why: Why = "decided" if case.decision is not None else "not-open"
+        raise Refused(why, f"The case is {case.state}.")
+    return Reassigned(owner=to, by=by, reason=reason)
+
+
+def escalate(
+    history: Sequence[Recorded],
+    case: Case,
+    review: str,
+    level: int,
+    due: datetime,
+    *,
+    levels: int,
+    supervisor: str | None,
+) -> Escalated | None:
+    """What a fired timer does: nothing once somebody decided, once a level, only for the review it was set for."""
+    current = next((event.id for event in reversed(history) if event.name == "review-requested"), None)
+    if not case.open or current != review or level <= case.level:
+        return None
+    return Escalated(level=level, due=due, owner=supervisor if level >= levels else None)
+
+
+def discharge_taken_back(review: ReviewRequested, status: str | None) -> bool:
+    """Whether the stay that had ended when it was read goes on again."""
+    return review.encounter_status == "finished" and status in ONGOING

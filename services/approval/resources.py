@@ -1,0 +1,233 @@
+"""The FHIR R4 resources that approval writes, as plain dicts. Pure.
+
+Task https://hl7.org/fhir/R4/task.html, DocumentReference https://hl7.org/fhir/R4/documentreference.html,
+Provenance https://hl7.org/fhir/R4/provenance.html, Device https://hl7.org/fhir/R4/device.html
+"""
+
+import base64
+import hashlib
+from datetime import datetime
+from typing import Any
+
+from shared.contracts.events import Approved, DraftRef, Stay
+from shared.contracts.subjects import CaseRef
+
+Resource = dict[str, Any]
+
+NAMING = "https://countersign.example/fhir"
+REVIEW_SYSTEM = f"{NAMING}/review"
+DOCUMENT_SYSTEM = f"{NAMING}/document"
+DEVICE_SYSTEM = f"{NAMING}/ai-device"
+CHAIN_HEAD_SYSTEM = f"{NAMING}/audit-chain-head"
+TEXT_SYSTEM = f"{NAMING}/document-sha256"
+PROMPT_SYSTEM = f"{NAMING}/prompt-sha256"
+DRAFT_SYSTEM = f"{NAMING}/draft-sha256"
+
+OBSERVATION_VALUE = "http://terminology.hl7.org/CodeSystem/v3-ObservationValue"
+AIAST = {"system": OBSERVATION_VALUE, "code": "AIAST", "display": "Artificial Intelligence asserted"}
+CLINAST = {"system": OBSERVATION_VALUE, "code": "CLINAST", "display": "clinician asserted"}
+
+
+def review_identifier(case: CaseRef, draft: DraftRef) -> tuple[str, str]:
+    """System and value: one Task for each draft of a case."""
+    return REVIEW_SYSTEM, f"{case.id}/{draft.number}"
+
+
+def document_identifier(case: CaseRef) -> tuple[str, str]:
+    """System and value: one final document for each case."""
+    return DOCUMENT_SYSTEM, f"{case.id}/final"
+
+
+def _identifier(pair: tuple[str, str]) -> list[Resource]:
+    return [{"system": pair[0], "value": pair[1]}]
+
+
+def instant(time: datetime) -> str:
+    return time.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def device(draft: DraftRef) -> Resource:
+    """The AI that drafted: model and prompt, so that another version is another Device."""
+    return {
+        "resourceType": "Device",
+        "identifier": _identifier((DEVICE_SYSTEM, device_name(draft))),
+        "deviceName": [{"name": "Countersign discharge drafter", "type": "user-friendly-name"}],
+        "modelNumber": draft.model or "none",
+        "type": {
+            "coding": [
+                {
+                    "system": "http://hl7.org/fhir/uv/aitransparency/CodeSystem/AIdeviceTypeCS",
+                    "code": "Artificial-Intelligence",
+                }
+            ]
+        },
+        "version": [{"value": device_name(draft)}],
+    }
+
+
+def device_name(draft: DraftRef) -> str:
+    return f"{draft.model or 'no-model'} / {draft.prompt.name} {draft.prompt.version}"
+
+
+def task(
+    case: CaseRef, stay: Stay, draft: DraftRef, device_id: str, now: datetime, due: datetime, link: str
+) -> Resource:
+    """The review, waiting in the EHR for the attending.
+
+    Its focus is the Encounter: the draft itself stays out of the chart until it is signed.
+    """
+    resource: Resource = {
+        "resourceType": "Task",
+        "identifier": _identifier(review_identifier(case, draft)),
+        "status": "requested",
+        "businessStatus": business_status("awaiting-review"),
+        "intent": "order",
+        "priority": "routine",
+        "code": {
+            "coding": [{"system": "http://hl7.org/fhir/CodeSystem/task-code", "code": "approve"}],
+            "text": "Review AI-drafted discharge summary",
+        },
+        "focus": {"reference": stay.encounter},
+        "for": {"reference": stay.patient},
+        "encounter": {"reference": stay.encounter},
+        "authoredOn": instant(now),
+        "lastModified": instant(now),
+        "requester": {"reference": f"Device/{device_id}"},
+        "restriction": {"repetitions": 1, "period": {"start": instant(now), "end": instant(due)}},
+        "input": [{"type": {"text": "draft sha-256"}, "valueString": draft.digest}],
+    }
+    if stay.attending is not None:
+        resource["owner"] = {"reference": stay.attending}
+    if link:
+        resource["input"].append({"type": {"text": "review page"}, "valueUrl": link})
+    return resource
+
+
+def business_status(code: str) -> Resource:
+    return {"coding": [{"system": f"{NAMING}/review-status", "code": code}]}
+
+
+def completed(task: Resource, outcome: str, now: datetime, document: str | None = None) -> Resource:
+    """`task` after the decision. A refused draft is a completed task with a refusing outcome."""
+    output: list[Resource] = [{"type": {"text": "decision"}, "valueCode": outcome}]
+    if document is not None:
+        output.append({"type": {"text": "final document"}, "valueReference": {"reference": document}})
+    return task | {
+        "status": "completed",
+        "businessStatus": business_status(outcome),
+        "lastModified": instant(now),
+        "output": output,
+    }
+
+
+def cancelled(task: Resource, now: datetime) -> Resource:
+    return task | {
+        "status": "cancelled",
+        "businessStatus": business_status("discharge-cancelled"),
+        "lastModified": instant(now),
+    }
+
+
+def owned_by(task: Resource, owner: Resource, now: datetime) -> Resource:
+    return task | {"owner": owner, "lastModified": instant(now)}
+
+
+def practitioner(reference: str | None, subject: str) -> Resource:
+    """Who signed: the FHIR reference or, where the token has none, its subject as a logical reference."""
+    if reference is not None:
+        return {"reference": reference}
+    return {"type": "Practitioner", "identifier": {"system": f"{NAMING}/subject", "value": subject}}
+
+
+def document(case: CaseRef, approved: Approved, text: str, device_id: str, signed_at: datetime) -> Resource:
+    """The signed summary. LOINC 18842-5 is Discharge summary; AIAST stays on after approval, CLINAST joins it."""
+    data = text.encode()
+    stay = approved.stay
+    signer = practitioner(approved.signer, approved.by.subject)
+    context: Resource = {"encounter": [{"reference": stay.encounter}], "period": {"end": instant(stay.end)}}
+    if stay.start is not None:
+        context["period"]["start"] = instant(stay.start)
+    resource: Resource = {
+        "resourceType": "DocumentReference",
+        "meta": {"security": [AIAST, CLINAST]},
+        "identifier": _identifier(document_identifier(case)),
+        "status": "current",
+        "docStatus": "final",
+        "type": {"coding": [{"system": "http://loinc.org", "code": "18842-5", "display": "Discharge summary"}]},
+        "category": [
+            {
+                "coding": [
+                    {
+                        "system": "http://hl7.org/fhir/us/core/CodeSystem/us-core-documentreference-category",
+                        "code": "clinical-note",
+                    }
+                ]
+            }
+        ],
+        "subject": {"reference": stay.patient},
+        "date": instant(signed_at),
+        "author": [{"reference": f"Device/{device_id}"}, signer],
+        "authenticator": signer,
+        "content": [
+            {
+                "attachment": {
+                    "contentType": "text/plain; charset=utf-8",
+                    "data": base64.b64encode(data).decode(),
+                    "size": len(data),
+                    # R4 fixes SHA-1 here; the SHA-256 is in the Provenance.
+                    "hash": base64.b64encode(hashlib.sha1(data, usedforsecurity=False).digest()).decode(),
+                    "title": "Discharge summary",
+                    "creation": instant(signed_at),
+                }
+            }
+        ],
+        "context": context,
+    }
+    if stay.organization is not None:
+        resource["custodian"] = {"reference": stay.organization}
+    return resource
+
+
+def provenance(
+    approved: Approved, document_id: str, device_id: str, chain_head: str, signed_at: datetime, now: datetime
+) -> Resource:
+    """Who made the document from what. Carries the head of the case's audit chain: the chart proves the trail."""
+    verifier: Resource = {"type": _participant("verifier"), "who": practitioner(approved.signer, approved.by.subject)}
+    if approved.stay.organization is not None:
+        verifier["onBehalfOf"] = {"reference": approved.stay.organization}
+    return {
+        "resourceType": "Provenance",
+        "target": [{"reference": f"DocumentReference/{document_id}"}],
+        "occurredDateTime": instant(signed_at),
+        "recorded": instant(now),
+        "reason": [{"coding": [AIAST]}],
+        "activity": {
+            "coding": [{"system": "http://terminology.hl7.org/CodeSystem/v3-DataOperation", "code": "CREATE"}]
+        },
+        "agent": [{"type": _participant("author"), "who": {"reference": f"Device/{device_id}"}}, verifier],
+        "entity": [
+            {"role": "source", "what": {"reference": approved.stay.encounter}},
+            _digest_entity("derivation", PROMPT_SYSTEM, approved.draft.prompt.digest),
+            _digest_entity("revision", DRAFT_SYSTEM, approved.draft.digest),
+            _digest_entity("source", TEXT_SYSTEM, approved.signed),
+            _digest_entity("source", CHAIN_HEAD_SYSTEM, chain_head),
+        ],
+    }
+
+
+def _participant(code: str) -> Resource:
+    system = "http://terminology.hl7.org/CodeSystem/provenance-participant-type"
+    return {"coding": [{"system": system, "code": code}]}
+
+
+def _digest_entity(role: str, system: str, value: str) -> Resource:
+    return {"role": role, "what": {"identifier": {"system": system, "value": value}}}
+
+
+def chain_head_of(provenance: Resource) -> str | None:
+    """The audit chain's head that a Provenance of ours carries."""
+    for entity in provenance.get("entity", []):
+        identifier = entity.get("what", {}).get("identifier", {})
+        if identifier.get("system") == CHAIN_HEAD_SYSTEM:
+            return str(identifier.get("value"))
+    return None

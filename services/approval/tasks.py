@@ -1,0 +1,101 @@
+"""The review Task in the EHR: created once, kept true. EHRs that take no Task are served by our own inbox."""
+
+import logging
+from collections.abc import Callable
+from datetime import datetime
+
+from services.approval import resources
+from services.approval.resources import Resource
+from shared.clinical.fhir import FhirClient
+from shared.contracts.events import DraftRef, Drafted, Stay
+from shared.contracts.failures import PermanentError
+from shared.contracts.subjects import CaseRef
+from shared.messaging.steps import Clock
+
+logger = logging.getLogger(__name__)
+
+UPDATE_TRIES = 3
+FINAL_STATUSES = ("completed", "cancelled", "rejected", "entered-in-error")
+
+Change = Callable[[Resource], Resource]
+
+
+class Devices:
+    """The Device resources that stand for the AI, one for each version of model and prompt."""
+
+    def __init__(self, ehr: FhirClient) -> None:
+        self._ehr = ehr
+        self._ids: dict[str, str] = {}
+
+    async def id_of(self, draft: DraftRef) -> str:
+        """The Device's id, created on first use."""
+        name = resources.device_name(draft)
+        if name not in self._ids:
+            identifier = f"{resources.DEVICE_SYSTEM}|{name}"
+            found = await self._ehr.search("Device", {"identifier": identifier})
+            if not found:
+                created = await self._ehr.create(resources.device(draft), if_none_exist={"identifier": identifier})
+                found = [created.resource]
+            self._ids[name] = str(oldest(found)["id"])
+        return self._ids[name]
+
+
+class Tasks:
+    def __init__(self, ehr: FhirClient, devices: Devices, clock: Clock, public_url: str) -> None:
+        self._ehr = ehr
+        self._devices = devices
+        self._clock = clock
+        self._public_url = public_url.rstrip("/")
+
+    async def request(self, case: CaseRef, drafted: Drafted, due: datetime) -> str | None:
+        """The Task's id; the same Task however often it is asked for. None when the EHR takes no Task."""
+        identifier = "|".join(resources.review_identifier(case, drafted.draft))
+        link = f"{self._public_url}/reviews/{case.id}" if self._public_url else ""
+        try:
+            device = await self._devices.id_of(drafted.draft)
+            wanted = resources.task(case, drafted.stay, drafted.draft, device, self._clock(), due, link)
+            created = await self._ehr.create(wanted, if_none_exist={"identifier": identifier})
+        except PermanentError as error:
+            logger.warning("the EHR takes no review Task, our inbox serves alone: %s", error.reason)
+            return None
+        return str(created.resource["id"])
+
+    async def complete(self, task: str | None, outcome: str, document: str | None = None) -> None:
+        """The decision is made."""
+        await self._change(task, lambda found: resources.completed(found, outcome, self._clock(), document))
+
+    async def give_to(self, task: str | None, owner: str) -> None:
+        """Somebody else owns the review now: a FHIR reference, or words where nobody is known."""
+        reference = {"reference": owner} if "/" in owner else {"display": owner}
+        await self._change(task, lambda found: resources.owned_by(found, reference, self._clock()))
+
+    async def cancel(self, case: CaseRef, draft: DraftRef) -> None:
+        """Nothing is to be decided any more, whether or not the Task's id ever reached the trail."""
+        identifier = "|".join(resources.review_identifier(case, draft))
+        for found in await self._ehr.search("Task", {"identifier": identifier}):
+            await self._change(str(found["id"]), lambda task: resources.cancelled(task, self._clock()))
+
+    async def _change(self, task: str | None, change: Change) -> None:
+        if task is None:
+            return
+        for attempt in range(1, UPDATE_TRIES + 1):
+            found = await self._ehr.read("Task", task)
+            if found.get("status") in FINAL_STATUSES:
+                return
+            try:
+                await self._ehr.update(change(found), if_match=version_of(found))
+                return
+            except PreconditionFailedError:
+                if attempt == UPDATE_TRIES:
+                    raise
+
+
+def version_of(resource: Resource) -> str | None:
+    """The weak ETag of what was read, opaque as servers make it."""
+    version = resource.get("meta", {}).get("versionId")
+    return f'W/"{version}"' if version else None
+
+
+def oldest(found: list[Resource]) -> Resource:
+    """The one that everybody agrees on when a racing create has made several."""
+    return min(found, key=lambda item: (item.get("meta", {}).get("lastUpdated", ""), item["id"]))
