@@ -1,0 +1,119 @@
+"""The embedded Triton server: its environment, its command, its readiness.
+
+nvidia-pytriton's wheel carries a real Triton with the Python backend. It wants numpy < 2, so it has an environment of
+its own, as its container would be. Nothing is written outside the data directory.
+"""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+
+from cli.errors import CommandError
+from cli.stack.child import Child
+from shared.contracts.envelope import digest
+
+ROOT = Path(__file__).resolve().parents[2]
+ENVIRONMENT = ROOT / ".venv-triton"
+MODELS = ROOT / "deploy" / "triton" / "models"
+SHARED_MEMORY = Path("/dev/shm")  # noqa: S108 - where the Python backend keeps its regions
+
+
+@dataclass(frozen=True, slots=True)
+class TritonPorts:
+    http: int
+    grpc: int
+    metrics: int
+
+
+def server_home(environment: Path) -> Path:
+    """Where the wheel keeps the server.
+
+    Raises CommandError when the environment or the wheel is missing.
+    """
+    for home in environment.glob("lib/python3.*/site-packages/pytriton/tritonserver"):
+        if (home / "bin" / "tritonserver").exists():
+            return home
+    raise CommandError(f"The model server is missing: there is no Triton in {environment}. Run: make install")
+
+
+def link_backends(home: Path, data_dir: Path) -> Path:
+    """A backend directory of links: the Python backend wants its interpreter's stub beside its library."""
+    python = data_dir / "triton" / "backends" / "python"
+    python.mkdir(parents=True, exist_ok=True)
+    version = home.parents[2].name  # lib/python3.11/site-packages/pytriton/tritonserver
+    stub = home / "python_backend_stubs" / version.removeprefix("python") / "triton_python_backend_stub"
+    if not stub.exists():
+        raise CommandError(f"This Triton has no stub for {version}. Run: make install")
+    for target in (*(home / "backends" / "python").iterdir(), stub):
+        link = python / target.name
+        link.unlink(missing_ok=True)
+        link.symlink_to(target)
+    return python.parent
+
+
+def command(home: Path, backends: Path, ports: TritonPorts, models: tuple[str, ...], region: str) -> list[str]:
+    """The server on loopback with just `models` loaded. `region` prefixes its shared memory."""
+    return [
+        str(home / "bin" / "tritonserver"),
+        f"--model-repository={MODELS}",
+        f"--backend-directory={backends}",
+        "--model-control-mode=explicit",
+        *(f"--load-model={name}" for name in models),
+        f"--backend-config=python,shm-region-prefix-name={region}",
+        "--http-address=127.0.0.1",
+        f"--http-port={ports.http}",
+        "--grpc-address=127.0.0.1",
+        f"--grpc-port={ports.grpc}",
+        "--metrics-address=127.0.0.1",
+        f"--metrics-port={ports.metrics}",
+        "--log-verbose=0",
+        "--log-info=false",
+    ]
+
+
+def environment_of(environment: Path) -> dict[str, str]:
+    """The child's environment: the stub finds its interpreter and packages by these."""
+    site = next(environment.glob("lib/python3.*/site-packages"))
+    binaries = environment / "bin"
+    return os.environ | {
+        "PATH": f"{binaries}:{os.environ.get('PATH', '')}",
+        "VIRTUAL_ENV": str(environment),
+        "PYTHONPATH": str(site),
+        "OMP_NUM_THREADS": "1",
+    }
+
+
+def clear_shared_memory(region: str) -> None:
+    """Regions that a killed server left behind; they are never used again."""
+    for left in SHARED_MEMORY.glob(f"{region}*"):
+        left.unlink(missing_ok=True)
+
+
+def make_child(data_dir: Path, ports: TritonPorts, models: tuple[str, ...], logs: Path) -> Child:
+    """The server as a supervised child; ready when its models are."""
+    home = server_home(ENVIRONMENT)
+    region = f"countersign_{digest(str(data_dir).encode())[:12]}_"
+    clear_shared_memory(region)
+
+    async def ready() -> bool:
+        return await models_ready(f"http://127.0.0.1:{ports.http}", models)
+
+    return Child(
+        "Triton",
+        command(home, link_backends(home, data_dir), ports, models, region),
+        log=logs / "triton.log",
+        ready=ready,
+        environment=environment_of(ENVIRONMENT),
+        patience=180.0,
+    )
+
+
+async def models_ready(base: str, models: tuple[str, ...]) -> bool:
+    """Whether every one of `models` answers."""
+    async with httpx.AsyncClient(timeout=1) as http:
+        try:
+            return all([(await http.get(f"{base}/v2/models/{name}/ready")).is_success for name in models])
+        except httpx.HTTPError:
+            return False
