@@ -1,0 +1,36 @@
+"""Ways to hurt whoever talks to the sandbox. Tests ask for them; nothing happens by itself."""
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class Fault(BaseModel):
+    """Applies to the next `times` requests that match `method` and `type` (None matches all)."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    kind: Literal["status", "delay", "lost-response", "racing-create"]
+    method: str | None = None
+    type: str | None = None
+    times: int = Field(default=1, ge=1)
+    status: int = 500
+    retry_after: str | None = None
+    seconds: float = 0.0
+
+
+class Faults:
+    """The faults that are armed."""
+
+    def __init__(self) -> None:
+        self.armed: list[Fault] = []
+
+    def take(self, method: str, type: str) -> Fault | None:
+        """The fault that this request meets, used up by one."""
+        for fault in self.armed:
+            if fault.method in (None, method) and fault.type in (None, type):
+                fault.times -= 1
+                if fault.times == 0:
+                    self.armed.remove(fault)
+                return fault
+        return None

@@ -1,0 +1,74 @@
+"""Where the sandbox keeps its resources: in memory for reading, in SQLite for surviving a kill -9."""
+
+import json
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+Resource = dict[str, Any]
+
+
+class Store:
+    """Resources by type and id. Without a file it forgets everything at the end."""
+
+    def __init__(self, file: Path | None = None) -> None:
+        self._db = sqlite3.connect(file or ":memory:", isolation_level=None)
+        self._db.execute("PRAGMA journal_mode=WAL")
+        self._db.execute("PRAGMA synchronous=NORMAL")  # survives the process's death, which is what is tested here
+        self._db.execute("CREATE TABLE IF NOT EXISTS resource (type TEXT, id TEXT, body TEXT, PRIMARY KEY (type, id))")
+        self._types: dict[str, dict[str, Resource]] = {}
+        self._by_patient: dict[tuple[str, str], dict[str, Resource]] = {}
+        self._by_identifier: dict[tuple[str, str], dict[str, Resource]] = {}
+        for body in self._db.execute("SELECT body FROM resource"):
+            self._index(json.loads(body[0]))
+
+    def __len__(self) -> int:
+        return sum(map(len, self._types.values()))
+
+    def get(self, type: str, id: str) -> Resource | None:
+        return self._types.get(type, {}).get(id)
+
+    def put(self, resource: Resource) -> None:
+        """Store one version; it is durable when this returns."""
+        type, id = resource["resourceType"], resource["id"]
+        self._db.execute("INSERT OR REPLACE INTO resource VALUES (?, ?, ?)", (type, id, json.dumps(resource)))
+        if (previous := self.get(type, id)) is not None:
+            self._unindex(previous)
+        self._index(resource)
+
+    def put_all(self, resources: list[Resource]) -> None:
+        """Store many in one transaction."""
+        self._db.execute("BEGIN")
+        for resource in resources:
+            self.put(resource)
+        self._db.execute("COMMIT")
+
+    def candidates(self, type: str, patient: str | None, identifier: str | None) -> Iterator[Resource]:
+        """What a search has to look at: an index where one applies, else everything of the type."""
+        if identifier is not None:
+            return iter(list(self._by_identifier.get((type, identifier), {}).values()))
+        if patient is not None:
+            return iter(list(self._by_patient.get((type, patient), {}).values()))
+        return iter(list(self._types.get(type, {}).values()))
+
+    def close(self) -> None:
+        self._db.close()
+
+    def _index(self, resource: Resource) -> None:
+        type, id = resource["resourceType"], resource["id"]
+        self._types.setdefault(type, {})[id] = resource
+        for table, key in self._keys(resource):
+            table.setdefault((type, key), {})[id] = resource
+
+    def _unindex(self, resource: Resource) -> None:
+        for table, key in self._keys(resource):
+            table[resource["resourceType"], key].pop(resource["id"], None)
+
+    def _keys(self, resource: Resource) -> Iterator[tuple[dict[tuple[str, str], dict[str, Resource]], str]]:
+        for field in ("subject", "patient", "for"):
+            if isinstance(resource.get(field), dict) and (reference := resource[field].get("reference")):
+                yield self._by_patient, reference.removeprefix("Patient/")
+        identifiers = resource.get("identifier") or []
+        for item in identifiers if isinstance(identifiers, list) else [identifiers]:
+            yield self._by_identifier, f"{item.get('system', '')}|{item.get('value', '')}"
