@@ -270,7 +270,7 @@ def _outcome(refusal: Refusal) -> Response:
 
 
 def _base(request: Request) -> str:
-    return str(request.base_url).rstrip("/")
+    return f"{request.url.scheme}://{request.url.netloc}{request.scope.get('root_path', '')}"
 
 
 def _entry(base: str, resource: Resource, mode: str) -> Resource:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any
-from urllib.parse import parse_qsl, urlencode, urljoin, urlsplit
+from urllib.parse import urlencode, urljoin, urlsplit, urlunsplit
 
 import httpx
 
@@ -140,15 +140,11 @@ class FhirClient:
         raise _failure(response, f"{interaction} {type}")
 
     def _next(self, bundle: Resource) -> str | None:
-        """The next page, on our base even where a server behind a proxy names itself otherwise."""
+        """The next page, on our host even where a server behind a proxy names itself otherwise."""
         for link in bundle.get("link") or []:
             if link.get("relation") == "next" and link.get("url"):
                 parts = urlsplit(urljoin(self._base, link["url"]))
-                base = urlsplit(self._base)
-                prefix = parts.path.partition(base.path)[2] if parts.path.startswith(base.path) else None
-                if prefix is None:
-                    raise PermanentError("search: the next page lies outside the FHIR base")
-                return f"{prefix}?{parts.query}" if prefix else f"?{urlencode(parse_qsl(parts.query))}"
+                return urlunsplit(("", "", parts.path, parts.query, ""))
         return None
 
 

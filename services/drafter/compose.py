@@ -1,0 +1,68 @@
+"""Puts facts and narrative together into one draft and its plain text. Deterministic."""
+
+from services.drafter import facts
+from services.drafter.context import EncounterContext
+from shared.contracts.draft import Draft, Narrative, Part, PartCode, Prompt, Sentence
+
+# Which part a narrative belongs to.
+HOME: dict[Narrative, PartCode] = {
+    "hospital-course": "procedures-and-treatment",
+    "patient-instructions": "patient-and-family-instructions",
+}
+TITLES: dict[Narrative, str] = {"hospital-course": "Hospital course", "patient-instructions": "In plain words"}
+NOTICE = (
+    "Narrative drafted by an AI model from the record; facts are rendered from the record. Reviewed by a physician."
+)
+
+
+def compose(
+    context: EncounterContext,
+    sentences: tuple[Sentence, ...],
+    *,
+    by_hand: str | None,
+    number: int,
+    model: str,
+    prompt: Prompt,
+    context_digest: str,
+) -> Draft:
+    """The draft of a stay. `by_hand` says why there is no narrative; the facts are there all the same."""
+    parts = tuple(
+        part.model_copy(update={"narrative": tuple(item for item in sentences if HOME[item.narrative] == part.code)})
+        for part in facts.render(context)
+    )
+    return Draft(
+        kind=context.kind,
+        number=number,
+        parts=parts,
+        text=_text(context, parts, by_hand is not None),
+        by_hand=by_hand,
+        left_out=context.left_out,
+        model=model,
+        prompt=prompt,
+        context_digest=context_digest,
+    )
+
+
+def _text(context: EncounterContext, parts: tuple[Part, ...], by_hand: bool) -> str:
+    title = "DEATH SUMMARY" if context.died else "DISCHARGE SUMMARY"
+    lines = [title, "", *(fact.text for fact in facts.header(context))]
+    for part in parts:
+        lines += ["", part.title.upper()]
+        for group in part.groups:
+            lines += [f"{group.title}:", *(f"  - {fact.text}" for fact in group.facts)]
+        lines += _narrative(context, part, by_hand)
+    return "\n".join([*lines, "", NOTICE, ""])
+
+
+def _narrative(context: EncounterContext, part: Part, by_hand: bool) -> list[str]:
+    wanted: list[Narrative] = [name for name, code in HOME.items() if code == part.code]
+    lines: list[str] = []
+    for name in wanted:
+        if context.died and name == "patient-instructions":
+            continue
+        sentences = [item.text for item in part.narrative if item.narrative == name]
+        if by_hand:
+            lines += [f"{TITLES[name]}:", f"  [To be written by the physician: {TITLES[name].lower()}]"]
+        elif sentences:
+            lines += [f"{TITLES[name]}:", f"  {' '.join(sentences)}"]
+    return lines

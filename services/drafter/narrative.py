@@ -1,0 +1,82 @@
+"""What the model is told, and what is made of its answer. Pure."""
+
+import re
+from dataclasses import dataclass
+
+from services.drafter.context import EncounterContext, compare
+from services.drafter.facts import age
+from shared.contracts.draft import Narrative
+
+MOST = 6  # items of one list; a small model loses the thread in long ones
+SHORTEST = 40  # characters of a hospital course
+PROMPTS = {"discharge-summary": "discharge-narrative", "death-summary": "death-narrative"}
+SEXES = {"female": "woman", "male": "man"}
+
+
+@dataclass(frozen=True, slots=True)
+class Nonsense:
+    """An answer that cannot be used. `reason` quotes nothing of it."""
+
+    reason: str
+
+
+Narratives = dict[Narrative, str]
+
+
+def brief(context: EncounterContext) -> str:
+    """The facts as the model gets them: few, short, without identity."""
+    years = age(context)
+    person = SEXES.get(context.patient.sex or "", "patient")
+    principal = [item.text for item in context.diagnoses if item.role == "principal"]
+    others = [item.text for item in context.diagnoses if item.role != "principal"]
+    lines = [
+        ("Patient", [f"{years}-year-old {person}" if years is not None else person]),
+        ("Reason", [item.text for item in context.reasons] or principal),
+        ("Other problems", others),
+        ("Procedures", [item.text for item in context.procedures]),
+        ("Given in hospital", [item.name for item in context.hospital_medicines]),
+    ]
+    if context.died:
+        lines.append(("Outcome", ["died"]))
+    else:
+        lists = compare(context.home_medicines, context.discharge_medicines)
+        lines += [
+            ("Started", [item.name for item in lists.started]),
+            ("Stopped", [item.name for item in lists.stopped]),
+            ("Discharged to", [context.disposition or "not recorded"]),
+        ]
+    return "\n".join(f"{title}: {_listed(items)}" for title, items in lines)
+
+
+def _listed(items: list[str]) -> str:
+    different = list(dict.fromkeys(items))
+    return ", ".join(different[:MOST]).lower() if different else "none"
+
+
+def parse(text: str, *, died: bool) -> Narratives | Nonsense:
+    """Hospital course, then what follows "Instructions:". Says why an answer is unusable."""
+    course, _, instructions = re.sub(r"<\|[^|>]*\|>", "", text).partition("Instructions:")
+    course, instructions = (" ".join(part.split()) for part in (course, instructions))
+    if len(course) < SHORTEST or "." not in course:
+        return Nonsense("the model's answer is too short to be a hospital course")
+    if _loops(course):
+        return Nonsense("the model repeats itself")
+    if re.search(r"^(Facts|Patient|Reason):|\bdo not add numbers\b", course, re.IGNORECASE):
+        return Nonsense("the model repeats its instructions")
+    found: Narratives = {"hospital-course": _whole_sentences(course)}
+    if not died and (kept := _whole_sentences(instructions)) and not _loops(instructions):
+        found["patient-instructions"] = kept
+    return found
+
+
+def _loops(text: str) -> bool:
+    """Whether any run of six words comes back more than twice."""
+    words = text.lower().split()
+    runs = [" ".join(words[index : index + 6]) for index in range(len(words) - 5)]
+    return any(runs.count(run) > 2 for run in set(runs))
+
+
+def _whole_sentences(text: str) -> str:
+    """Without the sentence that the token limit cut off."""
+    end = max(text.rfind(mark) for mark in (". ", "! ", "? "))
+    return text if text.endswith((".", "!", "?")) else text[: end + 1].strip()
