@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Literal
 
-from shared.contracts.case import Case
+from shared.contracts.case import Case, fold
 from shared.contracts.draft import Draft
 from shared.contracts.envelope import Recorded
 from shared.contracts.events import (
@@ -135,20 +135,17 @@ def reassign(case: Case, to: str, by: Actor, reason: str) -> Reassigned:
 
 
 def escalate(
-    history: Sequence[Recorded],
-    case: Case,
-    review: str,
-    level: int,
-    due: datetime,
-    *,
-    levels: int,
-    supervisor: str | None,
+    history: Sequence[Recorded], review: str, level: int, due: datetime, supervisor: str | None
 ) -> Escalated | None:
-    """What a fired timer does: nothing once somebody decided, once a level, only for the review it was set for."""
+    """What a fired timer does: nothing once somebody decided, once a level, only for the review it was set for.
+
+    `supervisor` is who takes over, for the last level; None for the others.
+    """
+    case = fold(history)
     current = next((event.id for event in reversed(history) if event.name == "review-requested"), None)
     if not case.open or current != review or level <= case.level:
         return None
-    return Escalated(level=level, due=due, owner=supervisor if level >= levels else None)
+    return Escalated(level=level, due=due, owner=supervisor)
 
 
 def discharge_taken_back(review: ReviewRequested, status: str | None) -> bool:

@@ -6,8 +6,8 @@ from datetime import datetime
 
 from services.approval import resources
 from services.approval.resources import Resource
-from shared.clinical.fhir import FhirClient
-from shared.contracts.events import DraftRef, Drafted, Stay
+from shared.clinical.fhir import FhirClient, PreconditionFailedError, oldest, version_of
+from shared.contracts.events import Drafted, DraftRef
 from shared.contracts.failures import PermanentError
 from shared.contracts.subjects import CaseRef
 from shared.messaging.steps import Clock
@@ -88,14 +88,3 @@ class Tasks:
             except PreconditionFailedError:
                 if attempt == UPDATE_TRIES:
                     raise
-
-
-def version_of(resource: Resource) -> str | None:
-    """The weak ETag of what was read, opaque as servers make it."""
-    version = resource.get("meta", {}).get("versionId")
-    return f'W/"{version}"' if version else None
-
-
-def oldest(found: list[Resource]) -> Resource:
-    """The one that everybody agrees on when a racing create has made several."""
-    return min(found, key=lambda item: (item.get("meta", {}).get("lastUpdated", ""), item["id"]))

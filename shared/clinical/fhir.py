@@ -115,6 +115,9 @@ class FhirClient:
             return False
         return True
 
+    async def close(self) -> None:
+        await self._http.aclose()
+
     async def _send(
         self,
         method: str,
@@ -144,7 +147,7 @@ class FhirClient:
         for link in bundle.get("link") or []:
             if link.get("relation") == "next" and link.get("url"):
                 parts = urlsplit(urljoin(self._base, link["url"]))
-                return urlunsplit(("", "", parts.path, parts.query, ""))
+                return str(urlunsplit(("", "", parts.path, parts.query, "")))
         return None
 
 

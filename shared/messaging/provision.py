@@ -69,6 +69,7 @@ def _bucket_config(name: str, replicas: int) -> StreamConfig:
         allow_rollup_hdrs=True,
         deny_delete=True,
         allow_direct=True,
+        allow_msg_ttl=True,
         discard="new",  # type: ignore[arg-type]
     )
 

@@ -1,4 +1,4 @@
-"""Prompts are files with a version and a history. The exact text that a model gets is what is versioned and digested."""
+"""Prompts are files with a version and a history. What is versioned and digested is the exact text a model gets."""
 
 import re
 from dataclasses import dataclass

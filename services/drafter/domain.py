@@ -1,0 +1,34 @@
+"""What a drafter's findings mean for the case. Pure."""
+
+from shared.contracts.draft import Draft
+from shared.contracts.events import ContextExtracted, Drafted, DraftRef, RedraftRequested
+
+
+def drafted(cause: ContextExtracted | RedraftRequested, draft: Draft, digest: str) -> Drafted:
+    """The event for a composed draft."""
+    sentences = draft.sentences
+    return Drafted(
+        stay=cause.stay,
+        draft=DraftRef(
+            digest=digest,
+            number=draft.number,
+            context=cause.context,
+            kind=draft.kind,
+            model=draft.model,
+            prompt=draft.prompt,
+        ),
+        by_hand=draft.by_hand is not None,
+        sentences=len(sentences),
+        unsupported=sum(not sentence.supported for sentence in sentences),
+        encounter_status=cause.encounter_status,
+    )
+
+
+def number_of(cause: ContextExtracted | RedraftRequested) -> int:
+    """Which draft of the case this is: 1 for the first."""
+    return cause.number if isinstance(cause, RedraftRequested) else 1
+
+
+def words_of(cause: ContextExtracted | RedraftRequested) -> str | None:
+    """Digest of what the physician wants changed; None for a first draft."""
+    return cause.words if isinstance(cause, RedraftRequested) else None

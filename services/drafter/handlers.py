@@ -1,0 +1,108 @@
+"""The drafter's two steps: read the stay, then draft from what was read."""
+
+import logging
+
+from services.drafter import domain, facts, grounding, narrative, prompts
+from services.drafter.compose import compose
+from services.drafter.context import EncounterContext
+from services.drafter.extract import extract
+from shared.clinical.fhir import FhirClient
+from shared.contracts.draft import Fact, Sentence
+from shared.contracts.events import ContextExtracted, Discharged, Drafted, RedraftRequested
+from shared.contracts.failures import PermanentError, TransientError
+from shared.inference.generate import Generation, Generator, Sampling
+from shared.messaging.artifacts import Artifacts
+from shared.messaging.connection import Bus
+from shared.messaging.steps import Steps, Work
+
+logger = logging.getLogger(__name__)
+
+# Two documents, two prompts; read once, as a service whose prompts are broken must not start.
+PROMPTS = {kind: prompts.load(name) for kind, name in narrative.PROMPTS.items()}
+
+
+class Drafter:
+    def __init__(self, steps: Steps, ehr: FhirClient, generator: Generator, deadline: float) -> None:
+        self._ehr = ehr
+        self._generator = generator
+        self._deadline = deadline
+        steps.step("drafter-extract", self.extract)
+        steps.step("drafter-draft", self.draft)
+
+    def attach(self, bus: Bus) -> None:
+        self._artifacts = Artifacts(bus)
+
+    async def extract(self, work: Work) -> ContextExtracted:
+        """Read the stay from the EHR and store what may be used of it."""
+        cause = work.cause.body
+        assert isinstance(cause, Discharged)  # noqa: S101 - the step's consumer is filtered to it
+        context = await extract(self._ehr, cause.encounter_id, occurred_at=cause.occurred_at, attending=cause.attending)
+        digest = await self._artifacts.put(context.model_dump_json(exclude_none=True).encode())
+        return ContextExtracted(
+            stay=context.stay,
+            kind=context.kind,
+            context=digest,
+            encounter_status=context.encounter_status,
+            left_out=len(context.left_out),
+        )
+
+    async def draft(self, work: Work) -> Drafted:
+        """Render the facts, let the model write the narrative, check it, store the draft."""
+        cause = work.cause.body
+        assert isinstance(cause, ContextExtracted | RedraftRequested)  # noqa: S101 - as above
+        context = EncounterContext.model_validate_json(await self._artifacts.get(cause.context))
+        words = domain.words_of(cause)
+        wish = (await self._artifacts.get(words)).decode() if words else None
+        generation, by_hand = await self._write(context, wish, last=work.last)
+        sentences: tuple[Sentence, ...] = ()
+        if generation is not None:
+            found = narrative.parse(generation.text, died=context.died)
+            if isinstance(found, narrative.Nonsense):
+                by_hand = found.reason
+            else:
+                sentences = checked(found, context)
+        draft = compose(
+            context,
+            sentences,
+            by_hand=by_hand,
+            number=domain.number_of(cause),
+            model=generation.model if generation else "",
+            prompt=PROMPTS[context.kind].stamp,
+            context_digest=cause.context,
+        )
+        digest = await self._artifacts.put(draft.model_dump_json(exclude_none=True).encode())
+        return domain.drafted(cause, draft, digest)
+
+    async def _write(
+        self, context: EncounterContext, wish: str | None, *, last: bool
+    ) -> tuple[Generation | None, str | None]:
+        """What the model wrote, or why a person has to: a model that fails must not end the case."""
+        prompt = PROMPTS[context.kind]
+        sampling = Sampling(max_tokens=prompt.max_tokens, stop=prompt.stop)
+        text = prompt.render(narrative.brief(context), wish)
+        try:
+            return await self._generator.generate(text, sampling, deadline=self._deadline), None
+        except TransientError as error:
+            if not last:
+                raise
+            logger.warning("the model could not be reached, the narrative is left to the physician: %s", error.reason)
+            return None, "the model could not be reached"
+        except PermanentError as error:
+            logger.warning("the model failed, the narrative is left to the physician: %s", error.reason)
+            return None, "the model failed"
+
+
+def checked(found: narrative.Narratives, context: EncounterContext) -> tuple[Sentence, ...]:
+    """Each sentence of the narratives with its evidence and what the record does not have."""
+    rendered = [fact for part in facts.render(context) for group in part.groups for fact in group.facts]
+    record = grounding.Record([*facts.header(context), *rendered, *_derived(context)])
+    return tuple(
+        grounding.check(sentence, name, record) for name, text in found.items() for sentence in grounding.split(text)
+    )
+
+
+def _derived(context: EncounterContext) -> list[Fact]:
+    """What follows from the record without standing in it."""
+    years, days = facts.age(context), facts.length_of_stay(context)
+    derived = [f"Age: {years} years" if years is not None else "", f"Length of stay: {days} days" if days else ""]
+    return [Fact(text=text, source=context.encounter) for text in derived if text]
