@@ -18,6 +18,7 @@ from shared.contracts.events import (
     Rejected,
     ReviewRequested,
 )
+from shared.contracts.failures import TransientError
 
 # Encounter.status values of a stay that goes on: https://hl7.org/fhir/R4/valueset-encounter-status.html
 ONGOING = frozenset({"planned", "arrived", "triaged", "in-progress", "onleave"})
@@ -139,12 +140,15 @@ def escalate(
 ) -> Escalated | None:
     """What a fired timer does: nothing once somebody decided, once a level, only for the review it was set for.
 
-    `supervisor` is who takes over, for the last level; None for the others.
+    `supervisor` is who takes over, for the last level; None for the others. Raises TransientError when an earlier
+    level has not been told yet: after a downtime all timers fire at once, and each must be on the trail in its order.
     """
     case = fold(history)
     current = next((event.id for event in reversed(history) if event.name == "review-requested"), None)
     if not case.open or current != review or level <= case.level:
         return None
+    if level > case.level + 1:
+        raise TransientError("an earlier level has not been told yet")
     return Escalated(level=level, due=due, owner=supervisor)
 
 

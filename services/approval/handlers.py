@@ -29,7 +29,7 @@ from shared.contracts.failures import PermanentError, TransientError
 from shared.contracts.subjects import derived_id
 from shared.messaging.artifacts import Artifacts
 from shared.messaging.connection import Bus
-from shared.messaging.deadletter import alert
+from shared.messaging.deadletter import Severity, alert
 from shared.messaging.journal import Conflict, Journal
 from shared.messaging.steps import Clock, Steps, Work
 from shared.messaging.timers import Due, Timers, read_due
@@ -148,7 +148,7 @@ class Approval:
         if owner is not None and case.open:
             await self._tasks.give_to(task, case.owner or owner)
         if isinstance(event.body, Escalated):
-            severity = "critical" if owner is not None else "warning"
+            severity: Severity = "critical" if owner is not None else "warning"
             await alert(
                 self._bus,
                 severity,

@@ -7,7 +7,7 @@ from typing import Annotated
 from pydantic import BeforeValidator, Field
 from pydantic_settings import NoDecode
 
-from shared.runtime.settings import ServiceSettings
+from shared.runtime.settings import EhrSettings, ServiceSettings
 
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 LEVELS = 3
@@ -41,4 +41,5 @@ class ApprovalSettings(ServiceSettings):
     supervisors: dict[str, str] = Field(
         default={}, description="department → FHIR reference of its supervisor; `*` for all others"
     )
+    ehr: EhrSettings = Field(default_factory=EhrSettings)
     public_url: str = Field(default="", description="where physicians reach this service; for links in Tasks")

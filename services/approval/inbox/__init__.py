@@ -1,0 +1,1 @@
+"""The review pages: plain HTML rendered here, no build step, no external host."""

@@ -1,0 +1,58 @@
+"""Composition root of approval."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from uuid import uuid4
+
+from services.approval.api import make_router
+from services.approval.desk import Desk
+from services.approval.directory import Directory
+from services.approval.filing import Filing
+from services.approval.handlers import Approval
+from services.approval.inbox.pages import add_pages
+from services.approval.reviews import Reviews
+from services.approval.settings import ApprovalSettings
+from services.approval.tasks import Devices, Tasks
+from shared.clinical.connect import connect_ehr
+from shared.clinical.fhir import FhirClient
+from shared.messaging.connection import Bus, make_broker
+from shared.messaging.steps import Clock, Steps
+from shared.runtime.access import Guard, read_grants
+from shared.runtime.service import Service, serve
+
+
+def build(
+    settings: ApprovalSettings,
+    *,
+    clock: Clock = lambda: datetime.now(UTC),
+    new_id: Callable[[], str] = lambda: str(uuid4()),
+    ehr: FhirClient | None = None,
+) -> Service:
+    """Everything approval needs, built and not started. `ehr` takes the place of the real one."""
+    broker = make_broker(settings.nats_url, "approval", settings.seed)
+    steps = Steps(broker, "approval", clock)
+    ehr = ehr or connect_ehr(settings.ehr.url, settings.ehr.token, settings.ehr.connections)
+    devices, directory, reviews = Devices(ehr), Directory(ehr, settings.supervisors), Reviews()
+    tasks = Tasks(ehr, devices, clock, settings.public_url)
+    filing = Filing(ehr, devices, clock)
+    approval = Approval(steps, tasks, filing, directory, reviews, settings.escalate_after, clock)
+    desk = Desk(ehr, directory, clock, new_id)
+
+    async def on_connect(bus: Bus) -> None:
+        steps.attach(bus)
+        desk.attach(bus)
+        await approval.attach(bus)
+
+    guard = Guard(read_grants(settings.tokens_file))
+    router = make_router(desk, reviews, guard)
+    add_pages(router, desk, reviews, guard, clock)
+    return Service("approval", broker, on_connect, router, checks={"ehr": ehr.ready}, closers=(ehr.close, reviews.stop))
+
+
+def main() -> None:
+    settings = ApprovalSettings()
+    serve(build(settings), settings.host, settings.port)
+
+
+if __name__ == "__main__":
+    main()
