@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import nats
-from faststream.nats import NatsBroker
+from faststream.nats import NatsBroker, NatsMessage
 from faststream.nats.security import NatsNKey
 from nats import errors
 from nats.aio.client import Client
@@ -33,6 +33,11 @@ async def _log_error(error: Exception) -> None:
     logger.warning("nats connection: %s", type(error).__name__ if isinstance(error, OSError) else error)
 
 
+async def _whole(message: NatsMessage) -> NatsMessage:
+    """Instead of FastStream's decoder: handlers get the message, with its headers and its place in the stream."""
+    return message
+
+
 def make_broker(url: str, user: str, seed: str) -> NatsBroker:
     """The FastStream broker of a service. Handlers get raw messages: decoding is the contract's business."""
     return NatsBroker(
@@ -43,7 +48,8 @@ def make_broker(url: str, user: str, seed: str) -> NatsBroker:
         max_reconnect_attempts=-1,
         reconnect_time_wait=1,
         apply_types=False,
-        logger=None,
+        decoder=_whole,
+        logger=None,  # what goes wrong with a message is logged where it is handled, by id
         graceful_timeout=10.0,
         error_cb=_log_error,
     )

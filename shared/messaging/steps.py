@@ -16,6 +16,7 @@ from types import TracebackType
 
 from faststream import AckPolicy
 from faststream.nats import JStream, NatsBroker, NatsMessage, PullSub
+from nats import errors
 from nats.aio.msg import Msg
 
 from shared.contracts.case import Case, cause_of, fold
@@ -102,7 +103,10 @@ class Steps:
         )
 
         async def on_message(message: NatsMessage) -> None:
-            await self._guard(target, run, message.raw_message)
+            try:
+                await self._guard(target, run, message.raw_message)
+            except errors.Error as error:  # the connection is gone: the server will deliver the message again
+                logger.warning("%s: not acknowledged: %s", target.name, type(error).__name__)
 
         subscriber(on_message)
 

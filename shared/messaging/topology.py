@@ -210,7 +210,9 @@ _OWN: dict[str, tuple[str, ...]] = {
         "$KV.reviews.>",
         "$JS.API.STREAM.INFO.KV_reviews",
         "$JS.API.DIRECT.GET.KV_reviews.>",
+        "$JS.API.CONSUMER.CREATE.KV_reviews",  # ephemeral, unnamed: how the client watches a bucket
         "$JS.API.CONSUMER.CREATE.KV_reviews.>",
+        "$JS.API.CONSUMER.INFO.KV_reviews.>",
         "$JS.API.CONSUMER.DELETE.KV_reviews.>",
         "$JS.FC.KV_reviews.>",
     ),
@@ -240,6 +242,6 @@ def operator_permissions() -> Permissions:
         for right in (f"$JS.API.DIRECT.GET.{stream}", f"$JS.API.DIRECT.GET.{stream}.>", f"$JS.API.STREAM.INFO.{stream}")
     )
     return Permissions(
-        publish=(*_READ_CASES, *reads, "discharge.*.*.retried", "ehr.encounter.>", "alert.*.*"),
+        publish=(*_READ_CASES, *reads, "discharge.*.*.retried", "ehr.encounter.>", "deadletter.redriven.*"),
         subscribe=(f"{inbox('operator')}.>",),
     )

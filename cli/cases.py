@@ -1,0 +1,71 @@
+"""`countersign cases`: what is where."""
+
+import asyncio
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from cli.client import api
+from cli.stack.embedded import default_data_dir
+
+app = typer.Typer(no_args_is_help=True, help="Look at cases.")
+DataDir = Annotated[Path | None, typer.Option("--data-dir", help="the stack's data directory")]
+AsJson = Annotated[bool, typer.Option("--json", help="JSON on stdout")]
+CaseId = Annotated[str, typer.Argument(help="case id")]
+
+
+def _ask(data_dir: Path | None, path: str) -> Any:
+    async def ask() -> Any:
+        async with api(data_dir or default_data_dir(), "operator") as call:
+            return await call("GET", path)
+
+    return asyncio.run(ask())
+
+
+def _table(*columns: str) -> Table:
+    table = Table(box=None, header_style="bold")
+    for column in columns:
+        table.add_column(column, overflow="fold")
+    return table
+
+
+@app.command("list")
+def list_cases(data_dir: DataDir = None, as_json: AsJson = False) -> None:
+    """Cases with recent events, latest first."""
+    found = _ask(data_dir, "/v1/cases")
+    if as_json:
+        print(json.dumps(found))
+        return
+    table = _table("case", "department", "state", "last event", "time")
+    for item in found["items"]:
+        table.add_row(item["case_id"], item["department"], item["state"], item["last_event"], item["time"][:19])
+    Console().print(table)
+
+
+@app.command()
+def show(case_id: CaseId, data_dir: DataDir = None, as_json: AsJson = False) -> None:
+    """One case: its state, owner and document."""
+    found = _ask(data_dir, f"/v1/cases/{case_id}")
+    if as_json:
+        print(json.dumps(found))
+        return
+    for name in ("case_id", "department", "state", "owner", "document_reference", "provenance"):
+        print(f"{name:20}{found[name] or '-'}")
+    print(f"{'events':20}{len(found['events'])}")
+
+
+@app.command()
+def history(case_id: CaseId, data_dir: DataDir = None, as_json: AsJson = False) -> None:
+    """Every event of a case."""
+    found = _ask(data_dir, f"/v1/cases/{case_id}")
+    if as_json:
+        print(json.dumps(found["events"]))
+        return
+    table = _table("time", "event", "actor", "digest")
+    for event in found["events"]:
+        table.add_row(event["time"][:23], event["event"], event["actor"], event["digest"][:16])
+    Console().print(table)

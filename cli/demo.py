@@ -1,0 +1,137 @@
+"""`countersign demo`: one patient from discharge to a signed, filed and proven document, on the real stack."""
+
+import asyncio
+import tempfile
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.panel import Panel
+
+from cli.audit import Report, verify
+from cli.client import Api
+from cli.errors import CommandError
+from cli.stack.embedded import Options, running
+from cli.stack.nats import free_port
+from cli.stack.secrets import Access
+from deploy.sandbox_ehr.seed import DemoEncounter, demo_encounters
+
+PATIENCE = 240.0  # seconds for any one step, model included
+POLL = 0.1
+ESCALATIONS = (timedelta(hours=24), timedelta(hours=72), timedelta(days=7))
+SAID = {
+    "discharged": "the discharge is on the bus",
+    "context-extracted": "the record was read from the EHR over FHIR",
+    "drafted": "the language model wrote a draft, held against the record sentence by sentence",
+    "review-requested": "a Task waits in the EHR, three timers run in NATS",
+    "approved": "the physician countersigned",
+    "filed": "the document is in the chart",
+}
+
+Case = dict[str, Any]
+
+
+class Demo:
+    """Tells what happens on `console`; returns it as one object."""
+
+    def __init__(self, console: Console, auto_approve: bool, model: str, data_dir: Path | None, port: int) -> None:
+        self._console = console
+        self._auto_approve = auto_approve
+        self._model = model
+        self._data_dir = data_dir
+        self._port = port
+
+    async def run(self) -> dict[str, Any]:
+        """The whole way of a case. Raises CommandError when a step does not happen in time."""
+        started = time.monotonic()
+        with ExitStack() as stack:
+            directory = self._data_dir or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="countersign-")))
+            options = Options(directory.absolute(), self._port or free_port(), ESCALATIONS, drafter_model=self._model)
+            with self._console.status("starting …") as status:
+                show: Callable[[str], None] = lambda text: status.update(f"{text} …")  # noqa: E731
+                async with running(options, show) as access:
+                    status.stop()
+                    case, report = await self._walk(access, options.data_dir)
+        result = {
+            "case_id": case["case_id"],
+            "events": [event["event"] for event in case["events"]],
+            "document_reference": case["document_reference"],
+            "provenance": case["provenance"],
+            "audit": {"verified": report.verified, "events": report.events},
+            "seconds": round(time.monotonic() - started, 1),
+        }
+        self._console.print(f"[green]✔[/] {report.events} events, every digest verified against the chart's Provenance")
+        return result
+
+    async def _walk(self, access: Access, data_dir: Path) -> tuple[Case, Report]:
+        physician = Api(access.base_url, access.tokens["physician"])
+        engine = Api(access.base_url, access.tokens["ingest"])
+        try:
+            stay = await self._next_stay(engine)
+            self._console.print(f"[bold]{stay.reason}[/] (synthetic patient, {stay.department}) leaves the hospital")
+            report = {"encounter_id": stay.encounter, "department": stay.department, "attending": stay.attending}
+            accepted = await engine("POST", "/v1/encounters/discharged", json=report)
+            case = await self._until(physician, accepted["case_id"], "awaiting-review")
+            await self._review(physician, access, case)
+            case = await self._until(physician, case["case_id"], "filed", told=len(case["events"]))
+            return case, await verify(data_dir, case["case_id"])
+        finally:
+            await physician.close()
+            await engine.close()
+
+    async def _next_stay(self, engine: Api) -> DemoEncounter:
+        """A stay that this data directory has not seen yet."""
+        known = {item["case_id"] for item in (await engine("GET", "/v1/cases?limit=200"))["items"]}
+        seen = {
+            event["detail"].get("encounter_id")
+            for case_id in known
+            for event in (await engine("GET", f"/v1/cases/{case_id}"))["events"]
+        }
+        for stay in demo_encounters():
+            if stay.encounter not in seen:
+                return stay
+        raise CommandError("Every patient of the demo has left already. Start with an empty --data-dir.")
+
+    async def _review(self, physician: Api, access: Access, case: Case) -> None:
+        review = await physician("GET", f"/v1/reviews/{case['case_id']}")
+        draft = review["draft"]
+        self._console.print(Panel(draft["text"], title="the draft", subtitle=draft["model"] or "to be written by hand"))
+        open_points = [item for item in draft["sentences"] if not item["supported"]]
+        for sentence in open_points:
+            said = ", ".join(f"{claim['kind']} “{claim['text']}”" for claim in sentence["unsupported"])
+            self._console.print(f"[yellow]not in the record:[/] {said} — {sentence['text']}")
+        if not self._auto_approve:
+            link = f"{access.base_url}/reviews/{case['case_id']}"
+            token = access.tokens["physician"]
+            self._console.print(f"\nReview and sign it: {link}\n  access token: {token}\n", soft_wrap=True)
+            return
+        # What the record does not support is taken out before signing, as a physician would.
+        text = draft["text"]
+        for sentence in open_points:
+            text = text.replace(sentence["text"], "").replace("  \n", "")
+        body = {"text": text} if open_points else None
+        if draft["by_hand"]:
+            body = {"text": text.replace("[To be written by the physician", "[Not written in this demo")}
+        headers = {"If-Match": f'"{draft["digest"]}"'}
+        await physician("POST", f"/v1/reviews/{case['case_id']}/approve", headers=headers, json=body)
+
+    async def _until(self, physician: Api, case_id: str, state: str, told: int = 0) -> Case:
+        """Wait for `state`, telling each event as it comes. A person may take as long as they want."""
+        deadline = time.monotonic() + PATIENCE
+        while True:
+            case: Case = await physician("GET", f"/v1/cases/{case_id}")
+            for event in case["events"][told:]:
+                self._console.print(f"[green]✔[/] {event['event']:18} {SAID.get(event['event'], '')}")
+            told = len(case["events"])
+            if case["state"] == state:
+                return case
+            if case["state"] in ("failed", "closed", "withdrawn"):
+                raise CommandError(f"The case is {case['state']}.")
+            waits_for_person = state == "filed" and not self._auto_approve
+            if time.monotonic() > deadline and not waits_for_person:
+                raise CommandError(f"The case is {case['state']} after {PATIENCE:.0f} s; {state} was expected.")
+            await asyncio.sleep(POLL)

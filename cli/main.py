@@ -1,0 +1,141 @@
+"""The `countersign` command."""
+
+import asyncio
+import json
+import logging
+import os
+import sys
+from collections.abc import Callable, Coroutine
+from pathlib import Path
+from typing import Annotated, Any, TypeVar
+
+import typer
+import uvloop
+from pydantic import SecretStr
+from rich.console import Console
+
+from cli import cases, deadletters
+from cli.audit import verify
+from cli.demo import Demo
+from cli.errors import CommandError
+from cli.stack.embedded import Options, default_data_dir, run
+from cli.stack.secrets import Access
+from services.approval.settings import Escalations, parse_durations
+from shared.contracts.failures import Failure
+from shared.runtime.service import configure_logging
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, help="Clinical AI that a physician countersigns.")
+app.add_typer(cases.app, name="cases")
+app.add_typer(deadletters.app, name="deadletter")
+audit_app = typer.Typer(no_args_is_help=True, help="Prove the trail.")
+app.add_typer(audit_app, name="audit")
+
+DataDir = Annotated[Path | None, typer.Option("--data-dir", help="where everything is kept; default .countersign")]
+AsJson = Annotated[bool, typer.Option("--json", help="one JSON object on stdout")]
+Port = Annotated[int, typer.Option(help="loopback port of the API, the pages and the sandbox EHR")]
+EhrUrl = Annotated[str | None, typer.Option("--ehr-url", help="FHIR R4 base of another EHR than the sandbox")]
+EscalateAfter = Annotated[str, typer.Option("--escalate-after", help="three durations: 24h,72h,7d")]
+Model = Annotated[str, typer.Option("--drafter-model", help="Triton model that drafts")]
+
+T = TypeVar("T")
+console = Console(stderr=True)
+
+
+def execute(work: Coroutine[Any, Any, T]) -> T:
+    """Run `work` on uvloop."""
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        return runner.run(work)
+
+
+def _durations(text: str) -> Escalations:
+    try:
+        parsed = parse_durations(text)
+    except ValueError as error:
+        raise CommandError(f"--escalate-after: {error}.") from None
+    if not isinstance(parsed, tuple):
+        raise CommandError("--escalate-after: give three durations such as 24h,72h,7d.")
+    return parsed
+
+
+def _options(data_dir: Path | None, port: int, ehr_url: str | None, escalate_after: str, model: str) -> Options:
+    if ehr_url is not None and not ehr_url.startswith(("http://", "https://")):
+        raise CommandError("--ehr-url must be an http or https address.")
+    token = SecretStr(value) if (value := os.environ.get("COUNTERSIGN_EHR_TOKEN")) else None
+    directory = (data_dir or default_data_dir()).absolute()
+    return Options(directory, port, _durations(escalate_after), ehr_url, token, model)
+
+
+def _progress(status: Callable[[str], None]) -> Callable[[str], None]:
+    return lambda text: status(f"{text} …")
+
+
+@app.command()
+def up(
+    data_dir: DataDir = None,
+    port: Port = 8080,
+    ehr_url: EhrUrl = None,
+    escalate_after: EscalateAfter = "24h,72h,7d",
+    drafter_model: Model = "drafter",
+) -> None:
+    """Start the whole stack on this machine, and stop it with Ctrl-C."""
+    configure_logging(logging.WARNING)
+    options = _options(data_dir, port, ehr_url, escalate_after, drafter_model)
+    with console.status("starting …") as status:
+
+        def on_ready(access: Access) -> None:
+            status.stop()
+            print(f"ready {access.base_url}", flush=True)
+            console.print(f"  review pages  {access.base_url}/   (tokens: {options.data_dir}/access.json)")
+            console.print(f"  API           {access.base_url}/openapi.json")
+            console.print(f"  EHR           {access.ehr_url}")
+
+        execute(run(options, _progress(status.update), on_ready))
+
+
+@app.command()
+def demo(
+    auto_approve: Annotated[bool, typer.Option("--auto-approve", help="sign without asking")] = False,
+    as_json: AsJson = False,
+    data_dir: DataDir = None,
+    port: Port = 0,
+    drafter_model: Model = "drafter",
+) -> None:
+    """Discharge a synthetic patient and watch the summary being drafted, reviewed, signed, filed and proven."""
+    configure_logging(logging.ERROR)
+    result = execute(Demo(console, auto_approve, drafter_model, data_dir, port).run())
+    if as_json:
+        print(json.dumps(result))
+
+
+@audit_app.command("verify")
+def audit_verify(
+    case: Annotated[str | None, typer.Option("--case", help="only this case")] = None,
+    as_json: AsJson = False,
+    data_dir: DataDir = None,
+) -> None:
+    """Recompute every digest, and compare the chains with the Provenance that the EHR holds."""
+    report = execute(verify(data_dir or default_data_dir(), case))
+    if as_json:
+        print(json.dumps(report.as_dict()))
+    else:
+        for fault in report.faults:
+            print(f"case {fault.case}: event {fault.event} (sequence {fault.sequence}): {fault.reason}")
+        print(f"{'verified' if report.verified else 'NOT VERIFIED'}: {report.cases} cases, {report.events} events")
+    if not report.verified:
+        raise typer.Exit(1)
+
+
+def main() -> None:
+    """Entry point: what cannot be done is one sentence and exit code 2."""
+    try:
+        app()
+    except CommandError as error:
+        print(f"countersign: {error}", file=sys.stderr)
+        sys.exit(2)
+    except Failure as failure:
+        print(f"countersign: {failure.reason}.", file=sys.stderr)
+        sys.exit(2)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,201 @@
+"""The whole of Countersign on one machine: nats-server and Triton as children, all services in this process."""
+
+import asyncio
+import fcntl
+import os
+import signal
+import socket
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager, nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TextIO
+
+import uvicorn
+from fastapi import FastAPI
+from pydantic import SecretStr
+
+from cli.errors import CommandError
+from cli.stack import nats, triton
+from cli.stack.secrets import Access, Secrets, load_or_make, write_access, write_tokens
+from deploy.sandbox_ehr.app import Sandbox
+from deploy.sandbox_ehr.app import create_app as create_sandbox
+from deploy.sandbox_ehr.seed import demo_encounters, seed
+from deploy.sandbox_ehr.store import Store
+from services.approval.main import build as build_approval
+from services.approval.settings import ApprovalSettings, Escalations
+from services.drafter.main import build as build_drafter
+from services.drafter.settings import DrafterSettings
+from services.ingest.main import build as build_ingest
+from services.ingest.settings import IngestSettings
+from shared.runtime.service import create_app
+from shared.runtime.settings import EhrSettings, TritonSettings
+
+Progress = Callable[[str], None]
+HOST = "127.0.0.1"
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What `countersign up` was asked for."""
+
+    data_dir: Path
+    port: int
+    escalate_after: Escalations
+    ehr_url: str | None = None
+    ehr_token: SecretStr | None = None
+    drafter_model: str = "drafter"
+
+
+class QuietServer(uvicorn.Server):
+    """Leaves signals to the stack, which stops its children after its services."""
+
+    def capture_signals(self) -> Any:
+        return nullcontext()
+
+
+@asynccontextmanager
+async def running(options: Options, progress: Progress) -> AsyncIterator[Access]:
+    """The stack, serving. Everything is stopped in order at the end.
+
+    Raises CommandError with one sentence when it cannot start.
+    """
+    async with AsyncExitStack() as stack:
+        logs = _prepare(options, stack)
+        secrets = load_or_make(options.data_dir)
+        write_tokens(options.data_dir / "tokens.json", secrets.tokens)
+        nats_ports = nats.NatsPorts(nats.free_port(), nats.free_port())
+        triton_ports = triton.TritonPorts(nats.free_port(), nats.free_port(), nats.free_port())
+        model_server = triton.make_child(options.data_dir, triton_ports, (options.drafter_model,), logs)
+        progress("starting the message bus")
+        bus_server = nats.make_child(options.data_dir, secrets, nats_ports, logs)
+        await bus_server.start()
+        stack.push_async_callback(bus_server.stop)
+        await nats.check_durability(nats_ports)
+        nats_url = f"nats://{HOST}:{nats_ports.client}"
+        await nats.provision_as_admin(nats_url, secrets)
+        progress("loading the language model")
+        await model_server.start()
+        stack.push_async_callback(model_server.stop)
+        progress("starting the services")
+        base_url = f"http://{HOST}:{options.port}"
+        access = _access(options, secrets, base_url, nats_url)
+        app = _app(options, secrets, access, f"{HOST}:{triton_ports.grpc}", stack)
+        await stack.enter_async_context(_serving(app, options.port))
+        write_access(options.data_dir, access)
+        yield access
+
+
+def _prepare(options: Options, stack: AsyncExitStack) -> Path:
+    """The data directory, ours alone while we run, and a free port; returns where logs go."""
+    directory = options.data_dir
+    try:
+        directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+        logs = directory / "logs"
+        logs.mkdir(exist_ok=True)
+        lock = stack.enter_context((directory / "lock").open("w"))
+    except OSError as error:
+        raise CommandError(f"The data directory {directory} cannot be used: {error.strerror}.") from None
+    _lock(lock, directory)
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((HOST, options.port))
+        except OSError:
+            raise CommandError(f"Port {options.port} is taken. Choose another with --port.") from None
+    return logs
+
+
+def _lock(file: TextIO, directory: Path) -> None:
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        raise CommandError(f"Another stack is running on {directory}.") from None
+
+
+def _access(options: Options, secrets: Secrets, base_url: str, nats_url: str) -> Access:
+    own = options.ehr_url is None
+    return Access(
+        base_url=base_url,
+        tokens=secrets.tokens,
+        demo_encounters=[item.encounter for item in demo_encounters()] if own else [],
+        nats_url=nats_url,
+        ehr_url=options.ehr_url or f"{base_url}/fhir",
+    )
+
+
+def _app(options: Options, secrets: Secrets, access: Access, triton_url: str, stack: AsyncExitStack) -> FastAPI:
+    """All services in one app on one port; the sandbox EHR under /fhir where no other is named."""
+    common: dict[str, Any] = {"nats_url": access.nats_url, "tokens_file": options.data_dir / "tokens.json"}
+    ehr = EhrSettings(url=access.ehr_url, token=options.ehr_token)
+
+    def seeded(service: str) -> dict[str, Any]:
+        return common | {"nats_seed": SecretStr(secrets.seeds[service])}
+
+    services = [
+        build_ingest(IngestSettings(**seeded("ingest"))),
+        build_drafter(
+            DrafterSettings(
+                **seeded("drafter"),
+                ehr=ehr,
+                triton=TritonSettings(url=triton_url, drafter_model=options.drafter_model),
+            )
+        ),
+        build_approval(
+            ApprovalSettings(
+                **seeded("approval"), ehr=ehr, escalate_after=options.escalate_after, public_url=access.base_url
+            )
+        ),
+    ]
+    app = create_app(services)
+    if options.ehr_url is None:
+        store = Store(options.data_dir / "sandbox-ehr.sqlite")
+        stack.callback(store.close)
+        seed(store)
+        app.mount("/", create_sandbox(Sandbox(store)))
+    return app
+
+
+@asynccontextmanager
+async def _serving(app: FastAPI, port: int) -> AsyncIterator[None]:
+    config = uvicorn.Config(app, host=HOST, port=port, log_config=None, access_log=False, timeout_graceful_shutdown=5)
+    server = QuietServer(config)
+    task = asyncio.create_task(server.serve())
+    while not server.started:
+        if task.done():
+            task.result()
+            raise CommandError("The services could not be started: see the messages above.")
+        await asyncio.sleep(0.02)
+    try:
+        yield
+    finally:
+        server.should_exit = True
+        await task
+
+
+async def run(options: Options, progress: Progress, on_ready: Callable[[Access], None]) -> None:
+    """Run until SIGINT or SIGTERM."""
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    starting = asyncio.current_task()
+
+    def end() -> None:
+        if not stop.is_set() and starting is not None and not serving:
+            starting.cancel()  # told to stop while the models are still loading
+        stop.set()
+
+    serving: list[bool] = []
+    for sent in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(sent, end)
+    try:
+        async with running(options, progress) as access:
+            serving.append(True)
+            on_ready(access)
+            await stop.wait()
+    except asyncio.CancelledError:
+        if not stop.is_set():
+            raise
+
+
+def default_data_dir() -> Path:
+    return Path(os.environ.get("COUNTERSIGN_DATA_DIR", ".countersign"))
