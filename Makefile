@@ -4,10 +4,12 @@ UV_VERSION := 0.13.9
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo up test lint format bench docs clean
+.PHONY: help install demo up test lint format contracts clean
 
 help: ## list the commands
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 18
+
+install: .venv/ready ## set up .venv (Countersign) and .venv-triton (the model server)
 
 .venv/ready: pyproject.toml locks/dev.txt locks/triton.txt locks/models.txt
 	@command -v $(PY) >/dev/null || { echo "Countersign needs Python 3.11 as '$(PY)': install it, or say where: make $(MAKECMDGOALS) PY=/path/to/python3.11"; exit 2; }
@@ -22,4 +24,27 @@ help: ## list the commands
 	@VIRTUAL_ENV=.venv-triton $(BIN)/uv pip install --quiet --no-deps --require-hashes -r locks/models.txt
 	@touch $@
 
-install: .venv/ready ## set up .venv (Countersign) and .venv-triton (the model server)
+demo: install ## a synthetic patient from discharge to signed, filed and proven document
+	@$(BIN)/countersign demo --auto-approve
+
+up: install ## the whole stack on this machine
+	@$(BIN)/countersign up
+
+test: install ## every test
+	@$(BIN)/pytest
+
+lint: install ## formatting, rules, types, walls
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
+	@$(BIN)/mypy -p services -p shared -p cli -p deploy.sandbox_ehr
+	@$(BIN)/lint-imports
+
+format: install ## format the code
+	@$(BIN)/ruff format .
+	@$(BIN)/ruff check --fix .
+
+contracts: install ## write the JSON Schemas of the events again
+	@$(BIN)/python -m shared.contracts.schemas
+
+clean: ## remove the environments and caches
+	rm -rf .venv .venv-triton .mypy_cache .ruff_cache .pytest_cache .import_linter_cache

@@ -28,7 +28,7 @@ def header(context: EncounterContext) -> tuple[Fact, ...]:
     identity = [patient.name, born, patient.sex or "sex not recorded", f"MRN {patient.mrn or 'not recorded'}"]
     ended = "died" if context.died else "discharged"
     stay = [f"Admitted {_day(context.start)}", f"{ended} {_day(context.end)}"]
-    place = [part for part in (context.service, context.organization_name) if part]
+    place = [part for part in dict.fromkeys((context.service, context.organization_name)) if part]
     return (
         Fact(text=f"Patient: {', '.join(identity)}", source=patient.source),
         Fact(text=f"Stay: {', '.join([*stay, *place])}", source=context.encounter),

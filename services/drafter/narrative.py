@@ -50,7 +50,7 @@ def brief(context: EncounterContext) -> str:
 
 def _listed(items: list[str]) -> str:
     different = list(dict.fromkeys(items))
-    return ", ".join(different[:MOST]).lower() if different else "none"
+    return ", ".join(different[:MOST]) if different else "none"
 
 
 def parse(text: str, *, died: bool) -> Narratives | Nonsense:

@@ -1,5 +1,6 @@
 """Reading FHIR elements that may be missing, empty or of the wrong type. Nothing raises on dirt: it returns None."""
 
+import re
 from datetime import UTC, date, datetime, time
 from typing import Any
 
@@ -85,8 +86,8 @@ def _plain(number: float) -> str:
 
 
 def _readable(unit: str) -> str:
-    """UCUM's `mm[Hg]` and `Cel` as people write them."""
-    return unit.replace("mm[Hg]", "mmHg").replace("Cel", "°C").replace("[degF]", "°F")
+    """UCUM's `mm[Hg]` and `Cel` as people write them, without its `{annotations}`."""
+    return re.sub(r"\{[^}]*\}", "", unit).replace("mm[Hg]", "mmHg").replace("Cel", "°C").replace("[degF]", "°F")
 
 
 def value(observation: Resource) -> str | None:

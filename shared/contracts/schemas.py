@@ -1,0 +1,28 @@
+"""Writes the JSON Schema of every event and of the draft to `shared/contracts/json/`; a test holds them to the code."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from shared.contracts.draft import Draft
+from shared.contracts.ehr import EncounterFact
+from shared.contracts.events import EVENT_TYPES
+
+FOLDER = Path(__file__).parent / "json"
+
+
+def generate() -> dict[str, dict[str, Any]]:
+    """File name → schema."""
+    models = {f"{type.model_fields['event'].default}.v1": type for type in EVENT_TYPES}
+    found = {name: type.model_json_schema() for name, type in models.items()}
+    return found | {"draft.v1": Draft.model_json_schema(), "ehr-encounter-fact.v1": EncounterFact.model_json_schema()}
+
+
+def main() -> None:
+    FOLDER.mkdir(exist_ok=True)
+    for name, schema in generate().items():
+        (FOLDER / f"{name}.json").write_text(json.dumps(schema, indent=1, sort_keys=True) + "\n")
+
+
+if __name__ == "__main__":
+    main()
