@@ -19,7 +19,7 @@ from shared.contracts.case import fold
 from shared.contracts.events import Actor, Retried
 from shared.contracts.subjects import derived_id, parse_case_subject
 from shared.messaging.connection import Bus
-from shared.messaging.journal import Journal
+from shared.messaging.journal import Conflict, Journal
 
 app = typer.Typer(no_args_is_help=True, help="Look at dead letters and put them back to work.")
 DataDir = Annotated[Path | None, typer.Option("--data-dir", help="the stack's data directory")]
@@ -158,5 +158,8 @@ async def redrive_one(connection: Bus, letter: DeadLetter, data: bytes, headers:
         raise CommandError(f"Case {case_ref.id} is {case.state}: there is nothing to put back.")
     event = Retried(step=case.failure.step, by=Actor(subject="operator", role="operator"))
     id = derived_id(f"DEADLETTER/{letter.sequence}", event.event)
-    await journal.append(case_ref, event, after=case.head, id=id, time=datetime.now(UTC))
+    try:
+        await journal.append(case_ref, event, after=case.head, id=id, time=datetime.now(UTC))
+    except Conflict:
+        raise CommandError(f"Case {case_ref.id} changed just now: look at it again.") from None
     return f"case {case_ref.id} tries {case.failure.step} again"

@@ -95,7 +95,7 @@ def apply(case: Case, recorded: Recorded) -> Case:  # noqa: C901 - one arm per e
         case Closed():
             return replace(case, state="closed", awaits=None)
         case Withdrawn():
-            return replace(case, state="withdrawn", awaits=None)
+            return replace(case, state="withdrawn", awaits=None, failure=None)
         case Failed() as failed:
             return replace(case, state="failed", awaits=None, failure=failed)
         case Retried() as retried:

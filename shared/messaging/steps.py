@@ -228,7 +228,9 @@ class Steps:
                 return
             except Conflict as conflict:
                 case: Case = fold(conflict.history)
-                if case.awaits != name:
+                latest = cause_of(name, conflict.history)
+                # The same step may be awaited again for a later cause: what was made of this one is stale then.
+                if case.awaits != name or latest is None or latest.id != cause.id:
                     raise MovedOn from None
                 head = case.head
         raise TransientError("the case changed too often while a step was being appended")

@@ -1,0 +1,120 @@
+"""Ready-made values for tests: a stay, a draft, an event of each type."""
+
+from datetime import UTC, datetime, timedelta
+
+from shared.contracts.draft import Draft, Fact, Group, Part, Prompt, Sentence
+from shared.contracts.envelope import digest
+from shared.contracts.events import (
+    Actor,
+    Approved,
+    CaseEvent,
+    Closed,
+    ContextExtracted,
+    Discharged,
+    Drafted,
+    DraftRef,
+    Escalated,
+    Failed,
+    Filed,
+    Reassigned,
+    RedraftRequested,
+    Rejected,
+    Retried,
+    ReviewRequested,
+    Stay,
+    Withdrawn,
+)
+from shared.contracts.subjects import CaseRef
+
+T0 = datetime(2026, 11, 23, 9, 0, tzinfo=UTC)
+CASE = CaseRef("cardiology", "4d1c2c4e-5d0f-5a43-9a3e-3f1f5a0c7f11")
+PROMPT = Prompt(name="discharge-narrative", version=1, digest="d" * 64)
+STAY = Stay(
+    encounter="Encounter/e1",
+    patient="Patient/p1",
+    attending="Practitioner/dr-1",
+    organization="Organization/o1",
+    start=T0 - timedelta(days=3),
+    end=T0 - timedelta(hours=1),
+)
+PHYSICIAN = Actor(subject="dr-1", role="physician", practitioner="Practitioner/dr-1")
+DIGEST = "a" * 64
+
+
+def draft_ref(number: int = 1, value: str = DIGEST) -> DraftRef:
+    return DraftRef(
+        digest=value, number=number, context="c" * 64, kind="discharge-summary", model="drafter test", prompt=PROMPT
+    )
+
+
+def draft(text: str = "DISCHARGE SUMMARY\n", by_hand: str | None = None) -> Draft:
+    facts = Group(title="Reason for admission", facts=(Fact(text="Pneumonia", source="Encounter/e1"),))
+    sentence = Sentence(narrative="hospital-course", text="Admitted with pneumonia.")
+    return Draft(
+        kind="discharge-summary",
+        number=1,
+        parts=(
+            Part(
+                code="reason-for-hospitalization",
+                title="Reason for hospitalization",
+                groups=(facts,),
+                narrative=() if by_hand else (sentence,),
+            ),
+        ),
+        text=text,
+        by_hand=by_hand,
+        model="drafter test",
+        prompt=PROMPT,
+        context_digest="c" * 64,
+    )
+
+
+def signed_digest(text: str) -> str:
+    return digest(text.encode())
+
+
+EVENTS: tuple[CaseEvent, ...] = (
+    Discharged(encounter_id="e1", attending="Practitioner/dr-1", occurred_at=T0),
+    ContextExtracted(stay=STAY, kind="discharge-summary", context="c" * 64, encounter_status="finished", left_out=2),
+    Drafted(stay=STAY, draft=draft_ref(), by_hand=False, sentences=4, unsupported=1, encounter_status="finished"),
+    ReviewRequested(
+        stay=STAY,
+        draft=draft_ref(),
+        task="task-1",
+        owner="Practitioner/dr-1",
+        deadlines=(T0 + timedelta(hours=24), T0 + timedelta(hours=72), T0 + timedelta(days=7)),
+        encounter_status="finished",
+    ),
+    Escalated(level=1, due=T0 + timedelta(hours=24)),
+    Reassigned(owner="Practitioner/dr-2", by=PHYSICIAN, reason="b" * 64),
+    Approved(
+        stay=STAY,
+        draft=draft_ref(),
+        task="task-1",
+        signed="e" * 64,
+        edited=True,
+        by=PHYSICIAN,
+        signer="Practitioner/dr-1",
+    ),
+    Filed(document_reference="doc-1", provenance="prov-1"),
+    Rejected(
+        stay=STAY,
+        draft=draft_ref(),
+        task=None,
+        action="redraft",
+        reason="b" * 64,
+        by=PHYSICIAN,
+        encounter_status="finished",
+    ),
+    RedraftRequested(
+        stay=STAY, context="c" * 64, kind="discharge-summary", number=2, words="b" * 64, encounter_status="finished"
+    ),
+    Closed(),
+    Withdrawn(reason="discharge-cancelled"),
+    Failed(step="draft", reason="the model failed", attempts=3),
+    Retried(step="draft", by=Actor(subject="operator", role="operator")),
+)
+
+
+def event(name: str) -> CaseEvent:
+    return next(item for item in EVENTS if item.event == name)

@@ -1,0 +1,132 @@
+"""A bus in memory for unit tests: compare-and-set, dedupe and direct get, as the server does them.
+
+It passes the same suite as the real server: tests/connected/test_bus_port.py.
+"""
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from types import SimpleNamespace
+from typing import Any
+
+from shared.contracts.failures import PermanentError
+from shared.messaging.connection import WrongSequenceError
+from shared.messaging.topology import CONSUMERS
+
+
+def matches(pattern: str, subject: str) -> bool:
+    """NATS' own matching: `*` is one token, `>` is all that follow."""
+    wanted, given = pattern.split("."), subject.split(".")
+    for index, token in enumerate(wanted):
+        if token == ">":
+            return len(given) > index
+        if index >= len(given) or token not in ("*", given[index]):
+            return False
+    return len(wanted) == len(given)
+
+
+@dataclass(slots=True)
+class Kept:
+    """One stored message."""
+
+    stream: str
+    sequence: int
+    subject: str
+    headers: dict[str, str]
+    data: bytes
+
+
+@dataclass(slots=True)
+class MemoryBus:
+    """What Journal, dead letters and steps use of a Bus."""
+
+    kept: list[Kept] = field(default_factory=list)
+
+    async def publish(
+        self,
+        subject: str,
+        data: bytes,
+        *,
+        stream: str,
+        headers: Mapping[str, str] | None = None,
+        id: str | None = None,
+    ) -> Any:
+        sent = dict(headers or {})
+        here = [item for item in self.kept if item.stream == stream]
+        if pattern := sent.pop("Nats-Expected-Last-Subject-Sequence-Subject", None):
+            last = max((item.sequence for item in here if matches(pattern, item.subject)), default=0)
+            if last != int(sent.pop("Nats-Expected-Last-Subject-Sequence")):
+                raise WrongSequenceError
+        same = [item for item in here if id is not None and item.headers.get("Nats-Msg-Id") == id]
+        if same:
+            return SimpleNamespace(seq=same[0].sequence, duplicate=True)
+        if id is not None:
+            sent["Nats-Msg-Id"] = id
+        self.kept.append(Kept(stream, len(here) + 1, subject, sent, data))
+        return SimpleNamespace(seq=len(here) + 1, duplicate=False)
+
+    async def direct_get(self, stream: str, query: Mapping[str, Any]) -> list[Any]:
+        start, pattern = query.get("seq", 1), query.get("next_by_subj")
+        here = [item for item in self.kept if item.stream == stream and item.sequence >= start]
+        found = [item for item in here if matches(pattern, item.subject)] if pattern else here[:1]
+        return [
+            SimpleNamespace(
+                headers=item.headers | {"Nats-Subject": item.subject, "Nats-Sequence": str(item.sequence)},
+                data=item.data,
+            )
+            for item in found[: query.get("batch", 1)]
+        ]
+
+
+class MemoryBroker:
+    """Collects a service's subscribers, so that a test can deliver what it wants, as often as it wants."""
+
+    def __init__(self) -> None:
+        self.handlers: dict[str, Callable[[Any], Awaitable[None]]] = {}
+
+    def subscriber(self, subject: str, *, durable: str, **_: Any) -> Callable[[Any], None]:
+        return lambda handler: self.handlers.__setitem__(durable, handler)
+
+    async def deliver(self, consumer: str, message: Kept, attempt: int = 1) -> "Delivery":
+        """Hand `message` to the consumer's handler; returns how it was answered."""
+        delivery = Delivery(message, attempt)
+        await self.handlers[consumer](SimpleNamespace(raw_message=delivery))
+        return delivery
+
+
+class Delivery:
+    """A message as a handler sees it. `answer` is what the handler told the server."""
+
+    def __init__(self, message: Kept, attempt: int) -> None:
+        self.subject, self.headers, self.data = message.subject, dict(message.headers), message.data
+        self.metadata = SimpleNamespace(
+            num_delivered=attempt, sequence=SimpleNamespace(stream=message.sequence), stream=message.stream
+        )
+        self.answer: str | None = None
+        self.delay: float | None = None
+
+    async def ack(self) -> None:
+        self.answer = "ack"
+
+    async def nak(self, delay: float | None = None) -> None:
+        self.answer, self.delay = "nak", delay
+
+    async def term(self) -> None:
+        self.answer = "term"
+
+    async def in_progress(self) -> None:
+        await asyncio.sleep(0)
+
+
+def consumers_of(message: Kept) -> list[str]:
+    """Every durable consumer that gets `message`."""
+    return [
+        item.name
+        for item in CONSUMERS
+        if item.stream == message.stream and any(matches(pattern, message.subject) for pattern in item.subjects)
+    ]
+
+
+def refuse(reason: str = "told to fail") -> PermanentError:
+    return PermanentError(reason)

@@ -1,0 +1,252 @@
+"""Whatever happens to a case, in whatever order and however often: it is filed at most once and never lost.
+
+The real steps, journal and rules run on a bus in memory; hypothesis chooses what is delivered when, how often, how
+late, and when somebody decides, withdraws, fails or retries.
+"""
+
+import asyncio
+from datetime import timedelta
+from typing import Any
+
+from hypothesis import HealthCheck, Phase, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+
+from cli.deadletters import DeadLetter, redrive_one
+from services.approval import domain as approval
+from services.drafter import domain as drafter
+from services.ingest.handlers import Ingest
+from shared.contracts.case import WITHDRAWABLE, broken_link, cause_of, fold, state_after
+from shared.contracts.ehr import EncounterFact
+from shared.contracts.envelope import Recorded
+from shared.contracts.events import Approved, CaseEvent, Filed, Rejected, ReviewRequested, StepName
+from shared.contracts.failures import TransientError
+from shared.contracts.subjects import derived_id
+from shared.messaging.journal import Conflict, Journal
+from shared.messaging.steps import Steps, Work
+from tests.support.examples import DIGEST, PHYSICIAN, T0, draft, event
+from tests.support.memory import Kept, MemoryBroker, MemoryBus, consumers_of, refuse
+
+FACT = EncounterFact(encounter_id="e1", department="cardiology", attending="Practitioner/dr-1")
+DEADLINES = approval.deadlines(T0, (timedelta(hours=24), timedelta(hours=72), timedelta(days=7)))
+PRODUCED_BY: dict[str, StepName] = {
+    "context-extracted": "extract",
+    "drafted": "draft",
+    "review-requested": "request-review",
+    "filed": "file",
+    "redraft-requested": "settle-rejection",
+}
+STEPS = ("drafter-extract", "drafter-draft", "approval-request", "approval-file", "approval-settle")
+
+
+class CaseMachine(RuleBasedStateMachine):
+    def __init__(self) -> None:
+        super().__init__()
+        self.loop = asyncio.new_event_loop()
+        self.bus: Any = MemoryBus()
+        self.brokers = {name: MemoryBroker() for name in ("ingest", "drafter", "approval")}
+        self.steps = {name: Steps(broker, name, lambda: T0) for name, broker in self.brokers.items()}  # type: ignore[arg-type]
+        self.ingest = Ingest(self.steps["ingest"], "test", lambda: T0)
+        self.ingest.attach(self.bus)
+        self.failing = False
+        self.filed_for: list[str] = []  # approvals that the filing step carried out
+        handlers = (self.extract, self.draft, self.request, self.file, self.settle)
+        for consumer, handler in zip(STEPS, handlers, strict=True):
+            self.steps[consumer.partition("-")[0]].step(consumer, handler)
+        for steps in self.steps.values():
+            steps.attach(self.bus)
+        self.journal = Journal(self.bus, "approval")
+        self.case = self.ingest.case_of(FACT)
+        self.stale: list[Recorded] = []  # a history that somebody has read and not acted on yet
+        self.ids = 0
+
+    # The steps, with the real rules and no EHR.
+
+    async def extract(self, work: Work) -> CaseEvent:
+        return self._unless_failing(event("context-extracted"))
+
+    async def draft(self, work: Work) -> CaseEvent:
+        cause: Any = work.cause.body
+        made = draft().model_copy(update={"number": drafter.number_of(cause)})
+        return self._unless_failing(drafter.drafted(cause, made, f"{made.number:0>64}"))
+
+    async def request(self, work: Work) -> CaseEvent:
+        drafted: Any = work.cause.body
+        return self._unless_failing(approval.request(drafted, "task", DEADLINES))
+
+    async def file(self, work: Work) -> CaseEvent:
+        made = self._unless_failing(Filed(document_reference="doc-1", provenance="prov-1"))
+        self.filed_for.append(work.cause.id)
+        return made
+
+    async def settle(self, work: Work) -> CaseEvent:
+        rejected: Any = work.cause.body
+        return self._unless_failing(approval.after_rejection(rejected))
+
+    def _unless_failing(self, made: CaseEvent) -> CaseEvent:
+        if self.failing:
+            raise refuse()
+        return made
+
+    def run(self, work: Any) -> Any:
+        return self.loop.run_until_complete(work)
+
+    def history(self) -> list[Recorded]:
+        return list(self.run(self.journal.find(self.case.id)))
+
+    def deliver(self, message: Kept, consumer: str, attempt: int) -> None:
+        service = consumer.partition("-")[0]
+        if consumer in self.brokers[service].handlers:
+            self.run(self.brokers[service].deliver(consumer, message, attempt))
+
+    # What may happen.
+
+    @initialize()
+    def begin(self) -> None:
+        self.discharge("d1")
+
+    @rule(cause=st.sampled_from(["d1", "d2", "d3"]))
+    def discharge(self, cause: str) -> None:
+        self.run(self.ingest.open(FACT, cause))
+
+    @rule(cause=st.sampled_from(["c1", "c2"]))
+    def cancel_discharge(self, cause: str) -> None:
+        try:
+            self.run(self.ingest.withdraw(FACT, cause))
+        except TransientError:
+            assert not self.history()
+
+    @precondition(lambda self: self.bus.kept)
+    @rule(data=st.data(), attempt=st.sampled_from([1, 1, 2, 5]), fails=st.booleans())
+    def some_message_is_delivered(self, data: st.DataObject, attempt: int, fails: bool) -> None:
+        events = [item for item in self.bus.kept if item.stream == "DISCHARGE"]
+        if not events:
+            return
+        message = data.draw(st.sampled_from(events))
+        self.failing = fails and data.draw(st.booleans())
+        for consumer in consumers_of(message):
+            self.deliver(message, consumer, attempt)
+        self.failing = False
+
+    @rule()
+    def work_goes_on(self) -> None:
+        """The latest event reaches its consumers, as on a good day."""
+        latest = next(item for item in reversed(self.bus.kept) if item.stream == "DISCHARGE")
+        for consumer in consumers_of(latest):
+            self.deliver(latest, consumer, 1)
+
+    @rule()
+    def somebody_reads(self) -> None:
+        self.stale = self.history()
+
+    @rule(decision=st.sampled_from(["approve", "redraft", "close"]), stale=st.booleans())
+    def somebody_decides(self, decision: str, stale: bool) -> None:
+        history = self.stale if stale else self.history()
+        case = fold(history)
+        seen = case.review.draft.digest if case.review else DIGEST
+        try:
+            made: Approved | Rejected
+            if decision == "approve":
+                made = approval.approve(case, seen, draft(), PHYSICIAN, text="x", signed=DIGEST, supervisor=None)
+            else:
+                made = approval.reject(case, seen, PHYSICIAN, decision, DIGEST)  # type: ignore[arg-type]
+        except approval.Refused:
+            return
+        self._append(history, made)
+
+    @rule(level=st.integers(1, 3), stale=st.booleans())
+    def a_timer_fires(self, level: int, stale: bool) -> None:
+        history = self.stale if stale else self.history()
+        review = next((item.id for item in history if item.name == "review-requested"), "none")
+        try:
+            made = approval.escalate(history, review, level, DEADLINES[level - 1], "Practitioner/s")
+        except TransientError:
+            return
+        if made is not None:
+            self._append(history, made)
+
+    def _append(self, history: list[Recorded], made: CaseEvent) -> None:
+        self.ids += 1
+        try:
+            self.run(
+                self.journal.append(history[-1].case, made, after=history[-1].head, id=f"decision-{self.ids}", time=T0)
+            )
+        except Conflict:
+            return
+
+    @rule()
+    def an_operator_redrives(self) -> None:
+        history = self.history()
+        if fold(history).failure is not None:
+            letter = DeadLetter(history[-1].head.sequence, "", self.case.subject("failed"), "", 1, "DISCHARGE")
+            self.run(redrive_one(self.bus, letter, b"", {}))
+
+    # What must hold.
+
+    @invariant()
+    def the_chain_holds(self) -> None:
+        assert broken_link(self.history()) is None
+
+    @invariant()
+    def filed_at_most_once_and_only_what_was_approved(self) -> None:
+        names = [item.name for item in self.history()]
+        assert names.count("filed") <= 1
+        assert set(self.filed_for) <= {item.id for item in self.history() if item.name == "approved"}
+        if "filed" in names:
+            assert names.index("approved") < names.index("filed")
+
+    @invariant()
+    def a_step_appends_only_while_the_case_awaits_it_and_for_its_latest_cause(self) -> None:
+        history = self.history()
+        for index, item in enumerate(history):
+            before = history[:index]
+            if item.name in PRODUCED_BY:
+                assert fold(before).awaits == PRODUCED_BY[item.name]
+                cause = cause_of(PRODUCED_BY[item.name], before)
+                assert cause is not None
+                assert item.id == derived_id(cause.id, item.name)
+            if item.name == "withdrawn":
+                assert fold(before).state in WITHDRAWABLE
+            if before and before[-1].name in ("filed", "withdrawn", "closed"):
+                assert before[-1].name == "withdrawn"
+                assert item.name == "discharged"
+
+    @invariant()
+    def one_decision_for_each_review(self) -> None:
+        decided = True
+        for item in self.history():
+            if isinstance(item.body, ReviewRequested):
+                decided = False
+            if isinstance(item.body, Approved | Rejected):
+                assert not decided
+                decided = True
+
+    @invariant()
+    def a_state_follows_from_the_last_event_alone(self) -> None:
+        history = self.history()
+        if history and history[-1].name not in ("retried",):
+            assert state_after(history[-1]) == fold(history).state
+
+    def teardown(self) -> None:
+        """Once everything is delivered, no case waits for a step: a person, or nobody, has the next word."""
+        seen = -1
+        while seen != len(self.bus.kept):
+            seen = len(self.bus.kept)
+            for message in list(self.bus.kept):
+                for consumer in consumers_of(message):
+                    self.deliver(message, consumer, 1)
+        case = fold(self.history())
+        assert case.awaits is None or not case.exists
+        assert case.state != "drafting" or not case.exists
+        assert case.state != "approved"
+        self.loop.close()
+
+
+TestCaseMachine = CaseMachine.TestCase
+TestCaseMachine.settings = settings(
+    max_examples=250,
+    stateful_step_count=30,
+    deadline=None,
+    suppress_health_check=list(HealthCheck),
+    phases=(Phase.explicit, Phase.reuse, Phase.generate, Phase.shrink),
+)
