@@ -88,8 +88,8 @@ class ReviewRequested(Model):
     version: Literal[1] = 1
     stay: Stay
     draft: DraftRef
-    task: str | None  # id of the Task in the EHR; None where the EHR takes none
-    owner: str | None
+    task: str | None = None  # id of the Task in the EHR; None where the EHR takes none
+    owner: str | None = None
     deadlines: tuple[datetime, ...]
     encounter_status: str
 
@@ -101,7 +101,7 @@ class Escalated(Model):
     version: Literal[1] = 1
     level: int
     due: datetime
-    owner: str | None = None
+    owner: str | None = None = None
 
 
 class Reassigned(Model):
@@ -121,11 +121,11 @@ class Approved(Model):
     version: Literal[1] = 1
     stay: Stay
     draft: DraftRef
-    task: str | None  # id of the Task in the EHR; None where the EHR takes none
+    task: str | None = None  # id of the Task in the EHR; None where the EHR takes none
     signed: str  # SHA-256 of the final text
     edited: bool
     by: Actor
-    signer: str | None  # FHIR reference of the physician; None when only the token's subject is known
+    signer: str | None = None  # FHIR reference of the physician; None when only the token's subject is known
 
 
 class Filed(Model):
@@ -144,7 +144,7 @@ class Rejected(Model):
     version: Literal[1] = 1
     stay: Stay
     draft: DraftRef
-    task: str | None  # id of the Task in the EHR; None where the EHR takes none
+    task: str | None = None  # id of the Task in the EHR; None where the EHR takes none
     action: Literal["redraft", "close"]
     reason: str
     by: Actor

@@ -1,0 +1,222 @@
+"""Retry rows, topology, timers' headers, the journal on a bus in memory, and what a step does with failures."""
+
+import asyncio
+import json
+from typing import Any
+
+import pytest
+
+from shared.contracts.case import fold
+from shared.contracts.envelope import START
+from shared.contracts.events import EVENT_TYPES, CaseEvent, Failed
+from shared.contracts.failures import Failure, PermanentError, RateLimitedError, TransientError
+from shared.contracts.subjects import derived_id
+from shared.messaging.journal import Conflict, Journal
+from shared.messaging.retry import RetryRow, delay_after
+from shared.messaging.steps import Steps, Work
+from shared.messaging.timers import read_due
+from shared.messaging.topology import CONSUMERS, SERVICES, STREAMS, all_consumers, consumer, permissions
+from tests.support.examples import CASE, T0, event
+from tests.support.memory import Delivery, MemoryBroker, MemoryBus, matches
+
+ROW = RetryRow(attempt=30, attempts=3, first_wait=2, cap=5)
+FOREVER = RetryRow(attempt=30, attempts=None, first_wait=5, cap=600, alert_after=2)
+
+
+@pytest.mark.parametrize(
+    ("row", "attempt", "failure", "expected"),
+    [
+        (ROW, 1, TransientError("x"), 2),
+        (ROW, 2, TransientError("x"), 4),
+        (ROW, 3, TransientError("x"), None),
+        (ROW, 1, PermanentError("x"), None),
+        (ROW, 1, RateLimitedError("x", 60), 60),
+        (ROW, 1, RateLimitedError("x", 0), 2),
+        (ROW, 3, RateLimitedError("x", 60), None),
+        (ROW, 1, ValueError("x"), None),
+        (FOREVER, 50, TransientError("x"), 600),
+    ],
+)
+def test_retry_rows(row: RetryRow, attempt: int, failure: Exception, expected: float | None) -> None:
+    assert delay_after(row, attempt, failure) == expected
+
+
+def test_every_case_event_has_a_place_in_the_stream_and_a_writer() -> None:
+    stream = next(item for item in STREAMS if item.name == "DISCHARGE")
+    for kind in EVENT_TYPES:
+        subject = CASE.subject(kind.model_fields["event"].default)
+        assert any(matches(pattern, subject) for pattern in stream.subjects)
+        writers = [s for s in SERVICES if any(matches(right, subject) for right in permissions(s).publish)]
+        assert writers
+
+
+def test_only_approval_may_write_what_a_person_decides() -> None:
+    for name in ("approved", "rejected", "reassigned", "filed", "escalated"):
+        subject = CASE.subject(name)
+        writers = [s for s in SERVICES if any(matches(right, subject) for right in permissions(s).publish)]
+        assert writers == ["approval"]
+
+
+def test_no_service_may_change_the_topology_or_read_anothers_consumer() -> None:
+    forbidden = ["$JS.API.STREAM.CREATE.DISCHARGE", "$JS.API.STREAM.DELETE.DISCHARGE", "$JS.API.STREAM.PURGE.DISCHARGE"]
+    for service in SERVICES:
+        others = [f"$JS.API.CONSUMER.MSG.NEXT.{c.stream}.{c.name}" for c in CONSUMERS if c.service != service]
+        for subject in [*forbidden, *others]:
+            assert not any(matches(right, subject) for right in permissions(service).publish), (service, subject)
+
+
+def test_consumer_names_say_service_and_step_and_are_unique() -> None:
+    names = [item.name for item in all_consumers()]
+    assert len(set(names)) == len(names)
+    assert all(item.service in SERVICES for item in all_consumers())
+
+
+def test_a_fired_timer_that_is_not_ours_is_refused() -> None:
+    with pytest.raises(PermanentError):
+        read_due("timers.due.escalation.c1.1", {})
+    with pytest.raises(PermanentError):
+        read_due("timers.due.escalation.c1", {"countersign-department": "x", "countersign-due": T0.isoformat()})
+
+
+class Bench:
+    """A step under test: its handler does what it is told, its bus is in memory."""
+
+    def __init__(self, name: str = "drafter-extract") -> None:
+        self.name = name
+        self.bus: Any = MemoryBus()
+        self.broker = MemoryBroker()
+        self.outcome: CaseEvent | Exception = event("context-extracted")
+        self.undone: list[str] = []
+        self.works: list[Work] = []
+        steps = Steps(self.broker, "drafter", lambda: T0)  # type: ignore[arg-type]
+        steps.step(name, self.handle, undo=self.undo)
+        steps.attach(self.bus)
+        self.journal = Journal(self.bus, "drafter")
+
+    async def handle(self, work: Work) -> CaseEvent:
+        self.works.append(work)
+        if isinstance(self.outcome, Exception):
+            raise self.outcome
+        return self.outcome
+
+    async def undo(self, cause: Any) -> None:
+        self.undone.append(cause.id)
+
+    async def append(self, body: CaseEvent, id: str) -> None:
+        history = await self.journal.history(CASE)
+        await self.journal.append(CASE, body, after=history[-1].head if history else START, id=id, time=T0)
+
+    async def deliver(self, index: int = 0, attempt: int = 1) -> Delivery:
+        events = [item for item in self.bus.kept if item.stream == "DISCHARGE"]
+        return await self.broker.deliver(self.name, events[index], attempt)
+
+    async def names(self) -> list[str]:
+        return [item.name for item in await self.journal.history(CASE)]
+
+    def in_stream(self, name: str) -> list[Any]:
+        return [item for item in self.bus.kept if item.stream == name]
+
+
+async def test_a_step_appends_what_its_handler_returns_once() -> None:
+    bench = Bench()
+    await bench.append(event("discharged"), "d1")
+    assert [(await bench.deliver(attempt=n)).answer for n in (1, 2, 3)] == ["ack"] * 3
+    assert await bench.names() == ["discharged", "context-extracted"]
+    assert len(bench.works) == 1, "a redelivery of finished work must not do it again"
+
+
+async def test_a_transient_failure_comes_back_later_and_a_permanent_one_reaches_a_person() -> None:
+    bench = Bench()
+    await bench.append(event("discharged"), "d1")
+    bench.outcome = RateLimitedError("the EHR asks for patience", 60)
+    answer = await bench.deliver(attempt=1)
+    assert (answer.answer, answer.delay) == ("nak", 60)
+    bench.outcome = PermanentError("the EHR has no such encounter")
+    assert (await bench.deliver(attempt=2)).answer == "term"
+    failed = (await bench.journal.history(CASE))[-1].body
+    assert failed == Failed(step="extract", reason="the EHR has no such encounter", attempts=2)
+    (letter,) = bench.in_stream("DEADLETTER")
+    assert letter.headers["countersign-reason"] == "the EHR has no such encounter"
+    assert letter.data == bench.in_stream("DISCHARGE")[0].data
+    assert json.loads(bench.in_stream("ALERTS")[0].data)["consumer"] == "drafter-extract"
+
+
+async def test_the_last_attempt_gives_up() -> None:
+    bench = Bench()
+    await bench.append(event("discharged"), "d1")
+    bench.outcome = TransientError("down")
+    row = consumer("drafter-extract").row
+    assert row.attempts is not None
+    assert (await bench.deliver(attempt=row.attempts - 1)).answer == "nak"
+    assert not bench.works[-1].last
+    assert (await bench.deliver(attempt=row.attempts)).answer == "term"
+    assert bench.works[-1].last
+    assert fold(await bench.journal.history(CASE)).state == "failed"
+
+
+async def test_a_bug_ends_in_front_of_a_person_and_its_words_stay_out_of_everything(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    bench = Bench()
+    await bench.append(event("discharged"), "d1")
+    bench.outcome = ValueError("Jane Doe, born 1950-01-01")
+    assert (await bench.deliver()).answer == "term"
+    everything = caplog.text + "".join(str(item) for item in bench.bus.kept)
+    assert "unexpected ValueError" in everything
+    assert "Jane" not in everything
+
+
+async def test_a_message_that_is_no_event_is_a_dead_letter() -> None:
+    bench = Bench()
+    await bench.append(event("discharged"), "d1")
+    bench.bus.kept[0].data = b"junk"
+    assert (await bench.deliver()).answer == "term"
+    assert "breaks the contract" in bench.in_stream("DEADLETTER")[0].headers["countersign-reason"]
+    assert len(bench.in_stream("DISCHARGE")) == 1
+
+
+async def test_work_for_a_case_that_was_withdrawn_meanwhile_is_undone() -> None:
+    bench = Bench()
+    await bench.append(event("discharged"), "d1")
+    await bench.append(event("withdrawn"), "w1")
+    assert (await bench.deliver()).answer == "ack"
+    assert await bench.names() == ["discharged", "withdrawn"]
+    assert bench.undone == ["d1"]
+
+
+async def test_a_retried_step_works_on_the_event_it_failed_on() -> None:
+    bench = Bench()
+    await bench.append(event("discharged"), "d1")
+    bench.outcome = PermanentError("down")
+    await bench.deliver()
+    retried = event("retried").model_copy(update={"step": "extract"})
+    await bench.append(retried, "r1")
+    bench.outcome = event("context-extracted")
+    assert (await bench.deliver(index=2)).answer == "ack"
+    history = await bench.journal.history(CASE)
+    assert [item.name for item in history] == ["discharged", "failed", "retried", "context-extracted"]
+    assert history[-1].id == derived_id("d1", "context-extracted")
+    assert bench.works[-1].cause.name == "discharged"
+
+
+async def test_racing_appends_one_wins_and_repeats_are_no_ops() -> None:
+    bench = Bench()
+    await bench.append(event("discharged"), "d1")
+    (head,) = [item.head for item in await bench.journal.history(CASE)]
+    body = event("context-extracted")
+
+    async def one(id: str) -> str:
+        try:
+            await bench.journal.append(CASE, body, after=head, id=id, time=T0)
+        except Conflict:
+            return "lost"
+        return "won"
+
+    assert sorted(await asyncio.gather(*(one(f"a{n}") for n in range(10)))) == ["lost"] * 9 + ["won"]
+    assert await one("a0") == "won", "the same append again is a no-op"
+    assert len(await bench.names()) == 2
+
+
+def test_failures_are_one_family() -> None:
+    assert issubclass(RateLimitedError, TransientError)
+    assert all(issubclass(kind, Failure) for kind in (TransientError, PermanentError))
