@@ -101,7 +101,7 @@ class Escalated(Model):
     version: Literal[1] = 1
     level: int
     due: datetime
-    owner: str | None = None = None
+    owner: str | None = None
 
 
 class Reassigned(Model):
