@@ -68,7 +68,7 @@ async def _search(
     params = {"patient": patient}
     capabilities = await ehr.capabilities()
     if type in OF_THE_STAY:
-        start = (encounter.get("period") or {}).get("start")
+        start = reading.words(reading.child(encounter, "period"), "start")
         if capabilities.has(type, "encounter"):
             params["encounter"] = encounter["id"]
         elif start and capabilities.has(type, DATE_PARAMETERS[type]):
@@ -80,7 +80,8 @@ async def _search(
 async def _resolve(ehr: FhirClient, limit: asyncio.Semaphore, record: Record) -> None:
     """Read the few resources that are only named by reference; what dangles is noticed later, by its absence."""
     wanted = {
-        reading.reference(participant.get("individual")) for participant in record.encounter.get("participant") or []
+        reading.reference(participant.get("individual"))
+        for participant in reading.items(record.encounter.get("participant"))
     }
     wanted |= {record.attending, reading.reference(record.encounter.get("serviceProvider"))}
     for type in ("MedicationRequest", "MedicationStatement"):

@@ -21,12 +21,36 @@ FLAGS: dict[str, Flag] = {
 }
 
 
+def items(element: Any) -> list[Resource]:
+    """The objects of a list; an object that stands alone as a list of one; nothing of anything else."""
+    found = element if isinstance(element, list) else [element]
+    return [item for item in found if isinstance(item, dict)]
+
+
+def child(element: Any, name: str) -> Resource:
+    """The object under `name`, the first one where there are several; empty where there is none."""
+    found = items(element.get(name)) if isinstance(element, dict) else []
+    return found[0] if found else {}
+
+
+def number(element: Any, name: str = "value") -> float | None:
+    """The number under `name`."""
+    found = element.get(name) if isinstance(element, dict) else None
+    return found if isinstance(found, int | float) and not isinstance(found, bool) else None
+
+
+def words(element: Any, name: str) -> str | None:
+    """The text under `name`, if it says anything."""
+    found = element.get(name) if isinstance(element, dict) else None
+    return found.strip() if isinstance(found, str) and found.strip() else None
+
+
 def concept(element: Any) -> str | None:
     """Words of a CodeableConcept: its text, else the first coding that has a display."""
     if not isinstance(element, dict):
         return None
-    texts = [element.get("text"), *(coding.get("display") for coding in _codings(element))]
-    return next((text.strip() for text in texts if isinstance(text, str) and text.strip()), None)
+    texts = [words(element, "text"), *(words(coding, "display") for coding in _codings(element))]
+    return next((text for text in texts if text), None)
 
 
 def code(element: Any) -> str | None:
@@ -37,13 +61,11 @@ def code(element: Any) -> str | None:
 
 def codes(elements: Any) -> frozenset[str]:
     """Every code of one CodeableConcept or a list of them."""
-    items = elements if isinstance(elements, list) else [elements]
-    return frozenset(str(coding.get("code")) for item in items if isinstance(item, dict) for coding in _codings(item))
+    return frozenset(str(coding.get("code")) for item in items(elements) for coding in _codings(item))
 
 
 def _codings(element: Resource) -> list[Resource]:
-    codings = element.get("coding")
-    return [coding for coding in codings if isinstance(coding, dict)] if isinstance(codings, list) else []
+    return items(element.get("coding"))
 
 
 def reference(element: Any) -> str | None:
@@ -75,10 +97,11 @@ def first_moment(resource: Resource, *fields: str) -> datetime | None:
 
 def quantity(element: Any) -> str | None:
     """`{"value": 40.0, "unit": "mg"}` → `40 mg`."""
-    if not isinstance(element, dict) or not isinstance(element.get("value"), int | float):
+    amount = number(element)
+    if amount is None:
         return None
-    unit = element.get("unit") or element.get("code") or ""
-    return f"{_plain(element['value'])} {_readable(unit)}".strip()
+    unit = words(element, "unit") or words(element, "code") or ""
+    return f"{_plain(amount)} {_readable(unit)}".strip()
 
 
 def _plain(number: float) -> str:
@@ -94,33 +117,32 @@ def value(observation: Resource) -> str | None:
     """The value of an Observation: a quantity, words, or its blood pressure components."""
     if (found := quantity(observation.get("valueQuantity"))) is not None:
         return found
-    for field in ("valueString", "valueInteger"):
-        if observation.get(field) not in (None, ""):
-            return str(observation[field])
-    if (words := concept(observation.get("valueCodeableConcept"))) is not None:
-        return words
-    return _pressure(observation.get("component"))
+    if (found := words(observation, "valueString")) is not None:
+        return found
+    if (whole := number(observation, "valueInteger")) is not None:
+        return _plain(whole)
+    return concept(observation.get("valueCodeableConcept")) or _pressure(observation.get("component"))
 
 
 def _pressure(components: Any) -> str | None:
-    found = {
-        code(item.get("code")): item.get("valueQuantity", {}).get("value")
-        for item in (components if isinstance(components, list) else [])
-        if isinstance(item, dict)
-    }
+    found = {code(item.get("code")): number(item.get("valueQuantity")) for item in items(components)}
     systolic, diastolic = found.get("8480-6"), found.get("8462-4")  # LOINC
     return f"{_plain(systolic)}/{_plain(diastolic)} mmHg" if systolic and diastolic else None
 
 
 def reference_range(observation: Resource) -> str | None:
     """`3.5-5.1 mmol/L`."""
-    ranges = observation.get("referenceRange")
-    if not isinstance(ranges, list) or not ranges or not isinstance(ranges[0], dict):
-        return None
-    low, high = quantity(ranges[0].get("low")), quantity(ranges[0].get("high"))
+    stated = child(observation, "referenceRange")
+    low, high = quantity(stated.get("low")), quantity(stated.get("high"))
     if low and high:
         return f"{low.split(' ')[0]}-{high}"
     return f"≥ {low}" if low else f"≤ {high}" if high else None
+
+
+def bounds(observation: Resource) -> tuple[float | None, float | None]:
+    """Low and high end of the reference range."""
+    stated = child(observation, "referenceRange")
+    return number(stated.get("low")), number(stated.get("high"))
 
 
 def flag(observation: Resource) -> Flag | None:
@@ -128,33 +150,32 @@ def flag(observation: Resource) -> Flag | None:
     stated = next((FLAGS[item] for item in codes(observation.get("interpretation")) if item in FLAGS), None)
     if stated is not None or observation.get("interpretation"):
         return stated
-    number = (observation.get("valueQuantity") or {}).get("value")
-    ranges = observation.get("referenceRange") or [{}]
-    if not isinstance(number, int | float) or not isinstance(ranges[0], dict):
+    amount = number(observation.get("valueQuantity"))
+    low, high = bounds(observation)
+    if amount is None:
         return None
-    low, high = (ranges[0].get(side, {}).get("value") for side in ("low", "high"))
-    if low is not None and number < low:
+    if low is not None and amount < low:
         return "low"
-    return "high" if high is not None and number > high else None
+    return "high" if high is not None and amount > high else None
 
 
 def person_name(resource: Resource) -> str | None:
     """`Donna Schwartz`, from the official name or the first."""
-    names = [name for name in resource.get("name") or [] if isinstance(name, dict)]
+    names = items(resource.get("name"))
     if not names:
         return None
     name = next((item for item in names if item.get("use") == "official"), names[0])
-    parts = [*(name.get("given") or []), name.get("family") or ""]
-    return name.get("text") or " ".join(part for part in parts if part).strip() or None
+    given = name.get("given")
+    parts = [*(given if isinstance(given, list) else []), name.get("family")]
+    joined = " ".join(part for part in parts if isinstance(part, str) and part)
+    return words(name, "text") or joined.strip() or None
 
 
 def dose(request: Resource) -> str:
     """How a medicine is to be taken, in the order's own words where it has them."""
-    instructions = request.get("dosageInstruction") or request.get("dosage") or [{}]
-    first = instructions[0] if isinstance(instructions, list) and isinstance(instructions[0], dict) else {}
-    if isinstance(first.get("text"), str) and first["text"].strip():
-        return str(first["text"]).strip()
-    rates = first.get("doseAndRate") or [{}]
-    amount = quantity(rates[0].get("doseQuantity")) if isinstance(rates[0], dict) else None
-    timing = concept((first.get("timing") or {}).get("code"))
+    first = child(request, "dosageInstruction") or child(request, "dosage")
+    if (stated := words(first, "text")) is not None:
+        return stated
+    amount = quantity(child(first, "doseAndRate").get("doseQuantity"))
+    timing = concept(child(first, "timing").get("code"))
     return " ".join(part for part in (amount, concept(first.get("route")), timing) if part)

@@ -21,7 +21,7 @@ NO_ALLERGY = ("716186003", "409137002", "428607008")  # SNOMED CT: no known (dru
 def build_context(record: "Record") -> EncounterContext:
     """The context of a record. Raises PermanentError when the stay has not ended."""
     encounter = record.encounter
-    period = encounter.get("period") or {}
+    period = reading.child(encounter, "period")
     end = reading.moment(period.get("end")) or record.occurred_at
     if end is None or (encounter.get("status") != "finished" and record.occurred_at is None):
         raise PermanentError("the encounter is not finished")
@@ -29,7 +29,7 @@ def build_context(record: "Record") -> EncounterContext:
     attending = record.attending or _attending(encounter)
     organization = reading.reference(encounter.get("serviceProvider"))
     medicines = list(_medicines(record, sieve))
-    hospitalization = encounter.get("hospitalization") or {}
+    hospitalization = reading.child(encounter, "hospitalization")
     observations = record.entries.get("Observation", [])
     return EncounterContext(
         encounter=sieve.encounter,
@@ -39,7 +39,7 @@ def build_context(record: "Record") -> EncounterContext:
         attending=attending,
         attending_name=_name_of(record, attending) or _display(encounter, attending),
         organization=organization if organization in record.people else None,
-        organization_name=(record.people.get(organization or "") or {}).get("name"),
+        organization_name=reading.words(record.people.get(organization or ""), "name"),
         service=reading.concept(encounter.get("serviceType")),
         start=reading.moment(period.get("start")),
         end=end,
@@ -62,15 +62,15 @@ def build_context(record: "Record") -> EncounterContext:
 
 def died(record: "Record", end: datetime) -> bool:
     """`exp` is Expired in HL7's discharge-disposition; some records only say it on the patient."""
-    disposition = (record.encounter.get("hospitalization") or {}).get("dischargeDisposition")
+    disposition = reading.child(record.encounter, "hospitalization").get("dischargeDisposition")
     deceased = reading.moment(record.patient.get("deceasedDateTime"))
-    start = reading.moment((record.encounter.get("period") or {}).get("start"))
+    start = reading.moment(reading.child(record.encounter, "period").get("start"))
     during = deceased is not None and start is not None and start <= deceased <= end
     return "exp" in reading.codes(disposition) or during
 
 
 def _patient(patient: Resource) -> Patient:
-    numbers = [item for item in patient.get("identifier") or [] if isinstance(item, dict) and item.get("value")]
+    numbers = [item for item in reading.items(patient.get("identifier")) if reading.words(item, "value")]
     mrn = next((item["value"] for item in numbers if "MR" in reading.codes(item.get("type"))), None)
     born = reading.moment(patient.get("birthDate"))
     return Patient(
@@ -78,12 +78,12 @@ def _patient(patient: Resource) -> Patient:
         name=reading.person_name(patient) or "Name not recorded",
         mrn=mrn or (numbers[0]["value"] if numbers else None),
         birth_date=born.date() if born else None,
-        sex=patient.get("gender"),
+        sex=reading.words(patient, "gender"),
     )
 
 
 def _attending(encounter: Resource) -> str | None:
-    for participant in encounter.get("participant") or []:
+    for participant in reading.items(encounter.get("participant")):
         if "ATND" in reading.codes(participant.get("type")):
             return reading.reference(participant.get("individual"))
     return None
@@ -95,16 +95,15 @@ def _name_of(record: "Record", reference: str | None) -> str | None:
 
 
 def _display(encounter: Resource, reference: str | None) -> str | None:
-    for participant in encounter.get("participant") or []:
-        individual = participant.get("individual") or {}
+    for participant in reading.items(encounter.get("participant")):
+        individual = reading.child(participant, "individual")
         if reading.reference(individual) == reference:
-            display = individual.get("display")
-            return display if isinstance(display, str) else None
+            return reading.words(individual, "display")
     return None
 
 
 def _reasons(encounter: Resource) -> Iterator[Entry]:
-    for reason in encounter.get("reasonCode") or []:
+    for reason in reading.items(encounter.get("reasonCode")):
         if text := reading.concept(reason):
             yield Entry(text=text, source=f"Encounter/{encounter['id']}")
 
@@ -112,9 +111,8 @@ def _reasons(encounter: Resource) -> Iterator[Entry]:
 def _diagnoses(record: "Record", sieve: Sieve) -> Iterator[Diagnosis]:
     """The stay's own diagnoses by rank, then the patient's other problems."""
     ranks = {
-        reading.reference(item.get("condition")): (item.get("rank") or 99, "DD" in reading.codes(item.get("use")))
-        for item in record.encounter.get("diagnosis") or []
-        if isinstance(item, dict)
+        reading.reference(item.get("condition")): (reading.number(item, "rank") or 99, _is_discharge(item))
+        for item in reading.items(record.encounter.get("diagnosis"))
     }
     known = {source(item) for item in record.entries.get("Condition", [])}
     sieve.left_out += [f"{reference}: is not in the record" for reference in ranks if reference not in known]
@@ -135,6 +133,10 @@ def _diagnoses(record: "Record", sieve: Sieve) -> Iterator[Diagnosis]:
             yield Diagnosis(text=text, source=source(item), time=onset, code=reading.code(item.get("code")), role=role)
 
 
+def _is_discharge(diagnosis: Resource) -> bool:
+    return "DD" in reading.codes(diagnosis.get("use"))
+
+
 def _procedures(record: "Record", sieve: Sieve) -> Iterator[Entry]:
     for item in record.entries.get("Procedure", []):
         time = reading.first_moment(item, "performedDateTime", "performedPeriod")
@@ -152,8 +154,8 @@ def _allergies(record: "Record", sieve: Sieve) -> Iterator[Entry]:
         time = reading.first_moment(item, "recordedDate", "onsetDateTime")
         reactions = [
             words
-            for reaction in item.get("reaction") or []
-            for manifestation in reaction.get("manifestation") or []
+            for reaction in reading.items(item.get("reaction"))
+            for manifestation in reading.items(reaction.get("manifestation"))
             if (words := reading.concept(manifestation))
         ]
         if sieve.usable(item, text, time, dated=False, own=False) and text:
@@ -178,7 +180,7 @@ def _medicine_name(record: "Record", item: Resource) -> str | None:
         return name
     reference = reading.reference(item.get("medicationReference")) or ""
     if reference.startswith("#"):
-        contained = [part for part in item.get("contained") or [] if part.get("id") == reference[1:]]
+        contained = [part for part in reading.items(item.get("contained")) if part.get("id") == reference[1:]]
         return reading.concept(contained[0].get("code")) if contained else None
     return reading.concept((record.people.get(reference) or {}).get("code"))
 
@@ -212,34 +214,37 @@ def _reports(record: "Record", sieve: Sieve) -> Iterator[Entry]:
     for item in record.entries.get("DiagnosticReport", []):
         if "LAB" in reading.codes(item.get("category")):
             continue
-        conclusion = item.get("conclusion")
+        conclusion = reading.words(item, "conclusion")
         time = reading.first_moment(item, "effectiveDateTime", "effectivePeriod")
-        if not isinstance(conclusion, str) or not conclusion.strip():
+        if conclusion is None:
             sieve.left_out.append(f"{source(item)}: has no conclusion")
         elif sieve.usable(item, reading.concept(item.get("code")), time):
             name = reading.concept(item.get("code"))
-            yield Entry(text=f"{name}: {conclusion.strip()}", source=source(item), time=time)
+            yield Entry(text=f"{name}: {conclusion}", source=source(item), time=time)
 
 
 def _care_plans(record: "Record", sieve: Sieve) -> Iterator[Entry]:
     for item in record.entries.get("CarePlan", []):
         time = reading.first_moment(item, "created", "period")
         activities = [
-            str(detail["description"])
-            for activity in item.get("activity") or []
-            if isinstance(detail := activity.get("detail"), dict) and detail.get("description")
+            words
+            for activity in reading.items(item.get("activity"))
+            if (words := reading.words(reading.child(activity, "detail"), "description"))
         ]
-        text = item.get("description") or item.get("title") or "; ".join(activities)
+        title = reading.words(item, "description") or reading.words(item, "title")
+        text = "; ".join([title, *activities] if title else activities)
         if sieve.usable(item, text, time, dated=False):
-            yield Entry(text="; ".join([str(text), *activities]) if activities else str(text), source=source(item))
+            yield Entry(text=text, source=source(item))
 
 
 def _appointments(record: "Record", sieve: Sieve) -> Iterator[Entry]:
     """Visits to come that were arranged before the patient left."""
     for item in record.entries.get("Appointment", []):
         made, start = reading.moment(item.get("created")), reading.moment(item.get("start"))
-        text = reading.concept((item.get("serviceType") or [None])[0]) or item.get("description") or "Appointment"
+        text = (
+            reading.concept(reading.child(item, "serviceType")) or reading.words(item, "description") or "Appointment"
+        )
         if start is None or start <= sieve.end:
             continue
         if sieve.usable(item, text, made, dated=True, own=False):
-            yield Entry(text=str(text), source=source(item), time=start)
+            yield Entry(text=text, source=source(item), time=start)

@@ -62,11 +62,10 @@ def _one_series(name: str, key: str, found: list[tuple[Resource, Measurement]]) 
 
 def _deviation(observation: Resource) -> float:
     """How far outside its range a value lies, as a share of the range's bound."""
-    number = (observation.get("valueQuantity") or {}).get("value")
-    ranges = observation.get("referenceRange") or [{}]
-    if not isinstance(number, int | float) or not isinstance(ranges[0], dict):
+    amount = reading.number(observation.get("valueQuantity"))
+    if amount is None:
         return 0.0
-    low, high = (ranges[0].get(side, {}).get("value") for side in ("low", "high"))
-    above = (number - high) / high if high else 0.0
-    below = (low - number) / low if low else 0.0
+    low, high = reading.bounds(observation)
+    above = (amount - high) / abs(high) if high else 0.0
+    below = (low - amount) / abs(low) if low else 0.0
     return float(max(above, below, 0.0))

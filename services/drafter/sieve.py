@@ -7,6 +7,7 @@ from services.drafter import reading
 
 Resource = dict[str, Any]
 
+REFUTED = ("entered-in-error", "refuted")  # AllergyIntolerance and Condition verificationStatus
 UNUSABLE = ("entered-in-error", "cancelled", "not-done", "unknown", "draft", "registered")
 
 
@@ -32,10 +33,11 @@ class Sieve:
     ) -> str | None:
         other = reading.reference(resource.get("encounter"))
         verification = reading.code(resource.get("verificationStatus"))
+        status = reading.words(resource, "status")
         if not text:
             return "has no readable code"
-        if resource.get("status") in UNUSABLE or verification in ("entered-in-error", "refuted"):
-            return f"is {resource.get('status') or verification}"
+        if status in UNUSABLE or verification in REFUTED:
+            return f"is {status if status in UNUSABLE else verification}"
         if own and other not in (None, self.encounter):
             return "belongs to another encounter"
         if time is None:

@@ -1,0 +1,61 @@
+"""The sandbox EHR for tests: in this process behind httpx, filled with the stays that tests may use."""
+
+import json
+from pathlib import Path
+
+import httpx
+import pytest
+
+from deploy.sandbox_ehr.app import Sandbox, Style, create_app
+from deploy.sandbox_ehr.seed import SEED, load_bundle, opaque_id, seed
+from deploy.sandbox_ehr.store import Store
+from shared.clinical.fhir import FhirClient
+
+SHARED_ENCOUNTERS = Path(__file__).parents[3] / "shared" / "data" / "encounters"
+BASE = "http://ehr.test/fhir"
+
+
+class Losing(httpx.ASGITransport):
+    """A response that the sandbox was told to lose is a broken connection, as it is over a socket."""
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        try:
+            return await super().handle_async_request(request)
+        except ConnectionAbortedError:
+            raise httpx.ReadError("the response was lost") from None
+
+
+def sandbox(style: Style = "plain", token: str | None = None) -> Sandbox:
+    """A sandbox with the seed's stays."""
+    store = Store()
+    seed(store, style)
+    return Sandbox(store, style, token)
+
+
+def shared_sandbox(style: Style = "plain") -> Sandbox:
+    """A sandbox with every shared stay; the test is skipped where they are absent."""
+    store = Store()
+    for file in shared_stays():
+        load_bundle(store, json.loads(file.read_text()), style)
+    return Sandbox(store, style)
+
+
+def shared_stays() -> list[Path]:
+    files = [file for file in sorted(SHARED_ENCOUNTERS.glob("enc-*.json")) if ".discharge." not in file.name]
+    if not files:
+        pytest.skip("the shared encounters are not here: ../shared/data/encounters")
+    return files
+
+
+def stays(style: Style = "plain") -> list[str]:
+    """Encounter ids of the seed."""
+    ids = [item["encounter"] for item in json.loads((SEED / "index.json").read_text())]
+    return ids if style == "plain" else [opaque_id("Encounter", id) for id in ids]
+
+
+def client(of: Sandbox) -> FhirClient:
+    return FhirClient(BASE, http(of))
+
+
+def http(of: Sandbox) -> httpx.AsyncClient:
+    return httpx.AsyncClient(transport=Losing(create_app(of, faults=True)), base_url=BASE)
