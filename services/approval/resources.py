@@ -93,6 +93,7 @@ def task(
         "authoredOn": instant(now),
         "lastModified": instant(now),
         "requester": {"reference": f"Device/{device_id}"},
+        "performerType": [{"text": "Attending physician"}],
         "restriction": {"repetitions": 1, "period": {"start": instant(now), "end": instant(due)}},
         "input": [{"type": {"text": "draft sha-256"}, "valueString": draft.digest}],
     }

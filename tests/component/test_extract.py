@@ -43,7 +43,8 @@ def mapped(id: str, style: Style) -> str:
 async def contexts(style: Style) -> list[tuple[Path, EncounterContext]]:
     ehr = client(shared_sandbox(style))
     return [
-        (file, await extract(ehr, mapped(file.stem, style), occurred_at=None, attending=None)) for file in shared_stays()
+        (file, await extract(ehr, mapped(file.stem, style), occurred_at=None, attending=None))
+        for file in shared_stays()
     ]
 
 

@@ -161,7 +161,14 @@ async def test_what_a_server_says_stays_out_of_our_words(style: Style) -> None:
 
 @pytest.mark.parametrize(
     ("value", "seconds"),
-    [("3", 3), ("0", 0), ("Mon, 23 Nov 2026 09:00:30 GMT", 30), ("Mon, 23 Nov 2026 08:00:00 GMT", 0), ("soon", 5), (None, 5)],
+    [
+        ("3", 3),
+        ("0", 0),
+        ("Mon, 23 Nov 2026 09:00:30 GMT", 30),
+        ("Mon, 23 Nov 2026 08:00:00 GMT", 0),
+        ("soon", 5),
+        (None, 5),
+    ],
 )
 def test_retry_after_as_seconds_or_date(style: Style, value: str | None, seconds: float) -> None:
     assert retry_after(value, T0) == seconds

@@ -4,7 +4,6 @@ It passes the same suite as the real server: tests/connected/test_bus_port.py.
 """
 
 import asyncio
-import json
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from types import SimpleNamespace

@@ -1,0 +1,229 @@
+"""The rules of review and signature, and the FHIR resources that say so."""
+
+import base64
+import hashlib
+import json
+from collections.abc import Sequence
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from services.approval import domain, resources
+from services.approval.domain import Refused
+from services.approval.inbox.pages import waiting
+from services.approval.reviews import of_history
+from services.approval.settings import ApprovalSettings, parse_durations
+from shared.contracts.case import fold
+from shared.contracts.envelope import Head, Recorded
+from shared.contracts.events import Actor, Approved, CaseEvent, Drafted, Rejected, ReviewRequested
+from shared.contracts.failures import TransientError
+from tests.support.examples import CASE, DIGEST, PHYSICIAN, T0, draft, event
+
+EXAMPLES = Path(__file__).parents[3] / "shared" / "data" / "fhir-examples"
+SUPERVISOR = Actor(subject="boss", role="supervisor")
+REVIEW = ("discharged", "context-extracted", "drafted", "review-requested")
+
+
+def history(*names: str | CaseEvent) -> list[Recorded]:
+    bodies = [event(item) if isinstance(item, str) else item for item in names]
+    return [
+        Recorded(CASE, f"id-{n}", "countersign/approval", T0 + timedelta(minutes=n), "", body, Head(n, f"{n}"))
+        for n, body in enumerate(bodies, start=1)
+    ]
+
+
+def approve(past: Sequence[Recorded], seen: str = DIGEST, text: str | None = None, by: Actor = PHYSICIAN) -> Approved:
+    return domain.approve(fold(past), seen, draft(), by, text=text, signed="e" * 64, supervisor="Practitioner/boss")
+
+
+def test_an_approval_signs_the_draft_that_was_seen() -> None:
+    made = approve(history(*REVIEW))
+    assert (made.draft.digest, made.signed, made.edited, made.signer) == (DIGEST, "e" * 64, False, "Practitioner/dr-1")
+    assert approve(history(*REVIEW), text="other words").edited
+    assert not approve(history(*REVIEW), text=draft().text).edited
+
+
+@pytest.mark.parametrize(
+    ("past", "seen", "why"),
+    [
+        ((), DIGEST, "unknown"),
+        (REVIEW[:3], DIGEST, "not-open"),
+        (REVIEW, "f" * 64, "stale"),
+        ((*REVIEW, "approved"), DIGEST, "decided"),
+        ((*REVIEW, "rejected"), DIGEST, "decided"),
+        ((*REVIEW, "withdrawn"), DIGEST, "not-open"),
+        ((*REVIEW, "approved", "filed"), DIGEST, "decided"),
+    ],
+)
+def test_what_may_not_be_decided_is_refused(past: tuple[str, ...], seen: str, why: str) -> None:
+    for decide in (
+        lambda: approve(history(*past), seen),
+        lambda: domain.reject(fold(history(*past)), seen, PHYSICIAN, "close", DIGEST),
+    ):
+        with pytest.raises(Refused) as refused:
+            decide()
+        assert refused.value.why == why
+
+
+def test_a_draft_to_be_written_by_hand_is_not_signed_as_it_is() -> None:
+    past = fold(history(*REVIEW))
+    unwritten = draft(by_hand="the model failed")
+    with pytest.raises(Refused) as refused:
+        domain.approve(past, DIGEST, unwritten, PHYSICIAN, text=None, signed="e" * 64, supervisor=None)
+    assert refused.value.why == "incomplete"
+    assert domain.approve(past, DIGEST, unwritten, PHYSICIAN, text="written", signed="e" * 64, supervisor=None).edited
+
+
+def test_who_signs() -> None:
+    case = fold(history(*REVIEW))
+    nobody = Actor(subject="demo", role="physician")
+    assert domain.signer(case, PHYSICIAN, None) == "Practitioner/dr-1"
+    assert domain.signer(case, nobody, None) == "Practitioner/dr-1", "the review's owner"
+    assert domain.signer(case, SUPERVISOR, "Practitioner/boss") == "Practitioner/boss"
+    assert domain.signer(case, SUPERVISOR, None) is None
+
+
+def test_a_rejection_leads_back_to_the_drafter_or_to_the_end() -> None:
+    rejected = event("rejected")
+    assert isinstance(rejected, Rejected)
+    again = domain.after_rejection(rejected)
+    assert again.event == "redraft-requested"
+    assert (again.number, again.words, again.context) == (2, "b" * 64, "c" * 64)
+    assert domain.after_rejection(rejected.model_copy(update={"action": "close"})).event == "closed"
+
+
+def test_escalations_are_told_once_in_order_and_only_while_nobody_decided() -> None:
+    past = history(*REVIEW)
+    first = domain.escalate(past, "id-4", 1, T0, None)
+    assert first is not None
+    assert (first.level, first.owner) == (1, None)
+    assert domain.escalate(history(*REVIEW, "escalated"), "id-4", 1, T0, None) is None
+    assert domain.escalate(history(*REVIEW, "approved"), "id-4", 1, T0, None) is None
+    assert domain.escalate(past, "id-of-an-earlier-review", 1, T0, None) is None
+    with pytest.raises(TransientError):
+        domain.escalate(past, "id-4", 2, T0, None)
+    last = domain.escalate(history(*REVIEW, "escalated", first.model_copy(update={"level": 2})), "id-4", 3, T0, "P/s")
+    assert last is not None
+    assert last.owner == "P/s"
+
+
+def test_a_reassigned_review_belongs_to_somebody_else_and_stays_open() -> None:
+    made = domain.reassign(fold(history(*REVIEW)), "Practitioner/dr-2", PHYSICIAN, DIGEST)
+    case = fold(history(*REVIEW, made))
+    assert (case.owner, case.open) == ("Practitioner/dr-2", True)
+    with pytest.raises(Refused):
+        domain.reassign(fold(history(*REVIEW, "approved")), "Practitioner/dr-2", PHYSICIAN, DIGEST)
+
+
+def test_a_line_of_the_inbox_follows_from_the_history() -> None:
+    line = of_history(history(*REVIEW, "escalated", "reassigned"))
+    assert line is not None
+    assert (line.owner, line.level, line.draft) == ("Practitioner/dr-2", 1, DIGEST)
+    assert of_history(history(*REVIEW, "approved")) is None
+
+
+def test_a_stay_that_goes_on_takes_the_discharge_back() -> None:
+    review = event("review-requested")
+    assert isinstance(review, ReviewRequested)
+    assert domain.discharge_taken_back(review, "in-progress")
+    assert not domain.discharge_taken_back(review, "finished")
+    never_finished = review.model_copy(update={"encounter_status": "in-progress"})
+    assert not domain.discharge_taken_back(never_finished, "in-progress"), "some EHRs finish the encounter later"
+
+
+def approved() -> Approved:
+    found = event("approved")
+    assert isinstance(found, Approved)
+    return found
+
+
+def drafted() -> Drafted:
+    found = event("drafted")
+    assert isinstance(found, Drafted)
+    return found
+
+
+def test_the_document_says_that_an_ai_and_a_clinician_stand_behind_it() -> None:
+    found = resources.document(CASE, approved(), "text", "dev-1", T0)
+    assert found["type"]["coding"][0]["code"] == "18842-5"
+    assert [item["code"] for item in found["meta"]["security"]] == ["AIAST", "CLINAST"]
+    assert [item["reference"] for item in found["author"]] == ["Device/dev-1", "Practitioner/dr-1"]
+    attachment = found["content"][0]["attachment"]
+    assert base64.b64decode(attachment["data"]) == b"text"
+    assert base64.b64decode(attachment["hash"]) == hashlib.sha1(b"text", usedforsecurity=False).digest()
+
+
+def test_the_provenance_carries_the_head_of_the_chain() -> None:
+    found = resources.provenance(approved(), "doc-1", "dev-1", "h" * 64, T0, T0)
+    assert resources.chain_head_of(found) == "h" * 64
+    assert resources.chain_head_of({"resourceType": "Provenance"}) is None
+    who = [agent["who"]["reference"] for agent in found["agent"]]
+    assert who == ["Device/dev-1", "Practitioner/dr-1"]
+
+
+def test_a_signature_of_unknown_identity_is_a_logical_reference_never_a_made_up_one() -> None:
+    unknown = approved().model_copy(update={"signer": None})
+    found = resources.document(CASE, unknown, "text", "dev-1", T0)
+    assert found["authenticator"]["identifier"]["value"] == "dr-1"
+    assert "reference" not in found["authenticator"]
+
+
+@pytest.mark.parametrize(
+    ("example", "made"),
+    [
+        ("task-review", resources.task(CASE, drafted().stay, drafted().draft, "dev-1", T0, T0, "http://x")),
+        ("documentreference-final", resources.document(CASE, approved(), "text", "dev-1", T0)),
+        ("provenance", resources.provenance(approved(), "doc-1", "dev-1", "h" * 64, T0, T0)),
+        ("device-ai", resources.device(approved().draft)),
+    ],
+)
+def test_what_we_write_has_the_elements_of_examples_that_a_real_server_took(example: str, made: dict[str, Any]) -> None:
+    file = EXAMPLES / f"{example}.json"
+    if not file.exists():
+        pytest.skip("the shared FHIR examples are not here: ../shared/data/fhir-examples")
+    wanted = json.loads(file.read_text())
+    assert made["resourceType"] == wanted["resourceType"]
+    for name in made:
+        if name in wanted:
+            assert type(made[name]) is type(wanted[name]), name
+    known = {"id", "meta", "text", "language"}
+    optional = {"contained", "extension", "patient", "manufacturer", "udiCarrier", "status", "note", "description"}
+    optional |= {"relatesTo", "policy", "signature", "basedOn", "groupIdentifier", "reasonCode", "securityLabel"}
+    assert set(wanted) - set(made) <= known | optional
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [("24h,72h,7d", [86400, 259200, 604800]), ("2s, 4s ,6s", [2, 4, 6]), ("0.5s,1m,1h", [0.5, 60, 3600])],
+)
+def test_durations(text: str, seconds: list[float]) -> None:
+    parsed: Any = parse_durations(text)
+    assert [item.total_seconds() for item in parsed] == seconds
+
+
+@pytest.mark.parametrize("text", ["", "24h", "24h,72h", "3h,2h,1h", "1h,1h,2h", "a,b,c", "1w,2w,3w", "-1h,2h,3h"])
+def test_durations_that_make_no_sense(text: str) -> None:
+    with pytest.raises(ValueError, match="three durations|later than"):
+        parse_durations(text)
+
+
+def test_settings_come_from_the_environment_and_secrets_are_needed(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(ValidationError, match="COUNTERSIGN_NATS_SEED"):
+        ApprovalSettings()
+    monkeypatch.setenv("COUNTERSIGN_NATS_SEED", "SUA")
+    monkeypatch.setenv("COUNTERSIGN_ESCALATE_AFTER", "2s,4s,6s")
+    monkeypatch.setenv("COUNTERSIGN_EHR_URL", "http://ehr.example/fhir")
+    found = ApprovalSettings()
+    assert [item.total_seconds() for item in found.escalate_after] == [2, 4, 6]
+    assert (found.ehr.url, found.host) == ("http://ehr.example/fhir", "127.0.0.1")
+    assert "SUA" not in repr(found)
+
+
+@pytest.mark.parametrize(
+    ("minutes", "words"), [(0, "0 min"), (59, "59 min"), (60, "1 h"), (2879, "47 h"), (2880, "2 d")]
+)
+def test_how_long_a_review_waits(minutes: int, words: str) -> None:
+    assert waiting(T0, T0 + timedelta(minutes=minutes)) == words
