@@ -92,11 +92,16 @@ def _user(seed: str, rights: Permissions) -> dict[str, object]:
     }
 
 
+def key_environment(secrets: Secrets) -> dict[str, str]:
+    """The key of the encryption at rest, quoted: the server reads a bare one as a number where it looks like one."""
+    return {KEY_VARIABLE: f'"{secrets.storage_key}"'}
+
+
 def make_child(data_dir: Path, secrets: Secrets, ports: NatsPorts, logs: Path) -> Child:
     """The server as a supervised child; ready when its health check answers."""
     config = data_dir / "nats.conf"
     write_private(config, configuration(secrets, ports, data_dir / "nats"))
-    environment: Mapping[str, str] = os.environ | {KEY_VARIABLE: secrets.storage_key}
+    environment: Mapping[str, str] = os.environ | key_environment(secrets)
 
     async def ready() -> bool:
         async with httpx.AsyncClient() as http:

@@ -93,7 +93,9 @@ def task(
         "authoredOn": instant(now),
         "lastModified": instant(now),
         "requester": {"reference": f"Device/{device_id}"},
-        "performerType": [{"text": "Attending physician"}],
+        "performerType": [
+            {"coding": [{"system": "http://snomed.info/sct", "code": "158965000", "display": "Medical practitioner"}]}
+        ],
         "restriction": {"repetitions": 1, "period": {"start": instant(now), "end": instant(due)}},
         "input": [{"type": {"text": "draft sha-256"}, "valueString": draft.digest}],
     }

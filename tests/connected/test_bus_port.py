@@ -1,0 +1,121 @@
+"""What the journal relies on, asked of the real server and of the bus in memory that stands for it in unit tests."""
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+
+from shared.contracts.envelope import START
+from shared.messaging.artifacts import Artifacts
+from shared.messaging.connection import WrongSequenceError
+from shared.messaging.journal import Conflict, Journal
+from shared.messaging.provision import provision
+from shared.messaging.topology import BUCKETS, STREAMS, all_consumers
+from tests.support.examples import CASE, T0, event
+from tests.support.memory import MemoryBus
+from tests.support.server import NatsServer
+
+pytestmark = pytest.mark.connected
+
+
+@pytest.fixture(params=["memory", "server"])
+async def bus(request: pytest.FixtureRequest) -> AsyncIterator[Any]:
+    if request.param == "memory":
+        yield MemoryBus()
+        return
+    server: NatsServer = request.getfixturevalue("nats")
+    await server.provision()
+    found = await server.connect("admin")
+    yield found
+    await found.close()
+
+
+def expecting(sequence: int) -> dict[str, str]:
+    return {
+        "Nats-Expected-Last-Subject-Sequence": str(sequence),
+        "Nats-Expected-Last-Subject-Sequence-Subject": CASE.filter,
+    }
+
+
+async def test_compare_and_set_over_all_subjects_of_a_case(bus: Any) -> None:
+    first = await bus.publish(CASE.subject("a"), b"1", stream="DISCHARGE", headers=expecting(0))
+    with pytest.raises(WrongSequenceError):
+        await bus.publish(CASE.subject("b"), b"2", stream="DISCHARGE", headers=expecting(0))
+    second = await bus.publish(CASE.subject("b"), b"2", stream="DISCHARGE", headers=expecting(first.seq))
+    assert second.seq > first.seq
+
+
+async def test_a_repeated_id_is_stored_once(bus: Any) -> None:
+    acks = [await bus.publish("alert.info.x", b"1", stream="ALERTS", id="same") for _ in range(3)]
+    assert [bool(ack.duplicate) for ack in acks] == [False, True, True]
+    assert len(await bus.direct_get("ALERTS", {"seq": 1, "next_by_subj": "alert.>", "batch": 10})) == 1
+
+
+async def test_direct_get_in_order_by_filter_and_by_sequence(bus: Any) -> None:
+    for index in range(5):
+        await bus.publish(f"alert.info.{'ab'[index % 2]}", str(index).encode(), stream="ALERTS")
+    found = await bus.direct_get("ALERTS", {"seq": 1, "next_by_subj": "alert.info.a", "batch": 10})
+    assert [item.data for item in found] == [b"0", b"2", b"4"]
+    assert [item.data for item in await bus.direct_get("ALERTS", {"seq": 3})] == [b"2"]
+    assert await bus.direct_get("ALERTS", {"seq": 1, "next_by_subj": "alert.none.>", "batch": 10}) == []
+
+
+async def test_the_journal_appends_reads_back_and_says_who_was_first(bus: Any) -> None:
+    journal = Journal(bus, "ingest")
+    head = await journal.append(CASE, event("discharged"), after=START, id="1", time=T0)
+    assert await journal.append(CASE, event("discharged"), after=START, id="1", time=T0) == head
+    with pytest.raises(Conflict) as conflict:
+        await journal.append(CASE, event("withdrawn"), after=START, id="2", time=T0)
+    assert [item.id for item in conflict.value.history] == ["1"]
+    await journal.append(CASE, event("context-extracted"), after=head, id="3", time=T0)
+    history = await journal.history(CASE)
+    assert [item.body for item in history] == [event("discharged"), event("context-extracted")]
+    assert history[1].prevdigest == history[0].head.digest
+    assert await journal.find("nobody") == []
+
+
+async def test_more_events_than_one_page_are_all_read(bus: Any) -> None:
+    for index in range(530):
+        await bus.publish(f"alert.info.x{index % 3}", b"", stream="ALERTS")
+    journal = Journal(bus, "x")
+    head = START
+    for index in range(520):
+        head = await journal.append(CASE, event("escalated"), after=head, id=f"e{index}", time=T0)
+    assert len(await journal.history(CASE)) == 520
+
+
+async def test_provisioning_is_idempotent_and_mends_what_differs(nats: NatsServer) -> None:
+    bus = await nats.connect("admin")
+    first = await provision(bus)
+    assert {change.action for change in first} == {"created"}
+    assert len(first) == len(STREAMS) + len(BUCKETS) + len(all_consumers())
+    assert {change.action for change in await provision(bus)} == {"unchanged"}
+    info = await bus.jetstream.stream_info("EHR")
+    await bus.jetstream.update_stream(info.config.evolve(max_age=3600))
+    changed = [change for change in await provision(bus) if change.action != "unchanged"]
+    assert [(change.what, change.action, change.differs) for change in changed] == [
+        ("stream EHR", "updated", ("max_age",))
+    ]
+    await bus.close()
+
+
+async def test_text_is_kept_under_its_digest(nats: NatsServer) -> None:
+    await nats.provision()
+    bus = await nats.connect("drafter")
+    artifacts = Artifacts(bus)
+    key = await artifacts.put(b"text")
+    assert await artifacts.put(b"text") == key
+    assert await artifacts.get(key) == b"text"
+    await bus.close()
+
+
+def stored_bytes(server: NatsServer) -> bytes:
+    return b"".join(file.read_bytes() for file in (server.directory / "nats").rglob("*") if file.is_file())
+
+
+async def test_what_is_stored_is_encrypted(nats: NatsServer) -> None:
+    await nats.provision()
+    bus = await nats.connect("drafter")
+    await Artifacts(bus).put(b"a text that nobody may read on the disk")
+    await bus.close()
+    assert b"nobody may read" not in stored_bytes(nats)

@@ -1,0 +1,58 @@
+"""Least rights, as the real server enforces them."""
+
+import pytest
+
+from shared.contracts.failures import Failure
+from tests.support.server import NatsServer
+from tests.support.stack import Stack
+
+pytestmark = pytest.mark.connected
+
+REFUSED = [
+    ("ingest", "discharge.x.c1.approved", "DISCHARGE"),
+    ("drafter", "discharge.x.c1.approved", "DISCHARGE"),
+    ("drafter", "discharge.x.c1.filed", "DISCHARGE"),
+    ("auditor", "discharge.x.c1.withdrawn", "DISCHARGE"),
+    ("operator", "discharge.x.c1.filed", "DISCHARGE"),
+    ("ingest", "$KV.artifacts.x", "KV_artifacts"),
+    ("drafter", "timers.escalation.c1.1", "TIMERS"),
+]
+ALLOWED = [
+    ("ingest", "ehr.encounter.other.x.e1", "EHR"),
+    ("drafter", "$KV.artifacts.x", "KV_artifacts"),
+    ("approval", "timers.escalation.c1.1", "TIMERS"),
+]
+
+
+@pytest.mark.parametrize(("user", "subject", "stream"), REFUSED)
+async def test_nobody_may_write_what_is_not_theirs(
+    nats: NatsServer, user: str, subject: str, stream: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("shared.messaging.connection.REQUEST_TIMEOUT", 0.3)
+    await nats.provision()
+    bus = await nats.connect(user)
+    with pytest.raises(Failure):
+        await bus.publish(subject, b"x", stream=stream)
+    await bus.close()
+    admin = await nats.connect("admin")
+    assert (await admin.jetstream.stream_info(stream)).state.messages == 0
+    await admin.close()
+
+
+@pytest.mark.parametrize(("user", "subject", "stream"), ALLOWED)
+async def test_everybody_may_write_what_is_theirs(nats: NatsServer, user: str, subject: str, stream: str) -> None:
+    await nats.provision()
+    bus = await nats.connect(user)
+    assert (await bus.publish(subject, b"x", stream=stream)).seq == 1
+    await bus.close()
+
+
+async def test_the_trail_can_be_neither_purged_nor_deleted(stack: Stack) -> None:
+    case_id = await stack.discharge()
+    await stack.reaches(case_id, "awaiting-review")
+    admin = await stack.server.connect("admin")
+    with pytest.raises(Exception, match=r"purge|denied|not permitted"):
+        await admin.jetstream.purge_stream("DISCHARGE")
+    with pytest.raises(Exception, match=r"delete|denied|not permitted"):
+        await admin.jetstream.delete_msg("DISCHARGE", 1)
+    await admin.close()

@@ -1,0 +1,143 @@
+"""All services in this process on a real nats-server, with the sandbox EHR and a scripted generator."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import timedelta
+from typing import Any
+
+import httpx
+from fastapi import FastAPI
+from pydantic import SecretStr
+
+from cli.stack.secrets import write_tokens
+from deploy.sandbox_ehr.app import Sandbox
+from services.approval.main import build as build_approval
+from services.approval.settings import ApprovalSettings
+from services.drafter.main import build as build_drafter
+from services.drafter.settings import DrafterSettings
+from services.ingest.main import build as build_ingest
+from services.ingest.settings import IngestSettings
+from shared.messaging.connection import Bus
+from shared.messaging.journal import Journal
+from shared.runtime.service import Service, create_app
+from tests.support.ehr import client, stays
+from tests.support.generator import ScriptedGenerator
+from tests.support.server import NatsServer
+
+NEVER = (timedelta(hours=24), timedelta(hours=72), timedelta(days=7))
+PATIENCE = 30.0
+
+
+async def until(condition: Callable[[], Awaitable[Any]], what: str, patience: float = PATIENCE) -> Any:
+    """Wait for `condition` to be true; returns its value."""
+    deadline = time.monotonic() + patience
+    while not (value := await condition()):
+        assert time.monotonic() < deadline, f"waited {patience:g} s for {what}"
+        await asyncio.sleep(0.02)
+    return value
+
+
+class Stack:
+    """The running services as tests see them."""
+
+    def __init__(self, server: NatsServer, app: FastAPI, ehr: Sandbox, generator: ScriptedGenerator) -> None:
+        self.server = server
+        self.ehr = ehr
+        self.generator = generator
+        self.http = httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://countersign.test")
+
+    async def call(self, role: str, method: str, path: str, **sent: Any) -> httpx.Response:
+        headers = {"Authorization": f"Bearer {self.server.secrets.tokens[role]}"} | sent.pop("headers", {})
+        return await self.http.request(method, path, headers=headers, **sent)
+
+    async def discharge(self, encounter: str | None = None, **more: Any) -> str:
+        """Report a discharge; returns the case id."""
+        sent = {"encounter_id": encounter or stays(self.ehr.style)[0], "department": "internal-medicine"} | more
+        response = await self.call("ingest", "POST", "/v1/encounters/discharged", json=sent)
+        assert response.status_code == 202, response.text
+        return str(response.json()["case_id"])
+
+    async def case(self, case_id: str) -> dict[str, Any]:
+        response = await self.call("auditor", "GET", f"/v1/cases/{case_id}")
+        assert response.status_code == 200, response.text
+        found: dict[str, Any] = response.json()
+        return found
+
+    async def events(self, case_id: str) -> list[str]:
+        return [event["event"] for event in (await self.case(case_id))["events"]]
+
+    async def reaches(self, case_id: str, state: str, events: int = 0) -> dict[str, Any]:
+        """Wait until the case is in `state` and has at least `events` events."""
+
+        async def there() -> dict[str, Any] | None:
+            case = await self.case(case_id)
+            return case if case["state"] == state and len(case["events"]) >= events else None
+
+        found: dict[str, Any] = await until(there, f"{case_id} to be {state}")
+        return found
+
+    async def review(self, case_id: str) -> dict[str, Any]:
+        response = await self.call("physician", "GET", f"/v1/reviews/{case_id}")
+        assert response.status_code == 200, response.text
+        found: dict[str, Any] = response.json()
+        return found
+
+    async def decide(self, case_id: str, decision: str, role: str = "physician", **body: Any) -> httpx.Response:
+        """Approve, reject or reassign what is under review now."""
+        headers = {"If-Match": f'"{(await self.review(case_id))["draft"]["digest"]}"'}
+        return await self.call(role, "POST", f"/v1/reviews/{case_id}/{decision}", headers=headers, json=body or None)
+
+    def in_chart(self, type: str) -> list[dict[str, Any]]:
+        """What stands in the EHR."""
+        return list(self.ehr.store.candidates(type, None, None))
+
+    async def journal(self) -> tuple[Bus, Journal]:
+        bus = await self.server.connect("auditor")
+        return bus, Journal(bus, "auditor")
+
+
+def build_services(
+    server: NatsServer,
+    ehr: Sandbox,
+    generator: ScriptedGenerator,
+    escalate_after: tuple[timedelta, ...] = NEVER,
+    supervisors: dict[str, str] | None = None,
+) -> list[Service]:
+    tokens = server.directory / "tokens.json"
+    write_tokens(tokens, server.secrets.tokens)
+
+    def common(service: str) -> dict[str, Any]:
+        return {
+            "nats_url": server.url,
+            "nats_seed": SecretStr(server.secrets.seeds[service]),
+            "tokens_file": tokens,
+            "organization": "test",
+        }
+
+    approval = ApprovalSettings(
+        **common("approval"), escalate_after=escalate_after, supervisors=supervisors or {"*": "Practitioner/boss"}
+    )
+    return [
+        build_ingest(IngestSettings(**common("ingest"))),
+        build_drafter(DrafterSettings(**common("drafter")), ehr=client(ehr), generator=generator),
+        build_approval(approval, ehr=client(ehr)),
+    ]
+
+
+@asynccontextmanager
+async def running(
+    server: NatsServer,
+    ehr: Sandbox,
+    escalate_after: tuple[timedelta, ...] = NEVER,
+    generator: ScriptedGenerator | None = None,
+) -> AsyncIterator[Stack]:
+    """The services on a server that is provisioned already."""
+    generator = generator or ScriptedGenerator()
+    app = create_app(build_services(server, ehr, generator, escalate_after))
+    async with AsyncExitStack() as stack:
+        await stack.enter_async_context(app.router.lifespan_context(app))
+        found = Stack(server, app, ehr, generator)
+        stack.push_async_callback(found.http.aclose)
+        yield found
