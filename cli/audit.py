@@ -5,17 +5,17 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import httpx
-
-from cli.client import bus
-from cli.stack.secrets import read_access
+from cli.bus import bus
+from cli.stack.access import read_access
 from services.approval.resources import chain_head_of
+from shared.clinical.connect import connect_ehr
 from shared.clinical.fhir import FhirClient
 from shared.contracts.envelope import chain_digest, decode
 from shared.contracts.events import Filed
 from shared.contracts.failures import Failure, PermanentError
 from shared.contracts.subjects import parse_case_subject
 from shared.messaging.journal import Journal, Stored
+from shared.runtime.settings import EhrSettings
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,11 +51,16 @@ async def verify(data_dir: Path, case: str | None) -> Report:
     Raises CommandError when no stack runs, PermanentError when there is no such case.
     """
     access = read_access(data_dir)
-    async with bus(data_dir, "auditor") as connection, httpx.AsyncClient(timeout=30) as http:
+    async with bus(data_dir, "auditor") as connection:
         stored = await Journal(connection, "auditor").stored(f"discharge.*.{case or '*'}.*")
-        if case is not None and not stored:
-            raise PermanentError("there is no such case")
-        return await verify_stored(stored, FhirClient(access.ehr_url, http))
+    if case is not None and not stored:
+        raise PermanentError("there is no such case")
+    settings = EhrSettings(url=access.ehr_url)  # the token, where the EHR wants one, is in the environment
+    ehr = connect_ehr(settings.url, settings.token, settings.connections)
+    try:
+        return await verify_stored(stored, ehr)
+    finally:
+        await ehr.close()
 
 
 async def verify_stored(stored: Sequence[Stored], ehr: FhirClient) -> Report:

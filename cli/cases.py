@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from cli.client import api
-from cli.stack.embedded import default_data_dir
+from cli.stack.access import default_data_dir
 
 app = typer.Typer(no_args_is_help=True, help="Look at cases.")
 DataDir = Annotated[Path | None, typer.Option("--data-dir", help="the stack's data directory")]

@@ -1,4 +1,4 @@
-"""How commands reach a running stack: HTTP with a role's token, or the bus as one of its users."""
+"""How commands speak to a running stack: HTTP with a role's token."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -8,9 +8,7 @@ from typing import Any
 import httpx
 
 from cli.errors import CommandError
-from cli.stack.secrets import load_or_make, read_access
-from shared.contracts.failures import TransientError
-from shared.messaging.connection import Bus, connect
+from cli.stack.access import read_access
 
 
 class Api:
@@ -45,18 +43,3 @@ async def api(data_dir: Path, role: str) -> AsyncIterator[Api]:
         yield client
     finally:
         await client.close()
-
-
-@asynccontextmanager
-async def bus(data_dir: Path, user: str) -> AsyncIterator[Bus]:
-    """The bus of the stack on `data_dir`, as one of its users."""
-    access = read_access(data_dir)
-    seeds = load_or_make(data_dir).seeds
-    try:
-        connection = await connect(access.nats_url, user, seeds[user])
-    except TransientError:
-        raise CommandError("The stack does not answer. Start it: countersign up") from None
-    try:
-        yield connection
-    finally:
-        await connection.close()

@@ -15,9 +15,9 @@ from rich.panel import Panel
 from cli.audit import Report, verify
 from cli.client import Api
 from cli.errors import CommandError
+from cli.stack.access import Access
 from cli.stack.embedded import Options, running
 from cli.stack.nats import free_port
-from cli.stack.secrets import Access
 from deploy.sandbox_ehr.seed import DemoEncounter, demo_encounters
 
 PATIENCE = 240.0  # seconds for any one step, model included

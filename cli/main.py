@@ -1,4 +1,7 @@
-"""The `countersign` command."""
+"""The `countersign` command.
+
+What a command needs is imported when it runs: `--help` must not wait for servers' libraries.
+"""
 
 import asyncio
 import json
@@ -7,22 +10,19 @@ import os
 import sys
 from collections.abc import Callable, Coroutine
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
-import uvloop
-from pydantic import SecretStr
 from rich.console import Console
 
 from cli import cases, deadletters
-from cli.audit import verify
-from cli.demo import Demo
 from cli.errors import CommandError
-from cli.stack.embedded import Options, default_data_dir, run
-from cli.stack.secrets import Access
-from services.approval.settings import Escalations, parse_durations
+from cli.stack.access import Access, default_data_dir
 from shared.contracts.failures import Failure
-from shared.runtime.service import configure_logging
+
+if TYPE_CHECKING:
+    from cli.stack.embedded import Options
+    from services.approval.settings import Escalations
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="Clinical AI that a physician countersigns.")
 app.add_typer(cases.app, name="cases")
@@ -43,11 +43,15 @@ console = Console(stderr=True)
 
 def execute(work: Coroutine[Any, Any, T]) -> T:
     """Run `work` on uvloop."""
+    import uvloop
+
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         return runner.run(work)
 
 
-def _durations(text: str) -> Escalations:
+def _durations(text: str) -> "Escalations":
+    from services.approval.settings import parse_durations
+
     try:
         parsed = parse_durations(text)
     except ValueError as error:
@@ -57,7 +61,11 @@ def _durations(text: str) -> Escalations:
     return parsed
 
 
-def _options(data_dir: Path | None, port: int, ehr_url: str | None, escalate_after: str, model: str) -> Options:
+def _options(data_dir: Path | None, port: int, ehr_url: str | None, escalate_after: str, model: str) -> "Options":
+    from pydantic import SecretStr
+
+    from cli.stack.embedded import Options
+
     if ehr_url is not None and not ehr_url.startswith(("http://", "https://")):
         raise CommandError("--ehr-url must be an http or https address.")
     token = SecretStr(value) if (value := os.environ.get("COUNTERSIGN_EHR_TOKEN")) else None
@@ -78,6 +86,9 @@ def up(
     drafter_model: Model = "drafter",
 ) -> None:
     """Start the whole stack on this machine, and stop it with Ctrl-C."""
+    from cli.stack.embedded import run
+    from shared.runtime.service import configure_logging
+
     configure_logging(logging.WARNING)
     options = _options(data_dir, port, ehr_url, escalate_after, drafter_model)
     with console.status("starting …") as status:
@@ -101,6 +112,9 @@ def demo(
     drafter_model: Model = "drafter",
 ) -> None:
     """Discharge a synthetic patient and watch the summary being drafted, reviewed, signed, filed and proven."""
+    from cli.demo import Demo
+    from shared.runtime.service import configure_logging
+
     configure_logging(logging.ERROR)
     result = execute(Demo(console, auto_approve, drafter_model, data_dir, port).run())
     if as_json:
@@ -114,6 +128,8 @@ def audit_verify(
     data_dir: DataDir = None,
 ) -> None:
     """Recompute every digest, and compare the chains with the Provenance that the EHR holds."""
+    from cli.audit import verify
+
     report = execute(verify(data_dir or default_data_dir(), case))
     if as_json:
         print(json.dumps(report.as_dict()))

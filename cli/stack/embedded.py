@@ -2,9 +2,9 @@
 
 import asyncio
 import fcntl
-import os
 import signal
 import socket
+import sqlite3
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager, nullcontext
 from dataclasses import dataclass
@@ -17,7 +17,8 @@ from pydantic import SecretStr
 
 from cli.errors import CommandError
 from cli.stack import nats, triton
-from cli.stack.secrets import Access, Secrets, load_or_make, write_access, write_tokens
+from cli.stack.access import Access, write_access
+from cli.stack.secrets import Secrets, load_or_make, write_tokens
 from deploy.sandbox_ehr.app import Sandbox
 from deploy.sandbox_ehr.app import create_app as create_sandbox
 from deploy.sandbox_ehr.seed import demo_encounters, seed
@@ -73,7 +74,7 @@ async def running(options: Options, progress: Progress) -> AsyncIterator[Access]
         stack.push_async_callback(bus_server.stop)
         await nats.check_durability(nats_ports)
         nats_url = f"nats://{HOST}:{nats_ports.client}"
-        await nats.provision_as_admin(nats_url, secrets)
+        await nats.provision_as_admin(nats_url, secrets, options.data_dir / "provisioned")
         progress("loading the language model")
         await model_server.start()
         stack.push_async_callback(model_server.stop)
@@ -149,11 +150,21 @@ def _app(options: Options, secrets: Secrets, access: Access, triton_url: str, st
     ]
     app = create_app(services)
     if options.ehr_url is None:
-        store = Store(options.data_dir / "sandbox-ehr.sqlite")
+        store = _sandbox_store(options.data_dir / "sandbox-ehr.sqlite")
         stack.callback(store.close)
         seed(store)
         app.mount("/", create_sandbox(Sandbox(store)))
     return app
+
+
+def _sandbox_store(file: Path) -> Store:
+    try:
+        return Store(file)
+    except (sqlite3.DatabaseError, ValueError):
+        raise CommandError(
+            f"The data directory is damaged: {file} cannot be read. Restore it from a backup, or start elsewhere with "
+            "--data-dir."
+        ) from None
 
 
 @asynccontextmanager
@@ -195,7 +206,3 @@ async def run(options: Options, progress: Progress, on_ready: Callable[[Access],
     except asyncio.CancelledError:
         if not stop.is_set():
             raise
-
-
-def default_data_dir() -> Path:
-    return Path(os.environ.get("COUNTERSIGN_DATA_DIR", ".countersign"))

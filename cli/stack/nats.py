@@ -11,11 +11,13 @@ from pathlib import Path
 import httpx
 
 from cli.errors import CommandError
+from cli.stack.access import write_private
 from cli.stack.child import Child
-from cli.stack.secrets import Secrets, public_key, write_private
+from cli.stack.secrets import Secrets, public_key
 from shared.contracts.failures import Failure
 from shared.messaging.connection import Bus, connect
-from shared.messaging.provision import Change, provision
+from shared.messaging.journal import STREAM as JOURNAL
+from shared.messaging.provision import Change, has_stream, provision
 from shared.messaging.topology import (
     SERVICES,
     Permissions,
@@ -103,10 +105,15 @@ def make_child(data_dir: Path, secrets: Secrets, ports: NatsPorts, logs: Path) -
     write_private(config, configuration(secrets, ports, data_dir / "nats"))
     environment: Mapping[str, str] = os.environ | key_environment(secrets)
 
+    # The server alone: whether the streams it should have are there is asked, and said, separately.
+    health = f"http://127.0.0.1:{ports.monitor}/healthz?js-server-only=true"
+
     async def ready() -> bool:
         async with httpx.AsyncClient() as http:
             try:
-                return (await http.get(f"http://127.0.0.1:{ports.monitor}/healthz", timeout=1)).is_success
+                return (
+                    await http.get(f"http://127.0.0.1:{ports.monitor}/healthz?js-server-only=true", timeout=1)
+                ).is_success
             except httpx.HTTPError:
                 return False
 
@@ -114,17 +121,29 @@ def make_child(data_dir: Path, secrets: Secrets, ports: NatsPorts, logs: Path) -
     return Child("nats-server", command, log=logs / "nats.log", ready=ready, environment=environment)
 
 
-async def provision_as_admin(url: str, secrets: Secrets) -> list[Change]:
-    """Streams, buckets and consumers, by the one user who may make them."""
+async def provision_as_admin(url: str, secrets: Secrets, marker: Path) -> list[Change]:
+    """Streams, buckets and consumers, by the one user who may make them. `marker` remembers that they were made.
+
+    Raises CommandError when the trail was there before and is not any more: it must not be begun anew in silence.
+    """
+    provisioned_before = marker.exists()  # noqa: ASYNC240 - one stat at the start, before anything is served
     bus: Bus | None = None
     try:
         bus = await connect(url, "admin", secrets.seeds["admin"])
-        return await provision(bus)
+        if provisioned_before and not await has_stream(bus, JOURNAL):
+            raise CommandError(
+                f"The data directory is damaged: the bus in {marker.parent / 'nats'} has lost its {JOURNAL} stream, or "
+                "the key in secrets.json is not the one it was encrypted with. Restore it from a backup, or start "
+                "elsewhere with --data-dir."
+            )
+        changes = await provision(bus)
     except Failure as failure:
         raise CommandError(f"The bus could not be provisioned: {failure.reason}.") from None
     finally:
         if bus is not None:
             await bus.close()
+    write_private(marker, "The streams of this directory have been made.")
+    return changes
 
 
 async def check_durability(ports: NatsPorts) -> None:

@@ -1,15 +1,14 @@
 """What a data directory keeps secret: nkey seeds, the key for encryption at rest, the API tokens. Made once, 0600."""
 
-import json
 import os
 import secrets
-from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import nkeys
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from cli.errors import CommandError
+from cli.stack.access import write_private
 from shared.messaging.topology import SERVICES
 from shared.runtime.access import ROLES, Grant, Grants, token_digest
 
@@ -24,17 +23,6 @@ class Secrets(BaseModel):
     storage_key: str  # of JetStream's encryption at rest
     seeds: dict[str, str]  # user → nkey seed
     tokens: dict[str, str]  # role → bearer token
-
-
-@dataclass(frozen=True, slots=True)
-class Access:
-    """What `access.json` tells machines."""
-
-    base_url: str
-    tokens: dict[str, str]
-    demo_encounters: list[str]
-    nats_url: str
-    ehr_url: str
 
 
 def load_or_make(data_dir: Path) -> Secrets:
@@ -84,29 +72,3 @@ def write_tokens(path: Path, tokens: dict[str, str]) -> None:
         )
     )
     write_private(path, grants.model_dump_json(indent=1))
-
-
-def write_private(path: Path, text: str) -> None:
-    """Write atomically, readable by the owner only."""
-    part = path.with_suffix(path.suffix + ".part")
-    descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "w") as file:
-        file.write(text + "\n")
-        file.flush()
-        os.fsync(file.fileno())
-    part.replace(path)
-
-
-def write_access(data_dir: Path, access: Access) -> None:
-    write_private(data_dir / "access.json", json.dumps(asdict(access), indent=1))
-
-
-def read_access(data_dir: Path) -> Access:
-    """What a running stack wrote.
-
-    Raises CommandError when there is none.
-    """
-    try:
-        return Access(**json.loads((data_dir / "access.json").read_text()))
-    except (OSError, ValueError, TypeError):
-        raise CommandError(f"No stack has been started on {data_dir}. Start one: countersign up") from None

@@ -22,6 +22,8 @@ LARGEST = 400_000  # bytes of one Bundle
 LEFT_OUT = {"FamilyMemberHistory", "CareTeam", "Composition", "DocumentReference", "Device", "Task", "AuditEvent"}
 OF_THE_STAY = {"Observation", "Procedure", "DiagnosticReport", "MedicationRequest", "CarePlan"}
 
+ON_DUTY = "on-duty"  # supervises whatever department has nobody of its own
+
 
 def main(folder: Annotated[Path, typer.Argument(help="clinosim's fhir_r4 folder")]) -> None:
     """Write the seed."""
@@ -106,19 +108,20 @@ def _listing(encounter: Resource) -> Resource:
 
 
 def _supervisors(departments: list[str]) -> Resource:
-    """Not from clinosim: somebody to escalate to in each department."""
+    """Not from clinosim: somebody to escalate to in each department, and somebody for all others."""
     entries: list[Resource] = []
-    for department in departments:
-        practitioner = {"resourceType": "Practitioner", "id": f"supervisor-{department}", "active": True}
-        name = {"name": [{"family": "Supervisor", "given": [department.replace("-", " ").title()]}]}
+    for place in (*departments, ON_DUTY):
+        practitioner = {"resourceType": "Practitioner", "id": f"supervisor-{place}", "active": True}
+        name = {"name": [{"family": "Supervisor", "given": [place.replace("-", " ").title()]}]}
         role = {
             "resourceType": "PractitionerRole",
-            "id": f"supervisor-role-{department}",
+            "id": f"supervisor-role-{place}",
             "active": True,
-            "practitioner": {"reference": f"Practitioner/supervisor-{department}"},
+            "practitioner": {"reference": f"Practitioner/supervisor-{place}"},
             "code": [{"text": "Department supervisor"}],
-            "specialty": [{"text": department}],
         }
+        if place != ON_DUTY:
+            role["specialty"] = [{"text": place}]
         entries += [{"resource": practitioner | name}, {"resource": role}]
     return {"resourceType": "Bundle", "type": "collection", "entry": entries}
 

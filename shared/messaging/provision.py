@@ -41,6 +41,17 @@ async def provision(bus: Bus, *, replicas: int = 1) -> list[Change]:
     return changes
 
 
+async def has_stream(bus: Bus, name: str) -> bool:
+    """Whether the stream is there. Raises TransientError when the server does not answer."""
+    try:
+        await bus.jetstream.stream_info(name)
+    except NotFoundError:
+        return False
+    except (APIError, errors.Error) as error:
+        raise TransientError(f"looking for {name}: {type(error).__name__}") from None
+    return True
+
+
 def _stream_config(stream: Stream, replicas: int) -> StreamConfig:
     return StreamConfig(
         name=stream.name,

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from cli.audit import verify_stored
-from cli.deadletters import read_all, redrive_one
+from cli.redrive import read_all, redrive_one
 from deploy.sandbox_ehr.faults import Fault
 from shared.contracts.failures import PermanentError, TransientError
 from shared.contracts.subjects import encounter_subject

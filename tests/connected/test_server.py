@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from cli.stack.secrets import write_private
+from cli.stack.access import write_private
 from tests.support.server import NatsServer
 
 pytestmark = pytest.mark.connected

@@ -126,13 +126,10 @@ def check_commands(stack: Up, case_id: str) -> None:
     assert missing.stderr.count("\n") == 1
 
 
-def leftovers(tmp_path: Path) -> list[str]:
+def leftovers(tmp_path: Path) -> list[list[str]]:
     """Processes of ours that still run on the directory."""
-    return [
-        " ".join(line)
-        for process in psutil.process_iter(["cmdline"])
-        if any(str(tmp_path) in part for part in (line := process.info["cmdline"] or []))
-    ]
+    lines = [process.info["cmdline"] or [] for process in psutil.process_iter(["cmdline"])]
+    return [line for line in lines if any(str(tmp_path) in part for part in line)]
 
 
 @contextmanager

@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from cli.deadletters import DeadLetter, redrive_one
+from cli.redrive import DeadLetter, redrive_one
 from services.approval import domain as approval
 from services.drafter import domain as drafter
 from services.ingest.handlers import Ingest

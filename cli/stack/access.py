@@ -1,0 +1,49 @@
+"""What a stack tells the commands on the same machine: where it is, and the tokens to speak to it. Imports little."""
+
+import json
+import os
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from cli.errors import CommandError
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """What `access.json` tells machines."""
+
+    base_url: str
+    tokens: dict[str, str]
+    demo_encounters: list[str]
+    nats_url: str
+    ehr_url: str
+
+
+def default_data_dir() -> Path:
+    return Path(os.environ.get("COUNTERSIGN_DATA_DIR", ".countersign"))
+
+
+def write_private(path: Path, text: str) -> None:
+    """Write atomically, readable by the owner only."""
+    part = path.with_suffix(path.suffix + ".part")
+    descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "w") as file:
+        file.write(text + "\n")
+        file.flush()
+        os.fsync(file.fileno())
+    part.replace(path)
+
+
+def write_access(data_dir: Path, access: Access) -> None:
+    write_private(data_dir / "access.json", json.dumps(asdict(access), indent=1))
+
+
+def read_access(data_dir: Path) -> Access:
+    """What a running stack wrote.
+
+    Raises CommandError when there is none.
+    """
+    try:
+        return Access(**json.loads((data_dir / "access.json").read_text()))
+    except (OSError, ValueError, TypeError):
+        raise CommandError(f"No stack has been started on {data_dir}. Start one: countersign up") from None
