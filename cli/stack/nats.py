@@ -109,11 +109,9 @@ def make_child(data_dir: Path, secrets: Secrets, ports: NatsPorts, logs: Path) -
     health = f"http://127.0.0.1:{ports.monitor}/healthz?js-server-only=true"
 
     async def ready() -> bool:
-        async with httpx.AsyncClient() as http:
+        async with httpx.AsyncClient(timeout=1) as http:
             try:
-                return (
-                    await http.get(f"http://127.0.0.1:{ports.monitor}/healthz?js-server-only=true", timeout=1)
-                ).is_success
+                return (await http.get(health)).is_success
             except httpx.HTTPError:
                 return False
 

@@ -1,0 +1,172 @@
+"""200 cases in flight while everything is killed -9 at random: each is filed exactly once, each chain holds.
+
+The drafter's model here is `drafter-scripted`: deterministic, in the same repository with the same tensors.
+"""
+
+import asyncio
+import os
+import random
+from collections import Counter
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from cli.audit import verify_stored
+from shared.clinical.fhir import FhirClient
+from shared.contracts.case import fold
+from shared.contracts.envelope import decode
+from shared.contracts.subjects import encounter_subject
+from shared.messaging.journal import Journal
+from tests.support.patients import MARKS, write_stays
+from tests.support.processes import Fleet
+
+pytestmark = [pytest.mark.chaos, pytest.mark.triton, pytest.mark.timeout(900)]
+
+CASES = 200
+KILLS = 14
+BETWEEN = (0.3, 1.5)  # seconds between one kill and the next
+PATIENCE = 480.0
+
+
+class Physician:
+    """Approves whatever waits, again and again, through every failure."""
+
+    def __init__(self, fleet: Fleet) -> None:
+        self._http = httpx.AsyncClient(
+            base_url=f"http://127.0.0.1:{fleet.ports['approval']}",
+            headers={"Authorization": f"Bearer {fleet.tokens['physician']}"},
+            timeout=15,
+        )
+
+    async def work(self) -> None:
+        while True:
+            with suppress(httpx.HTTPError, ValueError, KeyError):  # the service was killed just now
+                await self._round()
+            await asyncio.sleep(0.05)
+
+    async def _round(self) -> None:
+        listed = (await self._http.get("/v1/reviews?limit=20")).json()
+        for item in listed["items"]:
+            headers = {"If-Match": f'"{item["draft"]}"'}
+            await self._http.post(f"/v1/reviews/{item['case_id']}/approve", headers=headers)
+
+
+async def discharge_all(fleet: Fleet, encounters: list[str]) -> None:
+    """Half by the API, half by an engine that publishes on the bus; each until it is acknowledged, some twice."""
+    url = f"http://127.0.0.1:{fleet.ports['ingest']}/v1/encounters/discharged"
+    headers = {"Authorization": f"Bearer {fleet.tokens['ingest']}"}
+    async with httpx.AsyncClient(timeout=10, headers=headers) as http:
+        for index, encounter in enumerate(encounters):
+            report = {"encounter_id": encounter, "department": "ward"}
+            while not (await _by_api(http, url, report) if index % 2 else await _by_bus(fleet, encounter)):  # noqa: ASYNC110 - other processes
+                await asyncio.sleep(0.1)
+            if index % 10 == 0:
+                await _by_api(http, url, report)
+            await asyncio.sleep(0.02)
+
+
+async def _by_api(http: httpx.AsyncClient, url: str, report: dict[str, Any]) -> bool:
+    try:
+        return (await http.post(url, json=report)).status_code == 202
+    except httpx.HTTPError:
+        return False
+
+
+async def _by_bus(fleet: Fleet, encounter: str) -> bool:
+    try:
+        bus = await fleet.server.connect("ingest")
+    except Exception:  # noqa: BLE001 - the server was killed just now
+        return False
+    try:
+        body = b'{"encounter_id": "%s"}' % encounter.encode()
+        await bus.publish(encounter_subject("discharged", "ward", encounter), body, stream="EHR")
+    except Exception:  # noqa: BLE001 - as above
+        return False
+    finally:
+        await bus.close()
+    return True
+
+
+async def kill_at_random(fleet: Fleet, chance: random.Random) -> Counter[str]:
+    """Kill -9 one part after the other, each started again a moment later."""
+    killed: Counter[str] = Counter()
+    for name in [*fleet.parts, "nats", *chance.choices([*fleet.parts, "nats"], k=KILLS - len(fleet.parts) - 1)]:
+        await asyncio.sleep(chance.uniform(*BETWEEN))
+        killed[name] += 1
+        if name == "nats":
+            fleet.server.kill()
+            await asyncio.sleep(chance.uniform(0, 1))
+            await asyncio.to_thread(fleet.server.start)
+        else:
+            part = fleet.parts[name]
+            part.kill()
+            await asyncio.sleep(chance.uniform(0, 1))
+            part.start()
+            await asyncio.to_thread(part.wait)
+    return killed
+
+
+async def histories(fleet: Fleet) -> dict[str, list[Any]]:
+    """Every case's events."""
+    bus = await fleet.server.connect("auditor")
+    found: dict[str, list[Any]] = {}
+    for item in await Journal(bus, "auditor").stored("discharge.>"):
+        event = decode(item.subject, item.headers, item.data, item.sequence)
+        found.setdefault(event.case.id, []).append(event)
+    await bus.close()
+    return found
+
+
+async def all_filed(fleet: Fleet) -> dict[str, list[Any]]:
+    loop = asyncio.get_running_loop()
+    deadline = loop.time() + PATIENCE
+    while True:
+        found = await histories(fleet)
+        states = Counter(fold(events).state for events in found.values())
+        if states["filed"] == CASES:
+            return found
+        assert loop.time() < deadline, f"not all filed: {dict(states)}"
+        await asyncio.sleep(0.5)
+
+
+async def test_two_hundred_cases_survive_whatever_is_killed(tmp_path: Path) -> None:
+    seed = int(os.environ.get("COUNTERSIGN_CHAOS_SEED", "20261123"))
+    stays = tmp_path / "stays"
+    stays.mkdir()
+    encounters = write_stays(stays, CASES)
+    fleet = Fleet(tmp_path, stays)
+    physician = Physician(fleet)
+    try:
+        await fleet.start()
+        signing = asyncio.create_task(physician.work())
+        _, killed = await asyncio.gather(discharge_all(fleet, encounters), kill_at_random(fleet, random.Random(seed)))
+        assert set(killed) == {*fleet.parts, "nats"}
+        found = await all_filed(fleet)
+        signing.cancel()
+        await check(fleet, found)
+    finally:
+        fleet.stop()
+
+
+async def check(fleet: Fleet, found: dict[str, list[Any]]) -> None:
+    assert len(found) == CASES
+    for case_id, events in found.items():
+        names = [event.name for event in events]
+        assert names.count("filed") == names.count("approved") == names.count("review-requested") == 1, (case_id, names)
+    async with httpx.AsyncClient(timeout=30) as http:
+        ehr = FhirClient(fleet.ehr_url, http)
+        documents = [item for item in await ehr.search("DocumentReference", {}) if item["status"] == "current"]
+        ours = Counter(item["identifier"][0]["value"] for item in documents if "identifier" in item)
+        finals = {name: count for name, count in ours.items() if name.endswith("/final")}
+        assert finals == {f"{case_id}/final": 1 for case_id in found}
+        tasks = await ehr.search("Task", {})
+        assert Counter(item["status"] for item in tasks) == {"completed": CASES}
+        bus = await fleet.server.connect("auditor")
+        report = await verify_stored(await Journal(bus, "auditor").stored("discharge.>"), ehr)
+        await bus.close()
+        assert report.verified, report.faults[:3]
+    logs = fleet.logs()
+    assert not [mark for mark in MARKS if mark in logs], "an identifier of a patient stands in a log"
