@@ -43,8 +43,9 @@ format: install ## format the code
 	@$(BIN)/ruff format .
 	@$(BIN)/ruff check --fix .
 
-contracts: install ## write the JSON Schemas of the events again
+contracts: install ## write the JSON Schemas and the AsyncAPI document again
 	@$(BIN)/python -m shared.contracts.schemas
+	@$(BIN)/python -m shared.messaging.asyncapi
 
 clean: ## remove the environments and caches
 	rm -rf .venv .venv-triton .mypy_cache .ruff_cache .pytest_cache .import_linter_cache

@@ -1,0 +1,159 @@
+"""Writes the bus as an AsyncAPI 3 document to `docs/asyncapi.json`; a test holds it to the topology.
+
+Made from the topology itself and not from one service's subscribers: merging several services' documents loses
+channels of the same name. https://www.asyncapi.com/docs/reference/specification/v3.0.0
+"""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from shared.contracts.envelope import CHAINED, TYPE_PREFIX
+from shared.contracts.events import EVENT_TYPES
+from shared.messaging.topology import CONSUMERS, DAY, SERVICES, STREAMS, permissions
+
+FILE = Path(__file__).parents[2] / "docs" / "asyncapi.json"
+SCHEMAS = "../shared/contracts/json"
+EHR_FACTS = ("discharged", "discharge-cancelled")
+
+Json = dict[str, Any]
+
+
+def generate() -> Json:
+    """The whole document."""
+    channels = _channels()
+    return {
+        "asyncapi": "3.0.0",
+        "info": {
+            "title": "Countersign",
+            "version": "1.0.0",
+            "description": "Every subject of the bus: who sends, who receives, what it carries. NATS JetStream.",
+            "license": {"name": "Apache-2.0"},
+        },
+        "defaultContentType": "application/json",
+        "servers": {
+            "nats": {
+                "host": "localhost:4222",
+                "protocol": "nats",
+                "pathname": "/",
+                "description": "nkey users, JetStream",
+            }
+        },
+        "channels": channels,
+        "operations": _operations(channels),
+        "components": {"messages": _messages(), "schemas": {"headers": _headers()}},
+    }
+
+
+def _channels() -> Json:
+    found: Json = {}
+    for name in _event_names():
+        found[f"case-{name}"] = _channel(f"discharge.{{department}}.{{case}}.{name}", "DISCHARGE", f"case-{name}")
+    for fact in EHR_FACTS:
+        found[f"ehr-{fact}"] = _channel(f"ehr.encounter.{fact}.{{department}}.{{encounter}}", "EHR", "ehr-fact")
+    found["timer-set"] = _channel("timers.escalation.{case}.{level}", "TIMERS", "timer")
+    found["timer-due"] = _channel("timers.due.escalation.{case}.{level}", "TIMERS", "timer")
+    found["alert"] = _channel("alert.{severity}.{kind}", "ALERTS", "alert")
+    found["deadletter"] = _channel("deadletter.{service}.{consumer}", "DEADLETTER", "deadletter")
+    return found
+
+
+def _event_names() -> list[str]:
+    return [kind.model_fields["event"].default for kind in EVENT_TYPES]
+
+
+def _channel(address: str, stream: str, message: str) -> Json:
+    names = [token[1:-1] for token in address.split(".") if token.startswith("{")]
+    age = next(item.max_age for item in STREAMS if item.name == stream)
+    kept = f"for {age / DAY:g} days" if age else "for ever"
+    return {
+        "address": address,
+        "description": f"Stream {stream}, kept {kept}.",
+        "parameters": {name: {"description": _PARAMETERS[name]} for name in names},
+        "messages": {message: {"$ref": f"#/components/messages/{message}"}},
+    }
+
+
+_PARAMETERS = {
+    "department": "subject token of the department, e.g. internal-medicine",
+    "case": "case id (UUIDv5 of organization and encounter)",
+    "encounter": "FHIR logical id; dots written as %2E",
+    "level": "1, 2 or 3",
+    "severity": "info, warning or critical",
+    "kind": "what the alert is about",
+    "service": "service that gave up",
+    "consumer": "durable consumer that gave up",
+}
+
+
+def _operations(channels: Json) -> Json:
+    found: Json = {}
+    for service in SERVICES:
+        rights = permissions(service).publish
+        for name, channel in channels.items():
+            if any(_covers(right, _pattern(channel["address"])) for right in rights):
+                found[f"{service}-sends-{name}"] = _operation("send", name)
+    for consumer in CONSUMERS:
+        for name, channel in channels.items():
+            if any(_covers(subject, _pattern(channel["address"])) for subject in consumer.subjects):
+                found[f"{consumer.name}-receives-{name}"] = _operation("receive", name)
+    return found
+
+
+def _operation(action: str, channel: str) -> Json:
+    return {"action": action, "channel": {"$ref": f"#/channels/{channel}"}}
+
+
+def _pattern(address: str) -> str:
+    return ".".join("*" if token.startswith("{") else token for token in address.split("."))
+
+
+def _covers(right: str, subject: str) -> bool:
+    """Whether every subject of the pattern `subject` is within `right`."""
+    wanted, given = right.split("."), subject.split(".")
+    if wanted[-1] == ">":
+        wanted, given = wanted[:-1], given[: len(wanted) - 1]
+    return len(wanted) == len(given) and all(a in ("*", b) for a, b in zip(wanted, given, strict=True))
+
+
+def _messages() -> Json:
+    headers = {"$ref": "#/components/schemas/headers"}
+    found: Json = {
+        f"case-{kind.model_fields['event'].default}": {
+            "name": f"{TYPE_PREFIX}{kind.model_fields['event'].default}.v1",
+            "summary": (kind.__doc__ or "").strip().splitlines()[0],
+            "headers": headers,
+            "payload": {"$ref": f"{SCHEMAS}/{kind.model_fields['event'].default}.v1.json"},
+        }
+        for kind in EVENT_TYPES
+    }
+    return found | {
+        "ehr-fact": {
+            "summary": "What an EHR says happened to an encounter. An integration engine may publish it directly.",
+            "payload": {"$ref": f"{SCHEMAS}/ehr-encounter-fact.v1.json"},
+        },
+        "timer": {"summary": "An escalation timer (ADR-51 of NATS): empty, its facts are headers.", "payload": {}},
+        "alert": {
+            "summary": "Something a person should look at: ids, names of steps and figures.",
+            "payload": {"type": "object", "additionalProperties": {"type": ["string", "integer"]}},
+        },
+        "deadletter": {"summary": "A message that no retry mended, whole, its reason as a header.", "payload": {}},
+    }
+
+
+def _headers() -> Json:
+    names = [name for name in CHAINED if name != "ce-prevdigest"]
+    return {
+        "type": "object",
+        "description": "CloudEvents 1.0 in binary mode. ce-prevdigest is the digest of the case's event before.",
+        "required": ["ce-specversion", *names],
+        "properties": {name: {"type": "string"} for name in ("ce-specversion", *CHAINED, "traceparent")},
+    }
+
+
+def main() -> None:
+    FILE.write_text(json.dumps(generate(), indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()
