@@ -1,0 +1,104 @@
+"""Countersign: nats-server with every write synced and encrypted, each service a process of its own."""
+
+import sys
+from pathlib import Path
+
+import httpx
+from nats.aio.msg import Msg
+from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy
+
+from bench.leg import Leg, bytes_in, main, until
+from cli.stack.nats import NatsPorts, configuration, free_port, key_environment, server_binary
+from cli.stack.secrets import load_or_make, write_tokens
+from shared.contracts.events import ReviewRequested, case_event
+from shared.contracts.subjects import case_id, encounter_subject
+from shared.messaging.connection import Bus, connect
+from shared.messaging.provision import provision
+
+ORGANIZATION = "bench"
+SERVICES = ("ingest", "drafter", "approval")
+
+
+class Countersign(Leg):
+    name = "countersign"
+
+    async def start(self) -> None:
+        self._secrets = load_or_make(self.directory)
+        ports = NatsPorts(free_port(), free_port())
+        self._url = f"nats://127.0.0.1:{ports.client}"
+        self._names: dict[str, str] = {}  # case id → the driver's name of the case
+        self._drafts: dict[str, str] = {}
+        config = self.directory / "nats.conf"
+        config.write_text(configuration(self._secrets, ports, self.directory / "nats"))
+        write_tokens(self.directory / "tokens.json", self._secrets.tokens)
+        await self.spawn([str(server_binary()), "--config", str(config)], key_environment(self._secrets))
+        health = f"http://127.0.0.1:{ports.monitor}/healthz"
+        self._http = httpx.AsyncClient(timeout=60)
+        await until(lambda: self._answers(health), "nats-server")
+        self._bus = await connect(self._url, "admin", self._secrets.seeds["admin"])
+        await provision(self._bus)
+        self._ports = {name: free_port() for name in SERVICES}
+        for name in SERVICES:
+            await self.spawn([sys.executable, "-m", "bench.legs.countersign_service", name], self._environment(name))
+        for port in self._ports.values():
+            await until(lambda port=port: self._answers(f"http://127.0.0.1:{port}/healthz"), "a service")
+        await self._watch(self._bus)
+
+    def _environment(self, name: str) -> dict[str, str]:
+        return {
+            "COUNTERSIGN_NATS_URL": self._url,
+            "COUNTERSIGN_NATS_SEED": self._secrets.seeds[name],
+            "COUNTERSIGN_TOKENS_FILE": str(self.directory / "tokens.json"),
+            "COUNTERSIGN_ORGANIZATION": ORGANIZATION,
+            "COUNTERSIGN_PORT": str(self._ports[name]),
+        }
+
+    async def _answers(self, url: str) -> bool:
+        try:
+            return (await self._http.get(url)).is_success
+        except httpx.HTTPError:
+            return False
+
+    async def _watch(self, bus: Bus) -> None:
+        """Reports come from the stream: an event counts when it is stored."""
+
+        async def on_event(message: Msg) -> None:
+            _, _, case, event = message.subject.split(".")
+            name = self._names.get(case, "")
+            if event == "review-requested":
+                body = case_event.validate_json(message.data)
+                assert isinstance(body, ReviewRequested)
+                self._drafts[name] = body.draft.digest
+            self.happened("review" if event == "review-requested" else "filed", name)
+
+        config = ConsumerConfig(
+            filter_subjects=["discharge.*.*.review-requested", "discharge.*.*.filed"],
+            ack_policy=AckPolicy.NONE,
+            deliver_policy=DeliverPolicy.NEW,
+        )
+        await bus.jetstream.subscribe("", stream="DISCHARGE", config=config, cb=on_event)
+
+    async def begin(self, case: str) -> None:
+        self._names[case_id(ORGANIZATION, case)] = case
+        body = b'{"encounter_id":"%s"}' % case.encode()
+        await self._bus.publish(encounter_subject("discharged", "ward", case), body, stream="EHR")
+
+    async def approve(self, case: str) -> None:
+        url = f"http://127.0.0.1:{self._ports['approval']}/v1/reviews/{case_id(ORGANIZATION, case)}/approve"
+        headers = {
+            "Authorization": f"Bearer {self._secrets.tokens['physician']}",
+            "If-Match": f'"{self._drafts[case]}"',
+        }
+        (await self._http.post(url, headers=headers)).raise_for_status()
+
+    async def stop(self) -> None:
+        await self._bus.close()
+        await self._http.aclose()
+        await self.end_all()
+
+    def stored(self) -> int:
+        return bytes_in(self.directory / "nats")
+
+
+if __name__ == "__main__":
+    main(lambda directory: Countersign(Path(directory)))

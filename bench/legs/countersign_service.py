@@ -1,0 +1,80 @@
+"""One service of Countersign as a process, with a FHIR server and a model that do nothing."""
+
+import sys
+from typing import Any
+
+from services.approval.main import build as build_approval
+from services.approval.settings import ApprovalSettings
+from services.drafter.main import build as build_drafter
+from services.drafter.settings import DrafterSettings
+from services.ingest.main import build as build_ingest
+from services.ingest.settings import IngestSettings
+from shared.clinical.fhir import Capabilities, Created
+from shared.inference.generate import Generation
+from shared.runtime.service import serve
+
+TEXT = "The patient was admitted and cared for on the ward, and went home.\nInstructions: Rest for a while."
+
+
+class NoOpEhr:
+    """Every read finds the least that is a stay, every create works, every search finds what a create made."""
+
+    def __init__(self) -> None:
+        self._made: dict[str, dict[str, Any]] = {}
+
+    async def read(self, type: str, id: str) -> dict[str, Any]:
+        if type == "Encounter":
+            period = {"start": "2026-11-20T08:00:00Z", "end": "2026-11-23T08:00:00Z"}
+            subject = {"reference": f"Patient/{id}"}
+            return {"resourceType": type, "id": id, "status": "finished", "period": period, "subject": subject}
+        return self._made.get(type, {"resourceType": type, "id": id, "status": "requested"})
+
+    async def search(self, type: str, params: Any) -> list[dict[str, Any]]:
+        return [self._made[type]] if type in ("DocumentReference", "Provenance") and type in self._made else []
+
+    async def create(self, resource: dict[str, Any], *, if_none_exist: Any = None) -> Created:
+        made = resource | {"id": "made"}
+        if resource["resourceType"] in ("DocumentReference", "Provenance"):
+            self._made[resource["resourceType"]] = made
+        return Created(made, True)
+
+    async def update(self, resource: dict[str, Any], *, if_match: Any = None) -> dict[str, Any]:
+        return resource
+
+    async def capabilities(self) -> Capabilities:
+        return Capabilities({})
+
+    async def ready(self) -> bool:
+        return True
+
+    async def close(self) -> None:
+        return None
+
+
+class NoOpModel:
+    async def generate(self, prompt: str, sampling: Any, *, deadline: float, on_text: Any = None) -> Generation:
+        return Generation(TEXT, "no-op 1")
+
+    async def ready(self) -> bool:
+        return True
+
+    async def close(self) -> None:
+        return None
+
+
+def main(name: str) -> None:
+    ehr: Any = NoOpEhr()
+    if name == "ingest":
+        settings: Any = IngestSettings()
+        service = build_ingest(settings)
+    elif name == "drafter":
+        settings = DrafterSettings()
+        service = build_drafter(settings, ehr=ehr, generator=NoOpModel())
+    else:
+        settings = ApprovalSettings()
+        service = build_approval(settings, ehr=ehr)
+    serve(service, settings.host, settings.port)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])
