@@ -9,7 +9,7 @@ from shared.clinical.fhir import FhirClient
 from shared.contracts.case import Case, fold
 from shared.contracts.draft import Draft
 from shared.contracts.envelope import Head, Recorded, digest
-from shared.contracts.events import Actor, Approved, CaseEvent, Reassigned, Rejected, Withdrawn
+from shared.contracts.events import Actor, Approved, CaseEvent, Reassigned, Rejected, ReviewRequested, Withdrawn
 from shared.contracts.failures import Failure, TransientError
 from shared.messaging.artifacts import Artifacts
 from shared.messaging.connection import Bus
@@ -48,41 +48,37 @@ class Desk:
 
     async def approve(self, case_id: str, seen: str, by: Actor, text: str | None) -> Approved:
         """Countersign the draft with digest `seen`, or `text` in its place."""
-        case = fold(await self.history(case_id))
-        draft = await self.draft_of(case)
-        domain.open_review(case, seen)
-        if draft is None:
-            raise domain.Refused("not-open", "The case has no draft.")
-        await self._withdraw_if_taken_back(case_id)
-        signed = await self._artifacts.put(text.encode()) if text is not None else digest(draft.text.encode())
+        history = await self.history(case_id)
+        review = domain.open_review(fold(history), seen)
+        await self._withdraw_if_taken_back(history, review)
+        written = digest(text.encode()) if text is not None else None
+        if text is not None and written != review.draft.text:
+            await self._artifacts.put(text.encode())
         # Only a supervisor's token without an identity of its own signs as the department's supervisor.
         stands_in = by.role == "supervisor" and by.practitioner is None
-        supervisor = await self._supervisor(case_id) if stands_in else None
+        supervisor = await self._supervisor(history) if stands_in else None
+        return await self._decide(
+            history, lambda case: domain.approve(case, seen, by, text=written, supervisor=supervisor)
+        )
 
-        def decide(current: Case) -> Approved:
-            return domain.approve(current, seen, draft, by, text=text, signed=signed, supervisor=supervisor)
-
-        return await self._decide(case_id, decide)
-
-    async def _supervisor(self, case_id: str) -> str | None:
-        history = await self.history(case_id)
+    async def _supervisor(self, history: Sequence[Recorded]) -> str | None:
         found = await self._directory.supervisor(history[-1].case.department)
         return found if "/" in found else None
 
     async def reject(
         self, case_id: str, seen: str, by: Actor, action: Literal["redraft", "close"], reason: str
     ) -> Rejected:
-        domain.open_review(fold(await self.history(case_id)), seen)
+        history = await self.history(case_id)
+        domain.open_review(fold(history), seen)
         words = await self._artifacts.put(reason.encode())
-        return await self._decide(case_id, lambda case: domain.reject(case, seen, by, action, words))
+        return await self._decide(history, lambda case: domain.reject(case, seen, by, action, words))
 
     async def reassign(self, case_id: str, to: str, by: Actor, reason: str) -> Reassigned:
         words = await self._artifacts.put(reason.encode())
-        return await self._decide(case_id, lambda case: domain.reassign(case, to, by, words))
+        return await self._decide(await self.history(case_id), lambda case: domain.reassign(case, to, by, words))
 
-    async def _decide(self, case_id: str, decide: Callable[[Case], Event]) -> Event:
+    async def _decide(self, history: Sequence[Recorded], decide: Callable[[Case], Event]) -> Event:
         """Append the decision after what it was taken on; where something came in between, decide again."""
-        history: Sequence[Recorded] = await self.history(case_id)
         for _ in range(TRIES):
             case = fold(history)
             event = decide(case)
@@ -94,12 +90,8 @@ class Desk:
                 return event
         raise TransientError("the case changed too often while it was being decided")
 
-    async def _withdraw_if_taken_back(self, case_id: str) -> None:
+    async def _withdraw_if_taken_back(self, history: Sequence[Recorded], review: ReviewRequested) -> None:
         """Nobody signs for a stay that goes on: the EHR is asked once more. An EHR that is down stops no signature."""
-        history = await self.history(case_id)
-        review = fold(history).review
-        if review is None:
-            return
         try:
             encounter = await self._ehr.read("Encounter", review.stay.encounter.removeprefix("Encounter/"))
         except Failure:

@@ -5,7 +5,6 @@ from datetime import datetime, timedelta
 from typing import Literal
 
 from shared.contracts.case import Case, fold
-from shared.contracts.draft import Draft
 from shared.contracts.envelope import Recorded
 from shared.contracts.events import (
     Actor,
@@ -72,19 +71,17 @@ def open_review(case: Case, seen: str) -> ReviewRequested:
     return case.review
 
 
-def approve(
-    case: Case, seen: str, draft: Draft, by: Actor, *, text: str | None, signed: str, supervisor: str | None
-) -> Approved:
-    """Countersign: the draft as it was seen, or `text` in its place. `signed` is the digest of what is signed."""
+def approve(case: Case, seen: str, by: Actor, *, text: str | None = None, supervisor: str | None = None) -> Approved:
+    """Countersign: the draft as it was seen, or the text with digest `text` in its place."""
     review = open_review(case, seen)
-    if draft.by_hand is not None and text is None:
+    if review.draft.by_hand and text in (None, review.draft.text):
         raise Refused("incomplete", "This draft asks for the narrative to be written by hand: send it as text.")
     return Approved(
         stay=review.stay,
         draft=review.draft,
         task=review.task,
-        signed=signed,
-        edited=text is not None and text != draft.text,
+        signed=text or review.draft.text,
+        edited=text not in (None, review.draft.text),
         by=by,
         signer=signer(case, by, supervisor),
     )

@@ -7,7 +7,7 @@ from nats.aio.msg import Msg
 from services.approval import domain
 from services.approval.directory import Directory
 from services.approval.filing import Filing
-from services.approval.reviews import Reviews, of_history, of_request
+from services.approval.reviews import Reviews
 from services.approval.settings import Escalations
 from services.approval.tasks import Tasks
 from shared.contracts.case import fold
@@ -66,7 +66,7 @@ class Approval:
         await self._reviews.start(bus)
 
     async def request_review(self, work: Work) -> ReviewRequested:
-        """A Task in the EHR, the timers, a line in the inbox: all there before the event says so."""
+        """A Task in the EHR and the timers: all there before the event says so."""
         drafted, case = work.cause.body, work.cause.case
         assert isinstance(drafted, Drafted)  # noqa: S101 - the step's consumer is filtered to it
         now = self._clock()
@@ -75,21 +75,19 @@ class Approval:
         task, _ = await asyncio.gather(
             self._tasks.request(case, drafted, due[0]), self._timers.schedule(case, review, due)
         )
-        requested = domain.request(drafted, task, due)
-        await self._reviews.put(of_request(case, requested, now))
-        return requested
+        return domain.request(drafted, task, due)
 
     async def take_back_request(self, cause: Recorded) -> None:
         """The case was withdrawn while the review was being requested."""
         assert isinstance(cause.body, Drafted)  # noqa: S101
-        await self._nothing_waits(cause.case.id)
+        await self._timers.cancel(cause.case.id)
         await self._tasks.cancel(cause.case, cause.body.draft)
 
     async def file(self, work: Work) -> Filed:
         """Stop the clock, put the signed document into the chart, complete the Task."""
         approved, case = work.cause.body, work.cause.case
         assert isinstance(approved, Approved)  # noqa: S101
-        _, text = await asyncio.gather(self._nothing_waits(case.id), self._signed_text(approved))
+        _, text = await asyncio.gather(self._timers.cancel(case.id), self._signed_text(approved))
         filed = await self._filing.file(work.cause, approved, text)
         await self._tasks.complete(approved.task, "approved", f"DocumentReference/{filed.document_reference}")
         return filed
@@ -110,36 +108,27 @@ class Approval:
         """Stop the clock, complete the Task with the refusal, and send the case back or end it."""
         rejected, case = work.cause.body, work.cause.case
         assert isinstance(rejected, Rejected)  # noqa: S101
-        await self._nothing_waits(case.id)
+        await self._timers.cancel(case.id)
         await self._tasks.complete(rejected.task, f"rejected-{rejected.action}")
         return domain.after_rejection(rejected)
 
     async def follow(self, message: Msg) -> None:
-        """Make the EHR's Task and the inbox true after an escalation, a reassignment or a withdrawal."""
+        """Make the EHR's Task true after an escalation, a reassignment or a withdrawal."""
         event = decode(message.subject, message.headers or {}, message.data, message.metadata.sequence.stream)
         history = await self._journal.history(event.case)
         if isinstance(event.body, Withdrawn):
             await self._after_withdrawal(history)
-            return
-        line = of_history(history)
-        if line is not None:
-            await self._reviews.put(line)
-            await self._unless_decided_meanwhile(event.case.id)
-        await self._tell(event, history)
+        else:
+            await self._tell(event, history)
 
     async def _after_withdrawal(self, history: list[Recorded]) -> None:
         case = fold(history)
         if case.state != "withdrawn":
             return  # discharged again in the meantime
-        await self._nothing_waits(history[-1].case.id)
+        await self._timers.cancel(history[-1].case.id)
         for event in history:
             if isinstance(event.body, ReviewRequested | Drafted):
                 await self._tasks.cancel(event.case, event.body.draft)
-
-    async def _unless_decided_meanwhile(self, case_id: str) -> None:
-        """A decision between our read and our write has taken the line off before we put it back."""
-        if of_history(await self._journal.find(case_id)) is None:
-            await self._reviews.remove(case_id)
 
     async def _tell(self, event: Recorded, history: list[Recorded]) -> None:
         case = fold(history)
@@ -180,6 +169,3 @@ class Approval:
             except Conflict as conflict:
                 history = list(conflict.history)
         raise TransientError("the case changed too often while it was being escalated")
-
-    async def _nothing_waits(self, case_id: str) -> None:
-        await asyncio.gather(self._timers.cancel(case_id), self._reviews.remove(case_id))

@@ -46,7 +46,7 @@ def build(
     guard = Guard(read_grants(settings.tokens_file))
     router = make_router(desk, reviews, guard)
     add_pages(router, desk, reviews, guard, clock)
-    return Service("approval", broker, on_connect, router, checks={"ehr": ehr.ready}, closers=(ehr.close, reviews.stop))
+    return Service("approval", broker, on_connect, router, checks={"ehr": ehr.ready}, closers=(ehr.close,))
 
 
 def main() -> None:

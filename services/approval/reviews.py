@@ -1,31 +1,31 @@
-"""The inbox: open reviews as a projection in the `reviews` bucket, kept in memory by watching it.
-
-It can be thrown away and rebuilt from the cases' histories; nothing decides by it.
+"""The inbox: open reviews, held in memory and followed from the cases' own events. Nothing is stored, nothing decides
+by it; every start reads it from the trail again.
 """
 
 import asyncio
 import bisect
 import logging
-from collections.abc import Sequence
-from contextlib import suppress
 from datetime import datetime
 
 from nats import errors
-from nats.js.kv import KeyValue
-from pydantic import ValidationError
+from nats.aio.msg import Msg
+from nats.js.api import ConsumerConfig
+from nats.js.errors import APIError
 
-from shared.contracts.case import fold
-from shared.contracts.envelope import Recorded
-from shared.contracts.events import ReviewRequested
+from shared.contracts.envelope import Recorded, decode
+from shared.contracts.events import CaseEvent, Escalated, Reassigned, ReviewRequested
+from shared.contracts.failures import PermanentError, TransientError
 from shared.contracts.model import Model
-from shared.contracts.subjects import CaseRef
 from shared.messaging.connection import Bus
+from shared.messaging.journal import STREAM
 
 logger = logging.getLogger(__name__)
 
-BUCKET = "reviews"
-TOMBSTONE_SECONDS = 3600  # how long the mark of a closed review stays for those who watch
-WATCH_AGAIN = 1.0
+OPENS = "review-requested"
+CHANGES = ("escalated", "reassigned")
+ENDS = ("approved", "rejected", "withdrawn")
+FOLLOWED = [f"discharge.*.*.{name}" for name in (OPENS, *CHANGES, *ENDS)]
+PATIENCE = 120.0  # seconds to read the trail at a start
 
 
 class OpenReview(Model):
@@ -34,7 +34,7 @@ class OpenReview(Model):
     case_id: str
     department: str
     encounter: str
-    owner: str | None
+    owner: str | None = None
     requested_at: datetime
     deadlines: tuple[datetime, ...]
     level: int
@@ -43,14 +43,14 @@ class OpenReview(Model):
     kind: str
 
 
-def of_request(case: CaseRef, review: ReviewRequested, now: datetime) -> OpenReview:
-    """The line of a review that is being requested."""
+def opened(event: Recorded, review: ReviewRequested) -> OpenReview:
+    """The line of a review that has been requested."""
     return OpenReview(
-        case_id=case.id,
-        department=case.department,
+        case_id=event.case.id,
+        department=event.case.department,
         encounter=review.stay.encounter,
         owner=review.owner,
-        requested_at=now,
+        requested_at=event.time,
         deadlines=review.deadlines,
         level=0,
         draft=review.draft.digest,
@@ -59,45 +59,67 @@ def of_request(case: CaseRef, review: ReviewRequested, now: datetime) -> OpenRev
     )
 
 
-def of_history(history: Sequence[Recorded]) -> OpenReview | None:
-    """The line of a case as it is now; None when nothing waits."""
-    case = fold(history)
-    if not case.open or case.review is None:
-        return None
-    asked = next(event for event in reversed(history) if event.name == "review-requested")
-    line = of_request(asked.case, case.review, asked.time)
-    return line.model_copy(update={"owner": case.owner, "level": case.level})
+def changed(line: OpenReview, body: CaseEvent) -> OpenReview:
+    """The line after an escalation or a reassignment."""
+    if isinstance(body, Escalated):
+        return line.model_copy(update={"level": body.level, "owner": body.owner or line.owner})
+    if isinstance(body, Reassigned):
+        return line.model_copy(update={"owner": body.owner})
+    return line
 
 
 class Reviews:
-    """Writes lines and holds all of them, oldest first."""
+    """All open reviews, oldest first."""
 
     def __init__(self) -> None:
         self._lines: dict[str, OpenReview] = {}
         self._order: list[tuple[datetime, str]] = []
-        self._watcher: asyncio.Task[None] | None = None
+        self._read = 0
+        self._wanted: int | None = None
         self._loaded = asyncio.Event()
 
     async def start(self, bus: Bus) -> None:
-        """Begin to watch; returns when every open review is known."""
-        self._bus = bus
-        self._watcher = asyncio.create_task(self._watch(await bus.jetstream.key_value(BUCKET)))
-        await self._loaded.wait()
+        """Follow the trail; returns when every open review is known.
 
-    async def stop(self) -> None:
-        if self._watcher is not None:
-            self._watcher.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._watcher
+        Raises TransientError when the trail cannot be read.
+        """
+        try:
+            subscription = await bus.jetstream.subscribe(
+                "",
+                stream=STREAM,
+                config=ConsumerConfig(filter_subjects=FOLLOWED),
+                ordered_consumer=True,
+                cb=self._on_message,
+            )
+            info = await subscription.consumer_info()
+            self._wanted = (info.delivered.consumer_seq if info.delivered else 0) + (info.num_pending or 0)
+            self._check_loaded()
+            await asyncio.wait_for(self._loaded.wait(), PATIENCE)
+        except (errors.Error, APIError, TimeoutError) as error:
+            raise TransientError(f"the open reviews could not be read ({type(error).__name__})") from None
 
-    async def put(self, line: OpenReview) -> None:
-        subject = f"$KV.{BUCKET}.{line.case_id}"
-        await self._bus.publish(subject, line.model_dump_json().encode(), stream=f"KV_{BUCKET}")
+    async def _on_message(self, message: Msg) -> None:
+        try:
+            self._take(message)
+        except PermanentError as error:
+            logger.warning("an event in the trail is not taken into the inbox: %s", error.reason)
+        self._read += 1
+        self._check_loaded()
 
-    async def remove(self, case_id: str) -> None:
-        """Take the line off. What is left behind for watchers goes by itself."""
-        headers = {"KV-Operation": "PURGE", "Nats-Rollup": "sub", "Nats-TTL": str(TOMBSTONE_SECONDS)}
-        await self._bus.publish(f"$KV.{BUCKET}.{case_id}", b"", stream=f"KV_{BUCKET}", headers=headers)
+    def _check_loaded(self) -> None:
+        if self._wanted is not None and self._read >= self._wanted:
+            self._loaded.set()
+
+    def _take(self, message: Msg) -> None:
+        _, _, case_id, name = message.subject.split(".")
+        if name in ENDS:
+            self._drop(case_id)
+            return
+        event = decode(message.subject, message.headers or {}, message.data, message.metadata.sequence.stream)
+        if isinstance(event.body, ReviewRequested):
+            self._keep(opened(event, event.body))
+        elif (line := self._lines.get(case_id)) is not None:
+            self._keep(changed(line, event.body))
 
     def page(self, department: str | None, after: str | None, limit: int) -> tuple[list[OpenReview], str | None]:
         """`limit` lines from the one after cursor `after` on, oldest first, and the cursor of the next page."""
@@ -119,35 +141,15 @@ class Reviews:
             found[line.department] = found.get(line.department, 0) + 1
         return found
 
-    async def _watch(self, bucket: KeyValue) -> None:
-        while True:
-            try:
-                watcher = await bucket.watchall()
-                async for entry in watcher:
-                    if entry is None:  # everything that was there has been seen
-                        self._loaded.set()
-                    elif entry.operation is not None or not entry.value:
-                        self._drop(entry.key)
-                    else:
-                        self._keep(entry.key, entry.value)
-            except errors.Error as error:
-                logger.warning("watching the reviews again: %s", type(error).__name__)
-            await asyncio.sleep(WATCH_AGAIN)
+    def _keep(self, line: OpenReview) -> None:
+        self._drop(line.case_id)
+        self._lines[line.case_id] = line
+        bisect.insort(self._order, (line.requested_at, line.case_id))
 
-    def _keep(self, key: str, value: bytes) -> None:
-        self._drop(key)
-        try:
-            line = OpenReview.model_validate_json(value)
-        except ValidationError:
-            logger.warning("a line of the reviews bucket breaks the contract: %s", key)
-            return
-        self._lines[key] = line
-        bisect.insort(self._order, (line.requested_at, key))
-
-    def _drop(self, key: str) -> None:
-        line = self._lines.pop(key, None)
+    def _drop(self, case_id: str) -> None:
+        line = self._lines.pop(case_id, None)
         if line is not None:
-            self._order.remove((line.requested_at, key))
+            del self._order[bisect.bisect_left(self._order, (line.requested_at, case_id))]
 
 
 def _position(cursor: str) -> tuple[datetime, str]:

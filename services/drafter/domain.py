@@ -1,6 +1,7 @@
 """What a drafter's findings mean for the case. Pure."""
 
 from shared.contracts.draft import Draft
+from shared.contracts.envelope import digest as digest_of
 from shared.contracts.events import ContextExtracted, Drafted, DraftRef, RedraftRequested
 
 
@@ -11,13 +12,14 @@ def drafted(cause: ContextExtracted | RedraftRequested, draft: Draft, digest: st
         stay=cause.stay,
         draft=DraftRef(
             digest=digest,
+            text=digest_of(draft.text.encode()),
+            by_hand=draft.by_hand is not None,
             number=draft.number,
             context=cause.context,
             kind=draft.kind,
             model=draft.model,
             prompt=draft.prompt,
         ),
-        by_hand=draft.by_hand is not None,
         sentences=len(sentences),
         unsupported=sum(not sentence.supported for sentence in sentences),
         encounter_status=cause.encounter_status,

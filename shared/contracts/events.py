@@ -28,9 +28,11 @@ class Stay(Model):
 
 
 class DraftRef(Model):
-    """The draft that is being reviewed, by digest."""
+    """The draft that is being reviewed, by digest. With it a decision can be taken without reading the draft."""
 
     digest: str  # SHA-256 of the stored draft
+    text: str  # SHA-256 of its text: what is signed when it is approved as it is
+    by_hand: bool  # the model failed: the physician is asked to write the narrative
     number: int
     context: str  # digest of the context it was written from
     kind: DocumentKind
@@ -69,13 +71,12 @@ class ContextExtracted(Model):
 
 
 class Drafted(Model):
-    """A draft was composed. `by_hand`: the model failed and the physician is asked to write the narrative."""
+    """A draft was composed."""
 
     event: Literal["drafted"] = "drafted"
     version: Literal[1] = 1
     stay: Stay
     draft: DraftRef
-    by_hand: bool
     sentences: int
     unsupported: int
     encounter_status: str

@@ -61,8 +61,8 @@ STREAMS = (
     Stream("ADVISORIES", ("$JS.EVENT.ADVISORY.CONSUMER.MAX_DELIVERIES.>",), max_age=30 * DAY),
 )
 
-# Text by SHA-256 (context, draft, signed text, a physician's words) and the inbox projection.
-BUCKETS = ("artifacts", "reviews")
+# Text by SHA-256: context, draft, signed text, a physician's words.
+BUCKETS = ("artifacts",)
 
 _EHR_CALLS = RetryRow(attempt=30, attempts=3, first_wait=2)
 _BUS_ONLY = RetryRow(attempt=30, attempts=None, first_wait=1, cap=60, alert_after=5)
@@ -207,14 +207,10 @@ _OWN: dict[str, tuple[str, ...]] = {
         ),
         "timers.escalation.>",
         "$JS.API.STREAM.PURGE.TIMERS",
-        "$KV.reviews.>",
-        "$JS.API.STREAM.INFO.KV_reviews",
-        "$JS.API.DIRECT.GET.KV_reviews.>",
-        "$JS.API.CONSUMER.CREATE.KV_reviews",  # ephemeral, unnamed: how the client watches a bucket
-        "$JS.API.CONSUMER.CREATE.KV_reviews.>",
-        "$JS.API.CONSUMER.INFO.KV_reviews.>",
-        "$JS.API.CONSUMER.DELETE.KV_reviews.>",
-        "$JS.FC.KV_reviews.>",
+        # The inbox follows the trail by an unnamed consumer of its own; this right makes no durable one.
+        "$JS.API.CONSUMER.CREATE.DISCHARGE",
+        "$JS.API.CONSUMER.INFO.DISCHARGE.*",
+        "$JS.FC.DISCHARGE.>",
     ),
 }
 

@@ -1,7 +1,7 @@
 """Who calls. Bearer tokens are kept as SHA-256 in one file; a token stands for a subject with one role."""
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Literal, get_args
 
@@ -67,10 +67,10 @@ class Guard:
     def find(self, token: str) -> Grant | None:
         return self._grants.get(token_digest(token))
 
-    def allow(self, *roles: Role) -> Callable[[Request], Grant]:
+    def allow(self, *roles: Role) -> Callable[[Request], Awaitable[Grant]]:
         """A FastAPI dependency: the caller's grant if its role is one of `roles`; 401 or 403 if not."""
 
-        def authorize(request: Request) -> Grant:
+        async def authorize(request: Request) -> Grant:  # async: FastAPI would run it in a thread otherwise
             grant = self.find(_token(request))
             if grant is None:
                 raise Problem(401, "A bearer token is needed", headers={"WWW-Authenticate": "Bearer"})

@@ -43,7 +43,14 @@ DIGEST = "a" * 64
 
 def draft_ref(number: int = 1, value: str = DIGEST) -> DraftRef:
     return DraftRef(
-        digest=value, number=number, context="c" * 64, kind="discharge-summary", model="drafter test", prompt=PROMPT
+        digest=value,
+        text="1" * 64,
+        by_hand=False,
+        number=number,
+        context="c" * 64,
+        kind="discharge-summary",
+        model="drafter test",
+        prompt=PROMPT,
     )
 
 
@@ -76,7 +83,7 @@ def signed_digest(text: str) -> str:
 EVENTS: tuple[CaseEvent, ...] = (
     Discharged(encounter_id="e1", attending="Practitioner/dr-1", occurred_at=T0),
     ContextExtracted(stay=STAY, kind="discharge-summary", context="c" * 64, encounter_status="finished", left_out=2),
-    Drafted(stay=STAY, draft=draft_ref(), by_hand=False, sentences=4, unsupported=1, encounter_status="finished"),
+    Drafted(stay=STAY, draft=draft_ref(), sentences=4, unsupported=1, encounter_status="finished"),
     ReviewRequested(
         stay=STAY,
         draft=draft_ref(),

@@ -14,13 +14,13 @@ from pydantic import ValidationError
 from services.approval import domain, resources
 from services.approval.domain import Refused
 from services.approval.inbox.pages import waiting
-from services.approval.reviews import of_history
+from services.approval.reviews import changed, opened
 from services.approval.settings import ApprovalSettings, parse_durations
 from shared.contracts.case import fold
 from shared.contracts.envelope import Head, Recorded
 from shared.contracts.events import Actor, Approved, CaseEvent, Drafted, Rejected, ReviewRequested
 from shared.contracts.failures import TransientError
-from tests.support.examples import CASE, DIGEST, PHYSICIAN, T0, draft, event
+from tests.support.examples import CASE, DIGEST, PHYSICIAN, T0, event
 
 EXAMPLES = Path(__file__).parents[3] / "shared" / "data" / "fhir-examples"
 SUPERVISOR = Actor(subject="boss", role="supervisor")
@@ -36,14 +36,15 @@ def history(*names: str | CaseEvent) -> list[Recorded]:
 
 
 def approve(past: Sequence[Recorded], seen: str = DIGEST, text: str | None = None, by: Actor = PHYSICIAN) -> Approved:
-    return domain.approve(fold(past), seen, draft(), by, text=text, signed="e" * 64, supervisor="Practitioner/boss")
+    return domain.approve(fold(past), seen, by, text=text, supervisor="Practitioner/boss")
 
 
 def test_an_approval_signs_the_draft_that_was_seen() -> None:
     made = approve(history(*REVIEW))
-    assert (made.draft.digest, made.signed, made.edited, made.signer) == (DIGEST, "e" * 64, False, "Practitioner/dr-1")
-    assert approve(history(*REVIEW), text="other words").edited
-    assert not approve(history(*REVIEW), text=draft().text).edited
+    assert (made.draft.digest, made.signed, made.edited, made.signer) == (DIGEST, "1" * 64, False, "Practitioner/dr-1")
+    other = approve(history(*REVIEW), text="2" * 64)
+    assert (other.signed, other.edited) == ("2" * 64, True)
+    assert not approve(history(*REVIEW), text="1" * 64).edited, "the same words are no edit"
 
 
 @pytest.mark.parametrize(
@@ -69,12 +70,15 @@ def test_what_may_not_be_decided_is_refused(past: tuple[str, ...], seen: str, wh
 
 
 def test_a_draft_to_be_written_by_hand_is_not_signed_as_it_is() -> None:
-    past = fold(history(*REVIEW))
-    unwritten = draft(by_hand="the model failed")
-    with pytest.raises(Refused) as refused:
-        domain.approve(past, DIGEST, unwritten, PHYSICIAN, text=None, signed="e" * 64, supervisor=None)
-    assert refused.value.why == "incomplete"
-    assert domain.approve(past, DIGEST, unwritten, PHYSICIAN, text="written", signed="e" * 64, supervisor=None).edited
+    review = event("review-requested")
+    assert isinstance(review, ReviewRequested)
+    unwritten = review.model_copy(update={"draft": review.draft.model_copy(update={"by_hand": True})})
+    past = history(*REVIEW[:3], unwritten)
+    for text in (None, "1" * 64):
+        with pytest.raises(Refused) as refused:
+            approve(past, text=text)
+        assert refused.value.why == "incomplete"
+    assert approve(past, text="2" * 64).edited
 
 
 def test_who_signs() -> None:
@@ -119,10 +123,12 @@ def test_a_reassigned_review_belongs_to_somebody_else_and_stays_open() -> None:
 
 
 def test_a_line_of_the_inbox_follows_from_the_history() -> None:
-    line = of_history(history(*REVIEW, "escalated", "reassigned"))
-    assert line is not None
+    past = history(*REVIEW, "escalated", "reassigned")
+    review = past[3].body
+    assert isinstance(review, ReviewRequested)
+    line = changed(changed(opened(past[3], review), past[4].body), past[5].body)
     assert (line.owner, line.level, line.draft) == ("Practitioner/dr-2", 1, DIGEST)
-    assert of_history(history(*REVIEW, "approved")) is None
+    assert (line.requested_at, line.case_id) == (past[3].time, CASE.id)
 
 
 def test_a_stay_that_goes_on_takes_the_discharge_back() -> None:

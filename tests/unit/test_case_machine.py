@@ -147,7 +147,7 @@ class CaseMachine(RuleBasedStateMachine):
         try:
             made: Approved | Rejected
             if decision == "approve":
-                made = approval.approve(case, seen, draft(), PHYSICIAN, text="x", signed=DIGEST, supervisor=None)
+                made = approval.approve(case, seen, PHYSICIAN, text=DIGEST)
             else:
                 made = approval.reject(case, seen, PHYSICIAN, decision, DIGEST)  # type: ignore[arg-type]
         except approval.Refused:

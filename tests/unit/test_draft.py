@@ -117,7 +117,7 @@ def test_the_event_counts_what_the_record_does_not_support() -> None:
     cause = event("redraft-requested")
     assert isinstance(cause, RedraftRequested)
     found = domain.drafted(cause, made, DIGEST)
-    assert (found.sentences, found.unsupported, found.by_hand) == (2, 1, False)
+    assert (found.sentences, found.unsupported, found.draft.by_hand) == (2, 1, False)
     assert (domain.number_of(cause), domain.words_of(cause)) == (2, "b" * 64)
     first = event("context-extracted")
     assert isinstance(first, ContextExtracted)

@@ -62,9 +62,9 @@ def add_pages(router: APIRouter, desk: Desk, reviews: Reviews, guard: Guard, clo
     """The pages' routes. Whoever is not signed in is sent to the sign-in page."""
     allow = guard.allow("physician", "supervisor")
 
-    def signed_in(request: Request) -> Grant | None:
+    async def signed_in(request: Request) -> Grant | None:
         try:
-            return allow(request)
+            return await allow(request)
         except Problem as problem:
             if problem.status == 401:
                 return None

@@ -24,7 +24,10 @@ class Vocabulary:
 
     def __init__(self, names: dict[str, str]) -> None:
         self._names = names
-        self._longest = max((len(name.split()) for name in names), default=0)
+        self._longest: dict[str, int] = {}  # first word of a name → words of the longest name that begins with it
+        for name in names:
+            words = name.split()
+            self._longest[words[0]] = max(len(words), self._longest.get(words[0], 0))
 
     def find(self, text: str) -> list[Mention]:
         """Mentions in order; a word belongs to one of them at most."""
@@ -41,7 +44,7 @@ class Vocabulary:
         return found
 
     def _longest_at(self, text: str, words: list[re.Match[str]], index: int) -> Mention | None:
-        for size in range(min(self._longest, len(words) - index), 0, -1):
+        for size in range(min(self._longest.get(words[index].group(), 0), len(words) - index), 0, -1):
             name = " ".join(word.group() for word in words[index : index + size])
             if (canonical := self._names.get(name)) is not None:
                 start, end = words[index].start(), words[index + size - 1].end()
