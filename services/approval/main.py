@@ -15,7 +15,7 @@ from services.approval.settings import ApprovalSettings
 from services.approval.tasks import Devices, Tasks
 from shared.clinical.connect import connect_ehr
 from shared.clinical.fhir import FhirClient
-from shared.messaging.connection import Bus, make_broker
+from shared.messaging.connection import Bus
 from shared.messaging.steps import Clock, Steps
 from shared.runtime.access import Guard, read_grants
 from shared.runtime.service import Service, serve
@@ -29,8 +29,7 @@ def build(
     ehr: FhirClient | None = None,
 ) -> Service:
     """Everything approval needs, built and not started. `ehr` takes the place of the real one."""
-    broker = make_broker(settings.nats_url, "approval", settings.seed)
-    steps = Steps(broker, "approval", clock)
+    steps = Steps("approval", clock)
     ehr = ehr or connect_ehr(settings.ehr.url, settings.ehr.token, settings.ehr.connections)
     devices, directory, reviews = Devices(ehr), Directory(ehr, settings.supervisors), Reviews()
     tasks = Tasks(ehr, devices, clock, settings.public_url)
@@ -39,14 +38,22 @@ def build(
     desk = Desk(ehr, directory, clock, new_id)
 
     async def on_connect(bus: Bus) -> None:
-        steps.attach(bus)
         desk.attach(bus)
         await approval.attach(bus)
 
     guard = Guard(read_grants(settings.tokens_file))
     router = make_router(desk, reviews, guard)
     add_pages(router, desk, reviews, guard, clock)
-    return Service("approval", broker, on_connect, router, checks={"ehr": ehr.ready}, closers=(ehr.close,))
+    return Service(
+        "approval",
+        settings.nats_url,
+        settings.seed,
+        steps,
+        on_connect,
+        router,
+        checks={"ehr": ehr.ready},
+        closers=(ehr.close,),
+    )
 
 
 def main() -> None:

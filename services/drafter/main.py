@@ -7,7 +7,7 @@ from services.drafter.settings import DrafterSettings
 from shared.clinical.connect import connect_ehr
 from shared.clinical.fhir import FhirClient
 from shared.inference.generate import Generator, TritonGenerator
-from shared.messaging.connection import Bus, make_broker
+from shared.messaging.connection import Bus
 from shared.messaging.steps import Clock, Steps
 from shared.runtime.service import Service, serve
 
@@ -20,19 +20,19 @@ def build(
     generator: Generator | None = None,
 ) -> Service:
     """Everything the drafter needs, built and not started. `ehr` and `generator` take the place of the real ones."""
-    broker = make_broker(settings.nats_url, "drafter", settings.seed)
-    steps = Steps(broker, "drafter", clock)
+    steps = Steps("drafter", clock)
     ehr = ehr or connect_ehr(settings.ehr.url, settings.ehr.token, settings.ehr.connections)
     generator = generator or TritonGenerator(settings.triton.url, settings.triton.drafter_model)
     drafter = Drafter(steps, ehr, generator, settings.generation_deadline)
 
     async def on_connect(bus: Bus) -> None:
-        steps.attach(bus)
         drafter.attach(bus)
 
     return Service(
         "drafter",
-        broker,
+        settings.nats_url,
+        settings.seed,
+        steps,
         on_connect,
         checks={"triton": generator.ready, "ehr": ehr.ready},
         closers=(generator.close, ehr.close),

@@ -7,7 +7,7 @@ from uuid import uuid4
 from services.ingest.api import Door, make_router
 from services.ingest.handlers import Ingest
 from services.ingest.settings import IngestSettings
-from shared.messaging.connection import Bus, make_broker
+from shared.messaging.connection import Bus
 from shared.messaging.steps import Clock, Steps
 from shared.runtime.access import Guard, read_grants
 from shared.runtime.service import Service, serve
@@ -20,18 +20,16 @@ def build(
     new_id: Callable[[], str] = lambda: str(uuid4()),
 ) -> Service:
     """Everything ingest needs, built and not started."""
-    broker = make_broker(settings.nats_url, "ingest", settings.seed)
-    steps = Steps(broker, "ingest", clock)
+    steps = Steps("ingest", clock)
     ingest = Ingest(steps, settings.organization, clock)
     door = Door(ingest, settings.default_department, new_id)
 
     async def on_connect(bus: Bus) -> None:
-        steps.attach(bus)
         ingest.attach(bus)
         door.attach(bus)
 
     guard = Guard(read_grants(settings.tokens_file))
-    return Service("ingest", broker, on_connect, make_router(door, ingest, guard))
+    return Service("ingest", settings.nats_url, settings.seed, steps, on_connect, make_router(door, ingest, guard))
 
 
 def main() -> None:

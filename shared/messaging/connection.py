@@ -2,12 +2,10 @@
 
 import json
 import logging
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 import nats
-from faststream.nats import NatsBroker, NatsMessage
-from faststream.nats.security import NatsNKey
 from nats import errors
 from nats.aio.client import Client
 from nats.aio.msg import Msg
@@ -33,35 +31,14 @@ async def _log_error(error: Exception) -> None:
     logger.warning("nats connection: %s", type(error).__name__ if isinstance(error, OSError) else error)
 
 
-async def _whole(message: NatsMessage) -> NatsMessage:
-    """Instead of FastStream's decoder: handlers get the message, with its headers and its place in the stream."""
-    return message
-
-
-def make_broker(url: str, user: str, seed: str) -> NatsBroker:
-    """The FastStream broker of a service. Handlers get raw messages: decoding is the contract's business."""
-    return NatsBroker(
-        url,
-        name=f"countersign-{user}",
-        security=NatsNKey.from_seed(seed),
-        inbox_prefix=inbox(user),
-        max_reconnect_attempts=-1,
-        reconnect_time_wait=1,
-        apply_types=False,
-        decoder=_whole,
-        logger=None,  # what goes wrong with a message is logged where it is handled, by id
-        graceful_timeout=10.0,
-        error_cb=_log_error,
-    )
-
-
 async def connect(url: str, user: str, seed: str, *, patient: bool = False) -> "Bus":
-    """A plain connection, for commands and provisioning.
+    """A connection as `user`. A `patient` one waits for the server, now and after every loss, for ever.
 
     Raises TransientError when nobody answers and `patient` is false.
     """
+    bus = Bus()
     try:
-        client = await nats.connect(
+        bus.client = await nats.connect(
             url,
             name=f"countersign-{user}",
             nkeys_seed_str=seed,
@@ -69,18 +46,30 @@ async def connect(url: str, user: str, seed: str, *, patient: bool = False) -> "
             max_reconnect_attempts=-1 if patient else 1,
             reconnect_time_wait=0.2,
             error_cb=_log_error,
+            reconnected_cb=bus.reconnected,
         )
     except (OSError, errors.Error) as error:
         raise TransientError(f"NATS does not answer ({type(error).__name__})") from None
-    return Bus(client)
+    bus.jetstream = bus.client.jetstream(timeout=REQUEST_TIMEOUT)
+    return bus
 
 
 class Bus:
     """What the rest needs of NATS, with its errors sorted into ours."""
 
-    def __init__(self, client: Client) -> None:
-        self.client = client
-        self.jetstream: JetStreamContext = client.jetstream(timeout=REQUEST_TIMEOUT)
+    client: Client
+    jetstream: JetStreamContext
+
+    def __init__(self) -> None:
+        self._on_reconnect: list[Callable[[], Awaitable[None]]] = []
+
+    def on_reconnect(self, call: Callable[[], Awaitable[None]]) -> None:
+        """Call when the connection is there again after a loss."""
+        self._on_reconnect.append(call)
+
+    async def reconnected(self) -> None:
+        for call in self._on_reconnect:
+            await call()
 
     @property
     def connected(self) -> bool:

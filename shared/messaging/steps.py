@@ -14,9 +14,6 @@ from dataclasses import dataclass
 from datetime import datetime
 from types import TracebackType
 
-from faststream import AckPolicy
-from faststream.nats import JStream, NatsBroker, NatsMessage, PullSub
-from nats import errors
 from nats.aio.msg import Msg
 
 from shared.contracts.case import Case, cause_of, fold
@@ -27,12 +24,12 @@ from shared.contracts.subjects import derived_id
 from shared.messaging.connection import Bus
 from shared.messaging.deadletter import Original, alert, bury
 from shared.messaging.journal import Conflict, Journal
+from shared.messaging.pull import Puller, Receiver
 from shared.messaging.retry import delay_after
-from shared.messaging.topology import Consumer, advisory_consumer, consumer
+from shared.messaging.topology import Consumer, advisory_consumer, all_consumers, consumer
 
 logger = logging.getLogger(__name__)
 
-PULL = PullSub(batch_size=1, timeout=5.0)  # finite: after a server restart an open pull is never answered
 APPEND_TRIES = 5
 
 Clock = Callable[[], datetime]
@@ -49,22 +46,33 @@ class Work:
 
 Handler = Callable[[Work], Awaitable[CaseEvent]]
 Undo = Callable[[Recorded], Awaitable[None]]
-Raw = Callable[[Msg], Awaitable[None]]
 
 
 class Steps:
-    """Registers a service's consumers on its broker and runs their handlers."""
+    """A service's consumers and what it does with their messages. `receivers` are by the consumer's name."""
 
-    def __init__(self, broker: NatsBroker, service: str, clock: Clock) -> None:
-        self._broker = broker
+    def __init__(self, service: str, clock: Clock) -> None:
         self._service = service
         self._clock = clock
         self._bus: Bus | None = None
+        self._pullers: list[Puller] = []
+        self.receivers: dict[str, Receiver] = {}
         self._consume(advisory_consumer(service), self._on_advisory)
 
     def attach(self, bus: Bus) -> None:
-        """Hand over the connection, once the broker has made it."""
+        """Hand over the connection, once it is made."""
         self._bus = bus
+
+    async def start(self) -> None:
+        """Begin to take messages."""
+        targets = {item.name: item for item in all_consumers()}
+        self._pullers = [Puller(self.bus, targets[name], receive) for name, receive in self.receivers.items()]
+        for puller in self._pullers:
+            await puller.start()
+
+    async def stop(self) -> None:
+        """Take nothing new, and finish what is being worked on."""
+        await asyncio.gather(*(puller.stop() for puller in self._pullers))
 
     @property
     def bus(self) -> Bus:
@@ -87,30 +95,17 @@ class Steps:
 
         self._consume(target, run)
 
-    def effect(self, consumer_name: str, handle: Raw) -> None:
+    def effect(self, consumer_name: str, handle: Receiver) -> None:
         """Run `handle` for every message; it appends what it wants itself and may be repeated."""
         self._consume(consumer(consumer_name), handle)
 
-    def _consume(self, target: Consumer, run: Raw) -> None:
-        subscriber = self._broker.subscriber(
-            target.subjects[0],
-            durable=target.name,
-            stream=JStream(target.stream, declare=False),
-            pull_sub=PULL,
-            max_workers=target.workers,
-            ack_policy=AckPolicy.MANUAL,
-            inbox_prefix=f"_INBOX_{self._service}.".encode(),
-        )
+    def _consume(self, target: Consumer, run: Receiver) -> None:
+        async def receive(message: Msg) -> None:
+            await self._guard(target, run, message)
 
-        async def on_message(message: NatsMessage) -> None:
-            try:
-                await self._guard(target, run, message.raw_message)
-            except errors.Error as error:  # the connection is gone: the server will deliver the message again
-                logger.warning("%s: not acknowledged: %s", target.name, type(error).__name__)
+        self.receivers[target.name] = receive
 
-        subscriber(on_message)
-
-    async def _guard(self, target: Consumer, run: Raw, message: Msg) -> None:
+    async def _guard(self, target: Consumer, run: Receiver, message: Msg) -> None:
         """One attempt: its time limit, its heartbeat, and what its failure leads to."""
         attempt = message.metadata.num_delivered
         try:

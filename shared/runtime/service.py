@@ -9,10 +9,10 @@ from typing import Any
 
 import uvicorn
 from fastapi import APIRouter, FastAPI
-from faststream.nats import NatsBroker
 from starlette.responses import JSONResponse
 
-from shared.messaging.connection import Bus
+from shared.messaging.connection import Bus, connect
+from shared.messaging.steps import Steps
 from shared.runtime import problems
 
 Check = Callable[[], Awaitable[bool]]
@@ -24,7 +24,9 @@ class Service:
     """What a composition root hands over: everything built, nothing started."""
 
     name: str
-    broker: NatsBroker
+    nats_url: str
+    nats_seed: str
+    steps: Steps
     on_connect: Callable[[Bus], Awaitable[None]]
     router: APIRouter | None = None
     checks: dict[str, Check] = field(default_factory=dict)  # dependency → does it answer
@@ -37,11 +39,12 @@ async def running(service: Service) -> AsyncIterator[Bus]:
     async with AsyncExitStack() as stack:
         for close in service.closers:
             stack.push_async_callback(close)
-        client = await service.broker.connect()
-        stack.push_async_callback(service.broker.stop)
-        bus = Bus(client)
+        bus = await connect(service.nats_url, service.name, service.nats_seed, patient=True)
+        stack.push_async_callback(bus.close)
+        service.steps.attach(bus)
         await service.on_connect(bus)
-        await service.broker.start()
+        stack.push_async_callback(service.steps.stop)
+        await service.steps.start()
         yield bus
 
 
@@ -102,5 +105,5 @@ def serve(service: Service, host: str, port: int) -> None:
 def configure_logging(level: int = logging.INFO) -> None:
     """Plain lines on stderr: time, level, logger, message. What is logged names ids and steps, never patient data."""
     logging.basicConfig(level=level, format="%(asctime)s %(levelname)s %(name)s %(message)s")
-    for noisy in ("httpx", "httpcore", "uvicorn", "nats", "faststream"):
+    for noisy in ("httpx", "httpcore", "uvicorn", "nats"):
         logging.getLogger(noisy).setLevel(logging.WARNING)

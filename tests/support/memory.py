@@ -4,13 +4,14 @@ It passes the same suite as the real server: tests/connected/test_bus_port.py.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import SimpleNamespace
 from typing import Any
 
 from shared.contracts.failures import PermanentError
 from shared.messaging.connection import WrongSequenceError
+from shared.messaging.steps import Steps
 from shared.messaging.topology import CONSUMERS
 
 
@@ -78,20 +79,11 @@ class MemoryBus:
         ]
 
 
-class MemoryBroker:
-    """Collects a service's subscribers, so that a test can deliver what it wants, as often as it wants."""
-
-    def __init__(self) -> None:
-        self.handlers: dict[str, Callable[[Any], Awaitable[None]]] = {}
-
-    def subscriber(self, subject: str, *, durable: str, **_: Any) -> Callable[[Any], None]:
-        return lambda handler: self.handlers.__setitem__(durable, handler)
-
-    async def deliver(self, consumer: str, message: Kept, attempt: int = 1) -> "Delivery":
-        """Hand `message` to the consumer's handler; returns how it was answered."""
-        delivery = Delivery(message, attempt)
-        await self.handlers[consumer](SimpleNamespace(raw_message=delivery))
-        return delivery
+async def deliver(steps: Steps, consumer: str, message: Kept, attempt: int = 1) -> "Delivery":
+    """Hand `message` to the consumer's receiver; returns how it was answered."""
+    delivery = Delivery(message, attempt)
+    await steps.receivers[consumer](delivery)  # type: ignore[arg-type]
+    return delivery
 
 
 class Delivery:

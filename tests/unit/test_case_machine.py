@@ -25,7 +25,7 @@ from shared.contracts.subjects import derived_id
 from shared.messaging.journal import Conflict, Journal
 from shared.messaging.steps import Steps, Work
 from tests.support.examples import DIGEST, PHYSICIAN, T0, draft, event
-from tests.support.memory import Kept, MemoryBroker, MemoryBus, consumers_of, refuse
+from tests.support.memory import Kept, MemoryBus, consumers_of, deliver, refuse
 
 FACT = EncounterFact(encounter_id="e1", department="cardiology", attending="Practitioner/dr-1")
 DEADLINES = approval.deadlines(T0, (timedelta(hours=24), timedelta(hours=72), timedelta(days=7)))
@@ -44,8 +44,7 @@ class CaseMachine(RuleBasedStateMachine):
         super().__init__()
         self.loop = asyncio.new_event_loop()
         self.bus: Any = MemoryBus()
-        self.brokers = {name: MemoryBroker() for name in ("ingest", "drafter", "approval")}
-        self.steps = {name: Steps(broker, name, lambda: T0) for name, broker in self.brokers.items()}  # type: ignore[arg-type]
+        self.steps = {name: Steps(name, lambda: T0) for name in ("ingest", "drafter", "approval")}
         self.ingest = Ingest(self.steps["ingest"], "test", lambda: T0)
         self.ingest.attach(self.bus)
         self.failing = False
@@ -95,9 +94,9 @@ class CaseMachine(RuleBasedStateMachine):
         return list(self.run(self.journal.find(self.case.id)))
 
     def deliver(self, message: Kept, consumer: str, attempt: int) -> None:
-        service = consumer.partition("-")[0]
-        if consumer in self.brokers[service].handlers:
-            self.run(self.brokers[service].deliver(consumer, message, attempt))
+        steps = self.steps[consumer.partition("-")[0]]
+        if consumer in steps.receivers:
+            self.run(deliver(steps, consumer, message, attempt))
 
     # What may happen.
 

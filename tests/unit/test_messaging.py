@@ -17,7 +17,7 @@ from shared.messaging.steps import Steps, Work
 from shared.messaging.timers import read_due
 from shared.messaging.topology import CONSUMERS, SERVICES, STREAMS, all_consumers, consumer, permissions
 from tests.support.examples import CASE, T0, event
-from tests.support.memory import Delivery, MemoryBroker, MemoryBus, matches
+from tests.support.memory import Delivery, MemoryBus, deliver, matches
 
 ROW = RetryRow(attempt=30, attempts=3, first_wait=2, cap=5)
 FOREVER = RetryRow(attempt=30, attempts=None, first_wait=5, cap=600, alert_after=2)
@@ -84,13 +84,12 @@ class Bench:
     def __init__(self, name: str = "drafter-extract") -> None:
         self.name = name
         self.bus: Any = MemoryBus()
-        self.broker = MemoryBroker()
         self.outcome: CaseEvent | Exception = event("context-extracted")
         self.undone: list[str] = []
         self.works: list[Work] = []
-        steps = Steps(self.broker, "drafter", lambda: T0)  # type: ignore[arg-type]
-        steps.step(name, self.handle, undo=self.undo)
-        steps.attach(self.bus)
+        self.steps = Steps("drafter", lambda: T0)
+        self.steps.step(name, self.handle, undo=self.undo)
+        self.steps.attach(self.bus)
         self.journal = Journal(self.bus, "drafter")
 
     async def handle(self, work: Work) -> CaseEvent:
@@ -108,7 +107,7 @@ class Bench:
 
     async def deliver(self, index: int = 0, attempt: int = 1) -> Delivery:
         events = [item for item in self.bus.kept if item.stream == "DISCHARGE"]
-        return await self.broker.deliver(self.name, events[index], attempt)
+        return await deliver(self.steps, self.name, events[index], attempt)
 
     async def names(self) -> list[str]:
         return [item.name for item in await self.journal.history(CASE)]
