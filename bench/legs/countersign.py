@@ -3,7 +3,7 @@
 import sys
 from pathlib import Path
 
-import httpx
+import aiohttp
 from nats.aio.msg import Msg
 from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy
 
@@ -33,7 +33,7 @@ class Countersign(Leg):
         write_tokens(self.directory / "tokens.json", self._secrets.tokens)
         await self.spawn([str(server_binary()), "--config", str(config)], key_environment(self._secrets))
         health = f"http://127.0.0.1:{ports.monitor}/healthz"
-        self._http = httpx.AsyncClient(timeout=60)
+        self._http = aiohttp.ClientSession()
         await until(lambda: self._answers(health), "nats-server")
         self._bus = await connect(self._url, "admin", self._secrets.seeds["admin"])
         await provision(self._bus)
@@ -55,8 +55,9 @@ class Countersign(Leg):
 
     async def _answers(self, url: str) -> bool:
         try:
-            return (await self._http.get(url)).is_success
-        except httpx.HTTPError:
+            async with self._http.get(url) as answer:
+                return answer.ok
+        except aiohttp.ClientError:
             return False
 
     async def _watch(self, bus: Bus) -> None:
@@ -89,11 +90,12 @@ class Countersign(Leg):
             "Authorization": f"Bearer {self._secrets.tokens['physician']}",
             "If-Match": f'"{self._drafts[case]}"',
         }
-        (await self._http.post(url, headers=headers)).raise_for_status()
+        async with self._http.post(url, headers=headers, raise_for_status=True):
+            pass
 
     async def stop(self) -> None:
         await self._bus.close()
-        await self._http.aclose()
+        await self._http.close()
         await self.end_all()
 
     def stored(self) -> int:

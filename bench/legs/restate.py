@@ -3,7 +3,7 @@
 import sys
 from pathlib import Path
 
-import httpx
+import aiohttp
 import psutil
 
 from bench.leg import Leg, bytes_in, free_port, listen, main, until
@@ -19,7 +19,7 @@ class Restate(Leg):
         self._inactivity = inactivity
 
     async def start(self) -> None:
-        self._http = httpx.AsyncClient(timeout=60, limits=httpx.Limits(max_connections=200))
+        self._http = aiohttp.ClientSession()
         ingress, admin, service = free_port(), free_port(), free_port()
         self._ingress = f"http://127.0.0.1:{ingress}"
         await self.spawn(
@@ -48,25 +48,30 @@ class Restate(Leg):
 
     async def _answers(self, url: str) -> bool:
         try:
-            return (await self._http.get(url)).is_success
-        except httpx.HTTPError:
+            async with self._http.get(url) as answer:
+                return answer.ok
+        except aiohttp.ClientError:
             return False
 
     async def _register(self, admin: str, service: str) -> bool:
         try:
-            answer = await self._http.post(f"{admin}/deployments", json={"uri": service})
-        except httpx.HTTPError:
+            async with self._http.post(f"{admin}/deployments", json={"uri": service}) as answer:
+                return answer.ok
+        except aiohttp.ClientError:
             return False
-        return answer.is_success
 
     async def begin(self, case: str) -> None:
-        (await self._http.post(f"{self._ingress}/case/{case}/run/send")).raise_for_status()
+        await self._post(f"{self._ingress}/case/{case}/run/send")
 
     async def approve(self, case: str) -> None:
-        (await self._http.post(f"{self._ingress}/case/{case}/approve")).raise_for_status()
+        await self._post(f"{self._ingress}/case/{case}/approve")
+
+    async def _post(self, url: str) -> None:
+        async with self._http.post(url, raise_for_status=True):
+            pass
 
     async def stop(self) -> None:
-        await self._http.aclose()
+        await self._http.close()
         await self.end_all()
 
     def stored(self) -> int:

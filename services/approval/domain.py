@@ -17,7 +17,6 @@ from shared.contracts.events import (
     Rejected,
     ReviewRequested,
 )
-from shared.contracts.failures import TransientError
 
 # Encounter.status values of a stay that goes on: https://hl7.org/fhir/R4/valueset-encounter-status.html
 ONGOING = frozenset({"planned", "arrived", "triaged", "in-progress", "onleave"})
@@ -137,16 +136,26 @@ def escalate(
 ) -> Escalated | None:
     """What a fired timer does: nothing once somebody decided, once a level, only for the review it was set for.
 
-    `supervisor` is who takes over, for the last level; None for the others. Raises TransientError when an earlier
-    level has not been told yet: after a downtime all timers fire at once, and each must be on the trail in its order.
+    `supervisor` is who takes over, for the last level; None for the others.
     """
     case = fold(history)
-    current = next((event.id for event in reversed(history) if event.name == "review-requested"), None)
-    if not case.open or current != review or level <= case.level:
+    if not is_current(history, review) or level != case.level + 1:
         return None
-    if level > case.level + 1:
-        raise TransientError("an earlier level has not been told yet")
     return Escalated(level=level, due=due, owner=supervisor)
+
+
+def is_current(history: Sequence[Recorded], review: str) -> bool:
+    """Whether the review with id `review` is the one that is open."""
+    current = next((event.id for event in reversed(history) if event.name == "review-requested"), None)
+    return fold(history).open and current == review
+
+
+def next_deadline(history: Sequence[Recorded], review: str, level: int) -> datetime | None:
+    """When the level after `level` is due; None when there is none, or nobody waits any more."""
+    request = fold(history).review
+    if request is None or not is_current(history, review) or level >= len(request.deadlines):
+        return None
+    return request.deadlines[level]
 
 
 def discharge_taken_back(review: ReviewRequested, status: str | None) -> bool:

@@ -1,6 +1,7 @@
 """What approval does when something happened: ask for the review, escalate it, carry out the decision."""
 
 import asyncio
+from collections.abc import Sequence
 
 from nats.aio.msg import Msg
 
@@ -73,7 +74,7 @@ class Approval:
         due = domain.deadlines(now, self._escalate_after)
         review = derived_id(work.cause.id, "review-requested")
         task, _ = await asyncio.gather(
-            self._tasks.request(case, drafted, due[0]), self._timers.schedule(case, review, due)
+            self._tasks.request(case, drafted, due[0]), self._timers.schedule(case, review, 1, due[0])
         )
         return domain.request(drafted, task, due)
 
@@ -149,23 +150,27 @@ class Approval:
             )
 
     async def escalate(self, message: Msg) -> None:
-        """A timer fired: say so on the trail, unless somebody has decided."""
+        """A timer fired: say so on the trail, unless somebody has decided, and set the timer of the next level."""
         due = read_due(message.subject, message.headers or {})
-        await self._escalate(due)
+        history = await self._tell_trail(due)
+        following = domain.next_deadline(history, due.review, due.level)
+        if following is not None:
+            await self._timers.schedule(due.case, due.review, due.level + 1, following)
         await self._timers.forget(due)
 
-    async def _escalate(self, due: Due) -> None:
-        history = await self._journal.history(due.case)
+    async def _tell_trail(self, due: Due) -> Sequence[Recorded]:
+        """Append the escalation where it is due; returns the history it was decided on."""
+        history: Sequence[Recorded] = await self._journal.history(due.case)
         for _ in range(5):
-            last_level = due.level >= len(self._escalate_after)
-            supervisor = await self._directory.supervisor(due.case.department) if last_level else None
+            last = domain.next_deadline(history, due.review, due.level) is None
+            supervisor = await self._directory.supervisor(due.case.department) if last else None
             event = domain.escalate(history, due.review, due.level, due.time, supervisor)
             if event is None:
-                return
+                return history
             id = derived_id(f"{due.review}/{due.level}", "escalated")
             try:
                 await self._journal.append(history[-1].case, event, after=history[-1].head, id=id, time=self._clock())
-                return
+                return history
             except Conflict as conflict:
-                history = list(conflict.history)
+                history = conflict.history
         raise TransientError("the case changed too often while it was being escalated")

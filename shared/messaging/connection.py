@@ -1,8 +1,10 @@
 """How a process reaches NATS: one nkey user, its own inbox prefix, reconnecting for ever."""
 
+import asyncio
 import json
 import logging
 from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import nats
@@ -62,6 +64,7 @@ class Bus:
 
     def __init__(self) -> None:
         self._on_reconnect: list[Callable[[], Awaitable[None]]] = []
+        self._reads: Reads | None = None
 
     def on_reconnect(self, call: Callable[[], Awaitable[None]]) -> None:
         """Call when the connection is there again after a loss."""
@@ -105,32 +108,66 @@ class Bus:
 
         `query` is a JSApiMsgGetRequest of ADR-31 (batch, next_by_subj, last_by_subj, seq).
         """
-        reply = self.client.new_inbox()
-        subscription = await self.client.subscribe(reply)
         try:
-            await self.client.publish(f"$JS.API.DIRECT.GET.{stream}", json.dumps(query).encode(), reply=reply)
-            return [message async for message in _replies(subscription, batch="batch" in query)]
-        except (errors.Error, OSError) as error:
+            async with asyncio.timeout(REQUEST_TIMEOUT):
+                return await self._read(f"$JS.API.DIRECT.GET.{stream}", query)
+        except (errors.Error, OSError, TimeoutError) as error:
             raise TransientError(f"read of {stream}: {type(error).__name__}") from None
+
+    async def _read(self, subject: str, query: Mapping[str, Any]) -> list[Msg]:
+        """Answers arrive on one inbox for all reads, told apart by its last token."""
+        if self._reads is None:
+            self._reads = Reads(self.client.new_inbox())
+            await self.client.subscribe(f"{self._reads.inbox}.*", cb=self._reads.on_message)
+        reply, answer = self._reads.expect(batch="batch" in query)
+        try:
+            await self.client.publish(subject, json.dumps(query).encode(), reply=reply)
+            return await answer
         finally:
-            if not self.client.is_closed:
-                await subscription.unsubscribe()
+            self._reads.forget(reply)
 
     async def close(self) -> None:
         await self.client.close()
 
 
-async def _replies(subscription: Any, *, batch: bool) -> Any:
-    while True:
-        message = await subscription.next_msg(timeout=REQUEST_TIMEOUT)
+class Reads:
+    """Direct gets that are being answered."""
+
+    def __init__(self, inbox: str) -> None:
+        self.inbox = inbox
+        self._count = 0
+        self._open: dict[str, _Read] = {}
+
+    def expect(self, *, batch: bool) -> tuple[str, "asyncio.Future[list[Msg]]"]:
+        """Where the next read is to be answered, and its answer to be."""
+        self._count += 1
+        reply = f"{self.inbox}.{self._count}"
+        read = self._open[reply] = _Read(batch, [], asyncio.get_running_loop().create_future())
+        return reply, read.answer
+
+    def forget(self, reply: str) -> None:
+        self._open.pop(reply, None)
+
+    async def on_message(self, message: Msg) -> None:
+        read = self._open.get(message.subject)
+        if read is None or read.answer.done():
+            return  # given up
         status = (message.headers or {}).get("Status")
-        if status == "404" or status == "204":  # nothing there; end of batch
-            return
-        if status is not None:
-            raise TransientError(f"direct get answered {status}")
-        yield message
-        if not batch:
-            return
+        if status is None:
+            read.found.append(message)
+            if not read.batch:
+                read.answer.set_result(read.found)
+        elif status in ("404", "204"):  # nothing there; end of the batch
+            read.answer.set_result(read.found)
+        else:
+            read.answer.set_exception(TransientError(f"direct get answered {status}"))
+
+
+@dataclass(frozen=True, slots=True)
+class _Read:
+    batch: bool
+    found: list[Msg]
+    answer: "asyncio.Future[list[Msg]]"
 
 
 def sort_api_error(error: APIError, what: str) -> TransientError | PermanentError:

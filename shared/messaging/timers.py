@@ -3,8 +3,6 @@
 https://github.com/nats-io/nats-architecture-and-design/blob/main/adr/ADR-51.md
 """
 
-import asyncio
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -31,13 +29,11 @@ class Timers:
     def __init__(self, bus: Bus) -> None:
         self._bus = bus
 
-    async def schedule(self, case: CaseRef, review: str, deadlines: Sequence[datetime]) -> None:
-        """Set one timer for each deadline. Setting again replaces; a deadline in the past fires at once."""
-        await asyncio.gather(
-            *(self._schedule(case, review, level, time) for level, time in enumerate(deadlines, start=1))
-        )
+    async def schedule(self, case: CaseRef, review: str, level: int, time: datetime) -> None:
+        """Set the timer of one level. Setting again replaces; a time in the past fires at once.
 
-    async def _schedule(self, case: CaseRef, review: str, level: int, time: datetime) -> None:
+        A review has one timer at a time: who deals with a fired one sets the next.
+        """
         at = time.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
         headers = {
             "Nats-Schedule": f"@at {at}",
@@ -49,7 +45,7 @@ class Timers:
         await self._bus.publish(timer_subject(case.id, level), b"", stream=STREAM, headers=headers)
 
     async def cancel(self, case_id: str) -> None:
-        """Take back every timer of the case that has not fired."""
+        """Take back the timer of the case that has not fired."""
         await self._purge(f"timers.escalation.{case_id}.*")
 
     async def forget(self, due: Due) -> None:

@@ -17,6 +17,8 @@ from shared.runtime import problems
 
 Check = Callable[[], Awaitable[bool]]
 CHECK_TIMEOUT = 3.0
+# Headers that nobody reads; addresses that a proxy claims are not used for anything.
+QUIET: dict[str, Any] = {"proxy_headers": False, "server_header": False}
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +94,7 @@ async def _ask(check: Check) -> bool:
 
 def make_server(app: FastAPI, host: str, port: int) -> uvicorn.Server:
     """A uvicorn server without an access log: request paths carry case ids."""
-    config = uvicorn.Config(app, host=host, port=port, loop="uvloop", log_config=None, access_log=False)
+    config = uvicorn.Config(app, host=host, port=port, loop="uvloop", log_config=None, access_log=False, **QUIET)
     return uvicorn.Server(config)
 
 

@@ -19,7 +19,6 @@ from services.approval.settings import ApprovalSettings, parse_durations
 from shared.contracts.case import fold
 from shared.contracts.envelope import Head, Recorded
 from shared.contracts.events import Actor, Approved, CaseEvent, Drafted, Rejected, ReviewRequested
-from shared.contracts.failures import TransientError
 from tests.support.examples import CASE, DIGEST, PHYSICIAN, T0, event
 
 EXAMPLES = Path(__file__).parents[3] / "shared" / "data" / "fhir-examples"
@@ -107,8 +106,10 @@ def test_escalations_are_told_once_in_order_and_only_while_nobody_decided() -> N
     assert domain.escalate(history(*REVIEW, "escalated"), "id-4", 1, T0, None) is None
     assert domain.escalate(history(*REVIEW, "approved"), "id-4", 1, T0, None) is None
     assert domain.escalate(past, "id-of-an-earlier-review", 1, T0, None) is None
-    with pytest.raises(TransientError):
-        domain.escalate(past, "id-4", 2, T0, None)
+    assert domain.escalate(past, "id-4", 2, T0, None) is None, "one level after the other"
+    assert domain.next_deadline(past, "id-4", 1) == T0 + timedelta(hours=72)
+    assert domain.next_deadline(past, "id-4", 3) is None
+    assert domain.next_deadline(history(*REVIEW, "approved"), "id-4", 1) is None
     last = domain.escalate(history(*REVIEW, "escalated", first.model_copy(update={"level": 2})), "id-4", 3, T0, "P/s")
     assert last is not None
     assert last.owner == "P/s"

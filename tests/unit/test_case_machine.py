@@ -157,10 +157,7 @@ class CaseMachine(RuleBasedStateMachine):
     def a_timer_fires(self, level: int, stale: bool) -> None:
         history = self.stale if stale else self.history()
         review = next((item.id for item in history if item.name == "review-requested"), "none")
-        try:
-            made = approval.escalate(history, review, level, DEADLINES[level - 1], "Practitioner/s")
-        except TransientError:
-            return
+        made = approval.escalate(history, review, level, DEADLINES[level - 1], "Practitioner/s")
         if made is not None:
             self._append(history, made)
 

@@ -33,7 +33,8 @@ class Record:
     """What may be said: the facts of one stay, and things that follow from them (age, length of stay)."""
 
     def __init__(self, facts: Iterable[Fact]) -> None:
-        self.lines = [_take_apart(fact) for fact in facts]
+        # A line without a source states an absence, which speaks for nothing.
+        self.lines = [_take_apart(fact) for fact in facts if fact.source]
         self.drugs = frozenset().union(*(line.drugs for line in self.lines))
         self.diagnoses = frozenset().union(*(line.diagnoses for line in self.lines))
         self.figures = frozenset().union(*(line.figures for line in self.lines))
@@ -118,7 +119,6 @@ def _evidence(
             line,
         )
         for line in record.lines
-        if line.fact.source
     ]
     best = sorted((item for item in scored if item[0] >= SHARED_WORDS), key=lambda item: -item[0])[:MOST_EVIDENCE]
     return tuple(Evidence(source=line.fact.source, text=line.fact.text) for _, line in best)
