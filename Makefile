@@ -4,7 +4,7 @@ UV_VERSION := 0.13.9
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo up test lint format contracts clean
+.PHONY: help install demo up test lint bench format contracts clean
 
 help: ## list the commands
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 18
@@ -39,6 +39,17 @@ lint: install ## formatting, rules, types, walls
 	@$(BIN)/mypy -p services -p shared -p cli -p deploy.sandbox_ehr
 	@$(BIN)/lint-imports
 
+bench: install .venv-bench/ready ## the same case on Countersign, Temporal and Restate, side by side
+	@$(BIN)/python -m bench.run $(BENCH)
+
+.venv-bench/ready: locks/bench.txt bench/package-lock.json
+	@command -v npm >/dev/null || { echo "make bench needs npm: the Restate server comes from its registry"; exit 2; }
+	@echo "installing the peers (.venv-bench, bench/node_modules)"
+	@test -x .venv-bench/bin/python || $(BIN)/uv venv --quiet --python $(BIN)/python .venv-bench
+	@VIRTUAL_ENV=.venv-bench $(BIN)/uv pip sync --quiet --require-hashes locks/bench.txt
+	@npm --prefix bench ci --ignore-scripts --no-audit --no-fund --loglevel=error
+	@touch $@
+
 format: install ## format the code
 	@$(BIN)/ruff format .
 	@$(BIN)/ruff check --fix .
@@ -48,4 +59,4 @@ contracts: install ## write the JSON Schemas and the AsyncAPI document again
 	@$(BIN)/python -m shared.messaging.asyncapi
 
 clean: ## remove the environments and caches
-	rm -rf .venv .venv-triton .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
+	rm -rf .venv .venv-triton .venv-bench bench/node_modules .mypy_cache .ruff_cache .pytest_cache .import_linter_cache

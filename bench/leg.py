@@ -1,8 +1,8 @@
 """What every leg of the benchmark has to do, and how each is driven and measured: the same for all of them.
 
-A case: discharged → context extracted (no-op) → drafted (no-op) → review requested (no-op, timers of 24 h, 72 h and
-7 d running) → approved by the driver → filed (no-op). A leg reports `review` when the review of a case is requested
-and `filed` when it is filed. No polling anywhere.
+A case has five steps: the discharge is taken in, the context extracted (no-op), drafted (no-op), the review requested
+(no-op; timers of 24 h, 72 h and 7 d) and, once the driver has approved, filed (no-op). A leg reports `review` when the
+review of a case is requested and `filed` when it is filed. No polling anywhere.
 """
 
 import asyncio

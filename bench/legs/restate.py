@@ -67,7 +67,7 @@ class Restate(Leg):
         await self._post(f"{self._ingress}/case/{case}/approve")
 
     async def _post(self, url: str) -> None:
-        async with self._http.post(url, raise_for_status=True):
+        async with self._http.post(url, skip_auto_headers=["Content-Type"], raise_for_status=True):
             pass
 
     async def stop(self) -> None:

@@ -26,6 +26,7 @@ def _report(what: str, key: str) -> str:
 @case.main()
 async def run(ctx: restate.WorkflowContext) -> str:
     key = ctx.key()
+    await ctx.run_typed("take-in", _nothing)
     await ctx.run_typed("extract", _nothing)
     await ctx.run_typed("draft", _nothing)
     timers = {f"t{index}": ctx.sleep(wait) for index, wait in enumerate(DEADLINES)}

@@ -20,6 +20,11 @@ _reports = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
 
 
 @activity.defn
+async def take_in(case: str) -> str:
+    return case
+
+
+@activity.defn
 async def extract(case: str) -> str:
     return case
 
@@ -49,6 +54,7 @@ class Case:
     @workflow.run
     async def run(self, case: str, local: bool) -> None:
         execute = workflow.execute_local_activity if local else workflow.execute_activity
+        await execute(take_in, case, start_to_close_timeout=LIMIT)
         await execute(extract, case, start_to_close_timeout=LIMIT)
         await execute(draft, case, start_to_close_timeout=LIMIT)
         timers = [asyncio.create_task(asyncio.sleep(wait.total_seconds())) for wait in DEADLINES]
@@ -70,7 +76,7 @@ async def main(address: str, reports: int) -> None:
         client,
         task_queue=QUEUE,
         workflows=[Case],
-        activities=[extract, draft, request_review, file],
+        activities=[take_in, extract, draft, request_review, file],
         workflow_runner=UnsandboxedWorkflowRunner(),
         max_cached_workflows=CACHED,
         max_concurrent_workflow_task_polls=POLLERS,

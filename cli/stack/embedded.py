@@ -29,7 +29,7 @@ from services.drafter.main import build as build_drafter
 from services.drafter.settings import DrafterSettings
 from services.ingest.main import build as build_ingest
 from services.ingest.settings import IngestSettings
-from shared.runtime.service import create_app
+from shared.runtime.service import QUIET, create_app, settle_memory
 from shared.runtime.settings import EhrSettings, TritonSettings
 
 Progress = Callable[[str], None]
@@ -82,6 +82,7 @@ async def running(options: Options, progress: Progress) -> AsyncIterator[Access]
         base_url = f"http://{HOST}:{options.port}"
         access = _access(options, secrets, base_url, nats_url)
         app = _app(options, secrets, access, f"{HOST}:{triton_ports.grpc}", stack)
+        settle_memory()
         await stack.enter_async_context(_serving(app, options.port))
         write_access(options.data_dir, access)
         yield access
@@ -169,7 +170,9 @@ def _sandbox_store(file: Path) -> Store:
 
 @asynccontextmanager
 async def _serving(app: FastAPI, port: int) -> AsyncIterator[None]:
-    config = uvicorn.Config(app, host=HOST, port=port, log_config=None, access_log=False, timeout_graceful_shutdown=5)
+    config = uvicorn.Config(
+        app, host=HOST, port=port, log_config=None, access_log=False, timeout_graceful_shutdown=5, **QUIET
+    )
     server = QuietServer(config)
     task = asyncio.create_task(server.serve())
     while not server.started:
