@@ -3,12 +3,6 @@
 import sys
 from typing import Any
 
-from services.approval.main import build as build_approval
-from services.approval.settings import ApprovalSettings
-from services.drafter.main import build as build_drafter
-from services.drafter.settings import DrafterSettings
-from services.ingest.main import build as build_ingest
-from services.ingest.settings import IngestSettings
 from shared.clinical.fhir import Capabilities, Created
 from shared.inference.generate import Generation
 from shared.runtime.service import serve
@@ -63,16 +57,24 @@ class NoOpModel:
 
 
 def main(name: str) -> None:
+    """Each process loads its own service and no other, as in operation."""
     ehr: Any = NoOpEhr()
+    settings: Any
     if name == "ingest":
-        settings: Any = IngestSettings()
-        service = build_ingest(settings)
+        from services.ingest import main as ingest
+
+        settings = ingest.IngestSettings()
+        service = ingest.build(settings)
     elif name == "drafter":
-        settings = DrafterSettings()
-        service = build_drafter(settings, ehr=ehr, generator=NoOpModel())
+        from services.drafter import main as drafter
+
+        settings = drafter.DrafterSettings()
+        service = drafter.build(settings, ehr=ehr, generator=NoOpModel())
     else:
-        settings = ApprovalSettings()
-        service = build_approval(settings, ehr=ehr)
+        from services.approval import main as approval
+
+        settings = approval.ApprovalSettings()
+        service = approval.build(settings, ehr=ehr)
     serve(service, settings.host, settings.port)
 
 

@@ -12,8 +12,7 @@ from nats import errors
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.js import JetStreamContext
-from nats.js.api import PubAck
-from nats.js.errors import APIError, NoStreamResponseError
+from nats.js.errors import APIError
 
 from shared.contracts.failures import PermanentError, TransientError
 from shared.messaging.topology import inbox
@@ -26,6 +25,14 @@ REQUEST_TIMEOUT = 5.0
 
 class WrongSequenceError(Exception):
     """The subject's last sequence is not the expected one: somebody appended in between."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ack:
+    """Where a message was stored, or, for a repeat, where it stands already."""
+
+    seq: int
+    duplicate: bool
 
 
 async def _log_error(error: Exception) -> None:
@@ -64,7 +71,7 @@ class Bus:
 
     def __init__(self) -> None:
         self._on_reconnect: list[Callable[[], Awaitable[None]]] = []
-        self._reads: Reads | None = None
+        self._replies: Replies | None = None
 
     def on_reconnect(self, call: Callable[[], Awaitable[None]]) -> None:
         """Call when the connection is there again after a loss."""
@@ -86,85 +93,88 @@ class Bus:
         stream: str,
         headers: Mapping[str, str] | None = None,
         id: str | None = None,
-    ) -> PubAck:
+    ) -> Ack:
         """Store one message; `id` makes a repeat within the dedupe window a no-op.
 
         Raises WrongSequenceError, TransientError (it may still be stored later), PermanentError.
         """
-        sent: dict[str, Any] = dict(headers or {})
+        sent = dict(headers or {})
+        sent["Nats-Expected-Stream"] = stream
         if id is not None:
             sent["Nats-Msg-Id"] = id
-        try:
-            return await self.jetstream.publish(subject, data, stream=stream, headers=sent)
-        except APIError as error:
-            if error.err_code == WRONG_LAST_SEQUENCE:
-                raise WrongSequenceError from None
-            raise sort_api_error(error, f"publish to {stream}") from None
-        except (errors.Error, NoStreamResponseError, OSError, TimeoutError) as error:
-            raise TransientError(f"publish to {stream}: {type(error).__name__}") from None
+        what = f"publish to {stream}"
+        (message,) = await self._ask(subject, data, sent, what=what, batch=False)
+        answer = json.loads(message.data)
+        if (error := answer.get("error")) is not None:
+            if error["err_code"] == WRONG_LAST_SEQUENCE:
+                raise WrongSequenceError
+            raise sort_api_error(APIError(**error), what)
+        return Ack(answer["seq"], answer.get("duplicate", False))
 
     async def direct_get(self, stream: str, query: Mapping[str, Any]) -> list[Msg]:
         """Stored messages by the server's direct-get API, in stream order; one request, however many messages.
 
         `query` is a JSApiMsgGetRequest of ADR-31 (batch, next_by_subj, last_by_subj, seq).
         """
+        subject, body = f"$JS.API.DIRECT.GET.{stream}", json.dumps(query).encode()
+        return await self._ask(subject, body, None, what=f"read of {stream}", batch="batch" in query)
+
+    async def _ask(
+        self, subject: str, data: bytes, headers: dict[str, str] | None, *, what: str, batch: bool
+    ) -> list[Msg]:
+        """Send a request and wait for its answer. All answers arrive on one inbox, told apart by its last token."""
+        if self._replies is None:
+            self._replies = Replies(self.client.new_inbox())
+            await self.client.subscribe(f"{self._replies.inbox}.*", cb=self._replies.on_message)
+        reply, answer = self._replies.expect(batch=batch)
         try:
             async with asyncio.timeout(REQUEST_TIMEOUT):
-                return await self._read(f"$JS.API.DIRECT.GET.{stream}", query)
+                await self.client.publish(subject, data, reply=reply, headers=headers)
+                return await answer
         except (errors.Error, OSError, TimeoutError) as error:
-            raise TransientError(f"read of {stream}: {type(error).__name__}") from None
-
-    async def _read(self, subject: str, query: Mapping[str, Any]) -> list[Msg]:
-        """Answers arrive on one inbox for all reads, told apart by its last token."""
-        if self._reads is None:
-            self._reads = Reads(self.client.new_inbox())
-            await self.client.subscribe(f"{self._reads.inbox}.*", cb=self._reads.on_message)
-        reply, answer = self._reads.expect(batch="batch" in query)
-        try:
-            await self.client.publish(subject, json.dumps(query).encode(), reply=reply)
-            return await answer
+            raise TransientError(f"{what}: {type(error).__name__}") from None
         finally:
-            self._reads.forget(reply)
+            self._replies.forget(reply)
 
     async def close(self) -> None:
         await self.client.close()
 
 
-class Reads:
-    """Direct gets that are being answered."""
+class Replies:
+    """Requests that are being answered."""
 
     def __init__(self, inbox: str) -> None:
         self.inbox = inbox
         self._count = 0
-        self._open: dict[str, _Read] = {}
+        self._open: dict[str, _Request] = {}
 
     def expect(self, *, batch: bool) -> tuple[str, "asyncio.Future[list[Msg]]"]:
-        """Where the next read is to be answered, and its answer to be."""
+        """Where the next request is to be answered, and its answer to be: one message, or a batch to its end."""
         self._count += 1
         reply = f"{self.inbox}.{self._count}"
-        read = self._open[reply] = _Read(batch, [], asyncio.get_running_loop().create_future())
-        return reply, read.answer
+        request = self._open[reply] = _Request(batch, [], asyncio.get_running_loop().create_future())
+        return reply, request.answer
 
     def forget(self, reply: str) -> None:
         self._open.pop(reply, None)
 
     async def on_message(self, message: Msg) -> None:
-        read = self._open.get(message.subject)
-        if read is None or read.answer.done():
+        request = self._open.get(message.subject)
+        if request is None or request.answer.done():
             return  # given up
         status = (message.headers or {}).get("Status")
         if status is None:
-            read.found.append(message)
-            if not read.batch:
-                read.answer.set_result(read.found)
+            request.found.append(message)
+            if not request.batch:
+                request.answer.set_result(request.found)
         elif status in ("404", "204"):  # nothing there; end of the batch
-            read.answer.set_result(read.found)
-        else:
-            read.answer.set_exception(TransientError(f"direct get answered {status}"))
+            request.answer.set_result(request.found)
+        else:  # 503: nobody answers requests of this kind right now
+            request.answer.set_exception(TransientError(f"JetStream answered {status}"))
 
 
 @dataclass(frozen=True, slots=True)
-class _Read:
+class _Request:
     batch: bool
     found: list[Msg]
     answer: "asyncio.Future[list[Msg]]"

@@ -31,6 +31,7 @@ _MONTHS = (
 )  # fmt: skip
 _MONTH = "|".join(f"{name}|{name[:3]}" for name in _MONTHS)
 
+_DIGIT = re.compile(r"\d")
 _UNIT = "|".join(re.escape(unit) for unit in sorted(_UNITS, key=len, reverse=True))
 _FIGURE = re.compile(rf"(?<![\w.])(\d+(?:[.,]\d+)*)(?:\s*-?\s*({_UNIT})(?![a-z/]))?", re.IGNORECASE)
 _WORDED = re.compile(rf"\b({'|'.join(_WORDS)})[\s-]+({_UNIT})\b", re.IGNORECASE)
@@ -77,6 +78,8 @@ class Date:
 def dates(text: str) -> tuple[list[Date], str]:
     """The dates of `text`, and the text with them blanked out, so that their digits are not read again."""
     found: list[Date] = []
+    if _DIGIT.search(text) is None:
+        return found, text
     for pattern in _DATES:
         for match in pattern.finditer(text):
             groups = match.groupdict()

@@ -6,6 +6,8 @@ from functools import cache
 from pathlib import Path
 
 FOLDER = Path(__file__).parent
+Words = list[tuple[str, int, int]]  # a word, where it begins, where it ends
+
 WORD = re.compile(r"[a-z0-9][a-z0-9'-]*")
 
 
@@ -31,25 +33,26 @@ class Vocabulary:
 
     def find(self, text: str) -> list[Mention]:
         """Mentions in order; a word belongs to one of them at most."""
-        words = list(WORD.finditer(text.lower()))
+        words = [(match.group(), match.start(), match.end()) for match in WORD.finditer(text.lower())]
         found: list[Mention] = []
         index = 0
         while index < len(words):
-            mention = self._longest_at(text, words, index)
-            if mention is None:
-                index += 1
-            else:
-                found.append(mention)
-                index += len(mention.text.split())
+            longest = self._longest.get(words[index][0])
+            size = self._size_at(words, index, longest) if longest else 0
+            if size:
+                start, end = words[index][1], words[index + size - 1][2]
+                found.append(Mention(start, end, text[start:end], self._names[_joined(words, index, size)]))
+            index += max(size, 1)
         return found
 
-    def _longest_at(self, text: str, words: list[re.Match[str]], index: int) -> Mention | None:
-        for size in range(min(self._longest.get(words[index].group(), 0), len(words) - index), 0, -1):
-            name = " ".join(word.group() for word in words[index : index + size])
-            if (canonical := self._names.get(name)) is not None:
-                start, end = words[index].start(), words[index + size - 1].end()
-                return Mention(start, end, text[start:end], canonical)
-        return None
+    def _size_at(self, words: Words, index: int, longest: int) -> int:
+        """How many words the longest name that begins here has; 0 when none does."""
+        sizes = range(min(longest, len(words) - index), 0, -1)
+        return next((size for size in sizes if _joined(words, index, size) in self._names), 0)
+
+
+def _joined(words: Words, index: int, size: int) -> str:
+    return " ".join(word for word, _, _ in words[index : index + size])
 
 
 def _read(name: str) -> Vocabulary:
