@@ -4,7 +4,6 @@ import sys
 from typing import Any
 
 from shared.clinical.fhir import Capabilities, Created
-from shared.inference.generate import Generation
 from shared.runtime.service import serve
 
 TEXT = "The patient was admitted and cared for on the ward, and went home.\nInstructions: Rest for a while."
@@ -46,8 +45,13 @@ class NoOpEhr:
 
 
 class NoOpModel:
-    async def generate(self, prompt: str, sampling: Any, *, deadline: float, on_text: Any = None) -> Generation:
-        return Generation(TEXT, "no-op 1")
+    def __init__(self) -> None:
+        from shared.inference.generate import Generation  # only the drafter's process needs the model's client
+
+        self._answer = Generation(TEXT, "no-op 1")
+
+    async def generate(self, prompt: str, sampling: Any, *, deadline: float, on_text: Any = None) -> Any:
+        return self._answer
 
     async def ready(self) -> bool:
         return True
