@@ -65,8 +65,7 @@ def _entries(entries: Iterable[Entry], *, dated: bool = False) -> list[Fact]:
         found.setdefault(entry.text, []).append(entry)
     return [
         Fact(
-            text=text
-            + (f", {_day(same[0].time)}" if dated and same[0].time else "")
+            text=(f"{text.rstrip('.')}, {_day(same[0].time)}" if dated and same[0].time else text)
             + (f" ({len(same)} times)" if len(same) > 1 else ""),
             source=same[0].source,
         )

@@ -47,6 +47,8 @@ UNSUPPORTED = [
     ("She had a stroke.", "diagnosis", "stroke"),
     ("Come back next week.", "date", "next week"),
     ("She lost 5 kg.", "number", "5 kg"),
+    ("Take Lisinopra as written on your list.", "drug", "Lisinopra"),
+    ("Metformil was continued.", "drug", "Metformil"),
 ]
 
 

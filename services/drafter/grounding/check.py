@@ -14,6 +14,7 @@ from shared.contracts.draft import Claim, Evidence, Fact, Narrative, Sentence
 
 NEAR = 40  # characters between a dose and the medicine it belongs to
 MOST_EVIDENCE = 4
+GARBLED = 6  # letters from which on a word is taken for a medicine's name gone wrong
 SHARED_WORDS = 2  # words of five letters or more that make a fact evidence for a sentence
 
 
@@ -27,6 +28,7 @@ class _Line:
     figures: frozenset[tuple[float, str | None]]
     dates: frozenset[tuple[int, int, int]]
     words: frozenset[str]
+    names: frozenset[str]  # words of the medicines' names
 
 
 class Record:
@@ -41,6 +43,7 @@ class Record:
         self.values = {value for value, _ in self.figures}
         self.dates = set().union(*(line.dates for line in self.lines))
         self.words = frozenset().union(*(line.words for line in self.lines))
+        self.beginnings = {name[:GARBLED] for line in self.lines for name in line.names if len(name) > GARBLED}
 
 
 def check(text: str, narrative: Narrative, record: Record) -> Sentence:
@@ -51,6 +54,7 @@ def check(text: str, narrative: Narrative, record: Record) -> Sentence:
     claims = [Claim(kind="date", text=day.text) for day in days if not day.is_in(record.dates)]
     claims += [Claim(kind="date", text=match.group()) for match in reading.RELATIVE.finditer(text)]
     claims += [Claim(kind="drug", text=item.text) for item in medicines if item.canonical not in record.drugs]
+    claims += [Claim(kind="drug", text=word) for word in _garbled(text, medicines, record)]
     claims += [Claim(kind="diagnosis", text=item.text) for item in illnesses if not _diagnosed(item, record)]
     claims += [_claim(item) for item in numbers if not _supported(item, medicines, record)]
     return Sentence(
@@ -63,18 +67,27 @@ def check(text: str, narrative: Narrative, record: Record) -> Sentence:
 
 def _take_apart(fact: Fact) -> _Line:
     days, rest = reading.dates(fact.text)
+    medicines = drugs().find(fact.text)
     return _Line(
         fact=fact,
-        drugs=frozenset(item.canonical for item in drugs().find(fact.text)),
+        drugs=frozenset(item.canonical for item in medicines),
         diagnoses=frozenset(item.canonical for item in diagnoses().find(fact.text)),
         figures=frozenset((item.value, item.unit) for item in reading.figures(rest)),
         dates=frozenset((day.year, day.month, day.day) for day in days if day.year is not None),
         words=_words(fact.text),
+        names=frozenset(word for item in medicines for word in _words(item.text)),
     )
 
 
 def _words(text: str) -> frozenset[str]:
     return frozenset(re.findall(r"[a-z]{3,}", text.lower()))
+
+
+def _garbled(text: str, medicines: Sequence[Mention], record: Record) -> list[str]:
+    """Words that begin like a medicine of the record and are none: small models break long names off."""
+    known = record.words | {word for item in medicines for word in _words(item.text)}
+    words = re.findall(r"[A-Za-z]{4,}", text)
+    return [word for word in words if word.lower() not in known and word[:GARBLED].lower() in record.beginnings]
 
 
 def _diagnosed(mention: Mention, record: Record) -> bool:
