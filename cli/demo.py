@@ -19,6 +19,7 @@ from cli.stack.access import Access
 from cli.stack.embedded import Options, running
 from cli.stack.nats import free_port
 from deploy.sandbox_ehr.seed import DemoEncounter, demo_encounters
+from shared.contracts.draft import TO_BE_WRITTEN
 
 PATIENCE = 240.0  # seconds for any one step, model included
 POLL = 0.1
@@ -115,7 +116,7 @@ class Demo:
             text = text.replace(sentence["text"], "").replace("  \n", "")
         body = {"text": text} if open_points else None
         if draft["by_hand"]:
-            body = {"text": text.replace("[To be written by the physician", "[Not written in this demo")}
+            body = {"text": text.replace(TO_BE_WRITTEN, "[Not written in this demo")}
         headers = {"If-Match": f'"{draft["digest"]}"'}
         await physician("POST", f"/v1/reviews/{case['case_id']}/approve", headers=headers, json=body)
 

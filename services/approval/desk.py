@@ -50,6 +50,8 @@ class Desk:
         """Countersign the draft with digest `seen`, or `text` in its place."""
         history = await self.history(case_id)
         review = domain.open_review(fold(history), seen)
+        if text is not None:
+            domain.check_written(text)
         await self._withdraw_if_taken_back(history, review)
         written = digest(text.encode()) if text is not None else None
         if text is not None and written != review.draft.text:

@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 from typing import Literal
 
 from shared.contracts.case import Case, fold
+from shared.contracts.draft import TO_BE_WRITTEN
 from shared.contracts.envelope import Recorded
 from shared.contracts.events import (
     Actor,
@@ -84,6 +85,12 @@ def approve(case: Case, seen: str, by: Actor, *, text: str | None = None, superv
         by=by,
         signer=signer(case, by, supervisor),
     )
+
+
+def check_written(text: str) -> None:
+    """Raises Refused when a part that the physician is to write still waits for it."""
+    if TO_BE_WRITTEN in text:
+        raise Refused("incomplete", "A part that you are to write is still open.")
 
 
 def signer(case: Case, by: Actor, supervisor: str | None) -> str | None:

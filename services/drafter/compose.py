@@ -2,7 +2,7 @@
 
 from services.drafter import facts
 from services.drafter.context import EncounterContext
-from shared.contracts.draft import Draft, Narrative, Part, PartCode, Prompt, Sentence
+from shared.contracts.draft import TO_BE_WRITTEN, Draft, Narrative, Part, PartCode, Prompt, Sentence
 
 # Which part a narrative belongs to.
 HOME: dict[Narrative, PartCode] = {
@@ -62,7 +62,7 @@ def _narrative(context: EncounterContext, part: Part, by_hand: bool) -> list[str
             continue
         sentences = [item.text for item in part.narrative if item.narrative == name]
         if by_hand:
-            lines += [f"{TITLES[name]}:", f"  [To be written by the physician: {TITLES[name].lower()}]"]
+            lines += [f"{TITLES[name]}:", f"  {TO_BE_WRITTEN}: {TITLES[name].lower()}]"]
         elif sentences:
             lines += [f"{TITLES[name]}:", f"  {' '.join(sentences)}"]
     return lines

@@ -13,6 +13,8 @@ PartCode = Literal[
     "patient-and-family-instructions",
     "attending-signature",
 ]
+# Stands where a model should have written; a text that still has it is not complete.
+TO_BE_WRITTEN = "[To be written by the physician"
 Narrative = Literal["hospital-course", "patient-instructions"]
 
 

@@ -203,6 +203,8 @@ async def test_a_model_that_fails_leaves_a_review_to_write_by_hand(stack: Stack)
     refused = await stack.decide(case_id, "approve")
     assert refused.status_code == 422
     assert refused.json()["errors"][0]["field"] == "text"
+    half = draft["text"].replace("[To be written by the physician: hospital course]", "She improved.")
+    assert (await stack.decide(case_id, "approve", text=half)).status_code == 422, "one part is still open"
     assert (await stack.decide(case_id, "approve", text="Written by hand.")).status_code == 200
 
 
