@@ -7,7 +7,7 @@ import httpx
 import pytest
 
 from deploy.sandbox_ehr.app import Sandbox, Style
-from shared.clinical.fhir import FhirClient, NotFoundError, PreconditionFailedError, retry_after, version_of
+from shared.clinical.fhir import FhirClient, NotFoundError, PreconditionFailedError, oldest, retry_after, version_of
 from shared.contracts.failures import PermanentError, RateLimitedError, TransientError
 from tests.support.ehr import BASE, client, http, sandbox, stays
 from tests.support.examples import T0
@@ -57,14 +57,22 @@ async def test_conditional_create_makes_one(style: Style) -> None:
     assert first.resource["id"] == second.resource["id"]
 
 
-async def test_where_a_racing_create_made_two_everybody_picks_the_oldest(style: Style) -> None:
-    of = sandbox(style)
-    ehr = client(of)
-    wanted = task(await patient_of(ehr, style))
-    first = await ehr.create(wanted)
-    await ehr.create(wanted)
-    found = await ehr.create(wanted, if_none_exist={"identifier": "urn:test|t1"})
-    assert (found.resource["id"], found.created) == (first.resource["id"], False)
+async def test_where_a_racing_create_made_two_everybody_picks_the_same(style: Style) -> None:
+    ehr = client(sandbox(style))
+    wanted, query = task(await patient_of(ehr, style)), {"identifier": "urn:test|t1"}
+    made = [(await ehr.create(wanted)).resource for _ in range(2)]
+    picked = [await ehr.create(wanted, if_none_exist=query) for _ in range(3)]
+    assert {item.resource["id"] for item in picked} == {oldest(made)["id"]}
+    assert not any(item.created for item in picked)
+    assert len(await ehr.search("Task", query)) == 2
+
+
+def test_the_oldest_is_the_first_that_was_stored(style: Style) -> None:
+    at = [
+        {"id": id, "meta": {"lastUpdated": time}}
+        for id, time in (("a", "2026-11-23T09:00:01Z"), ("b", "2026-11-23T09:00:00Z"))
+    ]
+    assert oldest(at)["id"] == "b"
 
 
 async def test_an_update_needs_the_version_that_was_read(style: Style) -> None:
