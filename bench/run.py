@@ -28,7 +28,7 @@ RESULTS = ROOT / "bench" / "results"
 OURS = sys.executable
 PEERS = str(ROOT / ".venv-bench" / "bin" / "python")
 
-console = Console(stderr=True)
+console = Console(stderr=True, width=None if sys.stderr.isatty() else 150)
 
 
 @dataclass(frozen=True)
@@ -133,7 +133,7 @@ def show(result: dict[str, Any]) -> None:
 
 def main(
     cases: Annotated[int, typer.Option(help="cases of a round, for the quick legs")] = 600,
-    rounds: Annotated[int, typer.Option(help="rounds; the median of each figure counts")] = 1,
+    rounds: Annotated[int, typer.Option(help="rounds; the median of each figure counts")] = 2,
     at_once: Annotated[int, typer.Option(help="cases in flight while throughput is taken")] = 32,
     legs: Annotated[str, typer.Option(help="which legs, comma separated")] = ",".join(item.name for item in LEGS),
     as_json: Annotated[bool, typer.Option("--json", help="the result on stdout, too")] = False,
