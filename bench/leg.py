@@ -38,8 +38,6 @@ class Plan:
 class Leg(ABC):
     """One engine with its workers, on `directory`. Processes that count are in `processes`."""
 
-    name: str
-
     def __init__(self, directory: Path) -> None:
         self.directory = directory
         self.processes: list[psutil.Process] = []

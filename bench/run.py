@@ -28,7 +28,7 @@ RESULTS = ROOT / "bench" / "results"
 OURS = sys.executable
 PEERS = str(ROOT / ".venv-bench" / "bin" / "python")
 
-console = Console(stderr=True, width=None if sys.stderr.isatty() else 150)
+console = Console(stderr=True, width=None if sys.stderr.isatty() else 170)
 
 
 @dataclass(frozen=True)
@@ -44,6 +44,7 @@ class Entry:
 
 LEGS = (
     Entry("countersign", OURS, "bench.legs.countersign"),
+    Entry("countersign-apart", OURS, "bench.legs.countersign", ("--apart",)),
     Entry("temporal", PEERS, "bench.legs.temporal", share=0.25),
     Entry("temporal-local-activities", PEERS, "bench.legs.temporal", ("--local",), share=0.5),
     Entry("restate", PEERS, "bench.legs.restate", ("--inactivity=20s",)),

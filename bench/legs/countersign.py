@@ -1,5 +1,6 @@
-"""Countersign: nats-server with every write synced and encrypted, each service a process of its own."""
+"""Countersign: nats-server with every write synced and encrypted; the services in one process, or in three."""
 
+import json
 import sys
 from pathlib import Path
 
@@ -20,7 +21,11 @@ SERVICES = ("ingest", "drafter", "approval")
 
 
 class Countersign(Leg):
-    name = "countersign"
+    """`together`: all services in one process, as `countersign up` runs them; else each in its own."""
+
+    def __init__(self, directory: Path, *, together: bool) -> None:
+        super().__init__(directory)
+        self._together = together
 
     async def start(self) -> None:
         self._secrets = load_or_make(self.directory)
@@ -37,20 +42,21 @@ class Countersign(Leg):
         await until(lambda: self._answers(health), "nats-server")
         self._bus = await connect(self._url, "admin", self._secrets.seeds["admin"])
         await provision(self._bus)
-        self._ports = {name: free_port() for name in SERVICES}
-        for name in SERVICES:
-            await self.spawn([sys.executable, "-m", "bench.legs.countersign_service", name], self._environment(name))
-        for port in self._ports.values():
+        for names in [SERVICES] if self._together else [[name] for name in SERVICES]:
+            port = free_port()
+            if "approval" in names:
+                self._api = f"http://127.0.0.1:{port}"
+            await self.spawn([sys.executable, "-m", "bench.legs.countersign_service", *names], self._environment(port))
             await until(lambda port=port: self._answers(f"http://127.0.0.1:{port}/healthz"), "a service")
         await self._watch(self._bus)
 
-    def _environment(self, name: str) -> dict[str, str]:
+    def _environment(self, port: int) -> dict[str, str]:
         return {
             "COUNTERSIGN_NATS_URL": self._url,
-            "COUNTERSIGN_NATS_SEED": self._secrets.seeds[name],
+            "BENCH_SEEDS": json.dumps(self._secrets.seeds),
             "COUNTERSIGN_TOKENS_FILE": str(self.directory / "tokens.json"),
             "COUNTERSIGN_ORGANIZATION": ORGANIZATION,
-            "COUNTERSIGN_PORT": str(self._ports[name]),
+            "BENCH_PORT": str(port),
         }
 
     async def _answers(self, url: str) -> bool:
@@ -85,7 +91,7 @@ class Countersign(Leg):
         await self._bus.publish(encounter_subject("discharged", "ward", case), body, stream="EHR")
 
     async def approve(self, case: str) -> None:
-        url = f"http://127.0.0.1:{self._ports['approval']}/v1/reviews/{case_id(ORGANIZATION, case)}/approve"
+        url = f"{self._api}/v1/reviews/{case_id(ORGANIZATION, case)}/approve"
         headers = {
             "Authorization": f"Bearer {self._secrets.tokens['physician']}",
             "If-Match": f'"{self._drafts[case]}"',
@@ -103,4 +109,6 @@ class Countersign(Leg):
 
 
 if __name__ == "__main__":
-    main(lambda directory: Countersign(Path(directory)))
+    in_one_process = "--apart" not in sys.argv
+    sys.argv = [item for item in sys.argv if item != "--apart"]
+    main(lambda directory: Countersign(directory, together=in_one_process))

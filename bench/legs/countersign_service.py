@@ -1,10 +1,14 @@
-"""One service of Countersign as a process, with a FHIR server and a model that do nothing."""
+"""Services of Countersign in one process, with a FHIR server and a model that do nothing."""
 
+import json
+import os
 import sys
 from typing import Any
 
+from pydantic import SecretStr
+
 from shared.clinical.fhir import Capabilities, Created
-from shared.runtime.service import serve
+from shared.runtime.service import Service, configure_logging, create_app, make_server, settle_memory
 
 TEXT = "The patient was admitted and cared for on the ward, and went home.\nInstructions: Rest for a while."
 
@@ -60,27 +64,30 @@ class NoOpModel:
         return None
 
 
-def main(name: str) -> None:
-    """Each process loads its own service and no other, as in operation."""
+def build(name: str, seed: str) -> Service:
+    """One service; a process loads no other than those it runs, as in operation."""
     ehr: Any = NoOpEhr()
-    settings: Any
+    secret: dict[str, Any] = {"nats_seed": SecretStr(seed)}
     if name == "ingest":
         from services.ingest import main as ingest
 
-        settings = ingest.IngestSettings()
-        service = ingest.build(settings)
-    elif name == "drafter":
+        return ingest.build(ingest.IngestSettings(**secret))
+    if name == "drafter":
         from services.drafter import main as drafter
 
-        settings = drafter.DrafterSettings()
-        service = drafter.build(settings, ehr=ehr, generator=NoOpModel())
-    else:
-        from services.approval import main as approval
+        return drafter.build(drafter.DrafterSettings(**secret), ehr=ehr, generator=NoOpModel())
+    from services.approval import main as approval
 
-        settings = approval.ApprovalSettings()
-        service = approval.build(settings, ehr=ehr)
-    serve(service, settings.host, settings.port)
+    return approval.build(approval.ApprovalSettings(**secret), ehr=ehr)
+
+
+def main(names: list[str]) -> None:
+    configure_logging()
+    seeds = json.loads(os.environ["BENCH_SEEDS"])
+    app = create_app([build(name, seeds[name]) for name in names])
+    settle_memory()
+    make_server(app, "127.0.0.1", int(os.environ["BENCH_PORT"])).run()
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    main(sys.argv[1:])

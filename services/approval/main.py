@@ -35,7 +35,7 @@ def build(
     tasks = Tasks(ehr, devices, clock, settings.public_url)
     filing = Filing(ehr, devices, clock)
     approval = Approval(steps, tasks, filing, directory, reviews, settings.escalate_after, clock)
-    desk = Desk(ehr, directory, clock, new_id)
+    desk = Desk(ehr, directory, reviews, clock, new_id)
 
     async def on_connect(bus: Bus) -> None:
         desk.attach(bus)

@@ -1,10 +1,12 @@
-"""The inbox: open reviews, held in memory and followed from the cases' own events. Nothing is stored, nothing decides
-by it; every start reads it from the trail again.
+"""The inbox: open reviews, held in memory and followed from the cases' own events. Nothing is stored; every start reads
+it from the trail again. It may be a moment behind: what is decided by it is appended by compare-and-set.
 """
 
 import asyncio
 import bisect
 import logging
+from collections import Counter
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from nats import errors
@@ -12,10 +14,11 @@ from nats.aio.msg import Msg
 from nats.js.api import ConsumerConfig
 from nats.js.errors import APIError
 
+from shared.contracts.case import Case, apply
 from shared.contracts.envelope import Recorded, decode
-from shared.contracts.events import CaseEvent, Escalated, Reassigned, ReviewRequested
 from shared.contracts.failures import PermanentError, TransientError
 from shared.contracts.model import Model
+from shared.contracts.subjects import CaseRef
 from shared.messaging.connection import Bus
 from shared.messaging.journal import STREAM
 
@@ -43,36 +46,52 @@ class OpenReview(Model):
     kind: str
 
 
-def opened(event: Recorded, review: ReviewRequested) -> OpenReview:
-    """The line of a review that has been requested."""
-    return OpenReview(
-        case_id=event.case.id,
-        department=event.case.department,
-        encounter=review.stay.encounter,
-        owner=review.owner,
-        requested_at=event.time,
-        deadlines=review.deadlines,
-        level=0,
-        draft=review.draft.digest,
-        number=review.draft.number,
-        kind=review.draft.kind,
-    )
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """A case that waits for its physician, up to the last of its events that the inbox has seen."""
+
+    ref: CaseRef
+    case: Case
+    requested_at: datetime
+
+    @property
+    def place(self) -> tuple[datetime, str]:
+        return self.requested_at, self.ref.id
+
+    @property
+    def line(self) -> OpenReview:
+        """Its line in a list."""
+        review = self.case.review
+        if review is None:
+            raise ValueError("a case without a review does not wait")
+        return OpenReview(
+            case_id=self.ref.id,
+            department=self.ref.department,
+            encounter=review.stay.encounter,
+            owner=self.case.owner,
+            requested_at=self.requested_at,
+            deadlines=review.deadlines,
+            level=self.case.level,
+            draft=review.draft.digest,
+            number=review.draft.number,
+            kind=review.draft.kind,
+        )
 
 
-def changed(line: OpenReview, body: CaseEvent) -> OpenReview:
-    """The line after an escalation or a reassignment."""
-    if isinstance(body, Escalated):
-        return line.model_copy(update={"level": body.level, "owner": body.owner or line.owner})
-    if isinstance(body, Reassigned):
-        return line.model_copy(update={"owner": body.owner})
-    return line
+def follow(waiting: Waiting | None, event: Recorded) -> Waiting | None:
+    """What waits after one of the followed events."""
+    if event.name == OPENS:
+        return Waiting(event.case, apply(Case(), event), event.time)
+    if event.name in ENDS or waiting is None:
+        return None
+    return replace(waiting, case=apply(waiting.case, event))
 
 
 class Reviews:
     """All open reviews, oldest first."""
 
     def __init__(self) -> None:
-        self._lines: dict[str, OpenReview] = {}
+        self._waiting: dict[str, Waiting] = {}
         self._order: list[tuple[datetime, str]] = []
         self._read = 0
         self._wanted: int | None = None
@@ -111,45 +130,35 @@ class Reviews:
             self._loaded.set()
 
     def _take(self, message: Msg) -> None:
-        _, _, case_id, name = message.subject.split(".")
-        if name in ENDS:
-            self._drop(case_id)
-            return
         event = decode(message.subject, message.headers or {}, message.data, message.metadata.sequence.stream)
-        if isinstance(event.body, ReviewRequested):
-            self._keep(opened(event, event.body))
-        elif (line := self._lines.get(case_id)) is not None:
-            self._keep(changed(line, event.body))
+        before = self._waiting.pop(event.case.id, None)
+        if before is not None:
+            del self._order[bisect.bisect_left(self._order, before.place)]
+        after = follow(before, event)
+        if after is not None:
+            self._waiting[event.case.id] = after
+            bisect.insort(self._order, after.place)
+
+    def find(self, case_id: str) -> Waiting | None:
+        """The case if it waits. It may have been decided a moment ago: only an append can tell."""
+        return self._waiting.get(case_id)
 
     def page(self, department: str | None, after: str | None, limit: int) -> tuple[list[OpenReview], str | None]:
         """`limit` lines from the one after cursor `after` on, oldest first, and the cursor of the next page."""
         start = bisect.bisect_right(self._order, _position(after)) if after else 0
         found: list[OpenReview] = []
         for index in range(start, len(self._order)):
-            line = self._lines[self._order[index][1]]
-            if department in (None, line.department):
+            waiting = self._waiting[self._order[index][1]]
+            if department in (None, waiting.ref.department):
                 if len(found) == limit:
                     last = found[-1]
                     return found, f"{last.requested_at.isoformat()}_{last.case_id}"
-                found.append(line)
+                found.append(waiting.line)
         return found, None
 
     def counts(self) -> dict[str, int]:
         """Open reviews by department."""
-        found: dict[str, int] = {}
-        for line in self._lines.values():
-            found[line.department] = found.get(line.department, 0) + 1
-        return found
-
-    def _keep(self, line: OpenReview) -> None:
-        self._drop(line.case_id)
-        self._lines[line.case_id] = line
-        bisect.insort(self._order, (line.requested_at, line.case_id))
-
-    def _drop(self, case_id: str) -> None:
-        line = self._lines.pop(case_id, None)
-        if line is not None:
-            del self._order[bisect.bisect_left(self._order, (line.requested_at, case_id))]
+        return dict(Counter(waiting.ref.department for waiting in self._waiting.values()))
 
 
 def _position(cursor: str) -> tuple[datetime, str]:

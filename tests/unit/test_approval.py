@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from services.approval import domain, resources
 from services.approval.domain import Refused
 from services.approval.inbox.pages import waiting
-from services.approval.reviews import changed, opened
+from services.approval.reviews import follow
 from services.approval.settings import ApprovalSettings, parse_durations
 from shared.contracts.case import fold
 from shared.contracts.envelope import Head, Recorded
@@ -125,11 +125,18 @@ def test_a_reassigned_review_belongs_to_somebody_else_and_stays_open() -> None:
 
 def test_a_line_of_the_inbox_follows_from_the_history() -> None:
     past = history(*REVIEW, "escalated", "reassigned")
-    review = past[3].body
-    assert isinstance(review, ReviewRequested)
-    line = changed(changed(opened(past[3], review), past[4].body), past[5].body)
+    waiting = None
+    for item in past[3:]:
+        waiting = follow(waiting, item)
+    assert waiting is not None
+    line = waiting.line
     assert (line.owner, line.level, line.draft) == ("Practitioner/dr-2", 1, DIGEST)
     assert (line.requested_at, line.case_id) == (past[3].time, CASE.id)
+    assert waiting.case.head == past[-1].head
+    assert waiting.case.review == fold(past).review
+    for name in ("approved", "rejected", "withdrawn"):
+        assert follow(waiting, history(*REVIEW, name)[-1]) is None
+    assert follow(None, past[-1]) is None
 
 
 def test_a_stay_that_goes_on_takes_the_discharge_back() -> None:
