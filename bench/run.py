@@ -44,7 +44,7 @@ class Entry:
 
 LEGS = (
     Entry("countersign", OURS, "bench.legs.countersign"),
-    Entry("countersign-apart", OURS, "bench.legs.countersign", ("--apart",)),
+    Entry("countersign-together", OURS, "bench.legs.countersign", ("--together",)),
     Entry("temporal", PEERS, "bench.legs.temporal", share=0.25),
     Entry("temporal-local-activities", PEERS, "bench.legs.temporal", ("--local",), share=0.5),
     Entry("restate", PEERS, "bench.legs.restate", ("--inactivity=20s",)),

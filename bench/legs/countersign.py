@@ -109,6 +109,6 @@ class Countersign(Leg):
 
 
 if __name__ == "__main__":
-    in_one_process = "--apart" not in sys.argv
-    sys.argv = [item for item in sys.argv if item != "--apart"]
+    in_one_process = "--together" in sys.argv
+    sys.argv = [item for item in sys.argv if item != "--together"]
     main(lambda directory: Countersign(directory, together=in_one_process))
