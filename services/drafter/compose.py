@@ -17,6 +17,7 @@ NOTICE = (
 
 def compose(
     context: EncounterContext,
+    rendered: tuple[Part, ...],
     sentences: tuple[Sentence, ...],
     *,
     by_hand: str | None,
@@ -25,10 +26,10 @@ def compose(
     prompt: Prompt,
     context_digest: str,
 ) -> Draft:
-    """The draft of a stay. `by_hand` says why there is no narrative; the facts are there all the same."""
+    """The draft of a stay whose facts are `rendered`. `by_hand` says why there is no narrative."""
     parts = tuple(
         part.model_copy(update={"narrative": tuple(item for item in sentences if HOME[item.narrative] == part.code)})
-        for part in facts.render(context)
+        for part in rendered
     )
     return Draft(
         kind=context.kind,

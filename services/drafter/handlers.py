@@ -7,7 +7,7 @@ from services.drafter.compose import compose
 from services.drafter.context import EncounterContext
 from services.drafter.extract import extract
 from shared.clinical.fhir import FhirClient
-from shared.contracts.draft import Fact, Sentence
+from shared.contracts.draft import Fact, Part, Sentence
 from shared.contracts.events import ContextExtracted, Discharged, Drafted, RedraftRequested
 from shared.contracts.failures import PermanentError, TransientError
 from shared.inference.generate import Generation, Generator, Sampling
@@ -54,15 +54,17 @@ class Drafter:
         words = domain.words_of(cause)
         wish = (await self._artifacts.get(words)).decode() if words else None
         generation, by_hand = await self._write(context, wish, last=work.last)
+        rendered = facts.render(context)
         sentences: tuple[Sentence, ...] = ()
         if generation is not None:
             found = narrative.parse(generation.text, died=context.died)
             if isinstance(found, narrative.Nonsense):
                 by_hand = found.reason
             else:
-                sentences = checked(found, context)
+                sentences = checked(found, context, rendered)
         draft = compose(
             context,
+            rendered,
             sentences,
             by_hand=by_hand,
             number=domain.number_of(cause),
@@ -92,10 +94,10 @@ class Drafter:
             return None, "the model failed"
 
 
-def checked(found: narrative.Narratives, context: EncounterContext) -> tuple[Sentence, ...]:
+def checked(found: narrative.Narratives, context: EncounterContext, rendered: tuple[Part, ...]) -> tuple[Sentence, ...]:
     """Each sentence of the narratives with its evidence and what the record does not have."""
-    rendered = [fact for part in facts.render(context) for group in part.groups for fact in group.facts]
-    record = grounding.Record([*facts.header(context), *rendered, *_derived(context)])
+    lines = [fact for part in rendered for group in part.groups for fact in group.facts]
+    record = grounding.Record([*facts.header(context), *lines, *_derived(context)])
     return tuple(
         grounding.check(sentence, name, record) for name, text in found.items() for sentence in grounding.split(text)
     )

@@ -29,7 +29,9 @@ PARTS = [
 
 
 def composed(context: EncounterContext, by_hand: str | None = None) -> Draft:
-    return compose(context, (), by_hand=by_hand, number=1, model="m", prompt=PROMPT, context_digest="c" * 64)
+    return compose(
+        context, facts.render(context), (), by_hand=by_hand, number=1, model="m", prompt=PROMPT, context_digest="c" * 64
+    )
 
 
 def bundle(file: Path) -> list[dict[str, Any]]:

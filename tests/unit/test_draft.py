@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.drafter import domain, narrative, prompts
+from services.drafter import domain, facts, narrative, prompts
 from services.drafter.compose import compose
 from services.drafter.context import EncounterContext, Entry, Patient
 from services.drafter.narrative import Nonsense, parse
@@ -91,6 +91,7 @@ def sentence(text: str, *unsupported: Claim) -> Sentence:
 def test_a_draft_is_facts_then_narrative_and_carries_its_origin() -> None:
     made = compose(
         CONTEXT,
+        facts.render(CONTEXT),
         (sentence("She improved."),),
         by_hand=None,
         number=1,
@@ -105,7 +106,16 @@ def test_a_draft_is_facts_then_narrative_and_carries_its_origin() -> None:
 
 
 def test_a_model_that_failed_leaves_the_facts_and_a_place_to_write() -> None:
-    made = compose(CONTEXT, (), by_hand="the model failed", number=1, model="", prompt=PROMPT, context_digest=DIGEST)
+    made = compose(
+        CONTEXT,
+        facts.render(CONTEXT),
+        (),
+        by_hand="the model failed",
+        number=1,
+        model="",
+        prompt=PROMPT,
+        context_digest=DIGEST,
+    )
     assert made.by_hand == "the model failed"
     assert made.text.count("To be written by the physician") == 2
     assert "Pneumonia" in made.text
@@ -113,7 +123,9 @@ def test_a_model_that_failed_leaves_the_facts_and_a_place_to_write() -> None:
 
 def test_the_event_counts_what_the_record_does_not_support() -> None:
     claims = (sentence("She took 5 mg.", Claim(kind="dose", text="5 mg")), sentence("She improved."))
-    made = compose(CONTEXT, claims, by_hand=None, number=2, model="m", prompt=PROMPT, context_digest=DIGEST)
+    made = compose(
+        CONTEXT, facts.render(CONTEXT), claims, by_hand=None, number=2, model="m", prompt=PROMPT, context_digest=DIGEST
+    )
     cause = event("redraft-requested")
     assert isinstance(cause, RedraftRequested)
     found = domain.drafted(cause, made, DIGEST)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from services.drafter.grounding import figures as reading
 from services.drafter.grounding.figures import Figure
-from services.drafter.grounding.vocabulary import Mention, diagnoses, drugs
+from services.drafter.grounding.vocabulary import Mention, diagnoses, drugs, words_of
 from shared.contracts.draft import Claim, Evidence, Fact, Narrative, Sentence
 
 NEAR = 40  # characters between a dose and the medicine it belongs to
@@ -50,7 +50,8 @@ def check(text: str, narrative: Narrative, record: Record) -> Sentence:
     """The sentence with the claims that the record does not have, and the facts that speak for the rest."""
     days, rest = reading.dates(text)
     numbers = reading.figures(rest)
-    medicines, illnesses = drugs().find(text), diagnoses().find(text)
+    words = words_of(text)
+    medicines, illnesses = drugs().find(text, words), diagnoses().find(text, words)
     claims = [Claim(kind="date", text=day.text) for day in days if not day.is_in(record.dates)]
     claims += [Claim(kind="date", text=match.group()) for match in reading.RELATIVE.finditer(text)]
     claims += [Claim(kind="drug", text=item.text) for item in medicines if item.canonical not in record.drugs]
@@ -67,11 +68,12 @@ def check(text: str, narrative: Narrative, record: Record) -> Sentence:
 
 def _take_apart(fact: Fact) -> _Line:
     days, rest = reading.dates(fact.text)
-    medicines = drugs().find(fact.text)
+    words = words_of(fact.text)
+    medicines = drugs().find(fact.text, words)
     return _Line(
         fact=fact,
         drugs=frozenset(item.canonical for item in medicines),
-        diagnoses=frozenset(item.canonical for item in diagnoses().find(fact.text)),
+        diagnoses=frozenset(item.canonical for item in diagnoses().find(fact.text, words)),
         figures=frozenset((item.value, item.unit) for item in reading.figures(rest)),
         dates=frozenset((day.year, day.month, day.day) for day in days if day.year is not None),
         words=_words(fact.text),

@@ -31,9 +31,8 @@ class Vocabulary:
             words = name.split()
             self._longest[words[0]] = max(len(words), self._longest.get(words[0], 0))
 
-    def find(self, text: str) -> list[Mention]:
-        """Mentions in order; a word belongs to one of them at most."""
-        words = [(match.group(), match.start(), match.end()) for match in WORD.finditer(text.lower())]
+    def find(self, text: str, words: Words) -> list[Mention]:
+        """Mentions in order; a word belongs to one of them at most. `words` are those of `text`."""
         found: list[Mention] = []
         index = 0
         while index < len(words):
@@ -49,6 +48,11 @@ class Vocabulary:
         """How many words the longest name that begins here has; 0 when none does."""
         sizes = range(min(longest, len(words) - index), 0, -1)
         return next((size for size in sizes if _joined(words, index, size) in self._names), 0)
+
+
+def words_of(text: str) -> Words:
+    """The words of `text`, in lower case, with their places."""
+    return [(match.group(), match.start(), match.end()) for match in WORD.finditer(text.lower())]
 
 
 def _joined(words: Words, index: int, size: int) -> str:
