@@ -8,10 +8,11 @@ from fastapi import APIRouter, Depends, Form, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from services.approval.api import case_view, problem_of, review_view
+from services.approval.api import problem_of
 from services.approval.desk import Desk
 from services.approval.domain import Refused
 from services.approval.reviews import Reviews
+from services.approval.views import case_view, review_view
 from shared.messaging.steps import Clock
 from shared.runtime.access import COOKIE, Grant, Guard
 from shared.runtime.problems import Problem

@@ -1,0 +1,114 @@
+"""A case and a review as the API and the pages show them."""
+
+from datetime import datetime
+from typing import Any
+
+from pydantic import BaseModel
+
+from services.approval.desk import Desk
+from shared.contracts.case import State, fold
+from shared.contracts.draft import Draft
+from shared.contracts.envelope import Recorded
+from shared.runtime.problems import Problem
+
+
+class EventLine(BaseModel):
+    """One step of a case's trail."""
+
+    event: str
+    time: datetime
+    actor: str
+    digest: str
+    detail: dict[str, Any]
+
+
+class CaseView(BaseModel):
+    """A case and its trail. Ids, codes and digests; no text."""
+
+    case_id: str
+    department: str
+    state: State
+    owner: str | None
+    document_reference: str | None
+    provenance: str | None
+    events: list[EventLine]
+
+
+class DraftView(BaseModel):
+    """The draft under review with its evidence. `digest` is what `If-Match` must carry."""
+
+    digest: str
+    text: str
+    sentences: list[dict[str, Any]]
+    parts: list[dict[str, Any]]
+    kind: str
+    number: int
+    by_hand: str | None
+    left_out: list[str]
+    model: str
+    prompt: dict[str, Any]
+    context_digest: str
+
+
+class ReviewView(BaseModel):
+    """One review."""
+
+    case_id: str
+    department: str
+    state: State
+    encounter: str
+    owner: str | None
+    level: int
+    deadlines: list[datetime]
+    draft: DraftView
+
+
+def case_view(history: list[Recorded]) -> CaseView:
+    """The case that `history` adds up to, with each of its events."""
+    case = fold(history)
+    return CaseView(
+        case_id=history[-1].case.id,
+        department=history[-1].case.department,
+        state=case.state,
+        owner=case.owner,
+        document_reference=case.document.document_reference if case.document else None,
+        provenance=case.document.provenance if case.document else None,
+        events=[
+            EventLine(
+                event=event.name,
+                time=event.time,
+                actor=event.actor,
+                digest=event.head.digest,
+                detail=event.body.model_dump(mode="json", exclude_none=True, exclude={"event", "version"}),
+            )
+            for event in history
+        ],
+    )
+
+
+async def review_view(desk: Desk, history: list[Recorded]) -> ReviewView:
+    """The case's last review. Raises Problem when no draft has come to review yet."""
+    case = fold(history)
+    draft = await desk.draft_of(case)
+    if draft is None or case.review is None:
+        raise Problem(404, "There is no draft to review yet", f"The case is {case.state}.")
+    return ReviewView(
+        case_id=history[-1].case.id,
+        department=history[-1].case.department,
+        state=case.state,
+        encounter=case.review.stay.encounter,
+        owner=case.owner,
+        level=case.level,
+        deadlines=list(case.review.deadlines),
+        draft=_draft_view(draft, case.review.draft.digest),
+    )
+
+
+def _draft_view(draft: Draft, digest: str) -> DraftView:
+    sentences = [item.model_dump(mode="json") | {"supported": item.supported} for item in draft.sentences]
+    return DraftView(
+        digest=digest,
+        sentences=sentences,
+        parts=[part.model_dump(mode="json") for part in draft.parts],
+        **draft.model_dump(mode="json", exclude={"version", "parts"}),
+    )
