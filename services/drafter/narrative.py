@@ -57,13 +57,14 @@ def parse(text: str, *, died: bool) -> Narratives | Nonsense:
     """Hospital course, then what follows "Instructions:". Says why an answer is unusable."""
     course, _, instructions = re.sub(r"<\|[^|>]*\|>", "", text).partition("Instructions:")
     course, instructions = (" ".join(part.split()) for part in (course, instructions))
-    if len(course) < SHORTEST or "." not in course:
+    course = _whole_sentences(course)
+    if len(course) < SHORTEST:
         return Nonsense("the model's answer is too short to be a hospital course")
     if _loops(course):
         return Nonsense("the model repeats itself")
     if re.search(r"^(Facts|Patient|Reason):|\bdo not add numbers\b", course, re.IGNORECASE):
         return Nonsense("the model repeats its instructions")
-    found: Narratives = {"hospital-course": _whole_sentences(course)}
+    found: Narratives = {"hospital-course": course}
     if not died and (kept := _whole_sentences(instructions)) and not _loops(instructions):
         found["patient-instructions"] = kept
     return found

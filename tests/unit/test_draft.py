@@ -66,11 +66,12 @@ def test_nobody_instructs_who_died() -> None:
         "",
         "Short.",
         "no end " * 30,
+        "0" * 40 + ".0",
         "She was seen and she was treated here. " * 5,
         f"Facts: something. {COURSE}",
         f"{COURSE} Do not add numbers, dates, medicines or diagnoses.",
     ],
-    ids=["empty", "short", "no sentence", "loop", "facts", "instructions"],
+    ids=["empty", "short", "no sentence", "a figure", "loop", "facts", "instructions"],
 )
 def test_nonsense_is_told_apart_and_not_quoted(text: str) -> None:
     found = parse(text, died=False)
