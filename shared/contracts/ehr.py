@@ -1,6 +1,5 @@
 """Facts from outside, as they stand on the EHR stream. An integration engine may publish them directly."""
 
-import re
 from typing import Annotated
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints, ValidationError
@@ -42,7 +41,3 @@ def read_fact(subject: str, data: bytes) -> EncounterFact:
     if fact.department not in (None, department):
         raise PermanentError("the payload's department is not the subject's")
     return fact.model_copy(update={"department": department})
-
-
-def is_department(token: str) -> bool:
-    return re.match(DEPARTMENT, token) is not None

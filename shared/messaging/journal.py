@@ -9,7 +9,7 @@ from nats.aio.msg import Msg
 
 from shared.contracts.envelope import Head, Recorded, chain_digest, decode, encode
 from shared.contracts.events import CaseEvent
-from shared.contracts.subjects import CaseRef, parse_case_subject
+from shared.contracts.subjects import CaseRef
 from shared.messaging.connection import Bus, WrongSequenceError
 
 STREAM = "DISCHARGE"
@@ -102,7 +102,3 @@ def as_stored(message: Msg) -> Stored:
     """A direct-get answer as the message it carries; the server adds where it stands as `Nats-*` headers."""
     headers = dict(message.headers or {})
     return Stored(headers["Nats-Subject"], headers, message.data, int(headers["Nats-Sequence"]))
-
-
-def department_of(item: Stored) -> str:
-    return parse_case_subject(item.subject)[0].department

@@ -3,7 +3,6 @@
 from datetime import UTC, datetime, timedelta
 
 from shared.contracts.draft import Draft, Fact, Group, Part, Prompt, Sentence
-from shared.contracts.envelope import digest
 from shared.contracts.events import (
     Actor,
     Approved,
@@ -74,10 +73,6 @@ def draft(text: str = "DISCHARGE SUMMARY\n", by_hand: str | None = None) -> Draf
         prompt=PROMPT,
         context_digest="c" * 64,
     )
-
-
-def signed_digest(text: str) -> str:
-    return digest(text.encode())
 
 
 EVENTS: tuple[CaseEvent, ...] = (
