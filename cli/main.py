@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 import typer
 from rich.console import Console
 
-from cli import cases, deadletters
+from cli import cases, deadletters, knowledge
 from cli.errors import CommandError
 from cli.stack.access import Access, default_data_dir
 from shared.contracts.failures import Failure
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="Clinical AI that a physician countersigns.")
 app.add_typer(cases.app, name="cases")
 app.add_typer(deadletters.app, name="deadletter")
+app.add_typer(knowledge.app, name="knowledge")
 audit_app = typer.Typer(no_args_is_help=True, help="Prove the trail.")
 app.add_typer(audit_app, name="audit")
 
@@ -35,6 +36,10 @@ AsJson = Annotated[bool, typer.Option("--json", help="one JSON object on stdout"
 Port = Annotated[int, typer.Option(help="loopback port of the API, the pages and the sandbox EHR")]
 EhrUrl = Annotated[str | None, typer.Option("--ehr-url", help="FHIR R4 base of another EHR than the sandbox")]
 EscalateAfter = Annotated[str, typer.Option("--escalate-after", help="three durations: 24h,72h,7d")]
+Knowledge = Annotated[
+    Path | None,
+    typer.Option("--knowledge", help="file that declares the knowledge base; default in the data directory"),
+]
 Model = Annotated[str, typer.Option("--drafter-model", help="Triton model that drafts")]
 
 T = TypeVar("T")
@@ -61,7 +66,9 @@ def _durations(text: str) -> "Escalations":
     return parsed
 
 
-def _options(data_dir: Path | None, port: int, ehr_url: str | None, escalate_after: str, model: str) -> "Options":
+def _options(
+    data_dir: Path | None, port: int, ehr_url: str | None, escalate_after: str, model: str, knowledge_file: Path | None
+) -> "Options":
     from pydantic import SecretStr
 
     from cli.stack.embedded import Options
@@ -70,7 +77,10 @@ def _options(data_dir: Path | None, port: int, ehr_url: str | None, escalate_aft
         raise CommandError("--ehr-url must be an http or https address.")
     token = SecretStr(value) if (value := os.environ.get("COUNTERSIGN_EHR_TOKEN")) else None
     directory = (data_dir or default_data_dir()).absolute()
-    return Options(directory, port, _durations(escalate_after), ehr_url, token, model)
+    if knowledge_file is not None and not knowledge_file.is_file():
+        raise CommandError(f"--knowledge: {knowledge_file} is not there.")
+    qdrant = os.environ.get("COUNTERSIGN_QDRANT_URL")
+    return Options(directory, port, _durations(escalate_after), ehr_url, token, model, knowledge_file, qdrant)
 
 
 def _progress(status: Callable[[str], None]) -> Callable[[str], None]:
@@ -84,13 +94,14 @@ def up(
     ehr_url: EhrUrl = None,
     escalate_after: EscalateAfter = "24h,72h,7d",
     drafter_model: Model = "drafter",
+    knowledge_file: Knowledge = None,
 ) -> None:
     """Start the whole stack on this machine, and stop it with Ctrl-C."""
     from cli.stack.embedded import run
     from shared.runtime.service import configure_logging
 
     configure_logging(logging.WARNING)
-    options = _options(data_dir, port, ehr_url, escalate_after, drafter_model)
+    options = _options(data_dir, port, ehr_url, escalate_after, drafter_model, knowledge_file)
     with console.status("starting …") as status:
 
         def on_ready(access: Access) -> None:

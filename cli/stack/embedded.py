@@ -18,6 +18,7 @@ from pydantic import SecretStr
 from cli.errors import CommandError
 from cli.stack import nats, triton
 from cli.stack.access import Access, write_access
+from cli.stack.knowledge import places
 from cli.stack.secrets import Secrets, load_or_make, write_tokens
 from deploy.sandbox_ehr.app import Sandbox
 from deploy.sandbox_ehr.app import create_app as create_sandbox
@@ -27,13 +28,18 @@ from services.approval.main import build as build_approval
 from services.approval.settings import ApprovalSettings, Escalations
 from services.drafter.main import build as build_drafter
 from services.drafter.settings import DrafterSettings
+from services.embedder.main import build as build_embedder
+from services.embedder.settings import EmbedderSettings
+from services.evaluator.main import build as build_evaluator
+from services.evaluator.settings import EvaluatorSettings
 from services.ingest.main import build as build_ingest
 from services.ingest.settings import IngestSettings
 from shared.runtime.service import QUIET, create_app, settle_memory
-from shared.runtime.settings import EhrSettings, TritonSettings
+from shared.runtime.settings import EhrSettings, KnowledgeSettings, QdrantSettings, TritonSettings
 
 Progress = Callable[[str], None]
 HOST = "127.0.0.1"
+EMBEDDER_MODEL = "embedder"  # others are loaded when the knowledge file names them
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +52,8 @@ class Options:
     ehr_url: str | None = None
     ehr_token: SecretStr | None = None
     drafter_model: str = "drafter"
+    knowledge: Path | None = None  # the file that declares the knowledge base; the directory's own where absent
+    qdrant_url: str | None = None  # a server instead of the engine in this process
 
 
 class QuietServer(uvicorn.Server):
@@ -67,7 +75,7 @@ async def running(options: Options, progress: Progress) -> AsyncIterator[Access]
         write_tokens(options.data_dir / "tokens.json", secrets.tokens)
         nats_ports = nats.NatsPorts(nats.free_port(), nats.free_port())
         triton_ports = triton.TritonPorts(nats.free_port(), nats.free_port(), nats.free_port())
-        model_server = triton.make_child(options.data_dir, triton_ports, (options.drafter_model,), logs)
+        model_server = triton.make_child(options.data_dir, triton_ports, (options.drafter_model, EMBEDDER_MODEL), logs)
         progress("starting the message bus")
         bus_server = nats.make_child(options.data_dir, secrets, nats_ports, logs)
         await bus_server.start()
@@ -75,7 +83,7 @@ async def running(options: Options, progress: Progress) -> AsyncIterator[Access]
         await nats.check_durability(nats_ports)
         nats_url = f"nats://{HOST}:{nats_ports.client}"
         await nats.provision_as_admin(nats_url, secrets, options.data_dir / "provisioned")
-        progress("loading the language model")
+        progress("loading the models")
         await model_server.start()
         stack.push_async_callback(model_server.stop)
         progress("starting the services")
@@ -134,19 +142,21 @@ def _app(options: Options, secrets: Secrets, access: Access, triton_url: str, st
     def seeded(service: str) -> dict[str, Any]:
         return common | {"nats_seed": SecretStr(secrets.seeds[service])}
 
+    triton_settings = TritonSettings(url=triton_url, drafter_model=options.drafter_model)
+    found = places(options.data_dir, options.knowledge, demo=options.ehr_url is None)
+    knowledge = KnowledgeSettings(file=found.file, tokenizer=triton.EMBEDDER / "tokenizer.json", uploads=found.uploads)
+    base = QdrantSettings(url=options.qdrant_url, directory=found.vectors).connect()  # one for all: one process a shard
+    stack.push_async_callback(base.close)
+    approval = ApprovalSettings(
+        **seeded("approval"), ehr=ehr, escalate_after=options.escalate_after, public_url=access.base_url
+    )
     services = [
-        build_ingest(IngestSettings(**seeded("ingest"))),
-        build_drafter(
-            DrafterSettings(
-                **seeded("drafter"),
-                ehr=ehr,
-                triton=TritonSettings(url=triton_url, drafter_model=options.drafter_model),
-            )
-        ),
-        build_approval(
-            ApprovalSettings(
-                **seeded("approval"), ehr=ehr, escalate_after=options.escalate_after, public_url=access.base_url
-            )
+        build_ingest(IngestSettings(**seeded("ingest"), knowledge=knowledge)),
+        build_embedder(EmbedderSettings(**seeded("embedder"), triton=triton_settings, knowledge=knowledge), base=base),
+        build_drafter(DrafterSettings(**seeded("drafter"), ehr=ehr, triton=triton_settings), base=base),
+        build_approval(approval),
+        build_evaluator(
+            EvaluatorSettings(**seeded("evaluator"), triton=triton_settings, knowledge=knowledge), base=base
         ),
     ]
     app = create_app(services)

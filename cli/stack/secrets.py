@@ -33,7 +33,7 @@ def load_or_make(data_dir: Path) -> Secrets:
     path = data_dir / "secrets.json"
     if path.exists():
         try:
-            return Secrets.model_validate_json(path.read_bytes())
+            return _complete(path, Secrets.model_validate_json(path.read_bytes()))
         except (ValidationError, OSError):
             raise CommandError(
                 f"The data directory is damaged: {path} cannot be read. Restore it from a backup, or start elsewhere "
@@ -51,6 +51,16 @@ def load_or_make(data_dir: Path) -> Secrets:
     )
     write_private(path, made.model_dump_json(indent=1))
     return made
+
+
+def _complete(path: Path, found: Secrets) -> Secrets:
+    """Seeds for services that did not exist yet when the directory was made."""
+    missing = {user: _new_seed() for user in USERS if user not in found.seeds}
+    if not missing:
+        return found
+    found = found.model_copy(update={"seeds": found.seeds | missing})
+    write_private(path, found.model_dump_json(indent=1))
+    return found
 
 
 def _new_seed() -> str:

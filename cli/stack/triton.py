@@ -17,6 +17,7 @@ from shared.contracts.envelope import digest
 ROOT = Path(__file__).resolve().parents[2]
 ENVIRONMENT = ROOT / ".venv-triton"
 MODELS = ROOT / "deploy" / "triton" / "models"
+EMBEDDER = ENVIRONMENT / "embedder"  # weights and tokenizer, made at installation: deploy/triton/build_embedder.py
 SHARED_MEMORY = Path("/dev/shm")  # noqa: S108 - where the Python backend keeps its regions
 
 
@@ -82,6 +83,7 @@ def environment_of(environment: Path) -> dict[str, str]:
         "VIRTUAL_ENV": str(environment),
         "PYTHONPATH": str(site),
         "OMP_NUM_THREADS": "1",
+        "COUNTERSIGN_EMBEDDER": str(EMBEDDER),
     }
 
 

@@ -48,6 +48,7 @@ class DraftView(BaseModel):
     model: str
     prompt: dict[str, Any]
     context_digest: str
+    knowledge: dict[str, Any] | None
 
 
 class ReviewView(BaseModel):

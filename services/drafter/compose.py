@@ -2,7 +2,7 @@
 
 from services.drafter import facts
 from services.drafter.context import EncounterContext
-from shared.contracts.draft import TO_BE_WRITTEN, Draft, Narrative, Part, PartCode, Prompt, Sentence
+from shared.contracts.draft import TO_BE_WRITTEN, Draft, Knowledge, Narrative, Part, PartCode, Prompt, Sentence
 
 # Which part a narrative belongs to.
 HOME: dict[Narrative, PartCode] = {
@@ -25,6 +25,7 @@ def compose(
     model: str,
     prompt: Prompt,
     context_digest: str,
+    knowledge: Knowledge | None = None,
 ) -> Draft:
     """The draft of a stay whose facts are `rendered`. `by_hand` says why there is no narrative."""
     parts = tuple(
@@ -41,6 +42,7 @@ def compose(
         model=model,
         prompt=prompt,
         context_digest=context_digest,
+        knowledge=knowledge,
     )
 
 

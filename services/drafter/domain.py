@@ -19,6 +19,8 @@ def drafted(cause: ContextExtracted | RedraftRequested, draft: Draft, digest: st
             kind=draft.kind,
             model=draft.model,
             prompt=draft.prompt,
+            knowledge=draft.knowledge.version if draft.knowledge else None,
+            passages=tuple(item.id for item in draft.knowledge.passages) if draft.knowledge else (),
         ),
         sentences=len(sentences),
         unsupported=sum(not sentence.supported for sentence in sentences),

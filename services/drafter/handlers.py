@@ -3,14 +3,16 @@
 import logging
 
 from services.drafter import domain, facts, grounding, narrative, prompts
+from services.drafter.cite import cite
 from services.drafter.compose import compose
 from services.drafter.context import EncounterContext
 from services.drafter.extract import extract
 from shared.clinical.fhir import FhirClient
-from shared.contracts.draft import Fact, Part, Sentence
+from shared.contracts.draft import Fact, Knowledge, Part, Sentence
 from shared.contracts.events import ContextExtracted, Discharged, Drafted, RedraftRequested
 from shared.contracts.failures import PermanentError, TransientError
 from shared.inference.generate import Generation, Generator, Sampling
+from shared.knowledge.retrieve import Retriever
 from shared.messaging.artifacts import Artifacts
 from shared.messaging.connection import Bus
 from shared.messaging.steps import Steps, Work
@@ -22,8 +24,11 @@ PROMPTS = {kind: prompts.load(name) for kind, name in narrative.PROMPTS.items()}
 
 
 class Drafter:
-    def __init__(self, steps: Steps, ehr: FhirClient, generator: Generator, deadline: float) -> None:
+    def __init__(
+        self, steps: Steps, ehr: FhirClient, generator: Generator, deadline: float, retriever: Retriever | None
+    ) -> None:
         self._ehr = ehr
+        self._retriever = retriever
         self._generator = generator
         self._deadline = deadline
         steps.step("drafter-extract", self.extract)
@@ -31,6 +36,8 @@ class Drafter:
 
     def attach(self, bus: Bus) -> None:
         self._artifacts = Artifacts(bus)
+        if self._retriever is not None:
+            self._retriever.attach(bus)
 
     async def extract(self, work: Work) -> ContextExtracted:
         """Read the stay from the EHR and store what may be used of it."""
@@ -53,7 +60,8 @@ class Drafter:
         context = EncounterContext.model_validate_json(await self._artifacts.get(cause.context))
         words = domain.words_of(cause)
         wish = (await self._artifacts.get(words)).decode() if words else None
-        generation, by_hand = await self._write(context, wish, last=work.last)
+        knowledge = await cite(self._retriever, context) if self._retriever is not None else None
+        generation, by_hand = await self._write(context, knowledge, wish, last=work.last)
         rendered = facts.render(context)
         sentences: tuple[Sentence, ...] = ()
         if generation is not None:
@@ -71,17 +79,18 @@ class Drafter:
             model=generation.model if generation else "",
             prompt=PROMPTS[context.kind].stamp,
             context_digest=cause.context,
+            knowledge=knowledge,
         )
         digest = await self._artifacts.put(draft.model_dump_json(exclude_none=True).encode())
         return domain.drafted(cause, draft, digest)
 
     async def _write(
-        self, context: EncounterContext, wish: str | None, *, last: bool
+        self, context: EncounterContext, knowledge: Knowledge | None, wish: str | None, *, last: bool
     ) -> tuple[Generation | None, str | None]:
         """What the model wrote, or why a person has to: a model that fails must not end the case."""
         prompt = PROMPTS[context.kind]
         sampling = Sampling(max_tokens=prompt.max_tokens, stop=prompt.stop)
-        text = prompt.render(narrative.brief(context), wish)
+        text = prompt.render(narrative.brief(context, knowledge), wish)
         try:
             return await self._generator.generate(text, sampling, deadline=self._deadline), None
         except TransientError as error:

@@ -5,9 +5,10 @@ from dataclasses import dataclass
 
 from services.drafter.context import EncounterContext, compare
 from services.drafter.facts import age
-from shared.contracts.draft import Narrative
+from shared.contracts.draft import Knowledge, Narrative
 
 MOST = 6  # items of one list; a small model loses the thread in long ones
+LONGEST_PASSAGE = 240  # characters
 SHORTEST = 40  # characters of a hospital course
 PROMPTS = {"discharge-summary": "discharge-narrative", "death-summary": "death-narrative"}
 SEXES = {"female": "woman", "male": "man"}
@@ -23,8 +24,8 @@ class Nonsense:
 Narratives = dict[Narrative, str]
 
 
-def brief(context: EncounterContext) -> str:
-    """The facts as the model gets them: few, short, without identity."""
+def brief(context: EncounterContext, knowledge: Knowledge | None = None) -> str:
+    """The facts as the model gets them: few, short, without identity; and the guideline's first words on the problem."""
     years = age(context)
     person = SEXES.get(context.patient.sex or "", "patient")
     principal = [item.text for item in context.diagnoses if item.role == "principal"]
@@ -45,7 +46,17 @@ def brief(context: EncounterContext) -> str:
             ("Stopped", [item.name for item in lists.stopped]),
             ("Discharged to", [context.disposition or "not recorded"]),
         ]
+    if knowledge is not None and knowledge.passages:
+        lines.append(("Guideline", [_shortened(knowledge.passages[0].text)]))
     return "\n".join(f"{title}: {_listed(items)}" for title, items in lines)
+
+
+def _shortened(text: str) -> str:
+    """The passage's first sentences. More of it makes a small model slow and forgetful."""
+    words = " ".join(text.split())
+    if len(words) <= LONGEST_PASSAGE:
+        return words
+    return words[:LONGEST_PASSAGE].rpartition(". ")[0] or words[:LONGEST_PASSAGE].rpartition(" ")[0]
 
 
 def _listed(items: list[str]) -> str:

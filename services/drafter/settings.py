@@ -2,10 +2,11 @@
 
 from pydantic import Field
 
-from shared.runtime.settings import EhrSettings, ServiceSettings, TritonSettings
+from shared.runtime.settings import EhrSettings, QdrantSettings, ServiceSettings, TritonSettings
 
 
 class DrafterSettings(ServiceSettings):
     ehr: EhrSettings = Field(default_factory=EhrSettings)
     triton: TritonSettings = Field(default_factory=TritonSettings)
+    qdrant: QdrantSettings = Field(default_factory=QdrantSettings)
     generation_deadline: float = Field(default=150.0, gt=0, description="seconds one generation may take")

@@ -6,6 +6,9 @@ from uuid import uuid4
 
 from services.ingest.api import Door, make_router
 from services.ingest.handlers import Ingest
+from services.ingest.refresh.api import make_router as make_refresh_router
+from services.ingest.refresh.desk import RefreshDesk
+from services.ingest.refresh.handlers import Refreshing
 from services.ingest.settings import IngestSettings
 from shared.messaging.connection import Bus
 from shared.messaging.steps import Clock, Steps
@@ -24,12 +27,20 @@ def build(
     ingest = Ingest(steps, settings.organization, clock)
     door = Door(ingest, settings.default_department, new_id)
 
+    knowledge = settings.knowledge
+    refreshing = Refreshing(steps, knowledge.file, knowledge.tokenizer, clock, new_id)
+    refreshes = RefreshDesk(refreshing, knowledge.uploads, clock)
+
     async def on_connect(bus: Bus) -> None:
         ingest.attach(bus)
         door.attach(bus)
+        await refreshing.attach(bus)
+        refreshes.attach(bus)
 
     guard = Guard(read_grants(settings.tokens_file))
-    return Service("ingest", settings.nats_url, settings.seed, steps, on_connect, make_router(door, ingest, guard))
+    router = make_router(door, ingest, guard)
+    router.include_router(make_refresh_router(refreshes, guard))
+    return Service("ingest", settings.nats_url, settings.seed, steps, on_connect, router)
 
 
 def main() -> None:

@@ -68,6 +68,25 @@ class Part(Model):
     narrative: tuple[Sentence, ...] = ()
 
 
+class Passage(Model):
+    """A passage of the knowledge base that the model was given."""
+
+    id: str  # of the chunk
+    source: str
+    document: str
+    title: str
+    path: tuple[str, ...] = ()
+    text: str
+    url: str | None = None
+
+
+class Knowledge(Model):
+    """What the knowledge base said, and in which version: with it the same passages can be found again."""
+
+    version: int
+    passages: tuple[Passage, ...]
+
+
 class Prompt(Model):
     """The prompt that was used: file name, its version, SHA-256 of its text."""
 
@@ -89,6 +108,7 @@ class Draft(Model):
     model: str  # name and version as the model server reports them; empty when no model was reached
     prompt: Prompt
     context_digest: str
+    knowledge: Knowledge | None = None  # None where no version of the knowledge base was live
 
     @property
     def sentences(self) -> tuple[Sentence, ...]:

@@ -38,6 +38,8 @@ class DraftRef(Model):
     kind: DocumentKind
     model: str
     prompt: Prompt
+    knowledge: int | None = None  # version of the knowledge base that was asked
+    passages: tuple[str, ...] = ()  # ids of the chunks that the model was given
 
 
 class Actor(Model):

@@ -45,6 +45,7 @@ class Work:
 
 
 Handler = Callable[[Work], Awaitable[CaseEvent]]
+GivenUp = Callable[[Original, str], Awaitable[None]]  # what else a step does when it gives up, and why it did
 Undo = Callable[[Recorded], Awaitable[None]]
 
 
@@ -56,6 +57,7 @@ class Steps:
         self._clock = clock
         self._bus: Bus | None = None
         self._pullers: list[Puller] = []
+        self._given_up: dict[str, GivenUp] = {}
         self.receivers: dict[str, Receiver] = {}
         self._consume(advisory_consumer(service), self._on_advisory)
 
@@ -95,8 +97,10 @@ class Steps:
 
         self._consume(target, run)
 
-    def effect(self, consumer_name: str, handle: Receiver) -> None:
-        """Run `handle` for every message; it appends what it wants itself and may be repeated."""
+    def effect(self, consumer_name: str, handle: Receiver, given_up: GivenUp | None = None) -> None:
+        """Run `handle` for every message; it appends what it wants itself and may be repeated, as may `given_up`."""
+        if given_up is not None:
+            self._given_up[consumer_name] = given_up
         self._consume(consumer(consumer_name), handle)
 
     def _consume(self, target: Consumer, run: Receiver) -> None:
@@ -159,6 +163,8 @@ class Steps:
         await bury(self.bus, target, original, reason, attempts)
         if target.step is not None:
             await self._mark_failed(target.step, original, reason, attempts)
+        if (given_up := self._given_up.get(target.name)) is not None:
+            await given_up(original, reason)
         await alert(
             self.bus,
             "critical",

@@ -1,8 +1,9 @@
-"""Escalation timers: messages that NATS itself delivers at their time. No task, no polling, nothing in memory.
+"""Timers: messages that NATS itself delivers at their time. No task, no polling, nothing in memory.
 
 https://github.com/nats-io/nats-architecture-and-design/blob/main/adr/ADR-51.md
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -34,25 +35,25 @@ class Timers:
 
         A review has one timer at a time: who deals with a fired one sets the next.
         """
+        facts = {"countersign-department": case.department, "countersign-review": review}
+        await self.set(timer_subject(case.id, level), due_subject(case.id, level), time, facts)
+
+    async def set(self, subject: str, target: str, time: datetime, facts: Mapping[str, str]) -> None:
+        """Set the timer of `subject`: an empty message with `facts` as headers reaches `target` at `time`."""
         at = time.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-        headers = {
-            "Nats-Schedule": f"@at {at}",
-            "Nats-Schedule-Target": due_subject(case.id, level),
-            "countersign-department": case.department,
-            "countersign-due": at,
-            "countersign-review": review,
-        }
-        await self._bus.publish(timer_subject(case.id, level), b"", stream=STREAM, headers=headers)
+        headers = {"Nats-Schedule": f"@at {at}", "Nats-Schedule-Target": target, "countersign-due": at, **facts}
+        await self._bus.publish(subject, b"", stream=STREAM, headers=headers)
 
     async def cancel(self, case_id: str) -> None:
         """Take back the timer of the case that has not fired."""
-        await self._purge(f"timers.escalation.{case_id}.*")
+        await self.purge(f"timers.escalation.{case_id}.*")
 
     async def forget(self, due: Due) -> None:
         """Drop a fired timer that has been dealt with."""
-        await self._purge(due_subject(due.case.id, due.level))
+        await self.purge(due_subject(due.case.id, due.level))
 
-    async def _purge(self, subject: str) -> None:
+    async def purge(self, subject: str) -> None:
+        """Drop timers and fired messages of `subject`."""
         try:
             await self._bus.jetstream.purge_stream(STREAM, subject=subject)
         except errors.Error as error:

@@ -13,6 +13,7 @@ DAY = 86_400.0
 DEDUPE_WINDOW = 600.0  # seconds in which a repeated Nats-Msg-Id is dropped by the server
 # Deliveries beyond a row's attempts: only a process that died mid-attempt uses them up.
 CRASH_ALLOWANCE = 20
+EMBED = "embedder-embed"  # the night's work: paused during clinical peak hours
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +55,7 @@ class Consumer:
 STREAMS = (
     Stream("EHR", ("ehr.>",), max_age=30 * DAY),
     Stream("DISCHARGE", ("discharge.*.*.*",), max_age=None, append_only=True),
+    Stream("KNOWLEDGE", ("knowledge.>",), max_age=90 * DAY),
     Stream("TIMERS", ("timers.>",), max_age=None, schedules=True),
     Stream("ALERTS", ("alert.>",), max_age=90 * DAY),
     Stream("DEADLETTER", ("deadletter.>",), max_age=None),
@@ -61,11 +63,21 @@ STREAMS = (
     Stream("ADVISORIES", ("$JS.EVENT.ADVISORY.CONSUMER.MAX_DELIVERIES.>",), max_age=30 * DAY),
 )
 
-# Text by SHA-256: context, draft, signed text, a physician's words.
-BUCKETS = ("artifacts",)
+# artifacts: text by SHA-256 (context, draft, signed text, a physician's words). sources: what the knowledge base knows
+# of each document. live: which version is live, what each version was worth, which refresh has its turn.
+BUCKETS = ("artifacts", "sources", "live")
 
 _EHR_CALLS = RetryRow(attempt=30, attempts=3, first_wait=2)
 _BUS_ONLY = RetryRow(attempt=30, attempts=None, first_wait=1, cap=60, alert_after=5)
+
+
+# Of a refresh. What gives up here ends the attempt; the whole refresh has another one, five minutes later.
+_PREPARE = RetryRow(attempt=1800, attempts=1, first_wait=5)
+_SETTLE = RetryRow(attempt=600, attempts=3, first_wait=5)
+
+
+def _refresh_events(*names: str) -> tuple[str, ...]:
+    return tuple(f"knowledge.*.*.{name}" for name in names)
 
 
 def _case_events(*names: str) -> tuple[str, ...]:
@@ -124,9 +136,30 @@ CONSUMERS = (
         RetryRow(attempt=30, attempts=None, first_wait=5, cap=600, alert_after=5),
         workers=8,
     ),
+    # One at a time: it keeps the row of refreshes.
+    Consumer(
+        "ingest-queue",
+        "KNOWLEDGE",
+        _refresh_events("requested", "promoted", "held-back", "skipped", "failed"),
+        _BUS_ONLY,
+        workers=1,
+    ),
+    Consumer("ingest-prepare", "KNOWLEDGE", _refresh_events("started", "resumed"), _PREPARE, workers=1),
+    Consumer("ingest-schedule", "TIMERS", ("timers.due.refresh.*", "timers.due.again.*"), _BUS_ONLY, workers=4),
+    Consumer(
+        EMBED,
+        "KNOWLEDGE",
+        _refresh_events("batch-ready.*"),
+        RetryRow(attempt=60, attempts=5, first_wait=5),
+        workers=6,
+    ),
+    Consumer("embedder-settle", "KNOWLEDGE", _refresh_events("embedded", "resumed"), _SETTLE, workers=1),
+    Consumer("embedder-retain", "KNOWLEDGE", _refresh_events("promoted"), _SETTLE, workers=1),
+    Consumer("embedder-peak", "TIMERS", ("timers.due.peak.*",), _BUS_ONLY, workers=1),
+    Consumer("evaluator-judge", "KNOWLEDGE", _refresh_events("indexed", "resumed"), _SETTLE, workers=1),
     Consumer("approval-escalate", "TIMERS", ("timers.due.escalation.>",), _BUS_ONLY, workers=32),
 )
-SERVICES = ("ingest", "drafter", "approval")
+SERVICES = ("ingest", "embedder", "drafter", "approval", "evaluator")
 
 
 def consumer(name: str) -> Consumer:
@@ -175,14 +208,47 @@ def _consume(consumers: tuple[Consumer, ...]) -> tuple[str, ...]:
 _READ_CASES = ("$JS.API.DIRECT.GET.DISCHARGE", "$JS.API.DIRECT.GET.DISCHARGE.>", "$JS.API.STREAM.INFO.DISCHARGE")
 _ARTIFACTS = ("$KV.artifacts.>", "$JS.API.DIRECT.GET.KV_artifacts.>", "$JS.API.STREAM.INFO.KV_artifacts")
 _GIVE_UP = ("deadletter.{service}.*", "alert.*.*", "$JS.API.DIRECT.GET.EHR", "$JS.API.DIRECT.GET.TIMERS")
+_READ_KNOWLEDGE = (
+    *(
+        right
+        for stream in ("KNOWLEDGE", "KV_live", "KV_sources")
+        for right in (f"$JS.API.DIRECT.GET.{stream}", f"$JS.API.DIRECT.GET.{stream}.>")
+    ),
+)
 _OWN: dict[str, tuple[str, ...]] = {
     "ingest": (
+        *_READ_KNOWLEDGE,
+        *_refresh_events(
+            "requested", "started", "resumed", "skipped", "planned", "batch-ready.*", "embedded", "indexed", "failed"
+        ),
+        "$KV.sources.>",
+        "$KV.live.refreshes",
+        "timers.refresh.*",
+        "timers.again.*",
+        "$JS.API.STREAM.PURGE.TIMERS",
         "ehr.encounter.>",
         "discharge.*.*.discharged",
         "discharge.*.*.withdrawn",
     ),
+    "embedder": (
+        *_READ_KNOWLEDGE,
+        *_refresh_events("batch-indexed.*", "embedded", "indexed", "failed"),
+        "timers.peak.*",
+        "timers.again.*",
+        "$JS.API.STREAM.PURGE.TIMERS",
+        f"$JS.API.CONSUMER.PAUSE.KNOWLEDGE.{EMBED}",
+    ),
+    "evaluator": (
+        *_READ_KNOWLEDGE,
+        *_refresh_events("evaluated", "promoted", "held-back", "failed"),
+        "timers.again.*",
+        "$KV.live.knowledge",
+        "$KV.live.version.*",
+        f"$JS.API.CONSUMER.INFO.KNOWLEDGE.{EMBED}",
+    ),
     "drafter": (
         *_ARTIFACTS,
+        *_READ_KNOWLEDGE,
         "discharge.*.*.context-extracted",
         "discharge.*.*.drafted",
         "discharge.*.*.failed",

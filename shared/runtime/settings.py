@@ -6,6 +6,9 @@ from typing import Self
 from pydantic import Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from shared.knowledge.base import KnowledgeBase
+from shared.knowledge.connect import connect_base
+
 
 class ServiceSettings(BaseSettings):
     """What every service needs. Variables are `COUNTERSIGN_<NAME>`; secrets may come from files."""
@@ -51,3 +54,30 @@ class TritonSettings(BaseSettings):
 
     url: str = Field(default="127.0.0.1:8001", description="gRPC host:port")
     drafter_model: str = "drafter"
+    embedder_model: str = Field(default="embedder", description="whose readiness counts; the knowledge file names it")
+
+
+class QdrantSettings(BaseSettings):
+    """Where the vectors are: a server, or a directory for the engine in this process."""
+
+    model_config = SettingsConfigDict(env_prefix="COUNTERSIGN_QDRANT_", extra="ignore", frozen=True)
+
+    url: str | None = None
+    api_key: SecretStr | None = None
+    directory: Path | None = Field(default=None, description="only where all services share one process")
+
+    def connect(self) -> KnowledgeBase:
+        """The vector base. Raises PermanentError when neither place is set."""
+        return connect_base(self.url, self.api_key.get_secret_value() if self.api_key else None, self.directory)
+
+
+class KnowledgeSettings(BaseSettings):
+    """The knowledge base."""
+
+    model_config = SettingsConfigDict(env_prefix="COUNTERSIGN_KNOWLEDGE_", extra="ignore", frozen=True)
+
+    file: Path | None = Field(default=None, description="declares the sources; read again at every refresh")
+    tokenizer: Path = Field(
+        default=Path("/models/embedder/tokenizer.json"), description="of the embedding model; chunks are sized by it"
+    )
+    uploads: Path | None = Field(default=None, description="folder that uploaded documents go to; a declared source")

@@ -1,0 +1,1 @@
+../../../models/embedder/1/model.py

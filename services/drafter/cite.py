@@ -1,0 +1,57 @@
+"""What the knowledge base says about an encounter's problems: a few passages, with the version they are from."""
+
+import logging
+
+from services.drafter.context import EncounterContext
+from shared.contracts.draft import Knowledge, Passage
+from shared.contracts.failures import Failure
+from shared.knowledge.base import Hit
+from shared.knowledge.retrieve import NoKnowledge, Retriever
+
+logger = logging.getLogger(__name__)
+
+PROBLEMS = 3  # asked about, the principal one first
+EACH = 2  # passages a problem
+MOST = 4
+UNHELPFUL = (", unspecified", " unspecified")  # ICD-10's words for what is not known find nothing
+
+
+async def cite(retriever: Retriever, context: EncounterContext) -> Knowledge | None:
+    """The passages for a draft; None where there is no knowledge base or it does not answer. A draft does not wait for it."""
+    try:
+        at = await retriever.at()
+        found = [await retriever.search(problem, at, limit=EACH) for problem in problems(context)]
+    except NoKnowledge:
+        return None
+    except Failure as failure:
+        logger.warning("drafting without passages: %s", failure.reason)
+        return None
+    return Knowledge(version=at.version, passages=chosen(found))
+
+
+def problems(context: EncounterContext) -> list[str]:
+    """What is asked about: why the patient came, the principal diagnosis, then the others."""
+    principal = [item.text for item in context.diagnoses if item.role == "principal"]
+    others = [item.text for item in context.diagnoses if item.role != "principal"]
+    named = [*principal, *(item.text for item in context.reasons), *others]
+    for words in UNHELPFUL:
+        named = [text.replace(words, "") for text in named]
+    return list(dict.fromkeys(text for text in named if text.strip()))[:PROBLEMS]
+
+
+def chosen(found: list[list[Hit]]) -> tuple[Passage, ...]:
+    """The best of each problem first, then the second best; each passage once."""
+    ranked = [hits[rank] for rank in range(EACH) for hits in found if len(hits) > rank]
+    chunks = {hit.chunk.id: hit.chunk for hit in ranked}
+    return tuple(
+        Passage(
+            id=chunk.id,
+            source=chunk.source,
+            document=chunk.document,
+            title=chunk.title,
+            path=chunk.path,
+            text=chunk.text,
+            url=chunk.url,
+        )
+        for chunk in list(chunks.values())[:MOST]
+    )

@@ -1,0 +1,223 @@
+"""Batches of chunks become points of the next version; the version is settled when the last batch is in."""
+
+import asyncio
+import json
+import logging
+from collections.abc import Sequence
+from datetime import UTC, timedelta
+from pathlib import Path
+
+from nats import errors
+from nats.aio.msg import Msg
+
+from services.embedder import domain
+from shared.contracts.failures import PermanentError, TransientError
+from shared.contracts.knowledge import (
+    BATCH,
+    OPEN,
+    BatchIndexed,
+    BatchReady,
+    Chunk,
+    Indexed,
+    Promoted,
+    RefreshRef,
+    Started,
+    fold_refresh,
+    point_id,
+)
+from shared.contracts.knowledge import (
+    Embedded as EmbeddedEvent,
+)
+from shared.inference.embed import BATCH_PRIORITY, Embedder
+from shared.knowledge import config
+from shared.knowledge.attempts import Attempts
+from shared.knowledge.base import Embedded, KnowledgeBase
+from shared.knowledge.config import KnowledgeFile
+from shared.knowledge.live import LiveBucket, oldest_kept
+from shared.knowledge.manifest import Manifest
+from shared.messaging.buckets import WrongSequenceError
+from shared.messaging.connection import Bus
+from shared.messaging.deadletter import Original
+from shared.messaging.refreshes import RefreshLog, read_refresh
+from shared.messaging.steps import Clock, Steps
+from shared.messaging.timers import Timers
+from shared.messaging.topology import EMBED
+
+logger = logging.getLogger(__name__)
+
+DEADLINE = 45.0  # seconds for one request to the model server
+TRIES = 8
+PEAK = "timers.peak.all"
+
+
+class Embedding:
+    def __init__(self, steps: Steps, file: Path | None, embedder: Embedder, base: KnowledgeBase, clock: Clock) -> None:
+        self._file = file
+        self._embedder = embedder
+        self._base = base
+        self._clock = clock
+        self._counting = asyncio.Lock()  # batches of one process are counted one after the other: no races to lose
+        steps.effect(EMBED, self.embed, self.give_up_embedding)
+        steps.effect("embedder-settle", self.settle, self.give_up_settling)
+        steps.effect("embedder-retain", self.retain)
+        steps.effect("embedder-peak", self.on_peak)
+
+    async def attach(self, bus: Bus) -> None:
+        self._bus = bus
+        self._log = RefreshLog(bus, "embedder", self._clock)
+        self._live = LiveBucket(bus)
+        self._manifest = Manifest(bus)
+        self._timers = Timers(bus)
+        self._attempts = Attempts(bus, self._log, self._clock, lambda: self._declared().attempts_apart)
+        await self.keep_peak_hours()
+
+    def _declared(self) -> KnowledgeFile:
+        try:
+            return config.read(self._file) if self._file is not None else KnowledgeFile()
+        except PermanentError:
+            return KnowledgeFile()  # whoever prepares the next refresh says what is wrong with the file
+
+    async def embed(self, message: Msg) -> None:
+        """Embed one batch, put it into the base as the version that is being made, and count it."""
+        record = read_refresh(message)
+        batch = record.body
+        assert isinstance(batch, BatchReady)  # noqa: S101 - the consumer is filtered to it
+        queue, _ = await self._live.queue()
+        if queue.active is None or queue.active.refresh != record.ref.id:
+            return  # its refresh has ended: nobody waits for it
+        if message.metadata.num_delivered == 1 or await self._is_new(record.ref, batch.number):
+            await self._index(batch.collection, batch.embedder, batch.target, batch.chunks)
+            await self._tally(record.ref, batch)
+        await self._finish(record.ref, batch.target)
+
+    async def _is_new(self, ref: RefreshRef, number: int) -> bool:
+        return await self._log.of_batch(ref, "batch-indexed", number) is None
+
+    async def _index(self, collection: str, embedder: str, version: int, chunks: Sequence[Chunk]) -> None:
+        for start in range(0, len(chunks), BATCH):
+            part = chunks[start : start + BATCH]
+            texts = [chunk.embedded for chunk in part]
+            vectors = await self._embedder.embed(embedder, texts, priority=BATCH_PRIORITY, deadline=DEADLINE)
+            await self._base.prepare(collection, vectors.shape[1])
+            points = [Embedded(chunk, vector.tolist(), version) for chunk, vector in zip(part, vectors, strict=True)]
+            await self._base.upsert(collection, points)
+
+    async def _tally(self, ref: RefreshRef, batch: BatchReady) -> None:
+        """Append to the row of indexed batches, which is appended to by compare-and-set: its length is the count."""
+        async with self._counting:
+            for _ in range(TRIES):
+                last = await self._log.last_batch(ref, "batch-indexed")
+                before = last.body if last is not None else None
+                known = before if isinstance(before, BatchIndexed) else None
+                indexed = BatchIndexed(
+                    number=batch.number,
+                    done=(known.done if known else 0) + 1,
+                    batches=batch.number if batch.last else (known.batches if known else None),
+                )
+                try:
+                    await self._log.append_indexed(ref, indexed, after=last.sequence if last else 0)
+                except WrongSequenceError:
+                    if await self._log.of_batch(ref, "batch-indexed", batch.number) is not None:
+                        return  # the same batch, delivered twice, was counted
+                    continue
+                return
+        raise TransientError("the row of indexed batches changed too often")
+
+    async def _finish(self, ref: RefreshRef, target: int) -> None:
+        """Say that the last batch is in, if it is."""
+        last = await self._log.last_batch(ref, "batch-indexed")
+        if last is not None and isinstance(last.body, BatchIndexed) and last.body.done == last.body.batches:
+            await self._log.append(ref, EmbeddedEvent(target=target, batches=last.body.done))
+
+    async def settle(self, message: Msg) -> None:
+        """Make the version show exactly what the sources say: all of it, nothing twice; then say that it is there."""
+        record = read_refresh(message)
+        refresh = fold_refresh(await self._log.history(record.ref.id))
+        if refresh.awaits != "settle" or refresh.started is None:
+            return
+        started = refresh.started
+        wanted = domain.Wanted(started.target, started.collection)
+        for source in await self._manifest.sources():
+            async for entry in self._manifest.entries(source):
+                wanted.add(entry)
+        repaired = await self._mend(record.ref, started, wanted)
+        await self._base.settle(started.collection)
+        points = await self._base.count(started.collection, started.target)
+        indexed = Indexed(
+            target=started.target,
+            embedder=started.embedder,
+            collection=started.collection,
+            points=points,
+            repaired=repaired,
+        )
+        await self._log.append(record.ref, indexed)
+
+    async def _mend(self, ref: RefreshRef, started: Started, wanted: domain.Wanted) -> int:
+        """Returns how many points had to be embedded again."""
+        version, collection = started.target, started.collection
+        if started.fill:
+            await self._base.retire_before(collection, version)
+        mending = wanted.compare(await self._base.touched(collection, version))
+        await self._base.delete(collection, mending.orphans)
+        await self._base.place(collection, mending.leave, version)
+        if not started.fill:
+            await self._base.place(collection, mending.come_back, OPEN)
+        if mending.missing:
+            logger.warning("refresh %s: %d points were missing and are embedded again", ref.id, len(mending.missing))
+            await self._repair(ref, started, mending.missing)
+        return len(mending.missing)
+
+    async def _repair(self, ref: RefreshRef, started: Started, missing: frozenset[str]) -> None:
+        """Points that the base lost, after a power cut for one, are embedded again from the refresh's own batches."""
+        left = set(missing)
+        for record in await self._log.batches(ref):
+            if isinstance(record.body, BatchReady):
+                lost = [item for item in record.body.chunks if point_id(item.id, started.target) in left]
+                await self._index(started.collection, started.embedder, started.target, lost)
+                left -= {point_id(item.id, started.target) for item in lost}
+        if left:
+            raise PermanentError(f"{len(left)} points of version {started.target} are missing")
+
+    async def retain(self, message: Msg) -> None:
+        """Forget what no version shows that is still kept."""
+        record = read_refresh(message)
+        assert isinstance(record.body, Promoted)  # noqa: S101 - as above
+        live, _ = await self._live.live()
+        version = await self._live.version(record.body.target)
+        if live is None or version is None:
+            return
+        oldest = oldest_kept(record.body.target, live.version, self._declared().promotion.keep_versions)
+        await self._base.forget(version.collection, oldest)
+
+    async def give_up_embedding(self, original: Original, reason: str) -> None:
+        await self._attempts.give_up(original, reason, "embed")
+
+    async def give_up_settling(self, original: Original, reason: str) -> None:
+        await self._attempts.give_up(original, reason, "settle")
+
+    async def on_peak(self, message: Msg) -> None:
+        await self.keep_peak_hours()
+        await self._timers.purge(message.subject)
+
+    async def keep_peak_hours(self) -> None:
+        """Pause the batches until the peak hours end, if they are on; NATS resumes them. Set the timer for the next."""
+        windows = self._declared().peak_hours
+        now = self._clock()
+        until = domain.peak_until(windows, now)
+        moment = (until or now - timedelta(days=1)).astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+        await self._pause(moment)
+        following = domain.next_peak(windows, until or now)
+        if following is not None:
+            await self._timers.set(PEAK, "timers.due.peak.all", following, {})
+        else:
+            await self._timers.purge(PEAK)
+
+    async def _pause(self, until: str) -> None:
+        """A moment that has passed resumes. https://github.com/nats-io/nats-architecture-and-design/blob/main/adr/ADR-18.md"""
+        request = json.dumps({"pause_until": until}).encode()
+        try:
+            answer = await self._bus.client.request(f"$JS.API.CONSUMER.PAUSE.KNOWLEDGE.{EMBED}", request, timeout=5)
+        except (errors.Error, TimeoutError) as error:
+            raise TransientError(f"pausing the batches: {type(error).__name__}") from None
+        if "error" in json.loads(answer.data):
+            raise PermanentError("the batches could not be paused")

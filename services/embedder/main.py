@@ -1,0 +1,47 @@
+"""Composition root of the embedder."""
+
+from datetime import UTC, datetime
+
+from services.embedder.handlers import Embedding
+from services.embedder.settings import EmbedderSettings
+from shared.inference.embed import Embedder, TritonEmbedder
+from shared.knowledge.base import KnowledgeBase
+from shared.messaging.connection import Bus
+from shared.messaging.steps import Clock, Steps
+from shared.runtime.service import Service, serve
+
+
+def build(
+    settings: EmbedderSettings,
+    *,
+    clock: Clock = lambda: datetime.now(UTC),
+    embedder: Embedder | None = None,
+    base: KnowledgeBase | None = None,
+) -> Service:
+    """Everything the embedder needs, built and not started. A `base` that is handed over stays the caller's."""
+    steps = Steps("embedder", clock)
+    embedder = embedder or TritonEmbedder(settings.triton.url, settings.triton.embedder_model)
+    closers = (embedder.close,) if base is not None else (embedder.close, (base := settings.qdrant.connect()).close)
+    embedding = Embedding(steps, settings.knowledge.file, embedder, base, clock)
+
+    async def on_connect(bus: Bus) -> None:
+        await embedding.attach(bus)
+
+    return Service(
+        "embedder",
+        settings.nats_url,
+        settings.seed,
+        steps,
+        on_connect,
+        checks={"triton-embedder": embedder.ready, "qdrant": base.ready},
+        closers=closers,
+    )
+
+
+def main() -> None:
+    settings = EmbedderSettings()
+    serve(build(settings), settings.host, settings.port)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,100 @@
+"""The knowledge base over HTTP: status, history, search, going back."""
+
+from datetime import datetime
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, Query
+from pydantic import BaseModel, ConfigDict, Field
+
+from services.evaluator.desk import KnowledgeDesk, Refused
+from shared.knowledge.base import Mode
+from shared.knowledge.live import VersionRecord
+from shared.runtime.access import ROLES, Grant, Guard
+from shared.runtime.problems import Problem
+
+
+class Passage(BaseModel):
+    """A chunk that was found."""
+
+    id: str
+    source: str
+    document: str
+    title: str
+    path: list[str]
+    text: str
+    url: str | None
+    score: float
+    since: int
+
+
+class Answers(BaseModel):
+    """The best passages of one version, best first."""
+
+    version: int
+    items: list[Passage]
+
+
+class Versions(BaseModel):
+    live: int | None
+    items: list[VersionRecord]
+
+
+class RollBack(BaseModel):
+    """Which version is to be live."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    to: int = Field(ge=1)
+
+
+class RolledBack(BaseModel):
+    version: int
+    since: datetime
+    by: str
+
+
+def problem_of(refused: Refused) -> Problem:
+    return Problem(refused.status, refused.title, refused.detail)
+
+
+def make_router(desk: KnowledgeDesk, guard: Guard) -> APIRouter:
+    router = APIRouter(prefix="/v1/knowledge", tags=["knowledge"])
+    reader = Annotated[Grant, Depends(guard.allow(*ROLES))]
+    operator = Annotated[Grant, Depends(guard.allow("operator"))]
+
+    @router.get("", summary="What is live and since when, what is newest, what is going on")
+    async def status(_: reader) -> dict[str, Any]:
+        return await desk.status()
+
+    @router.get("/versions", summary="Every version that was judged, newest first")
+    async def versions(_: reader) -> Versions:
+        found = await desk.status()
+        return Versions(live=found["live"]["version"] if found["live"] else None, items=await desk.history())
+
+    @router.get("/search", summary="The best passages of the live version, or of another")
+    async def search(
+        _: reader,
+        q: Annotated[str, Query(min_length=1, max_length=2000)],
+        at: Annotated[int | None, Query(ge=1)] = None,
+        k: Annotated[int, Query(ge=1, le=50)] = 5,
+        mode: Mode = "hybrid",
+    ) -> Answers:
+        try:
+            where, hits = await desk.search(q, at, k, mode)
+        except Refused as refused:
+            raise problem_of(refused) from None
+        items = [
+            Passage(**{"url": None} | hit.chunk.model_dump(mode="json"), score=hit.score, since=hit.since)
+            for hit in hits
+        ]
+        return Answers(version=where.version, items=items)
+
+    @router.post("/rollback", summary="Make an earlier version live again")
+    async def roll_back(wanted: RollBack, who: operator) -> RolledBack:
+        try:
+            live = await desk.roll_back(wanted.to, who.subject)
+        except Refused as refused:
+            raise problem_of(refused) from None
+        return RolledBack(version=live.version, since=live.since, by=live.by)
+
+    return router

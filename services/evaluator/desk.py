@@ -1,0 +1,120 @@
+"""What people ask about the knowledge base: what is live, what was, what a version says; and going back."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from nats.js.errors import APIError
+
+from shared.contracts.failures import PermanentError
+from shared.knowledge import config
+from shared.knowledge.base import Hit, KnowledgeBase, Mode
+from shared.knowledge.config import KnowledgeFile
+from shared.knowledge.live import Live, LiveBucket, VersionRecord, oldest_kept
+from shared.knowledge.retrieve import At, NoKnowledge, Retriever
+from shared.messaging.buckets import WrongSequenceError
+from shared.messaging.connection import Bus
+from shared.messaging.topology import EMBED
+
+
+class Refused(Exception):
+    """It cannot be done. `status` is HTTP's."""
+
+    def __init__(self, status: int, title: str, detail: str) -> None:
+        super().__init__(title)
+        self.status, self.title, self.detail = status, title, detail
+
+
+class KnowledgeDesk:
+    def __init__(
+        self, file: Path | None, retriever: Retriever, base: KnowledgeBase, clock: Callable[[], datetime]
+    ) -> None:
+        self._file = file
+        self._retriever = retriever
+        self._base = base
+        self._clock = clock
+
+    def attach(self, bus: Bus) -> None:
+        self._bus = bus
+        self._live = LiveBucket(bus)
+
+    async def status(self) -> dict[str, Any]:
+        """What is live and since when, what is newest, what is going on, and whether the batches are paused."""
+        live, _ = await self._live.live()
+        queue, _ = await self._live.queue()
+        newest = await self._live.version(queue.head)
+        return {
+            "live": live.model_dump(mode="json") if live else None,
+            "passages": await self._base.count(live.collection, live.version) if live else 0,
+            "newest": newest.model_dump(mode="json", exclude_none=True) if newest else None,
+            "refreshing": queue.active.refresh if queue.active else None,
+            "waiting": [turn.refresh for turn in queue.waiting],
+            "paused_until": await self._paused_until(),
+            "file": str(self._file) if self._file else None,
+            "problem": self._problem(),
+        }
+
+    def _problem(self) -> str | None:
+        try:
+            self._declared()
+        except PermanentError as error:
+            return error.reason
+        return None
+
+    def _declared(self) -> KnowledgeFile:
+        return config.read(self._file) if self._file is not None else KnowledgeFile()
+
+    async def _paused_until(self) -> str | None:
+        """When the peak hours end; None while the batches run."""
+        try:
+            info = await self._bus.jetstream.consumer_info("KNOWLEDGE", EMBED)
+        except APIError:
+            return None
+        remaining = getattr(info, "pause_remaining", None)
+        if not getattr(info, "paused", False) or remaining is None:
+            return None
+        seconds = remaining.total_seconds() if hasattr(remaining, "total_seconds") else float(remaining)
+        return datetime.fromtimestamp(self._clock().timestamp() + seconds, UTC).isoformat(timespec="seconds")
+
+    async def history(self) -> list[VersionRecord]:
+        """Every version that was judged, newest first."""
+        return list(reversed(await self._live.versions()))
+
+    async def search(self, text: str, version: int | None, limit: int, mode: Mode) -> tuple[At, list[Hit]]:
+        """What the live version, or another one, says. Raises Refused."""
+        try:
+            at = await self._retriever.at(version)
+        except NoKnowledge as error:
+            raise Refused(404, "There is nothing to ask", f"{error.reason[0].upper()}{error.reason[1:]}.") from None
+        if version is not None:
+            await self._must_be_kept(version)
+        return at, await self._retriever.search(text, at, limit=limit, mode=mode)
+
+    async def _must_be_kept(self, version: int) -> None:
+        live, _ = await self._live.live()
+        queue, _ = await self._live.queue()
+        oldest = oldest_kept(queue.head, live.version if live else None, self._declared().promotion.keep_versions)
+        if version < oldest:
+            raise Refused(410, "That version is no longer kept", f"The oldest that is kept is {oldest}.")
+
+    async def roll_back(self, version: int, by: str) -> Live:
+        """Make an earlier version live again, by one compare-and-set. Raises Refused."""
+        record = await self._live.version(version)
+        if record is None:
+            raise Refused(404, "There is no such version", f"Version {version} is not known.")
+        if record.decision != "promoted":
+            raise Refused(409, "That version was never live", f"It was held back: {record.reason}.")
+        await self._must_be_kept(version)
+        live, revision = await self._live.live()
+        if live is not None and live.version == version:
+            return live
+        pointer = Live(
+            version=version, collection=record.collection, embedder=record.embedder, since=self._clock(), by=by
+        )
+        try:
+            await self._live.point(pointer, revision)
+        except WrongSequenceError:
+            raise Refused(409, "What is live has just changed", "Look at the status and decide again.") from None
+        await self._base.point_alias(record.collection)
+        return pointer

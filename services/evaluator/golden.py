@@ -1,0 +1,73 @@
+"""Golden queries: a JSONL file, one query a line, each with the documents that answer it."""
+
+import json
+from pathlib import Path, PurePosixPath
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+from shared.contracts.failures import PermanentError
+
+
+class Relevant(BaseModel):
+    """A document that answers, and how well: 1 or more."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    doc_id: str
+    grade: int = Field(default=1, ge=0)
+
+
+class GoldenQuery(BaseModel):
+    """One line. `relevant` may also be a list of plain ids."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    id: str = ""
+    query: str = Field(min_length=1)
+    relevant: tuple[Relevant, ...] = Field(min_length=1)
+
+    @field_validator("relevant", mode="before")
+    @classmethod
+    def _plain_ids(cls, value: object) -> object:
+        if not isinstance(value, list | tuple):
+            return value
+        return [{"doc_id": item} if isinstance(item, str) else item for item in value]
+
+    @property
+    def grades(self) -> dict[str, int]:
+        return {item.doc_id: item.grade for item in self.relevant if item.grade > 0}
+
+
+def read(path: Path) -> list[GoldenQuery]:
+    """The queries of a file.
+
+    Raises PermanentError naming the first line that is not one.
+    """
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise PermanentError(f"the golden queries {path} cannot be read ({type(error).__name__})") from None
+    found = []
+    for number, line in enumerate(lines, 1):
+        if not line.strip():
+            continue
+        try:
+            query = GoldenQuery.model_validate(json.loads(line))
+        except (ValidationError, ValueError):
+            raise PermanentError(
+                f"{path}, line {number}: not a golden query; it needs 'query' and 'relevant', a list of document ids"
+            ) from None
+        found.append(query if query.id else query.model_copy(update={"id": f"line-{number}"}))
+    return found
+
+
+def names_of(document: str, source: str) -> tuple[str, ...]:
+    """What a golden file may call a document: its id, the same without suffix, its file name, that without suffix."""
+    path = PurePosixPath(document)
+    bare = path.with_suffix("").as_posix() if path.suffix else document
+    return tuple(dict.fromkeys((document, bare, path.name, path.stem, f"{source}/{document}")))
+
+
+def as_golden(document: str, source: str, grades: dict[str, int]) -> str:
+    """The id that `grades` has for a document; the document's own if it has none."""
+    return next((name for name in names_of(document, source) if name in grades), document)

@@ -1,0 +1,167 @@
+"""Asks a new version the golden queries and moves the live pointer, or does not."""
+
+from pathlib import Path
+
+from nats.aio.msg import Msg
+
+from services.evaluator import domain, golden, metrics
+from services.evaluator.golden import GoldenQuery
+from shared.contracts.failures import PermanentError, TransientError
+from shared.contracts.knowledge import (
+    Counts,
+    Evaluated,
+    HeldBack,
+    Indexed,
+    Promoted,
+    QueryResult,
+    Refresh,
+    RefreshRef,
+    fold_refresh,
+)
+from shared.inference.embed import BATCH_PRIORITY
+from shared.knowledge import config
+from shared.knowledge.attempts import Attempts
+from shared.knowledge.base import CANDIDATES, KnowledgeBase
+from shared.knowledge.config import KnowledgeFile
+from shared.knowledge.live import Live, LiveBucket, VersionRecord
+from shared.knowledge.manifest import Manifest
+from shared.knowledge.retrieve import At, Retriever
+from shared.messaging.buckets import WrongSequenceError
+from shared.messaging.connection import Bus
+from shared.messaging.deadletter import Original, alert
+from shared.messaging.refreshes import RefreshLog, read_refresh
+from shared.messaging.steps import Clock, Steps
+
+LISTED = 2000  # results that an event lists one by one
+
+
+class Evaluation:
+    def __init__(
+        self, steps: Steps, file: Path | None, retriever: Retriever, base: KnowledgeBase, clock: Clock
+    ) -> None:
+        self._file = file
+        self._retriever = retriever
+        self._base = base
+        self._clock = clock
+        steps.effect("evaluator-judge", self.judge, self.give_up)
+
+    def attach(self, bus: Bus) -> None:
+        self._bus = bus
+        self._log = RefreshLog(bus, "evaluator", self._clock)
+        self._live = LiveBucket(bus)
+        self._manifest = Manifest(bus)
+        self._retriever.attach(bus)
+        self._attempts = Attempts(bus, self._log, self._clock, lambda: self._declared().attempts_apart)
+
+    def _declared(self) -> KnowledgeFile:
+        return config.read(self._file) if self._file is not None else KnowledgeFile()
+
+    async def judge(self, message: Msg) -> None:
+        """Ask the golden queries, say how it did, and promote the version or hold it back."""
+        record = read_refresh(message)
+        refresh = fold_refresh(await self._log.history(record.ref.id))
+        if refresh.awaits != "judge" or refresh.indexed is None:
+            return
+        evaluated = refresh.evaluated or await self._evaluate(refresh.indexed)
+        if refresh.evaluated is None:
+            await self._log.append(record.ref, evaluated)
+        await self._decide(record.ref, refresh, refresh.indexed, evaluated)
+
+    async def _evaluate(self, indexed: Indexed) -> Evaluated:
+        live, _ = await self._live.live()
+        problem: str | None = None
+        queries: list[GoldenQuery] = []
+        file = KnowledgeFile()
+        try:
+            file = self._declared()
+            queries = await self._queries(file)
+        except PermanentError as error:
+            problem = error.reason  # a broken golden file is no reason to try again, but to leave live alone
+        results = await self._ask(queries, At(indexed.target, indexed.collection, indexed.embedder))
+        before: list[QueryResult] = []
+        if live is not None and live.version != indexed.target:
+            before = await self._ask(queries, At(live.version, live.collection, live.embedder))
+        found = metrics.summed(results) if results else None
+        compared = metrics.summed(before) if before else None
+        verdict = domain.Verdict(False, problem) if problem else domain.judge(found, compared, file.promotion)
+        return Evaluated(
+            target=indexed.target,
+            metrics=found,
+            live=compared,
+            live_version=live.version if live else None,
+            threshold=file.promotion.mrr,
+            margin=file.promotion.margin,
+            queries=tuple(results[:LISTED]),
+            promote=verdict.promote,
+            reason=verdict.reason,
+        )
+
+    async def _queries(self, file: KnowledgeFile) -> list[GoldenQuery]:
+        """The base's golden queries, and those of every source that has been looked at."""
+        there = set(await self._manifest.sources())
+        paths = [file.golden, *(source.golden for source in file.sources if source.name in there)]
+        return [query for path in dict.fromkeys(paths) if path is not None for query in golden.read(path)]
+
+    async def _ask(self, queries: list[GoldenQuery], at: At) -> list[QueryResult]:
+        return [await self._one(query, at) for query in queries]
+
+    async def _one(self, query: GoldenQuery, at: At) -> QueryResult:
+        """By the same way that drafts ask, as many chunks as ten documents may need."""
+        hits = await self._retriever.search(query.query, at, limit=CANDIDATES, priority=BATCH_PRIORITY)
+        grades = query.grades
+        ranking = dict.fromkeys(golden.as_golden(hit.chunk.document, hit.chunk.source, grades) for hit in hits)
+        return metrics.measure(query.id, list(ranking), grades)
+
+    async def _decide(self, ref: RefreshRef, refresh: Refresh, indexed: Indexed, evaluated: Evaluated) -> None:
+        live, revision = await self._live.live()
+        await self._live.record(
+            VersionRecord(
+                version=indexed.target,
+                collection=indexed.collection,
+                embedder=indexed.embedder,
+                refresh=ref.id,
+                time=self._clock(),
+                decision="promoted" if evaluated.promote else "held-back",
+                reason=evaluated.reason,
+                metrics=evaluated.metrics,
+                documents=refresh.planned.documents if refresh.planned else Counts(),
+                worst=domain.worst(evaluated.queries),
+            )
+        )
+        if not evaluated.promote:
+            await self._hold_back(ref, evaluated)
+            return
+        if live is None or live.version != indexed.target:
+            if (live.version if live else None) != evaluated.live_version:
+                raise TransientError("what is live changed while the version was being judged")
+            await self._promote(indexed, revision)
+        await self._log.append(ref, Promoted(target=indexed.target, previous=evaluated.live_version))
+
+    async def _promote(self, indexed: Indexed, revision: int) -> None:
+        pointer = Live(
+            version=indexed.target,
+            collection=indexed.collection,
+            embedder=indexed.embedder,
+            since=self._clock(),
+            by="evaluation",
+        )
+        try:
+            await self._live.point(pointer, revision)
+        except WrongSequenceError:
+            raise TransientError("what is live changed while the version was being promoted") from None
+        await self._base.point_alias(indexed.collection)
+
+    async def _hold_back(self, ref: RefreshRef, evaluated: Evaluated) -> None:
+        await alert(
+            self._bus,
+            "warning",
+            "knowledge-held-back",
+            id=ref.id,
+            refresh=ref.id,
+            version=evaluated.target,
+            reason=evaluated.reason,
+        )
+        await self._log.append(ref, HeldBack(target=evaluated.target, reason=evaluated.reason))
+
+    async def give_up(self, original: Original, reason: str) -> None:
+        await self._attempts.give_up(original, reason, "judge")

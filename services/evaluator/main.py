@@ -1,0 +1,56 @@
+"""Composition root of the evaluator."""
+
+from datetime import UTC, datetime
+
+from services.evaluator.api import make_router
+from services.evaluator.desk import KnowledgeDesk
+from services.evaluator.handlers import Evaluation
+from services.evaluator.settings import EvaluatorSettings
+from shared.inference.embed import Embedder, TritonEmbedder
+from shared.knowledge.base import KnowledgeBase
+from shared.knowledge.retrieve import Retriever
+from shared.messaging.connection import Bus
+from shared.messaging.steps import Clock, Steps
+from shared.runtime.access import Guard, read_grants
+from shared.runtime.service import Service, serve
+
+
+def build(
+    settings: EvaluatorSettings,
+    *,
+    clock: Clock = lambda: datetime.now(UTC),
+    embedder: Embedder | None = None,
+    base: KnowledgeBase | None = None,
+) -> Service:
+    """Everything the evaluator needs, built and not started. A `base` that is handed over stays the caller's."""
+    steps = Steps("evaluator", clock)
+    embedder = embedder or TritonEmbedder(settings.triton.url, settings.triton.embedder_model)
+    closers = (embedder.close,) if base is not None else (embedder.close, (base := settings.qdrant.connect()).close)
+    retriever = Retriever(embedder, base)
+    evaluation = Evaluation(steps, settings.knowledge.file, retriever, base, clock)
+    desk = KnowledgeDesk(settings.knowledge.file, retriever, base, clock)
+
+    async def on_connect(bus: Bus) -> None:
+        evaluation.attach(bus)
+        desk.attach(bus)
+
+    guard = Guard(read_grants(settings.tokens_file))
+    return Service(
+        "evaluator",
+        settings.nats_url,
+        settings.seed,
+        steps,
+        on_connect,
+        make_router(desk, guard),
+        checks={"triton-embedder": embedder.ready, "qdrant": base.ready},
+        closers=closers,
+    )
+
+
+def main() -> None:
+    settings = EvaluatorSettings()
+    serve(build(settings), settings.host, settings.port)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,11 @@
+"""The environment of the evaluator."""
+
+from pydantic import Field
+
+from shared.runtime.settings import KnowledgeSettings, QdrantSettings, ServiceSettings, TritonSettings
+
+
+class EvaluatorSettings(ServiceSettings):
+    triton: TritonSettings = Field(default_factory=TritonSettings)
+    qdrant: QdrantSettings = Field(default_factory=QdrantSettings)
+    knowledge: KnowledgeSettings = Field(default_factory=KnowledgeSettings)

@@ -1,0 +1,20 @@
+"""Where documents come from. A connector looks at a source and says what is there, what is new, what cannot be read.
+
+Looking is cheap where nothing has changed: `known` has the fingerprint of every document as it was when last looked at.
+"""
+
+from services.ingest.connectors.folder import FolderConnector
+from services.ingest.connectors.formulary import FormularyConnector
+from services.ingest.connectors.sighting import Connector
+from services.ingest.connectors.web import WebConnector
+from shared.knowledge.config import FormularySource, GuidelineSource
+
+
+def connect(source: GuidelineSource | FormularySource) -> Connector:
+    """The connector of a declared source."""
+    if isinstance(source, FormularySource):
+        return FormularyConnector(source)
+    return WebConnector(source.urls) if source.folder is None else FolderConnector(source.folder)
+
+
+__all__ = ["Connector", "connect"]

@@ -1,0 +1,127 @@
+"""Cuts a document into chunks by its structure. Pure.
+
+Headings become the chunk's path and are never cut through; a recommendation and its grade stay together; a table is cut
+between rows only, its header repeated. Sizes are in tokens of the embedding model.
+"""
+
+import re
+from collections.abc import Callable, Iterator
+
+from services.ingest.documents.blocks import Block, Heading, Paragraph, Table, Text
+from shared.contracts.knowledge import Chunk, chunk_id
+
+Count = Callable[[str], int]
+
+# "Grade 1B", "Strength of recommendation: strong", "(Class I, Level of evidence A)": says how sure the line before is.
+GRADE = re.compile(
+    r"^[\[(]?\s*(grade|class|level|loe|cor|strength|strong|weak|conditional|moderate|quality|certainty|evidence|"
+    r"recommendation\s+(grade|class|strength))\b[^.]{0,120}[.\])]*$",
+    re.IGNORECASE,
+)
+SENTENCE = re.compile(r"(?<=[.!?])\s+(?=[A-Z0-9(\[])")
+LONGEST_PATH = 60  # tokens of headings that go with each chunk
+
+
+def chunk(source: str, document: str, text: Text, *, tokens: int, count: Count, url: str | None = None) -> list[Chunk]:
+    """The document's chunks of at most `tokens` tokens each (a table's row or a single sentence may be longer)."""
+    chunks: dict[str, Chunk] = {}
+    for path, units in _sections(text):
+        shown = _shortened(path, count)
+        for body in _packed(units, tokens, count):
+            id = chunk_id(source, document, text.title, shown, body)
+            # The same words under the same heading twice say nothing twice.
+            chunks.setdefault(
+                id, Chunk(id=id, source=source, document=document, title=text.title, path=shown, text=body, url=url)
+            )
+    return list(chunks.values())
+
+
+def _shortened(path: tuple[str, ...], count: Count) -> tuple[str, ...]:
+    """The headings nearest to the text, within reason."""
+    kept: list[str] = []
+    left = LONGEST_PATH
+    for heading in reversed(path):
+        left -= count(heading)
+        if left < 0:
+            break
+        kept.insert(0, heading)
+    return tuple(kept)
+
+
+def _sections(text: Text) -> Iterator[tuple[tuple[str, ...], list[Block]]]:
+    """Blocks under the same headings."""
+    path: list[Heading] = []
+    blocks: list[Block] = []
+    for block in text.blocks:
+        if isinstance(block, Heading):
+            if blocks:
+                yield _titles(path, text.title), blocks
+                blocks = []
+            path = [heading for heading in path if heading.level < block.level] + [block]
+        else:
+            blocks.append(block)
+    if blocks:
+        yield _titles(path, text.title), blocks
+
+
+def _titles(path: list[Heading], title: str) -> tuple[str, ...]:
+    return tuple(heading.text for heading in path if heading.text != title)
+
+
+def _packed(blocks: list[Block], tokens: int, count: Count) -> Iterator[str]:
+    """Bodies of chunks: whole units one after the other, as many as fit."""
+    body: list[str] = []
+    size = 0
+    shown = ""  # the table header that stands in this body
+    for unit, header in _units(blocks, tokens, count):
+        needed = count(unit)
+        opening = count(header) if header not in ("", shown, unit) else 0
+        if body and size + opening + needed > tokens:
+            yield "\n".join(body)
+            body, size = [], 0
+            opening = count(header) if header not in ("", unit) else 0
+        if opening:
+            body.append(header)
+        body.append(unit)
+        size += opening + needed
+        shown = header
+    if body:
+        yield "\n".join(body)
+
+
+def _units(blocks: list[Block], tokens: int, count: Count) -> Iterator[tuple[str, str]]:
+    """What is never cut: a row with its table's header, a paragraph (or, if it is too long, a sentence) with its grade."""
+    held: str | None = None
+    for block in blocks:
+        if isinstance(block, Paragraph):
+            for part in _sentences(block.text, tokens, count):
+                if held is not None and GRADE.match(part):
+                    held = f"{held}\n{part}"
+                    continue
+                if held is not None:
+                    yield held, ""
+                held = part
+            continue
+        if held is not None:
+            yield held, ""
+            held = None
+        if isinstance(block, Table):
+            for row in block.rows or (block.header,):
+                yield row, block.header
+    if held is not None:
+        yield held, ""
+
+
+def _sentences(text: str, tokens: int, count: Count) -> Iterator[str]:
+    """The paragraph, whole if it fits; else its sentences, and a sentence without end by its words."""
+    if count(text) <= tokens:
+        yield text
+        return
+    for sentence in SENTENCE.split(text):
+        if count(sentence) <= 2 * tokens:
+            yield sentence
+            continue
+        words = sentence.split()
+        step = max(1, tokens * len(words) // count(sentence))
+        for start in range(0, len(words), step):
+            yield " ".join(words[start : start + step])

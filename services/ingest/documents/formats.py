@@ -1,0 +1,249 @@
+"""Reads HTML, Markdown, PDF, DOCX and plain text into blocks. Each by a well-kept library; here is only the mapping."""
+
+import io
+import re
+from collections.abc import Callable, Iterator
+from pathlib import PurePosixPath
+from typing import Any
+from zipfile import BadZipFile
+
+import docx
+import lxml.html
+import pypdfium2
+from docx.oxml.exceptions import InvalidXmlError
+from docx.table import Table as DocxTable
+from lxml.etree import LxmlError
+from markdown_it import MarkdownIt
+
+from services.ingest.documents.blocks import Block, Heading, Paragraph, Table, Text, UnreadableError
+
+LARGEST = 50 * 2**20  # bytes
+SKIPPED = {
+    "script",
+    "style",
+    "noscript",
+    "nav",
+    "header",
+    "footer",
+    "aside",
+    "form",
+    "template",
+    "svg",
+    "head",
+    "button",
+}
+LEAVES = {"p", "li", "pre", "blockquote", "dt", "dd", "figcaption", "caption", "summary", "address"}
+CONTAINERS = {"ul", "ol", "dl", "p", "table", "pre", "blockquote", "div", "section", "h1", "h2", "h3", "h4", "h5", "h6"}
+NUMBERED = re.compile(r"^(\d+(?:\.\d+){0,3})\.?\s+[A-Z][^.!?;]{2,90}$")
+_markdown = MarkdownIt("commonmark").enable("table")
+
+
+def read(name: str, data: bytes, media_type: str | None = None) -> Text:
+    """The document `name` as blocks.
+
+    Raises UnreadableError: an unknown format, a damaged file, a scan without text.
+    """
+    if len(data) > LARGEST:
+        raise UnreadableError(f"it is larger than {LARGEST // 2**20} MB")
+    format = _format(name, media_type)
+    text = READERS[format](data)
+    if not any(isinstance(block, Paragraph | Table) for block in text.blocks):
+        raise UnreadableError("there is no text in it")
+    return text if text.title else Text(_stem(name), text.blocks)
+
+
+def is_readable(name: str) -> bool:
+    """Whether a file of this name is of a format that can be read."""
+    return PurePosixPath(name.lower()).suffix in SUFFIXES
+
+
+def _format(name: str, media_type: str | None) -> str:
+    by_type = MEDIA_TYPES.get((media_type or "").partition(";")[0].strip().lower())
+    found = by_type or SUFFIXES.get(PurePosixPath(name.lower()).suffix)
+    if found is None:
+        raise UnreadableError("its format is not one of HTML, PDF, DOCX, Markdown and text")
+    return found
+
+
+def _stem(name: str) -> str:
+    return PurePosixPath(name).stem.replace("_", " ").replace("-", " ").strip() or name
+
+
+def _squeeze(text: str) -> str:
+    return " ".join(text.split())
+
+
+def _decode(data: bytes) -> str:
+    for encoding in ("utf-8-sig", "cp1252"):
+        try:
+            return data.decode(encoding)
+        except UnicodeDecodeError:
+            continue
+    return data.decode("latin-1")
+
+
+def _html(data: bytes) -> Text:
+    if not data.strip():
+        raise UnreadableError("it is empty")
+    try:
+        # lxml guesses wrong where a page states no encoding: what is UTF-8 is told so.
+        data.decode()
+        parser = lxml.html.HTMLParser(encoding="utf-8")
+    except UnicodeDecodeError:
+        parser = lxml.html.HTMLParser()
+    try:
+        root = lxml.html.document_fromstring(data, parser=parser)
+    except (LxmlError, ValueError):
+        raise UnreadableError("it is not HTML") from None
+    title = _squeeze(root.findtext(".//title") or "")
+    mains = root.xpath("//main | //*[@role='main'] | //article")
+    return _titled(title, tuple(_walk(mains[0] if mains else root)))
+
+
+def _titled(title: str, blocks: tuple[Block, ...]) -> Text:
+    first = next((block.text for block in blocks if isinstance(block, Heading) and block.level == 1), "")
+    return Text(first or title, blocks)
+
+
+def _walk(node: Any) -> Iterator[Block]:
+    """Blocks of an element, in reading order. Text that stands between block elements is a paragraph too."""
+    loose: list[str] = []
+
+    def flush() -> Iterator[Block]:
+        text = _squeeze("".join(loose))
+        loose.clear()
+        if text:
+            yield Paragraph(text)
+
+    loose.append(node.text or "")
+    for child in node:
+        tag = child.tag if isinstance(child.tag, str) else None
+        if tag is None or tag in SKIPPED:
+            pass
+        elif re.fullmatch(r"h[1-6]", tag):
+            yield from flush()
+            if text := _squeeze(child.text_content()):
+                yield Heading(int(tag[1]), text)
+        elif tag == "table":
+            yield from flush()
+            yield from _table(
+                [[_squeeze(cell.text_content()) for cell in row.xpath("./td|./th")] for row in child.iter("tr")]
+            )
+        elif tag in LEAVES and not any(item.tag in CONTAINERS for item in child.iterdescendants()):
+            yield from flush()
+            if text := _squeeze(child.text_content()):
+                yield Paragraph(text)
+        elif tag in CONTAINERS or tag in LEAVES or any(item.tag in CONTAINERS for item in child.iterdescendants()):
+            yield from flush()
+            yield from _walk(child)
+        else:
+            loose.append(" " if tag == "br" else child.text_content())
+        loose.append(child.tail or "")
+    yield from flush()
+
+
+def _table(rows: list[list[str]]) -> Iterator[Table]:
+    lines = [" | ".join(cells) for cells in rows if any(cells)]
+    if lines:
+        yield Table(lines[0], tuple(lines[1:]) or ())
+
+
+def _markdown_text(data: bytes) -> Text:
+    source = re.sub(r"\A---\n.*?\n---\n", "", _decode(data), flags=re.DOTALL)  # front matter is not text
+    if not source.strip():
+        raise UnreadableError("it is empty")
+    return _html(_markdown.render(source).encode())
+
+
+def _plain(data: bytes) -> Text:
+    return Text("", tuple(_lines_to_blocks(_decode(data))))
+
+
+def _lines_to_blocks(text: str) -> Iterator[Block]:
+    """Paragraphs by empty lines; `2.1 Dosing` on a line of its own is a heading."""
+    for part in re.split(r"\n\s*\n", text.replace("\r\n", "\n").replace("\r", "\n")):
+        lines = [line.strip() for line in part.splitlines() if line.strip()]
+        while lines and (match := NUMBERED.match(lines[0])):
+            yield Heading(1 + match[1].count(".") + 1, lines.pop(0))
+        items = re.split(r"\n(?=[-•*]\s|\(?[a-z0-9]{1,2}\)\s)", "\n".join(lines))
+        for item in items:
+            if found := _squeeze(item):
+                yield Paragraph(found)
+
+
+def _pdf(data: bytes) -> Text:
+    try:
+        document = pypdfium2.PdfDocument(data)
+    except pypdfium2.PdfiumError as error:
+        locked = "password" in str(error).lower()
+        raise UnreadableError("it is protected by a password" if locked else "it is not a PDF, or damaged") from None
+    try:
+        pages = [page.get_textpage().get_text_bounded() for page in document]
+        title = _squeeze(document.get_metadata_value("Title") or "")
+    except pypdfium2.PdfiumError:
+        raise UnreadableError("it is damaged") from None
+    finally:
+        document.close()
+    if not any(page.strip() for page in pages):
+        raise UnreadableError("it is a scan: its pages are pictures without text")
+    return Text(title, tuple(_lines_to_blocks("\n\n".join(_paragraphs(page) for page in pages))))
+
+
+def _paragraphs(page: str) -> str:
+    """PDF text has no paragraphs, only lines: one that ends a sentence and is short ends a paragraph."""
+    lines = [line.strip() for line in page.splitlines()]
+    longest = max((len(line) for line in lines), default=0)
+    out: list[str] = []
+    for line in lines:
+        out.append(line)
+        if NUMBERED.match(line) or (line.endswith((".", ":", "!", "?", ")")) and len(line) < 0.85 * longest):
+            out.append("")
+    return "\n".join(out)
+
+
+def _docx(data: bytes) -> Text:
+    try:
+        document = docx.Document(io.BytesIO(data))
+    except (BadZipFile, KeyError, ValueError, InvalidXmlError, LxmlError):
+        raise UnreadableError("it is not a DOCX file, or damaged") from None
+    blocks: list[Block] = []
+    for item in document.iter_inner_content():
+        if isinstance(item, DocxTable):
+            blocks += _table([[_squeeze(cell.text) for cell in row.cells] for row in item.rows])
+            continue
+        text = _squeeze(item.text)
+        style = (item.style.name if item.style is not None else None) or ""
+        if text and (style == "Title" or style.startswith("Heading")):
+            level = 1 if style == "Title" else int("".join(filter(str.isdigit, style)) or 1)
+            blocks.append(Heading(level, text))
+        elif text:
+            blocks.append(Paragraph(text))
+    return _titled(_squeeze(document.core_properties.title or ""), tuple(blocks))
+
+
+READERS: dict[str, Callable[[bytes], Text]] = {
+    "html": _html,
+    "markdown": _markdown_text,
+    "pdf": _pdf,
+    "docx": _docx,
+    "text": _plain,
+}
+SUFFIXES = {
+    ".html": "html",
+    ".htm": "html",
+    ".xhtml": "html",
+    ".md": "markdown",
+    ".markdown": "markdown",
+    ".pdf": "pdf",
+    ".docx": "docx",
+    ".txt": "text",
+    ".text": "text",
+}
+MEDIA_TYPES = {
+    "text/html": "html",
+    "application/xhtml+xml": "html",
+    "text/markdown": "markdown",
+    "application/pdf": "pdf",
+    "application/vnd.openxmlformats-officedocument.wordprocessingml.document": "docx",
+    "text/plain": "text",
+}

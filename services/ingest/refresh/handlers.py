@@ -1,0 +1,230 @@
+"""Refreshes as events: whose turn it is, preparing one, beginning again, and the nightly schedule."""
+
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from pathlib import Path
+
+from nats.aio.msg import Msg
+
+from services.ingest.refresh import turns
+from services.ingest.refresh.plan import Target
+from services.ingest.refresh.prepare import Preparation, token_counter
+from services.ingest.refresh.schedule import next_run
+from shared.contracts.failures import PermanentError, TransientError
+from shared.contracts.knowledge import (
+    ALL,
+    AttemptFailed,
+    BatchReady,
+    Indexed,
+    Refresh,
+    RefreshRef,
+    Requested,
+    Resumed,
+    Started,
+    fold_refresh,
+)
+from shared.contracts.subjects import derived_id
+from shared.knowledge import config
+from shared.knowledge.attempts import Attempts
+from shared.knowledge.collections import collection_of
+from shared.knowledge.config import KnowledgeFile
+from shared.knowledge.live import LiveBucket, Queue, Turn
+from shared.knowledge.manifest import Manifest
+from shared.messaging.buckets import WrongSequenceError
+from shared.messaging.connection import Bus
+from shared.messaging.deadletter import Original
+from shared.messaging.refreshes import RefreshLog, read_refresh
+from shared.messaging.steps import Clock, Steps
+from shared.messaging.timers import Timers
+
+SCHEDULED = "countersign-schedule"
+
+
+class Refreshing:
+    """`file` declares the knowledge base; `tokenizer` is that of the embedding model."""
+
+    def __init__(
+        self, steps: Steps, file: Path | None, tokenizer: Path, clock: Clock, new_id: Callable[[], str]
+    ) -> None:
+        self._file = file
+        self._tokenizer = tokenizer
+        self._clock = clock
+        self._new_id = new_id
+        steps.effect("ingest-queue", self.take_turns)
+        steps.effect("ingest-prepare", self.prepare, self.give_up)
+        steps.effect("ingest-schedule", self.on_timer)
+
+    async def attach(self, bus: Bus) -> None:
+        self._bus = bus
+        self._log = RefreshLog(bus, "ingest", self._clock)
+        self._live = LiveBucket(bus)
+        self._manifest = Manifest(bus)
+        self._timers = Timers(bus)
+        self._attempts = Attempts(bus, self._log, self._clock, self._apart)
+        await self.set_schedules()
+
+    def declared(self) -> KnowledgeFile:
+        """The knowledge base as it is declared now. Raises PermanentError saying what is wrong with the file."""
+        return config.read(self._file) if self._file is not None else KnowledgeFile()
+
+    def _apart(self) -> timedelta:
+        try:
+            return self.declared().attempts_apart
+        except PermanentError:
+            return KnowledgeFile().attempts_apart
+
+    async def request(self, requested: Requested, id: str | None = None) -> RefreshRef:
+        """Ask for a refresh; returns it, or the one that waits and will do the same."""
+        ref = RefreshRef(requested.sources[0] if len(requested.sources) == 1 else ALL, id or self._new_id())
+        queue, _ = await self._live.queue()
+        if id is None and not requested.full and not requested.judge:
+            wanted = {turn.refresh: await self._sources_of(turn) for turn in queue.waiting}
+            if (
+                waits := turns.already_waiting(queue, requested.sources, lambda turn: wanted[turn.refresh])
+            ) is not None:
+                return RefreshRef(waits.source, waits.refresh)
+        await self._log.append(ref, requested)
+        return ref
+
+    async def _sources_of(self, turn: Turn) -> tuple[str, ...]:
+        refresh = fold_refresh(await self._log.history(turn.refresh))
+        return refresh.requested.sources if refresh.requested else (turn.source,)
+
+    async def take_turns(self, message: Msg) -> None:
+        """A refresh was asked for, or one has ended: the next one begins."""
+        record = read_refresh(message)
+        if isinstance(record.body, AttemptFailed) and record.body.again_at is not None:
+            return
+        queue, revision = await self._live.queue()
+        if isinstance(record.body, Requested):
+            changed = turns.asked(queue, Turn(refresh=record.ref.id, source=record.ref.source))
+        else:
+            refresh = fold_refresh(await self._log.history(record.ref.id))
+            changed = turns.ended(queue, refresh, refresh.outcome) if refresh.outcome else queue
+        if changed != queue:
+            try:
+                await self._live.set_queue(changed, revision)
+            except WrongSequenceError:
+                raise TransientError("the row of refreshes changed in the meantime") from None
+        if changed.active is not None:
+            await self._begin(changed, changed.active)
+
+    async def _begin(self, queue: Queue, turn: Turn) -> None:
+        """Say that it is the turn of `turn`; saying it again changes nothing."""
+        ref = RefreshRef(turn.source, turn.refresh)
+        refresh = fold_refresh(await self._log.history(turn.refresh))
+        if refresh.started is not None or refresh.requested is None:
+            return
+        requested = refresh.requested
+        embedder = await self._embedder(queue.head if requested.judge else None)
+        collection = collection_of(embedder)
+        fill = requested.full or (queue.head > 0 and collection != queue.collection)
+        started = Started(
+            sources=turns.covered(requested.sources, queue, fill=fill),
+            target=queue.head if requested.judge else queue.head + 1,
+            embedder=embedder,
+            collection=queue.collection if requested.judge else collection,
+            fill=fill,
+            judge=requested.judge,
+        )
+        await self._log.append(ref, started)
+
+    async def _embedder(self, version: int | None) -> str:
+        """The model that is declared now, or the one that `version` was made with."""
+        if version is not None and (record := await self._live.version(version)) is not None:
+            return record.embedder
+        try:
+            return self.declared().embedder
+        except PermanentError:
+            return KnowledgeFile().embedder  # preparing it will fail for the same reason, and say so
+
+    async def prepare(self, message: Msg) -> None:
+        """Look at the sources and put what has changed into the queue; or, on another attempt, what is missing."""
+        record = read_refresh(message)
+        refresh = fold_refresh(await self._log.history(record.ref.id))
+        if refresh.started is None:
+            return
+        if refresh.started.judge:
+            await self._only_judge(record.ref, refresh)
+        elif refresh.awaits == "prepare":
+            await self._prepare(record.ref, refresh.started)
+        elif refresh.awaits == "embed" and refresh.planned is not None and refresh.attempt > 1:
+            await self._queue_again(record.ref, refresh)
+
+    async def _prepare(self, ref: RefreshRef, started: Started) -> None:
+        file = self.declared()
+        if unknown := set(started.sources) - {source.name for source in file.sources}:
+            raise PermanentError(f"there is no source called {', '.join(sorted(unknown))}")
+        queue, _ = await self._live.queue()
+        count = token_counter(str(self._tokenizer))
+        target = Target(ref.id, started, queue.head)
+        await Preparation(ref, target, file, count, self._log, self._manifest).run()
+
+    async def _only_judge(self, ref: RefreshRef, refresh: Refresh) -> None:
+        started = refresh.started
+        if refresh.awaits is None or started is None:
+            return
+        if started.target == 0:
+            raise PermanentError("there is no version to judge yet")
+        indexed = Indexed(target=started.target, embedder=started.embedder, collection=started.collection, points=0)
+        await self._log.append(ref, indexed)
+
+    async def _queue_again(self, ref: RefreshRef, refresh: Refresh) -> None:
+        """Batches that were given up go back into the queue."""
+        for record in await self._log.batches(ref):
+            if isinstance(record.body, BatchReady):
+                number = record.body.number
+                if await self._log.of_batch(ref, "batch-indexed", number) is None:
+                    await self._log.append(ref, record.body, number=number, after=record.sequence)
+
+    async def give_up(self, original: Original, reason: str) -> None:
+        await self._attempts.give_up(original, reason, "prepare")
+
+    async def on_timer(self, message: Msg) -> None:
+        """A night has come, or it is time for another attempt."""
+        headers = message.headers or {}
+        if message.subject.startswith("timers.due.again."):
+            await self._again(RefreshRef(headers["countersign-source"], headers["countersign-refresh"]))
+        else:
+            await self._nightly(message.subject.rpartition(".")[2], headers["countersign-due"])
+        await self._timers.purge(message.subject)
+
+    async def _again(self, ref: RefreshRef) -> None:
+        history = await self._log.history(ref.id)
+        refresh = fold_refresh(history)
+        if refresh.outcome is None and refresh.failure is not None and refresh.failure.attempt == refresh.attempt:
+            last = max((item.sequence for item in history if isinstance(item.body, Resumed)), default=0)
+            await self._log.append(ref, Resumed(attempt=refresh.attempt + 1), after=last)
+
+    async def _nightly(self, source: str, due: str) -> None:
+        """One run for all the nights that were missed, then the next night's timer."""
+        try:
+            found = self.declared().source(source)
+        except PermanentError:
+            await self._retry_schedule(source)
+            raise
+        if found is None:
+            return  # no longer declared
+        id = derived_id(f"{source}/{due}", "nightly")
+        await self.request(Requested(sources=(source,), by="schedule"), id=id)
+        await self._set_schedule(source, str(found.schedule), next_run(found.schedule, self._clock()))
+
+    async def _retry_schedule(self, source: str) -> None:
+        """The file is broken: the dead letter and its alert say so, and tomorrow is another night."""
+        await self._set_schedule(source, "broken", self._clock() + timedelta(days=1))
+
+    async def set_schedules(self) -> None:
+        """A timer for each source that has none, or whose schedule was changed. One that is overdue fires by itself."""
+        try:
+            file = self.declared()
+        except PermanentError:
+            return  # said at the first refresh; the services serve
+        for source in file.sources:
+            wanted = str(source.schedule)
+            pending = await self._bus.direct_get("TIMERS", {"last_by_subj": f"timers.refresh.{source.name}"})
+            if pending and dict(pending[0].headers or {}).get(SCHEDULED) == wanted:
+                continue
+            await self._set_schedule(source.name, wanted, next_run(source.schedule, self._clock()))
+
+    async def _set_schedule(self, source: str, words: str, time: datetime) -> None:
+        await self._timers.set(f"timers.refresh.{source}", f"timers.due.refresh.{source}", time, {SCHEDULED: words})

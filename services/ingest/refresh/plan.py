@@ -1,0 +1,136 @@
+"""What a look at a document means for the next version. Pure."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from shared.contracts.knowledge import Chunk, DocumentEntry, Fingerprint, Started
+
+Placed = tuple[str, int]  # chunk id, version it came with
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """The version that is being made."""
+
+    refresh: str
+    started: Started
+    head: int  # the newest complete version
+
+    @property
+    def version(self) -> int:
+        return self.started.target
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What one document adds to a refresh's figures. `kind` is None for a document that stays as it is."""
+
+    kind: Literal["new", "changed", "removed"] | None
+    fresh: int  # chunks
+    kept: int
+    retired: int
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What is remembered of a document while its source is looked at; little, as there may be many."""
+
+    fingerprint: Fingerprint
+    trusted: bool  # its chunks are complete and in the right collection
+    done: bool  # this very refresh has dealt with it already, before it was interrupted
+    there: bool  # the base shows chunks of it, or may
+    unreadable: str | None
+    change: Change
+
+
+def remember(entry: DocumentEntry, target: Target) -> Known:
+    settled = entry.target <= target.head
+    return Known(
+        entry.fingerprint,
+        trusted=settled and entry.collection == target.started.collection and not target.started.fill,
+        done=entry.refresh == target.refresh,
+        there=not entry.removed or not settled,
+        unreadable=entry.unreadable,
+        change=change_of(entry, target.version) if entry.refresh == target.refresh else still(entry),
+    )
+
+
+def change_of(entry: DocumentEntry, version: int) -> Change:
+    """What `entry` brought to `version`."""
+    fresh = sum(since == version for _, since in entry.chunks)
+    return Change(entry.change, fresh, len(entry.chunks) - fresh, len(entry.retired))
+
+
+def still(entry: DocumentEntry) -> Change:
+    return Change(None, 0, len(entry.chunks), 0)
+
+
+def baseline(entry: DocumentEntry | None, target: Target) -> tuple[Placed, ...]:
+    """The document's chunks as the newest complete version shows them in the target's collection.
+
+    An entry above that version is from a refresh that never ended: what it brought does not count, what it retired does.
+    """
+    if entry is None or entry.collection != target.started.collection:
+        return ()
+    if entry.target <= target.head:
+        return entry.chunks
+    return (*(item for item in entry.chunks if item[1] <= target.head), *entry.retired)
+
+
+def renewed(
+    source: str,
+    document: str,
+    fingerprint: Fingerprint,
+    before: DocumentEntry | None,
+    chunks: Sequence[Chunk],
+    target: Target,
+) -> tuple[DocumentEntry, list[Chunk]]:
+    """The document's new entry, and the chunks that have to be embedded for it."""
+    there = dict(baseline(before, target))
+    kept = {} if target.started.fill else there
+    ids = {chunk.id for chunk in chunks}
+    entry = DocumentEntry(
+        source=source,
+        document=document,
+        fingerprint=fingerprint,
+        collection=target.started.collection,
+        target=target.version,
+        refresh=target.refresh,
+        change="new" if before is None or before.removed else "changed",
+        chunks=tuple((chunk.id, kept.get(chunk.id, target.version)) for chunk in chunks),
+        retired=tuple((id, since) for id, since in there.items() if id not in ids or id not in kept),
+    )
+    return entry, [chunk for chunk in chunks if chunk.id not in kept]
+
+
+def removed(before: DocumentEntry, target: Target) -> DocumentEntry:
+    """The entry of a document that is no more."""
+    return DocumentEntry(
+        source=before.source,
+        document=before.document,
+        fingerprint=Fingerprint(),
+        collection=target.started.collection,
+        target=target.version,
+        refresh=target.refresh,
+        change="removed",
+        retired=baseline(before, target),
+    )
+
+
+def unread(
+    source: str, document: str, fingerprint: Fingerprint, before: DocumentEntry | None, reason: str, target: Target
+) -> DocumentEntry:
+    """The entry of a document that could not be read: what was there stays, and the reason is kept."""
+    if before is not None and not before.removed:
+        return before.model_copy(update={"fingerprint": fingerprint, "unreadable": reason})
+    return DocumentEntry(
+        source=source,
+        document=document,
+        fingerprint=fingerprint,
+        collection=target.started.collection,
+        target=target.head,  # brings nothing: it is no change
+        refresh="",
+        change="new",
+        unreadable=reason,
+    )

@@ -1,0 +1,274 @@
+"""Looks at the sources and puts what has changed into the queue, twenty chunks at a time. Streamed: what is in memory is a
+batch, a document, and a fingerprint for each document of one source.
+
+It may be interrupted anywhere. A batch carries the entries of the documents that are complete with it; they are written
+after it. Whoever begins again writes those of the last batch, skips the documents that are dealt with, and goes on.
+"""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from services.ingest.connectors import connect
+from services.ingest.connectors.sighting import Sighting
+from services.ingest.documents.chunking import Count, chunk
+from services.ingest.refresh.plan import Change, Known, Target, change_of, remember, removed, renewed, unread
+from shared.contracts.knowledge import (
+    BATCH,
+    BatchReady,
+    Chunk,
+    Counts,
+    DocumentEntry,
+    Planned,
+    RefreshRef,
+    Skipped,
+    Unreadable,
+)
+from shared.knowledge.config import KnowledgeFile, Source
+from shared.knowledge.manifest import Manifest
+from shared.messaging.refreshes import RefreshLog
+
+NAMED = 200  # unreadable documents that an event names; the others are counted
+FULL = 400_000  # bytes of text in one batch, whatever the number of chunks: a message has its limit
+
+
+@dataclass(slots=True)
+class Tally:
+    """What has been found so far."""
+
+    new: int = 0
+    changed: int = 0
+    removed: int = 0
+    unchanged: int = 0
+    unreadable: list[Unreadable] = field(default_factory=list)
+    chunks_new: int = 0
+    chunks_kept: int = 0
+    chunks_removed: int = 0
+
+    @property
+    def counts(self) -> Counts:
+        return Counts(
+            new=self.new,
+            changed=self.changed,
+            removed=self.removed,
+            unchanged=self.unchanged,
+            unreadable=len(self.unreadable),
+        )
+
+    @property
+    def anything(self) -> bool:
+        return bool(self.new or self.changed or self.removed)
+
+    def add(self, change: Change) -> None:
+        match change.kind:
+            case "new":
+                self.new += 1
+            case "changed":
+                self.changed += 1
+            case "removed":
+                self.removed += 1
+            case None:
+                self.unchanged += 1
+        self.chunks_new += change.fresh
+        self.chunks_kept += change.kept
+        self.chunks_removed += change.retired
+
+
+class Preparation:
+    """One refresh being prepared."""
+
+    def __init__(
+        self, ref: RefreshRef, target: Target, file: KnowledgeFile, count: Count, log: RefreshLog, manifest: Manifest
+    ) -> None:
+        self._ref = ref
+        self._target = target
+        self._file = file
+        self._count = count
+        self._log = log
+        self._manifest = manifest
+        self._tally = Tally()
+        self._chunks: list[Chunk] = []
+        self._entries: list[tuple[int, DocumentEntry]] = []  # chunks that must be out before it, and the entry
+        self._queued = 0  # chunks that were put into `_chunks` so far
+        self._published = 0  # of them, those that are out
+        self._number = 0
+
+    async def run(self) -> None:
+        """Up to `planned` or `skipped`. Raises PermanentError when a source as a whole cannot be looked at."""
+        last = await self._log.last_batch(self._ref, "batch-ready")
+        finished = False
+        if last is not None and isinstance(last.body, BatchReady):
+            await self._manifest.put(last.body.entries)
+            self._number, finished = last.body.number, last.body.last
+        covered = self._target.started.sources
+        declared = [source for source in self._file.sources if not covered or source.name in covered]
+        await self._manifest.remember(source.name for source in declared)
+        for source in declared:
+            await self._look_at(source, finished)
+        if not covered:
+            for name in set(await self._manifest.sources()) - {source.name for source in self._file.sources}:
+                await self._drop(name, await self._known(name), set(), finished=finished)
+        if not finished and not self._tally.anything:
+            await self._log.append(self._ref, self._skipped())
+            return
+        if not finished:
+            await self._publish(last=True)
+        await self._log.append(self._ref, self._planned())
+
+    async def _known(self, source: str) -> dict[str, Known]:
+        return {item.document: remember(item, self._target) async for item in self._manifest.entries(source)}
+
+    async def _look_at(self, source: Source, finished: bool) -> None:
+        known = await self._known(source.name)
+        seen: set[str] = set()
+        if not finished:
+            prints = {
+                name: item.fingerprint
+                for name, item in known.items()
+                if item.done or (item.trusted and item.there and (item.fingerprint.digest or not item.unreadable))
+            }
+            async for sighting in connect(source).look(prints, again=False):
+                if not sighting.gone:
+                    seen.add(sighting.document)
+                    await self._take(source.name, sighting, known.get(sighting.document))
+        await self._drop(source.name, known, seen, finished=finished)
+
+    async def _take(self, source: str, sighting: Sighting, known: Known | None) -> None:
+        if known is not None and known.done:
+            return  # counted with what is dealt with already
+        if sighting.problem is not None:
+            await self._leave_out(source, sighting, known)
+        elif sighting.text is None:
+            await self._keep(source, sighting, known)
+        else:
+            before = await self._manifest.get(source, sighting.document) if known is not None else None
+            made = await asyncio.to_thread(self._cut, source, sighting)
+            entry, fresh = renewed(source, sighting.document, sighting.fingerprint, before, made, self._target)
+            await self._queue(entry, fresh)
+
+    def _cut(self, source: str, sighting: Sighting) -> list[Chunk]:
+        assert sighting.text is not None  # noqa: S101 - the caller has looked
+        whole = self._file.source(source)
+        # A medicine is one chunk, however much there is to say about it.
+        tokens = 100_000 if whole is not None and whole.kind == "formulary" else self._file.chunk_tokens
+        return chunk(source, sighting.document, sighting.text, tokens=tokens, count=self._count, url=sighting.url)
+
+    async def _keep(self, source: str, sighting: Sighting, known: Known | None) -> None:
+        """Nothing new about a document; at most it was touched."""
+        if known is None:
+            return
+        if known.unreadable is not None:
+            self._tally.unreadable.append(_named(source, sighting.document, known.unreadable))
+        else:
+            self._tally.add(known.change)
+        if sighting.fingerprint != known.fingerprint:
+            before = await self._manifest.get(source, sighting.document)
+            if before is not None:
+                await self._manifest.put([before.model_copy(update={"fingerprint": sighting.fingerprint})])
+
+    async def _leave_out(self, source: str, sighting: Sighting, known: Known | None) -> None:
+        reason = sighting.problem or ""
+        self._tally.unreadable.append(_named(source, sighting.document, reason))
+        before = await self._manifest.get(source, sighting.document) if known is not None else None
+        if before is not None and not before.removed and self._target.started.fill:
+            # Its chunks are not in the collection that is being filled, and cannot be made: it is not in this version.
+            return
+        entry = unread(source, sighting.document, sighting.fingerprint, before, reason, self._target)
+        await self._manifest.put([entry])
+
+    async def _drop(self, source: str, known: dict[str, Known], seen: set[str], *, finished: bool) -> None:
+        """Documents that are no more; and the figures of those that this refresh dealt with before it was interrupted."""
+        gone: list[DocumentEntry] = []
+        for document, item in known.items():
+            if item.done or (finished and item.there):
+                self._tally.add(item.change)
+            elif not finished and document not in seen and item.there:
+                before = await self._manifest.get(source, document)
+                if before is not None:
+                    gone.append(removed(before, self._target))
+        for entry in gone:
+            self._tally.add(change_of(entry, self._target.version))
+        await self._manifest.put(gone)
+
+    async def _queue(self, entry: DocumentEntry, fresh: list[Chunk]) -> None:
+        self._tally.add(change_of(entry, self._target.version))
+        self._chunks += fresh
+        self._queued += len(fresh)
+        self._entries.append((self._queued, entry))
+        while len(self._chunks) > BATCH or sum(len(item.text) for item in self._chunks) > FULL:
+            await self._publish(last=False)
+        if not fresh and not self._chunks:
+            await self._manifest.put(self._complete())
+
+    def _complete(self) -> list[DocumentEntry]:
+        """Entries whose chunks are all out."""
+        ready = [entry for needed, entry in self._entries if needed <= self._published]
+        self._entries = [item for item in self._entries if item[0] > self._published]
+        return ready
+
+    async def _publish(self, *, last: bool) -> None:
+        """The next batch, then the entries that are complete with it. What is left over stays for the one after."""
+        taken = _first(self._chunks)
+        batch, self._chunks = self._chunks[:taken], self._chunks[taken:]
+        self._number += 1
+        self._published += len(batch)
+        entries = self._complete()
+        started = self._target.started
+        ready = BatchReady(
+            number=self._number,
+            last=last and not self._chunks,
+            target=self._target.version,
+            embedder=started.embedder,
+            collection=started.collection,
+            chunks=tuple(batch),
+            entries=tuple(entries),
+        )
+        await self._log.append(self._ref, ready, number=self._number)
+        await self._manifest.put(entries)
+        if last and self._chunks:
+            await self._publish(last=True)
+
+    def _planned(self) -> Planned:
+        return Planned(
+            target=self._target.version,
+            documents=self._tally.counts,
+            unreadable=tuple(self._tally.unreadable[:NAMED]),
+            chunks_new=self._tally.chunks_new,
+            chunks_kept=self._tally.chunks_kept,
+            chunks_removed=self._tally.chunks_removed,
+            batches=self._number,
+        )
+
+    def _skipped(self) -> Skipped:
+        return Skipped(
+            documents=self._tally.counts, unreadable=tuple(self._tally.unreadable[:NAMED]), reason="nothing has changed"
+        )
+
+
+def _named(source: str, document: str, reason: str) -> Unreadable:
+    return Unreadable(source=source, document=document, reason=reason)
+
+
+def _first(chunks: list[Chunk]) -> int:
+    """How many chunks the next batch takes."""
+    size = 0
+    for index, item in enumerate(chunks[:BATCH]):
+        size += len(item.text)
+        if size > FULL and index > 0:
+            return index
+    return min(len(chunks), BATCH)
+
+
+def token_counter(path: str) -> Callable[[str], int]:
+    """Counts tokens as the embedding model does. Raises PermanentError when its tokenizer cannot be read."""
+    from tokenizers import Tokenizer  # heavy, and only where chunks are cut
+
+    from shared.contracts.failures import PermanentError
+
+    try:
+        tokenizer = Tokenizer.from_file(path)
+    except Exception:  # noqa: BLE001 - the library has no error type of its own
+        raise PermanentError(f"the embedding model's tokenizer cannot be read: {path}") from None
+    tokenizer.no_padding()
+    tokenizer.no_truncation()
+    return lambda text: len(tokenizer.encode(text, add_special_tokens=False).ids)

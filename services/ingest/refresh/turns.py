@@ -1,0 +1,50 @@
+"""Whose turn it is. Refreshes go one after the other, as each makes the next version of the whole base. Pure."""
+
+from collections.abc import Callable
+
+from shared.contracts.knowledge import Outcome, Refresh
+from shared.knowledge.live import Queue, Turn
+
+EVERYTHING = "*"
+
+
+def asked(queue: Queue, turn: Turn) -> Queue:
+    """The queue with one more refresh, unless it is there already."""
+    known = {item.refresh for item in (queue.active, *queue.waiting) if item is not None}
+    if turn.refresh in known:
+        return queue
+    if queue.active is None:
+        return queue.model_copy(update={"active": turn})
+    return queue.model_copy(update={"waiting": (*queue.waiting, turn)})
+
+
+def ended(queue: Queue, refresh: Refresh, outcome: Outcome) -> Queue:
+    """The queue after the active refresh has ended: the next one's turn, and what the newest complete version is."""
+    if queue.active is None or refresh.ref is None or queue.active.refresh != refresh.ref.id:
+        return queue  # told again
+    update: dict[str, object] = {
+        "active": queue.waiting[0] if queue.waiting else None,
+        "waiting": queue.waiting[1:],
+    }
+    started = refresh.started
+    if started is not None and refresh.indexed is not None:
+        update |= {"head": refresh.indexed.target, "collection": refresh.indexed.collection, "dirty": ()}
+    elif started is not None and outcome == "failed":
+        update["dirty"] = tuple(sorted({*queue.dirty, *(started.sources or (EVERYTHING,))}))
+    return queue.model_copy(update=update)
+
+
+def covered(wanted: tuple[str, ...], queue: Queue, *, fill: bool) -> tuple[str, ...]:
+    """The sources that a refresh must look at; empty for all. What failed half-way before is looked at again."""
+    if fill or not wanted or EVERYTHING in queue.dirty:
+        return ()
+    return tuple(sorted({*wanted, *queue.dirty}))
+
+
+def already_waiting(queue: Queue, sources: tuple[str, ...], of: Callable[[Turn], tuple[str, ...]]) -> Turn | None:
+    """A waiting refresh that will do all of it anyway."""
+    for turn in queue.waiting:
+        will = of(turn)
+        if not will or (sources and set(sources) <= set(will)):
+            return turn
+    return None

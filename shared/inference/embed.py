@@ -1,0 +1,96 @@
+"""Sentence embeddings on Triton: TEXT (bytes) → EMBEDDING (float32), with a priority and a deadline."""
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+import grpc
+import numpy as np
+import numpy.typing as npt
+import tritonclient.grpc.aio as triton
+from tritonclient.utils import InferenceServerException
+
+from shared.contracts.failures import TransientError
+from shared.inference.generate import INTERACTIVE, sort_error
+
+BATCH_PRIORITY = 2  # Triton's lower one: the night's batches
+Vectors = npt.NDArray[np.float32]
+
+
+class Embedder(Protocol):
+    """The port. `model` names one of several models that are served at the same time."""
+
+    async def embed(self, model: str, texts: Sequence[str], *, priority: int, deadline: float) -> Vectors:
+        """Unit vectors [len(texts), dimensions]. Raises the three failures; none of them quotes a text."""
+        ...
+
+    async def version(self, model: str) -> str:
+        """The model's name and version, as the server's configuration states them."""
+        ...
+
+    async def ready(self) -> bool: ...
+
+    async def close(self) -> None: ...
+
+
+class TritonEmbedder:
+    """Embedding models of one Triton server. `model` is the one whose readiness counts."""
+
+    def __init__(self, url: str, model: str) -> None:
+        self._url = url
+        self._model = model
+        self._client: Any = None
+        self._seen: set[str] = {model}
+
+    async def _served(self, model: str) -> None:
+        """A model that the knowledge file names for the first time is loaded, where the server lets us."""
+        if model not in self._seen:
+            if not await self._connected().is_model_ready(model):
+                await self._connected().load_model(model)
+            self._seen.add(model)
+
+    def _connected(self) -> Any:
+        if self._client is None:  # made on first use: a gRPC channel belongs to the running loop
+            self._client = triton.InferenceServerClient(self._url)
+        return self._client
+
+    async def embed(
+        self, model: str, texts: Sequence[str], *, priority: int = INTERACTIVE, deadline: float = 30.0
+    ) -> Vectors:
+        tensor = triton.InferInput("TEXT", [len(texts), 1], "BYTES")
+        tensor.set_data_from_numpy(np.array([text.encode() for text in texts], dtype=np.object_).reshape(-1, 1))
+        try:
+            async with asyncio.timeout(deadline):
+                await self._served(model)
+                answer = await self._connected().infer(
+                    model, [tensor], priority=priority, timeout=int(deadline * 1_000_000)
+                )
+        except TimeoutError:
+            raise TransientError(f"{model}: no answer within {deadline:g} s") from None
+        except InferenceServerException as error:
+            raise sort_error(model, error) from None
+        except grpc.RpcError as error:
+            raise TransientError(f"{model}: {type(error).__name__}") from None
+        vectors: Vectors = answer.as_numpy("EMBEDDING")
+        return vectors
+
+    async def version(self, model: str) -> str:
+        try:
+            answer = await self._connected().get_model_config(model, as_json=True, client_timeout=5)
+        except InferenceServerException as error:
+            raise sort_error(model, error) from None
+        except grpc.RpcError as error:
+            raise TransientError(f"{model}: {type(error).__name__}") from None
+        parameters = answer["config"].get("parameters", {})
+        return f"{model} {parameters.get('model_version', {}).get('string_value', '')}".strip()
+
+    async def ready(self) -> bool:
+        try:
+            return bool(await self._connected().is_model_ready(self._model, client_timeout=2))
+        except (InferenceServerException, grpc.RpcError):
+            return False
+
+    async def close(self) -> None:
+        if self._client is not None:
+            await self._client.close()
+            self._client = None

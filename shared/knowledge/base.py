@@ -1,0 +1,113 @@
+"""The vector base as a port. Adapters: Qdrant Edge in this process (edge.py), a Qdrant server (server.py)."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+from shared.contracts.knowledge import Chunk, point_id
+
+DENSE, SPARSE = "dense", "bm25"
+Mode = Literal["dense", "sparse", "hybrid"]
+CANDIDATES = 50  # of each kind before they are fused
+RRF_K = 20  # measured: docs/retrieval.md
+
+
+@dataclass(frozen=True, slots=True)
+class Embedded:
+    """A chunk with its vector, as version `since` brings it."""
+
+    chunk: Chunk
+    vector: Sequence[float]  # unit length
+    since: int
+
+    @property
+    def id(self) -> str:
+        return point_id(self.chunk.id, self.since)
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What is searched for, both ways."""
+
+    text: str
+    vector: Sequence[float]
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """A chunk that a search found."""
+
+    chunk: Chunk
+    score: float
+    since: int
+
+
+@dataclass(frozen=True, slots=True)
+class Placed:
+    """Where a point stands between versions."""
+
+    id: str
+    since: int
+    until: int
+
+
+class KnowledgeBase(Protocol):
+    """Versioned points in collections, one collection an embedding model.
+
+    Every call may be repeated. All raise TransientError when the base does not answer, PermanentError when it refuses.
+    """
+
+    async def prepare(self, collection: str, dimensions: int) -> None:
+        """Make the collection unless it is there."""
+        ...
+
+    async def upsert(self, collection: str, points: Sequence[Embedded]) -> None: ...
+
+    async def search(
+        self, collection: str, question: Question, version: int, limit: int, mode: Mode = "hybrid"
+    ) -> list[Hit]:
+        """The best chunks of what `version` shows, best first."""
+        ...
+
+    async def touched(self, collection: str, version: int) -> list[Placed]:
+        """Points that came or left with `version`."""
+        ...
+
+    async def place(self, collection: str, ids: Sequence[str], until: int) -> None:
+        """Say with which version these points left; OPEN takes it back."""
+        ...
+
+    async def retire_before(self, collection: str, version: int) -> None:
+        """Everything that came before `version` and has not left yet leaves with it."""
+        ...
+
+    async def delete(self, collection: str, ids: Sequence[str]) -> None: ...
+
+    async def forget(self, collection: str, version: int) -> None:
+        """Delete what neither `version` nor a later one shows."""
+        ...
+
+    async def count(self, collection: str, version: int) -> int:
+        """How many points `version` shows."""
+        ...
+
+    async def settle(self, collection: str) -> None:
+        """Make everything durable, and build the indexes that pay."""
+        ...
+
+    async def point_alias(self, collection: str) -> None:
+        """Tell others which collection is live, where the engine has aliases; ours is the live pointer."""
+        ...
+
+    async def ready(self) -> bool: ...
+
+    async def close(self) -> None: ...
+
+
+def payload_of(point: Embedded, until: int) -> dict[str, object]:
+    return point.chunk.model_dump(mode="json", exclude_none=True) | {"since": point.since, "until": until}
+
+
+def hit_of(payload: dict[str, object], score: float) -> Hit:
+    fields = {name: value for name, value in payload.items() if name not in ("since", "until")}
+    return Hit(Chunk.model_validate(fields), score, int(str(payload["since"])))

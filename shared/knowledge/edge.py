@@ -1,0 +1,180 @@
+"""Qdrant's own engine in this process: one directory a collection, one process at a time. For the embedded stack."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+import qdrant_edge as edge
+
+from shared.contracts.failures import PermanentError
+from shared.contracts.knowledge import OPEN
+from shared.knowledge.base import (
+    CANDIDATES,
+    DENSE,
+    RRF_K,
+    SPARSE,
+    Embedded,
+    Hit,
+    Mode,
+    Placed,
+    Question,
+    hit_of,
+    payload_of,
+)
+from shared.knowledge.sparse import BM25
+
+T = TypeVar("T")
+PAGE = 1000
+
+
+class EdgeBase:
+    """Collections as folders of `directory`. Writes go one after the other; searches run beside them."""
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        self._shards: dict[str, edge.EdgeShard] = {}
+        self._writing = asyncio.Lock()
+
+    async def prepare(self, collection: str, dimensions: int) -> None:
+        if self._find(collection) is None:
+            self._shards[collection] = await asyncio.to_thread(_create, self._directory / collection, dimensions)
+
+    async def upsert(self, collection: str, points: Sequence[Embedded]) -> None:
+        made = [
+            edge.Point(
+                point.id,
+                {DENSE: list(point.vector), SPARSE: BM25.embed_document(point.chunk.embedded)},
+                payload_of(point, OPEN),
+            )
+            for point in points
+        ]
+        await self._update(collection, edge.UpdateOperation.upsert_points(made))
+
+    async def search(
+        self, collection: str, question: Question, version: int, limit: int, mode: Mode = "hybrid"
+    ) -> list[Hit]:
+        request = _request(question, version, limit, mode)
+        found = await self._call(collection, lambda shard: shard.query(request))
+        return [hit_of(dict(point.payload or {}), point.score) for point in found]
+
+    async def touched(self, collection: str, version: int) -> list[Placed]:
+        either = edge.Filter(should=[_is("since", version), _is("until", version)])
+        return await self._call(collection, lambda shard: _scroll(shard, either))
+
+    async def place(self, collection: str, ids: Sequence[str], until: int) -> None:
+        if ids:
+            await self._update(collection, edge.UpdateOperation.set_payload(list(ids), {"until": until}))
+
+    async def retire_before(self, collection: str, version: int) -> None:
+        older = edge.Filter(must=[_range("since", lt=version), _is("until", OPEN)])
+        await self._update(collection, edge.UpdateOperation.set_payload_by_filter(older, {"until": version}))
+
+    async def delete(self, collection: str, ids: Sequence[str]) -> None:
+        if ids:
+            await self._update(collection, edge.UpdateOperation.delete_points(list(ids)))
+
+    async def forget(self, collection: str, version: int) -> None:
+        gone = edge.Filter(must=[_range("until", lte=version)])
+        await self._update(collection, edge.UpdateOperation.delete_points_by_filter(gone))
+
+    async def count(self, collection: str, version: int) -> int:
+        if self._find(collection) is None:
+            return 0
+        request = edge.CountRequest(filter=_visible(version))
+        return await self._call(collection, lambda shard: shard.count(request))
+
+    async def settle(self, collection: str) -> None:
+        async with self._writing:
+            await self._call(collection, lambda shard: (shard.flush(), shard.optimize()))
+
+    async def point_alias(self, collection: str) -> None:
+        return None
+
+    async def ready(self) -> bool:
+        return True
+
+    async def close(self) -> None:
+        async with self._writing:
+            for shard in self._shards.values():
+                await asyncio.to_thread(shard.close)
+            self._shards.clear()
+
+    def _find(self, collection: str) -> edge.EdgeShard | None:
+        folder = self._directory / collection
+        if collection not in self._shards and (folder / "edge_config.json").exists():
+            self._shards[collection] = edge.EdgeShard.load(str(folder))
+        return self._shards.get(collection)
+
+    async def _call(self, collection: str, work: Callable[[edge.EdgeShard], T]) -> T:
+        shard = self._find(collection)
+        if shard is None:
+            raise PermanentError(f"there is no collection {collection}")
+        try:
+            return await asyncio.to_thread(work, shard)
+        except Exception:  # noqa: BLE001 - the engine has no error type of its own; its words may quote a payload
+            raise PermanentError("the vector base refused") from None
+
+    async def _update(self, collection: str, operation: edge.UpdateOperation) -> None:
+        async with self._writing:
+            await self._call(collection, lambda shard: shard.update(operation))
+
+
+def _create(folder: Path, dimensions: int) -> edge.EdgeShard:
+    folder.mkdir(parents=True, exist_ok=True)
+    config = edge.EdgeConfig(
+        vectors={DENSE: edge.EdgeVectorParams(size=dimensions, distance=edge.Distance.Cosine)},
+        sparse_vectors={SPARSE: edge.EdgeSparseVectorParams(modifier=edge.Modifier.Idf)},
+    )
+    shard = edge.EdgeShard.create(str(folder), config)
+    for field in ("since", "until"):
+        shard.update(edge.UpdateOperation.create_field_index(field, edge.PayloadSchemaType.Integer))
+    return shard
+
+
+def _is(field: str, value: int) -> Any:
+    return edge.FieldCondition(field, match=edge.MatchValue(value))
+
+
+def _range(field: str, **bounds: float) -> Any:
+    return edge.FieldCondition(field, range=edge.RangeFloat(**bounds))
+
+
+def _visible(version: int) -> edge.Filter:
+    return edge.Filter(must=[_range("since", lte=version), _range("until", gt=version)])
+
+
+def _request(question: Question, version: int, limit: int, mode: Mode) -> edge.QueryRequest:
+    visible = _visible(version)
+    dense = edge.Query.Nearest(list(question.vector), using=DENSE)
+    sparse = edge.Query.Nearest(BM25.embed_query(question.text), using=SPARSE)
+    if mode != "hybrid":
+        query = dense if mode == "dense" else sparse
+        return edge.QueryRequest(limit=limit, query=query, filter=visible, with_payload=True)
+    # A word's weight is what it tells apart within the version, not among what has been retired.
+    among = edge.SearchParams(idf=edge.IdfParams(corpus=visible))
+    return edge.QueryRequest(
+        limit=limit,
+        prefetches=[
+            edge.Prefetch(limit=CANDIDATES, query=dense, filter=visible),
+            edge.Prefetch(limit=CANDIDATES, query=sparse, filter=visible, params=among),
+        ],
+        query=edge.Fusion.Rrf(k=RRF_K),
+        with_payload=True,
+    )
+
+
+def _scroll(shard: edge.EdgeShard, wanted: edge.Filter) -> list[Placed]:
+    found: list[Placed] = []
+    offset: Any = None
+    fields = edge.PayloadSelector.Include(["since", "until"])
+    while True:
+        request = edge.ScrollRequest(offset=offset, limit=PAGE, filter=wanted, with_payload=fields)
+        page, offset = shard.scroll(request)
+        found += [Placed(str(item.id), *_version_fields(dict(item.payload or {}))) for item in page]
+        if offset is None:
+            return found
+
+
+def _version_fields(payload: dict[str, Any]) -> tuple[int, int]:
+    return int(payload["since"]), int(payload["until"])

@@ -1,0 +1,61 @@
+"""Key-value buckets: read, compare-and-set, and a scan that streams. https://docs.nats.io/nats-concepts/jetstream/key-value-store"""
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+
+from shared.messaging.connection import Bus, WrongSequenceError
+
+PAGE = 256
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A value and the revision that a compare-and-set must name."""
+
+    key: str
+    value: bytes
+    revision: int
+
+
+class Bucket:
+    def __init__(self, bus: Bus, name: str) -> None:
+        self._bus = bus
+        self._name = name
+        self._prefix = f"$KV.{name}."
+
+    async def get(self, key: str) -> Entry | None:
+        """The entry under `key`; None when there is none."""
+        found = await self._bus.direct_get(f"KV_{self._name}", {"last_by_subj": f"{self._prefix}{key}"})
+        for message in found:
+            headers = dict(message.headers or {})
+            if "KV-Operation" not in headers:
+                return Entry(key, message.data, int(headers["Nats-Sequence"]))
+        return None
+
+    async def put(self, key: str, value: bytes, *, revision: int | None = None, ttl: int | None = None) -> int:
+        """Store; returns the revision. With `revision`, only over just that one (0: only if there is none).
+
+        `ttl` is in seconds. Raises WrongSequenceError when somebody else was first.
+        """
+        headers = {} if revision is None else {"Nats-Expected-Last-Subject-Sequence": str(revision)}
+        if ttl is not None:
+            headers["Nats-TTL"] = f"{ttl}s"
+        ack = await self._bus.publish(f"{self._prefix}{key}", value, stream=f"KV_{self._name}", headers=headers)
+        return ack.seq
+
+    async def scan(self, prefix: str) -> AsyncIterator[Entry]:
+        """Every entry below `prefix` (whole tokens), oldest first; a page in memory at a time."""
+        start = 1
+        while True:
+            query = {"seq": start, "next_by_subj": f"{self._prefix}{prefix}.>", "batch": PAGE}
+            page = await self._bus.direct_get(f"KV_{self._name}", query)
+            for message in page:
+                headers = dict(message.headers or {})
+                start = int(headers["Nats-Sequence"]) + 1
+                if "KV-Operation" not in headers:
+                    yield Entry(headers["Nats-Subject"].removeprefix(self._prefix), message.data, start - 1)
+            if len(page) < PAGE:
+                return
+
+
+__all__ = ["Bucket", "Entry", "WrongSequenceError"]

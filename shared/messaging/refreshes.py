@@ -1,0 +1,123 @@
+"""The KNOWLEDGE stream as the log of refreshes: each event of a refresh stands there once."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any
+
+from nats.aio.msg import Msg
+from pydantic import ValidationError
+
+from shared.contracts.failures import PermanentError
+from shared.contracts.knowledge import (
+    BatchIndexed,
+    BatchReady,
+    RefreshEvent,
+    RefreshRecord,
+    RefreshRef,
+    parse_refresh_subject,
+    refresh_event,
+)
+from shared.contracts.subjects import derived_id
+from shared.messaging.connection import Bus, WrongSequenceError
+
+STREAM = "KNOWLEDGE"
+PAGE = 256
+
+
+class RefreshLog:
+    """`source` is the service that appends."""
+
+    def __init__(self, bus: Bus, source: str, clock: Callable[[], datetime]) -> None:
+        self._bus = bus
+        self._source = source
+        self._clock = clock
+
+    async def append(self, ref: RefreshRef, event: RefreshEvent, *, number: int | None = None, after: int = 0) -> bool:
+        """Append unless it is there already: exactly one, however many try. Returns whether this call did it.
+
+        `after` is the subject's last sequence, for events that may come again.
+        """
+        subject = ref.subject(event.event, number)
+        headers = self._headers(ref, event, derived_id(f"{subject}/{after}", event.event))
+        headers["Nats-Expected-Last-Subject-Sequence"] = str(after)
+        try:
+            ack = await self._bus.publish(
+                subject, event.model_dump_json(exclude_none=True).encode(), stream=STREAM, headers=headers
+            )
+        except WrongSequenceError:
+            return False
+        return not ack.duplicate
+
+    async def append_indexed(self, ref: RefreshRef, event: BatchIndexed, *, after: int) -> int:
+        """Append to the refresh's row of indexed batches, exactly after sequence `after`; returns its own.
+
+        Raises WrongSequenceError when another one stands there.
+        """
+        headers = self._headers(ref, event, derived_id(ref.id, f"batch-indexed/{event.number}"))
+        headers["Nats-Expected-Last-Subject-Sequence"] = str(after)
+        headers["Nats-Expected-Last-Subject-Sequence-Subject"] = ref.subject("batch-indexed") + ".*"
+        data = event.model_dump_json(exclude_none=True).encode()
+        subject = ref.subject(event.event, event.number)
+        return (await self._bus.publish(subject, data, stream=STREAM, headers=headers)).seq
+
+    def _headers(self, ref: RefreshRef, event: RefreshEvent, id: str) -> dict[str, str]:
+        return {
+            "ce-specversion": "1.0",
+            "ce-id": id,
+            "ce-type": f"countersign.knowledge.{event.event}.v{event.version}",
+            "ce-source": f"countersign/{self._source}",
+            "ce-time": self._clock().astimezone(UTC).isoformat(timespec="microseconds"),
+            "ce-subject": f"{ref.source}/{ref.id}",
+            "content-type": "application/json",
+        }
+
+    async def history(self, refresh: str) -> list[RefreshRecord]:
+        """Events of a refresh in order, without its batches; empty when there is no such refresh."""
+        return [item async for item in self._scan(RefreshRef("*", refresh).filter)]
+
+    async def batches(self, ref: RefreshRef) -> list[RefreshRecord]:
+        """Every batch of a refresh, whole. Only for repairs: this may be much."""
+        return [item async for item in self._scan(f"{ref.subject('batch-ready')}.*")]
+
+    async def last_batch(self, ref: RefreshRef, event: str) -> RefreshRecord | None:
+        """The latest `batch-ready` or `batch-indexed` of a refresh."""
+        query = {"last_by_subj": f"{ref.subject(event)}.*"}
+        return next((_record(item) for item in await self._bus.direct_get(STREAM, query)), None)
+
+    async def of_batch(self, ref: RefreshRef, event: str, number: int) -> RefreshRecord | None:
+        """One batch's `batch-ready` or `batch-indexed`."""
+        query = {"last_by_subj": ref.subject(event, number)}
+        return next((_record(item) for item in await self._bus.direct_get(STREAM, query)), None)
+
+    async def _scan(self, filter: str) -> Any:
+        start = 1
+        while True:
+            page = await self._bus.direct_get(STREAM, {"seq": start, "next_by_subj": filter, "batch": PAGE})
+            for message in page:
+                record = _record(message)
+                start = record.sequence + 1
+                yield record
+            if len(page) < PAGE:
+                return
+
+
+def _record(message: Msg) -> RefreshRecord:
+    headers = dict(message.headers or {})
+    return decode_refresh(headers["Nats-Subject"], headers, message.data, int(headers["Nats-Sequence"]))
+
+
+def read_refresh(message: Msg) -> RefreshRecord:
+    """The event of a delivered message. Raises PermanentError when it breaks the contract."""
+    return decode_refresh(message.subject, dict(message.headers or {}), message.data, message.metadata.sequence.stream)
+
+
+def decode_refresh(subject: str, headers: dict[str, str], data: bytes, sequence: int) -> RefreshRecord:
+    ref, name, number = parse_refresh_subject(subject)
+    try:
+        body = refresh_event.validate_json(data)
+        id, time = headers["ce-id"], datetime.fromisoformat(headers["ce-time"])
+    except (ValidationError, KeyError, ValueError) as error:
+        raise PermanentError(f"a {name} message breaks the contract ({type(error).__name__})") from None
+    if body.event != name or (isinstance(body, BatchReady | BatchIndexed) and body.number != number):
+        raise PermanentError(f"a {name} message says it is about something else than its subject")
+    return RefreshRecord(ref, id, time, sequence, body)
