@@ -166,9 +166,8 @@ def status(as_json: AsJson = False, data_dir: DataDir = None) -> None:
         return
     live, newest = found["live"], found["newest"]
     if live:
-        print(
-            f"live        version {live['version']} since {live['since'][:19]} by {live['by']}, {found['passages']} passages"
-        )
+        since = f"since {live['since'][:19]} by {live['by']}"
+        print(f"live        version {live['version']} {since}, {found['passages']} passages")
     else:
         print("live        nothing yet")
     if newest:

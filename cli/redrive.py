@@ -83,6 +83,8 @@ async def redrive(connection: Bus, sequence: int) -> str:
 
 async def redrive_one(connection: Bus, letter: DeadLetter, data: bytes, headers: dict[str, str]) -> str:
     """Do it; returns what was done in words."""
+    if letter.stream == "KNOWLEDGE":
+        raise CommandError("A refresh has its own further attempts. Begin another: countersign knowledge refresh")
     if letter.stream != "DISCHARGE":
         kept = {name: value for name, value in headers.items() if not name.startswith(("Nats-", "countersign-"))}
         id = derived_id(f"DEADLETTER/{letter.sequence}", "redriven")

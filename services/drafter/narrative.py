@@ -25,7 +25,7 @@ Narratives = dict[Narrative, str]
 
 
 def brief(context: EncounterContext, knowledge: Knowledge | None = None) -> str:
-    """The facts as the model gets them: few, short, without identity; and the guideline's first words on the problem."""
+    """The facts as the model gets them: few, short, without identity; and a guideline's first words on the problem."""
     years = age(context)
     person = SEXES.get(context.patient.sex or "", "patient")
     principal = [item.text for item in context.diagnoses if item.role == "principal"]

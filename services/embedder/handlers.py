@@ -87,8 +87,11 @@ class Embedding:
             return  # its refresh has ended: nobody waits for it
         if message.metadata.num_delivered == 1 or await self._is_new(record.ref, batch.number):
             await self._index(batch.collection, batch.embedder, batch.target, batch.chunks)
-            await self._tally(record.ref, batch)
-        await self._finish(record.ref, batch.target)
+            last = await self._tally(record.ref, batch)
+        else:
+            last = await self._last(record.ref, batch.number)
+        if last.done == last.batches:
+            await self._log.append(record.ref, EmbeddedEvent(target=batch.target, batches=last.done))
 
     async def _is_new(self, ref: RefreshRef, number: int) -> bool:
         return await self._log.of_batch(ref, "batch-indexed", number) is None
@@ -102,8 +105,11 @@ class Embedding:
             points = [Embedded(chunk, vector.tolist(), version) for chunk, vector in zip(part, vectors, strict=True)]
             await self._base.upsert(collection, points)
 
-    async def _tally(self, ref: RefreshRef, batch: BatchReady) -> None:
-        """Append to the row of indexed batches, which is appended to by compare-and-set: its length is the count."""
+    async def _tally(self, ref: RefreshRef, batch: BatchReady) -> BatchIndexed:
+        """Append to the row of indexed batches, which is appended to by compare-and-set: its length is the count.
+
+        Returns the row's end.
+        """
         async with self._counting:
             for _ in range(TRIES):
                 last = await self._log.last_batch(ref, "batch-indexed")
@@ -118,21 +124,23 @@ class Embedding:
                     await self._log.append_indexed(ref, indexed, after=last.sequence if last else 0)
                 except WrongSequenceError:
                     if await self._log.of_batch(ref, "batch-indexed", batch.number) is not None:
-                        return  # the same batch, delivered twice, was counted
+                        return await self._last(ref, batch.number)  # delivered twice, and counted
                     continue
-                return
+                return indexed
         raise TransientError("the row of indexed batches changed too often")
 
-    async def _finish(self, ref: RefreshRef, target: int) -> None:
-        """Say that the last batch is in, if it is."""
+    async def _last(self, ref: RefreshRef, number: int) -> BatchIndexed:
+        """The end of the row, as batch `number` is in it already. Raises TransientError when a replica is behind."""
+        own = await self._log.of_batch(ref, "batch-indexed", number)
         last = await self._log.last_batch(ref, "batch-indexed")
-        if last is not None and isinstance(last.body, BatchIndexed) and last.body.done == last.body.batches:
-            await self._log.append(ref, EmbeddedEvent(target=target, batches=last.body.done))
+        if own is None or last is None or last.sequence < own.sequence or not isinstance(last.body, BatchIndexed):
+            raise TransientError("the row of indexed batches is behind")
+        return last.body
 
     async def settle(self, message: Msg) -> None:
         """Make the version show exactly what the sources say: all of it, nothing twice; then say that it is there."""
         record = read_refresh(message)
-        refresh = fold_refresh(await self._log.history(record.ref.id))
+        refresh = fold_refresh(await self._log.history(record.ref.id, after=record))
         if refresh.awaits != "settle" or refresh.started is None:
             return
         started = refresh.started

@@ -21,7 +21,10 @@ def build(
     """Everything the embedder needs, built and not started. A `base` that is handed over stays the caller's."""
     steps = Steps("embedder", clock)
     embedder = embedder or TritonEmbedder(settings.triton.url, settings.triton.embedder_model)
-    closers = (embedder.close,) if base is not None else (embedder.close, (base := settings.qdrant.connect()).close)
+    closers = [embedder.close]
+    if base is None:
+        base = settings.qdrant.connect()
+        closers.append(base.close)
     embedding = Embedding(steps, settings.knowledge.file, embedder, base, clock)
 
     async def on_connect(bus: Bus) -> None:
@@ -34,7 +37,7 @@ def build(
         steps,
         on_connect,
         checks={"triton-embedder": embedder.ready, "qdrant": base.ready},
-        closers=closers,
+        closers=tuple(closers),
     )
 
 

@@ -59,7 +59,7 @@ class Evaluation:
     async def judge(self, message: Msg) -> None:
         """Ask the golden queries, say how it did, and promote the version or hold it back."""
         record = read_refresh(message)
-        refresh = fold_refresh(await self._log.history(record.ref.id))
+        refresh = fold_refresh(await self._log.history(record.ref.id, after=record))
         if refresh.awaits != "judge" or refresh.indexed is None:
             return
         evaluated = refresh.evaluated or await self._evaluate(refresh.indexed)

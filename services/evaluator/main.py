@@ -25,7 +25,10 @@ def build(
     """Everything the evaluator needs, built and not started. A `base` that is handed over stays the caller's."""
     steps = Steps("evaluator", clock)
     embedder = embedder or TritonEmbedder(settings.triton.url, settings.triton.embedder_model)
-    closers = (embedder.close,) if base is not None else (embedder.close, (base := settings.qdrant.connect()).close)
+    closers = [embedder.close]
+    if base is None:
+        base = settings.qdrant.connect()
+        closers.append(base.close)
     retriever = Retriever(embedder, base)
     evaluation = Evaluation(steps, settings.knowledge.file, retriever, base, clock)
     desk = KnowledgeDesk(settings.knowledge.file, retriever, base, clock)
@@ -43,7 +46,7 @@ def build(
         on_connect,
         make_router(desk, guard),
         checks={"triton-embedder": embedder.ready, "qdrant": base.ready},
-        closers=closers,
+        closers=tuple(closers),
     )
 
 

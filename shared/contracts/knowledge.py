@@ -1,7 +1,8 @@
 """The knowledge base: chunks, versions, and the events of a refresh.
 
-A version is the state of the sources at one time. Every point in Qdrant carries the version it came with (`since`) and the
-one it left with (`until`): version N shows `since <= N < until`. A refresh makes version N+1 and changes nothing that N shows.
+A version is the state of the sources at one time. Every point in Qdrant carries the version it came with (`since`) and
+the one it left with (`until`): version N shows `since <= N < until`. A refresh makes version N+1 and changes nothing
+that N shows.
 
 KNOWLEDGE stream  knowledge.<source>.<refresh>.<event>[.<n>]; `<source>` is `all` where a refresh covers several.
 """
@@ -361,9 +362,9 @@ class Refresh:
             return None
         if self.indexed is not None:
             return "judge"
-        if self.embedded is not None:
-            return "settle"
-        return "embed" if self.planned is not None else "prepare"
+        if self.planned is None:
+            return "prepare"  # also where every batch is in already: what they belong to is not all written down
+        return "settle" if self.embedded is not None else "embed"
 
 
 def fold_refresh(history: Sequence[RefreshRecord]) -> Refresh:  # noqa: C901 - one arm per event

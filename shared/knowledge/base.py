@@ -91,11 +91,11 @@ class KnowledgeBase(Protocol):
         """How many points `version` shows."""
         ...
 
-    async def settle(self, collection: str) -> None:
+    async def settle(self, collection: str, /) -> None:
         """Make everything durable, and build the indexes that pay."""
         ...
 
-    async def point_alias(self, collection: str) -> None:
+    async def point_alias(self, collection: str, /) -> None:
         """Tell others which collection is live, where the engine has aliases; ours is the live pointer."""
         ...
 

@@ -5,7 +5,7 @@ Read again at every refresh, so that a change needs no restart. Paths are relati
 
 from datetime import time, timedelta
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import yaml
@@ -23,7 +23,8 @@ from pydantic import (
 from shared.contracts.failures import PermanentError
 from shared.contracts.knowledge import ALL, SOURCE
 
-DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+Day = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
+DAYS: tuple[Day, ...] = get_args(Day)
 
 
 class _Closed(BaseModel):
@@ -103,7 +104,7 @@ class PeakHours(_Closed):
     """Hours in which a department needs the models for itself: the night's batches wait."""
 
     department: str = "all"
-    days: tuple[Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"], ...] = DAYS[:5]
+    days: tuple[Day, ...] = DAYS[:5]
     start: ClockTime = Field(alias="from")
     end: ClockTime = Field(alias="to")
     time_zone: Zone = "UTC"

@@ -1,6 +1,7 @@
 """Qdrant's own engine in this process: one directory a collection, one process at a time. For the embedded stack."""
 
 import asyncio
+import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
@@ -26,6 +27,7 @@ from shared.knowledge.sparse import BM25
 
 T = TypeVar("T")
 PAGE = 1000
+COMPLETE = "complete"  # stands in a collection's directory once it was made to the end
 
 
 class EdgeBase:
@@ -34,11 +36,19 @@ class EdgeBase:
     def __init__(self, directory: Path) -> None:
         self._directory = directory
         self._shards: dict[str, edge.EdgeShard] = {}
+        self._unfinished: set[str] = set()  # being made: its directory is there, and must not be opened yet
+        self._making = asyncio.Lock()
         self._writing = asyncio.Lock()
 
     async def prepare(self, collection: str, dimensions: int) -> None:
-        if self._find(collection) is None:
-            self._shards[collection] = await asyncio.to_thread(_create, self._directory / collection, dimensions)
+        async with self._making:
+            if self._find(collection) is not None:
+                return
+            self._unfinished.add(collection)
+            try:
+                self._shards[collection] = await asyncio.to_thread(_create, self._directory / collection, dimensions)
+            finally:
+                self._unfinished.discard(collection)
 
     async def upsert(self, collection: str, points: Sequence[Embedded]) -> None:
         made = [
@@ -86,9 +96,9 @@ class EdgeBase:
 
     async def settle(self, collection: str) -> None:
         async with self._writing:
-            await self._call(collection, lambda shard: (shard.flush(), shard.optimize()))
+            await self._call(collection, _make_durable)
 
-    async def point_alias(self, collection: str) -> None:
+    async def point_alias(self, _collection: str) -> None:
         return None
 
     async def ready(self) -> bool:
@@ -102,7 +112,9 @@ class EdgeBase:
 
     def _find(self, collection: str) -> edge.EdgeShard | None:
         folder = self._directory / collection
-        if collection not in self._shards and (folder / "edge_config.json").exists():
+        if collection in self._unfinished:
+            return None
+        if collection not in self._shards and (folder / COMPLETE).exists():
             self._shards[collection] = edge.EdgeShard.load(str(folder))
         return self._shards.get(collection)
 
@@ -120,8 +132,15 @@ class EdgeBase:
             await self._call(collection, lambda shard: shard.update(operation))
 
 
+def _make_durable(shard: edge.EdgeShard) -> None:
+    shard.flush()
+    shard.optimize()
+
+
 def _create(folder: Path, dimensions: int) -> edge.EdgeShard:
-    folder.mkdir(parents=True, exist_ok=True)
+    if folder.exists():  # a process died while it was being made: nothing can be in it yet
+        shutil.rmtree(folder)
+    folder.mkdir(parents=True)
     config = edge.EdgeConfig(
         vectors={DENSE: edge.EdgeVectorParams(size=dimensions, distance=edge.Distance.Cosine)},
         sparse_vectors={SPARSE: edge.EdgeSparseVectorParams(modifier=edge.Modifier.Idf)},
@@ -129,6 +148,8 @@ def _create(folder: Path, dimensions: int) -> edge.EdgeShard:
     shard = edge.EdgeShard.create(str(folder), config)
     for field in ("since", "until"):
         shard.update(edge.UpdateOperation.create_field_index(field, edge.PayloadSchemaType.Integer))
+    shard.flush()
+    (folder / COMPLETE).touch()
     return shard
 
 
@@ -159,7 +180,7 @@ def _request(question: Question, version: int, limit: int, mode: Mode) -> edge.Q
             edge.Prefetch(limit=CANDIDATES, query=dense, filter=visible),
             edge.Prefetch(limit=CANDIDATES, query=sparse, filter=visible, params=among),
         ],
-        query=edge.Fusion.Rrf(k=RRF_K),
+        query=edge.Fusion.Rrf(k=RRF_K),  # type: ignore[arg-type]
         with_payload=True,
     )
 

@@ -44,6 +44,6 @@ class Manifest:
     async def remember(self, sources: Iterable[str]) -> None:
         """Add to the names of the sources that have entries."""
         before = await self.sources()
-        if after := sorted({*before, *sources}):
-            if after != before:
-                await self._bucket.put(NAMES, json.dumps(after).encode())
+        after = sorted({*before, *sources})
+        if after != before:
+            await self._bucket.put(NAMES, json.dumps(after).encode())

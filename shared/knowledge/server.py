@@ -119,7 +119,7 @@ class ServerBase:
             return 0
         return (await _sorted(self._client.count(collection, _visible(version), exact=True))).count
 
-    async def settle(self, collection: str) -> None:
+    async def settle(self, _collection: str) -> None:
         return None  # every write waited for; the server builds its indexes by itself
 
     async def point_alias(self, collection: str) -> None:

@@ -10,10 +10,12 @@ from typing import Any
 
 from shared.contracts.envelope import CHAINED, TYPE_PREFIX
 from shared.contracts.events import EVENT_TYPES
+from shared.contracts.knowledge import REFRESH_EVENT_TYPES
 from shared.messaging.topology import CONSUMERS, DAY, SERVICES, STREAMS, permissions
 
 FILE = Path(__file__).parents[2] / "docs" / "asyncapi.json"
 SCHEMAS = "../shared/contracts/json"
+TIMERS = {"refresh": "source", "again": "refresh", "peak": "window"}  # of the knowledge base
 EHR_FACTS = ("discharged", "discharge-cancelled")
 
 Json = dict[str, Any]
@@ -41,7 +43,10 @@ def generate() -> Json:
         },
         "channels": channels,
         "operations": _operations(channels),
-        "components": {"messages": _messages(), "schemas": {"headers": _headers()}},
+        "components": {
+            "messages": _messages(),
+            "schemas": {"headers": _headers(), "refresh-headers": _refresh_headers()},
+        },
     }
 
 
@@ -51,6 +56,13 @@ def _channels() -> Json:
         found[f"case-{name}"] = _channel(f"discharge.{{department}}.{{case}}.{name}", "DISCHARGE", f"case-{name}")
     for fact in EHR_FACTS:
         found[f"ehr-{fact}"] = _channel(f"ehr.encounter.{fact}.{{department}}.{{encounter}}", "EHR", "ehr-fact")
+    for name in _refresh_names():
+        number = ".{number}" if name.startswith("batch-") else ""
+        address = f"knowledge.{{source}}.{{refresh}}.{name}{number}"
+        found[f"knowledge-{name}"] = _channel(address, "KNOWLEDGE", f"knowledge-{name}")
+    for kind, token in TIMERS.items():
+        found[f"{kind}-set"] = _channel(f"timers.{kind}.{{{token}}}", "TIMERS", "timer")
+        found[f"{kind}-due"] = _channel(f"timers.due.{kind}.{{{token}}}", "TIMERS", "timer")
     found["timer-set"] = _channel("timers.escalation.{case}.{level}", "TIMERS", "timer")
     found["timer-due"] = _channel("timers.due.escalation.{case}.{level}", "TIMERS", "timer")
     found["alert"] = _channel("alert.{severity}.{kind}", "ALERTS", "alert")
@@ -60,6 +72,10 @@ def _channels() -> Json:
 
 def _event_names() -> list[str]:
     return [kind.model_fields["event"].default for kind in EVENT_TYPES]
+
+
+def _refresh_names() -> list[str]:
+    return [kind.model_fields["event"].default for kind in REFRESH_EVENT_TYPES]
 
 
 def _channel(address: str, stream: str, message: str) -> Json:
@@ -78,6 +94,10 @@ _PARAMETERS = {
     "department": "subject token of the department, e.g. internal-medicine",
     "case": "case id (UUIDv5 of organization and encounter)",
     "encounter": "FHIR logical id; dots written as %2E",
+    "source": "name of the source of the knowledge base, or all",
+    "refresh": "id of the refresh",
+    "number": "of the batch, 1 for the first",
+    "window": "all",
     "level": "1, 2 or 3",
     "severity": "info, warning or critical",
     "kind": "what the alert is about",
@@ -127,12 +147,21 @@ def _messages() -> Json:
         }
         for kind in EVENT_TYPES
     }
+    found |= {
+        f"knowledge-{kind.model_fields['event'].default}": {
+            "name": f"countersign.knowledge.{kind.model_fields['event'].default}.v1",
+            "summary": (kind.__doc__ or "").strip().splitlines()[0],
+            "headers": {"$ref": "#/components/schemas/refresh-headers"},
+            "payload": {"$ref": f"{SCHEMAS}/knowledge-{kind.model_fields['event'].default}.v1.json"},
+        }
+        for kind in REFRESH_EVENT_TYPES
+    }
     return found | {
         "ehr-fact": {
             "summary": "What an EHR says happened to an encounter. An integration engine may publish it directly.",
             "payload": {"$ref": f"{SCHEMAS}/ehr-encounter-fact.v1.json"},
         },
-        "timer": {"summary": "An escalation timer (ADR-51 of NATS): empty, its facts are headers.", "payload": {}},
+        "timer": {"summary": "A timer (ADR-51 of NATS): empty, its facts are headers.", "payload": {}},
         "alert": {
             "summary": "Something a person should look at: ids, names of steps and figures.",
             "payload": {"type": "object", "additionalProperties": {"type": ["string", "integer"]}},
@@ -148,6 +177,16 @@ def _headers() -> Json:
         "description": "CloudEvents 1.0 in binary mode. ce-prevdigest is the digest of the case's event before.",
         "required": ["ce-specversion", *names],
         "properties": {name: {"type": "string"} for name in ("ce-specversion", *CHAINED, "traceparent")},
+    }
+
+
+def _refresh_headers() -> Json:
+    names = ("ce-specversion", *(name for name in CHAINED if name != "ce-prevdigest"))
+    return {
+        "type": "object",
+        "description": "CloudEvents 1.0 in binary mode.",
+        "required": list(names),
+        "properties": {name: {"type": "string"} for name in names},
     }
 
 

@@ -7,7 +7,7 @@ from typing import Any
 from nats.aio.msg import Msg
 from pydantic import ValidationError
 
-from shared.contracts.failures import PermanentError
+from shared.contracts.failures import PermanentError, TransientError
 from shared.contracts.knowledge import (
     BatchIndexed,
     BatchReady,
@@ -71,9 +71,16 @@ class RefreshLog:
             "content-type": "application/json",
         }
 
-    async def history(self, refresh: str) -> list[RefreshRecord]:
-        """Events of a refresh in order, without its batches; empty when there is no such refresh."""
-        return [item async for item in self._scan(RefreshRef("*", refresh).filter)]
+    async def history(self, refresh: str, *, after: RefreshRecord | None = None) -> list[RefreshRecord]:
+        """Events of a refresh in order, without its batches; empty when there is no such refresh.
+
+        Raises TransientError when the answer does not hold `after`, which was delivered: it is from a replica that is
+        behind.
+        """
+        found = [item async for item in self._scan(RefreshRef("*", refresh).filter)]
+        if after is not None and (not found or found[-1].sequence < after.sequence):
+            raise TransientError("the log of refreshes is behind")
+        return found
 
     async def batches(self, ref: RefreshRef) -> list[RefreshRecord]:
         """Every batch of a refresh, whole. Only for repairs: this may be much."""

@@ -72,7 +72,7 @@ _BUS_ONLY = RetryRow(attempt=30, attempts=None, first_wait=1, cap=60, alert_afte
 
 
 # Of a refresh. What gives up here ends the attempt; the whole refresh has another one, five minutes later.
-_PREPARE = RetryRow(attempt=1800, attempts=1, first_wait=5)
+_PREPARE = RetryRow(attempt=1800, attempts=5, first_wait=1)
 _SETTLE = RetryRow(attempt=600, attempts=3, first_wait=5)
 
 
@@ -153,7 +153,7 @@ CONSUMERS = (
         RetryRow(attempt=60, attempts=5, first_wait=5),
         workers=6,
     ),
-    Consumer("embedder-settle", "KNOWLEDGE", _refresh_events("embedded", "resumed"), _SETTLE, workers=1),
+    Consumer("embedder-settle", "KNOWLEDGE", _refresh_events("planned", "embedded", "resumed"), _SETTLE, workers=1),
     Consumer("embedder-retain", "KNOWLEDGE", _refresh_events("promoted"), _SETTLE, workers=1),
     Consumer("embedder-peak", "TIMERS", ("timers.due.peak.*",), _BUS_ONLY, workers=1),
     Consumer("evaluator-judge", "KNOWLEDGE", _refresh_events("indexed", "resumed"), _SETTLE, workers=1),

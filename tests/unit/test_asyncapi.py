@@ -6,6 +6,7 @@ from pathlib import Path
 from faststream.specification.asyncapi.v3_0_0.schema import ApplicationSchema
 
 from shared.contracts.events import EVENT_TYPES
+from shared.contracts.knowledge import REFRESH_EVENT_TYPES
 from shared.messaging import asyncapi
 from shared.messaging.topology import CONSUMERS
 
@@ -23,6 +24,9 @@ def test_every_event_is_sent_and_every_consumer_receives() -> None:
     for kind in EVENT_TYPES:
         name = kind.model_fields["event"].default
         assert any(key.endswith(f"-sends-case-{name}") for key in operations), name
+    for refresh in REFRESH_EVENT_TYPES:
+        name = refresh.model_fields["event"].default
+        assert any(key.endswith(f"-sends-knowledge-{name}") for key in operations), name
     for consumer in CONSUMERS:
         assert any(key.startswith(f"{consumer.name}-receives-") for key in operations), consumer.name
 

@@ -90,7 +90,7 @@ def _packed(blocks: list[Block], tokens: int, count: Count) -> Iterator[str]:
 
 
 def _units(blocks: list[Block], tokens: int, count: Count) -> Iterator[tuple[str, str]]:
-    """What is never cut: a row with its table's header, a paragraph (or, if it is too long, a sentence) with its grade."""
+    """What is never cut: a row (with its table's header), a paragraph, or a sentence of a long one, with its grade."""
     held: str | None = None
     for block in blocks:
         if isinstance(block, Paragraph):

@@ -107,39 +107,44 @@ def _titled(title: str, blocks: tuple[Block, ...]) -> Text:
 
 def _walk(node: Any) -> Iterator[Block]:
     """Blocks of an element, in reading order. Text that stands between block elements is a paragraph too."""
-    loose: list[str] = []
-
-    def flush() -> Iterator[Block]:
-        text = _squeeze("".join(loose))
-        loose.clear()
-        if text:
-            yield Paragraph(text)
-
-    loose.append(node.text or "")
+    loose = [node.text or ""]
     for child in node:
-        tag = child.tag if isinstance(child.tag, str) else None
-        if tag is None or tag in SKIPPED:
-            pass
-        elif re.fullmatch(r"h[1-6]", tag):
-            yield from flush()
-            if text := _squeeze(child.text_content()):
-                yield Heading(int(tag[1]), text)
-        elif tag == "table":
-            yield from flush()
-            yield from _table(
-                [[_squeeze(cell.text_content()) for cell in row.xpath("./td|./th")] for row in child.iter("tr")]
-            )
-        elif tag in LEAVES and not any(item.tag in CONTAINERS for item in child.iterdescendants()):
-            yield from flush()
-            if text := _squeeze(child.text_content()):
-                yield Paragraph(text)
-        elif tag in CONTAINERS or tag in LEAVES or any(item.tag in CONTAINERS for item in child.iterdescendants()):
-            yield from flush()
-            yield from _walk(child)
+        found = _blocks_of(child)
+        if found is None:  # words within a sentence, or what is not text at all
+            loose.append(_inline(child))
         else:
-            loose.append(" " if tag == "br" else child.text_content())
+            yield from _paragraph(loose)
+            loose = []
+            yield from found
         loose.append(child.tail or "")
-    yield from flush()
+    yield from _paragraph(loose)
+
+
+def _blocks_of(node: Any) -> Iterator[Block] | None:
+    """The blocks of an element; None where it is part of its parent's text."""
+    tag = node.tag
+    if not isinstance(tag, str) or tag in SKIPPED:
+        return None
+    if re.fullmatch(r"h[1-6]", tag):
+        text = _squeeze(node.text_content())
+        return iter((Heading(int(tag[1]), text),) if text else ())
+    if tag == "table":
+        return _table([[_squeeze(cell.text_content()) for cell in row.xpath("./td|./th")] for row in node.iter("tr")])
+    holds_blocks = any(item.tag in CONTAINERS for item in node.iterdescendants())
+    if holds_blocks or tag in CONTAINERS:
+        return _walk(node)
+    return _paragraph([node.text_content()]) if tag in LEAVES else None
+
+
+def _inline(node: Any) -> str:
+    if not isinstance(node.tag, str) or node.tag in SKIPPED:
+        return ""
+    return " " if node.tag == "br" else str(node.text_content())
+
+
+def _paragraph(parts: list[str]) -> Iterator[Block]:
+    if text := _squeeze("".join(parts)):
+        yield Paragraph(text)
 
 
 def _table(rows: list[list[str]]) -> Iterator[Table]:

@@ -104,8 +104,7 @@ def view(id: str, refresh: Refresh, done: int) -> dict[str, Any]:
         "refresh": id,
         "sources": list(refresh.started.sources) if refresh.started else [],
         "state": _state(refresh),
-        "ended": refresh.outcome is not None
-        and (planned is not None or refresh.outcome in ("skipped", "failed") or _judged(refresh)),
+        "ended": refresh.outcome is not None,
         "reason": refresh.reason,
         "attempt": refresh.attempt,
         "again_at": refresh.failure.again_at.isoformat() if refresh.failure and refresh.failure.again_at else None,
@@ -126,10 +125,6 @@ def view(id: str, refresh: Refresh, done: int) -> dict[str, Any]:
         "worst": _worst(evaluated),
         "seconds": _seconds(refresh),
     }
-
-
-def _judged(refresh: Refresh) -> bool:
-    return refresh.started is not None and refresh.started.judge
 
 
 def _state(refresh: Refresh) -> str:

@@ -99,7 +99,7 @@ class Refreshing:
         if isinstance(record.body, Requested):
             changed = turns.asked(queue, Turn(refresh=record.ref.id, source=record.ref.source))
         else:
-            refresh = fold_refresh(await self._log.history(record.ref.id))
+            refresh = fold_refresh(await self._log.history(record.ref.id, after=record))
             changed = turns.ended(queue, refresh, refresh.outcome) if refresh.outcome else queue
         if changed != queue:
             try:
@@ -141,7 +141,7 @@ class Refreshing:
     async def prepare(self, message: Msg) -> None:
         """Look at the sources and put what has changed into the queue; or, on another attempt, what is missing."""
         record = read_refresh(message)
-        refresh = fold_refresh(await self._log.history(record.ref.id))
+        refresh = fold_refresh(await self._log.history(record.ref.id, after=record))
         if refresh.started is None:
             return
         if refresh.started.judge:
@@ -149,7 +149,7 @@ class Refreshing:
         elif refresh.awaits == "prepare":
             await self._prepare(record.ref, refresh.started)
         elif refresh.awaits == "embed" and refresh.planned is not None and refresh.attempt > 1:
-            await self._queue_again(record.ref, refresh)
+            await self._queue_again(record.ref)
 
     async def _prepare(self, ref: RefreshRef, started: Started) -> None:
         file = self.declared()
@@ -169,7 +169,7 @@ class Refreshing:
         indexed = Indexed(target=started.target, embedder=started.embedder, collection=started.collection, points=0)
         await self._log.append(ref, indexed)
 
-    async def _queue_again(self, ref: RefreshRef, refresh: Refresh) -> None:
+    async def _queue_again(self, ref: RefreshRef) -> None:
         """Batches that were given up go back into the queue."""
         for record in await self._log.batches(ref):
             if isinstance(record.body, BatchReady):

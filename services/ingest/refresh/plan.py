@@ -69,7 +69,7 @@ def still(entry: DocumentEntry) -> Change:
 def baseline(entry: DocumentEntry | None, target: Target) -> tuple[Placed, ...]:
     """The document's chunks as the newest complete version shows them in the target's collection.
 
-    An entry above that version is from a refresh that never ended: what it brought does not count, what it retired does.
+    An entry above that version is from a refresh that failed: what it brought does not count, what it retired does.
     """
     if entry is None or entry.collection != target.started.collection:
         return ()

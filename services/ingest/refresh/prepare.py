@@ -1,5 +1,5 @@
-"""Looks at the sources and puts what has changed into the queue, twenty chunks at a time. Streamed: what is in memory is a
-batch, a document, and a fingerprint for each document of one source.
+"""Looks at the sources and puts what has changed into the queue, twenty chunks at a time. Streamed: what is in memory
+is a batch, a document, and a fingerprint for each document of one source.
 
 It may be interrupted anywhere. A batch carries the entries of the documents that are complete with it; they are written
 after it. Whoever begins again writes those of the last batch, skips the documents that are dealt with, and goes on.
@@ -177,7 +177,7 @@ class Preparation:
         await self._manifest.put([entry])
 
     async def _drop(self, source: str, known: dict[str, Known], seen: set[str], *, finished: bool) -> None:
-        """Documents that are no more; and the figures of those that this refresh dealt with before it was interrupted."""
+        """Documents that are no more; and the figures of those that were dealt with before an interruption."""
         gone: list[DocumentEntry] = []
         for document, item in known.items():
             if item.done or (finished and item.there):

@@ -1,4 +1,4 @@
-"""Text in, unit vectors out: tokenised, sorted by length, run by ONNX Runtime. For CPUs and, by its parameters, GPUs."""
+"""Text in, unit vectors out: tokenised, sorted by length, run by ONNX Runtime on a CPU or, by its parameters, a GPU."""
 
 import json
 import os
