@@ -85,7 +85,7 @@ class Embedding:
         queue, _ = await self._live.queue()
         if queue.active is None or queue.active.refresh != record.ref.id:
             return  # its refresh has ended: nobody waits for it
-        if message.metadata.num_delivered == 1 or await self._is_new(record.ref, batch.number):
+        if await self._is_new(record.ref, batch.number):
             await self._index(batch.collection, batch.embedder, batch.target, batch.chunks)
             last = await self._tally(record.ref, batch)
         else:
@@ -113,6 +113,10 @@ class Embedding:
         async with self._counting:
             for _ in range(TRIES):
                 last = await self._log.last_batch(ref, "batch-indexed")
+                # In this order: what is counted after `last` was read makes the append fail. The delivery's number
+                # proves nothing, as a server that was killed forgets it.
+                if not await self._is_new(ref, batch.number):
+                    return await self._last(ref, batch.number)
                 before = last.body if last is not None else None
                 known = before if isinstance(before, BatchIndexed) else None
                 indexed = BatchIndexed(
@@ -123,8 +127,6 @@ class Embedding:
                 try:
                     await self._log.append_indexed(ref, indexed, after=last.sequence if last else 0)
                 except WrongSequenceError:
-                    if await self._log.of_batch(ref, "batch-indexed", batch.number) is not None:
-                        return await self._last(ref, batch.number)  # delivered twice, and counted
                     continue
                 return indexed
         raise TransientError("the row of indexed batches changed too often")
