@@ -1,4 +1,4 @@
-"""`countersign demo`: one patient from discharge to a signed, filed and proven document, on the real stack."""
+"""`countersign demo`: a knowledge base, then one patient from discharge to a proven document, on the real stack."""
 
 import asyncio
 import tempfile
@@ -15,6 +15,7 @@ from rich.panel import Panel
 from cli.audit import Report, verify
 from cli.client import Api
 from cli.errors import CommandError
+from cli.knowledge import watch
 from cli.stack.access import Access
 from cli.stack.embedded import Options, running
 from cli.stack.nats import free_port
@@ -45,6 +46,7 @@ class Demo:
         self._model = model
         self._data_dir = data_dir
         self._port = port
+        self._cited: list[str] = []
 
     async def run(self) -> dict[str, Any]:
         """The whole way of a case. Raises CommandError when a step does not happen in time."""
@@ -56,17 +58,38 @@ class Demo:
                 show: Callable[[str], None] = lambda text: status.update(f"{text} …")  # noqa: E731
                 async with running(options, show) as access:
                     status.stop()
+                    knowledge = await self._build_knowledge(access)
                     case, report = await self._walk(access, options.data_dir)
         result = {
             "case_id": case["case_id"],
             "events": [event["event"] for event in case["events"]],
             "document_reference": case["document_reference"],
             "provenance": case["provenance"],
+            "knowledge": knowledge,
+            "cited": self._cited,
             "audit": {"verified": report.verified, "events": report.events},
             "seconds": round(time.monotonic() - started, 1),
         }
         self._console.print(f"[green]✔[/] {report.events} events, every digest verified against the chart's Provenance")
         return result
+
+    async def _build_knowledge(self, access: Access) -> dict[str, Any]:
+        """The base that the draft will cite: a refresh, as every night has one."""
+        operator = Api(access.base_url, access.tokens["operator"])
+        try:
+            begun = await operator("POST", "/v1/knowledge/refreshes")
+            found = await watch(operator, begun["refresh"])
+        finally:
+            await operator.close()
+        if found["state"] not in ("promoted", "skipped"):
+            raise CommandError(f"The knowledge base is {found['state']}: {found['reason']}.")
+        if found["state"] == "promoted":
+            self._console.print(
+                f"[green]✔[/] knowledge base  {found['documents']['new']} synthetic documents, "
+                f"{found['passages']} passages, MRR@10 {found['metrics']['mrr_at_10']:.2f} over "
+                f"{found['metrics']['queries']} golden queries: version {found['version']} is live"
+            )
+        return {name: found[name] for name in ("state", "live_version", "passages", "metrics")}
 
     async def _walk(self, access: Access, data_dir: Path) -> tuple[Case, Report]:
         physician = Api(access.base_url, access.tokens["physician"])
@@ -101,6 +124,7 @@ class Demo:
         review = await physician("GET", f"/v1/reviews/{case['case_id']}")
         draft = review["draft"]
         self._console.print(Panel(draft["text"], title="the draft", subtitle=draft["model"] or "to be written by hand"))
+        self._tell_passages(draft["knowledge"])
         open_points = [item for item in draft["sentences"] if not item["supported"]]
         for sentence in open_points:
             said = ", ".join(f"{claim['kind']} “{claim['text']}”" for claim in sentence["unsupported"])
@@ -119,6 +143,13 @@ class Demo:
             body = {"text": text.replace(TO_BE_WRITTEN, "[Not written in this demo")}
         headers = {"If-Match": f'"{draft["digest"]}"'}
         await physician("POST", f"/v1/reviews/{case['case_id']}/approve", headers=headers, json=body)
+
+    def _tell_passages(self, knowledge: dict[str, Any] | None) -> None:
+        for passage in (knowledge or {}).get("passages", []):
+            heading = " › ".join([passage["title"], *passage["path"]])
+            document = f"{passage['source']}/{passage['document']}, version {knowledge['version']}" if knowledge else ""
+            self._cited.append(f"{passage['source']}/{passage['document']}")
+            self._console.print(f"[cyan]cited:[/] {heading} ({document})", highlight=False)
 
     async def _until(self, physician: Api, case_id: str, state: str, told: int = 0) -> Case:
         """Wait for `state`, telling each event as it comes. A person may take as long as they want."""

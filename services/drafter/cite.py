@@ -11,8 +11,10 @@ from shared.knowledge.retrieve import NoKnowledge, Retriever
 logger = logging.getLogger(__name__)
 
 PROBLEMS = 3  # asked about, the principal one first
-EACH = 2  # passages a problem
-MOST = 4
+# Asked first: a model that reads what treatment is recommended writes that it was given.
+INSTRUCTIONS = "what the patient and the family are told at home, when to call, when to come back"
+EACH = 2  # passages a question
+MOST = 5
 UNHELPFUL = (", unspecified", " unspecified")  # ICD-10's words for what is not known find nothing
 
 
@@ -20,7 +22,9 @@ async def cite(retriever: Retriever, context: EncounterContext) -> Knowledge | N
     """The passages for a draft; None where no knowledge base answers: no draft waits for one."""
     try:
         at = await retriever.at()
-        found = [await retriever.search(problem, at, limit=EACH) for problem in problems(context)]
+        named = problems(context)
+        asked = [f"{named[0]}: {INSTRUCTIONS}", *named] if named else []
+        found = [await retriever.search(question, at, limit=EACH) for question in asked]
     except NoKnowledge:
         return None
     except Failure as failure:

@@ -47,7 +47,7 @@ def brief(context: EncounterContext, knowledge: Knowledge | None = None) -> str:
             ("Discharged to", [context.disposition or "not recorded"]),
         ]
     if knowledge is not None and knowledge.passages:
-        lines.append(("Guideline", [_shortened(knowledge.passages[0].text)]))
+        lines.append(("Guideline for the instructions", [_shortened(knowledge.passages[0].text)]))
     return "\n".join(f"{title}: {_listed(items)}" for title, items in lines)
 
 

@@ -4,6 +4,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+from pydantic import BaseModel
+
 from shared.contracts.draft import Draft
 from shared.contracts.ehr import EncounterFact
 from shared.contracts.events import EVENT_TYPES
@@ -14,7 +16,7 @@ FOLDER = Path(__file__).parent / "json"
 
 def generate() -> dict[str, dict[str, Any]]:
     """File name → schema."""
-    models = {f"{type.model_fields['event'].default}.v1": type for type in EVENT_TYPES}
+    models: dict[str, type[BaseModel]] = {f"{type.model_fields['event'].default}.v1": type for type in EVENT_TYPES}
     models |= {f"knowledge-{type.model_fields['event'].default}.v1": type for type in REFRESH_EVENT_TYPES}
     found = {name: type.model_json_schema() for name, type in models.items()}
     return found | {"draft.v1": Draft.model_json_schema(), "ehr-encounter-fact.v1": EncounterFact.model_json_schema()}
