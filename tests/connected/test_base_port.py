@@ -1,0 +1,182 @@
+"""What the services rely on of a vector base: asked of Qdrant's engine in this process and of qdrant-client.
+
+The client's own engine stands for the server; a real one is asked where a container engine is there.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import docker
+import numpy as np
+import pytest
+from testcontainers.community.qdrant import QdrantContainer
+
+from shared.contracts.failures import Failure, PermanentError
+from shared.contracts.knowledge import OPEN, Chunk
+from shared.knowledge.base import Embedded, KnowledgeBase, Mode, Question
+from shared.knowledge.edge import EdgeBase
+from shared.knowledge.server import ServerBase
+
+pytestmark = [
+    pytest.mark.connected,
+    pytest.mark.filterwarnings("ignore:Payload indexes have no effect"),
+]
+
+WORDS = ("gout", "stroke", "asthma", "measles", "mumps")
+
+
+def vector(word: str) -> list[float]:
+    found = np.full(8, 0.01)
+    found[WORDS.index(word) if word in WORDS else 7] = 1
+    return list(found / np.linalg.norm(found))
+
+
+def point(word: str, since: int, text: str | None = None) -> Embedded:
+    chunk = Chunk(id=f"c-{word}-{text}", source="s", document=f"{word}.md", title=word, text=text or f"all of {word}")
+    return Embedded(chunk, vector(word), since)
+
+
+def question(word: str) -> Question:
+    return Question(word, vector(word))
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[str]:
+    """A real Qdrant in a container; skipped aloud where there is no engine to run one."""
+    try:
+        docker.from_env(timeout=5).ping()
+    except docker.errors.DockerException:
+        pytest.skip("no container engine here: the suite runs on qdrant-client's own engine instead of a server")
+    with QdrantContainer("qdrant/qdrant:v1.16.0") as container:
+        yield f"http://{container.rest_host_address}"
+
+
+@pytest.fixture(params=["edge", "client", "server"])
+async def base(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[KnowledgeBase]:
+    if request.param == "edge":
+        found: KnowledgeBase = EdgeBase(tmp_path)
+    else:
+        found = ServerBase(":memory:" if request.param == "client" else request.getfixturevalue("server"))
+    await found.prepare("c", 8)
+    yield found
+    await found.close()
+
+
+async def documents(base: KnowledgeBase, word: str, version: int, mode: Mode = "hybrid", k: int = 10) -> list[str]:
+    return [hit.chunk.document for hit in await base.search("c", question(word), version, k, mode)]
+
+
+@pytest.mark.parametrize("mode", ["dense", "sparse", "hybrid"])
+async def test_the_nearest_comes_first(base: KnowledgeBase, mode: Mode) -> None:
+    await base.upsert("c", [point(word, 1) for word in WORDS])
+    assert (await documents(base, "gout", 1, mode))[0] == "gout.md"
+
+
+async def test_a_hit_is_the_chunk_that_was_put_in(base: KnowledgeBase) -> None:
+    wanted = Chunk(id="x", source="s", document="d", title="t", path=("a", "b"), text="gout", url="http://x")
+    await base.upsert("c", [Embedded(wanted, vector("gout"), 4)])
+    (hit,) = await base.search("c", question("gout"), 4, 3)
+    assert (hit.chunk, hit.since) == (wanted, 4)
+
+
+async def test_a_version_shows_what_came_by_then_and_has_not_left(base: KnowledgeBase) -> None:
+    await base.upsert("c", [point("gout", 1), point("stroke", 2), point("asthma", 1)])
+    await base.place("c", [point("asthma", 1).id], 2)
+    shown = {version: set(await documents(base, "gout", version, "dense")) for version in (1, 2, 3)}
+    assert shown == {
+        1: {"gout.md", "asthma.md"},
+        2: {"gout.md", "stroke.md"},
+        3: {"gout.md", "stroke.md"},
+    }
+    assert [await base.count("c", version) for version in (0, 1, 2)] == [0, 2, 2]
+
+
+async def test_putting_in_twice_is_once(base: KnowledgeBase) -> None:
+    for _ in range(2):
+        await base.upsert("c", [point("gout", 1), point("stroke", 1)])
+    assert await base.count("c", 1) == 2
+
+
+async def test_a_chunk_that_comes_back_is_another_point(base: KnowledgeBase) -> None:
+    await base.upsert("c", [point("gout", 1)])
+    await base.place("c", [point("gout", 1).id], 2)
+    await base.upsert("c", [point("gout", 3)])
+    assert [await base.count("c", version) for version in (1, 2, 3)] == [1, 0, 1]
+
+
+async def test_what_a_version_touched_is_found(base: KnowledgeBase) -> None:
+    await base.upsert("c", [point("gout", 1), point("stroke", 1), point("asthma", 2)])
+    await base.place("c", [point("gout", 1).id], 2)
+    found = {item.id: (item.since, item.until) for item in await base.touched("c", 2)}
+    assert found == {point("gout", 1).id: (1, 2), point("asthma", 2).id: (2, OPEN)}
+
+
+async def test_everything_before_a_version_can_be_retired(base: KnowledgeBase) -> None:
+    await base.upsert("c", [point("gout", 1), point("stroke", 2), point("asthma", 3)])
+    await base.place("c", [point("gout", 1).id], 2)
+    for _ in range(2):
+        await base.retire_before("c", 3)
+    assert [await base.count("c", version) for version in (1, 2, 3)] == [1, 1, 1]
+
+
+async def test_what_no_kept_version_shows_can_be_forgotten(base: KnowledgeBase) -> None:
+    await base.upsert("c", [point("gout", 1), point("stroke", 1), point("asthma", 2)])
+    await base.place("c", [point("gout", 1).id], 2)
+    await base.place("c", [point("stroke", 1).id], 3)
+    await base.forget("c", 2)
+    assert [await base.count("c", version) for version in (1, 2, 3)] == [1, 2, 1]
+
+
+async def test_points_can_be_deleted(base: KnowledgeBase) -> None:
+    await base.upsert("c", [point("gout", 1), point("stroke", 1)])
+    await base.delete("c", [point("gout", 1).id, "00000000-0000-0000-0000-000000000000"])
+    await base.delete("c", [])
+    await base.settle("c")
+    assert await documents(base, "gout", 1, "dense") == ["stroke.md"]
+
+
+async def test_collections_are_apart_and_made_once(base: KnowledgeBase) -> None:
+    await asyncio.gather(*(base.prepare("other", 4) for _ in range(1)))
+    await base.prepare("other", 4)
+    await base.upsert("c", [point("gout", 1)])
+    assert (await base.count("other", 1), await base.count("missing", 1)) == (0, 0)
+    await base.point_alias("c")
+    assert await base.ready()
+
+
+async def test_a_missing_collection_is_a_failure(base: KnowledgeBase) -> None:
+    with pytest.raises(Failure):
+        await base.search("missing", question("gout"), 1, 1)
+
+
+async def test_searches_run_beside_writes(base: KnowledgeBase) -> None:
+    await base.upsert("c", [point(word, 1) for word in WORDS])
+    writes = [base.upsert("c", [point("gout", 2, f"text {number}")]) for number in range(20)]
+    searches = [documents(base, "stroke", 1, k=1) for _ in range(20)]
+    results = await asyncio.gather(*searches, *writes)
+    assert results[:20] == [["stroke.md"]] * 20
+    assert await base.count("c", 2) == 25
+
+
+async def test_the_engine_in_this_process_comes_back_after_a_crash(tmp_path: Path) -> None:
+    first = EdgeBase(tmp_path)
+    await first.prepare("c", 8)
+    await first.upsert("c", [point(word, 1) for word in WORDS])
+    del first  # not closed, not flushed
+    (tmp_path / "half").mkdir()  # a process died while it was being made
+    second = EdgeBase(tmp_path)
+    assert await second.count("c", 1) == 5
+    assert await second.count("half", 1) == 0
+    await second.prepare("half", 8)
+    await second.upsert("half", [point("gout", 1)])
+    await second.close()
+
+
+async def test_a_server_that_is_not_there_is_transient() -> None:
+    base = ServerBase("http://127.0.0.1:9")
+    assert not await base.ready()
+    with pytest.raises(Failure) as failure:
+        await base.count("c", 1)
+    assert not isinstance(failure.value, PermanentError)
+    await base.close()

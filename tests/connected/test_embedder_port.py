@@ -1,0 +1,118 @@
+"""What the services rely on of an embedder, asked of a real Triton server and of the one of the other tests."""
+
+import asyncio
+import os
+import subprocess
+import time
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import httpx
+import numpy as np
+import pytest
+
+from cli.stack import triton
+from cli.stack.nats import free_port
+from shared.contracts.failures import Failure
+from shared.inference.embed import BATCH_PRIORITY, Embedder, TritonEmbedder
+from shared.inference.generate import INTERACTIVE
+from tests.support.embedder import HashEmbedder
+
+pytestmark = [pytest.mark.triton, pytest.mark.timeout(180)]
+
+TEXTS = ["The care of gout is rest.", "Rest is how gout is cared for.", "A volcano is a mountain."]
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    directory: Path = tmp_path_factory.mktemp("triton")
+    home = triton.server_home(triton.ENVIRONMENT)
+    ports = triton.TritonPorts(free_port(), free_port(), free_port())
+    region = f"countersign_embed_{os.getpid()}_"
+    command = triton.command(home, triton.link_backends(home, directory), ports, ("embedder",), region)
+    with (directory / "triton.log").open("wb") as log:
+        process = subprocess.Popen(command, stdout=log, stderr=log, env=triton.environment_of(triton.ENVIRONMENT))
+    deadline = time.monotonic() + 90
+    while not _ready(f"http://127.0.0.1:{ports.http}/v2/models/embedder/ready"):
+        assert time.monotonic() < deadline, (directory / "triton.log").read_text()[-2000:]
+        assert process.poll() is None, (directory / "triton.log").read_text()[-2000:]
+        time.sleep(0.1)
+    yield f"127.0.0.1:{ports.grpc}"
+    process.kill()
+    process.wait()
+    triton.clear_shared_memory(region)
+
+
+def _ready(url: str) -> bool:
+    try:
+        return httpx.get(url, timeout=1).is_success
+    except httpx.HTTPError:
+        return False
+
+
+@pytest.fixture(params=["triton", "hash"])
+async def embedder(request: pytest.FixtureRequest) -> AsyncIterator[Embedder]:
+    if request.param == "triton":
+        found: Embedder = TritonEmbedder(request.getfixturevalue("server"), "embedder")
+    else:
+        found = HashEmbedder()
+    yield found
+    await found.close()
+
+
+async def test_vectors_are_of_unit_length_and_like_texts_are_near(embedder: Embedder) -> None:
+    vectors = await embedder.embed("embedder", TEXTS, priority=INTERACTIVE, deadline=30)
+    assert vectors.dtype == np.float32
+    assert np.allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-3)
+    near, far = vectors[0] @ vectors[1], vectors[0] @ vectors[2]
+    assert near > far
+
+
+async def test_a_text_has_its_vector_whatever_it_is_embedded_with(embedder: Embedder) -> None:
+    long = "word " * 600
+    alone = await embedder.embed("embedder", [TEXTS[0]], priority=INTERACTIVE, deadline=30)
+    mixed = await embedder.embed("embedder", [long, "", TEXTS[0], "x"], priority=BATCH_PRIORITY, deadline=30)
+    assert mixed[2] @ alone[0] > 0.98  # int8 scales are those of the whole pass
+    assert np.isfinite(mixed).all()
+
+
+async def test_it_is_ready_and_says_its_version(embedder: Embedder) -> None:
+    assert await embedder.ready()
+    assert (await embedder.version("embedder")).startswith("embedder ")
+
+
+async def test_another_model_is_loaded_when_it_is_first_asked_for(server: str) -> None:
+    embedder = TritonEmbedder(server, "embedder")
+    small = await embedder.embed("embedder", TEXTS, priority=INTERACTIVE, deadline=30)
+    true = await embedder.embed("embedder-fp32", TEXTS, priority=INTERACTIVE, deadline=60)
+    assert (small * true).sum(axis=1).min() > 0.97  # int8 against fp32
+    assert await embedder.version("embedder-fp32") == "embedder-fp32 all-MiniLM-L6-v2.fp32"
+    await embedder.close()
+
+
+async def test_a_model_that_is_not_there_and_a_server_that_is_not_there_are_failures(server: str) -> None:
+    for embedder, model in ((TritonEmbedder(server, "embedder"), "nothing"), (TritonEmbedder("127.0.0.1:9", "e"), "e")):
+        with pytest.raises(Failure) as failure:
+            await embedder.embed(model, ["secret words"], priority=INTERACTIVE, deadline=10)
+        assert "secret" not in failure.value.reason
+        await embedder.close()
+
+
+async def test_the_query_of_a_draft_goes_before_the_batches_of_the_night(server: str) -> None:
+    """Twelve batches wait; a query that comes last is answered after the one that runs, before all that wait."""
+    embedder = TritonEmbedder(server, "embedder")
+    batch = ["The patient is treated with a medicine and looked at every day. " * 8] * 20
+    order: list[str] = []
+
+    async def embed(name: str, texts: list[str], priority: int) -> None:
+        await embedder.embed("embedder", texts, priority=priority, deadline=120)
+        order.append(name)
+
+    batches = [asyncio.create_task(embed(f"batch{number}", batch, BATCH_PRIORITY)) for number in range(12)]
+    await asyncio.wait(batches, return_when=asyncio.FIRST_COMPLETED)  # the queue is there, and moving
+    await embed("query", ["care of gout"], INTERACTIVE)
+    before = order.index("query")
+    await asyncio.gather(*batches)
+    assert len(order) == 13
+    assert before <= 4, order
+    await embedder.close()
