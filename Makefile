@@ -4,10 +4,10 @@ UV_VERSION := 0.13.9
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo up test lint bench format contracts clean
+.PHONY: help install demo up test lint bench bench-knowledge format contracts clean
 
 help: ## list the commands
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 18
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 22
 
 install: .venv/ready ## set up .venv (Countersign) and .venv-triton (the model server)
 
@@ -42,6 +42,10 @@ lint: install ## formatting, rules, types, walls
 
 bench: install .venv-bench/ready ## the same case on Countersign, Temporal and Restate, side by side
 	@$(BIN)/python -m bench.run $(BENCH)
+
+bench-knowledge: install ## what a refresh costs, and how well each way of searching answers
+	@$(BIN)/python -m bench.knowledge speed
+	@$(BIN)/python -m bench.knowledge quality
 
 .venv-bench/ready: locks/bench.txt bench/package-lock.json
 	@command -v npm >/dev/null || { echo "make bench needs npm: the Restate server comes from its registry"; exit 2; }

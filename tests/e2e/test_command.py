@@ -79,7 +79,8 @@ def test_the_contracts_answer_as_written_and_a_killed_stack_goes_on(tmp_path: Pa
         assert stat.S_IMODE((stack.data_dir / "access.json").stat().st_mode) == 0o600
         assert set(stack.access["tokens"]) == {"ingest", "physician", "supervisor", "operator", "auditor"}
         assert httpx.get(f"{stack.url}/healthz").json() == {"status": "ok"}
-        assert httpx.get(f"{stack.url}/readyz").json()["checks"] == {"nats": True, "triton": True, "ehr": True}
+        checks = httpx.get(f"{stack.url}/readyz").json()["checks"]
+        assert checks == dict.fromkeys(("nats", "triton", "triton-embedder", "ehr", "qdrant"), True)
         assert "/v1/reviews/{case_id}/approve" in httpx.get(f"{stack.url}/openapi.json").json()["paths"]
         first, second = stack.access["demo_encounters"][:2]
         case_id = discharge(stack, first, department="Internal Medicine")

@@ -1,0 +1,284 @@
+"""`make bench-knowledge`: what a refresh costs, and how well each way of searching answers.
+
+speed     embedding through queue + Triton + Qdrant as a ratio to a bare ONNX Runtime loop on the same texts; a refresh
+          in which nothing changed; memory at 1,000 and 10,000 documents
+quality   dense, sparse and hybrid search at several chunk sizes and two models, on the development set
+"""
+
+import asyncio
+import json
+import random
+import subprocess
+import tempfile
+import time
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Any, get_args
+
+import httpx
+import psutil
+import typer
+import yaml
+from rich.console import Console
+from rich.table import Table
+
+from cli.bus import bus
+from cli.client import Api
+from cli.stack import triton
+from cli.stack.access import read_access
+from cli.stack.nats import free_port
+from services.evaluator import golden, metrics
+from services.ingest.documents import formats
+from services.ingest.documents.chunking import chunk
+from services.ingest.refresh.prepare import token_counter
+from shared.contracts.knowledge import BATCH, BatchReady, Chunk
+from shared.inference.embed import BATCH_PRIORITY, TritonEmbedder
+from shared.inference.generate import INTERACTIVE
+from shared.knowledge.base import CANDIDATES, Embedded, Mode, Question
+from shared.knowledge.edge import EdgeBase
+from shared.messaging.refreshes import RefreshLog
+
+ROOT = Path(__file__).parents[1]
+RESULTS = ROOT / "bench" / "results"
+DEVELOPMENT = ROOT.parent / "shared" / "data" / "retrieval"
+REGION = "countersign_bench_"
+TRITON_PYTHON = triton.ENVIRONMENT / "bin" / "python"
+WORDS = ["patient", "dose", "daily", "pain", "fever", "oral", "renal", "blood", "pressure", "heart", "lung", "care", "visit", "week", "treat", "avoid", "watch", "mild", "acute"]
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, help=__doc__)
+console = Console()
+
+
+def write_pages(folder: Path, number: int, words: int) -> None:
+    """`number` documents of `words` words each, no two alike; the same in every run."""
+    chance = random.Random(7)
+    folder.mkdir(parents=True)
+    for index in range(number):
+        body = " ".join(chance.choice(WORDS) for _ in range(words))
+        (folder / f"page-{index:05}.md").write_text(f"# Page {index}\n\nNumber {index}: {body}.\n")
+
+
+def development_pages(folder: Path) -> None:
+    folder.mkdir(parents=True)
+    for line in (DEVELOPMENT / "documents.jsonl").read_text().splitlines():
+        page = json.loads(line)
+        (folder / f"{page['id']}.md").write_text(f"# {page['title']}\n\n{page['text']}\n")
+
+
+def declare(folder: Path) -> Path:
+    file = folder / "knowledge.yaml"
+    file.write_text(yaml.safe_dump({"sources": [{"name": "pages", "kind": "guideline", "folder": "pages"}]}))
+    return file
+
+
+class Running:
+    """A stack with one refresh after the other."""
+
+    def __init__(self, data_dir: Path, process: psutil.Process) -> None:
+        access = read_access(data_dir)
+        self.data_dir = data_dir
+        self.process = process
+        self.operator = Api(access.base_url, access.tokens["operator"])
+
+    async def refresh(self) -> tuple[dict[str, Any], float]:
+        """The refresh as it ended, and the seconds from the request to its end."""
+        started = time.perf_counter()
+        begun = await self.operator("POST", "/v1/knowledge/refreshes")
+        while True:
+            found: dict[str, Any] = await self.operator("GET", f"/v1/knowledge/refreshes/{begun['refresh']}")
+            if found["ended"]:
+                return found, time.perf_counter() - started
+            await asyncio.sleep(0.05)
+
+    def peak_mb(self) -> float:
+        status = Path(f"/proc/{self.process.pid}/status").read_text()
+        line = next(line for line in status.splitlines() if line.startswith("VmHWM"))
+        return round(int(line.split()[1]) / 1024, 1)
+
+
+@asynccontextmanager
+async def running(file: Path) -> AsyncIterator[Running]:
+    with tempfile.TemporaryDirectory(prefix="countersign-bench-") as directory:
+        command = [str(ROOT / ".venv" / "bin" / "countersign"), "up", "--data-dir", directory]
+        command += ["--port", str(free_port()), "--drafter-model", "drafter-scripted", "--knowledge", str(file)]
+        process = await asyncio.create_subprocess_exec(
+            *command, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.DEVNULL
+        )
+        assert process.stdout is not None
+        await process.stdout.readline()
+        stack = Running(Path(directory), psutil.Process(process.pid))
+        try:
+            yield stack
+        finally:
+            await stack.operator.close()
+            process.terminate()
+            await process.wait()
+
+
+async def embedding_ratio() -> dict[str, float]:
+    """Chunks a second from the first batch in the queue to the last in Qdrant, and of the bare loop."""
+    with tempfile.TemporaryDirectory() as directory:
+        folder = Path(directory)
+        development_pages(folder / "pages") if DEVELOPMENT.exists() else write_pages(folder / "pages", 1500, 90)
+        async with running(declare(folder)) as stack:
+            result, _ = await stack.refresh()
+            async with bus(stack.data_dir, "admin") as connection:
+                log = RefreshLog(connection, "bench", lambda: datetime.now(UTC))
+                history = await log.history(result["refresh"])
+                times = {record.body.event: record.time for record in history}
+                ref = history[0].ref
+                batches = await log.batches(ref)
+                texts = [item.embedded for record in batches for item in batch_chunks(record.body)]
+                first = batches[0].time
+        seconds = (times["embedded"] - first).total_seconds()
+        file = folder / "texts.json"
+        file.write_text(json.dumps(texts))
+        command = [str(TRITON_PYTHON), str(ROOT / "bench" / "onnx_loop.py"), str(triton.EMBEDDER), str(file)]
+        bare = await asyncio.to_thread(bare_loop, command)
+    return {"chunks": len(texts), "pipeline": round(len(texts) / seconds, 1), "bare": round(bare, 1)}
+
+
+def bare_loop(command: list[str]) -> float:
+    return float(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+
+
+def batch_chunks(body: object) -> tuple[Chunk, ...]:
+    return body.chunks if isinstance(body, BatchReady) else ()
+
+
+async def filled(documents: int) -> dict[str, float]:
+    """A first refresh over short documents, then one in which nothing has changed."""
+    with tempfile.TemporaryDirectory() as directory:
+        folder = Path(directory)
+        write_pages(folder / "pages", documents, 12)
+        async with running(declare(folder)) as stack:
+            rest = stack.peak_mb()
+            first, seconds = await stack.refresh()
+            peak = stack.peak_mb()
+            second, unchanged = await stack.refresh()
+            assert second["state"] == "skipped", second
+            assert second["chunks"]["embedded"] == 0
+    return {
+        "documents": documents,
+        "first_seconds": round(seconds, 1),
+        "unchanged_seconds": round(unchanged, 2),
+        "memory_at_rest_mb": rest,
+        "memory_peak_mb": peak,
+        "chunks": first["chunks"]["embedded"],
+    }
+
+
+@app.command()
+def speed(as_json: Annotated[bool, typer.Option("--json")] = False) -> None:
+    """Throughput as a ratio, a refresh of nothing, memory."""
+
+    async def measure() -> dict[str, Any]:
+        ratio = await embedding_ratio()
+        return {
+            "embedding": ratio | {"ratio": round(ratio["pipeline"] / ratio["bare"], 3)},
+            "documents_1000": await filled(1000),
+            "documents_10000": await filled(10_000),
+        }
+
+    found = asyncio.run(measure())
+    keep("knowledge-speed", found)
+    console.print_json(json.dumps(found)) if not as_json else print(json.dumps(found))
+
+
+@contextmanager
+def model_server(models: tuple[str, ...]) -> Iterator[str]:
+    with tempfile.TemporaryDirectory() as directory:
+        home = triton.server_home(triton.ENVIRONMENT)
+        ports = triton.TritonPorts(free_port(), free_port(), free_port())
+        command = triton.command(home, triton.link_backends(home, Path(directory)), ports, models, REGION)
+        environment = triton.environment_of(triton.ENVIRONMENT)
+        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=environment)
+        try:
+            while not all(ready(f"http://127.0.0.1:{ports.http}/v2/models/{name}/ready") for name in models):
+                time.sleep(0.1)
+            yield f"127.0.0.1:{ports.grpc}"
+        finally:
+            process.kill()
+            process.wait()
+            triton.clear_shared_memory(REGION)
+
+
+def ready(url: str) -> bool:
+    try:
+        return httpx.get(url, timeout=1).is_success
+    except httpx.HTTPError:
+        return False
+
+
+@app.command()
+def quality(
+    sizes: Annotated[str, typer.Option(help="tokens of a chunk")] = "96,160,220",
+    models: Annotated[str, typer.Option(help="Triton models")] = "embedder,embedder-fp32",
+) -> None:
+    """MRR@10, recall and nDCG of dense, sparse and hybrid search on the development set."""
+    table = Table("model", "chunk tokens", "chunks", "search", "MRR@10", "recall@5", "recall@10", "nDCG@10")
+    wanted = models.split(",")
+    with model_server(tuple(wanted)) as url:
+        rows = asyncio.run(_quality(url, [int(size) for size in sizes.split(",")], wanted))
+    for row in rows:
+        table.add_row(*(f"{value:.3f}" if isinstance(value, float) else str(value) for value in row.values()))
+    console.print(table)
+    keep("knowledge-quality", rows)
+
+
+async def _quality(url: str, sizes: list[int], models: list[str]) -> list[dict[str, Any]]:
+    queries = golden.read(DEVELOPMENT / "queries.jsonl")
+    pages = [json.loads(line) for line in (DEVELOPMENT / "documents.jsonl").read_text().splitlines()]
+    texts = {
+        f"{page['id']}.md": formats.read("page.md", f"# {page['title']}\n\n{page['text']}".encode()) for page in pages
+    }
+    count = token_counter(str(triton.EMBEDDER / "tokenizer.json"))
+    rows: list[dict[str, Any]] = []
+    embedder = TritonEmbedder(url, models[0])
+    for model in models:
+        for size in sizes if model == models[0] else sizes[1:2]:
+            chunks = [item for id, text in texts.items() for item in chunk("nih", id, text, tokens=size, count=count)]
+            with tempfile.TemporaryDirectory() as directory:
+                base = EdgeBase(Path(directory))
+                await _fill(base, embedder, model, chunks)
+                for mode in get_args(Mode):
+                    row = await _row(base, embedder, model, mode, queries)
+                    rows.append({"model": model, "size": size, "chunks": len(chunks), "search": mode} | row)
+                await base.close()
+    await embedder.close()
+    return rows
+
+
+async def _fill(base: EdgeBase, embedder: TritonEmbedder, model: str, chunks: list[Chunk]) -> None:
+    await base.prepare("c", 384)
+
+    async def one(part: list[Chunk]) -> None:
+        vectors = await embedder.embed(model, [item.embedded for item in part], priority=BATCH_PRIORITY, deadline=300)
+        await base.upsert("c", [Embedded(item, vector.tolist(), 1) for item, vector in zip(part, vectors, strict=True)])
+
+    parts = [chunks[at : at + BATCH] for at in range(0, len(chunks), BATCH)]
+    for start in range(0, len(parts), 4):
+        await asyncio.gather(*(one(part) for part in parts[start : start + 4]))
+
+
+async def _row(
+    base: EdgeBase, embedder: TritonEmbedder, model: str, mode: Mode, queries: list[golden.GoldenQuery]
+) -> dict[str, float]:
+    results = []
+    for query in queries:
+        (vector,) = await embedder.embed(model, [query.query], priority=INTERACTIVE, deadline=60)
+        hits = await base.search("c", Question(query.query, vector.tolist()), 1, CANDIDATES, mode)
+        ranking = dict.fromkeys(golden.as_golden(hit.chunk.document, "nih", query.grades) for hit in hits)
+        results.append(metrics.measure(query.id, list(ranking), query.grades))
+    return metrics.summed(results).model_dump(exclude={"queries"})
+
+
+def keep(name: str, found: object) -> None:
+    RESULTS.mkdir(exist_ok=True)
+    (RESULTS / f"{name}.json").write_text(json.dumps(found, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    app()
