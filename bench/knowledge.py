@@ -45,7 +45,21 @@ RESULTS = ROOT / "bench" / "results"
 DEVELOPMENT = ROOT.parent / "shared" / "data" / "retrieval"
 REGION = "countersign_bench_"
 TRITON_PYTHON = triton.ENVIRONMENT / "bin" / "python"
-WORDS = ["patient", "dose", "daily", "pain", "fever", "oral", "renal", "blood", "pressure", "heart", "lung", "care", "visit", "week", "treat", "avoid", "watch", "mild", "acute"]
+WORDS = (
+    "patient",
+    "dose",
+    "daily",
+    "pain",
+    "fever",
+    "oral",
+    "renal",
+    "blood",
+    "heart",
+    "lung",
+    "care",
+    "visit",
+    "week",
+)
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help=__doc__)
 console = Console()

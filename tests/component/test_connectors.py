@@ -1,0 +1,163 @@
+"""Connectors: new, changed, unchanged and unreadable are told apart, cheaply where nothing has changed."""
+
+import http.server
+import json
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, ClassVar
+
+import pytest
+
+from services.ingest.connectors import Connector, connect
+from services.ingest.connectors.sighting import Fingerprint, Sighting
+from shared.contracts.failures import PermanentError
+from shared.knowledge.config import FormularySource, GuidelineSource
+
+
+async def look(connector: Connector, known: dict[str, Fingerprint] | None = None) -> dict[str, Sighting]:
+    return {item.document: item async for item in connector.look(known or {}, again=False)}
+
+
+def prints(seen: dict[str, Sighting]) -> dict[str, Fingerprint]:
+    return {name: item.fingerprint for name, item in seen.items()}
+
+
+async def test_a_folder_is_read_once_and_then_only_looked_at(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "deep" / "er").mkdir(parents=True)
+    for name in ("a.md", "deep/b.txt", "deep/er/c.html", ".hidden.md", "picture.png"):
+        (tmp_path / name).write_text(f"words of {name}")
+    connector = connect(GuidelineSource(name="x", kind="guideline", folder=tmp_path))
+    first = await look(connector)
+    assert sorted(first) == ["a.md", "deep/b.txt", "deep/er/c.html"]
+    assert all(item.text is not None for item in first.values())
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "read_bytes", lambda *_: pytest.fail("nothing has changed"))
+        second = await look(connector, prints(first))
+    assert all(item.text is None and item.problem is None for item in second.values())
+    (tmp_path / "a.md").write_text("other words")
+    (tmp_path / "deep" / "b.txt").write_text("words of deep/b.txt")  # touched, and the same
+    third = await look(connector, prints(first))
+    assert {name for name, item in third.items() if item.text is not None} == {"a.md"}
+
+
+async def test_a_folder_that_is_not_there_is_not_an_empty_folder(tmp_path: Path) -> None:
+    connector = connect(GuidelineSource(name="x", kind="guideline", folder=tmp_path / "no"))
+    with pytest.raises(PermanentError, match="is not there"):
+        await look(connector)
+
+
+class Site(http.server.BaseHTTPRequestHandler):
+    """Pages with an ETag; `status` answers something else."""
+
+    pages: ClassVar[dict[str, str]] = {}
+    status: ClassVar[dict[str, int]] = {}
+    sent: ClassVar[list[int]] = []
+
+    def do_GET(self) -> None:
+        page = self.pages.get(self.path)
+        status = self.status.get(self.path, 200 if page is not None else 404)
+        etag = f'"{hash(page)}"'
+        if status == 200 and self.headers.get("If-None-Match") == etag:
+            status = 304
+        self.sent.append(status)
+        self.send_response(status)
+        self.send_header("Content-Type", "text/html; charset=utf-8")
+        if status in (200, 304):
+            self.send_header("ETag", etag)
+        body = (page or "").encode() if status == 200 else b""
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: Any) -> None:
+        pass
+
+
+@pytest.fixture
+def site() -> Iterator[str]:
+    Site.pages, Site.status = {"/a": "<h1>A</h1><p>one</p>", "/b": "<p>two</p>"}, {}
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Site)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_address[1]}"
+    server.shutdown()
+    server.server_close()
+
+
+async def test_addresses_are_asked_for_conditionally(site: str) -> None:
+    urls = [f"{site}/a", f"{site}/b"]
+    connector = connect(GuidelineSource.model_validate({"name": "x", "kind": "guideline", "urls": urls}))
+    first = await look(connector)
+    assert [item.text is not None for item in first.values()] == [True, True]
+    assert first[urls[0]].text is not None
+    assert first[urls[0]].text.title == "A"
+    Site.sent.clear()
+    second = await look(connector, prints(first))
+    assert Site.sent == [304, 304]
+    assert all(item.text is None and item.problem is None for item in second.values())
+    Site.pages["/a"] = "<p>other</p>"
+    Site.status["/b"] = 503
+    third = await look(connector, prints(first))
+    assert third[urls[0]].text is not None
+    assert third[urls[1]].problem == "its server answered HTTP 503"
+    assert third[urls[1]].fingerprint == first[urls[1]].fingerprint
+    del Site.pages["/a"]
+    Site.status.clear()
+    assert (await look(connector, prints(first)))[urls[0]].gone
+
+
+async def test_an_address_that_cannot_be_reached_is_a_problem_of_that_document(site: str) -> None:
+    urls = ["http://127.0.0.1:9/x", f"{site}/b"]
+    seen = await look(connect(GuidelineSource.model_validate({"name": "x", "kind": "guideline", "urls": urls})))
+    assert "cannot be reached" in (seen[urls[0]].problem or "")
+    assert seen[urls[1]].text is not None
+
+
+CSV = "code,name,dose\nA1,aspirin,81 mg\nA2,heparin,5000 units\n,,\nA3,,1 mg\nA1,again,2 mg\n"
+
+
+@pytest.mark.parametrize(
+    ("file", "content"),
+    [
+        ("m.csv", CSV),
+        ("m.csv", CSV.replace(",", ";")),
+        ("m.csv", CSV.replace(",", "\t")),
+        (
+            "m.json",
+            json.dumps(
+                [
+                    {"code": "A1", "name": "aspirin", "dose": "81 mg"},
+                    {"code": "A2", "name": "heparin", "dose": "5000 units"},
+                    {"code": "A3", "dose": "1 mg"},
+                    {"code": "A1", "name": "again"},
+                ]
+            ),
+        ),
+    ],
+    ids=["comma", "semicolon", "tab", "json"],
+)
+async def test_a_formulary_is_one_document_a_medicine(tmp_path: Path, file: str, content: str) -> None:
+    (tmp_path / file).write_text(content)
+    source = FormularySource(name="x", kind="formulary", file=tmp_path / file, id_column="code")
+    seen = await look(connect(source))
+    text = seen["A1"].text
+    assert text is not None
+    assert text.title == "aspirin"
+    assert "dose: 81 mg" in str(text.blocks)
+    assert sorted(item.problem for item in seen.values() if item.problem) == [
+        "row 3 has no 'name'",
+        "row 4 repeats 'A1'",
+    ]
+    assert all(item.text is None for item in (await look(connect(source), prints(seen))).values() if not item.problem)
+
+
+@pytest.mark.parametrize("content", ["", "a,b\n1,2\n", "{}", "nonsense"])
+async def test_a_formulary_without_medicines_is_a_failure_or_empty(tmp_path: Path, content: str) -> None:
+    file = tmp_path / ("m.json" if content in ("{}", "nonsense") else "m.csv")
+    file.write_text(content)
+    connector = connect(FormularySource(name="x", kind="formulary", file=file))
+    if content == "":
+        assert await look(connector) == {}
+    else:
+        with pytest.raises(PermanentError, match="formulary"):
+            await look(connector)
