@@ -33,10 +33,10 @@ from services.evaluator import golden, metrics
 from services.ingest.documents import formats
 from services.ingest.documents.chunking import chunk
 from services.ingest.refresh.prepare import token_counter
-from shared.contracts.knowledge import BATCH, BatchReady, Chunk
+from shared.contracts.knowledge import BATCH, BatchReady, Chunk, Search
 from shared.inference.embed import BATCH_PRIORITY, TritonEmbedder
 from shared.inference.generate import INTERACTIVE
-from shared.knowledge.base import CANDIDATES, Embedded, Mode, Question
+from shared.knowledge.base import CANDIDATES, Embedded, Question
 from shared.knowledge.edge import EdgeBase
 from shared.messaging.refreshes import RefreshLog
 
@@ -257,7 +257,7 @@ async def _quality(url: str, sizes: list[int], models: list[str]) -> list[dict[s
             with tempfile.TemporaryDirectory() as directory:
                 base = EdgeBase(Path(directory))
                 await _fill(base, embedder, model, chunks)
-                for mode in get_args(Mode):
+                for mode in get_args(Search):
                     row = await _row(base, embedder, model, mode, queries)
                     rows.append({"model": model, "size": size, "chunks": len(chunks), "search": mode} | row)
                 await base.close()
@@ -278,7 +278,7 @@ async def _fill(base: EdgeBase, embedder: TritonEmbedder, model: str, chunks: li
 
 
 async def _row(
-    base: EdgeBase, embedder: TritonEmbedder, model: str, mode: Mode, queries: list[golden.GoldenQuery]
+    base: EdgeBase, embedder: TritonEmbedder, model: str, mode: Search, queries: list[golden.GoldenQuery]
 ) -> dict[str, float]:
     results = []
     for query in queries:

@@ -7,7 +7,7 @@ from fastapi import APIRouter, Depends, Query
 from pydantic import BaseModel, ConfigDict, Field
 
 from services.evaluator.desk import KnowledgeDesk, Refused
-from shared.knowledge.base import Mode
+from shared.contracts.knowledge import Search
 from shared.knowledge.live import VersionRecord
 from shared.runtime.access import ROLES, Grant, Guard
 from shared.runtime.problems import Problem
@@ -77,7 +77,7 @@ def make_router(desk: KnowledgeDesk, guard: Guard) -> APIRouter:
         q: Annotated[str, Query(min_length=1, max_length=2000)],
         at: Annotated[int | None, Query(ge=1)] = None,
         k: Annotated[int, Query(ge=1, le=50)] = 5,
-        mode: Mode = "hybrid",
+        mode: Search | None = None,
     ) -> Answers:
         try:
             where, hits = await desk.search(q, at, k, mode)

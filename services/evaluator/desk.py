@@ -1,6 +1,7 @@
 """What people ask about the knowledge base: what is live, what was, what a version says; and going back."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -8,8 +9,9 @@ from typing import Any
 from nats.js.errors import APIError
 
 from shared.contracts.failures import PermanentError
+from shared.contracts.knowledge import Search
 from shared.knowledge import config
-from shared.knowledge.base import Hit, KnowledgeBase, Mode
+from shared.knowledge.base import Hit, KnowledgeBase
 from shared.knowledge.config import KnowledgeFile
 from shared.knowledge.live import Live, LiveBucket, VersionRecord, oldest_kept
 from shared.knowledge.retrieve import At, NoKnowledge, Retriever
@@ -81,7 +83,7 @@ class KnowledgeDesk:
         """Every version that was judged, newest first."""
         return list(reversed(await self._live.versions()))
 
-    async def search(self, text: str, version: int | None, limit: int, mode: Mode) -> tuple[At, list[Hit]]:
+    async def search(self, text: str, version: int | None, limit: int, mode: Search | None) -> tuple[At, list[Hit]]:
         """What the live version, or another one, says. Raises Refused."""
         try:
             at = await self._retriever.at(version)
@@ -89,7 +91,8 @@ class KnowledgeDesk:
             raise Refused(404, "There is nothing to ask", f"{error.reason[0].upper()}{error.reason[1:]}.") from None
         if version is not None:
             await self._must_be_kept(version)
-        return at, await self._retriever.search(text, at, limit=limit, mode=mode)
+        at = at if mode is None else replace(at, search=mode)
+        return at, await self._retriever.search(text, at, limit=limit)
 
     async def _must_be_kept(self, version: int) -> None:
         live, _ = await self._live.live()
@@ -110,7 +113,12 @@ class KnowledgeDesk:
         if live is not None and live.version == version:
             return live
         pointer = Live(
-            version=version, collection=record.collection, embedder=record.embedder, since=self._clock(), by=by
+            version=version,
+            collection=record.collection,
+            embedder=record.embedder,
+            search=record.search,
+            since=self._clock(),
+            by=by,
         )
         try:
             await self._live.point(pointer, revision)

@@ -77,10 +77,10 @@ class Evaluation:
             queries = await self._queries(file)
         except PermanentError as error:
             problem = error.reason  # a broken golden file is no reason to try again, but to leave live alone
-        results = await self._ask(queries, At(indexed.target, indexed.collection, indexed.embedder))
+        results = await self._ask(queries, At(indexed.target, indexed.collection, indexed.embedder, file.search))
         before: list[QueryResult] = []
         if live is not None and live.version != indexed.target:
-            before = await self._ask(queries, At(live.version, live.collection, live.embedder))
+            before = await self._ask(queries, At(live.version, live.collection, live.embedder, live.search))
         found = metrics.summed(results) if results else None
         compared = metrics.summed(before) if before else None
         verdict = domain.Verdict(False, problem) if problem else domain.judge(found, compared, file.promotion)
@@ -91,6 +91,7 @@ class Evaluation:
             live_version=live.version if live else None,
             threshold=file.promotion.mrr,
             margin=file.promotion.margin,
+            search=file.search,
             queries=tuple(results[:LISTED]),
             promote=verdict.promote,
             reason=verdict.reason,
@@ -119,6 +120,7 @@ class Evaluation:
                 version=indexed.target,
                 collection=indexed.collection,
                 embedder=indexed.embedder,
+                search=evaluated.search,
                 refresh=ref.id,
                 time=self._clock(),
                 decision="promoted" if evaluated.promote else "held-back",
@@ -134,14 +136,15 @@ class Evaluation:
         if live is None or live.version != indexed.target:
             if (live.version if live else None) != evaluated.live_version:
                 raise TransientError("what is live changed while the version was being judged")
-            await self._promote(indexed, revision)
+            await self._promote(indexed, evaluated, revision)
         await self._log.append(ref, Promoted(target=indexed.target, previous=evaluated.live_version))
 
-    async def _promote(self, indexed: Indexed, revision: int) -> None:
+    async def _promote(self, indexed: Indexed, evaluated: Evaluated, revision: int) -> None:
         pointer = Live(
             version=indexed.target,
             collection=indexed.collection,
             embedder=indexed.embedder,
+            search=evaluated.search,
             since=self._clock(),
             by="evaluation",
         )

@@ -26,6 +26,7 @@ BATCH = 20  # chunks a message and a request to the model server
 OPEN = 2**31 - 1  # `until` of what no version has removed
 
 Step = Literal["prepare", "embed", "settle", "judge"]
+Search = Literal["dense", "sparse", "hybrid"]
 Outcome = Literal["promoted", "held-back", "skipped", "failed"]
 
 
@@ -234,6 +235,7 @@ class Evaluated(Model):
     metrics: Metrics | None = None  # None: it could not be judged; `reason` says why
     live: Metrics | None = None  # of what is live, on the same queries
     live_version: int | None = None
+    search: Search = "dense"
     threshold: float
     margin: float
     queries: tuple[QueryResult, ...] = ()

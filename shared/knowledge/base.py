@@ -2,14 +2,13 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Protocol
 
-from shared.contracts.knowledge import Chunk, point_id
+from shared.contracts.knowledge import Chunk, Search, point_id
 
 DENSE, SPARSE = "dense", "bm25"
-Mode = Literal["dense", "sparse", "hybrid"]
 CANDIDATES = 50  # of each kind before they are fused
-RRF_K = 20  # measured: docs/retrieval.md
+RRF_K = 2  # measured: docs/retrieval.md
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,9 +62,7 @@ class KnowledgeBase(Protocol):
 
     async def upsert(self, collection: str, points: Sequence[Embedded]) -> None: ...
 
-    async def search(
-        self, collection: str, question: Question, version: int, limit: int, mode: Mode = "hybrid"
-    ) -> list[Hit]:
+    async def search(self, collection: str, question: Question, version: int, limit: int, mode: Search) -> list[Hit]:
         """The best chunks of what `version` shows, best first."""
         ...
 

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 import qdrant_edge as edge
 
 from shared.contracts.failures import PermanentError
-from shared.contracts.knowledge import OPEN
+from shared.contracts.knowledge import OPEN, Search
 from shared.knowledge.base import (
     CANDIDATES,
     DENSE,
@@ -17,7 +17,6 @@ from shared.knowledge.base import (
     SPARSE,
     Embedded,
     Hit,
-    Mode,
     Placed,
     Question,
     hit_of,
@@ -61,9 +60,7 @@ class EdgeBase:
         ]
         await self._update(collection, edge.UpdateOperation.upsert_points(made))
 
-    async def search(
-        self, collection: str, question: Question, version: int, limit: int, mode: Mode = "hybrid"
-    ) -> list[Hit]:
+    async def search(self, collection: str, question: Question, version: int, limit: int, mode: Search) -> list[Hit]:
         request = _request(question, version, limit, mode)
         found = await self._call(collection, lambda shard: shard.query(request))
         return [hit_of(dict(point.payload or {}), point.score) for point in found]
@@ -165,7 +162,7 @@ def _visible(version: int) -> edge.Filter:
     return edge.Filter(must=[_range("since", lte=version), _range("until", gt=version)])
 
 
-def _request(question: Question, version: int, limit: int, mode: Mode) -> edge.QueryRequest:
+def _request(question: Question, version: int, limit: int, mode: Search) -> edge.QueryRequest:
     visible = _visible(version)
     dense = edge.Query.Nearest(list(question.vector), using=DENSE)
     sparse = edge.Query.Nearest(BM25.embed_query(question.text), using=SPARSE)

@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Literal
 
-from shared.contracts.knowledge import Counts, Metrics
+from shared.contracts.knowledge import Counts, Metrics, Search
 from shared.contracts.model import Model
 from shared.messaging.buckets import Bucket
 from shared.messaging.connection import Bus
@@ -17,6 +17,7 @@ class Live(Model):
     version: int
     collection: str
     embedder: str  # Triton model that its vectors come from
+    search: Search = "dense"  # the way it was judged by, and is asked by
     since: datetime
     by: str  # "evaluation", or who went back to it
 
@@ -27,6 +28,7 @@ class VersionRecord(Model):
     version: int
     collection: str
     embedder: str
+    search: Search = "dense"
     refresh: str
     time: datetime
     decision: Literal["promoted", "held-back"]

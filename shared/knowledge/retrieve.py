@@ -3,9 +3,10 @@
 from dataclasses import dataclass
 
 from shared.contracts.failures import PermanentError
+from shared.contracts.knowledge import Search
 from shared.inference.embed import Embedder
 from shared.inference.generate import INTERACTIVE
-from shared.knowledge.base import Hit, KnowledgeBase, Mode, Question
+from shared.knowledge.base import Hit, KnowledgeBase, Question
 from shared.knowledge.live import LiveBucket
 from shared.messaging.connection import Bus
 
@@ -19,6 +20,7 @@ class At:
     version: int
     collection: str
     embedder: str
+    search: Search
 
 
 class NoKnowledge(PermanentError):
@@ -39,16 +41,14 @@ class Retriever:
             record = await self._live.version(version)
             if record is None:
                 raise NoKnowledge(f"there is no version {version}")
-            return At(version, record.collection, record.embedder)
+            return At(version, record.collection, record.embedder, record.search)
         live, _ = await self._live.live()
         if live is None:
             raise NoKnowledge("no version of the knowledge base is live yet")
-        return At(live.version, live.collection, live.embedder)
+        return At(live.version, live.collection, live.embedder, live.search)
 
-    async def search(
-        self, text: str, at: At, *, limit: int, priority: int = INTERACTIVE, mode: Mode = "hybrid"
-    ) -> list[Hit]:
+    async def search(self, text: str, at: At, *, limit: int, priority: int = INTERACTIVE) -> list[Hit]:
         """The best chunks for `text` of what `at` shows, best first."""
         (vector,) = await self._embedder.embed(at.embedder, [text], priority=priority, deadline=QUERY_DEADLINE)
         question = Question(text, vector.tolist())
-        return await self._base.search(at.collection, question, at.version, limit, mode)
+        return await self._base.search(at.collection, question, at.version, limit, at.search)

@@ -8,7 +8,7 @@ from qdrant_client import AsyncQdrantClient, models
 from qdrant_client.http.exceptions import ApiException, ResponseHandlingException, UnexpectedResponse
 
 from shared.contracts.failures import PermanentError, TransientError
-from shared.contracts.knowledge import OPEN
+from shared.contracts.knowledge import OPEN, Search
 from shared.knowledge.base import (
     CANDIDATES,
     DENSE,
@@ -16,7 +16,6 @@ from shared.knowledge.base import (
     SPARSE,
     Embedded,
     Hit,
-    Mode,
     Placed,
     Question,
     hit_of,
@@ -63,9 +62,7 @@ class ServerBase:
         ]
         await _sorted(self._client.upsert(collection, made, wait=True))
 
-    async def search(
-        self, collection: str, question: Question, version: int, limit: int, mode: Mode = "hybrid"
-    ) -> list[Hit]:
+    async def search(self, collection: str, question: Question, version: int, limit: int, mode: Search) -> list[Hit]:
         visible = _visible(version)
         dense = list(question.vector)
         sparse = _sparse(BM25.embed_query(question.text))

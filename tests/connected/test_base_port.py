@@ -13,8 +13,8 @@ import pytest
 from testcontainers.community.qdrant import QdrantContainer
 
 from shared.contracts.failures import Failure, PermanentError
-from shared.contracts.knowledge import OPEN, Chunk
-from shared.knowledge.base import Embedded, KnowledgeBase, Mode, Question
+from shared.contracts.knowledge import OPEN, Chunk, Search
+from shared.knowledge.base import Embedded, KnowledgeBase, Question
 from shared.knowledge.edge import EdgeBase
 from shared.knowledge.server import ServerBase
 
@@ -63,12 +63,12 @@ async def base(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[
     await found.close()
 
 
-async def documents(base: KnowledgeBase, word: str, version: int, mode: Mode = "hybrid", k: int = 10) -> list[str]:
+async def documents(base: KnowledgeBase, word: str, version: int, mode: Search = "hybrid", k: int = 10) -> list[str]:
     return [hit.chunk.document for hit in await base.search("c", question(word), version, k, mode)]
 
 
 @pytest.mark.parametrize("mode", ["dense", "sparse", "hybrid"])
-async def test_the_nearest_comes_first(base: KnowledgeBase, mode: Mode) -> None:
+async def test_the_nearest_comes_first(base: KnowledgeBase, mode: Search) -> None:
     await base.upsert("c", [point(word, 1) for word in WORDS])
     assert (await documents(base, "gout", 1, mode))[0] == "gout.md"
 
@@ -76,7 +76,7 @@ async def test_the_nearest_comes_first(base: KnowledgeBase, mode: Mode) -> None:
 async def test_a_hit_is_the_chunk_that_was_put_in(base: KnowledgeBase) -> None:
     wanted = Chunk(id="x", source="s", document="d", title="t", path=("a", "b"), text="gout", url="http://x")
     await base.upsert("c", [Embedded(wanted, vector("gout"), 4)])
-    (hit,) = await base.search("c", question("gout"), 4, 3)
+    (hit,) = await base.search("c", question("gout"), 4, 3, "hybrid")
     assert (hit.chunk, hit.since) == (wanted, 4)
 
 
@@ -147,7 +147,7 @@ async def test_collections_are_apart_and_made_once(base: KnowledgeBase) -> None:
 
 async def test_a_missing_collection_is_a_failure(base: KnowledgeBase) -> None:
     with pytest.raises(Failure):
-        await base.search("missing", question("gout"), 1, 1)
+        await base.search("missing", question("gout"), 1, 1, "dense")
 
 
 async def test_searches_run_beside_writes(base: KnowledgeBase) -> None:
