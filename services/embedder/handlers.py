@@ -152,6 +152,7 @@ class Embedding:
                 wanted.add(entry)
         repaired = await self._mend(record.ref, started, wanted)
         await self._base.settle(started.collection)
+        await self.keep_peak_hours()  # the file may have changed since the last time
         points = await self._base.count(started.collection, started.target)
         indexed = Indexed(
             target=started.target,

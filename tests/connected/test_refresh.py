@@ -369,6 +369,26 @@ async def test_the_night_comes_once_however_many_were_missed(
         await bus.close()
 
 
+async def test_a_source_that_is_declared_later_gets_its_nights_without_a_restart(
+    knowledge: KnowledgeStack, library: Library
+) -> None:
+    await knowledge.refresh()
+    (library.folder / "late").mkdir()
+    late = {
+        "name": "late",
+        "kind": "guideline",
+        "folder": "late",
+        "schedule": {"at": "03:30", "time_zone": "Asia/Tokyo"},
+    }
+    library.declare(sources=[*library.declaration["sources"], late])
+    await knowledge.refresh()
+    bus = await knowledge.bus()
+    (timer,) = await bus.direct_get("TIMERS", {"last_by_subj": "timers.refresh.late"})
+    due = datetime.fromisoformat(dict(timer.headers or {})["countersign-due"])
+    assert (due.hour, due.minute) == (18, 30)
+    await bus.close()
+
+
 async def test_batches_wait_for_the_end_of_the_peak_hours_and_go_on_by_themselves(
     nats: NatsServer, library: Library
 ) -> None:

@@ -1,5 +1,6 @@
 """What people ask of refreshes: begin one, see how it goes, hand in a document."""
 
+import asyncio
 import re
 from collections.abc import Callable
 from datetime import datetime
@@ -71,15 +72,12 @@ class RefreshDesk:
             raise Refused(422, "The document's name will not do", "It must end in .html, .pdf, .docx, .md or .txt.")
         source = self._upload_source()
         try:
-            formats.read(name, data)
+            await asyncio.to_thread(formats.read, name, data)
         except UnreadableError as error:
             raise Refused(422, "The document cannot be read", f"{error}."[0].upper() + f"{error}."[1:]) from None
         folder = self._uploads
         assert folder is not None  # noqa: S101 - _upload_source has looked
-        folder.mkdir(parents=True, exist_ok=True)
-        part = folder / f".{name}.part"
-        part.write_bytes(data)
-        part.replace(folder / name)
+        await asyncio.to_thread(_keep, folder, name, data)
         return await self._refreshing.request(Requested(sources=(source,), by=by)), name
 
     def _upload_source(self) -> str:
@@ -92,6 +90,14 @@ class RefreshDesk:
             if self._uploads is not None and folder is not None and folder.resolve() == self._uploads.resolve():
                 return source.name
         raise Refused(409, "Uploads are not taken", "No source is declared for the folder of uploads.")
+
+
+def _keep(folder: Path, name: str, data: bytes) -> None:
+    """Whole or not at all: a refresh may be looking at the folder."""
+    folder.mkdir(parents=True, exist_ok=True)
+    part = folder / f".{name}.part"
+    part.write_bytes(data)
+    part.replace(folder / name)
 
 
 def view(id: str, refresh: Refresh, done: int) -> dict[str, Any]:

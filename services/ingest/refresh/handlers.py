@@ -153,6 +153,7 @@ class Refreshing:
 
     async def _prepare(self, ref: RefreshRef, started: Started) -> None:
         file = self.declared()
+        await self.set_schedules()  # the file may have changed since the last time
         if unknown := set(started.sources) - {source.name for source in file.sources}:
             raise PermanentError(f"there is no source called {', '.join(sorted(unknown))}")
         queue, _ = await self._live.queue()
