@@ -11,13 +11,12 @@ import random
 import subprocess
 import tempfile
 import time
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any, get_args
 
-import httpx
 import psutil
 import typer
 import yaml
@@ -39,11 +38,11 @@ from shared.inference.generate import INTERACTIVE
 from shared.knowledge.base import CANDIDATES, Embedded, Question
 from shared.knowledge.edge import EdgeBase
 from shared.messaging.refreshes import RefreshLog
+from tests.support.triton import triton_server
 
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "bench" / "results"
 DEVELOPMENT = ROOT.parent / "shared" / "data" / "retrieval"
-REGION = "countersign_bench_"
 TRITON_PYTHON = triton.ENVIRONMENT / "bin" / "python"
 WORDS = (
     "patient",
@@ -201,31 +200,6 @@ def speed(as_json: Annotated[bool, typer.Option("--json")] = False) -> None:
     console.print_json(json.dumps(found)) if not as_json else print(json.dumps(found))
 
 
-@contextmanager
-def model_server(models: tuple[str, ...]) -> Iterator[str]:
-    with tempfile.TemporaryDirectory() as directory:
-        home = triton.server_home(triton.ENVIRONMENT)
-        ports = triton.TritonPorts(free_port(), free_port(), free_port())
-        command = triton.command(home, triton.link_backends(home, Path(directory)), ports, models, REGION)
-        environment = triton.environment_of(triton.ENVIRONMENT)
-        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=environment)
-        try:
-            while not all(ready(f"http://127.0.0.1:{ports.http}/v2/models/{name}/ready") for name in models):
-                time.sleep(0.1)
-            yield f"127.0.0.1:{ports.grpc}"
-        finally:
-            process.kill()
-            process.wait()
-            triton.clear_shared_memory(REGION)
-
-
-def ready(url: str) -> bool:
-    try:
-        return httpx.get(url, timeout=1).is_success
-    except httpx.HTTPError:
-        return False
-
-
 @app.command()
 def quality(
     sizes: Annotated[str, typer.Option(help="tokens of a chunk")] = "96,160,220",
@@ -234,8 +208,8 @@ def quality(
     """MRR@10, recall and nDCG of dense, sparse and hybrid search on the development set."""
     table = Table("model", "chunk tokens", "chunks", "search", "MRR@10", "recall@5", "recall@10", "nDCG@10")
     wanted = models.split(",")
-    with model_server(tuple(wanted)) as url:
-        rows = asyncio.run(_quality(url, [int(size) for size in sizes.split(",")], wanted))
+    with tempfile.TemporaryDirectory() as directory, triton_server(Path(directory), tuple(wanted)) as server:
+        rows = asyncio.run(_quality(server.grpc, [int(size) for size in sizes.split(",")], wanted))
     for row in rows:
         table.add_row(*(f"{value:.3f}" if isinstance(value, float) else str(value) for value in row.values()))
     console.print(table)

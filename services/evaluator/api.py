@@ -6,11 +6,10 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, Query
 from pydantic import BaseModel, ConfigDict, Field
 
-from services.evaluator.desk import KnowledgeDesk, Refused
+from services.evaluator.desk import KnowledgeDesk
 from shared.contracts.knowledge import Search
 from shared.knowledge.live import VersionRecord
 from shared.runtime.access import ROLES, Grant, Guard
-from shared.runtime.problems import Problem
 
 
 class Passage(BaseModel):
@@ -53,10 +52,6 @@ class RolledBack(BaseModel):
     by: str
 
 
-def problem_of(refused: Refused) -> Problem:
-    return Problem(refused.status, refused.title, refused.detail)
-
-
 def make_router(desk: KnowledgeDesk, guard: Guard) -> APIRouter:
     router = APIRouter(prefix="/v1/knowledge", tags=["knowledge"])
     reader = Annotated[Grant, Depends(guard.allow(*ROLES))]
@@ -79,10 +74,7 @@ def make_router(desk: KnowledgeDesk, guard: Guard) -> APIRouter:
         k: Annotated[int, Query(ge=1, le=50)] = 5,
         mode: Search | None = None,
     ) -> Answers:
-        try:
-            where, hits = await desk.search(q, at, k, mode)
-        except Refused as refused:
-            raise problem_of(refused) from None
+        where, hits = await desk.search(q, at, k, mode)
         items = [
             Passage(**{"url": None} | hit.chunk.model_dump(mode="json"), score=hit.score, since=hit.since)
             for hit in hits
@@ -91,10 +83,7 @@ def make_router(desk: KnowledgeDesk, guard: Guard) -> APIRouter:
 
     @router.post("/rollback", summary="Make an earlier version live again")
     async def roll_back(wanted: RollBack, who: operator) -> RolledBack:
-        try:
-            live = await desk.roll_back(wanted.to, who.subject)
-        except Refused as refused:
-            raise problem_of(refused) from None
+        live = await desk.roll_back(wanted.to, who.subject)
         return RolledBack(version=live.version, since=live.since, by=live.by)
 
     return router

@@ -18,14 +18,7 @@ from shared.knowledge.retrieve import At, NoKnowledge, Retriever
 from shared.messaging.buckets import WrongSequenceError
 from shared.messaging.connection import Bus
 from shared.messaging.topology import EMBED
-
-
-class Refused(Exception):
-    """It cannot be done. `status` is HTTP's."""
-
-    def __init__(self, status: int, title: str, detail: str) -> None:
-        super().__init__(title)
-        self.status, self.title, self.detail = status, title, detail
+from shared.runtime.problems import Problem
 
 
 class KnowledgeDesk:
@@ -84,11 +77,11 @@ class KnowledgeDesk:
         return list(reversed(await self._live.versions()))
 
     async def search(self, text: str, version: int | None, limit: int, mode: Search | None) -> tuple[At, list[Hit]]:
-        """What the live version, or another one, says. Raises Refused."""
+        """What the live version, or another one, says. Raises Problem."""
         try:
             at = await self._retriever.at(version)
         except NoKnowledge as error:
-            raise Refused(404, "There is nothing to ask", f"{error.reason[0].upper()}{error.reason[1:]}.") from None
+            raise Problem(404, "There is nothing to ask", f"{error.reason[0].upper()}{error.reason[1:]}.") from None
         if version is not None:
             await self._must_be_kept(version)
         at = at if mode is None else replace(at, search=mode)
@@ -99,15 +92,15 @@ class KnowledgeDesk:
         queue, _ = await self._live.queue()
         oldest = oldest_kept(queue.head, live.version if live else None, self._declared().promotion.keep_versions)
         if version < oldest:
-            raise Refused(410, "That version is no longer kept", f"The oldest that is kept is {oldest}.")
+            raise Problem(410, "That version is no longer kept", f"The oldest that is kept is {oldest}.")
 
     async def roll_back(self, version: int, by: str) -> Live:
-        """Make an earlier version live again, by one compare-and-set. Raises Refused."""
+        """Make an earlier version live again, by one compare-and-set. Raises Problem."""
         record = await self._live.version(version)
         if record is None:
-            raise Refused(404, "There is no such version", f"Version {version} is not known.")
+            raise Problem(404, "There is no such version", f"Version {version} is not known.")
         if record.decision != "promoted":
-            raise Refused(409, "That version was never live", f"It was held back: {record.reason}.")
+            raise Problem(409, "That version was never live", f"It was held back: {record.reason}.")
         await self._must_be_kept(version)
         live, revision = await self._live.live()
         if live is not None and live.version == version:
@@ -123,6 +116,6 @@ class KnowledgeDesk:
         try:
             await self._live.point(pointer, revision)
         except WrongSequenceError:
-            raise Refused(409, "What is live has just changed", "Look at the status and decide again.") from None
+            raise Problem(409, "What is live has just changed", "Look at the status and decide again.") from None
         await self._base.point_alias(record.collection)
         return pointer

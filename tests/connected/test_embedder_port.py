@@ -1,22 +1,16 @@
 """What the services rely on of an embedder, asked of a real Triton server and of the one of the other tests."""
 
 import asyncio
-import os
-import subprocess
-import time
 from collections.abc import AsyncIterator, Iterator
-from pathlib import Path
 
-import httpx
 import numpy as np
 import pytest
 
-from cli.stack import triton
-from cli.stack.nats import free_port
 from shared.contracts.failures import Failure
 from shared.inference.embed import BATCH_PRIORITY, Embedder, TritonEmbedder
 from shared.inference.generate import INTERACTIVE
 from tests.support.embedder import HashEmbedder
+from tests.support.triton import triton_server
 
 pytestmark = [pytest.mark.triton, pytest.mark.timeout(180)]
 
@@ -25,29 +19,8 @@ TEXTS = ["The care of gout is rest.", "Rest is how gout is cared for.", "A volca
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    directory: Path = tmp_path_factory.mktemp("triton")
-    home = triton.server_home(triton.ENVIRONMENT)
-    ports = triton.TritonPorts(free_port(), free_port(), free_port())
-    region = f"countersign_embed_{os.getpid()}_"
-    command = triton.command(home, triton.link_backends(home, directory), ports, ("embedder",), region)
-    with (directory / "triton.log").open("wb") as log:
-        process = subprocess.Popen(command, stdout=log, stderr=log, env=triton.environment_of(triton.ENVIRONMENT))
-    deadline = time.monotonic() + 90
-    while not _ready(f"http://127.0.0.1:{ports.http}/v2/models/embedder/ready"):
-        assert time.monotonic() < deadline, (directory / "triton.log").read_text()[-2000:]
-        assert process.poll() is None, (directory / "triton.log").read_text()[-2000:]
-        time.sleep(0.1)
-    yield f"127.0.0.1:{ports.grpc}"
-    process.kill()
-    process.wait()
-    triton.clear_shared_memory(region)
-
-
-def _ready(url: str) -> bool:
-    try:
-        return httpx.get(url, timeout=1).is_success
-    except httpx.HTTPError:
-        return False
+    with triton_server(tmp_path_factory.mktemp("triton"), ("embedder",)) as found:
+        yield found.grpc
 
 
 @pytest.fixture(params=["triton", "hash"])

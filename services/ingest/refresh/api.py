@@ -6,10 +6,9 @@ from fastapi import APIRouter, Depends, UploadFile
 from pydantic import BaseModel, ConfigDict, Field
 
 from services.ingest.documents.formats import LARGEST
-from services.ingest.refresh.desk import RefreshDesk, Refused
+from services.ingest.refresh.desk import RefreshDesk
 from shared.contracts.knowledge import SOURCE
 from shared.runtime.access import ROLES, Grant, Guard
-from shared.runtime.problems import Problem
 
 
 class Wanted(BaseModel):
@@ -33,10 +32,6 @@ class Uploaded(Begun):
     document: str
 
 
-def _problem(refused: Refused) -> Problem:
-    return Problem(refused.status, refused.title, refused.detail)
-
-
 def make_router(desk: RefreshDesk, guard: Guard) -> APIRouter:
     router = APIRouter(prefix="/v1/knowledge", tags=["knowledge"])
     reader = Annotated[Grant, Depends(guard.allow(*ROLES))]
@@ -45,26 +40,17 @@ def make_router(desk: RefreshDesk, guard: Guard) -> APIRouter:
     @router.post("/refreshes", status_code=202, summary="Look at the sources now")
     async def refresh(who: operator, wanted: Wanted | None = None) -> Begun:
         wanted = wanted or Wanted()
-        try:
-            ref = await desk.request(wanted.source, who.subject, full=wanted.full, judge=wanted.judge)
-        except Refused as refused:
-            raise _problem(refused) from None
+        ref = await desk.request(wanted.source, who.subject, full=wanted.full, judge=wanted.judge)
         return Begun(refresh=ref.id, refresh_url=f"/v1/knowledge/refreshes/{ref.id}")
 
     @router.get("/refreshes/{id}", summary="How a refresh goes, or how it ended")
     async def show(id: str, _: reader) -> dict[str, Any]:
-        try:
-            return await desk.show(id)
-        except Refused as refused:
-            raise _problem(refused) from None
+        return await desk.show(id)
 
     @router.post("/documents", status_code=202, summary="Hand in one document")
     async def upload(file: UploadFile, who: operator) -> Uploaded:
         data = await file.read(LARGEST + 1)
-        try:
-            ref, name = await desk.upload(file.filename or "", data, who.subject)
-        except Refused as refused:
-            raise _problem(refused) from None
+        ref, name = await desk.upload(file.filename or "", data, who.subject)
         return Uploaded(refresh=ref.id, refresh_url=f"/v1/knowledge/refreshes/{ref.id}", document=name)
 
     return router

@@ -15,17 +15,10 @@ from shared.contracts.knowledge import BatchIndexed, Evaluated, Refresh, Refresh
 from shared.knowledge.live import LiveBucket
 from shared.messaging.connection import Bus
 from shared.messaging.refreshes import RefreshLog
+from shared.runtime.problems import Problem
 
 NAME = re.compile(r"^[\w][\w .()+-]{0,150}$")
 ENDED = ("promoted", "held-back", "skipped", "failed")
-
-
-class Refused(Exception):
-    """It cannot be done. `status` is HTTP's."""
-
-    def __init__(self, status: int, title: str, detail: str) -> None:
-        super().__init__(title)
-        self.status, self.title, self.detail = status, title, detail
 
 
 class RefreshDesk:
@@ -39,24 +32,24 @@ class RefreshDesk:
         self._live = LiveBucket(bus)
 
     async def request(self, source: str | None, by: str, *, full: bool, judge: bool) -> RefreshRef:
-        """Begin a refresh of one source or of all. Raises Refused."""
+        """Begin a refresh of one source or of all. Raises Problem."""
         try:
             file = self._refreshing.declared()
         except PermanentError as error:
-            raise Refused(422, "The knowledge base is not declared as it must be", error.reason) from None
+            raise Problem(422, "The knowledge base is not declared as it must be", error.reason) from None
         if source is not None and file.source(source) is None:
             known = ", ".join(item.name for item in file.sources) or "none"
-            raise Refused(404, "There is no such source", f"Declared are: {known}.")
+            raise Problem(404, "There is no such source", f"Declared are: {known}.")
         if judge and (await self._live.queue())[0].head == 0:
-            raise Refused(409, "There is nothing to judge", "No version has been made yet.")
+            raise Problem(409, "There is nothing to judge", "No version has been made yet.")
         sources = (source,) if source is not None else ()
         return await self._refreshing.request(Requested(sources=sources, by=by, full=full, judge=judge))
 
     async def show(self, id: str) -> dict[str, Any]:
-        """How a refresh goes, or how it ended. Raises Refused."""
+        """How a refresh goes, or how it ended. Raises Problem."""
         history = await self._log.history(id) if re.fullmatch(r"[A-Za-z0-9-]{1,64}", id) else []
         if not history:
-            raise Refused(404, "There is no such refresh", "It was never asked for, or it is older than 90 days.")
+            raise Problem(404, "There is no such refresh", "It was never asked for, or it is older than 90 days.")
         refresh = fold_refresh(history)
         done = 0
         if refresh.ref is not None and refresh.planned is not None and refresh.planned.batches:
@@ -66,15 +59,15 @@ class RefreshDesk:
         return view(id, refresh, done) | {"live_version": live.version if live else None}
 
     async def upload(self, name: str, data: bytes, by: str) -> tuple[RefreshRef, str]:
-        """Keep one document and begin a refresh of the source it belongs to. Raises Refused."""
+        """Keep one document and begin a refresh of the source it belongs to. Raises Problem."""
         name = PurePosixPath(name.replace("\\", "/")).name
         if not NAME.match(name) or not formats.is_readable(name):
-            raise Refused(422, "The document's name will not do", "It must end in .html, .pdf, .docx, .md or .txt.")
+            raise Problem(422, "The document's name will not do", "It must end in .html, .pdf, .docx, .md or .txt.")
         source = self._upload_source()
         try:
             await asyncio.to_thread(formats.read, name, data)
         except UnreadableError as error:
-            raise Refused(422, "The document cannot be read", f"{error}."[0].upper() + f"{error}."[1:]) from None
+            raise Problem(422, "The document cannot be read", f"{error}."[0].upper() + f"{error}."[1:]) from None
         folder = self._uploads
         assert folder is not None  # noqa: S101 - _upload_source has looked
         await asyncio.to_thread(_keep, folder, name, data)
@@ -84,12 +77,12 @@ class RefreshDesk:
         try:
             file = self._refreshing.declared()
         except PermanentError as error:
-            raise Refused(422, "The knowledge base is not declared as it must be", error.reason) from None
+            raise Problem(422, "The knowledge base is not declared as it must be", error.reason) from None
         for source in file.sources:
             folder = getattr(source, "folder", None)
             if self._uploads is not None and folder is not None and folder.resolve() == self._uploads.resolve():
                 return source.name
-        raise Refused(409, "Uploads are not taken", "No source is declared for the folder of uploads.")
+        raise Problem(409, "Uploads are not taken", "No source is declared for the folder of uploads.")
 
 
 def _keep(folder: Path, name: str, data: bytes) -> None:

@@ -1,0 +1,50 @@
+"""A real Triton server for tests, with just the models that are asked for."""
+
+import os
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+
+from cli.stack import triton
+from cli.stack.nats import free_port
+
+PATIENCE = 90.0
+
+
+@dataclass(frozen=True)
+class TritonServer:
+    """`grpc` is host:port."""
+
+    grpc: str
+    process: subprocess.Popen[bytes]
+
+
+@contextmanager
+def triton_server(directory: Path, models: tuple[str, ...]) -> Iterator[TritonServer]:
+    home = triton.server_home(triton.ENVIRONMENT)
+    ports = triton.TritonPorts(free_port(), free_port(), free_port())
+    region = f"countersign_test_{os.getpid()}_{ports.grpc}_"
+    command = triton.command(home, triton.link_backends(home, directory), ports, models, region)
+    with (directory / "triton.log").open("wb") as log:
+        process = subprocess.Popen(command, stdout=log, stderr=log, env=triton.environment_of(triton.ENVIRONMENT))
+    deadline = time.monotonic() + PATIENCE
+    while not all(_ready(f"http://127.0.0.1:{ports.http}/v2/models/{name}/ready") for name in models):
+        assert time.monotonic() < deadline, (directory / "triton.log").read_text()[-2000:]
+        assert process.poll() is None, (directory / "triton.log").read_text()[-2000:]
+        time.sleep(0.1)
+    yield TritonServer(f"127.0.0.1:{ports.grpc}", process)
+    process.kill()
+    process.wait()
+    triton.clear_shared_memory(region)
+
+
+def _ready(url: str) -> bool:
+    try:
+        return httpx.get(url, timeout=1).is_success
+    except httpx.HTTPError:
+        return False
