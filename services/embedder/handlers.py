@@ -35,8 +35,7 @@ from shared.knowledge.base import Embedded, KnowledgeBase
 from shared.knowledge.config import KnowledgeFile
 from shared.knowledge.live import LiveBucket, oldest_kept
 from shared.knowledge.manifest import Manifest
-from shared.messaging.buckets import WrongSequenceError
-from shared.messaging.connection import Bus
+from shared.messaging.connection import Bus, WrongSequenceError
 from shared.messaging.deadletter import Original
 from shared.messaging.refreshes import RefreshLog, read_refresh
 from shared.messaging.steps import Clock, Steps

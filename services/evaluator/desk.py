@@ -15,8 +15,7 @@ from shared.knowledge.base import Hit, KnowledgeBase
 from shared.knowledge.config import KnowledgeFile
 from shared.knowledge.live import Live, LiveBucket, VersionRecord, oldest_kept
 from shared.knowledge.retrieve import At, NoKnowledge, Retriever
-from shared.messaging.buckets import WrongSequenceError
-from shared.messaging.connection import Bus
+from shared.messaging.connection import Bus, WrongSequenceError
 from shared.messaging.topology import EMBED
 from shared.runtime.problems import Problem
 

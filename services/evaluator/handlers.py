@@ -26,8 +26,7 @@ from shared.knowledge.config import KnowledgeFile
 from shared.knowledge.live import Live, LiveBucket, VersionRecord
 from shared.knowledge.manifest import Manifest
 from shared.knowledge.retrieve import At, Retriever
-from shared.messaging.buckets import WrongSequenceError
-from shared.messaging.connection import Bus
+from shared.messaging.connection import Bus, WrongSequenceError
 from shared.messaging.deadletter import Original, alert
 from shared.messaging.refreshes import RefreshLog, read_refresh
 from shared.messaging.steps import Clock, Steps

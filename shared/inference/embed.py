@@ -24,10 +24,6 @@ class Embedder(Protocol):
         """Unit vectors [len(texts), dimensions]. Raises the three failures; none of them quotes a text."""
         ...
 
-    async def version(self, model: str) -> str:
-        """The model's name and version, as the server's configuration states them."""
-        ...
-
     async def ready(self) -> bool: ...
 
     async def close(self) -> None: ...
@@ -73,16 +69,6 @@ class TritonEmbedder:
             raise TransientError(f"{model}: {type(error).__name__}") from None
         vectors: Vectors = answer.as_numpy("EMBEDDING")
         return vectors
-
-    async def version(self, model: str) -> str:
-        try:
-            answer = await self._connected().get_model_config(model, as_json=True, client_timeout=5)
-        except InferenceServerException as error:
-            raise sort_error(model, error) from None
-        except grpc.RpcError as error:
-            raise TransientError(f"{model}: {type(error).__name__}") from None
-        parameters = answer["config"].get("parameters", {})
-        return f"{model} {parameters.get('model_version', {}).get('string_value', '')}".strip()
 
     async def ready(self) -> bool:
         try:

@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
-from shared.messaging.connection import Bus, WrongSequenceError
+from shared.messaging.connection import Bus
 
 PAGE = 256
 
@@ -56,6 +56,3 @@ class Bucket:
                     yield Entry(headers["Nats-Subject"].removeprefix(self._prefix), message.data, start - 1)
             if len(page) < PAGE:
                 return
-
-
-__all__ = ["Bucket", "Entry", "WrongSequenceError"]

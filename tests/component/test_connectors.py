@@ -16,7 +16,7 @@ from shared.knowledge.config import FormularySource, GuidelineSource
 
 
 async def look(connector: Connector, known: dict[str, Fingerprint] | None = None) -> dict[str, Sighting]:
-    return {item.document: item async for item in connector.look(known or {}, again=False)}
+    return {item.document: item async for item in connector.look(known or {})}
 
 
 def prints(seen: dict[str, Sighting]) -> dict[str, Fingerprint]:

@@ -28,9 +28,6 @@ class HashEmbedder:
             self.texts += texts
         return np.stack([_vector(model, text) for text in texts])
 
-    async def version(self, model: str) -> str:
-        return f"{model} hash"
-
     async def ready(self) -> bool:
         return True
 

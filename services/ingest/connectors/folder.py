@@ -18,24 +18,24 @@ class FolderConnector:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
-    async def look(self, known: Mapping[str, Fingerprint], *, again: bool) -> AsyncIterator[Sighting]:
+    async def look(self, known: Mapping[str, Fingerprint]) -> AsyncIterator[Sighting]:
         if not self._folder.is_dir():
             raise PermanentError(f"the folder {self._folder} is not there")
         for name, stat in await asyncio.to_thread(lambda: sorted(_files(self._folder))):
             before = known.get(name)
             cheap = Fingerprint(digest=before.digest if before else "", size=stat[0], mtime_ns=stat[1])
-            if before == cheap and not again:
+            if before == cheap:
                 yield Sighting(name, cheap)
             else:
-                yield await asyncio.to_thread(self._read, name, cheap, before, again)
+                yield await asyncio.to_thread(self._read, name, cheap, before)
 
-    def _read(self, name: str, cheap: Fingerprint, before: Fingerprint | None, again: bool) -> Sighting:
+    def _read(self, name: str, cheap: Fingerprint, before: Fingerprint | None) -> Sighting:
         try:
             data = (self._folder / name).read_bytes()
         except OSError as error:
             return Sighting(name, cheap, problem=f"it cannot be opened ({error.strerror})")
         seen = cheap.model_copy(update={"digest": digest(data)})
-        if before is not None and before.digest == seen.digest and not again:
+        if before is not None and before.digest == seen.digest:
             return Sighting(name, seen)
         try:
             return Sighting(name, seen, text=formats.read(name, data))

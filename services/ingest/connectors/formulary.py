@@ -23,7 +23,7 @@ class FormularyConnector:
     def __init__(self, source: FormularySource) -> None:
         self._source = source
 
-    async def look(self, known: Mapping[str, Fingerprint], *, again: bool) -> AsyncIterator[Sighting]:
+    async def look(self, known: Mapping[str, Fingerprint]) -> AsyncIterator[Sighting]:
         rows = await asyncio.to_thread(self._rows)
         seen: set[str] = set()
         for number, row in enumerate(rows, 1):
@@ -41,7 +41,7 @@ class FormularyConnector:
             text = Text(name, (Paragraph("\n".join(_lines(row, self._source.name_column))),))
             print_ = Fingerprint(digest=digest(repr(text).encode()))
             before = known.get(document)
-            yield Sighting(document, print_, text=None if before == print_ and not again else text)
+            yield Sighting(document, print_, text=None if before == print_ else text)
 
     def _rows(self) -> list[Row]:
         file: Path = self._source.file

@@ -21,8 +21,8 @@ class Sighting:
 
 
 class Connector(Protocol):
-    def look(self, known: Mapping[str, Fingerprint], *, again: bool) -> AsyncIterator[Sighting]:
-        """Every document of the source, one at a time; with `again`, read even what has not changed.
+    def look(self, known: Mapping[str, Fingerprint]) -> AsyncIterator[Sighting]:
+        """Every document of the source, one at a time.
 
         Raises PermanentError or TransientError when the source as a whole cannot be looked at.
         """

@@ -23,18 +23,18 @@ class WebConnector:
         self._urls = [str(url) for url in urls]
         self._transport = transport
 
-    async def look(self, known: Mapping[str, Fingerprint], *, again: bool) -> AsyncIterator[Sighting]:
+    async def look(self, known: Mapping[str, Fingerprint]) -> AsyncIterator[Sighting]:
         async with httpx.AsyncClient(timeout=TIMEOUT, follow_redirects=True, transport=self._transport) as http:
             for start in range(0, len(self._urls), AT_ONCE):
                 part = self._urls[start : start + AT_ONCE]
-                for seen in await asyncio.gather(*(_fetch(http, url, known.get(url), again) for url in part)):
+                for seen in await asyncio.gather(*(_fetch(http, url, known.get(url)) for url in part)):
                     yield seen
 
 
-async def _fetch(http: httpx.AsyncClient, url: str, before: Fingerprint | None, again: bool) -> Sighting:
+async def _fetch(http: httpx.AsyncClient, url: str, before: Fingerprint | None) -> Sighting:
     nothing = before or Fingerprint()
     headers = {}
-    if before is not None and not again:
+    if before is not None:
         if before.etag:
             headers["If-None-Match"] = before.etag
         if before.last_modified:
@@ -51,17 +51,17 @@ async def _fetch(http: httpx.AsyncClient, url: str, before: Fingerprint | None, 
         )
     if not response.is_success:
         return Sighting(url, nothing, problem=f"its server answered HTTP {response.status_code}", url=url)
-    return await asyncio.to_thread(_read, url, response, before, again)
+    return await asyncio.to_thread(_read, url, response, before)
 
 
-def _read(url: str, response: httpx.Response, before: Fingerprint | None, again: bool) -> Sighting:
+def _read(url: str, response: httpx.Response, before: Fingerprint | None) -> Sighting:
     seen = Fingerprint(
         digest=digest(response.content),
         size=len(response.content),
         etag=response.headers.get("ETag"),
         last_modified=response.headers.get("Last-Modified"),
     )
-    if before is not None and before.digest == seen.digest and not again:
+    if before is not None and before.digest == seen.digest:
         return Sighting(url, seen, url=url)
     try:
         text = formats.read(response.url.path, response.content, response.headers.get("Content-Type"))

@@ -30,8 +30,7 @@ from shared.knowledge.collections import collection_of
 from shared.knowledge.config import KnowledgeFile
 from shared.knowledge.live import LiveBucket, Queue, Turn
 from shared.knowledge.manifest import Manifest
-from shared.messaging.buckets import WrongSequenceError
-from shared.messaging.connection import Bus
+from shared.messaging.connection import Bus, WrongSequenceError
 from shared.messaging.deadletter import Original
 from shared.messaging.refreshes import RefreshLog, read_refresh
 from shared.messaging.steps import Clock, Steps

@@ -127,7 +127,7 @@ class Preparation:
                 for name, item in known.items()
                 if item.done or (item.trusted and item.there and (item.fingerprint.digest or not item.unreadable))
             }
-            async for sighting in connect(source).look(prints, again=False):
+            async for sighting in connect(source).look(prints):
                 if not sighting.gone:
                     seen.add(sighting.document)
                     await self._take(source.name, sighting, known.get(sighting.document))
