@@ -4,7 +4,7 @@ UV_VERSION := 0.13.9
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo up test lint bench bench-knowledge format contracts clean
+.PHONY: help install demo up test lint bench bench-knowledge bench-airflow format contracts clean
 
 help: ## list the commands
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 22
@@ -47,6 +47,15 @@ bench-knowledge: install ## what a refresh costs, and how well each way of searc
 	@$(BIN)/python -m bench.knowledge speed
 	@$(BIN)/python -m bench.knowledge quality
 
+bench-airflow: install .venv-airflow/ready ## a refresh beside an Airflow DAG that does nothing
+	@$(BIN)/python -m bench.airflow
+
+.venv-airflow/ready: locks/airflow.txt
+	@echo "installing Airflow (.venv-airflow)"
+	@test -x .venv-airflow/bin/python || $(BIN)/uv venv --quiet --python $(BIN)/python .venv-airflow
+	@VIRTUAL_ENV=.venv-airflow $(BIN)/uv pip sync --quiet --require-hashes locks/airflow.txt
+	@touch $@
+
 .venv-bench/ready: locks/bench.txt bench/package-lock.json
 	@command -v npm >/dev/null || { echo "make bench needs npm: the Restate server comes from its registry"; exit 2; }
 	@echo "installing the peers (.venv-bench, bench/node_modules)"
@@ -64,4 +73,4 @@ contracts: install ## write the JSON Schemas and the AsyncAPI document again
 	@$(BIN)/python -m shared.messaging.asyncapi
 
 clean: ## remove the environments and caches
-	rm -rf .venv .venv-triton .venv-bench bench/node_modules .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
+	rm -rf .venv .venv-triton .venv-bench .venv-airflow bench/node_modules .mypy_cache .ruff_cache .pytest_cache .import_linter_cache

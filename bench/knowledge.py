@@ -9,6 +9,7 @@ import asyncio
 import json
 import random
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import AsyncIterator
@@ -32,7 +33,7 @@ from services.evaluator import golden, metrics
 from services.ingest.documents import formats
 from services.ingest.documents.chunking import chunk
 from services.ingest.refresh.prepare import token_counter
-from shared.contracts.knowledge import BATCH, BatchReady, Chunk, Search
+from shared.contracts.knowledge import BATCH, BatchReady, Chunk, Search, chunk_id
 from shared.inference.embed import BATCH_PRIORITY, TritonEmbedder
 from shared.inference.generate import INTERACTIVE
 from shared.knowledge.base import CANDIDATES, Embedded, Question
@@ -110,9 +111,7 @@ class Running:
 
         The rest is Qdrant's files, mapped: the kernel takes those pages back when it needs them.
         """
-        status = Path(f"/proc/{self.process.pid}/status").read_text()
-        line = next(line for line in status.splitlines() if line.startswith(name))
-        return round(int(line.split()[1]) / 1024, 1)
+        return _status_mb(self.process.pid, name)
 
 
 @asynccontextmanager
@@ -177,15 +176,52 @@ async def filled(documents: int) -> dict[str, float]:
             second, unchanged = await stack.refresh()
             assert second["state"] == "skipped", second
             assert second["chunks"]["embedded"] == 0
+    command = [sys.executable, "-m", "bench.knowledge", "engine", str(documents)]
+    alone = await asyncio.to_thread(subprocess.run, command, capture_output=True, text=True, check=True, cwd=ROOT)
     return {
         "documents": documents,
         "first_seconds": round(seconds, 1),
         "unchanged_seconds": round(unchanged, 2),
         "own_memory_at_rest_mb": rest,
         "own_memory_after_mb": own,
+        "of_it_engine_mb": float(alone.stdout),
         "resident_peak_mb": peak,
         "chunks": first["chunks"]["embedded"],
     }
+
+
+def _status_mb(process: int | str, name: str) -> float:
+    status = Path(f"/proc/{process}/status").read_text()
+    line = next(line for line in status.splitlines() if line.startswith(name))
+    return round(int(line.split()[1]) / 1024, 1)
+
+
+@app.command(hidden=True)
+def engine(documents: int) -> None:
+    """Memory that Qdrant's engine takes for as many points as `filled` makes, with nothing else in the process."""
+
+    async def measure() -> float:
+        chance = random.Random(7)
+        with tempfile.TemporaryDirectory() as directory:
+            base = EdgeBase(Path(directory))
+            await base.prepare("c", 384)
+            before = 0.0
+            for start in range(0, documents, BATCH):
+                await base.upsert("c", [_point(index, chance) for index in range(start, start + BATCH)])
+                before = before or _status_mb("self", "RssAnon")
+            await base.settle("c")
+            return _status_mb("self", "RssAnon") - before
+
+    print(round(asyncio.run(measure()), 1))
+
+
+def _point(index: int, chance: random.Random) -> Embedded:
+    text = " ".join(chance.choice(WORDS) for _ in range(12))
+    vector = [chance.gauss(0, 1) for _ in range(384)]
+    chunk = Chunk(
+        id=chunk_id("pages", str(index), "", (), text), source="pages", document=str(index), title="", text=text
+    )
+    return Embedded(chunk, vector, 1)
 
 
 @app.command()

@@ -140,7 +140,9 @@ def _create(folder: Path, dimensions: int) -> edge.EdgeShard:
     folder.mkdir(parents=True)
     config = edge.EdgeConfig(
         vectors={DENSE: edge.EdgeVectorParams(size=dimensions, distance=edge.Distance.Cosine)},
-        sparse_vectors={SPARSE: edge.EdgeSparseVectorParams(modifier=edge.Modifier.Idf)},
+        # Mapped files, which the kernel takes back when it needs to; by default the words' index is held in memory.
+        sparse_vectors={SPARSE: edge.EdgeSparseVectorParams(modifier=edge.Modifier.Idf, memory=edge.Memory.Cached)},
+        id_tracker_memory=edge.Memory.Cached,
     )
     shard = edge.EdgeShard.create(str(folder), config)
     for field in ("since", "until"):

@@ -16,11 +16,21 @@ REFUSED = [
     ("operator", "discharge.x.c1.filed", "DISCHARGE"),
     ("ingest", "$KV.artifacts.x", "KV_artifacts"),
     ("drafter", "timers.escalation.c1.1", "TIMERS"),
+    ("embedder", "discharge.x.c1.approved", "DISCHARGE"),
+    ("embedder", "knowledge.all.r1.promoted", "KNOWLEDGE"),
+    ("embedder", "$KV.live.knowledge", "KV_live"),
+    ("evaluator", "discharge.x.c1.drafted", "DISCHARGE"),
+    ("evaluator", "knowledge.all.r1.batch-ready.1", "KNOWLEDGE"),
+    ("evaluator", "$KV.artifacts.x", "KV_artifacts"),
+    ("ingest", "$KV.live.knowledge", "KV_live"),
+    ("approval", "knowledge.all.r1.promoted", "KNOWLEDGE"),
 ]
 ALLOWED = [
     ("ingest", "ehr.encounter.other.x.e1", "EHR"),
     ("drafter", "$KV.artifacts.x", "KV_artifacts"),
     ("approval", "timers.escalation.c1.1", "TIMERS"),
+    ("embedder", "knowledge.all.r1.batch-indexed.1", "KNOWLEDGE"),
+    ("evaluator", "$KV.live.knowledge", "KV_live"),
 ]
 
 

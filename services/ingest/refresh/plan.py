@@ -1,7 +1,8 @@
 """What a look at a document means for the next version. Pure."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Literal
 
 from shared.contracts.knowledge import Chunk, DocumentEntry, Fingerprint, Started
@@ -32,22 +33,55 @@ class Change:
     retired: int
 
 
+_change = lru_cache(1024)(Change)  # most documents have the same
+
+
 @dataclass(frozen=True, slots=True)
 class Known:
     """What is remembered of a document while its source is looked at; little, as there may be many."""
 
-    fingerprint: Fingerprint
+    packed: bytes  # its fingerprint as JSON: a fraction of what the model takes
+    digested: bool  # its content was read once
     trusted: bool  # its chunks are complete and in the right collection
     done: bool  # this very refresh has dealt with it already, before it was interrupted
     there: bool  # the base shows chunks of it, or may
     unreadable: str | None
     change: Change
 
+    @property
+    def fingerprint(self) -> Fingerprint:
+        return Fingerprint.model_validate_json(self.packed)
+
+    @property
+    def comparable(self) -> bool:
+        """It need not be read again where its fingerprint is the same."""
+        return self.done or (self.trusted and self.there and (self.digested or not self.unreadable))
+
+
+class Fingerprints(Mapping[str, Fingerprint]):
+    """What connectors compare with, unpacked one at a time."""
+
+    def __init__(self, known: Mapping[str, Known]) -> None:
+        self._known = known
+
+    def __getitem__(self, document: str) -> Fingerprint:
+        item = self._known[document]
+        if not item.comparable:
+            raise KeyError(document)
+        return item.fingerprint
+
+    def __iter__(self) -> Iterator[str]:
+        return (name for name, item in self._known.items() if item.comparable)
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
+
 
 def remember(entry: DocumentEntry, target: Target) -> Known:
     settled = entry.target <= target.head
     return Known(
-        entry.fingerprint,
+        entry.fingerprint.model_dump_json(exclude_none=True).encode(),
+        digested=bool(entry.fingerprint.digest),
         trusted=settled and entry.collection == target.started.collection and not target.started.fill,
         done=entry.refresh == target.refresh,
         there=not entry.removed or not settled,
@@ -59,11 +93,11 @@ def remember(entry: DocumentEntry, target: Target) -> Known:
 def change_of(entry: DocumentEntry, version: int) -> Change:
     """What `entry` brought to `version`."""
     fresh = sum(since == version for _, since in entry.chunks)
-    return Change(entry.change, fresh, len(entry.chunks) - fresh, len(entry.retired))
+    return _change(entry.change, fresh, len(entry.chunks) - fresh, len(entry.retired))
 
 
 def still(entry: DocumentEntry) -> Change:
-    return Change(None, 0, len(entry.chunks), 0)
+    return _change(None, 0, len(entry.chunks), 0)
 
 
 def baseline(entry: DocumentEntry | None, target: Target) -> tuple[Placed, ...]:

@@ -12,7 +12,17 @@ from dataclasses import dataclass, field
 from services.ingest.connectors import connect
 from services.ingest.connectors.sighting import Sighting
 from services.ingest.documents.chunking import Count, chunk
-from services.ingest.refresh.plan import Change, Known, Target, change_of, remember, removed, renewed, unread
+from services.ingest.refresh.plan import (
+    Change,
+    Fingerprints,
+    Known,
+    Target,
+    change_of,
+    remember,
+    removed,
+    renewed,
+    unread,
+)
 from shared.contracts.knowledge import (
     BATCH,
     BatchReady,
@@ -122,12 +132,7 @@ class Preparation:
         known = await self._known(source.name)
         seen: set[str] = set()
         if not finished:
-            prints = {
-                name: item.fingerprint
-                for name, item in known.items()
-                if item.done or (item.trusted and item.there and (item.fingerprint.digest or not item.unreadable))
-            }
-            async for sighting in connect(source).look(prints):
+            async for sighting in connect(source).look(Fingerprints(known)):
                 if not sighting.gone:
                     seen.add(sighting.document)
                     await self._take(source.name, sighting, known.get(sighting.document))
