@@ -33,7 +33,8 @@ from services.evaluator import golden, metrics
 from services.ingest.documents import formats
 from services.ingest.documents.chunking import chunk
 from services.ingest.refresh.prepare import token_counter
-from shared.contracts.knowledge import BATCH, BatchReady, Chunk, Search, chunk_id
+from shared.contracts.knowledge import BATCH, Chunk, Search, chunk_id
+from shared.contracts.refresh import BatchReady
 from shared.inference.embed import BATCH_PRIORITY, TritonEmbedder
 from shared.inference.generate import INTERACTIVE
 from shared.knowledge.base import CANDIDATES, Embedded, Question

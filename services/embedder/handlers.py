@@ -12,22 +12,9 @@ from nats.aio.msg import Msg
 
 from services.embedder import domain
 from shared.contracts.failures import PermanentError, TransientError
-from shared.contracts.knowledge import (
-    BATCH,
-    OPEN,
-    BatchIndexed,
-    BatchReady,
-    Chunk,
-    Indexed,
-    Promoted,
-    RefreshRef,
-    Started,
-    fold_refresh,
-    point_id,
-)
-from shared.contracts.knowledge import (
-    Embedded as EmbeddedEvent,
-)
+from shared.contracts.knowledge import BATCH, OPEN, Chunk, point_id
+from shared.contracts.refresh import BatchIndexed, BatchReady, Indexed, Promoted, RefreshRef, Started, fold_refresh
+from shared.contracts.refresh import Embedded as EmbeddedEvent
 from shared.inference.embed import BATCH_PRIORITY, Embedder
 from shared.knowledge import config
 from shared.knowledge.attempts import Attempts

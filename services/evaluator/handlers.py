@@ -7,17 +7,8 @@ from nats.aio.msg import Msg
 from services.evaluator import domain, golden, metrics
 from services.evaluator.golden import GoldenQuery
 from shared.contracts.failures import PermanentError, TransientError
-from shared.contracts.knowledge import (
-    Counts,
-    Evaluated,
-    HeldBack,
-    Indexed,
-    Promoted,
-    QueryResult,
-    Refresh,
-    RefreshRef,
-    fold_refresh,
-)
+from shared.contracts.knowledge import Counts, QueryResult
+from shared.contracts.refresh import Evaluated, HeldBack, Indexed, Promoted, Refresh, RefreshRef, fold_refresh
 from shared.inference.embed import BATCH_PRIORITY
 from shared.knowledge import config
 from shared.knowledge.attempts import Attempts

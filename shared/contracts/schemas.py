@@ -9,7 +9,7 @@ from pydantic import BaseModel
 from shared.contracts.draft import Draft
 from shared.contracts.ehr import EncounterFact
 from shared.contracts.events import EVENT_TYPES
-from shared.contracts.knowledge import REFRESH_EVENT_TYPES
+from shared.contracts.refresh import REFRESH_EVENT_TYPES
 
 FOLDER = Path(__file__).parent / "json"
 

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from datetime import datetime, timedelta
 
-from shared.contracts.knowledge import AttemptFailed, RefreshRef, Step, fold_refresh, parse_refresh_subject
+from shared.contracts.refresh import AttemptFailed, RefreshRef, Step, fold_refresh, parse_refresh_subject
 from shared.messaging.connection import Bus
 from shared.messaging.deadletter import Original, alert
 from shared.messaging.refreshes import RefreshLog

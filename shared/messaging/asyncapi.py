@@ -10,7 +10,7 @@ from typing import Any
 
 from shared.contracts.envelope import CHAINED, TYPE_PREFIX
 from shared.contracts.events import EVENT_TYPES
-from shared.contracts.knowledge import REFRESH_EVENT_TYPES
+from shared.contracts.refresh import REFRESH_EVENT_TYPES
 from shared.messaging.topology import CONSUMERS, DAY, SERVICES, STREAMS, permissions
 
 FILE = Path(__file__).parents[2] / "docs" / "asyncapi.json"

@@ -8,7 +8,7 @@ from nats.aio.msg import Msg
 from pydantic import ValidationError
 
 from shared.contracts.failures import PermanentError, TransientError
-from shared.contracts.knowledge import (
+from shared.contracts.refresh import (
     BatchIndexed,
     BatchReady,
     RefreshEvent,

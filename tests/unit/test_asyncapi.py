@@ -6,7 +6,7 @@ from pathlib import Path
 from faststream.specification.asyncapi.v3_0_0.schema import ApplicationSchema
 
 from shared.contracts.events import EVENT_TYPES
-from shared.contracts.knowledge import REFRESH_EVENT_TYPES
+from shared.contracts.refresh import REFRESH_EVENT_TYPES
 from shared.messaging import asyncapi
 from shared.messaging.topology import CONSUMERS
 

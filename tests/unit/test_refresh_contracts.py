@@ -7,23 +7,18 @@ from pathlib import Path
 import pytest
 
 from shared.contracts.failures import PermanentError
-from shared.contracts.knowledge import (
+from shared.contracts.knowledge import Chunk, Counts, DocumentEntry, Fingerprint, Metrics, QueryResult, Unreadable
+from shared.contracts.refresh import (
     REFRESH_EVENT_TYPES,
     AttemptFailed,
     BatchIndexed,
     BatchReady,
-    Chunk,
-    Counts,
-    DocumentEntry,
     Embedded,
     Evaluated,
-    Fingerprint,
     HeldBack,
     Indexed,
-    Metrics,
     Planned,
     Promoted,
-    QueryResult,
     RefreshEvent,
     RefreshRecord,
     RefreshRef,
@@ -31,7 +26,6 @@ from shared.contracts.knowledge import (
     Resumed,
     Skipped,
     Started,
-    Unreadable,
     fold_refresh,
     parse_refresh_subject,
 )

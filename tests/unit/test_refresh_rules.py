@@ -9,18 +9,8 @@ from services.embedder import domain as embedder
 from services.ingest.refresh import plan, turns
 from services.ingest.refresh.schedule import next_run
 from shared.contracts.failures import PermanentError
-from shared.contracts.knowledge import (
-    OPEN,
-    AttemptFailed,
-    Chunk,
-    DocumentEntry,
-    Fingerprint,
-    Indexed,
-    Refresh,
-    RefreshRef,
-    Started,
-    point_id,
-)
+from shared.contracts.knowledge import OPEN, Chunk, DocumentEntry, Fingerprint, point_id
+from shared.contracts.refresh import AttemptFailed, Indexed, Refresh, RefreshRef, Started
 from shared.knowledge import config
 from shared.knowledge.base import Placed
 from shared.knowledge.config import PeakHours, Schedule

@@ -11,7 +11,7 @@ from services.ingest.documents import formats
 from services.ingest.documents.blocks import UnreadableError
 from services.ingest.refresh.handlers import Refreshing
 from shared.contracts.failures import PermanentError
-from shared.contracts.knowledge import BatchIndexed, Evaluated, Refresh, RefreshRef, Requested, fold_refresh
+from shared.contracts.refresh import BatchIndexed, Evaluated, Refresh, RefreshRef, Requested, fold_refresh
 from shared.knowledge.live import LiveBucket
 from shared.messaging.connection import Bus
 from shared.messaging.refreshes import RefreshLog

@@ -11,8 +11,8 @@ from services.ingest.refresh.plan import Target
 from services.ingest.refresh.prepare import Preparation, token_counter
 from services.ingest.refresh.schedule import next_run
 from shared.contracts.failures import PermanentError, TransientError
-from shared.contracts.knowledge import (
-    ALL,
+from shared.contracts.knowledge import ALL
+from shared.contracts.refresh import (
     AttemptFailed,
     BatchReady,
     Indexed,

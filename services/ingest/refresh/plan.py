@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Literal
 
-from shared.contracts.knowledge import Chunk, DocumentEntry, Fingerprint, Started
+from shared.contracts.knowledge import Chunk, DocumentEntry, Fingerprint
+from shared.contracts.refresh import Started
 
 Placed = tuple[str, int]  # chunk id, version it came with
 

@@ -23,17 +23,8 @@ from services.ingest.refresh.plan import (
     renewed,
     unread,
 )
-from shared.contracts.knowledge import (
-    BATCH,
-    BatchReady,
-    Chunk,
-    Counts,
-    DocumentEntry,
-    Planned,
-    RefreshRef,
-    Skipped,
-    Unreadable,
-)
+from shared.contracts.knowledge import BATCH, Chunk, Counts, DocumentEntry, Unreadable
+from shared.contracts.refresh import BatchReady, Planned, RefreshRef, Skipped
 from shared.knowledge.config import KnowledgeFile, Source
 from shared.knowledge.manifest import Manifest
 from shared.messaging.refreshes import RefreshLog

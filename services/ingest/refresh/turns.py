@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from shared.contracts.knowledge import Outcome, Refresh
+from shared.contracts.refresh import Outcome, Refresh
 from shared.knowledge.live import Queue, Turn
 
 EVERYTHING = "*"

@@ -1,0 +1,290 @@
+"""The events of a refresh of the knowledge base, and what they add up to.
+
+KNOWLEDGE stream  knowledge.<source>.<refresh>.<event>[.<n>]; `<source>` is `all` where a refresh covers several.
+"""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Annotated, Literal, get_args
+
+from pydantic import Field, TypeAdapter
+
+from shared.contracts.failures import PermanentError
+from shared.contracts.knowledge import SOURCE, Chunk, Counts, DocumentEntry, Metrics, QueryResult, Search, Unreadable
+from shared.contracts.model import Model
+
+Step = Literal["prepare", "embed", "settle", "judge"]
+Outcome = Literal["promoted", "held-back", "skipped", "failed"]
+
+
+class Requested(Model):
+    """Somebody, or the schedule, wants the sources looked at."""
+
+    event: Literal["requested"] = "requested"
+    version: Literal[1] = 1
+    sources: tuple[str, ...] = ()  # empty: all
+    by: str  # subject of the caller, or "schedule"
+    full: bool = False  # embed everything again
+    judge: bool = False  # only ask the golden queries again
+
+
+class Started(Model):
+    """It is this refresh's turn."""
+
+    event: Literal["started"] = "started"
+    version: Literal[1] = 1
+    sources: tuple[str, ...]  # every one it covers; empty for all that there are
+    target: int  # the knowledge version it makes
+    embedder: str  # Triton model
+    collection: str
+    fill: bool  # the collection is filled anew
+    judge: bool = False
+
+
+class Skipped(Model):
+    """Nothing has changed."""
+
+    event: Literal["skipped"] = "skipped"
+    version: Literal[1] = 1
+    documents: Counts
+    unreadable: tuple[Unreadable, ...] = ()
+    reason: str
+
+
+class BatchReady(Model):
+    """Chunks to be embedded."""
+
+    event: Literal["batch-ready"] = "batch-ready"
+    version: Literal[1] = 1
+    number: int  # 1 for the first
+    last: bool
+    target: int
+    embedder: str
+    collection: str
+    chunks: tuple[Chunk, ...]
+    entries: tuple[DocumentEntry, ...] = ()  # of the documents that are complete with it; how a restart goes on
+
+
+class Planned(Model):
+    """Every source was looked at, and every batch that is needed is in the queue."""
+
+    event: Literal["planned"] = "planned"
+    version: Literal[1] = 1
+    target: int
+    documents: Counts
+    unreadable: tuple[Unreadable, ...] = ()
+    chunks_new: int
+    chunks_kept: int
+    chunks_removed: int
+    batches: int
+
+
+class BatchIndexed(Model):
+    """A batch is in the vector base. They are appended one after the other, so `done` counts without counting."""
+
+    event: Literal["batch-indexed"] = "batch-indexed"
+    version: Literal[1] = 1
+    number: int
+    done: int  # this one included
+    batches: int | None = None  # how many there are, once the last has been seen
+
+
+class Embedded(Model):
+    """The last batch is in."""
+
+    event: Literal["embedded"] = "embedded"
+    version: Literal[1] = 1
+    target: int
+    batches: int
+
+
+class Indexed(Model):
+    """The version is complete and shows exactly what the sources say."""
+
+    event: Literal["indexed"] = "indexed"
+    version: Literal[1] = 1
+    target: int
+    embedder: str
+    collection: str
+    points: int  # that the version shows
+    repaired: int = 0  # points that were found missing, and embedded again
+
+
+class Evaluated(Model):
+    """The golden queries were asked."""
+
+    event: Literal["evaluated"] = "evaluated"
+    version: Literal[1] = 1
+    target: int
+    metrics: Metrics | None = None  # None: it could not be judged; `reason` says why
+    live: Metrics | None = None  # of what is live, on the same queries
+    live_version: int | None = None
+    search: Search = "dense"
+    threshold: float
+    margin: float
+    queries: tuple[QueryResult, ...] = ()
+    promote: bool
+    reason: str
+
+
+class Promoted(Model):
+    """The version is live."""
+
+    event: Literal["promoted"] = "promoted"
+    version: Literal[1] = 1
+    target: int
+    previous: int | None = None
+
+
+class HeldBack(Model):
+    """The version is not good enough; what was live stays."""
+
+    event: Literal["held-back"] = "held-back"
+    version: Literal[1] = 1
+    target: int
+    reason: str
+
+
+class AttemptFailed(Model):
+    """A step gave up. With `again_at` there is another attempt, without it the refresh has ended."""
+
+    event: Literal["failed"] = "failed"
+    version: Literal[1] = 1
+    step: Step
+    reason: str
+    attempt: int
+    again_at: datetime | None = None
+
+
+class Resumed(Model):
+    """Another attempt begins where the last one ended."""
+
+    event: Literal["resumed"] = "resumed"
+    version: Literal[1] = 1
+    attempt: int
+
+
+RefreshEvent = (
+    Requested
+    | Started
+    | Skipped
+    | BatchReady
+    | Planned
+    | BatchIndexed
+    | Embedded
+    | Indexed
+    | Evaluated
+    | Promoted
+    | HeldBack
+    | AttemptFailed
+    | Resumed
+)
+REFRESH_EVENT_TYPES: tuple[type[RefreshEvent], ...] = get_args(RefreshEvent)
+refresh_event: TypeAdapter[RefreshEvent] = TypeAdapter(Annotated[RefreshEvent, Field(discriminator="event")])
+
+
+@dataclass(frozen=True, slots=True)
+class RefreshRef:
+    """A refresh as subjects name it."""
+
+    source: str
+    id: str
+
+    def subject(self, event: str, number: int | None = None) -> str:
+        return f"knowledge.{self.source}.{self.id}.{event}" + ("" if number is None else f".{number}")
+
+    @property
+    def filter(self) -> str:
+        """Its events without the batches."""
+        return f"knowledge.*.{self.id}.*"
+
+
+def parse_refresh_subject(subject: str) -> tuple[RefreshRef, str, int | None]:
+    """The refresh, the event and the batch's number of a KNOWLEDGE subject.
+
+    Raises PermanentError when the subject is not of that form.
+    """
+    tokens = subject.split(".")
+    if len(tokens) not in (4, 5) or tokens[0] != "knowledge" or not re.match(SOURCE, tokens[1]):
+        raise PermanentError("the subject is not knowledge.<source>.<refresh>.<event>[.<n>]")
+    if len(tokens) == 5 and not tokens[4].isdigit():
+        raise PermanentError("the subject's last token is not a number")
+    return RefreshRef(tokens[1], tokens[2]), tokens[3], int(tokens[4]) if len(tokens) == 5 else None
+
+
+@dataclass(frozen=True, slots=True)
+class RefreshRecord:
+    """An event of a refresh as it stands in the stream."""
+
+    ref: RefreshRef
+    id: str
+    time: datetime
+    sequence: int
+    body: RefreshEvent
+
+
+@dataclass(slots=True)
+class Refresh:
+    """What a refresh's events add up to."""
+
+    ref: RefreshRef | None = None
+    requested: Requested | None = None
+    started: Started | None = None
+    planned: Planned | None = None
+    embedded: Embedded | None = None
+    indexed: Indexed | None = None
+    evaluated: Evaluated | None = None
+    skipped: Skipped | None = None
+    failure: AttemptFailed | None = None
+    outcome: Outcome | None = None
+    reason: str | None = None
+    attempt: int = 1
+    times: dict[str, datetime] = field(default_factory=dict)
+
+    @property
+    def awaits(self) -> Step | None:
+        """The step whose turn it is."""
+        if self.outcome is not None or self.started is None:
+            return None
+        if self.indexed is not None:
+            return "judge"
+        if self.planned is None:
+            return "prepare"  # also where every batch is in already: what they belong to is not all written down
+        return "settle" if self.embedded is not None else "embed"
+
+
+def fold_refresh(history: Sequence[RefreshRecord]) -> Refresh:  # noqa: C901 - one arm per event
+    """The refresh after all of `history`, which is in stream order."""
+    found = Refresh()
+    for record in history:
+        found.ref = record.ref
+        found.times[record.body.event] = record.time
+        match record.body:
+            case Requested() as requested:
+                found.requested = requested
+            case Started() as started:
+                found.started = started
+            case Planned() as planned:
+                found.planned = planned
+            case Embedded() as embedded:
+                found.embedded = embedded
+            case Indexed() as indexed:
+                found.indexed = indexed
+            case Evaluated() as evaluated:
+                found.evaluated, found.reason = evaluated, evaluated.reason
+            case Skipped() as skipped:
+                found.skipped, found.outcome, found.reason = skipped, "skipped", skipped.reason
+            case Promoted():
+                found.outcome = "promoted"
+            case HeldBack() as held:
+                found.outcome, found.reason = "held-back", held.reason
+            case AttemptFailed() as failed:
+                found.failure, found.reason = failed, failed.reason
+                found.outcome = "failed" if failed.again_at is None else None
+            case Resumed() as resumed:
+                found.attempt = resumed.attempt
+            case BatchReady() | BatchIndexed():
+                pass
+    return found
