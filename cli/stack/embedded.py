@@ -19,6 +19,7 @@ from cli.errors import CommandError
 from cli.stack import nats, triton
 from cli.stack.access import Access, write_access
 from cli.stack.knowledge import places
+from cli.stack.people import demo_people
 from cli.stack.secrets import Secrets, load_or_make, write_tokens
 from deploy.sandbox_ehr.app import Sandbox
 from deploy.sandbox_ehr.app import create_app as create_sandbox
@@ -150,22 +151,30 @@ def _app(options: Options, secrets: Secrets, access: Access, triton_url: str, st
     approval = ApprovalSettings(
         **seeded("approval"), ehr=ehr, escalate_after=options.escalate_after, public_url=access.base_url
     )
+    store = _sandbox(options, stack)
     services = [
         build_ingest(IngestSettings(**seeded("ingest"), knowledge=knowledge)),
         build_embedder(EmbedderSettings(**seeded("embedder"), triton=triton_settings, knowledge=knowledge), base=base),
         build_drafter(DrafterSettings(**seeded("drafter"), ehr=ehr, triton=triton_settings), base=base),
-        build_approval(approval),
+        build_approval(approval, people=demo_people(store) if store and not approval.oidc.issuer else ()),
         build_evaluator(
             EvaluatorSettings(**seeded("evaluator"), triton=triton_settings, knowledge=knowledge), base=base
         ),
     ]
     app = create_app(services)
-    if options.ehr_url is None:
-        store = _sandbox_store(options.data_dir / "sandbox-ehr.sqlite")
-        stack.callback(store.close)
-        seed(store)
+    if store is not None:
         app.mount("/", create_sandbox(Sandbox(store)))
     return app
+
+
+def _sandbox(options: Options, stack: AsyncExitStack) -> Store | None:
+    """The sandbox EHR's store, filled; None where another EHR is named."""
+    if options.ehr_url is not None:
+        return None
+    store = _sandbox_store(options.data_dir / "sandbox-ehr.sqlite")
+    stack.callback(store.close)
+    seed(store)
+    return store
 
 
 def _sandbox_store(file: Path) -> Store:

@@ -1,6 +1,7 @@
 """The review API: cases for those who watch, reviews for those who decide."""
 
-from datetime import datetime
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Depends, Header, Query, Response
@@ -9,11 +10,15 @@ from pydantic import BaseModel, ConfigDict, Field
 from services.approval.desk import Desk
 from services.approval.domain import Refused, Why
 from services.approval.reviews import OpenReview, Reviews
+from services.approval.rights import must_sign_in_again
 from services.approval.views import CaseView, ReviewView, case_view, review_view
 from shared.contracts.case import State, fold, state_after
 from shared.contracts.ehr import Department, PractitionerReference
 from shared.contracts.envelope import Recorded
-from shared.runtime.access import ROLES, Grant, Guard
+from shared.contracts.events import Refusing
+from shared.messaging.access_log import Access, AccessLog
+from shared.messaging.steps import Clock
+from shared.runtime.access import ROLES, Caller, Guard
 from shared.runtime.problems import Problem
 
 TITLES: dict[Why, tuple[int, str]] = {
@@ -22,6 +27,7 @@ TITLES: dict[Why, tuple[int, str]] = {
     "not-open": (409, "This case waits for no decision"),
     "stale": (412, "This is not the draft that is under review"),
     "incomplete": (422, "The draft is not complete"),
+    "forbidden": (403, "This review is not yours to decide"),
 }
 RECENT_EVENTS = 2000
 LONGEST_TEXT = 200_000
@@ -41,8 +47,14 @@ class CaseList(BaseModel):
     items: list[CaseLine]
 
 
+class LookList(BaseModel):
+    """Who looked at a case's draft, and who was refused; oldest first."""
+
+    items: list[Access]
+
+
 class ReviewList(BaseModel):
-    """A page of open reviews, oldest first; `next` is the cursor of the page after it."""
+    """A page of open reviews, overdue first, then the oldest; `next` is the cursor of the page after it."""
 
     items: list[OpenReview]
     next: str | None
@@ -54,6 +66,11 @@ class Approve(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     text: str | None = Field(default=None, min_length=1, max_length=LONGEST_TEXT)
+    confirmed: list[int] | None = Field(
+        default=None,
+        max_length=1000,
+        description="sentences without support, from 0, that may stand; absent: all that the text still has",
+    )
 
 
 class Reject(BaseModel):
@@ -61,7 +78,7 @@ class Reject(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    action: Literal["redraft", "close"]
+    action: Refusing
     reason: str = Field(min_length=1, max_length=4000, description="the physician's words")
 
 
@@ -90,64 +107,100 @@ def problem_of(refused: Refused) -> Problem:
     return Problem(status, title, refused.detail)
 
 
-def make_router(desk: Desk, reviews: Reviews, guard: Guard) -> APIRouter:
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What the routes work with. A signature wants a sign-in that is no older than `sign_within`."""
+
+    desk: Desk
+    reviews: Reviews
+    guard: Guard
+    log: AccessLog
+    clock: Clock
+    sign_within: timedelta
+
+    def check_recent(self, caller: Caller) -> None:
+        """Raises Problem where the caller has to prove again who they are: RFC 9470."""
+        if must_sign_in_again(caller, self.clock(), self.sign_within):
+            seconds = int(self.sign_within.total_seconds())
+            challenge = f'Bearer error="insufficient_user_authentication", max_age="{seconds}"'
+            title = "Sign in again to sign"
+            raise Problem(401, title, "The sign-in is too long ago.", headers={"WWW-Authenticate": challenge})
+
+
+def make_router(parts: Parts) -> APIRouter:
     router = APIRouter()
-    _add_case_routes(router, desk, guard)
-    _add_review_routes(router, desk, reviews, guard)
-    _add_decision_routes(router, desk, guard)
+    _add_case_routes(router, parts)
+    _add_review_routes(router, parts)
+    _add_decision_routes(router, parts)
     return router
 
 
-def _add_case_routes(router: APIRouter, desk: Desk, guard: Guard) -> None:
-    anybody = Annotated[Grant, Depends(guard.allow(*ROLES))]
+def _add_case_routes(router: APIRouter, parts: Parts) -> None:
+    desk = parts.desk
+    anybody = Annotated[Caller, Depends(parts.guard.allow(*ROLES))]
+    auditor = Annotated[Caller, Depends(parts.guard.allow("auditor"))]
 
     @router.get("/v1/cases", tags=["cases"], summary="Cases with recent events, latest first")
-    async def list_cases(_: anybody, limit: Annotated[int, Query(ge=1, le=200)] = 50) -> CaseList:
-        latest = {event.case.id: event for event in await desk.recent(RECENT_EVENTS)}
+    async def list_cases(who: anybody, limit: Annotated[int, Query(ge=1, le=200)] = 50) -> CaseList:
+        recent = [event for event in await desk.recent(RECENT_EVENTS) if who.works_in(event.case.department)]
+        latest = {event.case.id: event for event in recent}
         ordered = sorted(latest.values(), key=lambda event: -event.head.sequence)
         return CaseList(items=[_case_line(event) for event in ordered[:limit]])
 
     @router.get("/v1/cases/{case_id}", tags=["cases"], summary="A case and its trail")
-    async def show_case(case_id: str, _: anybody) -> CaseView:
-        return case_view(await _known(desk, case_id))
+    async def show_case(case_id: str, who: anybody) -> CaseView:
+        return case_view(await _known(desk, case_id, who))
+
+    @router.get("/v1/cases/{case_id}/access", tags=["cases"], summary="Who looked at it, who was refused")
+    async def show_access(case_id: str, who: auditor) -> LookList:
+        await _known(desk, case_id, who)
+        return LookList(items=await parts.log.of_case(case_id))
 
 
-def _add_review_routes(router: APIRouter, desk: Desk, reviews: Reviews, guard: Guard) -> None:
-    watcher = Annotated[Grant, Depends(guard.allow("physician", "supervisor", "operator"))]
-    clinician = Annotated[Grant, Depends(guard.allow("physician", "supervisor"))]
+def _add_review_routes(router: APIRouter, parts: Parts) -> None:
+    watcher = Annotated[Caller, Depends(parts.guard.allow("physician", "supervisor", "operator"))]
+    clinician = Annotated[Caller, Depends(parts.guard.allow("physician", "supervisor"))]
 
-    @router.get("/v1/reviews", tags=["reviews"], summary="Open reviews, oldest first")
+    @router.get("/v1/reviews", tags=["reviews"], summary="Open reviews, overdue first, then the oldest")
     async def list_reviews(
-        _: watcher,
+        who: watcher,
         department: Department | None = None,
         state: Literal["open"] = "open",  # noqa: ARG001 - the only state there is a list of; said for clarity
         after: Annotated[str | None, Query(description="cursor from `next`")] = None,
         limit: Annotated[int, Query(ge=1, le=200)] = 50,
     ) -> ReviewList:
         try:
-            items, cursor = reviews.page(department, after, limit)
+            items, cursor = parts.reviews.page(shown_departments(who, department), after, limit)
         except ValueError:
             raise Problem(422, "The request is not valid", "after is not a cursor of this list.") from None
         return ReviewList(items=items, next=cursor)
 
     @router.get("/v1/reviews/{case_id}", tags=["reviews"], summary="A review with its draft and evidence")
-    async def show_review(case_id: str, response: Response, _: clinician) -> ReviewView:
-        history = await _known(desk, case_id)
-        view = await review_view(desk, history)
+    async def show_review(case_id: str, response: Response, who: clinician) -> ReviewView:
+        _check_id(case_id)
+        try:
+            history = await parts.desk.look(case_id, who)
+        except Refused as refused:
+            raise problem_of(refused) from None
+        view = await review_view(parts.desk, history)
         response.headers["ETag"] = f'"{view.draft.digest}"'
         return view
 
 
-def _add_decision_routes(router: APIRouter, desk: Desk, guard: Guard) -> None:
-    clinician = Annotated[Grant, Depends(guard.allow("physician", "supervisor"))]
+def _add_decision_routes(router: APIRouter, parts: Parts) -> None:
+    desk = parts.desk
+    clinician = Annotated[Caller, Depends(parts.guard.allow("physician", "supervisor"))]
+    giver = Annotated[Caller, Depends(parts.guard.allow("physician", "supervisor", "operator"))]
     seen_header = Annotated[str | None, Header(alias="If-Match", description="the draft's digest, as the ETag had it")]
 
     @router.post("/v1/reviews/{case_id}/approve", tags=["reviews"], summary="Countersign the draft")
     async def approve(
         case_id: str, by: clinician, if_match: seen_header = None, body: Approve | None = None
     ) -> Decided:
+        parts.check_recent(by)
+        body = body or Approve()
         try:
-            event = await desk.approve(case_id, seen(if_match), by.actor, body.text if body else None)
+            event = await desk.approve(case_id, seen(if_match), by, body.text, body.confirmed)
         except Refused as refused:
             raise problem_of(refused) from None
         return Decided(case_id=case_id, state="approved", by=by.subject, signed=event.signed)
@@ -157,22 +210,25 @@ def _add_decision_routes(router: APIRouter, desk: Desk, guard: Guard) -> None:
         try:
             # A refusal signs nothing: without If-Match it is about the draft that is under review.
             digest = seen(if_match) if if_match else await _current(desk, case_id)
-            await desk.reject(case_id, digest, by.actor, body.action, body.reason)
+            await desk.reject(case_id, digest, by, body.action, body.reason)
         except Refused as refused:
             raise problem_of(refused) from None
         return Decided(case_id=case_id, state="drafting" if body.action == "redraft" else "closed", by=by.subject)
 
     @router.post("/v1/reviews/{case_id}/reassign", tags=["reviews"], summary="Give the review to somebody else")
-    async def reassign(
-        case_id: str,
-        body: Reassign,
-        by: Annotated[Grant, Depends(guard.allow("physician", "supervisor", "operator"))],
-    ) -> Decided:
+    async def reassign(case_id: str, body: Reassign, by: giver) -> Decided:
         try:
-            await desk.reassign(case_id, body.to, by.actor, body.reason)
+            await desk.reassign(case_id, body.to, by, body.reason)
         except Refused as refused:
             raise problem_of(refused) from None
         return Decided(case_id=case_id, state="awaiting-review", by=by.subject)
+
+
+def shown_departments(who: Caller, wanted: str | None) -> tuple[str, ...] | None:
+    """Departments that a list for the caller may show; None: all."""
+    if wanted is not None:
+        return (wanted,) if who.works_in(wanted) else ()
+    return who.departments
 
 
 def seen(if_match: str | None) -> str:
@@ -190,8 +246,16 @@ async def _current(desk: Desk, case_id: str) -> str:
     return case.review.draft.digest if case.review else ""
 
 
-async def _known(desk: Desk, case_id: str) -> list[Recorded]:
-    if not all(char.isalnum() or char == "-" for char in case_id) or not (history := await desk.history(case_id)):
+def _check_id(case_id: str) -> None:
+    """Raises Problem for what is no case id: subjects are made of it."""
+    if not all(char.isalnum() or char == "-" for char in case_id):
+        raise Problem(404, "There is no such case")
+
+
+async def _known(desk: Desk, case_id: str, who: Caller) -> list[Recorded]:
+    _check_id(case_id)
+    history = await desk.history(case_id)
+    if not history or not who.works_in(history[-1].case.department):
         raise Problem(404, "There is no such case")
     return history
 

@@ -1,22 +1,34 @@
 """Decisions: what a person may do with a review, each appended to the case exactly where it was looked at."""
 
 from collections.abc import Callable, Sequence
-from typing import Literal, TypeVar
+from typing import TypeVar
 
-from services.approval import domain
+from services.approval import domain, edits
 from services.approval.directory import Directory
 from services.approval.reviews import Reviews
+from services.approval.rights import Deed, denied
 from shared.clinical.fhir import FhirClient
 from shared.contracts.case import Case, fold
 from shared.contracts.draft import Draft
 from shared.contracts.envelope import Recorded, digest
-from shared.contracts.events import Actor, Approved, CaseEvent, Reassigned, Rejected, ReviewRequested, Withdrawn
+from shared.contracts.events import (
+    Approved,
+    CaseEvent,
+    Edits,
+    Reassigned,
+    Refusing,
+    Rejected,
+    ReviewRequested,
+    Withdrawn,
+)
 from shared.contracts.failures import Failure, TransientError
 from shared.contracts.subjects import CaseRef
+from shared.messaging.access_log import AccessLog
 from shared.messaging.artifacts import Artifacts
 from shared.messaging.connection import Bus
 from shared.messaging.journal import Conflict, Journal
 from shared.messaging.steps import Clock
+from shared.runtime.access import Caller
 
 TRIES = 5
 
@@ -27,9 +39,16 @@ class Desk:
     """Reads reviews and takes decisions. `new_id` gives the ids of decisions: two of them are never the same event."""
 
     def __init__(
-        self, ehr: FhirClient, directory: Directory, reviews: Reviews, clock: Clock, new_id: Callable[[], str]
+        self,
+        ehr: FhirClient,
+        directory: Directory,
+        reviews: Reviews,
+        log: AccessLog,
+        clock: Clock,
+        new_id: Callable[[], str],
     ) -> None:
         self._ehr = ehr
+        self._log = log
         self._reviews = reviews
         self._directory = directory
         self._clock = clock
@@ -42,6 +61,43 @@ class Desk:
     async def history(self, case_id: str) -> list[Recorded]:
         return await self._journal.find(case_id)
 
+    async def look(self, case_id: str, caller: Caller) -> list[Recorded]:
+        """The history of a case whose draft the caller is about to see; the look is on the trail when this returns.
+
+        Raises Refused.
+        """
+        history = await self.history(case_id)
+        ref, case = _last(case_id, history)
+        await self._permit(ref, case, caller, "see")
+        await self._log.record(
+            "viewed",
+            detail=f"draft {case.review.draft.digest}" if case.review else "no draft yet",
+            case_id=case_id,
+            subject=caller.subject,
+            role=caller.role,
+            method=caller.method,
+        )
+        return history
+
+    async def _permit(self, ref: CaseRef, case: Case, caller: Caller, deed: Deed) -> None:
+        """Raises Refused, once that is on the trail."""
+        if not case.exists:
+            raise domain.Refused("unknown", "There is no such case.")
+        found = denied(caller, case, ref.department, deed)
+        if found is None:
+            return
+        await self._log.record(
+            "refused",
+            detail=f"{deed}: {found.reason}",
+            case_id=ref.id,
+            subject=caller.subject,
+            role=caller.role,
+            method=caller.method,
+        )
+        if found.hidden:
+            raise domain.Refused("unknown", "There is no such case.")
+        raise domain.Refused("forbidden", f"{found.reason[0].upper()}{found.reason[1:]}.")
+
     async def recent(self, events: int) -> list[Recorded]:
         return await self._journal.recent(events)
 
@@ -49,24 +105,56 @@ class Desk:
         """The draft of the case's last review."""
         if case.review is None:
             return None
-        return Draft.model_validate_json(await self._artifacts.get(case.review.draft.digest))
+        return await self.draft(case.review.draft.digest)
 
-    async def approve(self, case_id: str, seen: str, by: Actor, text: str | None) -> Approved:
-        """Countersign the draft with digest `seen`, or `text` in its place."""
+    async def draft(self, digest: str) -> Draft:
+        return Draft.model_validate_json(await self._artifacts.get(digest))
+
+    async def signed_text(self, approved: Approved) -> str:
+        """Exactly what was signed."""
+        if approved.edited:
+            return (await self._artifacts.get(approved.signed)).decode()
+        return (await self.draft(approved.draft.digest)).text
+
+    async def approve(
+        self, case_id: str, seen: str, by: Caller, text: str | None, confirmed: Sequence[int] | None = None
+    ) -> Approved:
+        """Countersign the draft with digest `seen`, or `text` in its place.
+
+        `confirmed` are the sentences without support that the physician lets stand; None: not asked one by one.
+        """
         ref, case = await self._look(case_id, seen)
+        await self._permit(ref, case, by, "decide")
         review = domain.open_review(case, seen)
         if text is not None:
             domain.check_written(text)
         await self._withdraw_if_taken_back(ref, case, review)
+        figures = await self._figures(seen, text, confirmed)
         written = digest(text.encode()) if text is not None else None
         if text is not None and written != review.draft.text:
             await self._artifacts.put(text.encode())
         # Only a supervisor's token without an identity of its own signs as the department's supervisor.
         stands_in = by.role == "supervisor" and by.practitioner is None
         supervisor = await self._supervisor(ref) if stands_in else None
-        return await self._decide(
-            ref, case, lambda current: domain.approve(current, seen, by, text=written, supervisor=supervisor)
-        )
+
+        def decide(current: Case) -> Approved:
+            event = domain.approve(current, seen, by.actor, text=written, supervisor=supervisor)
+            return event.model_copy(update={"edits": figures})
+
+        return await self._decide(ref, case, by, "decide", decide)
+
+    async def _figures(self, seen: str, text: str | None, confirmed: Sequence[int] | None) -> Edits | None:
+        """What was changed. Raises Refused where a sentence without support still waits for a word on it."""
+        if text is None and confirmed is None:
+            return None
+        draft = await self.draft(seen)
+        final = draft.text if text is None else text
+        if confirmed is not None and (waiting := edits.unresolved(draft, final, confirmed)):
+            numbers = ", ".join(str(index + 1) for index in waiting)
+            raise domain.Refused(
+                "incomplete", f"Confirm, change or remove what the record does not support: {numbers}."
+            )
+        return edits.figures(draft, final)
 
     async def _look(self, case_id: str, seen: str = "") -> tuple[CaseRef, Case]:
         """The case as the inbox knows it, where that is about the draft `seen`; else as the trail has it."""
@@ -79,27 +167,33 @@ class Desk:
         found = await self._directory.supervisor(ref.department)
         return found if "/" in found else None
 
-    async def reject(
-        self, case_id: str, seen: str, by: Actor, action: Literal["redraft", "close"], reason: str
-    ) -> Rejected:
+    async def reject(self, case_id: str, seen: str, by: Caller, action: Refusing, reason: str) -> Rejected:
         ref, case = await self._look(case_id, seen)
+        await self._permit(ref, case, by, "decide")
         domain.open_review(case, seen)
         words = await self._artifacts.put(reason.encode())
-        return await self._decide(ref, case, lambda current: domain.reject(current, seen, by, action, words))
+        return await self._decide(
+            ref, case, by, "decide", lambda current: domain.reject(current, seen, by.actor, action, words)
+        )
 
-    async def reassign(self, case_id: str, to: str, by: Actor, reason: str) -> Reassigned:
-        words = await self._artifacts.put(reason.encode())
+    async def reassign(self, case_id: str, to: str, by: Caller, reason: str) -> Reassigned:
         ref, case = await self._look(case_id)
-        return await self._decide(ref, case, lambda current: domain.reassign(current, to, by, words))
+        await self._permit(ref, case, by, "reassign")
+        words = await self._artifacts.put(reason.encode())
+        return await self._decide(
+            ref, case, by, "reassign", lambda current: domain.reassign(current, to, by.actor, words)
+        )
 
-    async def _decide(self, ref: CaseRef, case: Case, decide: Callable[[Case], Event]) -> Event:
-        """Append the decision after what it was taken on; where something came in between, decide again."""
+    async def _decide(self, ref: CaseRef, case: Case, by: Caller, deed: Deed, decide: Callable[[Case], Event]) -> Event:
+        """Append the decision after what it was taken on; where something came in between, look and decide again."""
         for _ in range(TRIES):
             event = decide(case)
             try:
                 await self._append(ref, case, event)
             except Conflict as conflict:
                 ref, case = _last(ref.id, conflict.history)
+                if case.open:  # it may belong to somebody else by now
+                    await self._permit(ref, case, by, deed)
             else:
                 return event
         raise TransientError("the case changed too often while it was being decided")

@@ -15,6 +15,7 @@ from shared.contracts.events import (
     Escalated,
     Reassigned,
     RedraftRequested,
+    Refusing,
     Rejected,
     ReviewRequested,
 )
@@ -22,7 +23,7 @@ from shared.contracts.events import (
 # Encounter.status values of a stay that goes on: https://hl7.org/fhir/R4/valueset-encounter-status.html
 ONGOING = frozenset({"planned", "arrived", "triaged", "in-progress", "onleave"})
 
-Why = Literal["unknown", "decided", "not-open", "stale", "incomplete"]
+Why = Literal["unknown", "decided", "not-open", "stale", "incomplete", "forbidden"]
 
 
 class Refused(Exception):
@@ -100,7 +101,7 @@ def signer(case: Case, by: Actor, supervisor: str | None) -> str | None:
     return supervisor if by.role == "supervisor" else case.owner
 
 
-def reject(case: Case, seen: str, by: Actor, action: Literal["redraft", "close"], reason: str) -> Rejected:
+def reject(case: Case, seen: str, by: Actor, action: Refusing, reason: str) -> Rejected:
     """Refuse the draft. `reason` is the digest of the physician's words."""
     review = open_review(case, seen)
     return Rejected(
@@ -116,7 +117,7 @@ def reject(case: Case, seen: str, by: Actor, action: Literal["redraft", "close"]
 
 def after_rejection(rejected: Rejected) -> RedraftRequested | Closed:
     """Back to the drafter with the physician's words, or the end of the case."""
-    if rejected.action == "close":
+    if rejected.action != "redraft":
         return Closed()
     return RedraftRequested(
         stay=rejected.stay,

@@ -1,23 +1,35 @@
 """Composition root of approval."""
 
-from collections.abc import Callable
+import secrets
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
+from functools import partial
 from uuid import uuid4
 
-from services.approval.api import make_router
+from fastapi import APIRouter, Request
+
+from services.approval.api import Parts, make_router
 from services.approval.desk import Desk
 from services.approval.directory import Directory
 from services.approval.filing import Filing
 from services.approval.handlers import Approval
-from services.approval.inbox.pages import add_pages
+from services.approval.inbox.case import add_case
+from services.approval.inbox.initials import Initials
+from services.approval.inbox.lists import add_lists
+from services.approval.inbox.render import PageRoute, add_assets
+from services.approval.inbox.working import WorkingCopies
 from services.approval.reviews import Reviews
 from services.approval.settings import ApprovalSettings
+from services.approval.sign_in.routes import SignIn, add_sign_in
+from services.approval.sign_in.sessions import SessionStore
 from services.approval.tasks import Devices, Tasks
 from shared.clinical.connect import connect_ehr
 from shared.clinical.fhir import FhirClient
+from shared.messaging.access_log import AccessLog
 from shared.messaging.connection import Bus
 from shared.messaging.steps import Clock, Steps
-from shared.runtime.access import Guard, read_grants
+from shared.runtime.access import Caller, Guard, read_grants
+from shared.runtime.oidc import Provider
 from shared.runtime.service import Service, serve
 
 
@@ -26,24 +38,40 @@ def build(
     *,
     clock: Clock = lambda: datetime.now(UTC),
     new_id: Callable[[], str] = lambda: str(uuid4()),
+    new_secret: Callable[[], str] = lambda: secrets.token_urlsafe(48),
     ehr: FhirClient | None = None,
+    people: Sequence[Caller] = (),
 ) -> Service:
-    """Everything approval needs, built and not started. `ehr` takes the place of the real one."""
+    """Everything approval needs, built and not started. `ehr` takes the place of the real one.
+
+    `people` may be signed in as by whoever reaches the sign-in page: the embedded stack's demo, and no setting.
+    """
     steps = Steps("approval", clock)
     ehr = ehr or connect_ehr(settings.ehr.url, settings.ehr.token, settings.ehr.connections)
     devices, directory, reviews = Devices(ehr), Directory(ehr, settings.supervisors), Reviews()
     tasks = Tasks(ehr, devices, clock, settings.public_url)
     filing = Filing(ehr, devices, clock)
     approval = Approval(steps, tasks, filing, directory, reviews, settings.escalate_after, clock)
-    desk = Desk(ehr, directory, reviews, clock, new_id)
+    log = AccessLog(clock, new_id)
+    desk = Desk(ehr, directory, reviews, log, clock, new_id)
+    sessions = SessionStore(clock, new_secret, settings.idle, settings.session)
+    working, initials = WorkingCopies(), Initials()
+    provider = Provider(settings.oidc, clock) if settings.oidc.issuer else None
 
     async def on_connect(bus: Bus) -> None:
-        desk.attach(bus)
+        for part in (log, sessions, working, initials, desk):
+            part.attach(bus)
         await approval.attach(bus)
 
-    guard = Guard(read_grants(settings.tokens_file))
-    router = make_router(desk, reviews, guard)
-    add_pages(router, desk, reviews, guard, clock)
+    guard = Guard(read_grants(settings.tokens_file), provider, sessions, partial(_refused, log))
+    parts = Parts(desk, reviews, guard, log, clock, settings.sign_within)
+    router = make_router(parts)
+    pages = APIRouter(route_class=PageRoute)
+    add_assets(pages)
+    add_sign_in(pages, SignIn(sessions, log, clock, new_secret, settings.public_url, provider, people), guard)
+    add_lists(pages, parts, initials)
+    add_case(pages, parts, working)
+    router.include_router(pages)
     return Service(
         "approval",
         settings.nats_url,
@@ -52,7 +80,19 @@ def build(
         on_connect,
         router,
         checks={"ehr": ehr.ready},
-        closers=(ehr.close,),
+        closers=(ehr.close, *((provider.close,) if provider else ())),
+    )
+
+
+async def _refused(log: AccessLog, reason: str, caller: Caller | None, request: Request) -> None:
+    """Every refusal is on the trail: by the route's own pattern, never by what was sent."""
+    route = request.scope.get("route")
+    await log.record(
+        "refused",
+        detail=f"{request.method} {getattr(route, 'path', '')}: {reason}",
+        subject=caller.subject if caller else None,
+        role=caller.role if caller else None,
+        method=caller.method if caller else None,
     )
 
 

@@ -6,6 +6,8 @@ import asyncio
 import bisect
 import logging
 from collections import Counter
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -28,7 +30,11 @@ OPENS = "review-requested"
 CHANGES = ("escalated", "reassigned")
 ENDS = ("approved", "rejected", "withdrawn")
 FOLLOWED = [f"discharge.*.*.{name}" for name in (OPENS, *CHANGES, *ENDS)]
+QUEUE = 64  # changes that wait for one who watches
 PATIENCE = 120.0  # seconds to read the trail at a start
+
+
+Place = tuple[int, datetime, str]
 
 
 class OpenReview(Model):
@@ -55,8 +61,9 @@ class Waiting:
     requested_at: datetime
 
     @property
-    def place(self) -> tuple[datetime, str]:
-        return self.requested_at, self.ref.id
+    def place(self) -> "Place":
+        """Overdue first, then the oldest."""
+        return -self.case.level, self.requested_at, self.ref.id
 
     @property
     def line(self) -> OpenReview:
@@ -88,11 +95,13 @@ def follow(waiting: Waiting | None, event: Recorded) -> Waiting | None:
 
 
 class Reviews:
-    """All open reviews, oldest first."""
+    """All open reviews: those that are overdue first, then the oldest."""
 
     def __init__(self) -> None:
         self._waiting: dict[str, Waiting] = {}
-        self._order: list[tuple[datetime, str]] = []
+        self._order: list[Place] = []
+        self._counts: Counter[str] = Counter()
+        self._watchers: set[asyncio.Queue[str]] = set()
         self._read = 0
         self._wanted: int | None = None
         self._loaded = asyncio.Event()
@@ -134,34 +143,58 @@ class Reviews:
         before = self._waiting.pop(event.case.id, None)
         if before is not None:
             del self._order[bisect.bisect_left(self._order, before.place)]
+            self._counts[before.ref.department] -= 1
         after = follow(before, event)
         if after is not None:
             self._waiting[event.case.id] = after
             bisect.insort(self._order, after.place)
+            self._counts[after.ref.department] += 1
+        for watcher in self._watchers:
+            if not watcher.full():  # somebody who does not keep up looks again anyway
+                watcher.put_nowait(event.case.id)
+
+    @contextmanager
+    def watching(self) -> Iterator["asyncio.Queue[str]"]:
+        """Ids of cases as they change, for as long as somebody looks."""
+        queue: asyncio.Queue[str] = asyncio.Queue(QUEUE)
+        self._watchers.add(queue)
+        try:
+            yield queue
+        finally:
+            self._watchers.discard(queue)
 
     def find(self, case_id: str) -> Waiting | None:
         """The case if it waits. It may have been decided a moment ago: only an append can tell."""
         return self._waiting.get(case_id)
 
-    def page(self, department: str | None, after: str | None, limit: int) -> tuple[list[OpenReview], str | None]:
-        """`limit` lines from the one after cursor `after` on, oldest first, and the cursor of the next page."""
+    def page(
+        self,
+        departments: Collection[str] | None,
+        after: str | None,
+        limit: int,
+        wanted: Callable[[Waiting], bool] = lambda _: True,
+    ) -> tuple[list[OpenReview], str | None]:
+        """`limit` lines from the one after cursor `after` on, and the cursor of the next page.
+
+        `departments` None: all. Raises ValueError when the cursor is not one of ours.
+        """
         start = bisect.bisect_right(self._order, _position(after)) if after else 0
         found: list[OpenReview] = []
         for index in range(start, len(self._order)):
-            waiting = self._waiting[self._order[index][1]]
-            if department in (None, waiting.ref.department):
+            waiting = self._waiting[self._order[index][2]]
+            if (departments is None or waiting.ref.department in departments) and wanted(waiting):
                 if len(found) == limit:
                     last = found[-1]
-                    return found, f"{last.requested_at.isoformat()}_{last.case_id}"
+                    return found, f"{last.level}_{last.requested_at.isoformat()}_{last.case_id}"
                 found.append(waiting.line)
         return found, None
 
     def counts(self) -> dict[str, int]:
         """Open reviews by department."""
-        return dict(Counter(waiting.ref.department for waiting in self._waiting.values()))
+        return {name: count for name, count in self._counts.items() if count}
 
 
-def _position(cursor: str) -> tuple[datetime, str]:
+def _position(cursor: str) -> Place:
     """Raises ValueError when the cursor is not one of ours."""
-    time, _, case_id = cursor.partition("_")
-    return datetime.fromisoformat(time), case_id
+    level, time, case_id = cursor.split("_", 2)
+    return -int(level), datetime.fromisoformat(time), case_id

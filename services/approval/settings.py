@@ -7,6 +7,7 @@ from typing import Annotated
 from pydantic import BeforeValidator, Field
 from pydantic_settings import NoDecode
 
+from shared.runtime.oidc import OidcSettings
 from shared.runtime.settings import EhrSettings, ServiceSettings
 
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
@@ -42,4 +43,8 @@ class ApprovalSettings(ServiceSettings):
         default={}, description="department → FHIR reference of its supervisor; `*` for all others"
     )
     ehr: EhrSettings = Field(default_factory=EhrSettings)
+    oidc: OidcSettings = Field(default_factory=OidcSettings)
+    idle: timedelta = Field(default=timedelta(minutes=30), description="a session nobody uses ends after this")
+    session: timedelta = Field(default=timedelta(hours=12), description="a session ends after this in any case")
+    sign_within: timedelta = Field(default=timedelta(minutes=15), description="how recent a sign-in a signature wants")
     public_url: str = Field(default="", description="where physicians reach this service; for links in Tasks")

@@ -34,6 +34,7 @@ def compose(
     )
     return Draft(
         kind=context.kind,
+        initials=_initials(context.patient.name),
         number=number,
         parts=parts,
         text=_text(context, parts, by_hand is not None),
@@ -44,6 +45,11 @@ def compose(
         context_digest=context_digest,
         knowledge=knowledge,
     )
+
+
+def _initials(name: str) -> str:
+    """`Jane Q. Doe` → `J. Q. D.`; empty where there is no name."""
+    return " ".join(f"{word[0].upper()}." for word in name.split() if word[0].isalpha())
 
 
 def _text(context: EncounterContext, parts: tuple[Part, ...], by_hand: bool) -> str:

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from services.evaluator.desk import KnowledgeDesk
 from shared.contracts.knowledge import Search
 from shared.knowledge.live import VersionRecord
-from shared.runtime.access import ROLES, Grant, Guard
+from shared.runtime.access import ROLES, Caller, Guard
 
 
 class Passage(BaseModel):
@@ -54,8 +54,8 @@ class RolledBack(BaseModel):
 
 def make_router(desk: KnowledgeDesk, guard: Guard) -> APIRouter:
     router = APIRouter(prefix="/v1/knowledge", tags=["knowledge"])
-    reader = Annotated[Grant, Depends(guard.allow(*ROLES))]
-    operator = Annotated[Grant, Depends(guard.allow("operator"))]
+    reader = Annotated[Caller, Depends(guard.allow(*ROLES))]
+    operator = Annotated[Caller, Depends(guard.allow("operator"))]
 
     @router.get("", summary="What is live and since when, what is newest, what is going on")
     async def status(_: reader) -> dict[str, Any]:

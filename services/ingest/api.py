@@ -12,7 +12,7 @@ from services.ingest.handlers import Ingest
 from shared.contracts.ehr import Department, EncounterFact, FhirId, PractitionerReference
 from shared.contracts.subjects import encounter_subject
 from shared.messaging.connection import Bus
-from shared.runtime.access import Grant, Guard
+from shared.runtime.access import Caller, Guard
 
 
 def _slug(value: object) -> object:
@@ -79,7 +79,7 @@ class Door:
 
 def make_router(door: Door, ingest: Ingest, guard: Guard) -> APIRouter:
     router = APIRouter(tags=["ingest"])
-    caller = Annotated[Grant, Depends(guard.allow("ingest"))]
+    caller = Annotated[Caller, Depends(guard.allow("ingest"))]
 
     @router.post("/v1/encounters/discharged", status_code=202, summary="A patient was discharged")
     async def discharged(report: EncounterReport, request: Request, _: caller) -> Accepted:

@@ -14,6 +14,8 @@ from shared.contracts.model import Model
 
 StepName = Literal["extract", "draft", "request-review", "settle-rejection", "file"]
 DocumentKind = Literal["discharge-summary", "death-summary"]
+# Write another one; the physician writes it herself; there is to be none.
+Refusing = Literal["redraft", "close", "withdraw"]
 
 
 class Stay(Model):
@@ -43,11 +45,23 @@ class DraftRef(Model):
 
 
 class Actor(Model):
-    """Who acted: the subject of its token, its role, and its FHIR identity if it has one."""
+    """Who acted: the subject of its token, its role, its FHIR identity if it has one, and how it had signed in."""
 
     subject: str
     role: str
     practitioner: str | None = None
+    name: str | None = None
+    npi: str | None = None  # https://www.cms.gov/medicare/regulations-guidance/administrative-simplification/npi
+    method: str | None = None  # token, jwt, oidc, demo
+    signed_in_at: datetime | None = None
+
+
+class Edits(Model):
+    """What the physician changed, as figures: no text, so that drafts can be judged by it."""
+
+    distance: int  # Levenshtein, in characters, between the draft's text and what was signed
+    changed: tuple[int, ...] = ()  # sentences of the draft, from 0, that the signed text does not have as they were
+    confirmed: tuple[int, ...] = ()  # sentences that the record does not support and the physician let stand
 
 
 class Discharged(Model):
@@ -129,6 +143,7 @@ class Approved(Model):
     edited: bool
     by: Actor
     signer: str | None = None  # FHIR reference of the physician; None when only the token's subject is known
+    edits: Edits | None = None
 
 
 class Filed(Model):
@@ -148,7 +163,7 @@ class Rejected(Model):
     stay: Stay
     draft: DraftRef
     task: str | None = None  # id of the Task in the EHR; None where the EHR takes none
-    action: Literal["redraft", "close"]
+    action: Refusing
     reason: str
     by: Actor
     encounter_status: str
@@ -168,7 +183,7 @@ class RedraftRequested(Model):
 
 
 class Closed(Model):
-    """The case ended without a document of ours: the physician writes it in the EHR."""
+    """The case ended without a document of ours: the physician writes it in the EHR, or there is to be none."""
 
     event: Literal["closed"] = "closed"
     version: Literal[1] = 1

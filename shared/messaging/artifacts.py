@@ -1,5 +1,7 @@
 """Text by its SHA-256, in the `artifacts` bucket, encrypted at rest by the server. The only place that holds PHI."""
 
+from collections.abc import Sequence
+
 from nats import errors
 from nats.js.errors import APIError, KeyNotFoundError
 from nats.js.kv import KeyValue
@@ -42,3 +44,11 @@ class Artifacts:
         if entry.value is None or digest(entry.value) != key:
             raise PermanentError(f"artifact {key[:12]}… is not what its digest says")
         return entry.value
+
+    async def get_many(self, keys: Sequence[str]) -> dict[str, bytes]:
+        """What is stored under each of `keys`, in one request; without those that are missing."""
+        if not keys:
+            return {}
+        subjects = [f"$KV.{BUCKET}.{key}" for key in keys]
+        found = await self._bus.direct_get(f"KV_{BUCKET}", {"multi_last": subjects, "batch": len(subjects)})
+        return {digest(message.data): message.data for message in found}

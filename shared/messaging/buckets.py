@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from shared.messaging.connection import Bus
 
 PAGE = 256
+FORGET = 60  # seconds that the marker of a deletion is kept
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +43,11 @@ class Bucket:
             headers["Nats-TTL"] = f"{ttl}s"
         ack = await self._bus.publish(f"{self._prefix}{key}", value, stream=f"KV_{self._name}", headers=headers)
         return ack.seq
+
+    async def delete(self, key: str) -> None:
+        """Nothing is there any more, whether or not there was."""
+        marker = {"KV-Operation": "DEL", "Nats-TTL": f"{FORGET}s"}
+        await self._bus.publish(f"{self._prefix}{key}", b"", stream=f"KV_{self._name}", headers=marker)
 
     async def scan(self, prefix: str) -> AsyncIterator[Entry]:
         """Every entry below `prefix` (whole tokens), oldest first; a page in memory at a time."""

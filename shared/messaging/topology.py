@@ -58,14 +58,17 @@ STREAMS = (
     Stream("KNOWLEDGE", ("knowledge.>",), max_age=90 * DAY),
     Stream("TIMERS", ("timers.>",), max_age=None, schedules=True),
     Stream("ALERTS", ("alert.>",), max_age=90 * DAY),
+    # Every look at a draft, every sign-in, every refusal. Kept six years: https://www.ecfr.gov/current/title-45/section-164.316
+    Stream("ACCESS", ("access.*.*",), max_age=2192 * DAY, append_only=True),
     Stream("DEADLETTER", ("deadletter.>",), max_age=None),
     # Core advisories are lost when nobody listens; a stream keeps them until their service takes them up.
     Stream("ADVISORIES", ("$JS.EVENT.ADVISORY.CONSUMER.MAX_DELIVERIES.>",), max_age=30 * DAY),
 )
 
 # artifacts: text by SHA-256 (context, draft, signed text, a physician's words). sources: what the knowledge base knows
-# of each document. live: which version is live, what each version was worth, which refresh has its turn.
-BUCKETS = ("artifacts", "sources", "live")
+# of each document. live: which version is live, what each version was worth, which refresh has its turn. sessions: who
+# is signed in. working: what a physician has typed and not signed yet.
+BUCKETS = ("artifacts", "sources", "live", "sessions", "working")
 
 _EHR_CALLS = RetryRow(attempt=30, attempts=3, first_wait=2)
 _BUS_ONLY = RetryRow(attempt=30, attempts=None, first_wait=1, cap=60, alert_after=5)
@@ -206,8 +209,23 @@ def _consume(consumers: tuple[Consumer, ...]) -> tuple[str, ...]:
 
 
 _READ_CASES = ("$JS.API.DIRECT.GET.DISCHARGE", "$JS.API.DIRECT.GET.DISCHARGE.>", "$JS.API.STREAM.INFO.DISCHARGE")
-_ARTIFACTS = ("$KV.artifacts.>", "$JS.API.DIRECT.GET.KV_artifacts.>", "$JS.API.STREAM.INFO.KV_artifacts")
-_GIVE_UP = ("deadletter.{service}.*", "alert.*.*", "$JS.API.DIRECT.GET.EHR", "$JS.API.DIRECT.GET.TIMERS")
+
+
+def _bucket(name: str) -> tuple[str, ...]:
+    """To read and write a bucket."""
+    stream = f"KV_{name}"
+    gets = (f"$JS.API.DIRECT.GET.{stream}", f"$JS.API.DIRECT.GET.{stream}.>", f"$JS.API.STREAM.INFO.{stream}")
+    return (f"$KV.{name}.>", *gets)
+
+
+_ARTIFACTS = _bucket("artifacts")
+_GIVE_UP = (
+    "access.refused.*",
+    "deadletter.{service}.*",
+    "alert.*.*",
+    "$JS.API.DIRECT.GET.EHR",
+    "$JS.API.DIRECT.GET.TIMERS",
+)
 _READ_KNOWLEDGE = (
     *(
         right
@@ -271,6 +289,9 @@ _OWN: dict[str, tuple[str, ...]] = {
                 "retried",
             )
         ),
+        "access.*.*",
+        *_bucket("sessions"),
+        *_bucket("working"),
         "timers.escalation.>",
         "$JS.API.STREAM.PURGE.TIMERS",
         # The inbox follows the trail by an unnamed consumer of its own; this right makes no durable one.
@@ -292,8 +313,11 @@ def permissions(service: str) -> Permissions:
 
 
 def auditor_permissions() -> Permissions:
-    """May read every event of every case and nothing that holds text."""
-    return Permissions(publish=_READ_CASES, subscribe=(f"{inbox('auditor')}.>",))
+    """May read every event of every case and who looked at it, and nothing that holds text."""
+    looks = tuple(f"$JS.API.{right}.ACCESS" for right in ("DIRECT.GET", "STREAM.INFO"))
+    return Permissions(
+        publish=(*_READ_CASES, *looks, "$JS.API.DIRECT.GET.ACCESS.>"), subscribe=(f"{inbox('auditor')}.>",)
+    )
 
 
 def operator_permissions() -> Permissions:

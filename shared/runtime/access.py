@@ -1,9 +1,13 @@
-"""Who calls. Bearer tokens are kept as SHA-256 in one file; a token stands for a subject with one role."""
+"""Who calls, and whether they may. A caller is known by a bearer token or by the session of a browser.
+
+Static tokens are kept as SHA-256 in one file; tokens of an identity provider are JWTs of one issuer (`oidc.py`).
+"""
 
 import hashlib
 from collections.abc import Awaitable, Callable
+from datetime import datetime
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Literal, Protocol, get_args
 
 from fastapi import Request
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -14,23 +18,62 @@ from shared.runtime.problems import Problem
 
 Role = Literal["ingest", "physician", "supervisor", "operator", "auditor"]
 ROLES: tuple[Role, ...] = get_args(Role)
+Method = Literal["token", "jwt", "oidc", "demo"]
 COOKIE = "countersign_session"
 SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
 
 
-class Grant(BaseModel):
-    """One token. `practitioner` is the FHIR reference it signs as; None: as the review's owner (demo stacks only)."""
+class Caller(BaseModel):
+    """Somebody whose identity is proven. `departments` None: all of them."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    sha256: str
     subject: str
     role: Role
-    practitioner: str | None = None
+    also: tuple[Role, ...] = ()  # further roles
+    practitioner: str | None = None  # FHIR reference it signs as
+    name: str | None = None
+    npi: str | None = None
+    departments: tuple[str, ...] | None = None
+    method: Method = "token"
+    signed_in_at: datetime | None = None  # when the person last proved who they are; None for a machine's token
+
+    @property
+    def roles(self) -> tuple[Role, ...]:
+        return (self.role, *self.also)
+
+    @property
+    def stands_in(self) -> bool:
+        """A static token without an identity of its own signs as the review's owner: demo stacks and tests only."""
+        return self.method == "token" and self.practitioner is None
 
     @property
     def actor(self) -> Actor:
-        return Actor(subject=self.subject, role=self.role, practitioner=self.practitioner)
+        return Actor(
+            subject=self.subject,
+            role=self.role,
+            practitioner=self.practitioner,
+            name=self.name,
+            npi=self.npi,
+            method=self.method,
+            signed_in_at=self.signed_in_at,
+        )
+
+    def works_in(self, department: str) -> bool:
+        return self.departments is None or department in self.departments
+
+    def acting_as(self, *roles: Role) -> "Caller | None":
+        """The same caller in the first of `roles` that it has; None when it has none of them."""
+        role = next((item for item in self.roles if item in roles), None)
+        if role is None:
+            return None
+        return self if role == self.role else self.model_copy(update={"role": role})
+
+
+class Grant(Caller):
+    """One static token."""
+
+    sha256: str
 
 
 class Grants(BaseModel):
@@ -39,6 +82,30 @@ class Grants(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     tokens: tuple[Grant, ...]
+
+
+class Refusal(Exception):
+    """A token or a session that opens nothing. `reason` goes to the trail and to the caller; it holds no secret."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+class Tokens(Protocol):
+    async def caller(self, token: str) -> Caller:
+        """Who a provider's access token stands for. Raises Refusal, TransientError."""
+        ...
+
+
+class Sessions(Protocol):
+    async def caller(self, id: str) -> Caller | None:
+        """Who signed in to the session; None when there is no such session or it has timed out."""
+        ...
+
+
+# Told about every refusal: the reason, the caller if known, the request.
+Watch = Callable[[str, Caller | None, Request], Awaitable[None]]
 
 
 def read_grants(path: Path) -> Grants:
@@ -59,35 +126,68 @@ def token_digest(token: str) -> str:
 
 
 class Guard:
-    """Turns a request into a Grant, or refuses it."""
+    """Turns a request into a Caller, or refuses it."""
 
-    def __init__(self, grants: Grants) -> None:
+    def __init__(
+        self,
+        grants: Grants,
+        tokens: Tokens | None = None,
+        sessions: Sessions | None = None,
+        watch: Watch | None = None,
+    ) -> None:
         self._grants = {grant.sha256: grant for grant in grants.tokens}
+        self._tokens = tokens
+        self._sessions = sessions
+        self._watch = watch
 
     def find(self, token: str) -> Grant | None:
+        """The static token, if it is one."""
         return self._grants.get(token_digest(token))
 
-    def allow(self, *roles: Role) -> Callable[[Request], Awaitable[Grant]]:
-        """A FastAPI dependency: the caller's grant if its role is one of `roles`; 401 or 403 if not."""
+    def allow(self, *roles: Role) -> Callable[[Request], Awaitable[Caller]]:
+        """A FastAPI dependency: the caller if it has one of `roles`; 401 or 403 if not."""
 
-        async def authorize(request: Request) -> Grant:  # async: FastAPI would run it in a thread otherwise
-            grant = self.find(_token(request))
-            if grant is None:
-                raise Problem(401, "A bearer token is needed", headers={"WWW-Authenticate": "Bearer"})
-            if grant.role not in roles:
-                raise Problem(403, "This token may not do that", f"Its role is {grant.role}.")
-            return grant
+        async def authorize(request: Request) -> Caller:  # async: FastAPI would run it in a thread otherwise
+            caller = await self._identify(request)
+            acting = caller.acting_as(*roles)
+            if acting is None:
+                await self.refused(f"the role {caller.role} may not do that", caller, request)
+                raise Problem(403, "This token may not do that", f"Its role is {caller.role}.")
+            return acting
 
         return authorize
 
+    async def refused(self, reason: str, caller: Caller | None, request: Request) -> None:
+        if self._watch is not None:
+            await self._watch(reason, caller, request)
 
-def _token(request: Request) -> str:
-    scheme, _, token = request.headers.get("authorization", "").partition(" ")
-    if scheme.lower() == "bearer":
-        return token.strip()
-    if request.method not in SAFE_METHODS and not _same_origin(request):
-        raise Problem(403, "The request comes from another site")
-    return request.cookies.get(COOKIE, "")
+    async def _identify(self, request: Request) -> Caller:
+        scheme, _, token = request.headers.get("authorization", "").partition(" ")
+        if scheme.lower() == "bearer":
+            return await self._bearer(token.strip(), request)
+        session = request.cookies.get(COOKIE, "")
+        if session and request.method not in SAFE_METHODS and not _same_origin(request):
+            await self.refused("the request comes from another site", None, request)
+            raise Problem(403, "The request comes from another site")
+        caller = await self._sessions.caller(session) if session and self._sessions else None
+        if caller is None:
+            raise Problem(401, "A bearer token is needed", headers={"WWW-Authenticate": "Bearer"})
+        return caller
+
+    async def _bearer(self, token: str, request: Request) -> Caller:
+        grant = self.find(token)
+        if grant is not None:
+            return grant
+        reason = "the token is not known"
+        if self._tokens is not None and token.count(".") == 2:
+            try:
+                return await self._tokens.caller(token)
+            except Refusal as refusal:
+                reason = refusal.reason
+        await self.refused(reason, None, request)
+        raise Problem(
+            401, "A bearer token is needed", reason, headers={"WWW-Authenticate": 'Bearer error="invalid_token"'}
+        )
 
 
 def _same_origin(request: Request) -> bool:

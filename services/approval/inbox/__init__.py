@@ -1,1 +1,1 @@
-"""The review pages: plain HTML rendered here, no build step, no external host."""
+"""The pages: HTML rendered here, one style sheet and one script of our own, no build step, no external host."""

@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from services.ingest.documents.formats import LARGEST
 from services.ingest.refresh.desk import RefreshDesk
 from shared.contracts.knowledge import SOURCE
-from shared.runtime.access import ROLES, Grant, Guard
+from shared.runtime.access import ROLES, Caller, Guard
 
 
 class Wanted(BaseModel):
@@ -34,8 +34,8 @@ class Uploaded(Begun):
 
 def make_router(desk: RefreshDesk, guard: Guard) -> APIRouter:
     router = APIRouter(prefix="/v1/knowledge", tags=["knowledge"])
-    reader = Annotated[Grant, Depends(guard.allow(*ROLES))]
-    operator = Annotated[Grant, Depends(guard.allow("operator"))]
+    reader = Annotated[Caller, Depends(guard.allow(*ROLES))]
+    operator = Annotated[Caller, Depends(guard.allow("operator"))]
 
     @router.post("/refreshes", status_code=202, summary="Look at the sources now")
     async def refresh(who: operator, wanted: Wanted | None = None) -> Begun:

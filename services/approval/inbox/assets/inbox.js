@@ -1,0 +1,112 @@
+// What the pages do beyond plain HTML: live lists, sentence tools, and keeping what was typed. They work without it.
+"use strict";
+
+const live = document.body.dataset.live;
+const sign = document.getElementById("sign");
+
+if (live) {
+  const of = document.body.dataset.case;
+  const events = new EventSource(of ? `/events?case=${of}` : "/events");
+  events.addEventListener("changed", () => (live === "rows" ? refresh() : seeAgain()));
+}
+
+async function refresh() {
+  const url = new URL(location.href);
+  url.searchParams.set("rows", "1");
+  const answer = await fetch(url);
+  if (answer.redirected || !answer.ok) return location.reload(); // signed out meanwhile
+  const held = document.activeElement?.getAttribute("href");
+  const rows = document.getElementById("rows");
+  rows.innerHTML = await answer.text();
+  if (held) [...rows.querySelectorAll("a")].find((link) => link.getAttribute("href") === held)?.focus();
+}
+
+async function seeAgain() {
+  if (sign) await keep(); // the server has what was typed before the page goes
+  location.replace(location.pathname);
+}
+
+// The document that will be signed is the text area. Everything else changes it, and shows what became of it.
+let pending = 0;
+let keeping = Promise.resolve();
+
+function later() {
+  clearTimeout(pending);
+  pending = setTimeout(keep, 500);
+}
+
+function keep() {
+  clearTimeout(pending);
+  pending = 0;
+  keeping = keeping.then(send, send);
+  return keeping;
+}
+
+async function send() {
+  const status = document.querySelector("#changes [role=status]");
+  try {
+    const answer = await fetch(sign.dataset.keep, { method: "POST", body: new URLSearchParams(new FormData(sign)) });
+    if (!answer.ok || answer.redirected) throw new Error(String(answer.status));
+    document.getElementById("changes").outerHTML = await answer.text();
+    mark();
+  } catch {
+    status.textContent = "Not saved: the server does not answer. It is tried again.";
+    status.className = "warn";
+    pending = setTimeout(keep, 3000);
+  }
+}
+
+function mark() {
+  const found = document.getElementById("changes").dataset;
+  const waiting = found.unresolved ? found.unresolved.split(" ") : [];
+  const gone = found.gone ? found.gone.split(" ") : [];
+  for (const box of document.querySelectorAll(".sentence")) {
+    const number = box.dataset.number;
+    box.classList.toggle("gone", gone.includes(number));
+    box.classList.toggle("settled", box.classList.contains("unsupported") && !waiting.includes(number));
+  }
+  const words = waiting.length === 1 ? "1 sentence still wants a word from you" : `${waiting.length} sentences still want a word from you`;
+  document.getElementById("open-ends").textContent = waiting.length ? words : "";
+  return waiting;
+}
+
+if (sign) {
+  const text = document.getElementById("text");
+  for (const button of document.querySelectorAll(".needs-script")) button.hidden = false;
+  for (const box of document.querySelectorAll(".sentence")) tools(box, text);
+  text.addEventListener("input", later);
+  for (const tick of document.querySelectorAll("[name=confirmed]")) tick.addEventListener("change", keep);
+  sign.addEventListener("submit", (event) => {
+    const [first] = mark();
+    if (first === undefined) return;
+    event.preventDefault();
+    const box = document.getElementById(`s${first}`);
+    box.scrollIntoView({ block: "center" });
+    box.querySelector("summary").focus();
+  });
+  addEventListener("beforeunload", (event) => pending && event.preventDefault());
+  mark();
+}
+
+function tools(box, text) {
+  let now = box.querySelector(".said").textContent;
+  const put = (words) => {
+    text.value = text.value.replace(now, () => words);
+    now = words;
+    later();
+  };
+  box.querySelector("[data-act=remove]")?.addEventListener("click", () => {
+    const space = text.value.includes(now + " ") ? now + " " : text.value.includes(" " + now) ? " " + now : now;
+    text.value = text.value.replace(space, () => "");
+    keep();
+  });
+  box.querySelector("[data-act=change]")?.addEventListener("click", (event) => {
+    event.target.hidden = true;
+    const field = document.createElement("textarea");
+    field.value = now;
+    field.setAttribute("aria-label", "Change the sentence");
+    field.addEventListener("input", () => field.value.trim() && put(field.value));
+    box.querySelector(".acts").before(field);
+    field.focus();
+  });
+}

@@ -1,0 +1,101 @@
+"""The inbox: what waits, for whom, since when; and the stream that tells browsers when something changed."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from datetime import datetime
+from typing import Annotated
+
+from fastapi import APIRouter, Depends
+from fastapi.responses import RedirectResponse, Response, StreamingResponse
+
+from services.approval.api import Parts, shown_departments
+from services.approval.inbox.initials import Initials
+from services.approval.inbox.render import page, span
+from services.approval.reviews import OpenReview, Waiting
+from services.approval.rights import is_theirs
+from shared.runtime.access import Caller
+
+PAGE = 50
+SETTLE = 0.3  # seconds in which changes are told together
+BEAT = 15.0  # seconds after which a comment keeps proxies from closing the stream
+
+
+def add_lists(router: APIRouter, parts: Parts, initials: Initials) -> None:
+    clinician = Annotated[Caller, Depends(parts.guard.allow("physician", "supervisor"))]
+
+    @router.get("/", include_in_schema=False)
+    async def inbox(
+        who: clinician,
+        department: str | None = None,
+        mine: bool = False,
+        q: str = "",
+        after: str | None = None,
+        rows: bool = False,
+    ) -> Response:
+        """The whole page, or with `rows` only the part that changes."""
+        departments = shown_departments(who, department or None)
+        try:
+            lines, cursor = parts.reviews.page(departments, after, PAGE, _wanted(who, mine, q.strip().lower()))
+        except ValueError:
+            return RedirectResponse("/", 303)
+        names = await initials.of([line.draft for line in lines])
+        now = parts.clock()
+        counts = {name: count for name, count in sorted(parts.reviews.counts().items()) if who.works_in(name)}
+        return page(
+            "rows.html" if rows else "inbox.html",
+            who=who,
+            rows=[_row(line, names[line.draft], now) for line in lines],
+            counts=counts,
+            department=department or "",
+            mine=mine,
+            q=q,
+            cursor=cursor,
+        )
+
+    @router.get("/events", include_in_schema=False)
+    async def events(_: clinician, case: str = "") -> Response:
+        headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+        return StreamingResponse(_changes(parts, case), media_type="text/event-stream", headers=headers)
+
+
+def _wanted(who: Caller, mine: bool, words: str) -> Callable[[Waiting], bool]:
+    def wanted(waiting: Waiting) -> bool:
+        if mine and not is_theirs(who, waiting.case):
+            return False
+        if not words:
+            return True
+        stay = waiting.case.review.stay if waiting.case.review else None
+        fields = (waiting.ref.id, stay.encounter if stay else "", waiting.case.owner or "", waiting.ref.department)
+        return any(words in field.lower() for field in fields)
+
+    return wanted
+
+
+def _row(line: OpenReview, initials: str, now: datetime) -> dict[str, object]:
+    following = next((time for time in line.deadlines if time > now), None)
+    return {
+        "line": line,
+        "initials": initials or "?",
+        "waiting": span((now - line.requested_at).total_seconds()),
+        "following": span((following - now).total_seconds()) if following and not line.level else None,
+    }
+
+
+async def _changes(parts: Parts, case: str) -> AsyncIterator[str]:
+    """Server-sent events: one `changed` for everything that changed together; of one case where `case` names it.
+
+    https://html.spec.whatwg.org/multipage/server-sent-events.html
+    """
+    with parts.reviews.watching() as queue:
+        yield "retry: 2000\n\n"
+        while True:
+            try:
+                changed = {await asyncio.wait_for(queue.get(), BEAT)}
+            except TimeoutError:
+                yield ": still here\n\n"
+                continue
+            await asyncio.sleep(SETTLE)
+            while not queue.empty():
+                changed.add(queue.get_nowait())
+            if not case or case in changed:
+                yield "event: changed\ndata: \n\n"

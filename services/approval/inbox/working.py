@@ -1,0 +1,41 @@
+"""What a physician has typed and not signed yet: kept on the server, lost by no reload, seen by nobody else."""
+
+import hashlib
+
+from pydantic import BaseModel, ConfigDict
+
+from shared.messaging.buckets import Bucket
+from shared.messaging.connection import Bus
+
+BUCKET = "working"
+KEPT = 14 * 86_400  # seconds
+
+
+class Working(BaseModel):
+    """One person's copy of one draft."""
+
+    model_config = ConfigDict(frozen=True)
+
+    text: str
+    confirmed: tuple[int, ...] = ()
+
+
+class WorkingCopies:
+    def attach(self, bus: Bus) -> None:
+        self._bucket = Bucket(bus, BUCKET)
+
+    async def find(self, case_id: str, draft: str, subject: str) -> Working | None:
+        found = await self._bucket.get(_key(case_id, draft, subject))
+        return Working.model_validate_json(found.value) if found else None
+
+    async def keep(self, case_id: str, draft: str, subject: str, copy: Working) -> None:
+        """Stored when this returns; the last one counts."""
+        await self._bucket.put(_key(case_id, draft, subject), copy.model_dump_json().encode(), ttl=KEPT)
+
+    async def drop(self, case_id: str, draft: str, subject: str) -> None:
+        """It has been decided: what was signed stands elsewhere."""
+        await self._bucket.delete(_key(case_id, draft, subject))
+
+
+def _key(case_id: str, draft: str, subject: str) -> str:
+    return f"{case_id}.{hashlib.sha256(f'{draft}/{subject}'.encode()).hexdigest()[:32]}"

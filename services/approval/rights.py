@@ -1,0 +1,48 @@
+"""Who may see a review and who may decide it. Pure.
+
+A review belongs to the attending physician, whoever it was reassigned to, and the supervisor of its department.
+"""
+
+from datetime import datetime, timedelta
+from typing import Literal, NamedTuple
+
+from shared.contracts.case import Case
+from shared.runtime.access import Caller, Role
+
+Deed = Literal["see", "decide", "reassign"]
+# Who reads the draft itself. An auditor proves the trail without it, an operator mends without it.
+READERS: tuple[Role, ...] = ("physician", "supervisor")
+
+
+class Denied(NamedTuple):
+    """Why not. `hidden`: to this caller the case does not exist."""
+
+    reason: str
+    hidden: bool
+
+
+def denied(caller: Caller, case: Case, department: str, deed: Deed) -> Denied | None:
+    """None when the caller may do it."""
+    if not caller.works_in(department):
+        return Denied("the case is of another department", hidden=True)
+    if deed == "reassign" and caller.role == "operator":
+        return None
+    if caller.role not in READERS:
+        return Denied(f"the role {caller.role} may not do that", hidden=False)
+    if deed == "see" or caller.role == "supervisor" or caller.stands_in or is_theirs(caller, case):
+        return None
+    return Denied("the review belongs to somebody else", hidden=False)
+
+
+def is_theirs(caller: Caller, case: Case) -> bool:
+    """Whether the review belongs to the caller; one that belongs to nobody, to any physician of the department."""
+    attending = case.review.stay.attending if case.review else None
+    owners = [reference for reference in (case.owner, attending) if reference]
+    return not owners or caller.practitioner in owners
+
+
+def must_sign_in_again(caller: Caller, now: datetime, within: timedelta) -> bool:
+    """Whether a signature wants a more recent sign-in (RFC 9470). Static tokens have none."""
+    if caller.method == "token":
+        return False
+    return caller.signed_in_at is None or now - caller.signed_in_at > within

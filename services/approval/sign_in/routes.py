@@ -1,0 +1,140 @@
+"""Sign-in and sign-out of browsers."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Annotated
+
+from fastapi import APIRouter, Cookie, Form, Request
+from fastapi.responses import RedirectResponse, Response
+
+from services.approval.inbox.render import page
+from services.approval.rights import READERS
+from services.approval.sign_in.sessions import Pending, SessionStore
+from shared.messaging.access_log import AccessLog
+from shared.runtime.access import COOKIE, Caller, Guard, Refusal
+from shared.runtime.oidc import Provider
+
+STATE_COOKIE = "countersign_sign_in"
+
+
+@dataclass(frozen=True, slots=True)
+class SignIn:
+    """How people sign in here. `people` is the embedded stack's own: no setting fills it."""
+
+    sessions: SessionStore
+    log: AccessLog
+    clock: Callable[[], datetime]
+    new_secret: Callable[[], str]
+    public_url: str
+    provider: Provider | None = None
+    people: Sequence[Caller] = ()
+
+
+def add_sign_in(router: APIRouter, desk: SignIn, guard: Guard) -> None:
+    _add_page(router, desk, guard)
+    if desk.provider is not None:
+        _add_provider(router, desk, desk.provider)
+
+    @router.post("/sign-out", include_in_schema=False)
+    async def sign_out(session: Annotated[str, Cookie(alias=COOKIE)] = "") -> Response:
+        caller = await desk.sessions.caller(session) if session else None
+        if caller is not None:
+            await desk.sessions.close(session)
+            await desk.log.record("signed-out", detail="", subject=caller.subject, role=caller.role)
+        answer = RedirectResponse("/sign-in", 303)
+        answer.delete_cookie(COOKIE)
+        return answer
+
+
+def _add_page(router: APIRouter, desk: SignIn, guard: Guard) -> None:
+    def show(status: int = 200, *, after: str = "/", again: bool = False, refused: str = "") -> Response:
+        return page(
+            "sign_in.html",
+            status,
+            people=list(enumerate(desk.people)),
+            provider=desk.provider is not None,
+            after=_local(after),
+            again=again,
+            refused=refused,
+        )
+
+    @router.get("/sign-in", include_in_schema=False)
+    async def sign_in(after: str = "/", again: bool = False) -> Response:
+        return show(after=after, again=again)
+
+    @router.post("/sign-in", include_in_schema=False)
+    async def signed_in(
+        request: Request,
+        token: Annotated[str, Form()] = "",
+        person: Annotated[int, Form()] = -1,
+        after: Annotated[str, Form()] = "/",
+    ) -> Response:
+        """As one of the demo's people, or by a static token."""
+        caller: Caller | None = None
+        if 0 <= person < len(desk.people):
+            caller = desk.people[person].model_copy(update={"signed_in_at": desk.clock()})
+        elif token.strip() and (grant := guard.find(token.strip())) is not None:
+            caller = Caller.model_validate(grant.model_dump(exclude={"sha256"}))
+        if caller is None or caller.acting_as(*READERS) is None:
+            await guard.refused("the token opens no inbox", caller, request)
+            return show(403, after=after, refused="This opens no inbox.")
+        return await _welcome(desk, request, caller, after)
+
+
+def _add_provider(router: APIRouter, desk: SignIn, provider: Provider) -> None:
+    redirect = f"{desk.public_url}/sign-in/callback"
+
+    @router.get("/sign-in/provider", include_in_schema=False)
+    async def leave(request: Request, after: str = "/", again: bool = False) -> Response:
+        pending = Pending(nonce=desk.new_secret(), verifier=desk.new_secret(), after=_local(after))
+        state = await desk.sessions.begin(pending)
+        url = await provider.authorization_url(redirect, state, pending.nonce, pending.verifier, again=again)
+        answer = RedirectResponse(url, 303)
+        # Lax: the provider sends the browser back from another site.
+        answer.set_cookie(
+            STATE_COOKIE, state, httponly=True, samesite="lax", secure=_secure(desk, request), max_age=600
+        )
+        return answer
+
+    @router.get("/sign-in/callback", include_in_schema=False)
+    async def come_back(
+        request: Request,
+        code: str = "",
+        state: str = "",
+        cookie: Annotated[str, Cookie(alias=STATE_COOKIE)] = "",
+    ) -> Response:
+        """Only the browser that left may come back, once."""
+        pending = await desk.sessions.finish(state) if state and state == cookie else None
+        try:
+            if pending is None or not code:
+                raise Refusal("the sign-in was not begun here, or was given up")
+            caller = await provider.sign_in(redirect, code, pending.nonce, pending.verifier)
+            if caller.acting_as(*READERS) is None:
+                raise Refusal(f"the role {caller.role} opens no inbox")
+        except Refusal as refusal:
+            await desk.log.record("refused", detail=f"sign-in: {refusal.reason}")
+            return page(
+                "sign_in.html", 403, people=[], provider=True, after="/", again=False, refused=refusal.reason + "."
+            )
+        answer = await _welcome(desk, request, caller, pending.after)
+        answer.delete_cookie(STATE_COOKIE)
+        return answer
+
+
+async def _welcome(desk: SignIn, request: Request, caller: Caller, after: str) -> Response:
+    await desk.log.record("signed-in", detail="", subject=caller.subject, role=caller.role, method=caller.method)
+    answer = RedirectResponse(_local(after), 303)
+    answer.set_cookie(
+        COOKIE, await desk.sessions.open(caller), httponly=True, samesite="lax", secure=_secure(desk, request)
+    )
+    return answer
+
+
+def _secure(desk: SignIn, request: Request) -> bool:
+    return desk.public_url.startswith("https:") or request.url.scheme == "https"
+
+
+def _local(path: str) -> str:
+    """A path of ours: nobody is sent elsewhere by a crafted link."""
+    return path if path.startswith("/") and not path.startswith(("//", "/\\")) else "/"

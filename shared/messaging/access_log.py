@@ -1,0 +1,85 @@
+"""The ACCESS stream: who looked at what, who signed in, who was refused. Append-only, ids only.
+
+Subjects `access.<event>.<case>`; `-` where no case is concerned.
+"""
+
+import json
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict
+
+from shared.contracts.subjects import derived_id
+from shared.messaging.connection import Bus
+from shared.messaging.journal import as_stored
+
+STREAM = "ACCESS"
+PAGE = 512
+AccessEvent = Literal["viewed", "refused", "signed-in", "signed-out"]
+
+
+class Access(BaseModel):
+    """One entry. `detail` says which draft, or why not."""
+
+    model_config = ConfigDict(frozen=True)
+
+    event: AccessEvent
+    case_id: str | None
+    time: datetime
+    subject: str | None
+    role: str | None
+    method: str | None
+    detail: str
+
+
+class AccessLog:
+    """`new_id` gives the ids of entries; `clock` the time."""
+
+    def __init__(self, clock: Callable[[], datetime], new_id: Callable[[], str]) -> None:
+        self._clock = clock
+        self._new_id = new_id
+        self._bus: Bus | None = None
+
+    def attach(self, bus: Bus) -> None:
+        self._bus = bus
+
+    async def record(
+        self,
+        event: AccessEvent,
+        *,
+        detail: str,
+        case_id: str | None = None,
+        subject: str | None = None,
+        role: str | None = None,
+        method: str | None = None,
+    ) -> None:
+        """Stored when this returns. Raises TransientError: who cannot write it down may not show it.
+
+        The same refusal counts once in a minute, so that nobody fills the disk by knocking.
+        """
+        if self._bus is None:
+            return
+        time = self._clock()
+        entry = Access(
+            event=event, case_id=case_id, time=time, subject=subject, role=role, method=method, detail=detail
+        )
+        minute = f"{time:%Y%m%d%H%M}"
+        id = derived_id(f"{minute}/{subject}/{case_id}", detail) if event == "refused" else self._new_id()
+        await self._bus.publish(
+            f"access.{event}.{case_id or '-'}", entry.model_dump_json().encode(), stream=STREAM, id=id
+        )
+
+    async def of_case(self, case_id: str) -> list[Access]:
+        """Every entry about a case, oldest first."""
+        if self._bus is None:
+            return []
+        found: list[Access] = []
+        start = 1
+        while True:
+            query: dict[str, Any] = {"seq": start, "next_by_subj": f"access.*.{case_id}", "batch": PAGE}
+            page = [as_stored(message) for message in await self._bus.direct_get(STREAM, query)]
+            found += [Access.model_validate(json.loads(item.data)) for item in page]
+            if len(page) < PAGE:
+                return found
+            start = page[-1].sequence + 1

@@ -1,0 +1,239 @@
+"""An OpenID Connect provider: people sign in by authorization code with PKCE, machines by JWTs of the same issuer.
+
+https://openid.net/specs/openid-connect-core-1_0.html, https://www.rfc-editor.org/rfc/rfc9068, rfc7636
+"""
+
+import asyncio
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import httpx
+from authlib.common.errors import AuthlibBaseError
+from authlib.integrations.httpx_client import AsyncOAuth2Client
+from joserfc import jwt
+from joserfc.errors import JoseError
+from joserfc.jwk import KeySet
+from pydantic import Field, SecretStr
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from shared.contracts.failures import TransientError
+from shared.runtime.access import ROLES, Caller, Method, Refusal, Role
+
+ALGORITHMS = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA", "Ed25519")
+LEEWAY = 30  # seconds that clocks may differ
+KEYS_FRESH = 60.0  # seconds within which keys are not fetched again, whatever a token says its key is
+TIMEOUT = 10.0
+
+
+class OidcSettings(BaseSettings):
+    """The identity provider. Variables are `COUNTERSIGN_OIDC_<NAME>`; without an issuer there is none."""
+
+    model_config = SettingsConfigDict(env_prefix="COUNTERSIGN_OIDC_", extra="ignore", frozen=True)
+
+    issuer: str = Field(default="", description="as the provider's metadata spells it")
+    client_id: str = "countersign"
+    client_secret: SecretStr | None = Field(default=None, description="none for a public client")
+    client_secret_file: Path | None = None
+    audience: str = Field(default="", description="of access tokens; the client id where empty")
+    scope: str = Field(default="openid profile", description="asked for at sign-in")
+    role_claim: str = Field(default="roles", description="where the roles are; dots go deeper")
+    roles: dict[str, Role] = Field(default={}, description="the provider's role or group → ours; empty: ours by name")
+    department_claim: str = "departments"
+    practitioner_claim: str = Field(default="fhirUser", description="FHIR reference of the person")
+    npi_claim: str = "npi"
+
+    @property
+    def secret(self) -> str | None:
+        if self.client_secret_file is not None:
+            return self.client_secret_file.read_text().strip()
+        return self.client_secret.get_secret_value() if self.client_secret else None
+
+
+@dataclass(frozen=True, slots=True)
+class Metadata:
+    """What the provider says of itself at `/.well-known/openid-configuration`."""
+
+    authorization_endpoint: str
+    token_endpoint: str
+    jwks_uri: str
+
+
+class Provider:
+    """`clock` gives the time; `http` takes the place of a client of its own."""
+
+    def __init__(
+        self, settings: OidcSettings, clock: Callable[[], datetime], http: httpx.AsyncClient | None = None
+    ) -> None:
+        self._settings = settings
+        self._clock = clock
+        self._http = http or httpx.AsyncClient(timeout=TIMEOUT)
+        self._metadata: Metadata | None = None
+        self._keys: KeySet | None = None
+        self._fetched = 0.0
+        self._fetching = asyncio.Lock()
+
+    async def close(self) -> None:
+        await self._http.aclose()
+
+    async def authorization_url(self, redirect: str, state: str, nonce: str, verifier: str, *, again: bool) -> str:
+        """Where the browser is sent to sign in; `again`: even if the provider still knows the person."""
+        metadata = await self._discover()
+        more = {"prompt": "login", "max_age": "0"} if again else {}
+        async with self._client(redirect) as client:
+            url, _ = client.create_authorization_url(
+                metadata.authorization_endpoint, state=state, nonce=nonce, code_verifier=verifier, **more
+            )
+        return str(url)
+
+    async def sign_in(self, redirect: str, code: str, nonce: str, verifier: str) -> Caller:
+        """Who has signed in. Raises Refusal, TransientError."""
+        metadata = await self._discover()
+        try:
+            async with self._client(redirect) as client:
+                token = await client.fetch_token(metadata.token_endpoint, code=code, code_verifier=verifier)
+        except httpx.HTTPError as error:
+            raise TransientError(f"the identity provider does not answer ({type(error).__name__})") from None
+        except (AuthlibBaseError, ValueError) as error:
+            raise Refusal(f"the identity provider refused the code ({type(error).__name__})") from None
+        claims = await self._verified(str(token.get("id_token", "")), self._settings.client_id)
+        if claims.get("nonce") != nonce:
+            raise Refusal("the ID token is not for this sign-in")
+        return self._caller(claims, "oidc")
+
+    async def caller(self, token: str) -> Caller:
+        """Who an access token stands for. Raises Refusal, TransientError."""
+        claims = await self._verified(token, self._settings.audience or self._settings.client_id)
+        return self._caller(claims, "jwt")
+
+    def _client(self, redirect: str) -> AsyncOAuth2Client:
+        return AsyncOAuth2Client(
+            self._settings.client_id,
+            self._settings.secret,
+            scope=self._settings.scope,
+            redirect_uri=redirect,
+            code_challenge_method="S256",
+            token_endpoint_auth_method="client_secret_basic" if self._settings.secret else "none",
+            timeout=TIMEOUT,
+        )
+
+    async def _get(self, url: str) -> dict[str, Any]:
+        try:
+            answer = await self._http.get(url)
+            answer.raise_for_status()
+            found: dict[str, Any] = answer.json()
+        except (httpx.HTTPError, ValueError) as error:
+            raise TransientError(f"the identity provider does not answer ({type(error).__name__})") from None
+        return found
+
+    async def _discover(self) -> Metadata:
+        if self._metadata is None:
+            found = await self._get(f"{self._settings.issuer.rstrip('/')}/.well-known/openid-configuration")
+            if found.get("issuer") != self._settings.issuer:
+                raise TransientError(
+                    "the identity provider calls itself by another issuer than COUNTERSIGN_OIDC_ISSUER"
+                )
+            self._metadata = Metadata(found["authorization_endpoint"], found["token_endpoint"], found["jwks_uri"])
+        return self._metadata
+
+    async def _key_set(self, *, newer: bool) -> KeySet:
+        async with self._fetching:
+            stale = newer and time.monotonic() - self._fetched > KEYS_FRESH
+            if self._keys is None or stale:
+                self._keys = KeySet.import_key_set(await self._get((await self._discover()).jwks_uri))  # type: ignore[arg-type]
+                self._fetched = time.monotonic()
+            return self._keys
+
+    async def _verified(self, token: str, audience: str) -> dict[str, Any]:
+        """Claims of a token that the provider signed, for us, and that is not too old."""
+        claims = await self._decoded(token)
+        registry = jwt.JWTClaimsRegistry(
+            now=lambda: int(self._clock().timestamp()),
+            leeway=LEEWAY,
+            iss={"essential": True, "value": self._settings.issuer},
+            aud={"essential": True, "value": audience},
+            exp={"essential": True},
+            sub={"essential": True},
+        )
+        try:
+            registry.validate(claims)
+        except JoseError as error:
+            raise Refusal(_words(error)) from None
+        return claims
+
+    async def _decoded(self, token: str) -> dict[str, Any]:
+        for newer in (False, True):
+            try:
+                return dict(jwt.decode(token, await self._key_set(newer=newer), algorithms=ALGORITHMS).claims)
+            except (JoseError, ValueError, KeyError):
+                continue  # the provider may have new keys
+        raise Refusal("the token is not signed by the identity provider")
+
+    def _caller(self, claims: Mapping[str, Any], method: Method) -> Caller:
+        roles = self._roles(claims)
+        if not roles:
+            raise Refusal("the token has no role here")
+        practitioner = _text(claims.get(self._settings.practitioner_claim))
+        if practitioner is not None:
+            practitioner = "/".join(practitioner.rstrip("/").split("/")[-2:])  # fhirUser may be an absolute URL
+        signed_in = claims.get("auth_time") or (claims.get("iat") if method == "oidc" else None)
+        return Caller(
+            subject=str(claims["sub"]),
+            role=roles[0],
+            also=roles[1:],
+            practitioner=practitioner,
+            name=_text(claims.get("name")),
+            npi=_text(claims.get(self._settings.npi_claim)),
+            departments=self._departments(claims, roles),
+            method=method,
+            signed_in_at=datetime.fromtimestamp(int(signed_in), UTC) if signed_in else None,
+        )
+
+    def _departments(self, claims: Mapping[str, Any], roles: tuple[Role, ...]) -> tuple[str, ...] | None:
+        """A clinician works in the departments that the token names; a machine, unless it names some, in all."""
+        found = tuple(_strings(_deep(claims, self._settings.department_claim)))
+        return found if found or {"physician", "supervisor"} & set(roles) else None
+
+    def _roles(self, claims: Mapping[str, Any]) -> tuple[Role, ...]:
+        """Ours, in our order: from the provider's roles, and from scopes `countersign:<role>` of machines."""
+        named = _strings(_deep(claims, self._settings.role_claim))
+        if self._settings.roles:
+            found = {self._settings.roles[name] for name in named if name in self._settings.roles}
+        else:
+            found = {role for role in ROLES if role in named}
+        scopes = {item.removeprefix("countersign:") for item in str(claims.get("scope", "")).split()}
+        return tuple(role for role in ROLES if role in found or role in scopes)
+
+
+def _deep(claims: Mapping[str, Any], path: str) -> Any:
+    """`realm_access.roles` → claims["realm_access"]["roles"]; a claim may also have dots in its own name."""
+    if path in claims:
+        return claims[path]
+    found: Any = claims
+    for part in path.split("."):
+        found = found.get(part) if isinstance(found, Mapping) else None
+    return found
+
+
+def _strings(value: Any) -> list[str]:
+    if isinstance(value, str):
+        return value.replace(",", " ").split()
+    return [str(item) for item in value] if isinstance(value, Sequence) else []
+
+
+def _text(value: Any) -> str | None:
+    return str(value) if value else None
+
+
+def _words(error: JoseError) -> str:
+    claim = getattr(error, "claim", None)
+    if error.error == "expired_token":
+        return "the token has expired"
+    if claim == "iss":
+        return "the token is of another issuer"
+    if claim == "aud":
+        return "the token is for somebody else"
+    return f"the token is not valid ({error.error})"
