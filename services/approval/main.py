@@ -14,8 +14,8 @@ from services.approval.directory import Directory
 from services.approval.filing import Filing
 from services.approval.handlers import Approval
 from services.approval.inbox.case import add_case
-from services.approval.inbox.initials import Initials
 from services.approval.inbox.lists import add_lists
+from services.approval.inbox.names import Names
 from services.approval.inbox.render import PageRoute, add_assets
 from services.approval.inbox.working import WorkingCopies
 from services.approval.reviews import Reviews
@@ -55,11 +55,11 @@ def build(
     log = AccessLog(clock, new_id)
     desk = Desk(ehr, directory, reviews, log, clock, new_id)
     sessions = SessionStore(clock, new_secret, settings.idle, settings.session)
-    working, initials = WorkingCopies(), Initials()
+    working, names = WorkingCopies(), Names()
     provider = Provider(settings.oidc, clock) if settings.oidc.issuer else None
 
     async def on_connect(bus: Bus) -> None:
-        for part in (log, sessions, working, initials, desk):
+        for part in (log, sessions, working, names, desk):
             part.attach(bus)
         await approval.attach(bus)
 
@@ -69,7 +69,7 @@ def build(
     pages = APIRouter(route_class=PageRoute)
     add_assets(pages)
     add_sign_in(pages, SignIn(sessions, log, clock, new_secret, settings.public_url, provider, people), guard)
-    add_lists(pages, parts, initials)
+    add_lists(pages, parts, names)
     add_case(pages, parts, working)
     router.include_router(pages)
     return Service(

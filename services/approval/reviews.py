@@ -44,6 +44,7 @@ class OpenReview(Model):
     department: str
     encounter: str
     owner: str | None = None
+    attends: bool = False  # the owner is the attending physician
     requested_at: datetime
     deadlines: tuple[datetime, ...]
     level: int
@@ -76,6 +77,7 @@ class Waiting:
             department=self.ref.department,
             encounter=review.stay.encounter,
             owner=self.case.owner,
+            attends=self.case.owner is not None and self.case.owner == review.stay.attending,
             requested_at=self.requested_at,
             deadlines=review.deadlines,
             level=self.case.level,

@@ -35,6 +35,7 @@ def compose(
     return Draft(
         kind=context.kind,
         initials=_initials(context.patient.name),
+        attending=context.attending_name or "",
         number=number,
         parts=parts,
         text=_text(context, parts, by_hand is not None),

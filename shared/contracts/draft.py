@@ -101,6 +101,7 @@ class Draft(Model):
     version: Literal[1] = 1
     kind: Literal["discharge-summary", "death-summary"]
     initials: str = ""  # of the patient: what a list may show
+    attending: str = ""  # name of the attending physician
     number: int  # 1 for the first draft of a case, +1 for each redraft
     parts: tuple[Part, ...]
     text: str

@@ -9,7 +9,7 @@ from fastapi import APIRouter, Depends
 from fastapi.responses import RedirectResponse, Response, StreamingResponse
 
 from services.approval.api import Parts, shown_departments
-from services.approval.inbox.initials import Initials
+from services.approval.inbox.names import Names, Shown
 from services.approval.inbox.render import page, span
 from services.approval.reviews import OpenReview, Waiting
 from services.approval.rights import is_theirs
@@ -20,7 +20,7 @@ SETTLE = 0.3  # seconds in which changes are told together
 BEAT = 15.0  # seconds after which a comment keeps proxies from closing the stream
 
 
-def add_lists(router: APIRouter, parts: Parts, initials: Initials) -> None:
+def add_lists(router: APIRouter, parts: Parts, names: Names) -> None:
     clinician = Annotated[Caller, Depends(parts.guard.allow("physician", "supervisor"))]
 
     @router.get("/", include_in_schema=False)
@@ -38,13 +38,13 @@ def add_lists(router: APIRouter, parts: Parts, initials: Initials) -> None:
             lines, cursor = parts.reviews.page(departments, after, PAGE, _wanted(who, mine, q.strip().lower()))
         except ValueError:
             return RedirectResponse("/", 303)
-        names = await initials.of([line.draft for line in lines])
+        shown = await names.of([line.draft for line in lines])
         now = parts.clock()
         counts = {name: count for name, count in sorted(parts.reviews.counts().items()) if who.works_in(name)}
         return page(
             "rows.html" if rows else "inbox.html",
             who=who,
-            rows=[_row(line, names[line.draft], now) for line in lines],
+            rows=[_row(line, shown[line.draft], now) for line in lines],
             counts=counts,
             department=department or "",
             mine=mine,
@@ -71,11 +71,12 @@ def _wanted(who: Caller, mine: bool, words: str) -> Callable[[Waiting], bool]:
     return wanted
 
 
-def _row(line: OpenReview, initials: str, now: datetime) -> dict[str, object]:
+def _row(line: OpenReview, shown: Shown, now: datetime) -> dict[str, object]:
     following = next((time for time in line.deadlines if time > now), None)
     return {
         "line": line,
-        "initials": initials or "?",
+        "initials": shown.initials or "?",
+        "owner": shown.attending if line.attends else None,
         "waiting": span((now - line.requested_at).total_seconds()),
         "following": span((following - now).total_seconds()) if following and not line.level else None,
     }

@@ -65,8 +65,11 @@ function mark() {
     box.classList.toggle("gone", gone.includes(number));
     box.classList.toggle("settled", box.classList.contains("unsupported") && !waiting.includes(number));
   }
-  const words = waiting.length === 1 ? "1 sentence still wants a word from you" : `${waiting.length} sentences still want a word from you`;
-  document.getElementById("open-ends").textContent = waiting.length ? words : "";
+  const words = waiting.length === 1 ? "1 sentence wants a word from you" : `${waiting.length} sentences want a word from you`;
+  const next = document.getElementById("open-ends");
+  next.textContent = waiting.length ? words : "";
+  next.href = `#s${waiting[0]}`;
+  next.hidden = !waiting.length;
   return waiting;
 }
 
