@@ -219,6 +219,7 @@ def _bucket(name: str) -> tuple[str, ...]:
 
 
 _ARTIFACTS = _bucket("artifacts")
+_READ_ACCESS = ("$JS.API.DIRECT.GET.ACCESS", "$JS.API.DIRECT.GET.ACCESS.>", "$JS.API.STREAM.INFO.ACCESS")
 _GIVE_UP = (
     "access.refused.*",
     "deadletter.{service}.*",
@@ -290,6 +291,7 @@ _OWN: dict[str, tuple[str, ...]] = {
             )
         ),
         "access.*.*",
+        *_READ_ACCESS,
         *_bucket("sessions"),
         *_bucket("working"),
         "timers.escalation.>",
@@ -314,10 +316,7 @@ def permissions(service: str) -> Permissions:
 
 def auditor_permissions() -> Permissions:
     """May read every event of every case and who looked at it, and nothing that holds text."""
-    looks = tuple(f"$JS.API.{right}.ACCESS" for right in ("DIRECT.GET", "STREAM.INFO"))
-    return Permissions(
-        publish=(*_READ_CASES, *looks, "$JS.API.DIRECT.GET.ACCESS.>"), subscribe=(f"{inbox('auditor')}.>",)
-    )
+    return Permissions(publish=(*_READ_CASES, *_READ_ACCESS), subscribe=(f"{inbox('auditor')}.>",))
 
 
 def operator_permissions() -> Permissions:

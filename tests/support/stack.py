@@ -44,6 +44,7 @@ class Stack:
 
     def __init__(self, server: NatsServer, app: FastAPI, ehr: Sandbox, generator: ScriptedGenerator) -> None:
         self.server = server
+        self.app = app
         self.ehr = ehr
         self.generator = generator
         self.http = httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://countersign.test")
@@ -104,6 +105,7 @@ def build_services(
     generator: ScriptedGenerator,
     escalate_after: tuple[timedelta, ...] = NEVER,
     supervisors: dict[str, str] | None = None,
+    **approving: Any,
 ) -> list[Service]:
     tokens = server.directory / "tokens.json"
     write_tokens(tokens, server.secrets.tokens)
@@ -116,13 +118,18 @@ def build_services(
             "organization": "test",
         }
 
+    people = approving.pop("people", ())
+    clock = {"clock": approving.pop("clock")} if "clock" in approving else {}
     approval = ApprovalSettings(
-        **common("approval"), escalate_after=escalate_after, supervisors=supervisors or {"*": "Practitioner/boss"}
+        **common("approval"),
+        escalate_after=escalate_after,
+        supervisors=supervisors or {"*": "Practitioner/boss"},
+        **approving,
     )
     return [
         build_ingest(IngestSettings(**common("ingest"))),
         build_drafter(DrafterSettings(**common("drafter")), ehr=client(ehr), generator=generator),
-        build_approval(approval, ehr=client(ehr)),
+        build_approval(approval, ehr=client(ehr), people=people, **clock),
     ]
 
 
@@ -132,10 +139,11 @@ async def running(
     ehr: Sandbox,
     escalate_after: tuple[timedelta, ...] = NEVER,
     generator: ScriptedGenerator | None = None,
+    **approving: Any,
 ) -> AsyncIterator[Stack]:
-    """The services on a server that is provisioned already."""
+    """The services on a server that is provisioned already. `approving`: settings, `people` and `clock` of approval."""
     generator = generator or ScriptedGenerator()
-    app = create_app(build_services(server, ehr, generator, escalate_after))
+    app = create_app(build_services(server, ehr, generator, escalate_after, **approving))
     async with AsyncExitStack() as stack:
         await stack.enter_async_context(app.router.lifespan_context(app))
         found = Stack(server, app, ehr, generator)

@@ -1,0 +1,106 @@
+"""An OpenID Connect provider on loopback: signs in whoever the test says sits there, and holds clients to PKCE."""
+
+import base64
+import hashlib
+import secrets
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Annotated, Any
+from urllib.parse import urlencode
+
+import uvicorn
+from fastapi import FastAPI, Form
+from fastapi.responses import JSONResponse, RedirectResponse, Response
+from joserfc import jwt
+from joserfc.jwk import RSAKey
+
+from cli.stack.nats import free_port
+
+CLIENT = "countersign"
+GEE = {
+    "sub": "mgee",
+    "name": "Maxine Gee",
+    "roles": ["physician"],
+    "departments": ["internal-medicine"],
+    "fhirUser": "https://ehr.example/fhir/Practitioner/DR-IM-006",
+    "npi": "1234567893",
+}
+
+
+class OidcServer:
+    """`person` are the claims of whoever sits at the browser."""
+
+    def __init__(self, port: int) -> None:
+        self.issuer = f"http://127.0.0.1:{port}"
+        self.key = RSAKey.generate_key(2048, {"kid": "one", "use": "sig"})
+        self.person: dict[str, Any] = dict(GEE)
+        self.asked: list[dict[str, Any]] = []  # what browsers were sent with
+        self._codes: dict[str, dict[str, Any]] = {}
+
+    def token(self, *, key: RSAKey | None = None, **claims: Any) -> str:
+        """An access token; `claims` take the place of the ordinary ones."""
+        now = int(time.time())
+        ordinary = GEE | {"iss": self.issuer, "aud": CLIENT, "iat": now, "exp": now + 300, "auth_time": now}
+        found = {name: value for name, value in (ordinary | claims).items() if value is not None}
+        return jwt.encode({"alg": "RS256", "kid": "one"}, found, key or self.key)
+
+    def app(self) -> FastAPI:
+        app = FastAPI()
+
+        @app.get("/.well-known/openid-configuration")
+        async def metadata() -> dict[str, Any]:
+            places = {"authorization_endpoint": "authorize", "token_endpoint": "token", "jwks_uri": "keys"}
+            return {"issuer": self.issuer} | {name: f"{self.issuer}/{path}" for name, path in places.items()}
+
+        @app.get("/keys")
+        async def keys() -> dict[str, Any]:
+            return {"keys": [self.key.as_dict(private=False)]}
+
+        @app.get("/authorize")
+        async def authorize(
+            client_id: str,
+            redirect_uri: str,
+            state: str,
+            nonce: str,
+            code_challenge: str,
+            code_challenge_method: str,
+            prompt: str = "",
+        ) -> Response:
+            assert (client_id, code_challenge_method) == (CLIENT, "S256")
+            code = secrets.token_urlsafe(12)
+            self._codes[code] = {"challenge": code_challenge, "nonce": nonce, "redirect": redirect_uri}
+            self.asked.append({"prompt": prompt})
+            return RedirectResponse(f"{redirect_uri}?{urlencode({'code': code, 'state': state})}", 302)
+
+        @app.post("/token")
+        async def token(
+            code: Annotated[str, Form()], code_verifier: Annotated[str, Form()], redirect_uri: Annotated[str, Form()]
+        ) -> Response:
+            found = self._codes.pop(code, None)
+            challenge = base64.urlsafe_b64encode(hashlib.sha256(code_verifier.encode()).digest()).rstrip(b"=").decode()
+            if found is None or found["challenge"] != challenge or found["redirect"] != redirect_uri:
+                return JSONResponse({"error": "invalid_grant"}, 400)
+            id_token = self.token(**self.person, nonce=found["nonce"])
+            return JSONResponse({"access_token": "opaque", "token_type": "Bearer", "id_token": id_token})
+
+        return app
+
+
+@contextmanager
+def oidc_server() -> Iterator[OidcServer]:
+    port = free_port()
+    found = OidcServer(port)
+    server = uvicorn.Server(uvicorn.Config(found.app(), port=port, log_config=None, access_log=False))
+    thread = threading.Thread(target=server.run, daemon=True)
+    thread.start()
+    deadline = time.monotonic() + 10
+    while not server.started:
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    try:
+        yield found
+    finally:
+        server.should_exit = True
+        thread.join(10)
