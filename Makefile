@@ -32,6 +32,7 @@ up: install ## the whole stack on this machine
 	@$(BIN)/countersign up
 
 test: install ## every test
+	@tests/browser/install.sh
 	@$(BIN)/pytest
 
 lint: install ## formatting, rules, types, walls

@@ -149,11 +149,11 @@ def _add_case_routes(router: APIRouter, parts: Parts) -> None:
 
     @router.get("/v1/cases/{case_id}", tags=["cases"], summary="A case and its trail")
     async def show_case(case_id: str, who: anybody) -> CaseView:
-        return case_view(await _known(desk, case_id, who))
+        return case_view(await known(desk, case_id, who))
 
     @router.get("/v1/cases/{case_id}/access", tags=["cases"], summary="Who looked at it, who was refused")
     async def show_access(case_id: str, who: auditor) -> LookList:
-        await _known(desk, case_id, who)
+        await known(desk, case_id, who)
         return LookList(items=await parts.log.of_case(case_id))
 
 
@@ -252,7 +252,7 @@ def _check_id(case_id: str) -> None:
         raise Problem(404, "There is no such case")
 
 
-async def _known(desk: Desk, case_id: str, who: Caller) -> list[Recorded]:
+async def known(desk: Desk, case_id: str, who: Caller) -> list[Recorded]:
     _check_id(case_id)
     history = await desk.history(case_id)
     if not history or not who.works_in(history[-1].case.department):

@@ -44,7 +44,14 @@ def _add_reading(router: APIRouter, parts: Parts, working: WorkingCopies) -> Non
         case, ref = fold(history), history[-1].case
         draft = await parts.desk.draft_of(case)
         if draft is None or case.review is None:
-            return page("waiting.html", who=who, case=case_view(history), words=EVENT_WORDS, state=STATE_WORDS)
+            return page(
+                "waiting.html",
+                who=who,
+                case=case_view(history),
+                words=EVENT_WORDS,
+                state=STATE_WORDS,
+                head=case.head.sequence,
+            )
         digest = case.review.draft.digest
         copy = await working.find(ref.id, digest, who.subject) if case.open else None
         copy = copy or Working(text=draft.text)
@@ -58,6 +65,7 @@ def _add_reading(router: APIRouter, parts: Parts, working: WorkingCopies) -> Non
             words=EVENT_WORDS,
             draft=draft,
             digest=digest,
+            head=case.head.sequence,
             lines=draft.text.split("\n"),
             numbers={id(sentence): index for index, sentence in enumerate(draft.sentences)},
             copy=copy,

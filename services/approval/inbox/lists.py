@@ -8,11 +8,12 @@ from typing import Annotated
 from fastapi import APIRouter, Depends
 from fastapi.responses import RedirectResponse, Response, StreamingResponse
 
-from services.approval.api import Parts, shown_departments
+from services.approval.api import Parts, known, shown_departments
 from services.approval.inbox.names import Names, Shown
 from services.approval.inbox.render import page, span
 from services.approval.reviews import OpenReview, Waiting
 from services.approval.rights import is_theirs
+from shared.contracts.case import fold
 from shared.runtime.access import Caller
 
 PAGE = 50
@@ -53,7 +54,10 @@ def add_lists(router: APIRouter, parts: Parts, names: Names) -> None:
         )
 
     @router.get("/events", include_in_schema=False)
-    async def events(_: clinician, case: str = "") -> Response:
+    async def events(who: clinician, case: str = "") -> Response:
+        """Of all reviews, or of one case."""
+        if case:
+            await known(parts.desk, case, who)
         headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
         return StreamingResponse(_changes(parts, case), media_type="text/event-stream", headers=headers)
 
@@ -83,12 +87,13 @@ def _row(line: OpenReview, shown: Shown, now: datetime) -> dict[str, object]:
 
 
 async def _changes(parts: Parts, case: str) -> AsyncIterator[str]:
-    """Server-sent events: one `changed` for everything that changed together; of one case where `case` names it.
+    """Server-sent events: one `changed` for everything that changed together; with `case`, where that case stands now.
 
+    One comes at once: something may have changed between the page and the stream, or while the stream was broken.
     https://html.spec.whatwg.org/multipage/server-sent-events.html
     """
     with parts.reviews.watching() as queue:
-        yield "retry: 2000\n\n"
+        yield "retry: 2000\n\n" + await _changed(parts, case)
         while True:
             try:
                 changed = {await asyncio.wait_for(queue.get(), BEAT)}
@@ -99,4 +104,9 @@ async def _changes(parts: Parts, case: str) -> AsyncIterator[str]:
             while not queue.empty():
                 changed.add(queue.get_nowait())
             if not case or case in changed:
-                yield "event: changed\ndata: \n\n"
+                yield await _changed(parts, case)
+
+
+async def _changed(parts: Parts, case: str) -> str:
+    head = fold(await parts.desk.history(case)).head.sequence if case else ""
+    return f"event: changed\ndata: {head}\n\n"

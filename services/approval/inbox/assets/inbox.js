@@ -7,7 +7,10 @@ const sign = document.getElementById("sign");
 if (live) {
   const of = document.body.dataset.case;
   const events = new EventSource(of ? `/events?case=${of}` : "/events");
-  events.addEventListener("changed", () => (live === "rows" ? refresh() : seeAgain()));
+  events.addEventListener("changed", (event) => {
+    if (live === "rows") refresh();
+    else if (event.data !== document.body.dataset.head) seeAgain();
+  });
 }
 
 async function refresh() {

@@ -1,0 +1,88 @@
+"""The services behind a real socket, with people to sign in as, and a browser to do it with."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.async_api import Browser, BrowserContext, Page
+
+from cli.stack.nats import free_port
+from cli.stack.people import demo_people
+from shared.runtime.service import make_server
+from tests.support.browser import chromium
+from tests.support.ehr import sandbox
+from tests.support.server import NatsServer
+from tests.support.stack import Stack, running, until
+
+PHYSICIAN = "Dr. Maxine Gee"
+COLLEAGUE = "Dr. Kirk Mosley"
+SUPERVISOR = "Supervisor, internal medicine"
+
+
+@dataclass
+class Ward:
+    """The stack as people at browsers see it."""
+
+    stack: Stack
+    url: str
+    browser: Browser
+
+    async def person(self, name: str, **context: Any) -> Page:
+        """Somebody at a browser of their own, signed in."""
+        page = await (await self.context(**context)).new_page()
+        await page.goto(f"{self.url}/sign-in")
+        await page.get_by_role("button", name=name).click()
+        await page.wait_for_url(f"{self.url}/")
+        return page
+
+    async def context(self, **options: Any) -> BrowserContext:
+        found = await self.browser.new_context(**({"viewport": {"width": 1440, "height": 900}} | options))
+        found.set_default_timeout(10_000)
+        return found
+
+    async def case(self, **sent: Any) -> str:
+        """A case that waits for Dr. Gee."""
+        case_id = await self.stack.discharge(**sent)
+        await self.stack.reaches(case_id, "awaiting-review")
+        return case_id
+
+
+@pytest.fixture
+async def make_ward(nats: NatsServer, tmp_path: Path) -> AsyncIterator[Callable[..., Awaitable[Ward]]]:
+    """Builds a ward with what approval is to be told."""
+    await nats.provision()
+    ehr = sandbox()
+    stop: list[Callable[[], Awaitable[None]]] = []
+
+    async def make(**approving: Any) -> Ward:
+        port = free_port()
+        url = f"http://127.0.0.1:{port}"
+        stack_running = running(nats, ehr, people=demo_people(ehr.store), public_url=url, **approving)
+        stack = await stack_running.__aenter__()
+        server = make_server(stack.app, "127.0.0.1", port)
+        server.config.lifespan = "off"  # the services run already
+        serving = asyncio.create_task(server.serve())
+        await until(lambda: asyncio.sleep(0, server.started), "the server")
+        browser_running = chromium()
+        browser = await browser_running.__aenter__()
+
+        async def end() -> None:
+            await browser_running.__aexit__(None, None, None)
+            server.should_exit = server.force_exit = True
+            await serving
+            await stack_running.__aexit__(None, None, None)
+
+        stop.append(end)
+        return Ward(stack, url, browser)
+
+    yield make
+    for end in stop:
+        await end()
+
+
+@pytest.fixture
+async def ward(make_ward: Callable[..., Awaitable[Ward]]) -> Ward:
+    return await make_ward()

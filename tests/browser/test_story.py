@@ -1,0 +1,214 @@
+"""The physician's thirty seconds, in a real browser: from the sign-in to the signature, and every way around it."""
+
+import re
+from collections.abc import Awaitable, Callable
+from datetime import timedelta
+
+import pytest
+from axe_playwright_python.async_playwright import Axe
+from playwright.async_api import Page, expect
+
+from tests.browser.conftest import COLLEAGUE, PHYSICIAN, SUPERVISOR, Ward
+from tests.support.generator import ScriptedGenerator
+
+pytestmark = [pytest.mark.connected, pytest.mark.browser]
+
+WCAG = {"runOnly": {"type": "tag", "values": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]}}
+TEXT = (
+    "She was admitted with a cerebral infarction. She was given Ibuprofen 400 mg.\n\n"
+    "Instructions: Take your medicines as they are listed. Take Ibuprofen 400 mg when it hurts."
+)
+
+
+async def settle(page: Page) -> None:
+    """Deal with every sentence that the record does not support."""
+    for tick in await page.get_by_role("checkbox", name="Confirm: it is true").all():
+        await tick.check()
+    await expect(page.locator("#open-ends")).to_be_hidden()
+
+
+async def open_case(page: Page, case_id: str) -> None:
+    await page.locator(f'a[href="/reviews/{case_id}"]').click()
+    await expect(page.get_by_role("heading", level=1)).to_contain_text("summary")
+
+
+async def test_sign_in_open_evidence_edit_approve(make_ward: Callable[..., Awaitable[Ward]]) -> None:
+    ward = await make_ward(generator=ScriptedGenerator(TEXT))
+    page = await ward.person(PHYSICIAN)
+    await expect(page.get_by_text("Nothing waits")).to_be_visible()
+    case_id = await ward.case()
+    await open_case(page, case_id)  # it came without a reload
+    await expect(page.locator(".identity")).to_contain_text("Patient:")
+    supported = page.locator(".sentence.supported").first
+    await expect(supported.locator(".evidence")).to_be_hidden()
+    await supported.locator("summary").click()
+    await expect(supported.locator(".evidence")).to_be_visible()
+    await settle(page)
+    said = await page.locator(".sentence .said").first.inner_text()
+    await page.locator(".sentence").first.evaluate("box => box.querySelector('details').open = true")
+    await page.locator(".sentence").first.get_by_role("button", name="Change").click()
+    await page.get_by_label("Change the sentence").fill("She came with a stroke.")
+    await expect(page.locator(".diff ins").first).to_be_visible()
+    await page.reload()
+    text = page.get_by_role("textbox", name="The document, as it will be signed")
+    await expect(text).to_have_value(re.compile("She came with a stroke."))
+    await expect(text).not_to_have_value(re.compile(re.escape(said)))
+    await page.get_by_role("button", name="Countersign").click()
+    await expect(page.get_by_text("Countersigned by Dr. Maxine Gee")).to_be_visible()
+    await expect(page.get_by_label("The signed document")).to_contain_text("She came with a stroke.")
+    case = await ward.stack.reaches(case_id, "filed")
+    approved = next(event["detail"] for event in case["events"] if event["event"] == "approved")
+    assert approved["edits"]["distance"] > 0
+    assert 0 in approved["edits"]["changed"]
+    assert approved["by"]["method"] == "demo"
+
+
+async def test_what_the_record_does_not_support_holds_the_signature_up(
+    make_ward: Callable[..., Awaitable[Ward]],
+) -> None:
+    ward = await make_ward(generator=ScriptedGenerator(TEXT))
+    page = await ward.person(PHYSICIAN)
+    case_id = await ward.case()
+    await open_case(page, case_id)
+    await expect(page.locator(".sentence.unsupported").first).to_contain_text("not in the record")
+    await page.get_by_role("button", name="Countersign").click()
+    await expect(page.locator(".sentence.unsupported summary").first).to_be_focused()
+    assert (await ward.stack.case(case_id))["state"] == "awaiting-review"
+    # A browser that sends it all the same is refused by the server.
+    await page.evaluate("document.getElementById('sign').submit()")
+    await expect(page.get_by_role("alert")).to_contain_text("Not signed yet")
+    while await page.locator(".sentence.unsupported:not(.settled)").count():
+        await page.locator(".sentence.unsupported:not(.settled)").first.get_by_role("button", name="Remove").click()
+        await expect(page.locator("#changes [role=status]")).to_contain_text("Saved")
+    await page.get_by_role("button", name="Countersign").click()
+    await expect(page.get_by_text("Countersigned by")).to_be_visible()
+    await expect(page.get_by_label("The signed document")).not_to_contain_text("Ibuprofen")
+
+
+async def test_reject_and_redraft(ward: Ward) -> None:
+    page = await ward.person(PHYSICIAN)
+    case_id = await ward.case()
+    await open_case(page, case_id)
+    await page.get_by_text("Do not sign it").click()
+    await page.get_by_label("Why, in your words").fill("Say more about the follow-up.")
+    await page.get_by_role("button", name="Refuse the draft").click()
+    await expect(page.get_by_role("heading", level=1)).to_contain_text("draft 2")
+    await settle(page)
+    await page.get_by_role("button", name="Countersign").click()
+    await expect(page.get_by_text("Countersigned by")).to_be_visible()
+
+
+async def test_reassign(ward: Ward) -> None:
+    page, other = await ward.person(PHYSICIAN), await ward.person(COLLEAGUE)
+    case_id = await ward.case()
+    await open_case(other, case_id)
+    await expect(other.get_by_text("You may read this and not decide it")).to_be_visible()
+    await expect(other.get_by_role("button", name="Countersign")).to_have_count(0)
+    await open_case(page, case_id)
+    await page.get_by_text("Give it to somebody else").click()
+    await page.get_by_label("Practitioner").fill("DR-IM-002")
+    await page.get_by_label("Why", exact=True).fill("I am away.")
+    await page.get_by_role("button", name="Reassign").click()
+    await expect(page.get_by_text("The review was given to somebody else")).to_be_visible()
+    await expect(other.get_by_role("button", name="Countersign")).to_be_visible()  # without a reload
+
+
+async def test_two_tabs_at_once(ward: Ward) -> None:
+    first, second = await ward.person(PHYSICIAN), await ward.person(SUPERVISOR)
+    case_id = await ward.case()
+    for page in (first, second):
+        await open_case(page, case_id)
+        await page.evaluate("history.replaceState = location.replace = () => {}")
+        await settle(page)
+    await second.route("**/events*", lambda route: route.abort())
+    await first.get_by_role("button", name="Countersign").click()
+    await expect(first.get_by_text("Countersigned by Dr. Maxine Gee")).to_be_visible()
+    if await second.get_by_role("button", name="Countersign").count():
+        await second.evaluate("document.getElementById('sign')?.submit()")
+    await expect(second.get_by_text("Countersigned by Dr. Maxine Gee")).to_be_visible()
+    await expect(second.get_by_label("The signed document")).to_contain_text("SUMMARY")
+    events = await ward.stack.events(case_id)
+    assert events.count("approved") == 1
+
+
+async def test_escalation_is_seen_and_the_supervisor_takes_over(make_ward: Callable[..., Awaitable[Ward]]) -> None:
+    ward = await make_ward(escalate_after=tuple(timedelta(seconds=second) for second in (1, 2, 3)))
+    boss = await ward.person(SUPERVISOR)
+    case_id = await ward.case()
+    await expect(boss.locator(".late")).to_contain_text("with the supervisor", timeout=15_000)
+    await open_case(boss, case_id)
+    await settle(boss)
+    await boss.get_by_role("button", name="Countersign").click()
+    await expect(boss.get_by_text("Countersigned by Supervisor")).to_be_visible()
+
+
+async def test_by_keyboard_alone(make_ward: Callable[..., Awaitable[Ward]]) -> None:
+    ward = await make_ward(generator=ScriptedGenerator(TEXT))
+    page = await (await ward.context()).new_page()
+    await page.goto(ward.url)
+    case_id = await ward.case()
+
+    async def tab_to(selector: str, words: str = "") -> None:
+        reached = """([wanted, words]) => {
+            const now = document.activeElement;
+            return now.matches(wanted) && now.textContent.includes(words);
+        }"""
+        for _ in range(200):
+            await page.keyboard.press("Tab")
+            if await page.evaluate(reached, [selector, words]):
+                return
+        raise AssertionError(f"the keyboard does not reach {selector}")
+
+    await tab_to(".people button", PHYSICIAN)
+    await page.keyboard.press("Enter")
+    await expect(page.locator(".reviews")).to_be_visible()
+    await tab_to(f'a[href="/reviews/{case_id}"]')
+    await page.keyboard.press("Enter")
+    await expect(page.locator(".identity")).to_be_visible()
+    for _ in range(await page.locator(".unsupported").count()):
+        await tab_to(".unsupported:not(.settled) [name=confirmed]")
+        await page.keyboard.press("Space")
+    await expect(page.locator("#open-ends")).to_be_hidden()
+    await tab_to("#sign button.main")
+    await page.keyboard.press("Enter")
+    await expect(page.get_by_text("Countersigned by")).to_be_visible()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [360, 1440])
+async def test_every_page_holds_wcag_and_fits(
+    make_ward: Callable[..., Awaitable[Ward]], scheme: str, width: int
+) -> None:
+    """No violations of WCAG 2.2 AA that axe can find, and nothing to scroll sideways."""
+    ward = await make_ward(generator=ScriptedGenerator(TEXT))
+    case_id = await ward.case()
+    page = await ward.person(PHYSICIAN, viewport={"width": width, "height": 800}, color_scheme=scheme)
+    axe = Axe()
+    looked = [f"{ward.url}/", f"{ward.url}/reviews/{case_id}", f"{ward.url}/sign-in", f"{ward.url}/reviews/nothing"]
+    for address in looked:
+        await page.goto(address)
+        if address.endswith(case_id):
+            for summary in await page.locator(".side summary").all():
+                await summary.click()
+        found = await axe.run(page, options=WCAG)
+        assert found.violations_count == 0, f"{address}: {found.generate_report()}"
+        assert await page.evaluate("document.documentElement.scrollWidth <= innerWidth"), f"{address} is too wide"
+    await page.goto(f"{ward.url}/reviews/{case_id}")
+    await settle(page)
+    await page.get_by_role("button", name="Countersign").click()
+    await expect(page.get_by_text("Countersigned by")).to_be_visible()
+    await ward.stack.reaches(case_id, "filed")
+    await page.goto(f"{ward.url}/reviews/{case_id}")
+    found = await axe.run(page, options=WCAG)
+    assert found.violations_count == 0, found.generate_report()
+
+
+async def test_it_works_without_its_script(ward: Ward) -> None:
+    case_id = await ward.case()
+    page = await ward.person(PHYSICIAN, java_script_enabled=False)
+    await page.locator(f'a[href="/reviews/{case_id}"]').click()
+    for tick in await page.get_by_role("checkbox", name="Confirm: it is true").all():
+        await tick.check()
+    await page.get_by_role("button", name="Countersign").click()
+    await expect(page.get_by_text("Countersigned by")).to_be_visible()
+    await ward.stack.reaches(case_id, "filed")
