@@ -198,6 +198,7 @@ async def test_every_page_holds_wcag_and_fits(
     await page.get_by_role("button", name="Countersign").click()
     await expect(page.get_by_text("Countersigned by")).to_be_visible()
     await ward.stack.reaches(case_id, "filed")
+    page = await page.context.new_page()
     await page.goto(f"{ward.url}/reviews/{case_id}")
     found = await axe.run(page, options=WCAG)
     assert found.violations_count == 0, found.generate_report()
