@@ -4,7 +4,7 @@ UV_VERSION := 0.13.9
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo up test lint bench bench-knowledge bench-airflow format contracts clean
+.PHONY: help install demo up test pictures lint bench bench-knowledge bench-airflow format contracts clean
 
 help: ## list the commands
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 22
@@ -34,6 +34,10 @@ up: install ## the whole stack on this machine
 test: install ## every test
 	@tests/browser/install.sh
 	@$(BIN)/pytest
+
+pictures: install ## every page as a picture, in pictures/
+	@tests/browser/install.sh
+	@$(BIN)/python -m tests.browser.pictures
 
 lint: install ## formatting, rules, types, walls
 	@$(BIN)/ruff format --check .

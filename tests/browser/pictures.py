@@ -1,0 +1,83 @@
+"""`make pictures`: every page as a picture, wide and on a phone, light and dark, in the ignored folder `pictures/`.
+
+The embedded stack with its synthetic patients and its demo knowledge base; the model is the real one.
+"""
+
+import asyncio
+import tempfile
+from pathlib import Path
+
+from playwright.async_api import Browser, Page
+
+from cli.stack.nats import free_port
+from deploy.sandbox_ehr.seed import demo_encounters
+from tests.support.browser import chromium
+from tests.support.command import Up, run, up
+from tests.support.stack import until
+
+FOLDER = Path("pictures")
+PHYSICIAN = "Dr. Maxine Gee"
+KINDS = {
+    "wide": {"viewport": {"width": 1440, "height": 900}},
+    "dark": {"viewport": {"width": 1440, "height": 900}, "color_scheme": "dark"},
+    "phone": {"viewport": {"width": 360, "height": 740}, "has_touch": True},
+}
+
+
+async def sign_in(browser: Browser, url: str, kind: str) -> Page:
+    page = await (await browser.new_context(**KINDS[kind])).new_page()  # type: ignore[arg-type]
+    await page.goto(f"{url}/sign-in")
+    await page.screenshot(path=FOLDER / f"sign-in-{kind}.png", full_page=True)
+    await page.get_by_role("button", name=PHYSICIAN).click()
+    await page.wait_for_url(f"{url}/")
+    return page
+
+
+async def look(url: str) -> None:
+    async with chromium() as browser:
+        for kind in KINDS:
+            page = await sign_in(browser, url, kind)
+            await page.locator(".reviews a").first.wait_for()
+            await page.screenshot(path=FOLDER / f"inbox-{kind}.png", full_page=True)
+            await page.locator(".reviews a").first.click()
+            await page.locator(".identity").wait_for()
+            await page.screenshot(path=FOLDER / f"case-{kind}.png")
+            for summary in await page.locator(".passage summary").all():
+                await summary.click()
+            await page.screenshot(path=FOLDER / f"case-{kind}-whole.png", full_page=True)
+        for tick in await page.get_by_role("checkbox", name="Confirm: it is true").all():
+            await tick.check()
+        await page.locator("#open-ends").wait_for(state="hidden")
+        await page.get_by_role("button", name="Countersign").click()
+        await page.get_by_label("The signed document").wait_for()
+        await page.screenshot(path=FOLDER / "signed-phone.png", full_page=True)
+        await page.emulate_media(media="print")
+        await page.set_viewport_size({"width": 800, "height": 1100})
+        await page.screenshot(path=FOLDER / "signed-print.png", full_page=True)
+
+
+def discharge_all(stack: Up) -> None:
+    for stay in demo_encounters():
+        body = {"encounter_id": stay.encounter, "department": stay.department}
+        stack.call("ingest", "POST", "/v1/encounters/discharged", json=body).raise_for_status()
+
+
+async def all_wait(stack: Up) -> None:
+    async def waiting() -> bool:
+        return len(stack.call("operator", "GET", "/v1/reviews").json()["items"]) == len(demo_encounters())
+
+    await until(waiting, "every draft", patience=120)
+
+
+def main() -> None:
+    FOLDER.mkdir(exist_ok=True)
+    with tempfile.TemporaryDirectory() as directory, up(Path(directory), free_port()) as stack:
+        run("knowledge", "refresh", "--wait", "--data-dir", directory)
+        discharge_all(stack)
+        asyncio.run(all_wait(stack))
+        asyncio.run(look(stack.url))
+    print(f"see {FOLDER}/")
+
+
+if __name__ == "__main__":
+    main()
