@@ -54,7 +54,7 @@ async def test_sign_in_open_evidence_edit_approve(make_ward: Callable[..., Await
     await expect(text).to_have_value(re.compile("She came with a stroke."))
     await expect(text).not_to_have_value(re.compile(re.escape(said)))
     await page.get_by_role("button", name="Countersign").click()
-    await expect(page.get_by_text("Countersigned by Dr. Maxine Gee")).to_be_visible()
+    await expect(page.locator(".note.fine")).to_contain_text("Countersigned by Dr. Maxine Gee")
     await expect(page.get_by_label("The signed document")).to_contain_text("She came with a stroke.")
     case = await ward.stack.reaches(case_id, "filed")
     approved = next(event["detail"] for event in case["events"] if event["event"] == "approved")
@@ -81,7 +81,7 @@ async def test_what_the_record_does_not_support_holds_the_signature_up(
         await page.locator(".sentence.unsupported:not(.settled)").first.get_by_role("button", name="Remove").click()
         await expect(page.locator("#changes [role=status]")).to_contain_text("Saved")
     await page.get_by_role("button", name="Countersign").click()
-    await expect(page.get_by_text("Countersigned by")).to_be_visible()
+    await expect(page.locator(".note.fine")).to_contain_text("Countersigned by")
     await expect(page.get_by_label("The signed document")).not_to_contain_text("Ibuprofen")
 
 
@@ -95,7 +95,7 @@ async def test_reject_and_redraft(ward: Ward) -> None:
     await expect(page.get_by_role("heading", level=1)).to_contain_text("draft 2")
     await settle(page)
     await page.get_by_role("button", name="Countersign").click()
-    await expect(page.get_by_text("Countersigned by")).to_be_visible()
+    await expect(page.locator(".note.fine")).to_contain_text("Countersigned by")
 
 
 async def test_reassign(ward: Ward) -> None:
@@ -122,10 +122,10 @@ async def test_two_tabs_at_once(ward: Ward) -> None:
         await settle(page)
     await second.route("**/events*", lambda route: route.abort())
     await first.get_by_role("button", name="Countersign").click()
-    await expect(first.get_by_text("Countersigned by Dr. Maxine Gee")).to_be_visible()
+    await expect(first.locator(".note.fine")).to_contain_text("Countersigned by Dr. Maxine Gee")
     if await second.get_by_role("button", name="Countersign").count():
         await second.evaluate("document.getElementById('sign')?.submit()")
-    await expect(second.get_by_text("Countersigned by Dr. Maxine Gee")).to_be_visible()
+    await expect(second.locator(".note.fine")).to_contain_text("Countersigned by Dr. Maxine Gee")
     await expect(second.get_by_label("The signed document")).to_contain_text("SUMMARY")
     events = await ward.stack.events(case_id)
     assert events.count("approved") == 1
@@ -139,7 +139,7 @@ async def test_escalation_is_seen_and_the_supervisor_takes_over(make_ward: Calla
     await open_case(boss, case_id)
     await settle(boss)
     await boss.get_by_role("button", name="Countersign").click()
-    await expect(boss.get_by_text("Countersigned by Supervisor")).to_be_visible()
+    await expect(boss.locator(".note.fine")).to_contain_text("Countersigned by Supervisor")
 
 
 async def test_by_keyboard_alone(make_ward: Callable[..., Awaitable[Ward]]) -> None:
@@ -171,7 +171,7 @@ async def test_by_keyboard_alone(make_ward: Callable[..., Awaitable[Ward]]) -> N
     await expect(page.locator("#open-ends")).to_be_hidden()
     await tab_to("#sign button.main")
     await page.keyboard.press("Enter")
-    await expect(page.get_by_text("Countersigned by")).to_be_visible()
+    await expect(page.locator(".note.fine")).to_contain_text("Countersigned by")
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
@@ -196,7 +196,7 @@ async def test_every_page_holds_wcag_and_fits(
     await page.goto(f"{ward.url}/reviews/{case_id}")
     await settle(page)
     await page.get_by_role("button", name="Countersign").click()
-    await expect(page.get_by_text("Countersigned by")).to_be_visible()
+    await expect(page.locator(".note.fine")).to_contain_text("Countersigned by")
     await ward.stack.reaches(case_id, "filed")
     page = await page.context.new_page()
     await page.goto(f"{ward.url}/reviews/{case_id}")
@@ -211,5 +211,5 @@ async def test_it_works_without_its_script(ward: Ward) -> None:
     for tick in await page.get_by_role("checkbox", name="Confirm: it is true").all():
         await tick.check()
     await page.get_by_role("button", name="Countersign").click()
-    await expect(page.get_by_text("Countersigned by")).to_be_visible()
+    await expect(page.locator(".note.fine")).to_contain_text("Countersigned by")
     await ward.stack.reaches(case_id, "filed")
