@@ -4,7 +4,7 @@ UV_VERSION := 0.13.9
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo up test pictures lint bench bench-knowledge bench-airflow format contracts clean
+.PHONY: help install demo up test pictures lint bench bench-knowledge bench-airflow bench-waiting format contracts clean
 
 help: ## list the commands
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 22
@@ -54,6 +54,9 @@ bench-knowledge: install ## what a refresh costs, and how well each way of searc
 
 bench-airflow: install .venv-airflow/ready ## a refresh beside an Airflow DAG that does nothing
 	@$(BIN)/python -m bench.airflow
+
+bench-waiting: install ## what ten thousand waiting reviews cost
+	@$(BIN)/python -m bench.waiting
 
 .venv-airflow/ready: locks/airflow.txt
 	@echo "installing Airflow (.venv-airflow)"

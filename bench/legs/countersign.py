@@ -45,7 +45,7 @@ class Countersign(Leg):
         for names in [SERVICES] if self._together else [[name] for name in SERVICES]:
             port = free_port()
             if "approval" in names:
-                self._api = f"http://127.0.0.1:{port}"
+                self.api = f"http://127.0.0.1:{port}"
             await self.spawn([sys.executable, "-m", "bench.legs.countersign_service", *names], self._environment(port))
             await until(lambda port=port: self._answers(f"http://127.0.0.1:{port}/healthz"), "a service")
         await self._watch(self._bus)
@@ -91,13 +91,16 @@ class Countersign(Leg):
         await self._bus.publish(encounter_subject("discharged", "ward", case), body, stream="EHR")
 
     async def approve(self, case: str) -> None:
-        url = f"{self._api}/v1/reviews/{case_id(ORGANIZATION, case)}/approve"
+        url = f"{self.api}/v1/reviews/{case_id(ORGANIZATION, case)}/approve"
         headers = {
             "Authorization": f"Bearer {self._secrets.tokens['physician']}",
             "If-Match": f'"{self._drafts[case]}"',
         }
         async with self._http.post(url, headers=headers, raise_for_status=True):
             pass
+
+    def token(self, role: str) -> str:
+        return self._secrets.tokens[role]
 
     async def stop(self) -> None:
         await self._bus.close()
