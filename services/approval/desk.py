@@ -90,7 +90,8 @@ class Desk:
     async def reassign(self, case_id: str, to: str, by: Actor, reason: str) -> Reassigned:
         words = await self._artifacts.put(reason.encode())
         ref, case = await self._look(case_id)
-        return await self._decide(ref, case, lambda current: domain.reassign(current, to, by, words))
+        due = domain.deadlines(self._clock(), self._directory.times(ref.department))
+        return await self._decide(ref, case, lambda current: domain.reassign(current, to, by, words, due))
 
     async def _decide(self, ref: CaseRef, case: Case, decide: Callable[[Case], Event]) -> Event:
         """Append the decision after what it was taken on; where something came in between, decide again."""

@@ -7,6 +7,8 @@ from uuid import uuid4
 from services.approval.api import make_router
 from services.approval.desk import Desk
 from services.approval.directory import Directory
+from services.approval.directory_file import read as read_directory
+from services.approval.escalation import Escalation
 from services.approval.filing import Filing
 from services.approval.handlers import Approval
 from services.approval.inbox.pages import add_pages
@@ -31,14 +33,18 @@ def build(
     """Everything approval needs, built and not started. `ehr` takes the place of the real one."""
     steps = Steps("approval", clock)
     ehr = ehr or connect_ehr(settings.ehr.url, settings.ehr.token, settings.ehr.connections)
-    devices, directory, reviews = Devices(ehr), Directory(ehr, settings.supervisors), Reviews()
+    file = read_directory(settings.directory) if settings.directory else None
+    directory = Directory(ehr, settings.supervisors, settings.escalate_after, file)
+    devices, reviews = Devices(ehr), Reviews()
     tasks = Tasks(ehr, devices, clock, settings.public_url)
     filing = Filing(ehr, devices, clock)
-    approval = Approval(steps, tasks, filing, directory, reviews, settings.escalate_after, clock)
+    approval = Approval(steps, tasks, filing, directory, reviews, clock)
+    escalation = Escalation(steps, tasks, directory, clock)
     desk = Desk(ehr, directory, reviews, clock, new_id)
 
     async def on_connect(bus: Bus) -> None:
         desk.attach(bus)
+        escalation.attach(bus)
         await approval.attach(bus)
 
     guard = Guard(read_grants(settings.tokens_file))

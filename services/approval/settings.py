@@ -2,6 +2,7 @@
 
 import re
 from datetime import timedelta
+from pathlib import Path
 from typing import Annotated
 
 from pydantic import BeforeValidator, Field
@@ -40,6 +41,9 @@ class ApprovalSettings(ServiceSettings):
     )
     supervisors: dict[str, str] = Field(
         default={}, description="department → FHIR reference of its supervisor; `*` for all others"
+    )
+    directory: Path | None = Field(
+        default=None, description="file that names supervisors, deputies, channels and times by department"
     )
     ehr: EhrSettings = Field(default_factory=EhrSettings)
     public_url: str = Field(default="", description="where physicians reach this service; for links in Tasks")

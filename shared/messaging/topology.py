@@ -132,7 +132,7 @@ CONSUMERS = (
     Consumer(
         "approval-follow",
         "DISCHARGE",
-        _case_events("escalated", "reassigned", "withdrawn"),
+        _case_events("escalated", "reassigned", "approved", "rejected", "withdrawn"),
         RetryRow(attempt=30, attempts=None, first_wait=5, cap=600, alert_after=5),
         workers=8,
     ),
