@@ -1,7 +1,10 @@
 """Composition root of approval."""
 
+import asyncio
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
+from functools import partial
 from uuid import uuid4
 
 from services.approval.api import make_router
@@ -9,9 +12,12 @@ from services.approval.desk import Desk
 from services.approval.directory import Directory
 from services.approval.directory_file import read as read_directory
 from services.approval.escalation import Escalation
+from services.approval.escalations_api import make_escalations_router
 from services.approval.filing import Filing
 from services.approval.handlers import Approval
 from services.approval.inbox.pages import add_pages
+from services.approval.notify import channels
+from services.approval.notify.handlers import Notify
 from services.approval.reviews import Reviews
 from services.approval.settings import ApprovalSettings
 from services.approval.tasks import Devices, Tasks
@@ -19,6 +25,7 @@ from shared.clinical.connect import connect_ehr
 from shared.clinical.fhir import FhirClient
 from shared.messaging.connection import Bus
 from shared.messaging.steps import Clock, Steps
+from shared.messaging.topology import consumer
 from shared.runtime.access import Guard, read_grants
 from shared.runtime.service import Service, serve
 
@@ -40,15 +47,19 @@ def build(
     filing = Filing(ehr, devices, clock)
     approval = Approval(steps, tasks, filing, directory, reviews, clock)
     escalation = Escalation(steps, tasks, directory, clock)
+    threads = ThreadPoolExecutor(consumer("approval-deliver").workers, "notify")
+    notify = Notify(steps, directory, tasks.link, clock, channels.send, threads)
     desk = Desk(ehr, directory, reviews, clock, new_id)
 
     async def on_connect(bus: Bus) -> None:
         desk.attach(bus)
         escalation.attach(bus)
+        notify.attach(bus)
         await approval.attach(bus)
 
     guard = Guard(read_grants(settings.tokens_file))
     router = make_router(desk, reviews, guard)
+    router.include_router(make_escalations_router(desk, directory, guard))
     add_pages(router, desk, reviews, guard, clock)
     return Service(
         "approval",
@@ -58,7 +69,7 @@ def build(
         on_connect,
         router,
         checks={"ehr": ehr.ready},
-        closers=(ehr.close,),
+        closers=(ehr.close, partial(asyncio.to_thread, threads.shutdown, wait=False)),
     )
 
 

@@ -5,6 +5,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -104,6 +105,7 @@ def build_services(
     generator: ScriptedGenerator,
     escalate_after: tuple[timedelta, ...] = NEVER,
     supervisors: dict[str, str] | None = None,
+    directory: Path | None = None,
 ) -> list[Service]:
     tokens = server.directory / "tokens.json"
     write_tokens(tokens, server.secrets.tokens)
@@ -117,7 +119,11 @@ def build_services(
         }
 
     approval = ApprovalSettings(
-        **common("approval"), escalate_after=escalate_after, supervisors=supervisors or {"*": "Practitioner/boss"}
+        **common("approval"),
+        escalate_after=escalate_after,
+        supervisors=supervisors or {"*": "Practitioner/boss"},
+        directory=directory,
+        public_url="https://countersign.test",
     )
     return [
         build_ingest(IngestSettings(**common("ingest"))),
@@ -132,10 +138,11 @@ async def running(
     ehr: Sandbox,
     escalate_after: tuple[timedelta, ...] = NEVER,
     generator: ScriptedGenerator | None = None,
+    directory: Path | None = None,
 ) -> AsyncIterator[Stack]:
     """The services on a server that is provisioned already."""
     generator = generator or ScriptedGenerator()
-    app = create_app(build_services(server, ehr, generator, escalate_after))
+    app = create_app(build_services(server, ehr, generator, escalate_after, directory=directory))
     async with AsyncExitStack() as stack:
         await stack.enter_async_context(app.router.lifespan_context(app))
         found = Stack(server, app, ehr, generator)
