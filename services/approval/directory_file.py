@@ -16,6 +16,7 @@ What a department leaves out is taken from `*`.
 """
 
 import os
+import re
 from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
@@ -29,15 +30,17 @@ from pydantic import (
     ConfigDict,
     Field,
     SecretStr,
+    TypeAdapter,
     ValidationError,
     model_validator,
 )
 
 from services.approval.notify.channels import kind_of, understood
 from services.approval.settings import parse_durations
-from shared.contracts.ehr import Department, PractitionerReference
+from shared.contracts.ehr import PractitionerReference
 from shared.contracts.envelope import digest
 from shared.contracts.failures import PermanentError
+from shared.contracts.subjects import DEPARTMENT
 
 EVERYBODY = "*"
 KEY_LENGTH = 16
@@ -61,8 +64,24 @@ def _each_once(values: tuple[Any, ...]) -> tuple[Any, ...]:
     return values
 
 
+def _reference(value: str) -> str:
+    try:
+        return _practitioner.validate_python(value)
+    except ValidationError:
+        raise ValueError("is not a FHIR reference such as Practitioner/dr-1") from None
+
+
+def _token(value: str) -> str:
+    if value != EVERYBODY and not re.match(DEPARTMENT, value):
+        raise ValueError("is neither the token of a department, such as internal-medicine, nor *")
+    return value
+
+
+_practitioner: TypeAdapter[str] = TypeAdapter(PractitionerReference)
 Times = Annotated[tuple[timedelta, ...], BeforeValidator(_only_text)]
-Deputies = Annotated[tuple[PractitionerReference, ...], AfterValidator(_each_once)]
+Reference = Annotated[str, AfterValidator(_reference)]
+Token = Annotated[str, AfterValidator(_token)]
+Deputies = Annotated[tuple[Reference, ...], AfterValidator(_each_once)]
 
 
 class Channel(_Closed):
@@ -120,7 +139,7 @@ def _distinct(channels: tuple[Channel, ...]) -> tuple[Channel, ...]:
 class Entry(_Closed):
     """What is said about one department."""
 
-    supervisor: PractitionerReference | None = None
+    supervisor: Reference | None = None
     deputies: Deputies | None = None
     channels: Annotated[tuple[Channel, ...], AfterValidator(_distinct)] | None = None
     escalate_after: Times | None = None
@@ -129,7 +148,7 @@ class Entry(_Closed):
 class DirectoryFile(_Closed):
     """The whole file."""
 
-    departments: dict[Department | Literal["*"], Entry] = Field(default={})
+    departments: dict[Token, Entry] = Field(default={})
 
     def entry(self, department: str) -> Entry:
         """What holds for the department."""
@@ -163,9 +182,12 @@ def read(path: Path) -> DirectoryFile:
 
 
 def _complaint(error: Any) -> str:
-    # Of a key that is neither a department nor `*` there are two complaints: one is enough to mend it.
-    place = [str(part) for part in error["loc"] if part != "[key]"]
-    return f"{'.'.join(place) or 'file'}: {error['msg'].removeprefix('Value error, ')}"
+    # An address may stand where a name belongs.
+    place = ["(an address)" if "://" in str(part) else str(part) for part in error["loc"] if part != "[key]"]
+    return f"{'.'.join(place) or 'file'}: {_WORDS.get(error['type'], error['msg']).removeprefix('Value error, ')}"
+
+
+_WORDS = {"extra_forbidden": "is not known here", "model_type": "must be a mapping", "dict_type": "must be a mapping"}
 
 
 def _absolute(file: DirectoryFile, base: Path) -> DirectoryFile:
