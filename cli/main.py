@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 import typer
 from rich.console import Console
 
-from cli import cases, deadletters, knowledge
+from cli import cases, deadletters, escalations, knowledge
 from cli.errors import CommandError
 from cli.stack.access import Access, default_data_dir
 from shared.contracts.failures import Failure
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="Clinical AI that a physician countersigns.")
 app.add_typer(cases.app, name="cases")
 app.add_typer(deadletters.app, name="deadletter")
+app.add_typer(escalations.app, name="escalations")
 app.add_typer(knowledge.app, name="knowledge")
 audit_app = typer.Typer(no_args_is_help=True, help="Prove the trail.")
 app.add_typer(audit_app, name="audit")
@@ -39,6 +40,9 @@ EscalateAfter = Annotated[str, typer.Option("--escalate-after", help="three dura
 Knowledge = Annotated[
     Path | None,
     typer.Option("--knowledge", help="file that declares the knowledge base; default in the data directory"),
+]
+Directory = Annotated[
+    Path | None, typer.Option("--directory", help="file that names supervisors, deputies, channels and times")
 ]
 Model = Annotated[str, typer.Option("--drafter-model", help="Triton model that drafts")]
 
@@ -67,7 +71,13 @@ def _durations(text: str) -> "Escalations":
 
 
 def _options(
-    data_dir: Path | None, port: int, ehr_url: str | None, escalate_after: str, model: str, knowledge_file: Path | None
+    data_dir: Path | None,
+    port: int,
+    ehr_url: str | None,
+    escalate_after: str,
+    model: str,
+    knowledge_file: Path | None,
+    people: Path | None,
 ) -> "Options":
     from pydantic import SecretStr
 
@@ -79,8 +89,10 @@ def _options(
     directory = (data_dir or default_data_dir()).absolute()
     if knowledge_file is not None and not knowledge_file.is_file():
         raise CommandError(f"--knowledge: {knowledge_file} is not there.")
+    if people is not None and not people.is_file():
+        raise CommandError(f"--directory: {people} is not there.")
     qdrant = os.environ.get("COUNTERSIGN_QDRANT_URL")
-    return Options(directory, port, _durations(escalate_after), ehr_url, token, model, knowledge_file, qdrant)
+    return Options(directory, port, _durations(escalate_after), ehr_url, token, model, knowledge_file, qdrant, people)
 
 
 def _progress(status: Callable[[str], None]) -> Callable[[str], None]:
@@ -95,13 +107,14 @@ def up(
     escalate_after: EscalateAfter = "24h,72h,7d",
     drafter_model: Model = "drafter",
     knowledge_file: Knowledge = None,
+    directory: Directory = None,
 ) -> None:
     """Start the whole stack on this machine, and stop it with Ctrl-C."""
     from cli.stack.embedded import run
     from shared.runtime.service import configure_logging
 
     configure_logging(logging.WARNING)
-    options = _options(data_dir, port, ehr_url, escalate_after, drafter_model, knowledge_file)
+    options = _options(data_dir, port, ehr_url, escalate_after, drafter_model, knowledge_file, directory)
     with console.status("starting …") as status:
 
         def on_ready(access: Access) -> None:

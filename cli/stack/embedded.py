@@ -55,6 +55,7 @@ class Options:
     drafter_model: str = "drafter"
     knowledge: Path | None = None  # the file that declares the knowledge base; the directory's own where absent
     qdrant_url: str | None = None  # a server instead of the engine in this process
+    directory: Path | None = None  # the file that names supervisors and channels; the environment's where absent
 
 
 class QuietServer(uvicorn.Server):
@@ -148,8 +149,9 @@ def _app(options: Options, secrets: Secrets, access: Access, triton_url: str, st
     knowledge = KnowledgeSettings(file=found.file, tokenizer=triton.EMBEDDER / "tokenizer.json", uploads=found.uploads)
     base = QdrantSettings(url=options.qdrant_url, directory=found.vectors).connect()  # one for all: one process a shard
     stack.push_async_callback(base.close)
+    people: dict[str, Any] = {"directory": options.directory} if options.directory else {}
     approval = ApprovalSettings(
-        **seeded("approval"), ehr=ehr, escalate_after=options.escalate_after, public_url=access.base_url
+        **seeded("approval"), **people, ehr=ehr, escalate_after=options.escalate_after, public_url=access.base_url
     )
     store = _sandbox(options, stack)
     services = [

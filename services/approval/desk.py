@@ -180,8 +180,9 @@ class Desk:
         ref, case = await self._look(case_id)
         await self._permit(ref, case, by, "reassign")
         words = await self._artifacts.put(reason.encode())
+        due = domain.deadlines(self._clock(), self._directory.times(ref.department))
         return await self._decide(
-            ref, case, by, "reassign", lambda current: domain.reassign(current, to, by.actor, words)
+            ref, case, by, "reassign", lambda current: domain.reassign(current, to, by.actor, words, due)
         )
 
     async def _decide(self, ref: CaseRef, case: Case, by: Caller, deed: Deed, decide: Callable[[Case], Event]) -> Event:

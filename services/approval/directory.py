@@ -1,10 +1,12 @@
-"""Who supervises a department: the settings, else the EHR's PractitionerRoles."""
+"""Who supervises a department and how its people are reached: the directory file, else the settings, else the EHR."""
 
 import logging
 from collections.abc import Mapping
 
+from services.approval.directory_file import Channel, DirectoryFile
 from services.approval.domain import supervisor_of
 from services.approval.resources import Resource
+from services.approval.settings import Escalations
 from shared.clinical.fhir import FhirClient
 from shared.contracts.failures import PermanentError
 
@@ -14,13 +16,40 @@ SUPERVISOR = "department supervisor"  # PractitionerRole.code.text
 
 
 class Directory:
-    def __init__(self, ehr: FhirClient, supervisors: Mapping[str, str]) -> None:
+    """`file` may be absent: then there are no deputies and no channels, and `escalate_after` holds for everybody."""
+
+    def __init__(
+        self,
+        ehr: FhirClient,
+        supervisors: Mapping[str, str],
+        escalate_after: Escalations,
+        file: DirectoryFile | None = None,
+    ) -> None:
         self._ehr = ehr
         self._supervisors = supervisors
+        self._escalate_after = escalate_after
+        self._file = file or DirectoryFile()
 
     async def supervisor(self, department: str) -> str:
         """FHIR reference of the supervisor; the role in words where nobody is known, so that it is never nobody."""
-        return supervisor_of(department, self._supervisors) or await self._from_ehr(department) or _role(department)
+        named = self._file.entry(department).supervisor or supervisor_of(department, self._supervisors)
+        return named or await self._from_ehr(department) or _role(department)
+
+    def deputies(self, department: str) -> tuple[str, ...]:
+        """FHIR references of who is told besides the supervisor the second time."""
+        return self._file.entry(department).deputies or ()
+
+    def times(self, department: str) -> Escalations:
+        """How long after the start of a review's clock each level is due."""
+        return self._file.entry(department).escalate_after or self._escalate_after
+
+    def channels(self, department: str, level: int) -> tuple[Channel, ...]:
+        """Where an escalation of this level is told."""
+        return tuple(item for item in self._file.entry(department).channels or () if level in item.levels)
+
+    def channel(self, department: str, key: str) -> Channel | None:
+        """The channel that the bus calls `key`; None when the file names it no longer."""
+        return next((item for item in self._file.entry(department).channels or () if item.key == key), None)
 
     async def _from_ehr(self, department: str) -> str | None:
         try:

@@ -1,7 +1,9 @@
 """Composition root of approval."""
 
+import asyncio
 import secrets
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from functools import partial
 from uuid import uuid4
@@ -11,6 +13,9 @@ from fastapi import APIRouter, Request
 from services.approval.api import Parts, make_router
 from services.approval.desk import Desk
 from services.approval.directory import Directory
+from services.approval.directory_file import read as read_directory
+from services.approval.escalation import Escalation
+from services.approval.escalations_api import make_escalations_router
 from services.approval.filing import Filing
 from services.approval.handlers import Approval
 from services.approval.inbox.case import add_case
@@ -18,6 +23,8 @@ from services.approval.inbox.lists import add_lists
 from services.approval.inbox.names import Names
 from services.approval.inbox.render import PageRoute, add_assets
 from services.approval.inbox.working import WorkingCopies
+from services.approval.notify import channels
+from services.approval.notify.handlers import Notify
 from services.approval.reviews import Reviews
 from services.approval.settings import ApprovalSettings
 from services.approval.sign_in.routes import SignIn, add_sign_in
@@ -28,6 +35,7 @@ from shared.clinical.fhir import FhirClient
 from shared.messaging.access_log import AccessLog
 from shared.messaging.connection import Bus
 from shared.messaging.steps import Clock, Steps
+from shared.messaging.topology import consumer
 from shared.runtime.access import Caller, Guard, read_grants
 from shared.runtime.oidc import Provider
 from shared.runtime.service import Service, serve
@@ -48,10 +56,15 @@ def build(
     """
     steps = Steps("approval", clock)
     ehr = ehr or connect_ehr(settings.ehr.url, settings.ehr.token, settings.ehr.connections)
-    devices, directory, reviews = Devices(ehr), Directory(ehr, settings.supervisors), Reviews()
+    file = read_directory(settings.directory) if settings.directory else None
+    directory = Directory(ehr, settings.supervisors, settings.escalate_after, file)
+    devices, reviews = Devices(ehr), Reviews()
     tasks = Tasks(ehr, devices, clock, settings.public_url)
     filing = Filing(ehr, devices, clock)
-    approval = Approval(steps, tasks, filing, directory, reviews, settings.escalate_after, clock)
+    approval = Approval(steps, tasks, filing, directory, reviews, clock)
+    escalation = Escalation(steps, tasks, directory, clock)
+    threads = ThreadPoolExecutor(consumer("approval-deliver").workers, "notify")
+    notify = Notify(steps, directory, tasks.link, clock, channels.send, threads)
     log = AccessLog(clock, new_id)
     desk = Desk(ehr, directory, reviews, log, clock, new_id)
     sessions = SessionStore(clock, new_secret, settings.idle, settings.session)
@@ -59,13 +72,14 @@ def build(
     provider = Provider(settings.oidc, clock) if settings.oidc.issuer else None
 
     async def on_connect(bus: Bus) -> None:
-        for part in (log, sessions, working, names, desk):
+        for part in (log, sessions, working, names, desk, escalation, notify):
             part.attach(bus)
         await approval.attach(bus)
 
     guard = Guard(read_grants(settings.tokens_file), provider, sessions, partial(_refused, log))
     parts = Parts(desk, reviews, guard, log, clock, settings.sign_within)
     router = make_router(parts)
+    router.include_router(make_escalations_router(desk, directory, guard))
     pages = APIRouter(route_class=PageRoute)
     add_assets(pages)
     add_sign_in(pages, SignIn(sessions, log, clock, new_secret, settings.public_url, provider, people), guard)
@@ -80,7 +94,11 @@ def build(
         on_connect,
         router,
         checks={"ehr": ehr.ready},
-        closers=(ehr.close, *((provider.close,) if provider else ())),
+        closers=(
+            ehr.close,
+            partial(asyncio.to_thread, threads.shutdown, wait=False),
+            *((provider.close,) if provider else ()),
+        ),
     )
 
 

@@ -16,6 +16,7 @@ Resource = dict[str, Any]
 
 NAMING = "https://countersign.example/fhir"
 REVIEW_SYSTEM = f"{NAMING}/review"
+ESCALATION_SYSTEM = f"{NAMING}/escalation"
 DOCUMENT_SYSTEM = f"{NAMING}/document"
 DEVICE_SYSTEM = f"{NAMING}/ai-device"
 CHAIN_HEAD_SYSTEM = f"{NAMING}/audit-chain-head"
@@ -31,6 +32,11 @@ CLINAST = {"system": OBSERVATION_VALUE, "code": "CLINAST", "display": "clinician
 def review_identifier(case: CaseRef, draft: DraftRef) -> tuple[str, str]:
     """System and value: one Task for each draft of a case."""
     return REVIEW_SYSTEM, f"{case.id}/{draft.number}"
+
+
+def escalation_identifier(case: CaseRef, clock: str, level: int, person: int) -> tuple[str, str]:
+    """System and value: one Task for each who is told of a level of a review's clock. 0 is the supervisor."""
+    return ESCALATION_SYSTEM, f"{case.id}/{clock}/{level}/{person}"
 
 
 def document_identifier(case: CaseRef) -> tuple[str, str]:
@@ -106,6 +112,34 @@ def task(
     return resource
 
 
+def escalation(
+    parent: Resource, identifier: tuple[str, str], owner: Resource, level: int, now: datetime, link: str
+) -> Resource:
+    """An overdue review in the inbox of somebody who is told of it: a part of the review's Task `parent`."""
+    copied = {name: parent[name] for name in ("focus", "for", "encounter", "requester", "code") if name in parent}
+    resource: Resource = copied | {
+        "resourceType": "Task",
+        "identifier": _identifier(identifier),
+        "partOf": [{"reference": f"Task/{parent['id']}"}],
+        "status": "requested",
+        "businessStatus": business_status(f"overdue-{level}"),
+        "intent": "order",
+        "priority": "urgent" if level == 1 else "asap",
+        "description": f"A discharge summary waits for its review (escalation {level})",
+        "authoredOn": instant(now),
+        "lastModified": instant(now),
+        "owner": owner,
+    }
+    if link:
+        resource["input"] = [{"type": {"text": "review page"}, "valueUrl": link}]
+    return resource
+
+
+def person(reference: str) -> Resource:
+    """A FHIR reference, or words where nobody is known."""
+    return {"reference": reference} if "/" in reference else {"display": reference}
+
+
 def business_status(code: str) -> Resource:
     return {"coding": [{"system": f"{NAMING}/review-status", "code": code}]}
 
@@ -123,16 +157,22 @@ def completed(task: Resource, outcome: str, now: datetime, document: str | None 
     }
 
 
-def cancelled(task: Resource, now: datetime) -> Resource:
+def cancelled(task: Resource, now: datetime, why: str = "discharge-cancelled") -> Resource:
     return task | {
         "status": "cancelled",
-        "businessStatus": business_status("discharge-cancelled"),
+        "businessStatus": business_status(why),
         "lastModified": instant(now),
     }
 
 
-def owned_by(task: Resource, owner: Resource, now: datetime) -> Resource:
-    return task | {"owner": owner, "lastModified": instant(now)}
+def owned_by(task: Resource, owner: Resource, now: datetime, due: datetime | None = None) -> Resource:
+    """`task` with another owner; with `due`, another deadline too."""
+    changed = task | {"owner": owner, "lastModified": instant(now)}
+    if due is not None:
+        restriction = task.get("restriction") or {}
+        period = (restriction.get("period") or {}) | {"end": instant(due)}
+        changed["restriction"] = restriction | {"period": period}
+    return changed
 
 
 def practitioner(reference: str | None, subject: str) -> Resource:

@@ -2,6 +2,7 @@
 
 import re
 from datetime import timedelta
+from pathlib import Path
 from typing import Annotated
 
 from pydantic import BeforeValidator, Field
@@ -41,6 +42,9 @@ class ApprovalSettings(ServiceSettings):
     )
     supervisors: dict[str, str] = Field(
         default={}, description="department → FHIR reference of its supervisor; `*` for all others"
+    )
+    directory: Path | None = Field(
+        default=None, description="file that names supervisors, deputies, channels and times by department"
     )
     ehr: EhrSettings = Field(default_factory=EhrSettings)
     oidc: OidcSettings = Field(default_factory=OidcSettings)

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from datetime import datetime
 
 from services.approval import resources
+from services.approval.domain import End, Told
 from services.approval.resources import Resource
 from shared.clinical.fhir import FhirClient, PreconditionFailedError, oldest, version_of
 from shared.contracts.events import Drafted, DraftRef
@@ -50,7 +51,7 @@ class Tasks:
     async def request(self, case: CaseRef, drafted: Drafted, due: datetime) -> str | None:
         """The Task's id; the same Task however often it is asked for. None when the EHR takes no Task."""
         identifier = "|".join(resources.review_identifier(case, drafted.draft))
-        link = f"{self._public_url}/reviews/{case.id}" if self._public_url else ""
+        link = self.link(case)
         try:
             device = await self._devices.id_of(drafted.draft)
             wanted = resources.task(case, drafted.stay, drafted.draft, device, self._clock(), due, link)
@@ -60,14 +61,50 @@ class Tasks:
             return None
         return str(created.resource["id"])
 
+    def link(self, case: CaseRef) -> str:
+        """The review page; empty where nobody said how physicians reach this service."""
+        return f"{self._public_url}/reviews/{case.id}" if self._public_url else ""
+
+    async def escalate(self, told: Told, supervisor: str) -> None:
+        """A Task of its own for the supervisor and each deputy; the same Tasks however often it is asked for."""
+        if told.review.task is None:
+            return  # this EHR takes no Task
+        case = told.event.case
+        try:
+            parent = await self._ehr.read("Task", told.review.task)
+            for number, who in enumerate((supervisor, *told.deputies)):
+                identifier = resources.escalation_identifier(case, told.clock, told.level, number)
+                wanted = resources.escalation(
+                    parent, identifier, resources.person(who), told.level, self._clock(), self.link(case)
+                )
+                await self._ehr.create(wanted, if_none_exist={"identifier": "|".join(identifier)})
+        except PermanentError as error:
+            logger.warning("the EHR takes no Task about an escalation: %s", error.reason)
+
+    async def settle(self, told: Told, end: End) -> None:
+        """Nobody has to look any more."""
+        if told.review.task is None:
+            return
+
+        def change(found: Resource) -> Resource:
+            now = self._clock()
+            if end.done:
+                return resources.completed(found, end.outcome, now)
+            return resources.cancelled(found, now, end.outcome)
+
+        for number in range(1 + len(told.deputies)):
+            identifier = resources.escalation_identifier(told.event.case, told.clock, told.level, number)
+            for found in await self._ehr.search("Task", {"identifier": "|".join(identifier)}):
+                await self._change(str(found["id"]), change)
+
     async def complete(self, task: str | None, outcome: str, document: str | None = None) -> None:
         """The decision is made."""
         await self._change(task, lambda found: resources.completed(found, outcome, self._clock(), document))
 
-    async def give_to(self, task: str | None, owner: str) -> None:
-        """Somebody else owns the review now: a FHIR reference, or words where nobody is known."""
-        reference = {"reference": owner} if "/" in owner else {"display": owner}
-        await self._change(task, lambda found: resources.owned_by(found, reference, self._clock()))
+    async def give_to(self, task: str | None, owner: str, due: datetime | None = None) -> None:
+        """Somebody else owns the review now, to be decided until `due` where that has changed."""
+        reference = resources.person(owner)
+        await self._change(task, lambda found: resources.owned_by(found, reference, self._clock(), due))
 
     async def cancel(self, case: CaseRef, draft: DraftRef) -> None:
         """Nothing is to be decided any more, whether or not the Task's id ever reached the trail."""

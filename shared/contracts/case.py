@@ -45,7 +45,8 @@ class Case:
     head: Head = START
     review: ReviewRequested | None = None  # the review that is open, or was last
     owner: str | None = None
-    level: int = 0  # highest escalation so far of the open review
+    level: int = 0  # highest escalation so far of the open review's clock
+    clock: str | None = None  # id of the event that started it: the request of the review, or a reassignment
     decision: Recorded | None = None  # the approval or rejection
     document: Filed | None = None
     failure: Failed | None = None
@@ -78,13 +79,12 @@ def apply(case: Case, recorded: Recorded) -> Case:  # noqa: C901 - one arm per e
         case Drafted():
             return replace(case, state="drafting", awaits="request-review")
         case ReviewRequested() as review:
-            return replace(
-                case, state="awaiting-review", awaits=None, review=review, owner=review.owner, level=0, decision=None
-            )
+            case = replace(case, state="awaiting-review", awaits=None, review=review, owner=review.owner, decision=None)
+            return replace(case, level=0, clock=recorded.id)
         case Escalated() as escalated:
             return replace(case, level=escalated.level, owner=escalated.owner or case.owner)
         case Reassigned() as reassigned:
-            return replace(case, owner=reassigned.owner)
+            return _reassigned(replace(case, owner=reassigned.owner), reassigned, recorded.id)
         case Approved():
             return replace(case, state="approved", awaits="file", decision=recorded)
         case Rejected() as rejected:
@@ -100,6 +100,14 @@ def apply(case: Case, recorded: Recorded) -> Case:  # noqa: C901 - one arm per e
             return replace(case, state="failed", awaits=None, failure=failed)
         case Retried() as retried:
             return replace(case, state=state_before(retried.step), awaits=retried.step, failure=None)
+
+
+def _reassigned(case: Case, reassigned: Reassigned, id: str) -> Case:
+    """With a clock of its own, where the reassignment started one."""
+    if case.review is None or reassigned.deadlines is None:
+        return case
+    review = case.review.model_copy(update={"deadlines": reassigned.deadlines})
+    return replace(case, review=review, level=0, clock=id)
 
 
 def state_before(step: StepName) -> State:

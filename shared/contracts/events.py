@@ -112,23 +112,25 @@ class ReviewRequested(Model):
 
 
 class Escalated(Model):
-    """Nobody decided in time. With `owner`, the review now belongs to the supervisor."""
+    """Nobody decided in time: the supervisor is told. With `owner`, the review now belongs to the supervisor."""
 
     event: Literal["escalated"] = "escalated"
     version: Literal[1] = 1
     level: int
     due: datetime
     owner: str | None = None
+    deputies: tuple[str, ...] = ()  # FHIR references of who is told besides the supervisor
 
 
 class Reassigned(Model):
-    """A person gave the review to somebody else."""
+    """A person gave the review to somebody else. With `deadlines`, the clock starts again."""
 
     event: Literal["reassigned"] = "reassigned"
     version: Literal[1] = 1
     owner: str
     by: Actor
     reason: str  # digest of the words
+    deadlines: tuple[datetime, ...] | None = None  # from the reassignment on; None: those of the review go on
 
 
 class Approved(Model):

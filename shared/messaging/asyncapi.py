@@ -65,6 +65,8 @@ def _channels() -> Json:
         found[f"{kind}-due"] = _channel(f"timers.due.{kind}.{{{token}}}", "TIMERS", "timer")
     found["timer-set"] = _channel("timers.escalation.{case}.{level}", "TIMERS", "timer")
     found["timer-due"] = _channel("timers.due.escalation.{case}.{level}", "TIMERS", "timer")
+    found["notice"] = _channel("notify.{case}.{escalation}.{channel}", "NOTIFY", "notice")
+    found["notice-sent"] = _channel("notified.{case}.{escalation}.{channel}", "NOTIFY", "receipt")
     found["alert"] = _channel("alert.{severity}.{kind}", "ALERTS", "alert")
     found["deadletter"] = _channel("deadletter.{service}.{consumer}", "DEADLETTER", "deadletter")
     return found
@@ -99,6 +101,8 @@ _PARAMETERS = {
     "number": "of the batch, 1 for the first",
     "window": "all",
     "level": "1, 2 or 3",
+    "escalation": "id of the escalated event",
+    "channel": "key of a channel in the directory",
     "severity": "info, warning or critical",
     "kind": "what the alert is about",
     "service": "service that gave up",
@@ -162,6 +166,14 @@ def _messages() -> Json:
             "payload": {"$ref": f"{SCHEMAS}/ehr-encounter-fact.v1.json"},
         },
         "timer": {"summary": "A timer (ADR-51 of NATS): empty, its facts are headers.", "payload": {}},
+        "notice": {
+            "summary": "A message about an escalation for one channel. Ids, level and time; no address.",
+            "payload": {"type": "object", "additionalProperties": {"type": ["string", "integer"]}},
+        },
+        "receipt": {
+            "summary": "The message was sent to its channel.",
+            "payload": {"type": "object", "additionalProperties": {"type": ["string", "integer"]}},
+        },
         "alert": {
             "summary": "Something a person should look at: ids, names of steps and figures.",
             "payload": {"type": "object", "additionalProperties": {"type": ["string", "integer"]}},

@@ -91,7 +91,7 @@ def _consumer_config(target: Consumer) -> ConsumerConfig:
         ack_policy=AckPolicy.EXPLICIT,
         ack_wait=target.ack_wait,
         max_deliver=target.max_deliver,
-        max_ack_pending=target.workers,
+        max_ack_pending=target.workers + target.parked,
         filter_subjects=list(target.subjects),
     )
 

@@ -23,39 +23,44 @@ class Due:
     case: CaseRef
     level: int  # 1 for the first
     time: datetime
-    review: str  # id of the review it was set for: a timer of an earlier review must not escalate a later one
+    clock: str  # id of the event that started the clock: a timer of an earlier clock must not escalate a later one
 
 
 class Timers:
     def __init__(self, bus: Bus) -> None:
         self._bus = bus
 
-    async def schedule(self, case: CaseRef, review: str, level: int, time: datetime) -> None:
-        """Set the timer of one level. Setting again replaces; a time in the past fires at once.
+    async def schedule(self, case: CaseRef, clock: str, level: int, time: datetime) -> int:
+        """Set the timer of one level; returns its sequence. Setting again replaces; a time in the past fires at once.
 
         A review has one timer at a time: who deals with a fired one sets the next.
         """
-        facts = {"countersign-department": case.department, "countersign-review": review}
-        await self.set(timer_subject(case.id, level), due_subject(case.id, level), time, facts)
+        facts = {"countersign-department": case.department, "countersign-clock": clock}
+        return await self.set(timer_subject(case.id, level), due_subject(case.id, level), time, facts)
 
-    async def set(self, subject: str, target: str, time: datetime, facts: Mapping[str, str]) -> None:
+    async def set(self, subject: str, target: str, time: datetime, facts: Mapping[str, str]) -> int:
         """Set the timer of `subject`: an empty message with `facts` as headers reaches `target` at `time`."""
         at = time.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
         headers = {"Nats-Schedule": f"@at {at}", "Nats-Schedule-Target": target, "countersign-due": at, **facts}
-        await self._bus.publish(subject, b"", stream=STREAM, headers=headers)
+        return (await self._bus.publish(subject, b"", stream=STREAM, headers=headers)).seq
 
     async def cancel(self, case_id: str) -> None:
         """Take back the timer of the case that has not fired."""
         await self.purge(f"timers.escalation.{case_id}.*")
 
-    async def forget(self, due: Due) -> None:
-        """Drop a fired timer that has been dealt with."""
-        await self.purge(due_subject(due.case.id, due.level))
+    async def take_back(self, case: CaseRef, level: int, sequence: int) -> None:
+        """Take back just the timer that `schedule` set, not one that has replaced it."""
+        await self.purge(timer_subject(case.id, level), up_to=sequence)
 
-    async def purge(self, subject: str) -> None:
-        """Drop timers and fired messages of `subject`."""
+    async def forget(self, due: Due, sequence: int) -> None:
+        """Drop the fired timer that stands at `sequence`: it has been dealt with. A later clock's stays."""
+        await self.purge(due_subject(due.case.id, due.level), up_to=sequence)
+
+    async def purge(self, subject: str, *, up_to: int | None = None) -> None:
+        """Drop timers and fired messages of `subject`; with `up_to`, none that stands after that sequence."""
+        end = None if up_to is None else up_to + 1  # the server's bound is exclusive
         try:
-            await self._bus.jetstream.purge_stream(STREAM, subject=subject)
+            await self._bus.jetstream.purge_stream(STREAM, seq=end, subject=subject)
         except errors.Error as error:
             raise TransientError(f"purge of {STREAM}: {type(error).__name__}") from None
 
@@ -71,7 +76,8 @@ def read_due(subject: str, headers: dict[str, str]) -> Due:
             case=CaseRef(headers["countersign-department"], tokens[3]),
             level=int(tokens[4]),
             time=datetime.fromisoformat(headers["countersign-due"]),
-            review=headers["countersign-review"],
+            # Timers that were set before reassignments had clocks call it the review.
+            clock=headers.get("countersign-clock") or headers["countersign-review"],
         )
     except (KeyError, IndexError, ValueError):
         raise PermanentError("a fired timer breaks the contract") from None

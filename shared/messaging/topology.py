@@ -35,7 +35,10 @@ class Consumer:
     stream: str
     subjects: tuple[str, ...]
     row: RetryRow
-    workers: int  # messages in flight; equals max_ack_pending so that none waits in a prefetch until it expires
+    workers: int  # messages being worked on; no more are asked for, so that none waits in a prefetch until it expires
+    # Messages that may wait for their next attempt besides. The server counts them as unanswered: with none allowed, as
+    # many failing ones as there are workers hold up all others.
+    parked: int = 0
     step: StepName | None = None  # the step of a case it works for; None: an effect that appends what it wants itself
 
     @property
@@ -60,6 +63,8 @@ STREAMS = (
     Stream("ALERTS", ("alert.>",), max_age=90 * DAY),
     # Every look at a draft, every sign-in, every refusal. Kept six years: https://www.ecfr.gov/current/title-45/section-164.316
     Stream("ACCESS", ("access.*.*",), max_age=2192 * DAY, append_only=True),
+    # One message for each channel of each escalation, and the receipts of those that were sent.
+    Stream("NOTIFY", ("notify.*.*.*", "notified.*.*.*"), max_age=90 * DAY),
     Stream("DEADLETTER", ("deadletter.>",), max_age=None),
     # Core advisories are lost when nobody listens; a stream keeps them until their service takes them up.
     Stream("ADVISORIES", ("$JS.EVENT.ADVISORY.CONSUMER.MAX_DELIVERIES.>",), max_age=30 * DAY),
@@ -135,7 +140,7 @@ CONSUMERS = (
     Consumer(
         "approval-follow",
         "DISCHARGE",
-        _case_events("escalated", "reassigned", "withdrawn"),
+        _case_events("escalated", "reassigned", "approved", "rejected", "withdrawn"),
         RetryRow(attempt=30, attempts=None, first_wait=5, cap=600, alert_after=5),
         workers=8,
     ),
@@ -160,6 +165,16 @@ CONSUMERS = (
     Consumer("embedder-retain", "KNOWLEDGE", _refresh_events("promoted"), _SETTLE, workers=1),
     Consumer("embedder-peak", "TIMERS", ("timers.due.peak.*",), _BUS_ONLY, workers=1),
     Consumer("evaluator-judge", "KNOWLEDGE", _refresh_events("indexed", "resumed"), _SETTLE, workers=1),
+    Consumer("approval-notify", "DISCHARGE", _case_events("escalated"), _BUS_ONLY, workers=8),
+    # A channel that is down for days delays no other: each message is retried alone.
+    Consumer(
+        "approval-deliver",
+        "NOTIFY",
+        ("notify.*.*.*",),
+        RetryRow(attempt=60, attempts=None, first_wait=2, cap=600, alert_after=5),
+        workers=16,
+        parked=10_000,
+    ),
     Consumer("approval-escalate", "TIMERS", ("timers.due.escalation.>",), _BUS_ONLY, workers=32),
 )
 SERVICES = ("ingest", "embedder", "drafter", "approval", "evaluator")
@@ -296,6 +311,9 @@ _OWN: dict[str, tuple[str, ...]] = {
         *_bucket("working"),
         "timers.escalation.>",
         "$JS.API.STREAM.PURGE.TIMERS",
+        "notify.*.*.*",
+        "notified.*.*.*",
+        "$JS.API.DIRECT.GET.NOTIFY",
         # The inbox follows the trail by an unnamed consumer of its own; this right makes no durable one.
         "$JS.API.CONSUMER.CREATE.DISCHARGE",
         "$JS.API.CONSUMER.INFO.DISCHARGE.*",
@@ -327,6 +345,13 @@ def operator_permissions() -> Permissions:
         for right in (f"$JS.API.DIRECT.GET.{stream}", f"$JS.API.DIRECT.GET.{stream}.>", f"$JS.API.STREAM.INFO.{stream}")
     )
     return Permissions(
-        publish=(*_READ_CASES, *reads, "discharge.*.*.retried", "ehr.encounter.>", "deadletter.redriven.*"),
+        publish=(
+            *_READ_CASES,
+            *reads,
+            "discharge.*.*.retried",
+            "ehr.encounter.>",
+            "notify.*.*.*",
+            "deadletter.redriven.*",
+        ),
         subscribe=(f"{inbox('operator')}.>",),
     )

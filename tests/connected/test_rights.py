@@ -24,11 +24,18 @@ REFUSED = [
     ("evaluator", "$KV.artifacts.x", "KV_artifacts"),
     ("ingest", "$KV.live.knowledge", "KV_live"),
     ("approval", "knowledge.all.r1.promoted", "KNOWLEDGE"),
+    ("drafter", "notify.c1.e1.k1", "NOTIFY"),
+    ("ingest", "notified.c1.e1.k1", "NOTIFY"),
+    ("auditor", "notify.c1.e1.k1", "NOTIFY"),
+    ("operator", "notified.c1.e1.k1", "NOTIFY"),
 ]
 ALLOWED = [
     ("ingest", "ehr.encounter.other.x.e1", "EHR"),
     ("drafter", "$KV.artifacts.x", "KV_artifacts"),
     ("approval", "timers.escalation.c1.1", "TIMERS"),
+    ("approval", "notify.c1.e1.k1", "NOTIFY"),
+    ("approval", "notified.c1.e1.k1", "NOTIFY"),
+    ("operator", "notify.c1.e1.k1", "NOTIFY"),
     ("embedder", "knowledge.all.r1.batch-indexed.1", "KNOWLEDGE"),
     ("evaluator", "$KV.live.knowledge", "KV_live"),
 ]

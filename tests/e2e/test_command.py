@@ -175,7 +175,12 @@ def test_with_another_vendors_ehr_everything_works_the_same(tmp_path: Path, monk
 
 
 def test_escalations_as_the_command_was_told(tmp_path: Path) -> None:
-    with up(tmp_path / "data", free_port(), "--escalate-after", "2s,4s,6s", *SCRIPTED) as stack:
+    file = tmp_path / "directory.yaml"
+    file.write_text(
+        "departments: {oncology: {supervisor: Practitioner/onc, escalate_after: '1h,2h,3h', channels: ['json://h/x']}}"
+    )
+    options = ("--escalate-after", "2s,4s,6s", "--directory", str(file))
+    with up(tmp_path / "data", free_port(), *options, *SCRIPTED) as stack:
         case_id = discharge(stack, stack.access["demo_encounters"][0])
         case_in(stack, case_id, "awaiting-review")
 
@@ -189,6 +194,18 @@ def test_escalations_as_the_command_was_told(tmp_path: Path) -> None:
         assert owner == httpx.get(f"{stack.url}/fhir/Task").json()["entry"][0]["resource"]["owner"]["reference"]
         assert approve(stack, case_id).status_code == 200
         case_in(stack, case_id, "filed")
+        of_oncology = discharge(stack, stack.access["demo_encounters"][1], department="oncology")
+        case_in(stack, of_oncology, "awaiting-review")
+        command = ("escalations", "preview", of_oncology, "--data-dir", str(stack.data_dir))
+        shown = json.loads(run(*command, "--json").stdout)
+        assert [(item["level"], item["standing"], item["channels"]) for item in shown["items"]] == [
+            (level, "ahead", ["json"]) for level in (1, 2, 3)
+        ]
+        assert {item["tells"][0] for item in shown["items"]} == {"Practitioner/onc"}
+        words = run(*command).stdout
+        assert "Practitioner/onc" in words
+        assert "takes over" in words
+        assert "no such case" in refused(run("escalations", "preview", "none", "--data-dir", str(stack.data_dir)))
 
 
 def test_children_that_die_are_started_again(tmp_path: Path) -> None:
@@ -228,6 +245,7 @@ def test_a_taken_port_is_said_so(tmp_path: Path) -> None:
         (("--escalate-after", "1h"), "three durations"),
         (("--escalate-after", "3h,2h,1h"), "later"),
         (("--ehr-url", "ftp://x"), "--ehr-url"),
+        (("--directory", "/nowhere.yaml"), "--directory"),
     ],
 )
 def test_options_that_make_no_sense_are_said_so(tmp_path: Path, arguments: tuple[str, ...], word: str) -> None:

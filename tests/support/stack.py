@@ -119,6 +119,7 @@ def build_services(
         }
 
     people = approving.pop("people", ())
+    approving.setdefault("public_url", "https://countersign.test")
     clock = {"clock": approving.pop("clock")} if "clock" in approving else {}
     approval = ApprovalSettings(
         **common("approval"),

@@ -23,6 +23,7 @@ from tests.support.examples import CASE, DIGEST, PHYSICIAN, T0, event
 
 EXAMPLES = Path(__file__).parents[3] / "shared" / "data" / "fhir-examples"
 SUPERVISOR = Actor(subject="boss", role="supervisor")
+LATER = (T0 + timedelta(days=1), T0 + timedelta(days=2), T0 + timedelta(days=3))
 REVIEW = ("discharged", "context-extracted", "drafted", "review-requested")
 
 
@@ -107,20 +108,50 @@ def test_escalations_are_told_once_in_order_and_only_while_nobody_decided() -> N
     assert domain.escalate(history(*REVIEW, "approved"), "id-4", 1, T0, None) is None
     assert domain.escalate(past, "id-of-an-earlier-review", 1, T0, None) is None
     assert domain.escalate(past, "id-4", 2, T0, None) is None, "one level after the other"
-    assert domain.next_deadline(past, "id-4", 1) == T0 + timedelta(hours=72)
-    assert domain.next_deadline(past, "id-4", 3) is None
-    assert domain.next_deadline(history(*REVIEW, "approved"), "id-4", 1) is None
-    last = domain.escalate(history(*REVIEW, "escalated", first.model_copy(update={"level": 2})), "id-4", 3, T0, "P/s")
+    assert domain.next_deadline(fold(past), "id-4", 1) == T0 + timedelta(hours=72)
+    assert domain.next_deadline(fold(past), "id-4", 3) is None
+    assert domain.next_deadline(fold(history(*REVIEW, "approved")), "id-4", 1) is None
+    second = domain.escalate(history(*REVIEW, "escalated"), "id-4", 2, T0, None, ["P/d"])
+    assert second is not None
+    assert (first.deputies, second.deputies) == ((), ("P/d",))
+    last = domain.escalate(history(*REVIEW, "escalated", second), "id-4", 3, T0, "P/s", ["P/d"])
     assert last is not None
-    assert last.owner == "P/s"
+    assert (last.owner, last.deputies) == ("P/s", ())
 
 
 def test_a_reassigned_review_belongs_to_somebody_else_and_stays_open() -> None:
-    made = domain.reassign(fold(history(*REVIEW)), "Practitioner/dr-2", PHYSICIAN, DIGEST)
+    made = domain.reassign(fold(history(*REVIEW)), "Practitioner/dr-2", PHYSICIAN, DIGEST, LATER)
     case = fold(history(*REVIEW, made))
     assert (case.owner, case.open) == ("Practitioner/dr-2", True)
     with pytest.raises(Refused):
-        domain.reassign(fold(history(*REVIEW, "approved")), "Practitioner/dr-2", PHYSICIAN, DIGEST)
+        domain.reassign(fold(history(*REVIEW, "approved")), "Practitioner/dr-2", PHYSICIAN, DIGEST, LATER)
+
+
+def test_a_reassigned_review_has_a_clock_of_its_own() -> None:
+    made = domain.reassign(fold(history(*REVIEW)), "Practitioner/dr-2", PHYSICIAN, DIGEST, LATER)
+    past = history(*REVIEW, "escalated", made)
+    case = fold(past)
+    assert case.review is not None
+    assert (case.level, case.clock, case.review.deadlines) == (0, "id-6", LATER)
+    assert domain.escalate(past, "id-4", 2, T0, None) is None, "a timer of the clock before"
+    assert domain.next_deadline(case, "id-4", 1) is None
+    assert domain.next_deadline(case, "id-6", 0) == LATER[0]
+    assert domain.escalate(past, "id-6", 1, T0, None) is not None
+    assert domain.waiting_since(past) == past[3].time, "the document waits as long as it did"
+    without = fold(history(*REVIEW, "escalated", made.model_copy(update={"deadlines": None})))
+    assert (without.level, without.clock) == (1, "id-4"), "as earlier versions recorded it"
+
+
+def test_an_escalation_is_told_for_its_own_clock_until_that_ends() -> None:
+    made = domain.reassign(fold(history(*REVIEW)), "Practitioner/dr-2", PHYSICIAN, DIGEST, LATER)
+    first, second = domain.escalations(history(*REVIEW, "escalated", made, "escalated"))
+    assert (first.clock, second.clock) == ("id-4", "id-6")
+    past = history(*REVIEW, "escalated", made, "escalated", "approved")
+    assert domain.ended_by(first, past) == domain.End("reassigned", done=False)
+    assert domain.ended_by(second, past) == domain.End("approved", done=True)
+    assert domain.ended_by(second, past[:-1]) is None
+    withdrawn = history(*REVIEW, "escalated", made, "escalated", "withdrawn")
+    assert domain.ended_by(second, withdrawn) == domain.End("discharge-cancelled", done=False)
 
 
 def test_a_line_of_the_inbox_follows_from_the_history() -> None:

@@ -153,11 +153,20 @@ class CaseMachine(RuleBasedStateMachine):
             return
         self._append(history, made)
 
+    @rule(stale=st.booleans())
+    def somebody_gives_it_away(self, stale: bool) -> None:
+        history = self.stale if stale else self.history()
+        try:
+            made = approval.reassign(fold(history), "Practitioner/dr-2", PHYSICIAN, DIGEST, DEADLINES)
+        except approval.Refused:
+            return
+        self._append(history, made)
+
     @rule(level=st.integers(1, 3), stale=st.booleans())
     def a_timer_fires(self, level: int, stale: bool) -> None:
         history = self.stale if stale else self.history()
-        review = next((item.id for item in history if item.name == "review-requested"), "none")
-        made = approval.escalate(history, review, level, DEADLINES[level - 1], "Practitioner/s")
+        clock = fold(history).clock or "none"
+        made = approval.escalate(history, clock, level, DEADLINES[level - 1], "Practitioner/s")
         if made is not None:
             self._append(history, made)
 

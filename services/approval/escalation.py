@@ -1,0 +1,124 @@
+"""What approval does when nobody decides: the clocks of open reviews, and the EHR's Tasks that follow from them."""
+
+from collections.abc import Sequence
+
+from nats.aio.msg import Msg
+
+from services.approval import domain
+from services.approval.directory import Directory
+from services.approval.tasks import Tasks
+from shared.contracts.case import fold
+from shared.contracts.envelope import Recorded, decode
+from shared.contracts.events import Drafted, Escalated, Reassigned, ReviewRequested, Withdrawn
+from shared.contracts.failures import TransientError
+from shared.contracts.subjects import CaseRef, derived_id
+from shared.messaging.connection import Bus
+from shared.messaging.journal import Conflict, Journal
+from shared.messaging.steps import Clock, Steps
+from shared.messaging.timers import Due, Timers, read_due
+
+TRIES = 5
+
+
+class Escalation:
+    def __init__(self, steps: Steps, tasks: Tasks, directory: Directory, clock: Clock) -> None:
+        self._tasks = tasks
+        self._directory = directory
+        self._clock = clock
+        steps.effect("approval-escalate", self.escalate)
+        steps.effect("approval-follow", self.follow)
+
+    def attach(self, bus: Bus) -> None:
+        self._journal = Journal(bus, "approval")
+        self._timers = Timers(bus)
+
+    async def escalate(self, message: Msg) -> None:
+        """A timer fired: say so on the trail, unless somebody has decided, and set the timer of the next level."""
+        due = read_due(message.subject, message.headers or {})
+        history = await self._tell_trail(due)
+        await self._set_timer(due.case, due.clock, due.level + 1, history)
+        await self._timers.forget(due, message.metadata.sequence.stream)
+
+    async def _tell_trail(self, due: Due) -> Sequence[Recorded]:
+        """Append the escalation where it is due; returns the history it was decided on."""
+        history: Sequence[Recorded] = await self._journal.history(due.case)
+        for _ in range(TRIES):
+            case = fold(history)
+            if not domain.is_current(case, due.clock):
+                return history
+            last = domain.next_deadline(case, due.clock, due.level) is None
+            supervisor = await self._directory.supervisor(due.case.department) if last else None
+            deputies = self._directory.deputies(due.case.department)
+            event = domain.escalate(history, due.clock, due.level, due.time, supervisor, deputies)
+            if event is None:
+                return history
+            id = derived_id(f"{due.clock}/{due.level}", "escalated")
+            try:
+                await self._journal.append(history[-1].case, event, after=history[-1].head, id=id, time=self._clock())
+                return history
+            except Conflict as conflict:
+                history = conflict.history
+        raise TransientError("the case changed too often while it was being escalated")
+
+    async def _set_timer(self, case: CaseRef, clock: str, level: int, history: Sequence[Recorded]) -> None:
+        """Set the timer of `level` while the clock runs, and take it back where a decision came at the same time.
+
+        A decision is appended before it takes back timers. Either it finds ours, or we find the decision here.
+        """
+        due = domain.next_deadline(fold(history), clock, level - 1)
+        if due is None:
+            return
+        sequence = await self._timers.schedule(case, clock, level, due)
+        if not domain.is_current(fold(await self._journal.history(case)), clock):
+            await self._timers.take_back(case, level, sequence)
+
+    async def follow(self, message: Msg) -> None:
+        """Make timers and Tasks true after an escalation, a reassignment, a decision or a withdrawal."""
+        event = decode(message.subject, message.headers or {}, message.data, message.metadata.sequence.stream)
+        history: Sequence[Recorded] = await self._journal.history(event.case)
+        match event.body:
+            case Escalated() as escalated:
+                history = await self._after_escalation(event, escalated, history)
+            case Reassigned() as reassigned:
+                await self._after_reassignment(event, reassigned, history)
+            case Withdrawn():
+                await self._after_withdrawal(history)
+        for told in domain.escalations(history):
+            if (end := domain.ended_by(told, history)) is not None:
+                await self._tasks.settle(told, end)
+
+    async def _after_escalation(
+        self, event: Recorded, escalated: Escalated, history: Sequence[Recorded]
+    ) -> Sequence[Recorded]:
+        """A Task for each who is told, and the review's own Task to a supervisor who takes over.
+
+        Returns the history as it is afterwards: who ended the wait meanwhile may have looked for Tasks too early.
+        """
+        told = next((item for item in domain.escalations(history) if item.event.id == event.id), None)
+        case = fold(history)
+        if told is None or not domain.is_current(case, told.clock):
+            return history
+        if escalated.owner is not None:
+            await self._tasks.give_to(told.review.task, case.owner or escalated.owner)
+        supervisor = escalated.owner or await self._directory.supervisor(event.case.department)
+        await self._tasks.escalate(told, supervisor)
+        return await self._journal.history(event.case)
+
+    async def _after_reassignment(self, event: Recorded, reassigned: Reassigned, history: Sequence[Recorded]) -> None:
+        """The old clock's timer gives way to the new one's; then, with the EHR, the Task goes to its new owner."""
+        case = fold(history)
+        if domain.is_current(case, event.id):
+            await self._timers.cancel(event.case.id)
+            # Not always the first level's: this event may arrive again when that has been told.
+            await self._set_timer(event.case, event.id, case.level + 1, history)
+        if case.open and case.review is not None:
+            due = case.review.deadlines[0] if reassigned.deadlines else None
+            await self._tasks.give_to(case.review.task, case.owner or reassigned.owner, due)
+
+    async def _after_withdrawal(self, history: Sequence[Recorded]) -> None:
+        if fold(history).state != "withdrawn":
+            return  # discharged again in the meantime
+        await self._timers.cancel(history[-1].case.id)
+        for event in history:
+            if isinstance(event.body, ReviewRequested | Drafted):
+                await self._tasks.cancel(event.case, event.body.draft)

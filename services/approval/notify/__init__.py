@@ -1,0 +1,1 @@
+"""Tells people outside of the platform about escalations: mail, chat, pager, webhook."""

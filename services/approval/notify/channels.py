@@ -1,0 +1,47 @@
+"""The library that carries a message to a person, behind two functions. https://github.com/caronc/apprise
+
+A channel is an address of apprise's: `mailto://`, `msteams://`, `slack://`, `pagerduty://`, `json://` and a hundred
+more. Addresses hold secrets: they are in no log, no error and no message on the bus.
+"""
+
+import logging
+from typing import Any, Literal
+
+from shared.contracts.failures import PermanentError, TransientError
+
+Weight = Literal["warning", "failure"]
+
+
+def kind_of(url: str) -> str:
+    """What sort of channel an address is (`mailto`, `slack`): all of it that may be shown."""
+    return url.partition("://")[0].lower() if "://" in url else "unknown"
+
+
+def understood(url: str) -> bool:
+    """Whether there is a plugin for the address and it has all that the plugin needs."""
+    return _plugin(url) is not None
+
+
+def send(url: str, title: str, text: str, weight: Weight) -> None:
+    """Hand the message to the channel. It blocks, for as long as the channel's own time-outs: run it in a thread.
+
+    Raises PermanentError when the address is not understood, TransientError when the channel did not take the message.
+    """
+    plugin = _plugin(url)
+    if plugin is None:
+        raise PermanentError(f"the address of a {kind_of(url)} channel is not understood")
+    try:
+        taken = plugin.notify(body=text, title=title, notify_type=weight, body_format="text")
+    except Exception as error:  # noqa: BLE001 - a plugin's own errors are as many as there are plugins
+        raise TransientError(f"a {kind_of(url)} channel failed ({type(error).__name__})") from None
+    if not taken:
+        raise TransientError(f"a {kind_of(url)} channel did not take the message")
+
+
+def _plugin(url: str) -> Any:
+    # Loading its plugins takes apprise more than a second: who has no channel does not pay for it.
+    import apprise
+
+    # What it logs is written by a hundred authors, and may quote addresses.
+    logging.getLogger("apprise").setLevel(logging.CRITICAL + 1)
+    return apprise.Apprise.instantiate(url, suppress_exceptions=True)
