@@ -159,8 +159,10 @@ class Desk:
     async def _look(self, case_id: str, seen: str = "") -> tuple[CaseRef, Case]:
         """The case as the inbox knows it, where that is about the draft `seen`; else as the trail has it."""
         waiting = self._reviews.find(case_id)
-        if waiting is not None and waiting.case.review is not None and waiting.case.review.draft.digest == seen:
-            return waiting.ref, waiting.case
+        if waiting is not None:
+            case = waiting.case
+            if case.review is not None and case.review.draft.digest == seen:
+                return waiting.ref, case
         return _last(case_id, await self.history(case_id))
 
     async def _supervisor(self, ref: CaseRef) -> str | None:

@@ -5,11 +5,14 @@ it from the trail again. It may be a moment behind: what is decided by it is app
 import asyncio
 import bisect
 import logging
+import sys
+import zlib
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
+from typing import Self
 
 from nats import errors
 from nats.aio.msg import Msg
@@ -17,7 +20,8 @@ from nats.js.api import ConsumerConfig
 from nats.js.errors import APIError
 
 from shared.contracts.case import Case, apply
-from shared.contracts.envelope import Recorded, decode
+from shared.contracts.envelope import Head, Recorded, decode
+from shared.contracts.events import ReviewRequested
 from shared.contracts.failures import PermanentError, TransientError
 from shared.contracts.model import Model
 from shared.contracts.subjects import CaseRef
@@ -55,32 +59,68 @@ class OpenReview(Model):
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """A case that waits for its physician, up to the last of its events that the inbox has seen."""
+    """A case that waits for its physician, up to the last of its events that the inbox has seen.
+
+    There may be many: what a list is sorted and searched by lies open, the rest is packed.
+    """
 
     ref: CaseRef
-    case: Case
     requested_at: datetime
+    level: int
+    owner: str | None
+    attending: str | None
+    encounter: str
+    head: Head
+    clock: str | None
+    review: bytes  # ReviewRequested as JSON, deflated
+
+    @classmethod
+    def of(cls, ref: CaseRef, case: Case, requested_at: datetime) -> Self:
+        review = case.review
+        if review is None:
+            raise ValueError("a case without a review does not wait")
+        return cls(
+            CaseRef(sys.intern(ref.department), ref.id),
+            requested_at,
+            case.level,
+            case.owner and sys.intern(case.owner),
+            review.stay.attending and sys.intern(review.stay.attending),
+            review.stay.encounter,
+            case.head,
+            case.clock,
+            zlib.compress(review.model_dump_json(exclude_none=True).encode(), 1),
+        )
+
+    @property
+    def case(self) -> Case:
+        review = ReviewRequested.model_validate_json(zlib.decompress(self.review))
+        return Case(
+            state="awaiting-review",
+            head=self.head,
+            review=review,
+            owner=self.owner,
+            level=self.level,
+            clock=self.clock,
+        )
 
     @property
     def place(self) -> "Place":
         """Overdue first, then the oldest."""
-        return -self.case.level, self.requested_at, self.ref.id
+        return -self.level, self.requested_at, self.ref.id
 
     @property
     def line(self) -> OpenReview:
         """Its line in a list."""
-        review = self.case.review
-        if review is None:
-            raise ValueError("a case without a review does not wait")
+        review = ReviewRequested.model_validate_json(zlib.decompress(self.review))
         return OpenReview(
             case_id=self.ref.id,
             department=self.ref.department,
-            encounter=review.stay.encounter,
-            owner=self.case.owner,
-            attends=self.case.owner is not None and self.case.owner == review.stay.attending,
+            encounter=self.encounter,
+            owner=self.owner,
+            attends=self.owner is not None and self.owner == self.attending,
             requested_at=self.requested_at,
             deadlines=review.deadlines,
-            level=self.case.level,
+            level=self.level,
             draft=review.draft.digest,
             number=review.draft.number,
             kind=review.draft.kind,
@@ -90,10 +130,10 @@ class Waiting:
 def follow(waiting: Waiting | None, event: Recorded) -> Waiting | None:
     """What waits after one of the followed events."""
     if event.name == OPENS:
-        return Waiting(event.case, apply(Case(), event), event.time)
+        return Waiting.of(event.case, apply(Case(), event), event.time)
     if event.name in ENDS or waiting is None:
         return None
-    return replace(waiting, case=apply(waiting.case, event))
+    return Waiting.of(waiting.ref, apply(waiting.case, event), waiting.requested_at)
 
 
 class Reviews:

@@ -29,15 +29,15 @@ def denied(caller: Caller, case: Case, department: str, deed: Deed) -> Denied | 
         return None
     if caller.role not in READERS:
         return Denied(f"the role {caller.role} may not do that", hidden=False)
-    if deed == "see" or caller.role == "supervisor" or caller.stands_in or is_theirs(caller, case):
+    attending = case.review.stay.attending if case.review else None
+    if deed == "see" or caller.role == "supervisor" or caller.stands_in or is_theirs(caller, case.owner, attending):
         return None
     return Denied("the review belongs to somebody else", hidden=False)
 
 
-def is_theirs(caller: Caller, case: Case) -> bool:
-    """Whether the review belongs to the caller; one that belongs to nobody, to any physician of the department."""
-    attending = case.review.stay.attending if case.review else None
-    owners = [reference for reference in (case.owner, attending) if reference]
+def is_theirs(caller: Caller, owner: str | None, attending: str | None) -> bool:
+    """Whether a review belongs to the caller; one that belongs to nobody, to any physician of the department."""
+    owners = [reference for reference in (owner, attending) if reference]
     return not owners or caller.practitioner in owners
 
 

@@ -64,12 +64,11 @@ def add_lists(router: APIRouter, parts: Parts, names: Names) -> None:
 
 def _wanted(who: Caller, mine: bool, words: str) -> Callable[[Waiting], bool]:
     def wanted(waiting: Waiting) -> bool:
-        if mine and not is_theirs(who, waiting.case):
+        if mine and not is_theirs(who, waiting.owner, waiting.attending):
             return False
         if not words:
             return True
-        stay = waiting.case.review.stay if waiting.case.review else None
-        fields = (waiting.ref.id, stay.encounter if stay else "", waiting.case.owner or "", waiting.ref.department)
+        fields = (waiting.ref.id, waiting.encounter, waiting.owner or "", waiting.ref.department)
         return any(words in field.lower() for field in fields)
 
     return wanted
