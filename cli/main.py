@@ -89,8 +89,10 @@ def _options(
     directory = (data_dir or default_data_dir()).absolute()
     if knowledge_file is not None and not knowledge_file.is_file():
         raise CommandError(f"--knowledge: {knowledge_file} is not there.")
-    if people is not None and not people.is_file():
-        raise CommandError(f"--directory: {people} is not there.")
+    if people is not None:
+        from services.approval.directory_file import read
+
+        read(people)  # what is wrong with it is said before the models are loaded
     qdrant = os.environ.get("COUNTERSIGN_QDRANT_URL")
     return Options(directory, port, _durations(escalate_after), ehr_url, token, model, knowledge_file, qdrant, people)
 

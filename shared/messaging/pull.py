@@ -8,6 +8,7 @@ import asyncio
 import json
 import logging
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 
 from nats import errors
 from nats.aio.msg import Msg
@@ -52,6 +53,8 @@ class Puller:
         """Take nothing new and let the work that runs come to its end."""
         self._stopping = True
         self._watcher.cancel()
+        with suppress(errors.Error):  # the connection is gone, and the requests with it
+            await self._subscription.unsubscribe()
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=GRACE)
         for task in self._tasks:
@@ -60,7 +63,9 @@ class Puller:
     async def _on_message(self, message: Msg) -> None:
         self._heard = self._loop.time()
         status = (message.headers or {}).get("Status")
-        if status is None:
+        if status is None and self._stopping:
+            await message.nak()  # it came for a request that stood when we stopped: whoever is there takes it
+        elif status is None:
             self._asked -= 1
             task = self._loop.create_task(self._work(message))
             self._tasks.add(task)

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import logging
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -9,8 +10,8 @@ from typing import Any
 
 import pytest
 
+from cli.redrive import read_all, redrive_one
 from deploy.sandbox_ehr.faults import Fault
-from shared.messaging.connection import Bus
 from shared.messaging.journal import as_stored
 from tests.connected.test_timers import review_task, timers_left
 from tests.support.channels import Mailbox, Webhook, channels, write_directory
@@ -95,13 +96,21 @@ async def test_an_undecided_case_tells_three_times_by_every_channel_and_is_taken
 
 
 async def test_a_message_names_no_patient_and_the_bus_no_address(
-    nats: NatsServer, directory: Path, reached: tuple[Mailbox, Webhook]
+    nats: NatsServer, directory: Path, reached: tuple[Mailbox, Webhook], caplog: pytest.LogCaptureFixture
 ) -> None:
     mailbox, webhook = reached
+    webhook.down = True
+    caplog.set_level(logging.DEBUG)
     await nats.provision()
     async with running(nats, sandbox(), SLOWLY, directory=directory) as stack:
         case_id = await stack.discharge()
         await stack.reaches(case_id, "awaiting-review", events=5)
+
+        async def tried() -> bool:
+            return webhook.refused > 0
+
+        await until(tried, "a failure to be logged")
+        webhook.down = False
         await all_sent(nats, 2)
         review = await stack.review(case_id)
         (post,), (mail,) = webhook.posts, mailbox.mails
@@ -116,6 +125,11 @@ async def test_a_message_names_no_patient_and_the_bus_no_address(
         on_the_bus = b"".join(item.data + item.subject.encode() for item in await notices(nats, ">"))
         for secret in (b"a-secret-path", b"127.0.0.1", b"example.org", patient.encode()):
             assert secret not in on_the_bus
+        # The SMTP server logs what it is sent, and it is the test's own.
+        logged = "\n".join(record.getMessage() for record in caplog.records if record.name != "mail.log")
+        assert "a json channel did not take the message" in logged
+        assert "a-secret-path" not in logged
+        assert "lead@example.org" not in logged
 
 
 async def test_a_case_that_is_decided_after_the_first_escalation_shows_one_and_has_no_timer(
@@ -243,6 +257,7 @@ async def test_a_reassigned_review_has_a_new_clock(
     async with running(nats, sandbox(), SLOWLY, directory=directory) as stack:
         case_id = await stack.discharge()
         before = await stack.reaches(case_id, "awaiting-review", events=5)
+        await all_sent(nats, 2)  # what is not sent when the clock ends is not sent
         sent = {"to": "Practitioner/DR-IM-002", "reason": "I am on leave."}
         answer = await stack.call("supervisor", "POST", f"/v1/reviews/{case_id}/reassign", json=sent)
         assert answer.status_code == 200
@@ -297,17 +312,26 @@ async def test_a_channel_that_is_no_longer_in_the_directory_ends_in_front_of_a_p
 
         await until(tried, "the webhook to be tried")
     write_directory(directory, mailbox.address)
+    bus = await nats.connect("operator")
     async with running(nats, ehr, SLOWLY, directory=directory):
-        bus = await nats.connect("operator")
-        found = await until(lambda: dead_letters(bus), "the dead letter")
-        await bus.close()
-    assert [dict(item.headers)["countersign-reason"] for item in found] == [
-        "the channel of a notice is no longer in the directory"
-    ]
 
+        async def buried() -> Any:
+            return list((await read_all(bus)).values())
 
-async def dead_letters(bus: Bus) -> list[Any]:
-    return await bus.direct_get("DEADLETTER", {"seq": 1, "next_by_subj": "deadletter.>", "batch": 10})
+        ((letter, data, headers),) = await until(buried, "the dead letter")
+    assert letter.consumer == "approval-deliver"
+    assert letter.reason == "the channel of a notice is no longer in the directory"
+    write_directory(directory, mailbox.address, webhook.address)
+    webhook.down = False
+    async with running(nats, ehr, SLOWLY, directory=directory):
+        await redrive_one(bus, letter, data, headers)
+
+        async def arrived() -> bool:
+            return len(webhook.posts) == 1
+
+        await until(arrived, "the message, the channel being back")
+    await bus.close()
+    assert len(mailbox.mails) == 1
 
 
 async def test_a_department_has_its_own_times_and_the_preview_says_what_will_happen(

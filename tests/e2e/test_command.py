@@ -245,7 +245,7 @@ def test_a_taken_port_is_said_so(tmp_path: Path) -> None:
         (("--escalate-after", "1h"), "three durations"),
         (("--escalate-after", "3h,2h,1h"), "later"),
         (("--ehr-url", "ftp://x"), "--ehr-url"),
-        (("--directory", "/nowhere.yaml"), "--directory"),
+        (("--directory", "/nowhere.yaml"), "/nowhere.yaml cannot be read"),
     ],
 )
 def test_options_that_make_no_sense_are_said_so(tmp_path: Path, arguments: tuple[str, ...], word: str) -> None:

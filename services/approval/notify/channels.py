@@ -42,6 +42,7 @@ def _plugin(url: str) -> Any:
     # Loading its plugins takes apprise more than a second: who has no channel does not pay for it.
     import apprise
 
-    # What it logs is written by a hundred authors, and may quote addresses.
-    logging.getLogger("apprise").setLevel(logging.CRITICAL + 1)
+    # What it logs is written by a hundred authors and may quote addresses; what carries its requests logs them whole.
+    for name in ("apprise", "urllib3"):
+        logging.getLogger(name).setLevel(logging.CRITICAL + 1)
     return apprise.Apprise.instantiate(url, suppress_exceptions=True)
