@@ -6,6 +6,7 @@ https://hl7.org/fhir/R4/http.html
 import asyncio
 import base64
 import json
+import re
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from typing import Any, Literal
@@ -150,7 +151,7 @@ class Sandbox:
         patient = named.get("patient", named.get("subject"))
         patient = patient.removeprefix("Patient/") if patient and type != "Appointment" and "," not in patient else None
         identifier = named.get("identifier")
-        identifier = identifier if identifier and "|" in identifier and "," not in identifier else None
+        identifier = identifier if identifier and re.match(r"[^|,]*\|[^,]+$", identifier) else None
         conditions = [(known[name], wanted) for name, wanted in pairs if name in known]
         return [
             resource

@@ -8,7 +8,6 @@ from typing import Annotated
 from pydantic import BeforeValidator, Field
 from pydantic_settings import NoDecode
 
-from shared.runtime.oidc import OidcSettings
 from shared.runtime.settings import EhrSettings, ServiceSettings
 
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
@@ -46,8 +45,10 @@ class ApprovalSettings(ServiceSettings):
     directory: Path | None = Field(
         default=None, description="file that names supervisors, deputies, channels and times by department"
     )
+    reconcile_every: timedelta = Field(
+        default=timedelta(minutes=5), description="how often the EHR is asked for review Tasks that were decided there"
+    )
     ehr: EhrSettings = Field(default_factory=EhrSettings)
-    oidc: OidcSettings = Field(default_factory=OidcSettings)
     idle: timedelta = Field(default=timedelta(minutes=30), description="a session nobody uses ends after this")
     session: timedelta = Field(default=timedelta(hours=12), description="a session ends after this in any case")
     sign_within: timedelta = Field(default=timedelta(minutes=15), description="how recent a sign-in a signature wants")

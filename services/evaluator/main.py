@@ -12,6 +12,7 @@ from shared.knowledge.retrieve import Retriever
 from shared.messaging.connection import Bus
 from shared.messaging.steps import Clock, Steps
 from shared.runtime.access import Guard, read_grants
+from shared.runtime.oidc import Provider
 from shared.runtime.service import Service, serve
 
 
@@ -37,7 +38,10 @@ def build(
         evaluation.attach(bus)
         desk.attach(bus)
 
-    guard = Guard(read_grants(settings.tokens_file))
+    provider = Provider(settings.oidc, clock) if settings.oidc.issuer else None
+    if provider is not None:
+        closers.append(provider.close)
+    guard = Guard(read_grants(settings.tokens_file), provider)
     return Service(
         "evaluator",
         settings.nats_url,

@@ -6,6 +6,7 @@ from uuid import uuid4
 
 from services.ingest.api import Door, make_router
 from services.ingest.handlers import Ingest
+from services.ingest.notifications import make_notifications_router
 from services.ingest.refresh.api import make_router as make_refresh_router
 from services.ingest.refresh.desk import RefreshDesk
 from services.ingest.refresh.handlers import Refreshing
@@ -13,6 +14,7 @@ from services.ingest.settings import IngestSettings
 from shared.messaging.connection import Bus
 from shared.messaging.steps import Clock, Steps
 from shared.runtime.access import Guard, read_grants
+from shared.runtime.oidc import Provider
 from shared.runtime.service import Service, serve
 
 
@@ -37,10 +39,13 @@ def build(
         await refreshing.attach(bus)
         refreshes.attach(bus)
 
-    guard = Guard(read_grants(settings.tokens_file))
+    provider = Provider(settings.oidc, clock) if settings.oidc.issuer else None
+    guard = Guard(read_grants(settings.tokens_file), provider)
     router = make_router(door, ingest, guard)
+    router.include_router(make_notifications_router(door, guard))
     router.include_router(make_refresh_router(refreshes, guard))
-    return Service("ingest", settings.nats_url, settings.seed, steps, on_connect, router)
+    closers = (provider.close,) if provider else ()
+    return Service("ingest", settings.nats_url, settings.seed, steps, on_connect, router, closers=closers)
 
 
 def main() -> None:

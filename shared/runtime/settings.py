@@ -8,6 +8,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from shared.knowledge.base import KnowledgeBase
 from shared.knowledge.connect import connect_base
+from shared.runtime.oidc import OidcSettings
 
 
 class ServiceSettings(BaseSettings):
@@ -19,6 +20,7 @@ class ServiceSettings(BaseSettings):
     nats_seed: SecretStr = Field(default=SecretStr(""), description="nkey seed of the service's user")
     nats_seed_file: Path | None = Field(default=None, description="file that holds the seed instead")
     tokens_file: Path = Field(default=Path("/run/secrets/countersign-tokens.json"), description="who may call the API")
+    oidc: OidcSettings = Field(default_factory=OidcSettings)
     organization: str = Field(default="countersign", description="part of every case id; never change it in operation")
     host: str = "127.0.0.1"
     port: int = 8080

@@ -19,10 +19,11 @@ SLOWEST = 1.0  # seconds an escalation may come late on a busy machine
 
 
 async def timers_left(server: NatsServer) -> int:
+    """Timers of cases, waiting or fired."""
     bus = await server.connect("admin")
-    info = await bus.jetstream.stream_info("TIMERS")
+    info = await bus.jetstream.stream_info("TIMERS", subjects_filter="timers.>")
     await bus.close()
-    return info.state.messages
+    return sum(count for subject, count in (info.state.subjects or {}).items() if ".escalation." in subject)
 
 
 def review_task(stack: Stack) -> dict[str, Any]:
