@@ -1,0 +1,62 @@
+"""What a physician changed: figures, open ends, a diff."""
+
+import pytest
+
+from services.approval import edits
+from shared.contracts.draft import Claim, Draft, Part, Prompt, Sentence
+
+COURSE = "She came with a stroke."
+INVENTED = "She was given Ibuprofen 400 mg."
+TEXT = f"DISCHARGE SUMMARY\n\nHospital course:\n  {COURSE} {INVENTED}\n"
+
+
+@pytest.fixture
+def draft() -> Draft:
+    sentences = (
+        Sentence(narrative="hospital-course", text=COURSE),
+        Sentence(narrative="hospital-course", text=INVENTED, unsupported=(Claim(kind="drug", text="Ibuprofen"),)),
+    )
+    return Draft(
+        kind="discharge-summary",
+        number=1,
+        parts=(Part(code="procedures-and-treatment", title="Procedures", narrative=sentences),),
+        text=TEXT,
+        model="m",
+        prompt=Prompt(name="p", version=1, digest="0"),
+        context_digest="0",
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "confirmed", "waiting"),
+    [
+        (TEXT, (), (1,)),
+        (TEXT, (0,), (1,)),
+        (TEXT, (1,), ()),
+        (TEXT.replace(INVENTED, ""), (), ()),
+        (TEXT.replace("400", "200"), (), ()),
+    ],
+)
+def test_what_still_waits_for_a_word(draft: Draft, text: str, confirmed: tuple[int, ...], waiting: tuple[int]) -> None:
+    assert edits.unresolved(draft, text, confirmed) == waiting
+
+
+def test_figures_tell_how_far_and_which_and_no_text(draft: Draft) -> None:
+    as_it_was = edits.figures(draft, TEXT)
+    assert (as_it_was.distance, as_it_was.changed, as_it_was.confirmed) == (0, (), (1,))
+    changed = edits.figures(draft, TEXT.replace(f" {INVENTED}", ""))
+    assert (changed.distance, changed.changed, changed.confirmed) == (len(INVENTED) + 1, (1,), ())
+    assert "Ibuprofen" not in changed.model_dump_json()
+
+
+def test_a_diff_says_what_went_and_what_came_and_leaves_the_rest_out() -> None:
+    pieces = edits.diff("one\ntwo words here\nthree\n", "one\ntwo other words here\nthree\n")
+    assert "".join(piece.text for piece in pieces if piece.kind != "added") == "two words here\n"
+    assert "".join(piece.text for piece in pieces if piece.kind != "removed") == "two other words here\n"
+    assert [piece.text.strip() for piece in pieces if piece.kind == "added"] == ["other"]
+    assert edits.diff(TEXT, TEXT) == []
+
+
+def test_a_diff_of_long_texts_is_quick_enough_to_type_by() -> None:
+    long = "".join(f"  - line {number} of the record\n" for number in range(3000))
+    assert len(edits.diff(long, long.replace("line 1500", "row 1500"))) < 20

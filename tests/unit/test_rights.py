@@ -1,0 +1,69 @@
+"""Who may see, decide and reassign. Pure."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from services.approval.rights import Deed, denied, must_sign_in_again
+from shared.contracts.case import Case
+from shared.contracts.events import ReviewRequested
+from shared.runtime.access import Caller
+from tests.support.examples import event
+
+NOW = datetime(2026, 11, 23, tzinfo=UTC)
+WARD = "cardiology"
+
+
+def caller(**more: Any) -> Caller:
+    facts = {"subject": "s", "role": "physician", "departments": (WARD,), "method": "oidc"}
+    return Caller.model_validate(facts | more)
+
+
+def case() -> Case:
+    review = event("review-requested")
+    assert isinstance(review, ReviewRequested)
+    return Case(state="awaiting-review", review=review, owner=review.owner)
+
+
+ATTENDING = "Practitioner/dr-1"
+
+
+@pytest.mark.parametrize(
+    ("who", "deed", "answer"),
+    [
+        (caller(practitioner=ATTENDING), "decide", "yes"),
+        (caller(practitioner="Practitioner/other"), "decide", "no"),
+        (caller(practitioner="Practitioner/other"), "see", "yes"),
+        (caller(practitioner="Practitioner/other"), "reassign", "no"),
+        (caller(practitioner=ATTENDING, departments=("surgery",)), "see", "hidden"),
+        (caller(practitioner=ATTENDING, departments=()), "decide", "hidden"),
+        (caller(), "decide", "no"),
+        (caller(role="supervisor"), "decide", "yes"),
+        (caller(role="supervisor"), "reassign", "yes"),
+        (caller(role="supervisor", departments=("surgery",)), "decide", "hidden"),
+        (caller(role="operator", departments=None), "reassign", "yes"),
+        (caller(role="operator", departments=None), "see", "no"),
+        (caller(role="auditor", departments=None), "see", "no"),
+        (caller(role="auditor", departments=None), "decide", "no"),
+        (caller(method="token"), "decide", "yes"),  # a demo's token stands in for the owner
+        (caller(method="token", practitioner="Practitioner/other"), "decide", "no"),
+    ],
+)
+def test_who_may_do_what(who: Caller, deed: Deed, answer: str) -> None:
+    found = denied(who, case(), WARD, deed)
+    assert ("yes" if found is None else "hidden" if found.hidden else "no") == answer
+
+
+@pytest.mark.parametrize(
+    ("who", "again"),
+    [
+        (caller(signed_in_at=NOW - timedelta(minutes=14)), False),
+        (caller(signed_in_at=NOW - timedelta(minutes=16)), True),
+        (caller(signed_in_at=None), True),
+        (caller(method="jwt", signed_in_at=None), True),
+        (caller(method="token"), False),
+    ],
+)
+def test_when_a_signature_wants_another_sign_in(who: Caller, again: bool) -> None:
+    assert must_sign_in_again(who, NOW, timedelta(minutes=15)) == again
