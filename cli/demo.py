@@ -131,8 +131,8 @@ class Demo:
             self._console.print(f"[yellow]not in the record:[/] {said} — {sentence['text']}")
         if not self._auto_approve:
             link = f"{access.base_url}/reviews/{case['case_id']}"
-            token = access.tokens["physician"]
-            self._console.print(f"\nReview and sign it: {link}\n  access token: {token}\n", soft_wrap=True)
+            signs = next((line for line in draft["text"].splitlines() if "Attending:" in line), "").strip(" -")
+            self._console.print(f"\nReview and sign it: {link}\n  {signs}\n", soft_wrap=True)
             return
         # What the record does not support is taken out before signing, as a physician would.
         text = draft["text"]

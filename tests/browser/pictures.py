@@ -45,6 +45,7 @@ async def look(url: str) -> None:
             for summary in await page.locator(".passage summary").all():
                 await summary.click()
             await page.screenshot(path=FOLDER / f"case-{kind}-whole.png", full_page=True)
+        await readme(browser, url)
         for tick in await page.get_by_role("checkbox", name="Confirm: it is true").all():
             await tick.check()
         await page.locator("#open-ends").wait_for(state="hidden")
@@ -54,6 +55,20 @@ async def look(url: str) -> None:
         await page.emulate_media(media="print")
         await page.set_viewport_size({"width": 800, "height": 1100})
         await page.screenshot(path=FOLDER / "signed-print.png", full_page=True)
+
+
+async def readme(browser: Browser, url: str) -> None:
+    """The one picture that is committed."""
+    page = await (await browser.new_context(viewport={"width": 1280, "height": 800})).new_page()
+    await page.goto(f"{url}/sign-in")
+    await page.get_by_role("button", name=PHYSICIAN).click()
+    for link in await page.locator(".reviews a").evaluate_all("links => links.map(link => link.href)"):
+        await page.goto(link)
+        if await page.locator(".sentence.unsupported").count():
+            break
+    await page.locator(".sentence.supported summary").first.click()
+    await page.locator(".sentence.supported").first.evaluate("box => box.scrollIntoView({block: 'center'})")
+    await page.screenshot(path="docs/pictures/review.jpg", type="jpeg", quality=82)
 
 
 def discharge_all(stack: Up) -> None:
