@@ -1,6 +1,5 @@
 """The review API: cases for those who watch, reviews for those who decide."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Annotated, Literal
@@ -118,7 +117,6 @@ class Parts:
     log: AccessLog
     clock: Clock
     sign_within: timedelta
-    opened: Callable[[str | None], None]  # a physician has the review before her: the id of its Task
 
     def check_recent(self, caller: Caller) -> None:
         """Raises Problem where the caller has to prove again who they are: RFC 9470."""

@@ -14,7 +14,6 @@ from services.approval.api import Parts, make_router
 from services.approval.desk import Desk
 from services.approval.directory import Directory
 from services.approval.directory_file import read as read_directory
-from services.approval.ehr_inbox import EhrInbox, Opened
 from services.approval.escalation import Escalation
 from services.approval.escalations_api import make_escalations_router
 from services.approval.filing import Filing
@@ -68,7 +67,6 @@ def build(
     notify = Notify(steps, directory, tasks.link, clock, channels.send, threads)
     log = AccessLog(clock, new_id)
     desk = Desk(ehr, directory, reviews, log, clock, new_id)
-    ehr_inbox = EhrInbox(steps, ehr, desk, clock, settings.reconcile_every)
     sessions = SessionStore(clock, new_secret, settings.idle, settings.session)
     working, names = WorkingCopies(), Names()
     provider = Provider(settings.oidc, clock) if settings.oidc.issuer else None
@@ -77,10 +75,9 @@ def build(
         for part in (log, sessions, working, names, desk, escalation, notify):
             part.attach(bus)
         await approval.attach(bus)
-        await ehr_inbox.attach(bus)
 
     guard = Guard(read_grants(settings.tokens_file), provider, sessions, partial(_refused, log))
-    parts = Parts(desk, reviews, guard, log, clock, settings.sign_within, Opened(tasks))
+    parts = Parts(desk, reviews, guard, log, clock, settings.sign_within)
     router = make_router(parts)
     router.include_router(make_escalations_router(desk, directory, guard))
     pages = APIRouter(route_class=PageRoute)

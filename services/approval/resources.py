@@ -157,11 +157,6 @@ def completed(task: Resource, outcome: str, now: datetime, document: str | None 
     }
 
 
-def in_progress(task: Resource, now: datetime) -> Resource:
-    """`task` once its physician has opened the review."""
-    return task | {"status": "in-progress", "lastModified": instant(now)}
-
-
 def cancelled(task: Resource, now: datetime, why: str = "discharge-cancelled") -> Resource:
     return task | {
         "status": "cancelled",

@@ -45,9 +45,6 @@ class ApprovalSettings(ServiceSettings):
     directory: Path | None = Field(
         default=None, description="file that names supervisors, deputies, channels and times by department"
     )
-    reconcile_every: timedelta = Field(
-        default=timedelta(minutes=5), description="how often the EHR is asked for review Tasks that were decided there"
-    )
     ehr: EhrSettings = Field(default_factory=EhrSettings)
     idle: timedelta = Field(default=timedelta(minutes=30), description="a session nobody uses ends after this")
     session: timedelta = Field(default=timedelta(hours=12), description="a session ends after this in any case")

@@ -97,12 +97,6 @@ class Tasks:
             for found in await self._ehr.search("Task", {"identifier": "|".join(identifier)}):
                 await self._change(str(found["id"]), change)
 
-    async def opened(self, task: str) -> None:
-        """The physician is at it. Never back from a later status."""
-        found = await self._ehr.read("Task", task)
-        if found.get("status") == "requested":
-            await self._ehr.update(resources.in_progress(found, self._clock()), if_match=version_of(found))
-
     async def complete(self, task: str | None, outcome: str, document: str | None = None) -> None:
         """The decision is made."""
         await self._change(task, lambda found: resources.completed(found, outcome, self._clock(), document))

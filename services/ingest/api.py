@@ -10,7 +10,7 @@ from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Fiel
 from services.ingest import domain
 from services.ingest.handlers import Ingest
 from shared.contracts.ehr import Department, EncounterFact, FhirId, PractitionerReference
-from shared.contracts.subjects import encounter_subject, task_subject
+from shared.contracts.subjects import encounter_subject
 from shared.messaging.connection import Bus
 from shared.runtime.access import Caller, Guard
 
@@ -71,17 +71,6 @@ class Door:
         body = fact.model_dump_json(exclude_none=True).encode()
         await self._bus.publish(subject, body, stream="EHR", headers=headers, id=cause)
         return fact, cause
-
-    async def task_updated(self, task_id: str) -> None:
-        """Store that a Task has changed; what it says by now is read from the EHR by whoever is concerned."""
-        cause = self._new_id()
-        headers = {
-            "ce-specversion": "1.0",
-            "ce-id": cause,
-            "ce-type": "countersign.ehr.task.updated.v1",
-            "ce-source": "countersign/ingest",
-        }
-        await self._bus.publish(task_subject(task_id), b"", stream="EHR", headers=headers, id=cause)
 
     def accepted(self, request: Request, fact: EncounterFact) -> Accepted:
         case = self._ingest.case_of(fact)

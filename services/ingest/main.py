@@ -6,7 +6,6 @@ from uuid import uuid4
 
 from services.ingest.api import Door, make_router
 from services.ingest.handlers import Ingest
-from services.ingest.notifications import make_notifications_router
 from services.ingest.refresh.api import make_router as make_refresh_router
 from services.ingest.refresh.desk import RefreshDesk
 from services.ingest.refresh.handlers import Refreshing
@@ -42,7 +41,6 @@ def build(
     provider = Provider(settings.oidc, clock) if settings.oidc.issuer else None
     guard = Guard(read_grants(settings.tokens_file), provider)
     router = make_router(door, ingest, guard)
-    router.include_router(make_notifications_router(door, guard))
     router.include_router(make_refresh_router(refreshes, guard))
     closers = (provider.close,) if provider else ()
     return Service("ingest", settings.nats_url, settings.seed, steps, on_connect, router, closers=closers)

@@ -15,8 +15,7 @@ from shared.messaging.topology import CONSUMERS, DAY, SERVICES, STREAMS, permiss
 
 FILE = Path(__file__).parents[2] / "docs" / "asyncapi.json"
 SCHEMAS = "../shared/contracts/json"
-# Of the knowledge base, and of the EHR's own inbox.
-TIMERS = {"refresh": "source", "again": "refresh", "peak": "window", "reconcile": "ehr"}
+TIMERS = {"refresh": "source", "again": "refresh", "peak": "window"}  # of the knowledge base
 EHR_FACTS = ("discharged", "discharge-cancelled")
 
 Json = dict[str, Any]
@@ -57,7 +56,6 @@ def _channels() -> Json:
         found[f"case-{name}"] = _channel(f"discharge.{{department}}.{{case}}.{name}", "DISCHARGE", f"case-{name}")
     for fact in EHR_FACTS:
         found[f"ehr-{fact}"] = _channel(f"ehr.encounter.{fact}.{{department}}.{{encounter}}", "EHR", "ehr-fact")
-    found["ehr-task-updated"] = _channel("ehr.task.updated.{task}", "EHR", "ehr-task")
     for name in _refresh_names():
         number = ".{number}" if name.startswith("batch-") else ""
         address = f"knowledge.{{source}}.{{refresh}}.{name}{number}"
@@ -95,8 +93,6 @@ def _channel(address: str, stream: str, message: str) -> Json:
 
 
 _PARAMETERS = {
-    "task": "id of a FHIR Task",
-    "ehr": "ehr: the one there is",
     "department": "subject token of the department, e.g. internal-medicine",
     "case": "case id (UUIDv5 of organization and encounter)",
     "encounter": "FHIR logical id; dots written as %2E",
@@ -168,10 +164,6 @@ def _messages() -> Json:
         "ehr-fact": {
             "summary": "What an EHR says happened to an encounter. An integration engine may publish it directly.",
             "payload": {"$ref": f"{SCHEMAS}/ehr-encounter-fact.v1.json"},
-        },
-        "ehr-task": {
-            "summary": "An EHR says that a Task has changed. Empty: what it says by now is read from the EHR.",
-            "payload": {},
         },
         "timer": {"summary": "A timer (ADR-51 of NATS): empty, its facts are headers.", "payload": {}},
         "notice": {

@@ -175,14 +175,6 @@ CONSUMERS = (
         workers=16,
         parked=10_000,
     ),
-    Consumer(
-        "approval-ehr-task",
-        "EHR",
-        ("ehr.task.updated.*",),
-        RetryRow(attempt=30, attempts=None, first_wait=2, cap=300, alert_after=5),
-        workers=8,
-    ),
-    Consumer("approval-reconcile", "TIMERS", ("timers.due.reconcile.*",), _BUS_ONLY, workers=1),
     Consumer("approval-escalate", "TIMERS", ("timers.due.escalation.>",), _BUS_ONLY, workers=32),
 )
 SERVICES = ("ingest", "embedder", "drafter", "approval", "evaluator")
@@ -269,7 +261,6 @@ _OWN: dict[str, tuple[str, ...]] = {
         "timers.again.*",
         "$JS.API.STREAM.PURGE.TIMERS",
         "ehr.encounter.>",
-        "ehr.task.updated.*",
         "discharge.*.*.discharged",
         "discharge.*.*.withdrawn",
     ),
@@ -319,8 +310,6 @@ _OWN: dict[str, tuple[str, ...]] = {
         *_bucket("sessions"),
         *_bucket("working"),
         "timers.escalation.>",
-        "timers.reconcile.*",
-        "$JS.API.DIRECT.GET.TIMERS.>",
         "$JS.API.STREAM.PURGE.TIMERS",
         "notify.*.*.*",
         "notified.*.*.*",

@@ -18,7 +18,7 @@ from shared.runtime.problems import Problem
 
 Role = Literal["ingest", "physician", "supervisor", "operator", "auditor"]
 ROLES: tuple[Role, ...] = get_args(Role)
-Method = Literal["token", "jwt", "oidc", "demo", "ehr"]
+Method = Literal["token", "jwt", "oidc", "demo"]
 COOKIE = "countersign_session"
 SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
 

@@ -53,8 +53,6 @@ def _add_reading(router: APIRouter, parts: Parts, working: WorkingCopies) -> Non
                 head=case.head.sequence,
             )
         digest = case.review.draft.digest
-        if case.open and not _barred(who, case, ref):
-            parts.opened(case.review.task)
         copy = await working.find(ref.id, digest, who.subject) if case.open else None
         copy = copy or Working(text=draft.text)
         signed = case.decision.body if case.decision and isinstance(case.decision.body, Approved) else None
