@@ -11,6 +11,7 @@ from fastapi import APIRouter, Request
 from services.approval.api import Parts, make_router
 from services.approval.desk import Desk
 from services.approval.directory import Directory
+from services.approval.ehr_decisions import EhrDecisions
 from services.approval.filing import Filing
 from services.approval.handlers import Approval
 from services.approval.inbox.case import add_case
@@ -18,6 +19,8 @@ from services.approval.inbox.lists import add_lists
 from services.approval.inbox.names import Names
 from services.approval.inbox.render import PageRoute, add_assets
 from services.approval.inbox.working import WorkingCopies
+from services.approval.opened import Opened
+from services.approval.reconcile import Reconciling
 from services.approval.reviews import Reviews
 from services.approval.settings import ApprovalSettings
 from services.approval.sign_in.routes import SignIn, add_sign_in
@@ -54,14 +57,17 @@ def build(
     approval = Approval(steps, tasks, filing, directory, reviews, settings.escalate_after, clock)
     log = AccessLog(clock, new_id)
     desk = Desk(ehr, directory, reviews, log, clock, new_id)
+    decisions, opened = EhrDecisions(steps, ehr, desk, directory), Opened(steps, tasks)
+    reconciling = Reconciling(steps, ehr, reviews, settings.reconcile_every, clock, new_id)
     sessions = SessionStore(clock, new_secret, settings.idle, settings.session)
     working, names = WorkingCopies(), Names()
     provider = Provider(settings.oidc, clock) if settings.oidc.issuer else None
 
     async def on_connect(bus: Bus) -> None:
-        for part in (log, sessions, working, names, desk):
+        for part in (log, sessions, working, names, desk, decisions, opened):
             part.attach(bus)
         await approval.attach(bus)
+        await reconciling.attach(bus)
 
     guard = Guard(read_grants(settings.tokens_file), provider, sessions, partial(_refused, log))
     parts = Parts(desk, reviews, guard, log, clock, settings.sign_within)

@@ -67,6 +67,11 @@ class Waiting:
         return -self.case.level, self.requested_at, self.ref.id
 
     @property
+    def with_task(self) -> bool:
+        """Whether it waits in the EHR's own inbox too."""
+        return self.case.review is not None and self.case.review.task is not None
+
+    @property
     def line(self) -> OpenReview:
         """Its line in a list."""
         review = self.case.review
@@ -190,6 +195,10 @@ class Reviews:
                     return found, f"{last.level}_{last.requested_at.isoformat()}_{last.case_id}"
                 found.append(waiting.line)
         return found, None
+
+    def oldest_with_task(self) -> datetime | None:
+        """When the oldest of the reviews was asked for that wait in the EHR's own inbox too; None when none does."""
+        return min((item.requested_at for item in self._waiting.values() if item.with_task), default=None)
 
     def counts(self) -> dict[str, int]:
         """Open reviews by department."""
