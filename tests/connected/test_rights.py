@@ -24,8 +24,18 @@ REFUSED = [
     ("evaluator", "$KV.artifacts.x", "KV_artifacts"),
     ("ingest", "$KV.live.knowledge", "KV_live"),
     ("approval", "knowledge.all.r1.promoted", "KNOWLEDGE"),
+    ("drafter", "ehr.task.updated.t1", "EHR"),
+    ("evaluator", "ehr.task.updated.t1", "EHR"),
+    ("approval", "ehr.encounter.discharged.x.e1", "EHR"),
+    ("ingest", "timers.reconcile.tasks", "TIMERS"),
+    ("ingest", "$KV.reconciled.tasks", "KV_reconciled"),
 ]
 ALLOWED = [
+    ("ingest", "ehr.task.updated.t1", "EHR"),
+    ("approval", "ehr.task.updated.t1", "EHR"),
+    ("operator", "ehr.task.updated.t1", "EHR"),
+    ("approval", "timers.reconcile.tasks", "TIMERS"),
+    ("approval", "$KV.reconciled.tasks", "KV_reconciled"),
     ("ingest", "ehr.encounter.other.x.e1", "EHR"),
     ("drafter", "$KV.artifacts.x", "KV_artifacts"),
     ("approval", "timers.escalation.c1.1", "TIMERS"),
