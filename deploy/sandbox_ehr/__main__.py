@@ -3,10 +3,12 @@
 from pathlib import Path
 from typing import Annotated
 
+import httpx
 import typer
 import uvicorn
 
 from deploy.sandbox_ehr.app import Sandbox, Style, create_app
+from deploy.sandbox_ehr.notify import Subscriber
 from deploy.sandbox_ehr.seed import SEED, seed
 from deploy.sandbox_ehr.store import Store
 
@@ -18,12 +20,15 @@ def run(
     style: Annotated[str, typer.Option(help="plain or opaque")] = "plain",
     token: Annotated[str | None, typer.Option(help="bearer token to ask for")] = None,
     faults: Annotated[bool, typer.Option(help="open /sandbox/faults")] = False,
+    notify: Annotated[str | None, typer.Option(help="endpoint that is told of every Task that changes")] = None,
+    notify_token: Annotated[str | None, typer.Option(help="bearer token for it")] = None,
 ) -> None:
     """Serve FHIR R4 under /fhir on loopback."""
     chosen: Style = "opaque" if style == "opaque" else "plain"
     store = Store(db)
     seed(store, chosen, folder)
-    app = create_app(Sandbox(store, chosen, token), faults=faults)
+    subscriber = Subscriber(httpx.AsyncClient(), notify, notify_token) if notify else None
+    app = create_app(Sandbox(store, chosen, token, subscriber), faults=faults)
     uvicorn.run(app, host="127.0.0.1", port=port, log_level="warning", access_log=False)
 
 

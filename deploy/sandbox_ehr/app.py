@@ -6,7 +6,6 @@ https://hl7.org/fhir/R4/http.html
 import asyncio
 import base64
 import json
-import re
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from typing import Any, Literal
@@ -19,7 +18,8 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Mount, Route
 
 from deploy.sandbox_ehr.faults import Fault, Faults
-from deploy.sandbox_ehr.search import INCLUDES, PARAMETERS, REQUIRED, matches, values
+from deploy.sandbox_ehr.notify import Subscriber
+from deploy.sandbox_ehr.search import INCLUDES, PARAMETERS, REQUIRED, in_order, matches, values
 from deploy.sandbox_ehr.store import Resource, Store
 
 Style = Literal["plain", "opaque"]
@@ -41,9 +41,12 @@ class Refusal(Exception):
 class Sandbox:
     """One FHIR base over one store. `opaque` imitates a vendor with UUID ids, opaque ETags and small pages."""
 
-    def __init__(self, store: Store, style: Style = "plain", token: str | None = None) -> None:
+    def __init__(
+        self, store: Store, style: Style = "plain", token: str | None = None, subscriber: Subscriber | None = None
+    ) -> None:
         self.store = store
         self.style = style
+        self.subscriber = subscriber
         self.faults = Faults()
         self._token = token
 
@@ -122,6 +125,8 @@ class Sandbox:
         versioned = {"versionId": str(uuid4()) if self.style == "opaque" else str(version), "lastUpdated": now}
         stored = resource | {"meta": resource.get("meta", {}) | versioned}
         self.store.put(stored)
+        if self.subscriber is not None:
+            self.subscriber.tell(stored)
         return stored
 
     async def _body(self, request: Request, type: str) -> Resource:
@@ -151,7 +156,7 @@ class Sandbox:
         patient = named.get("patient", named.get("subject"))
         patient = patient.removeprefix("Patient/") if patient and type != "Appointment" and "," not in patient else None
         identifier = named.get("identifier")
-        identifier = identifier if identifier and re.match(r"[^|,]*\|[^,]+$", identifier) else None
+        identifier = identifier if identifier and "|" in identifier[:-1] and "," not in identifier else None
         conditions = [(known[name], wanted) for name, wanted in pairs if name in known]
         return [
             resource
@@ -165,7 +170,7 @@ class Sandbox:
             raise Refusal(400, "not-supported", f"unknown search parameter: {', '.join(sorted(unknown))}")
         pairs = [(name, value) for name, value in pairs if name not in unknown]
         control = {name: value for name, value in pairs if name in CONTROL}
-        found = _sorted(self._find(type, pairs), control.get("_sort"))
+        found = in_order(self._find(type, pairs), control.get("_sort"))
         count = min(_whole(control.get("_count"), PAGE[self.style]), PAGE[self.style])
         offset = _whole(base64.urlsafe_b64decode(control.get("_cursor", "")).decode() or "0", 0)
         page = found[offset : offset + count]
@@ -277,12 +282,6 @@ def _base(request: Request) -> str:
 def _entry(base: str, resource: Resource, mode: str) -> Resource:
     url = f"{base}/{resource['resourceType']}/{resource['id']}"
     return {"fullUrl": url, "resource": resource, "search": {"mode": mode}}
-
-
-def _sorted(found: list[Resource], by: str | None) -> list[Resource]:
-    if by not in ("_lastUpdated", "-_lastUpdated"):
-        return found
-    return sorted(found, key=lambda item: item.get("meta", {}).get("lastUpdated", ""), reverse=by.startswith("-"))
 
 
 def _whole(text: str | None, default: int) -> int:

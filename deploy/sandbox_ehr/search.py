@@ -122,6 +122,13 @@ def matches(resource: Resource, parameter: Parameter, wanted: str) -> bool:
     return any(_MATCHERS[kind](value, item) for item in wanted.split(",") for value in found)
 
 
+def in_order(found: list[Resource], by: str | None) -> list[Resource]:
+    """`found` as `_sort` asks for it."""
+    if by not in ("_lastUpdated", "-_lastUpdated"):
+        return found
+    return sorted(found, key=lambda item: item.get("meta", {}).get("lastUpdated", ""), reverse=by.startswith("-"))
+
+
 def _token(value: Any, wanted: str) -> bool:
     system, bar, code = wanted.rpartition("|")
     return any(

@@ -12,8 +12,10 @@ from shared.contracts.case import Case, fold
 from shared.contracts.draft import Draft
 from shared.contracts.envelope import Recorded, digest
 from shared.contracts.events import (
+    Actor,
     Approved,
     CaseEvent,
+    Channel,
     Edits,
     Reassigned,
     Refusing,
@@ -22,7 +24,7 @@ from shared.contracts.events import (
     Withdrawn,
 )
 from shared.contracts.failures import Failure, TransientError
-from shared.contracts.subjects import CaseRef
+from shared.contracts.subjects import CaseRef, derived_id
 from shared.messaging.access_log import AccessLog
 from shared.messaging.artifacts import Artifacts
 from shared.messaging.connection import Bus
@@ -138,7 +140,7 @@ class Desk:
         supervisor = await self._supervisor(ref) if stands_in else None
 
         def decide(current: Case) -> Approved:
-            event = domain.approve(current, seen, by.actor, text=written, supervisor=supervisor)
+            event = domain.approve(current, seen, by.actor, text=written, supervisor=supervisor, channel=channel_of(by))
             return event.model_copy(update={"edits": figures})
 
         return await self._decide(ref, case, by, "decide", decide)
@@ -174,8 +176,37 @@ class Desk:
         await self._permit(ref, case, by, "decide")
         domain.open_review(case, seen)
         words = await self._artifacts.put(reason.encode())
+
+        def decide(current: Case) -> Rejected:
+            return domain.reject(current, seen, by.actor, action, words, channel=channel_of(by))
+
+        return await self._decide(ref, case, by, "decide", decide)
+
+    async def approve_in_ehr(self, case_id: str, seen: str, by: Actor, cause: str) -> Approved:
+        """Countersign the draft as it is, as `by` did in the EHR. `cause` gives the event its id.
+
+        Whether they may is for the EHR to say, and checked by whoever heard it. Raises Refused.
+        """
+        ref, case = _last(case_id, await self.history(case_id))
+        await self._withdraw_if_taken_back(ref, case, domain.open_review(case, seen))
         return await self._decide(
-            ref, case, by, "decide", lambda current: domain.reject(current, seen, by.actor, action, words)
+            ref, case, None, "decide", lambda current: domain.approve(current, seen, by, channel="ehr"), cause
+        )
+
+    async def reject_in_ehr(
+        self, case_id: str, seen: str, by: Actor, cause: str, action: Refusing, reason: str
+    ) -> Rejected:
+        """Refuse the draft, as `by` did in the EHR. Raises Refused."""
+        ref, case = _last(case_id, await self.history(case_id))
+        domain.open_review(case, seen)
+        words = await self._artifacts.put(reason.encode())
+        return await self._decide(
+            ref,
+            case,
+            None,
+            "decide",
+            lambda current: domain.reject(current, seen, by, action, words, channel="ehr"),
+            cause,
         )
 
     async def reassign(self, case_id: str, to: str, by: Caller, reason: str) -> Reassigned:
@@ -187,15 +218,23 @@ class Desk:
             ref, case, by, "reassign", lambda current: domain.reassign(current, to, by.actor, words, due)
         )
 
-    async def _decide(self, ref: CaseRef, case: Case, by: Caller, deed: Deed, decide: Callable[[Case], Event]) -> Event:
+    async def _decide(
+        self,
+        ref: CaseRef,
+        case: Case,
+        by: Caller | None,
+        deed: Deed,
+        decide: Callable[[Case], Event],
+        cause: str | None = None,
+    ) -> Event:
         """Append the decision after what it was taken on; where something came in between, look and decide again."""
         for _ in range(TRIES):
             event = decide(case)
             try:
-                await self._append(ref, case, event)
+                await self._append(ref, case, event, derived_id(cause, event.event) if cause else None)
             except Conflict as conflict:
                 ref, case = _last(ref.id, conflict.history)
-                if case.open:  # it may belong to somebody else by now
+                if case.open and by is not None:  # it may belong to somebody else by now
                     await self._permit(ref, case, by, deed)
             else:
                 return event
@@ -214,8 +253,13 @@ class Desk:
                 raise TransientError("the case changed while it was being decided") from None
             raise domain.Refused("not-open", "The discharge was taken back in the EHR: the case is withdrawn.")
 
-    async def _append(self, ref: CaseRef, case: Case, event: CaseEvent) -> None:
-        await self._journal.append(ref, event, after=case.head, id=self._new_id(), time=self._clock())
+    async def _append(self, ref: CaseRef, case: Case, event: CaseEvent, id: str | None = None) -> None:
+        await self._journal.append(ref, event, after=case.head, id=id or self._new_id(), time=self._clock())
+
+
+def channel_of(caller: Caller) -> Channel:
+    """A session is our pages; a token, whoever's it is, our API."""
+    return "api" if caller.method in ("token", "jwt") else "inbox"
 
 
 def _last(case_id: str, history: Sequence[Recorded]) -> tuple[CaseRef, Case]:

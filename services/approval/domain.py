@@ -11,6 +11,7 @@ from shared.contracts.envelope import Recorded
 from shared.contracts.events import (
     Actor,
     Approved,
+    Channel,
     Closed,
     Drafted,
     Escalated,
@@ -78,7 +79,15 @@ def open_review(case: Case, seen: str) -> ReviewRequested:
     return case.review
 
 
-def approve(case: Case, seen: str, by: Actor, *, text: str | None = None, supervisor: str | None = None) -> Approved:
+def approve(
+    case: Case,
+    seen: str,
+    by: Actor,
+    *,
+    text: str | None = None,
+    supervisor: str | None = None,
+    channel: Channel | None = None,
+) -> Approved:
     """Countersign: the draft as it was seen, or the text with digest `text` in its place."""
     review = open_review(case, seen)
     if review.draft.by_hand and text in (None, review.draft.text):
@@ -91,6 +100,7 @@ def approve(case: Case, seen: str, by: Actor, *, text: str | None = None, superv
         edited=text not in (None, review.draft.text),
         by=by,
         signer=signer(case, by, supervisor),
+        channel=channel,
     )
 
 
@@ -107,7 +117,9 @@ def signer(case: Case, by: Actor, supervisor: str | None) -> str | None:
     return supervisor if by.role == "supervisor" else case.owner
 
 
-def reject(case: Case, seen: str, by: Actor, action: Refusing, reason: str) -> Rejected:
+def reject(
+    case: Case, seen: str, by: Actor, action: Refusing, reason: str, *, channel: Channel | None = None
+) -> Rejected:
     """Refuse the draft. `reason` is the digest of the physician's words."""
     review = open_review(case, seen)
     return Rejected(
@@ -118,6 +130,7 @@ def reject(case: Case, seen: str, by: Actor, action: Refusing, reason: str) -> R
         reason=reason,
         by=by,
         encounter_status=review.encounter_status,
+        channel=channel,
     )
 
 
@@ -143,6 +156,42 @@ def reassign(case: Case, to: str, by: Actor, reason: str, due: tuple[datetime, .
         why: Why = "decided" if case.decision is not None else "not-open"
         raise Refused(why, f"The case is {case.state}.")
     return Reassigned(owner=to, by=by, reason=reason, deadlines=due)
+
+
+def heard(history: Sequence[Recorded], digest: str, focus: str) -> Literal["decide", "later", "settled", "stale"]:
+    """Whether an answer in the EHR about the draft `digest` decides the case.
+
+    `later`: the review is not on the trail yet. `settled`: it was decided or called off. `stale`: no such draft is or
+    was under review, or it is about another encounter.
+    """
+    found: Literal["decide", "later", "settled", "stale"] = "stale"
+    for event in history:
+        match event.body:
+            case Drafted() as drafted if drafted.draft.digest == digest and drafted.stay.encounter == focus:
+                found = "later"
+            case ReviewRequested() as review:
+                found = "decide" if review.draft.digest == digest and review.stay.encounter == focus else found
+            case Approved() | Rejected() | Withdrawn():
+                found = "stale" if found == "stale" else "settled"
+            case _:
+                pass
+    return found
+
+
+def may_sign(case: Case, who: str, owners: Iterable[str | None]) -> bool:
+    """Whether a decision that the EHR says `who` made is one by whom the review belongs to: as our own inbox has it."""
+    attending = case.review.stay.attending if case.review else None
+    return who in (case.owner, attending, *owners)
+
+
+def begins(case: Case, role: str | None, looked_at: str) -> bool:
+    """Whether a look at a draft is where its review begins: a physician's, or the supervisor's to whom it was given.
+
+    `looked_at` names the draft's digest; one that is no longer under review begins nothing.
+    """
+    if not case.open or case.review is None or case.review.draft.digest not in looked_at:
+        return False
+    return role == "physician" or (role == "supervisor" and case.owner != case.review.stay.attending)
 
 
 def escalate(

@@ -14,6 +14,7 @@ from services.approval.api import Parts, make_router
 from services.approval.desk import Desk
 from services.approval.directory import Directory
 from services.approval.directory_file import read as read_directory
+from services.approval.ehr_decisions import EhrDecisions
 from services.approval.escalation import Escalation
 from services.approval.escalations_api import make_escalations_router
 from services.approval.filing import Filing
@@ -25,6 +26,8 @@ from services.approval.inbox.render import PageRoute, add_assets
 from services.approval.inbox.working import WorkingCopies
 from services.approval.notify import channels
 from services.approval.notify.handlers import Notify
+from services.approval.opened import Opened
+from services.approval.reconcile import Reconciling
 from services.approval.reviews import Reviews
 from services.approval.settings import ApprovalSettings
 from services.approval.sign_in.routes import SignIn, add_sign_in
@@ -67,14 +70,17 @@ def build(
     notify = Notify(steps, directory, tasks.link, clock, channels.send, threads)
     log = AccessLog(clock, new_id)
     desk = Desk(ehr, directory, reviews, log, clock, new_id)
+    decisions, opened = EhrDecisions(steps, ehr, desk, directory), Opened(steps, tasks)
+    reconciling = Reconciling(steps, ehr, reviews, settings.reconcile_every, clock, new_id)
     sessions = SessionStore(clock, new_secret, settings.idle, settings.session)
     working, names = WorkingCopies(), Names()
     provider = Provider(settings.oidc, clock) if settings.oidc.issuer else None
 
     async def on_connect(bus: Bus) -> None:
-        for part in (log, sessions, working, names, desk, escalation, notify):
+        for part in (log, sessions, working, names, desk, escalation, notify, decisions, opened):
             part.attach(bus)
         await approval.attach(bus)
+        await reconciling.attach(bus)
 
     guard = Guard(read_grants(settings.tokens_file), provider, sessions, partial(_refused, log))
     parts = Parts(desk, reviews, guard, log, clock, settings.sign_within)

@@ -23,15 +23,19 @@ CHAIN_HEAD_SYSTEM = f"{NAMING}/audit-chain-head"
 TEXT_SYSTEM = f"{NAMING}/document-sha256"
 PROMPT_SYSTEM = f"{NAMING}/prompt-sha256"
 DRAFT_SYSTEM = f"{NAMING}/draft-sha256"
+REVIEW_STATUS_SYSTEM = f"{NAMING}/review-status"
+AWAITING = "awaiting-review"  # business status of a review that nobody has decided
+DISCHARGE_CANCELLED = "discharge-cancelled"  # of one that we called off
+DRAFT_INPUT = "draft sha-256"
 
 OBSERVATION_VALUE = "http://terminology.hl7.org/CodeSystem/v3-ObservationValue"
 AIAST = {"system": OBSERVATION_VALUE, "code": "AIAST", "display": "Artificial Intelligence asserted"}
 CLINAST = {"system": OBSERVATION_VALUE, "code": "CLINAST", "display": "clinician asserted"}
 
 
-def review_identifier(case: CaseRef, draft: DraftRef) -> tuple[str, str]:
-    """System and value: one Task for each draft of a case."""
-    return REVIEW_SYSTEM, f"{case.id}/{draft.number}"
+def review_identifier(case: CaseRef, draft: DraftRef, again: int = 0) -> tuple[str, str]:
+    """System and value: one Task for each draft of a case; `again` counts discharges that were taken back before."""
+    return REVIEW_SYSTEM, f"{case.id}/{draft.number}" + (f"/{again}" if again else "")
 
 
 def escalation_identifier(case: CaseRef, clock: str, level: int, person: int) -> tuple[str, str]:
@@ -44,7 +48,7 @@ def document_identifier(case: CaseRef) -> tuple[str, str]:
     return DOCUMENT_SYSTEM, f"{case.id}/final"
 
 
-def _identifier(pair: tuple[str, str]) -> list[Resource]:
+def identified(pair: tuple[str, str]) -> list[Resource]:
     return [{"system": pair[0], "value": pair[1]}]
 
 
@@ -56,7 +60,7 @@ def device(draft: DraftRef) -> Resource:
     """The AI that drafted: model and prompt, so that another version is another Device."""
     return {
         "resourceType": "Device",
-        "identifier": _identifier((DEVICE_SYSTEM, device_name(draft))),
+        "identifier": identified((DEVICE_SYSTEM, device_name(draft))),
         "deviceName": [{"name": "Countersign discharge drafter", "type": "user-friendly-name"}],
         "modelNumber": draft.model or "none",
         "type": {
@@ -84,9 +88,9 @@ def task(
     """
     resource: Resource = {
         "resourceType": "Task",
-        "identifier": _identifier(review_identifier(case, draft)),
+        "identifier": identified(review_identifier(case, draft)),
         "status": "requested",
-        "businessStatus": business_status("awaiting-review"),
+        "businessStatus": business_status(AWAITING),
         "intent": "order",
         "priority": "routine",
         "code": {
@@ -103,7 +107,7 @@ def task(
             {"coding": [{"system": "http://snomed.info/sct", "code": "158965000", "display": "Medical practitioner"}]}
         ],
         "restriction": {"repetitions": 1, "period": {"start": instant(now), "end": instant(due)}},
-        "input": [{"type": {"text": "draft sha-256"}, "valueString": draft.digest}],
+        "input": [{"type": {"text": DRAFT_INPUT}, "valueString": draft.digest}],
     }
     if stay.attending is not None:
         resource["owner"] = {"reference": stay.attending}
@@ -119,7 +123,7 @@ def escalation(
     copied = {name: parent[name] for name in ("focus", "for", "encounter", "requester", "code") if name in parent}
     resource: Resource = copied | {
         "resourceType": "Task",
-        "identifier": _identifier(identifier),
+        "identifier": identified(identifier),
         "partOf": [{"reference": f"Task/{parent['id']}"}],
         "status": "requested",
         "businessStatus": business_status(f"overdue-{level}"),
@@ -141,7 +145,7 @@ def person(reference: str) -> Resource:
 
 
 def business_status(code: str) -> Resource:
-    return {"coding": [{"system": f"{NAMING}/review-status", "code": code}]}
+    return {"coding": [{"system": REVIEW_STATUS_SYSTEM, "code": code}]}
 
 
 def completed(task: Resource, outcome: str, now: datetime, document: str | None = None) -> Resource:
@@ -157,7 +161,12 @@ def completed(task: Resource, outcome: str, now: datetime, document: str | None 
     }
 
 
-def cancelled(task: Resource, now: datetime, why: str = "discharge-cancelled") -> Resource:
+def begun(task: Resource, now: datetime) -> Resource:
+    """`task` once its physician has opened it."""
+    return task | {"status": "in-progress", "lastModified": instant(now)}
+
+
+def cancelled(task: Resource, now: datetime, why: str = DISCHARGE_CANCELLED) -> Resource:
     return task | {
         "status": "cancelled",
         "businessStatus": business_status(why),
@@ -193,7 +202,7 @@ def document(case: CaseRef, approved: Approved, text: str, device_id: str, signe
     resource: Resource = {
         "resourceType": "DocumentReference",
         "meta": {"security": [AIAST, CLINAST]},
-        "identifier": _identifier(document_identifier(case)),
+        "identifier": identified(document_identifier(case)),
         "status": "current",
         "docStatus": "final",
         "type": {"coding": [{"system": "http://loinc.org", "code": "18842-5", "display": "Discharge summary"}]},

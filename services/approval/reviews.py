@@ -72,6 +72,7 @@ class Waiting:
     encounter: str
     head: Head
     clock: str | None
+    with_task: bool  # it waits in the EHR's own inbox too
     review: bytes  # ReviewRequested as JSON, deflated
 
     @classmethod
@@ -88,6 +89,7 @@ class Waiting:
             review.stay.encounter,
             case.head,
             case.clock,
+            review.task is not None,
             zlib.compress(review.model_dump_json(exclude_none=True).encode(), 1),
         )
 
@@ -230,6 +232,10 @@ class Reviews:
                     return found, f"{last.level}_{last.requested_at.isoformat()}_{last.case_id}"
                 found.append(waiting.line)
         return found, None
+
+    def oldest_with_task(self) -> datetime | None:
+        """When the oldest of the reviews was asked for that wait in the EHR's own inbox too; None when none does."""
+        return min((item.requested_at for item in self._waiting.values() if item.with_task), default=None)
 
     def counts(self) -> dict[str, int]:
         """Open reviews by department."""

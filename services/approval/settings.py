@@ -49,4 +49,9 @@ class ApprovalSettings(ServiceSettings):
     idle: timedelta = Field(default=timedelta(minutes=30), description="a session nobody uses ends after this")
     session: timedelta = Field(default=timedelta(hours=12), description="a session ends after this in any case")
     sign_within: timedelta = Field(default=timedelta(minutes=15), description="how recent a sign-in a signature wants")
+    reconcile_every: timedelta = Field(
+        default=timedelta(minutes=5),
+        ge=timedelta(milliseconds=100),
+        description="how often the EHR is asked for decisions that it did not tell of; one search",
+    )
     public_url: str = Field(default="", description="where physicians reach this service; for links in Tasks")

@@ -6,6 +6,7 @@ from datetime import datetime
 
 from services.approval import resources
 from services.approval.domain import End, Told
+from services.approval.ehr_word import called_off
 from services.approval.resources import Resource
 from shared.clinical.fhir import FhirClient, PreconditionFailedError, oldest, version_of
 from shared.contracts.events import Drafted, DraftRef
@@ -16,9 +17,11 @@ from shared.messaging.steps import Clock
 logger = logging.getLogger(__name__)
 
 UPDATE_TRIES = 3
-FINAL_STATUSES = ("completed", "cancelled", "rejected", "entered-in-error")
+ROUNDS = 50  # discharges of one stay that are taken back: nobody has so many, and a search that lies must end
+FINAL_STATUSES = ("completed", "cancelled", "rejected", "failed", "entered-in-error")
+NOT_BEGUN = ("draft", "requested", "received", "accepted", "ready")
 
-Change = Callable[[Resource], Resource]
+Change = Callable[[Resource], Resource | None]  # None: it is as it is to be
 
 
 class Devices:
@@ -50,16 +53,27 @@ class Tasks:
 
     async def request(self, case: CaseRef, drafted: Drafted, due: datetime) -> str | None:
         """The Task's id; the same Task however often it is asked for. None when the EHR takes no Task."""
-        identifier = "|".join(resources.review_identifier(case, drafted.draft))
         link = self.link(case)
         try:
             device = await self._devices.id_of(drafted.draft)
             wanted = resources.task(case, drafted.stay, drafted.draft, device, self._clock(), due, link)
-            created = await self._ehr.create(wanted, if_none_exist={"identifier": identifier})
+            for again in range(ROUNDS):
+                identifier = resources.review_identifier(case, drafted.draft, again)
+                found = await self._ehr.create(
+                    wanted | {"identifier": resources.identified(identifier)},
+                    if_none_exist={"identifier": "|".join(identifier)},
+                )
+                if not called_off(found.resource):
+                    return str(found.resource["id"])
         except PermanentError as error:
             logger.warning("the EHR takes no review Task, our inbox serves alone: %s", error.reason)
-            return None
-        return str(created.resource["id"])
+        return None
+
+    async def opened(self, task: str | None) -> None:
+        """The physician has begun to read; a Task that is further on stays where it is."""
+        await self._change(
+            task, lambda found: resources.begun(found, self._clock()) if found.get("status") in NOT_BEGUN else None
+        )
 
     def link(self, case: CaseRef) -> str:
         """The review page; empty where nobody said how physicians reach this service."""
@@ -108,9 +122,13 @@ class Tasks:
 
     async def cancel(self, case: CaseRef, draft: DraftRef) -> None:
         """Nothing is to be decided any more, whether or not the Task's id ever reached the trail."""
-        identifier = "|".join(resources.review_identifier(case, draft))
-        for found in await self._ehr.search("Task", {"identifier": identifier}):
-            await self._change(str(found["id"]), lambda task: resources.cancelled(task, self._clock()))
+        for again in range(ROUNDS):
+            identifier = "|".join(resources.review_identifier(case, draft, again))
+            tasks = await self._ehr.search("Task", {"identifier": identifier})
+            for found in tasks:
+                await self._change(str(found["id"]), lambda task: resources.cancelled(task, self._clock()))
+            if not tasks:
+                return
 
     async def _change(self, task: str | None, change: Change) -> None:
         if task is None:
@@ -119,8 +137,11 @@ class Tasks:
             found = await self._ehr.read("Task", task)
             if found.get("status") in FINAL_STATUSES:
                 return
+            changed = change(found)
+            if changed is None:
+                return
             try:
-                await self._ehr.update(change(found), if_match=version_of(found))
+                await self._ehr.update(changed, if_match=version_of(found))
                 return
             except PreconditionFailedError:
                 if attempt == UPDATE_TRIES:

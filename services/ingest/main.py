@@ -6,6 +6,7 @@ from uuid import uuid4
 
 from services.ingest.api import Door, make_router
 from services.ingest.handlers import Ingest
+from services.ingest.notifications_api import NotificationDoor, make_notification_router
 from services.ingest.refresh.api import make_router as make_refresh_router
 from services.ingest.refresh.desk import RefreshDesk
 from services.ingest.refresh.handlers import Refreshing
@@ -27,6 +28,7 @@ def build(
     steps = Steps("ingest", clock)
     ingest = Ingest(steps, settings.organization, clock)
     door = Door(ingest, settings.default_department, new_id)
+    notifications = NotificationDoor(new_id)
 
     knowledge = settings.knowledge
     refreshing = Refreshing(steps, knowledge.file, knowledge.tokenizer, clock, new_id)
@@ -35,12 +37,14 @@ def build(
     async def on_connect(bus: Bus) -> None:
         ingest.attach(bus)
         door.attach(bus)
+        notifications.attach(bus)
         await refreshing.attach(bus)
         refreshes.attach(bus)
 
     provider = Provider(settings.oidc, clock) if settings.oidc.issuer else None
     guard = Guard(read_grants(settings.tokens_file), provider)
     router = make_router(door, ingest, guard)
+    router.include_router(make_notification_router(notifications, guard))
     router.include_router(make_refresh_router(refreshes, guard))
     closers = (provider.close,) if provider else ()
     return Service("ingest", settings.nats_url, settings.seed, steps, on_connect, router, closers=closers)

@@ -5,7 +5,7 @@ from typing import Annotated
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
 from shared.contracts.failures import PermanentError
-from shared.contracts.subjects import DEPARTMENT, FHIR_ID, parse_encounter_subject
+from shared.contracts.subjects import DEPARTMENT, FHIR_ID, parse_encounter_subject, parse_task_subject
 
 FhirId = Annotated[str, StringConstraints(pattern=FHIR_ID)]
 Department = Annotated[str, StringConstraints(pattern=DEPARTMENT)]
@@ -34,10 +34,37 @@ def read_fact(subject: str, data: bytes) -> EncounterFact:
     try:
         fact = EncounterFact.model_validate_json(data)
     except ValidationError as error:
-        fields = sorted({".".join(str(part) for part in item["loc"]) or "body" for item in error.errors()})
-        raise PermanentError(f"the payload breaks the contract at: {', '.join(fields)}") from None
+        raise _broken(error) from None
     if fact.encounter_id != encounter_id:
         raise PermanentError("the payload's encounter_id is not the subject's")
     if fact.department not in (None, department):
         raise PermanentError("the payload's department is not the subject's")
     return fact.model_copy(update={"department": department})
+
+
+class TaskFact(BaseModel):
+    """A Task in the EHR has changed. What it says now is read from the EHR, by whoever wants to know."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    task_id: FhirId
+    version: str | None = Field(default=None, max_length=64, description="meta.versionId, where the EHR tells it")
+
+
+def read_task_fact(subject: str, data: bytes) -> TaskFact:
+    """The fact of one `ehr.task.updated` message.
+
+    Raises PermanentError naming the fields that break the contract, never their values.
+    """
+    try:
+        fact = TaskFact.model_validate_json(data)
+    except ValidationError as error:
+        raise _broken(error) from None
+    if fact.task_id != parse_task_subject(subject):
+        raise PermanentError("the payload's task_id is not the subject's")
+    return fact
+
+
+def _broken(error: ValidationError) -> PermanentError:
+    fields = sorted({".".join(str(part) for part in item["loc"]) or "body" for item in error.errors()})
+    return PermanentError(f"the payload breaks the contract at: {', '.join(fields)}")

@@ -16,6 +16,7 @@ StepName = Literal["extract", "draft", "request-review", "settle-rejection", "fi
 DocumentKind = Literal["discharge-summary", "death-summary"]
 # Write another one; the physician writes it herself; there is to be none.
 Refusing = Literal["redraft", "close", "withdraw"]
+Channel = Literal["inbox", "api", "ehr"]  # where a decision was taken: our pages, our API, the EHR's own inbox
 
 
 class Stay(Model):
@@ -146,6 +147,7 @@ class Approved(Model):
     by: Actor
     signer: str | None = None  # FHIR reference of the physician; None when only the token's subject is known
     edits: Edits | None = None
+    channel: Channel | None = None
 
 
 class Filed(Model):
@@ -169,6 +171,7 @@ class Rejected(Model):
     reason: str
     by: Actor
     encounter_status: str
+    channel: Channel | None = None
 
 
 class RedraftRequested(Model):

@@ -7,7 +7,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from shared.contracts.draft import Draft
-from shared.contracts.ehr import EncounterFact
+from shared.contracts.ehr import EncounterFact, TaskFact
 from shared.contracts.events import EVENT_TYPES
 from shared.contracts.refresh import REFRESH_EVENT_TYPES
 
@@ -18,8 +18,12 @@ def generate() -> dict[str, dict[str, Any]]:
     """File name → schema."""
     models: dict[str, type[BaseModel]] = {f"{type.model_fields['event'].default}.v1": type for type in EVENT_TYPES}
     models |= {f"knowledge-{type.model_fields['event'].default}.v1": type for type in REFRESH_EVENT_TYPES}
-    found = {name: type.model_json_schema() for name, type in models.items()}
-    return found | {"draft.v1": Draft.model_json_schema(), "ehr-encounter-fact.v1": EncounterFact.model_json_schema()}
+    others: dict[str, type[BaseModel]] = {
+        "draft.v1": Draft,
+        "ehr-encounter-fact.v1": EncounterFact,
+        "ehr-task-fact.v1": TaskFact,
+    }
+    return {name: model.model_json_schema() for name, model in (models | others).items()}
 
 
 def main() -> None:

@@ -1,6 +1,6 @@
 """Subjects of the bus and the tokens they are made of: departments, ids, event names; never patient data.
 
-EHR stream        ehr.encounter.<fact>.<dept>.<encounter>
+EHR stream        ehr.encounter.<fact>.<dept>.<encounter>, ehr.task.updated.<task>
 DISCHARGE stream  discharge.<dept>.<case>.<event>
 TIMERS stream     timers.escalation.<case>.<level>  →  timers.due.escalation.<case>.<level>
 """
@@ -59,6 +59,22 @@ def parse_encounter_subject(subject: str) -> tuple[str, str, str]:
     if len(tokens) != 5 or not re.match(DEPARTMENT, tokens[3]):
         raise PermanentError("the subject is not ehr.encounter.<fact>.<dept>.<encounter>")
     return tokens[2], tokens[3], tokens[4].replace("%2E", ".")
+
+
+def task_subject(task_id: str) -> str:
+    """`ehr.task.updated.<task>`."""
+    return f"ehr.task.updated.{task_id.replace('.', '%2E')}"
+
+
+def parse_task_subject(subject: str) -> str:
+    """The Task's id in an EHR subject.
+
+    Raises PermanentError when the subject is not of that form.
+    """
+    tokens = subject.split(".")
+    if len(tokens) != 4 or tokens[:3] != ["ehr", "task", "updated"]:
+        raise PermanentError("the subject is not ehr.task.updated.<task>")
+    return tokens[3].replace("%2E", ".")
 
 
 def parse_case_subject(subject: str) -> tuple[CaseRef, str]:

@@ -6,11 +6,12 @@ channels of the same name. https://www.asyncapi.com/docs/reference/specification
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from shared.contracts.envelope import CHAINED, TYPE_PREFIX
 from shared.contracts.events import EVENT_TYPES
 from shared.contracts.refresh import REFRESH_EVENT_TYPES
+from shared.messaging.access_log import AccessEvent
 from shared.messaging.topology import CONSUMERS, DAY, SERVICES, STREAMS, permissions
 
 FILE = Path(__file__).parents[2] / "docs" / "asyncapi.json"
@@ -56,6 +57,7 @@ def _channels() -> Json:
         found[f"case-{name}"] = _channel(f"discharge.{{department}}.{{case}}.{name}", "DISCHARGE", f"case-{name}")
     for fact in EHR_FACTS:
         found[f"ehr-{fact}"] = _channel(f"ehr.encounter.{fact}.{{department}}.{{encounter}}", "EHR", "ehr-fact")
+    found["ehr-task-updated"] = _channel("ehr.task.updated.{task}", "EHR", "ehr-task-fact")
     for name in _refresh_names():
         number = ".{number}" if name.startswith("batch-") else ""
         address = f"knowledge.{{source}}.{{refresh}}.{name}{number}"
@@ -67,6 +69,10 @@ def _channels() -> Json:
     found["timer-due"] = _channel("timers.due.escalation.{case}.{level}", "TIMERS", "timer")
     found["notice"] = _channel("notify.{case}.{escalation}.{channel}", "NOTIFY", "notice")
     found["notice-sent"] = _channel("notified.{case}.{escalation}.{channel}", "NOTIFY", "receipt")
+    found["reconcile-set"] = _channel("timers.reconcile.{of}", "TIMERS", "timer")
+    found["reconcile-due"] = _channel("timers.due.reconcile.{of}", "TIMERS", "timer")
+    for entry in get_args(AccessEvent):
+        found[f"access-{entry}"] = _channel(f"access.{entry}.{{case}}", "ACCESS", "access")
     found["alert"] = _channel("alert.{severity}.{kind}", "ALERTS", "alert")
     found["deadletter"] = _channel("deadletter.{service}.{consumer}", "DEADLETTER", "deadletter")
     return found
@@ -96,6 +102,8 @@ _PARAMETERS = {
     "department": "subject token of the department, e.g. internal-medicine",
     "case": "case id (UUIDv5 of organization and encounter)",
     "encounter": "FHIR logical id; dots written as %2E",
+    "task": "FHIR logical id; dots written as %2E",
+    "of": "tasks",
     "source": "name of the source of the knowledge base, or all",
     "refresh": "id of the refresh",
     "number": "of the batch, 1 for the first",
@@ -165,6 +173,10 @@ def _messages() -> Json:
             "summary": "What an EHR says happened to an encounter. An integration engine may publish it directly.",
             "payload": {"$ref": f"{SCHEMAS}/ehr-encounter-fact.v1.json"},
         },
+        "ehr-task-fact": {
+            "summary": "A Task in the EHR has changed. An integration engine may publish it directly.",
+            "payload": {"$ref": f"{SCHEMAS}/ehr-task-fact.v1.json"},
+        },
         "timer": {"summary": "A timer (ADR-51 of NATS): empty, its facts are headers.", "payload": {}},
         "notice": {
             "summary": "A message about an escalation for one channel. Ids, level and time; no address.",
@@ -173,6 +185,10 @@ def _messages() -> Json:
         "receipt": {
             "summary": "The message was sent to its channel.",
             "payload": {"type": "object", "additionalProperties": {"type": ["string", "integer"]}},
+        },
+        "access": {
+            "summary": "Who looked at a draft, signed in, was refused: ids, role and time.",
+            "payload": {"type": "object", "additionalProperties": {"type": ["string", "null"]}},
         },
         "alert": {
             "summary": "Something a person should look at: ids, names of steps and figures.",

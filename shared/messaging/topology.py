@@ -72,11 +72,12 @@ STREAMS = (
 
 # artifacts: text by SHA-256 (context, draft, signed text, a physician's words). sources: what the knowledge base knows
 # of each document. live: which version is live, what each version was worth, which refresh has its turn. sessions: who
-# is signed in. working: what a physician has typed and not signed yet.
-BUCKETS = ("artifacts", "sources", "live", "sessions", "working")
+# is signed in. working: what a physician has typed and not signed yet. reconciled: how far the EHR's Tasks are known.
+BUCKETS = ("artifacts", "sources", "live", "sessions", "working", "reconciled")
 
 _EHR_CALLS = RetryRow(attempt=30, attempts=3, first_wait=2)
 _BUS_ONLY = RetryRow(attempt=30, attempts=None, first_wait=1, cap=60, alert_after=5)
+_EHR_UNTIL_DONE = RetryRow(attempt=30, attempts=None, first_wait=5, cap=600, alert_after=5)
 
 
 # Of a refresh. What gives up here ends the attempt; the whole refresh has another one, five minutes later.
@@ -175,6 +176,16 @@ CONSUMERS = (
         workers=16,
         parked=10_000,
     ),
+    # What a physician decided in the EHR is not given up. One process reconciles at a time.
+    Consumer("approval-ehr-task", "EHR", ("ehr.task.updated.*",), _EHR_UNTIL_DONE, workers=16),
+    Consumer("approval-opened", "ACCESS", ("access.viewed.*",), _EHR_UNTIL_DONE, workers=8),
+    Consumer(
+        "approval-reconcile",
+        "TIMERS",
+        ("timers.due.reconcile.*",),
+        RetryRow(attempt=240, attempts=None, first_wait=1, cap=60, alert_after=5),
+        workers=1,
+    ),
     Consumer("approval-escalate", "TIMERS", ("timers.due.escalation.>",), _BUS_ONLY, workers=32),
 )
 SERVICES = ("ingest", "embedder", "drafter", "approval", "evaluator")
@@ -261,6 +272,7 @@ _OWN: dict[str, tuple[str, ...]] = {
         "timers.again.*",
         "$JS.API.STREAM.PURGE.TIMERS",
         "ehr.encounter.>",
+        "ehr.task.updated.*",
         "discharge.*.*.discharged",
         "discharge.*.*.withdrawn",
     ),
@@ -309,6 +321,9 @@ _OWN: dict[str, tuple[str, ...]] = {
         *_READ_ACCESS,
         *_bucket("sessions"),
         *_bucket("working"),
+        *_bucket("reconciled"),
+        "ehr.task.updated.*",
+        "timers.reconcile.*",
         "timers.escalation.>",
         "$JS.API.STREAM.PURGE.TIMERS",
         "notify.*.*.*",
@@ -351,6 +366,7 @@ def operator_permissions() -> Permissions:
             "discharge.*.*.retried",
             "ehr.encounter.>",
             "notify.*.*.*",
+            "ehr.task.updated.*",
             "deadletter.redriven.*",
         ),
         subscribe=(f"{inbox('operator')}.>",),

@@ -114,7 +114,9 @@ async def test_a_rejection_with_words_leads_to_another_draft(stack: Stack) -> No
     ]
     assert (await stack.review(case_id))["draft"]["number"] == 2
     assert "Mention the stairs." in stack.generator.prompts[-1]
-    assert sorted(task["status"] for task in stack.in_chart("Task")) == ["completed", "requested"]
+    first, second = sorted(task["status"] for task in stack.in_chart("Task"))
+    assert first == "completed"
+    assert second in ("requested", "in-progress"), "it may show by now that it was looked at"
     assert (await stack.decide(case_id, "approve")).status_code == 200
     await stack.reaches(case_id, "filed")
 

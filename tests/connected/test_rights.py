@@ -28,8 +28,18 @@ REFUSED = [
     ("ingest", "notified.c1.e1.k1", "NOTIFY"),
     ("auditor", "notify.c1.e1.k1", "NOTIFY"),
     ("operator", "notified.c1.e1.k1", "NOTIFY"),
+    ("drafter", "ehr.task.updated.t1", "EHR"),
+    ("evaluator", "ehr.task.updated.t1", "EHR"),
+    ("approval", "ehr.encounter.discharged.x.e1", "EHR"),
+    ("ingest", "timers.reconcile.tasks", "TIMERS"),
+    ("ingest", "$KV.reconciled.tasks", "KV_reconciled"),
 ]
 ALLOWED = [
+    ("ingest", "ehr.task.updated.t1", "EHR"),
+    ("approval", "ehr.task.updated.t1", "EHR"),
+    ("operator", "ehr.task.updated.t1", "EHR"),
+    ("approval", "timers.reconcile.tasks", "TIMERS"),
+    ("approval", "$KV.reconciled.tasks", "KV_reconciled"),
     ("ingest", "ehr.encounter.other.x.e1", "EHR"),
     ("drafter", "$KV.artifacts.x", "KV_artifacts"),
     ("approval", "timers.escalation.c1.1", "TIMERS"),

@@ -1,0 +1,119 @@
+"""Decisions taken in the EHR's own inbox: the Task has changed, it is read afresh, and what it says is decided."""
+
+import logging
+
+from nats.aio.msg import Msg
+
+from services.approval import domain, ehr_word
+from services.approval.desk import Desk
+from services.approval.directory import Directory
+from services.approval.domain import Refused
+from services.approval.ehr_word import Asked, Word
+from services.approval.resources import Resource
+from shared.clinical.fhir import FhirClient, NotFoundError
+from shared.contracts.case import fold
+from shared.contracts.ehr import read_task_fact
+from shared.contracts.envelope import Recorded
+from shared.contracts.events import Actor, Rejected
+from shared.contracts.failures import PermanentError, TransientError
+from shared.messaging.connection import Bus
+from shared.messaging.deadletter import alert
+from shared.messaging.steps import Steps
+
+logger = logging.getLogger(__name__)
+
+
+class EhrDecisions:
+    """However it was heard that a Task has changed, and however often: one decision, or none and a person is told."""
+
+    def __init__(self, steps: Steps, ehr: FhirClient, desk: Desk, directory: Directory) -> None:
+        self._ehr = ehr
+        self._desk = desk
+        self._directory = directory
+        steps.effect("approval-ehr-task", self.on_task)
+
+    def attach(self, bus: Bus) -> None:
+        self._bus = bus
+
+    async def on_task(self, message: Msg) -> None:
+        """A Task has changed."""
+        fact = read_task_fact(message.subject, message.data)
+        try:
+            task = await self._ehr.read("Task", fact.task_id)
+        except NotFoundError:
+            return  # deleted: nothing was decided, and the review goes on in our own inbox
+        asked, word = ehr_word.asked_by(task), ehr_word.word_of(task)
+        if asked is None or word is None:
+            return
+        history = await self._desk.history(asked.case_id)
+        if not history:  # another installation on the same EHR
+            logger.warning("Task %s asks for the review of a case that is not known here", asked.task)
+            return
+        match domain.heard(history, asked.digest, asked.focus):
+            case "later":
+                raise TransientError("the review is not on the trail yet")
+            case "settled":
+                await self._tell_declined(asked, task, history)  # or the process died between deciding and telling
+            case "stale":
+                await self._not_taken(asked, history, "stale")
+            case "decide":
+                await self._hear(asked, word, task, history)
+
+    async def _hear(self, asked: Asked, word: Word, task: Resource, history: list[Recorded]) -> None:
+        if word.kind in ("gone", "unclear"):
+            await self._not_taken(asked, history, word.kind)
+            return
+        who = ehr_word.signer_of(task, await self._provenances(asked.task))
+        supervisor = await self._directory.supervisor(history[-1].case.department)
+        if who is None:
+            await self._not_taken(asked, history, "nobody-known")
+        elif not domain.may_sign(fold(history), who, (ehr_word.owner_of(task), supervisor)):
+            await self._not_taken(asked, history, "forbidden")
+        else:
+            role = "supervisor" if who == supervisor else "physician"
+            by = Actor(subject=who, role=role, practitioner=who, method="ehr")
+            await self._decide(asked, word, by, history)
+            await self._tell_declined(asked, task, await self._desk.history(asked.case_id))
+
+    async def _decide(self, asked: Asked, word: Word, by: Actor, history: list[Recorded]) -> None:
+        cause = f"Task/{asked.task}/{asked.digest}"
+        try:
+            if word.kind == "approve":
+                await self._desk.approve_in_ehr(asked.case_id, asked.digest, by, cause)
+            else:
+                await self._desk.reject_in_ehr(asked.case_id, asked.digest, by, cause, word.action, word.text)
+        except Refused as refused:
+            if refused.why not in ("decided", "not-open"):  # somebody else was faster
+                await self._not_taken(asked, history, refused.why)
+
+    async def _tell_declined(self, asked: Asked, task: Resource, history: list[Recorded]) -> None:
+        """Whoever declines a Task may only mean "not me": a person looks after the letter that nobody writes here."""
+        if task.get("status") == "rejected":
+            for event in history:
+                body = event.body
+                if isinstance(body, Rejected) and body.channel == "ehr" and body.draft.digest == asked.digest:
+                    await self._tell("review-declined", asked, history, body.action)
+
+    async def _provenances(self, task: str) -> list[Resource]:
+        try:
+            return await self._ehr.search("Provenance", {"target": f"Task/{task}"})
+        except PermanentError:
+            return []  # this EHR does not say who changed what
+
+    async def _not_taken(self, asked: Asked, history: list[Recorded], why: str) -> None:
+        """The review goes on, with its escalations, in our own inbox: the EHR's no longer shows it."""
+        logger.warning("case %s: what Task %s says is not taken as a decision: %s", asked.case_id, asked.task, why)
+        await self._tell("ehr-decision-not-taken", asked, history, why)
+
+    async def _tell(self, kind: str, asked: Asked, history: list[Recorded], why: str) -> None:
+        department = history[-1].case.department
+        await alert(
+            self._bus,
+            "warning",
+            kind,
+            id=f"{asked.task}-{why}",
+            case=asked.case_id,
+            department=department,
+            task=asked.task,
+            why=why,
+        )

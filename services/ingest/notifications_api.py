@@ -1,0 +1,53 @@
+"""The door for FHIR notifications: a Subscription of the EHR points here, its header a token of role `ingest`."""
+
+from collections.abc import Callable
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, Path
+from pydantic import BaseModel
+
+from services.ingest.notifications import tasks_in
+from shared.contracts.ehr import TaskFact
+from shared.contracts.subjects import FHIR_ID
+from shared.messaging.connection import Bus
+from shared.messaging.ehr_facts import tell_task
+from shared.runtime.access import Caller, Guard
+
+
+class Noted(BaseModel):
+    """How many Tasks the notification was about."""
+
+    tasks: int
+
+
+class NotificationDoor:
+    """Publishes what a notification is about to the EHR stream, as an integration engine would."""
+
+    def __init__(self, new_id: Callable[[], str]) -> None:
+        self._new_id = new_id
+
+    def attach(self, bus: Bus) -> None:
+        self._bus = bus
+
+    async def publish(self, facts: list[TaskFact]) -> Noted:
+        """Stored when this returns: a server that is answered does not tell it again."""
+        for fact in facts:
+            await tell_task(self._bus, fact, source="ingest", id=self._new_id())
+        return Noted(tasks=len(facts))
+
+
+def make_notification_router(door: NotificationDoor, guard: Guard) -> APIRouter:
+    router = APIRouter(tags=["ingest"])
+    caller = Annotated[Caller, Depends(guard.allow("ingest"))]
+
+    @router.post("/v1/fhir/notifications", summary="A FHIR Subscription tells that Tasks have changed")
+    async def notified(body: dict[str, Any], _: caller) -> Noted:
+        return await door.publish(tasks_in(body))
+
+    # R4's rest-hook with a payload: servers PUT the resource below the endpoint.
+    @router.put("/v1/fhir/notifications/Task/{task_id}", summary="A FHIR Subscription sends a Task that has changed")
+    async def sent(task_id: Annotated[str, Path(pattern=FHIR_ID)], body: dict[str, Any], _: caller) -> Noted:
+        facts = [fact for fact in tasks_in(body) if fact.task_id == task_id]
+        return await door.publish(facts or [TaskFact(task_id=task_id)])
+
+    return router

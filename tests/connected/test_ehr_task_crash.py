@@ -1,0 +1,102 @@
+"""Approval dies at any write that follows a decision in the EHR: the restart completes it, once."""
+
+import asyncio
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from shared.messaging import pull
+from shared.messaging.connection import Bus
+from shared.messaging.topology import Consumer
+from tests.connected.test_ehr_task import alerts, all_heard, awaiting, decision, tell
+from tests.support.clinician import answer
+from tests.support.ehr import sandbox, stays
+from tests.support.server import NatsServer
+from tests.support.stack import running
+
+pytestmark = [pytest.mark.connected, pytest.mark.timeout(120)]
+
+SOON = timedelta(milliseconds=300)
+
+
+class Death:
+    """Every write hangs from the first to `subject` on, before or after it reached the server."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, subject: str, *, after: bool) -> None:
+        self.came = asyncio.Event()
+        self._dead = False
+        self.armed = False
+        real = Bus.publish
+
+        async def publish(bus: Bus, to: str, *args: Any, **sent: Any) -> Any:
+            if self.armed and not self._dead and subject in to:
+                self._dead = True
+                if after:
+                    await real(bus, to, *args, **sent)
+                self.came.set()
+            if self.armed and self._dead:
+                return await asyncio.Event().wait()
+            return await real(bus, to, *args, **sent)
+
+        monkeypatch.setattr(Bus, "publish", publish)
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Messages of the dead come back soon, and nobody waits for their work."""
+    monkeypatch.setattr(Consumer, "ack_wait", 1.5)
+    monkeypatch.setattr(pull, "GRACE", 0.05)
+
+
+@pytest.mark.parametrize("after", [False, True])
+@pytest.mark.parametrize(
+    ("status", "subject", "end"),
+    [
+        ("completed", ".approved", "filed"),
+        ("rejected", "$KV.artifacts", "closed"),
+        ("rejected", ".rejected", "closed"),
+        ("rejected", ".review-declined", "closed"),
+    ],
+)
+async def test_a_death_between_reading_and_telling_leaves_one_decision(
+    nats: NatsServer, monkeypatch: pytest.MonkeyPatch, status: str, subject: str, end: str, *, after: bool
+) -> None:
+    await nats.provision()
+    ehr = sandbox()
+    death = Death(monkeypatch, subject, after=after)
+    async with running(nats, ehr) as stack:
+        case_id, task = await awaiting(stack)
+        await answer(ehr, task["id"], status)
+        death.armed = True
+        asyncio.get_running_loop().create_task(tell(stack, task["id"]))
+        await asyncio.wait_for(death.came.wait(), 20)
+    death.armed = False
+    async with running(nats, ehr) as stack:
+        await stack.reaches(case_id, end, events=6)
+        await all_heard(stack)
+        assert decision(await stack.case(case_id))["detail"]["channel"] == "ehr"
+        kinds = await alerts(stack, "review-declined")
+        assert len(kinds) == (1 if status == "rejected" else 0)
+
+
+@pytest.mark.parametrize("after", [False, True])
+@pytest.mark.parametrize("subject", ["timers.reconcile.tasks", "ehr.task.updated", "$KV.reconciled"])
+async def test_a_death_in_the_middle_of_a_run_loses_no_decision_and_keeps_the_chain(
+    nats: NatsServer, monkeypatch: pytest.MonkeyPatch, subject: str, *, after: bool
+) -> None:
+    await nats.provision()
+    ehr = sandbox()
+    death = Death(monkeypatch, subject, after=after)
+    async with running(nats, ehr, reconcile_every=SOON) as stack:
+        case_id, task = await awaiting(stack)
+        death.armed = True
+        await answer(ehr, task["id"], "completed")
+        await asyncio.wait_for(death.came.wait(), 20)
+    death.armed = False
+    async with running(nats, ehr, reconcile_every=SOON) as stack:
+        await stack.reaches(case_id, "filed")
+        assert decision(await stack.case(case_id))["detail"]["channel"] == "ehr"
+        another, task = await awaiting(stack, stays()[1])  # the chain goes on
+        await answer(ehr, task["id"], "completed")
+        await stack.reaches(another, "filed")

@@ -1,0 +1,82 @@
+"""Notifications as servers send them, and the facts they become."""
+
+from typing import Any
+
+import pytest
+
+from services.ingest.notifications import tasks_in
+from shared.contracts.ehr import TaskFact, read_task_fact
+from shared.contracts.failures import PermanentError
+from shared.contracts.subjects import task_subject
+
+TASK = {"resourceType": "Task", "id": "t1", "meta": {"versionId": "3"}, "status": "completed"}
+STATUS = {"resourceType": "SubscriptionStatus", "notificationEvent": [{"focus": {"reference": "Task/t1"}}]}
+
+
+def parameters(kind: str, *focus: str) -> dict[str, Any]:
+    """The first entry of an R4 backport notification."""
+    events = [
+        {
+            "name": "notification-event",
+            "part": [
+                {"name": "event-number", "valueString": str(number)},
+                {"name": "focus", "valueReference": {"reference": reference}},
+            ],
+        }
+        for number, reference in enumerate(focus, start=1)
+    ]
+    return {"resourceType": "Parameters", "parameter": [{"name": "type", "valueCode": kind}, *events]}
+
+
+def bundle(*entries: dict[str, Any]) -> dict[str, Any]:
+    return {"resourceType": "Bundle", "type": "history", "entry": list(entries)}
+
+
+@pytest.mark.parametrize(
+    ("body", "wanted"),
+    [
+        (TASK, [("t1", "3")]),
+        (TASK | {"meta": {}}, [("t1", None)]),
+        (bundle({"resource": parameters("handshake")}), []),
+        (bundle({"resource": parameters("heartbeat")}), []),
+        (
+            bundle({"resource": parameters("event-notification", "https://ehr.example/fhir/Task/t1", "Task/t2")}),
+            [("t1", None), ("t2", None)],
+        ),
+        (bundle({"resource": parameters("event-notification", "Task/t1")}, {"resource": TASK}), [("t1", "3")]),
+        (bundle({"resource": TASK}, {"resource": parameters("event-notification", "Task/t1")}), [("t1", "3")]),
+        (bundle({"fullUrl": "https://ehr.example/fhir/Task/t1/_history/9"}), [("t1", "9")]),
+        (bundle({"resource": STATUS}), [("t1", None)]),
+        (bundle({"resource": parameters("event-notification", "Encounter/e1", "urn:uuid:x", "Task/a b")}), []),
+        ({"resourceType": "Patient", "id": "p1"}, []),
+        ({}, []),
+        (bundle() | {"entry": ["junk", {"resource": None}, {"resource": "x"}, {"resource": {"resourceType": []}}]}, []),
+        (TASK | {"id": "../x"}, []),
+        (TASK | {"meta": "junk"}, [("t1", None)]),
+        ({"resourceType": "Parameters", "parameter": {"name": "notification-event"}}, []),
+    ],
+)
+def test_what_a_notification_is_about(body: dict[str, Any], wanted: list[tuple[str, str | None]]) -> None:
+    assert [(fact.task_id, fact.version) for fact in tasks_in(body)] == wanted
+
+
+def test_a_fact_comes_back_as_it_was_told() -> None:
+    fact = TaskFact(task_id="t.1", version="v2")
+    subject = task_subject(fact.task_id)
+    assert subject == "ehr.task.updated.t%2E1"
+    assert read_task_fact(subject, fact.model_dump_json().encode()) == fact
+
+
+@pytest.mark.parametrize(
+    ("subject", "body", "word"),
+    [
+        ("ehr.task.updated.t1", b"junk", "body"),
+        ("ehr.task.updated.t1", b'{"task_id": "Jane Doe"}', "task_id"),
+        ("ehr.task.updated.t1", b'{"task_id": "t2"}', "subject"),
+        ("ehr.task.created.t1", b'{"task_id": "t1"}', "subject"),
+    ],
+)
+def test_a_fact_that_breaks_the_contract_is_refused_without_its_value(subject: str, body: bytes, word: str) -> None:
+    with pytest.raises(PermanentError, match=word) as refused:
+        read_task_fact(subject, body)
+    assert "Jane" not in refused.value.reason
