@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TextIO
 
+import httpx
 import uvicorn
 from fastapi import FastAPI
 from pydantic import SecretStr
@@ -23,6 +24,7 @@ from cli.stack.people import demo_people
 from cli.stack.secrets import Secrets, load_or_make, write_tokens
 from deploy.sandbox_ehr.app import Sandbox
 from deploy.sandbox_ehr.app import create_app as create_sandbox
+from deploy.sandbox_ehr.notify import Subscriber
 from deploy.sandbox_ehr.seed import demo_encounters, seed
 from deploy.sandbox_ehr.store import Store
 from services.approval.main import build as build_approval
@@ -165,7 +167,11 @@ def _app(options: Options, secrets: Secrets, access: Access, triton_url: str, st
     ]
     app = create_app(services)
     if store is not None:
-        app.mount("/", create_sandbox(Sandbox(store)))
+        # The sandbox tells the services of Tasks that have ended, as an EHR with a Subscription does.
+        notifications = f"{access.base_url}/v1/fhir/notifications"
+        subscriber = Subscriber(httpx.AsyncClient(trust_env=False), notifications, secrets.tokens["ingest"])
+        stack.push_async_callback(subscriber.close)
+        app.mount("/", create_sandbox(Sandbox(store, subscriber=subscriber)))
     return app
 
 

@@ -20,7 +20,7 @@ def run(
     style: Annotated[str, typer.Option(help="plain or opaque")] = "plain",
     token: Annotated[str | None, typer.Option(help="bearer token to ask for")] = None,
     faults: Annotated[bool, typer.Option(help="open /sandbox/faults")] = False,
-    notify: Annotated[str | None, typer.Option(help="endpoint that is told of every Task that changes")] = None,
+    notify: Annotated[str | None, typer.Option(help="endpoint that is told of every Task that has ended")] = None,
     notify_token: Annotated[str | None, typer.Option(help="bearer token for it")] = None,
 ) -> None:
     """Serve FHIR R4 under /fhir on loopback."""

@@ -1,4 +1,4 @@
-"""Tells a subscriber which Tasks have changed, as a Subscription of the R4 backport with ids only does.
+"""Tells a subscriber which Tasks have ended, as a Subscription of the R4 backport with ids only does.
 
 Like real servers it gives up after a few tries: whoever must not miss anything asks, too.
 https://hl7.org/fhir/uv/subscriptions-backport/notifications.html
@@ -13,7 +13,8 @@ from deploy.sandbox_ehr.store import Resource
 
 TRIES = 3
 WAIT = 0.2  # seconds between tries
-TYPES = ("Task",)
+# The subscription's criteria: Task?status=…
+STATUSES = ("completed", "rejected", "cancelled", "failed", "entered-in-error")
 
 
 class Subscriber:
@@ -29,12 +30,15 @@ class Subscriber:
 
     def tell(self, resource: Resource) -> None:
         """Send the notification beside whatever is being answered."""
-        if resource["resourceType"] not in TYPES:
+        if resource["resourceType"] != "Task" or resource["status"] not in STATUSES:
             return
         self._events += 1
         task = asyncio.get_running_loop().create_task(self._send(notification(resource, self._events)))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+
+    async def close(self) -> None:
+        await self._http.aclose()
 
     async def _send(self, body: dict[str, Any]) -> None:
         for attempt in range(TRIES):

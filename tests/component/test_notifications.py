@@ -94,7 +94,7 @@ async def test_what_is_no_resource_is_refused(door: Door, body: Any) -> None:
     assert answer.headers["content-type"] == "application/problem+json"
 
 
-async def test_the_sandbox_tells_its_subscriber_of_tasks_and_of_nothing_else(door: Door) -> None:
+async def test_the_sandbox_tells_its_subscriber_of_tasks_that_ended_and_of_nothing_else(door: Door) -> None:
     of = sandbox()
     of.subscriber = Subscriber(door.http, PATH, "ingest")
     ehr = client(of)
@@ -104,10 +104,10 @@ async def test_the_sandbox_tells_its_subscriber_of_tasks_and_of_nothing_else(doo
     await ehr.update(encounter, if_match=version_of(encounter))
 
     async def told() -> bool:
-        return of.subscriber is not None and of.subscriber.told == 2
+        return of.subscriber is not None and of.subscriber.told == 1
 
-    await until(told, "two notifications")
-    assert door.subjects == [f"ehr.task.updated.{made['id']}"] * 2
+    await until(told, "the notification")
+    assert door.subjects == [f"ehr.task.updated.{made['id']}"]
 
 
 async def test_a_subscriber_that_is_away_does_not_stop_the_ehr() -> None:
@@ -120,7 +120,7 @@ async def test_a_subscriber_that_is_away_does_not_stop_the_ehr() -> None:
     of = sandbox()
     http = httpx.AsyncClient(transport=httpx.MockTransport(away), base_url="http://countersign.test")
     of.subscriber = Subscriber(http, PATH)
-    await client(of).create({"resourceType": "Task", "status": "requested", "intent": "order"})
+    await client(of).create({"resourceType": "Task", "status": "completed", "intent": "order"})
 
     async def gave_up() -> bool:
         await asyncio.sleep(0)

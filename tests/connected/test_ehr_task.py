@@ -68,7 +68,7 @@ def decision(case: dict[str, Any]) -> dict[str, Any]:
 
 @pytest.fixture
 async def told(stack: Stack) -> AsyncIterator[Stack]:
-    """A stack that the EHR tells of every Task that changes."""
+    """A stack that the EHR tells of every Task that has ended."""
     subscribe(stack)
     yield stack
     stack.ehr.subscriber = None

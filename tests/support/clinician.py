@@ -13,7 +13,7 @@ TRIES = 5
 
 
 def subscribe(stack: Stack) -> Subscriber:
-    """Let the sandbox tell the stack of every Task that changes."""
+    """Let the sandbox tell the stack of every Task that has ended."""
     subscriber = Subscriber(stack.http, "/v1/fhir/notifications", stack.server.secrets.tokens["ingest"])
     stack.ehr.subscriber = subscriber
     return subscriber
