@@ -261,6 +261,24 @@ async def test_every_look_at_a_draft_is_on_the_trail(secured: Stack, provider: O
 OPEN = {"/healthz", "/readyz", "/assets/{name}", "/sign-in", "/sign-in/provider", "/sign-in/callback", "/sign-out"}
 
 
+@pytest.mark.parametrize("case_id", ["*", ">", "a.b", "%2A", "x" * 65])
+async def test_what_is_no_case_id_is_no_case(secured: Stack, provider: OidcServer, case_id: str) -> None:
+    """A wildcard must not name the cases of others."""
+    await under_review(secured)
+    token = bearer(provider.token())
+    review = {"If-Match": "0" * 64}
+    for method, path in (
+        ("GET", f"/v1/cases/{case_id}"),
+        ("GET", f"/v1/reviews/{case_id}"),
+        ("POST", f"/v1/reviews/{case_id}/approve"),
+        ("GET", f"/reviews/{case_id}"),
+        ("GET", f"/v1/reviews/{case_id}/escalations"),
+    ):
+        answer = await secured.http.request(method, path, headers=token | review)
+        assert answer.status_code == 404, (method, path)
+    assert (await secured.http.get("/events", params={"case": case_id}, headers=token)).status_code == 404
+
+
 def routes_of(router: Any) -> Iterator[APIRoute]:
     """Every route of an application, also of routers that were included."""
     for route in router.routes:
