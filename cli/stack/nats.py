@@ -18,13 +18,8 @@ from shared.contracts.failures import Failure
 from shared.messaging.connection import Bus, connect
 from shared.messaging.journal import STREAM as JOURNAL
 from shared.messaging.provision import Change, has_stream, provision
-from shared.messaging.topology import (
-    SERVICES,
-    Permissions,
-    auditor_permissions,
-    operator_permissions,
-    permissions,
-)
+from shared.messaging.rights import Permissions, auditor_permissions, operator_permissions, permissions
+from shared.messaging.topology import SERVICES
 
 KEY_VARIABLE = "COUNTERSIGN_STORAGE_KEY"
 

@@ -12,7 +12,8 @@ from shared.contracts.envelope import CHAINED, TYPE_PREFIX
 from shared.contracts.events import EVENT_TYPES
 from shared.contracts.refresh import REFRESH_EVENT_TYPES
 from shared.messaging.access_log import AccessEvent
-from shared.messaging.topology import CONSUMERS, DAY, SERVICES, STREAMS, permissions
+from shared.messaging.rights import permissions
+from shared.messaging.topology import CONSUMERS, DAY, SERVICES, STREAMS
 
 FILE = Path(__file__).parents[2] / "docs" / "asyncapi.json"
 SCHEMAS = "../shared/contracts/json"

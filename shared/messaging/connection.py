@@ -15,7 +15,7 @@ from nats.js import JetStreamContext
 from nats.js.errors import APIError
 
 from shared.contracts.failures import PermanentError, TransientError
-from shared.messaging.topology import inbox
+from shared.messaging.rights import inbox
 
 logger = logging.getLogger(__name__)
 

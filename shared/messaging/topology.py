@@ -1,4 +1,4 @@
-"""Everything that exists on the bus: streams, buckets, consumers, and what each service may do.
+"""Everything that exists on the bus: streams, buckets, consumers. What each service may do is `rights.py`.
 
 One page, so that the whole topology can be read, provisioned and checked in one place. Services declare nothing; an
 administrator's `provision` creates what is here and shows what differs.
@@ -85,11 +85,11 @@ _PREPARE = RetryRow(attempt=1800, attempts=5, first_wait=1)
 _SETTLE = RetryRow(attempt=600, attempts=3, first_wait=5)
 
 
-def _refresh_events(*names: str) -> tuple[str, ...]:
+def refresh_events(*names: str) -> tuple[str, ...]:
     return tuple(f"knowledge.*.*.{name}" for name in names)
 
 
-def _case_events(*names: str) -> tuple[str, ...]:
+def case_events(*names: str) -> tuple[str, ...]:
     return tuple(f"discharge.*.*.{name}" for name in names)
 
 
@@ -104,12 +104,12 @@ CONSUMERS = (
         workers=8,
     ),
     Consumer(
-        "drafter-extract", "DISCHARGE", _case_events("discharged", "retried"), _EHR_CALLS, workers=16, step="extract"
+        "drafter-extract", "DISCHARGE", case_events("discharged", "retried"), _EHR_CALLS, workers=16, step="extract"
     ),
     Consumer(
         "drafter-draft",
         "DISCHARGE",
-        _case_events("context-extracted", "redraft-requested", "retried"),
+        case_events("context-extracted", "redraft-requested", "retried"),
         RetryRow(attempt=180, attempts=3, first_wait=5),
         workers=16,
         step="draft",
@@ -117,7 +117,7 @@ CONSUMERS = (
     Consumer(
         "approval-request",
         "DISCHARGE",
-        _case_events("drafted", "retried"),
+        case_events("drafted", "retried"),
         RetryRow(attempt=30, attempts=5, first_wait=2),
         workers=32,
         step="request-review",
@@ -125,7 +125,7 @@ CONSUMERS = (
     Consumer(
         "approval-file",
         "DISCHARGE",
-        _case_events("approved", "retried"),
+        case_events("approved", "retried"),
         RetryRow(attempt=30, attempts=None, first_wait=5, cap=600, alert_after=5),
         workers=32,
         step="file",
@@ -133,7 +133,7 @@ CONSUMERS = (
     Consumer(
         "approval-settle",
         "DISCHARGE",
-        _case_events("rejected", "retried"),
+        case_events("rejected", "retried"),
         RetryRow(attempt=30, attempts=None, first_wait=5, cap=600, alert_after=5),
         workers=8,
         step="settle-rejection",
@@ -141,7 +141,7 @@ CONSUMERS = (
     Consumer(
         "approval-follow",
         "DISCHARGE",
-        _case_events("escalated", "reassigned", "approved", "rejected", "withdrawn"),
+        case_events("escalated", "reassigned", "approved", "rejected", "withdrawn"),
         RetryRow(attempt=30, attempts=None, first_wait=5, cap=600, alert_after=5),
         workers=8,
     ),
@@ -149,24 +149,24 @@ CONSUMERS = (
     Consumer(
         "ingest-queue",
         "KNOWLEDGE",
-        _refresh_events("requested", "promoted", "held-back", "skipped", "failed"),
+        refresh_events("requested", "promoted", "held-back", "skipped", "failed"),
         _BUS_ONLY,
         workers=1,
     ),
-    Consumer("ingest-prepare", "KNOWLEDGE", _refresh_events("started", "resumed"), _PREPARE, workers=1),
+    Consumer("ingest-prepare", "KNOWLEDGE", refresh_events("started", "resumed"), _PREPARE, workers=1),
     Consumer("ingest-schedule", "TIMERS", ("timers.due.refresh.*", "timers.due.again.*"), _BUS_ONLY, workers=4),
     Consumer(
         EMBED,
         "KNOWLEDGE",
-        _refresh_events("batch-ready.*"),
+        refresh_events("batch-ready.*"),
         RetryRow(attempt=60, attempts=5, first_wait=5),
         workers=6,
     ),
-    Consumer("embedder-settle", "KNOWLEDGE", _refresh_events("planned", "embedded", "resumed"), _SETTLE, workers=1),
-    Consumer("embedder-retain", "KNOWLEDGE", _refresh_events("promoted"), _SETTLE, workers=1),
+    Consumer("embedder-settle", "KNOWLEDGE", refresh_events("planned", "embedded", "resumed"), _SETTLE, workers=1),
+    Consumer("embedder-retain", "KNOWLEDGE", refresh_events("promoted"), _SETTLE, workers=1),
     Consumer("embedder-peak", "TIMERS", ("timers.due.peak.*",), _BUS_ONLY, workers=1),
-    Consumer("evaluator-judge", "KNOWLEDGE", _refresh_events("indexed", "resumed"), _SETTLE, workers=1),
-    Consumer("approval-notify", "DISCHARGE", _case_events("escalated"), _BUS_ONLY, workers=8),
+    Consumer("evaluator-judge", "KNOWLEDGE", refresh_events("indexed", "resumed"), _SETTLE, workers=1),
+    Consumer("approval-notify", "DISCHARGE", case_events("escalated"), _BUS_ONLY, workers=8),
     # A channel that is down for days delays no other: each message is retried alone.
     Consumer(
         "approval-deliver",
@@ -207,167 +207,3 @@ def advisory_consumer(service: str) -> Consumer:
 
 def all_consumers() -> tuple[Consumer, ...]:
     return CONSUMERS + tuple(advisory_consumer(service) for service in SERVICES)
-
-
-@dataclass(frozen=True, slots=True)
-class Permissions:
-    """What a NATS user may publish and subscribe to."""
-
-    publish: tuple[str, ...]
-    subscribe: tuple[str, ...]
-
-
-def inbox(user: str) -> str:
-    """Inbox prefix of a user: nobody reads another's replies."""
-    return f"_INBOX_{user}"
-
-
-def _consume(consumers: tuple[Consumer, ...]) -> tuple[str, ...]:
-    return tuple(
-        right
-        for item in consumers
-        for right in (
-            f"$JS.API.CONSUMER.INFO.{item.stream}.{item.name}",
-            f"$JS.API.CONSUMER.MSG.NEXT.{item.stream}.{item.name}",
-            f"$JS.ACK.{item.stream}.{item.name}.>",
-        )
-    )
-
-
-_READ_CASES = ("$JS.API.DIRECT.GET.DISCHARGE", "$JS.API.DIRECT.GET.DISCHARGE.>", "$JS.API.STREAM.INFO.DISCHARGE")
-
-
-def _bucket(name: str) -> tuple[str, ...]:
-    """To read and write a bucket."""
-    stream = f"KV_{name}"
-    gets = (f"$JS.API.DIRECT.GET.{stream}", f"$JS.API.DIRECT.GET.{stream}.>", f"$JS.API.STREAM.INFO.{stream}")
-    return (f"$KV.{name}.>", *gets)
-
-
-_ARTIFACTS = _bucket("artifacts")
-_READ_ACCESS = ("$JS.API.DIRECT.GET.ACCESS", "$JS.API.DIRECT.GET.ACCESS.>", "$JS.API.STREAM.INFO.ACCESS")
-_GIVE_UP = (
-    "access.refused.*",
-    "deadletter.{service}.*",
-    "alert.*.*",
-    "$JS.API.DIRECT.GET.EHR",
-    "$JS.API.DIRECT.GET.TIMERS",
-)
-_READ_KNOWLEDGE = (
-    *(
-        right
-        for stream in ("KNOWLEDGE", "KV_live", "KV_sources")
-        for right in (f"$JS.API.DIRECT.GET.{stream}", f"$JS.API.DIRECT.GET.{stream}.>")
-    ),
-)
-_OWN: dict[str, tuple[str, ...]] = {
-    "ingest": (
-        *_READ_KNOWLEDGE,
-        *_refresh_events(
-            "requested", "started", "resumed", "skipped", "planned", "batch-ready.*", "embedded", "indexed", "failed"
-        ),
-        "$KV.sources.>",
-        "$KV.live.refreshes",
-        "timers.refresh.*",
-        "timers.again.*",
-        "$JS.API.STREAM.PURGE.TIMERS",
-        "ehr.encounter.>",
-        "ehr.task.updated.*",
-        "discharge.*.*.discharged",
-        "discharge.*.*.withdrawn",
-    ),
-    "embedder": (
-        *_READ_KNOWLEDGE,
-        *_refresh_events("batch-indexed.*", "embedded", "indexed", "failed"),
-        "timers.peak.*",
-        "timers.again.*",
-        "$JS.API.STREAM.PURGE.TIMERS",
-        f"$JS.API.CONSUMER.PAUSE.KNOWLEDGE.{EMBED}",
-    ),
-    "evaluator": (
-        *_READ_KNOWLEDGE,
-        *_refresh_events("evaluated", "promoted", "held-back", "failed"),
-        "timers.again.*",
-        "$KV.live.knowledge",
-        "$KV.live.version.*",
-        f"$JS.API.CONSUMER.INFO.KNOWLEDGE.{EMBED}",
-    ),
-    "drafter": (
-        *_ARTIFACTS,
-        *_READ_KNOWLEDGE,
-        "discharge.*.*.context-extracted",
-        "discharge.*.*.drafted",
-        "discharge.*.*.failed",
-    ),
-    "approval": (
-        *_ARTIFACTS,
-        *(
-            f"discharge.*.*.{event}"
-            for event in (
-                "review-requested",
-                "escalated",
-                "reassigned",
-                "approved",
-                "filed",
-                "rejected",
-                "redraft-requested",
-                "closed",
-                "withdrawn",
-                "failed",
-                "retried",
-            )
-        ),
-        "access.*.*",
-        *_READ_ACCESS,
-        *_bucket("sessions"),
-        *_bucket("working"),
-        *_bucket("reconciled"),
-        "ehr.task.updated.*",
-        "timers.reconcile.*",
-        "timers.escalation.>",
-        "$JS.API.STREAM.PURGE.TIMERS",
-        "notify.*.*.*",
-        "notified.*.*.*",
-        "$JS.API.DIRECT.GET.NOTIFY",
-        # The inbox follows the trail by an unnamed consumer of its own; this right makes no durable one.
-        "$JS.API.CONSUMER.CREATE.DISCHARGE",
-        "$JS.API.CONSUMER.INFO.DISCHARGE.*",
-        "$JS.FC.DISCHARGE.>",
-    ),
-}
-
-
-def permissions(service: str) -> Permissions:
-    """Least rights of a service: its own consumers, the events it appends, the buckets it uses, nothing else."""
-    own = tuple(item for item in all_consumers() if item.service == service)
-    give_up = tuple(right.format(service=service) for right in _GIVE_UP)
-    return Permissions(
-        publish=(*_consume(own), *_READ_CASES, *give_up, *_OWN[service]),
-        subscribe=(f"{inbox(service)}.>",),
-    )
-
-
-def auditor_permissions() -> Permissions:
-    """May read every event of every case and who looked at it, and nothing that holds text."""
-    return Permissions(publish=(*_READ_CASES, *_READ_ACCESS), subscribe=(f"{inbox('auditor')}.>",))
-
-
-def operator_permissions() -> Permissions:
-    """May read the trail, dead letters and alerts, and put failed work back."""
-    reads = tuple(
-        right
-        for stream in ("EHR", "DEADLETTER", "ALERTS")
-        for right in (f"$JS.API.DIRECT.GET.{stream}", f"$JS.API.DIRECT.GET.{stream}.>", f"$JS.API.STREAM.INFO.{stream}")
-    )
-    return Permissions(
-        publish=(
-            *_READ_CASES,
-            *reads,
-            "discharge.*.*.retried",
-            "ehr.encounter.>",
-            "notify.*.*.*",
-            "ehr.task.updated.*",
-            "deadletter.redriven.*",
-        ),
-        subscribe=(f"{inbox('operator')}.>",),
-    )

@@ -13,9 +13,10 @@ from shared.contracts.failures import Failure, PermanentError, RateLimitedError,
 from shared.contracts.subjects import derived_id
 from shared.messaging.journal import Conflict, Journal
 from shared.messaging.retry import RetryRow, delay_after
+from shared.messaging.rights import permissions
 from shared.messaging.steps import Steps, Work
 from shared.messaging.timers import read_due
-from shared.messaging.topology import CONSUMERS, SERVICES, STREAMS, all_consumers, consumer, permissions
+from shared.messaging.topology import CONSUMERS, SERVICES, STREAMS, all_consumers, consumer
 from tests.support.examples import CASE, T0, event
 from tests.support.memory import Delivery, MemoryBus, deliver, matches
 

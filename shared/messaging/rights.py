@@ -1,0 +1,169 @@
+"""Least rights: what each NATS user may publish and subscribe to. The server enforces them."""
+
+from dataclasses import dataclass
+
+from shared.messaging.topology import EMBED, Consumer, all_consumers, refresh_events
+
+
+@dataclass(frozen=True, slots=True)
+class Permissions:
+    """What a NATS user may publish and subscribe to."""
+
+    publish: tuple[str, ...]
+    subscribe: tuple[str, ...]
+
+
+def inbox(user: str) -> str:
+    """Inbox prefix of a user: nobody reads another's replies."""
+    return f"_INBOX_{user}"
+
+
+def _consume(consumers: tuple[Consumer, ...]) -> tuple[str, ...]:
+    return tuple(
+        right
+        for item in consumers
+        for right in (
+            f"$JS.API.CONSUMER.INFO.{item.stream}.{item.name}",
+            f"$JS.API.CONSUMER.MSG.NEXT.{item.stream}.{item.name}",
+            f"$JS.ACK.{item.stream}.{item.name}.>",
+        )
+    )
+
+
+_READ_CASES = ("$JS.API.DIRECT.GET.DISCHARGE", "$JS.API.DIRECT.GET.DISCHARGE.>", "$JS.API.STREAM.INFO.DISCHARGE")
+
+
+def _bucket(name: str) -> tuple[str, ...]:
+    """To read and write a bucket."""
+    stream = f"KV_{name}"
+    gets = (f"$JS.API.DIRECT.GET.{stream}", f"$JS.API.DIRECT.GET.{stream}.>", f"$JS.API.STREAM.INFO.{stream}")
+    return (f"$KV.{name}.>", *gets)
+
+
+_ARTIFACTS = _bucket("artifacts")
+_READ_ACCESS = ("$JS.API.DIRECT.GET.ACCESS", "$JS.API.DIRECT.GET.ACCESS.>", "$JS.API.STREAM.INFO.ACCESS")
+_GIVE_UP = (
+    "access.refused.*",
+    "deadletter.{service}.*",
+    "alert.*.*",
+    "$JS.API.DIRECT.GET.EHR",
+    "$JS.API.DIRECT.GET.TIMERS",
+)
+_READ_KNOWLEDGE = (
+    *(
+        right
+        for stream in ("KNOWLEDGE", "KV_live", "KV_sources")
+        for right in (f"$JS.API.DIRECT.GET.{stream}", f"$JS.API.DIRECT.GET.{stream}.>")
+    ),
+)
+_OWN: dict[str, tuple[str, ...]] = {
+    "ingest": (
+        *_READ_KNOWLEDGE,
+        *refresh_events(
+            "requested", "started", "resumed", "skipped", "planned", "batch-ready.*", "embedded", "indexed", "failed"
+        ),
+        "$KV.sources.>",
+        "$KV.live.refreshes",
+        "timers.refresh.*",
+        "timers.again.*",
+        "$JS.API.STREAM.PURGE.TIMERS",
+        "ehr.encounter.>",
+        "ehr.task.updated.*",
+        "discharge.*.*.discharged",
+        "discharge.*.*.withdrawn",
+    ),
+    "embedder": (
+        *_READ_KNOWLEDGE,
+        *refresh_events("batch-indexed.*", "embedded", "indexed", "failed"),
+        "timers.peak.*",
+        "timers.again.*",
+        "$JS.API.STREAM.PURGE.TIMERS",
+        f"$JS.API.CONSUMER.PAUSE.KNOWLEDGE.{EMBED}",
+    ),
+    "evaluator": (
+        *_READ_KNOWLEDGE,
+        *refresh_events("evaluated", "promoted", "held-back", "failed"),
+        "timers.again.*",
+        "$KV.live.knowledge",
+        "$KV.live.version.*",
+        f"$JS.API.CONSUMER.INFO.KNOWLEDGE.{EMBED}",
+    ),
+    "drafter": (
+        *_ARTIFACTS,
+        *_READ_KNOWLEDGE,
+        "discharge.*.*.context-extracted",
+        "discharge.*.*.drafted",
+        "discharge.*.*.failed",
+    ),
+    "approval": (
+        *_ARTIFACTS,
+        *(
+            f"discharge.*.*.{event}"
+            for event in (
+                "review-requested",
+                "escalated",
+                "reassigned",
+                "approved",
+                "filed",
+                "rejected",
+                "redraft-requested",
+                "closed",
+                "withdrawn",
+                "failed",
+                "retried",
+            )
+        ),
+        "access.*.*",
+        *_READ_ACCESS,
+        *_bucket("sessions"),
+        *_bucket("working"),
+        *_bucket("reconciled"),
+        "ehr.task.updated.*",
+        "timers.reconcile.*",
+        "timers.escalation.>",
+        "$JS.API.STREAM.PURGE.TIMERS",
+        "notify.*.*.*",
+        "notified.*.*.*",
+        "$JS.API.DIRECT.GET.NOTIFY",
+        # The inbox follows the trail by an unnamed consumer of its own; this right makes no durable one.
+        "$JS.API.CONSUMER.CREATE.DISCHARGE",
+        "$JS.API.CONSUMER.INFO.DISCHARGE.*",
+        "$JS.FC.DISCHARGE.>",
+    ),
+}
+
+
+def permissions(service: str) -> Permissions:
+    """Least rights of a service: its own consumers, the events it appends, the buckets it uses, nothing else."""
+    own = tuple(item for item in all_consumers() if item.service == service)
+    give_up = tuple(right.format(service=service) for right in _GIVE_UP)
+    return Permissions(
+        publish=(*_consume(own), *_READ_CASES, *give_up, *_OWN[service]),
+        subscribe=(f"{inbox(service)}.>",),
+    )
+
+
+def auditor_permissions() -> Permissions:
+    """May read every event of every case and who looked at it, and nothing that holds text."""
+    return Permissions(publish=(*_READ_CASES, *_READ_ACCESS), subscribe=(f"{inbox('auditor')}.>",))
+
+
+def operator_permissions() -> Permissions:
+    """May read the trail, dead letters and alerts, and put failed work back."""
+    reads = tuple(
+        right
+        for stream in ("EHR", "DEADLETTER", "ALERTS")
+        for right in (f"$JS.API.DIRECT.GET.{stream}", f"$JS.API.DIRECT.GET.{stream}.>", f"$JS.API.STREAM.INFO.{stream}")
+    )
+    return Permissions(
+        publish=(
+            *_READ_CASES,
+            *reads,
+            "discharge.*.*.retried",
+            "ehr.encounter.>",
+            "notify.*.*.*",
+            "ehr.task.updated.*",
+            "deadletter.redriven.*",
+        ),
+        subscribe=(f"{inbox('operator')}.>",),
+    )
