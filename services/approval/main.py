@@ -22,6 +22,7 @@ from services.approval.handlers import Approval
 from services.approval.inbox.case import add_case
 from services.approval.inbox.lists import add_lists
 from services.approval.inbox.names import Names
+from services.approval.inbox.people import add_people
 from services.approval.inbox.render import PageRoute, add_assets
 from services.approval.inbox.working import WorkingCopies
 from services.approval.notify import channels
@@ -91,6 +92,7 @@ def build(
     add_sign_in(pages, SignIn(sessions, log, clock, new_secret, settings.public_url, provider, people), guard)
     add_lists(pages, parts, names)
     add_case(pages, parts, working)
+    add_people(pages, parts, ehr)
     router.include_router(pages)
     return Service(
         "approval",

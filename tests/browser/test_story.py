@@ -106,6 +106,8 @@ async def test_reassign(ward: Ward) -> None:
     await expect(other.get_by_role("button", name="Countersign")).to_have_count(0)
     await open_case(page, case_id)
     await page.get_by_text("Give it to somebody else").click()
+    await page.get_by_label("Practitioner").fill("Mos")
+    await expect(page.locator("#people option")).to_have_attribute("value", "DR-IM-002")
     await page.get_by_label("Practitioner").fill("DR-IM-002")
     await page.get_by_label("Why", exact=True).fill("I am away.")
     await page.get_by_role("button", name="Reassign").click()

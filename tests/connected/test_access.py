@@ -305,7 +305,7 @@ async def test_every_page_and_review_route_refuses_a_role_too_low(secured: Stack
     clinical = [
         route
         for route in routes_of(secured.app)
-        if route.path.startswith(("/v1/reviews", "/reviews", "/events")) or route.path == "/"
+        if route.path.startswith(("/v1/reviews", "/reviews", "/events", "/people")) or route.path == "/"
     ]
     assert len(clinical) > 10
     for route in clinical:

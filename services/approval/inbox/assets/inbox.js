@@ -26,8 +26,22 @@ async function refresh() {
 
 async function seeAgain() {
   if (sign) await keep(); // the server has what was typed before the page goes
-  location.replace(location.pathname);
+  const words = [...document.querySelectorAll("#reason, #why")].some((field) => field.value);
+  if (!words) return location.replace(location.pathname);
+  const note = document.createElement("p"); // words that nobody keeps are not thrown away
+  note.className = "note";
+  note.setAttribute("role", "alert");
+  note.append("The case has changed. ", Object.assign(document.createElement("a"), { href: location.pathname, textContent: "Show it" }));
+  document.getElementById("main").prepend(note);
 }
+
+const to = document.getElementById("to");
+to?.addEventListener("input", async () => {
+  const words = to.value.trim();
+  if (words.length < 2) return;
+  const answer = await fetch(`/people?q=${encodeURIComponent(words)}`);
+  if (answer.ok && words === to.value.trim()) document.getElementById("people").innerHTML = await answer.text();
+});
 
 // The document that will be signed is the text area. Everything else changes it, and shows what became of it.
 let pending = 0;

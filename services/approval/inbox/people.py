@@ -1,0 +1,34 @@
+"""Names to choose from when a review is given to somebody else: the EHR's practitioners."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Query
+from fastapi.responses import Response
+
+from services.approval.api import Parts
+from services.approval.inbox.render import page
+from services.approval.resources import Resource
+from services.approval.rights import READERS
+from shared.clinical.fhir import FhirClient
+from shared.contracts.failures import Failure
+from shared.runtime.access import Caller
+
+SHOWN = 20
+
+
+def add_people(router: APIRouter, parts: Parts, ehr: FhirClient) -> None:
+    clinician = Annotated[Caller, Depends(parts.guard.allow(*READERS))]
+
+    @router.get("/people", include_in_schema=False)
+    async def people(_: clinician, q: Annotated[str, Query(min_length=2, max_length=60)]) -> Response:
+        """Options whose family name begins with `q`; none where the EHR does not answer: an id can be typed."""
+        try:
+            found = await ehr.search("Practitioner", {"family": q, "_count": str(SHOWN)})
+        except Failure:
+            found = []
+        return page("people.html", people=[(item["id"], _name(item)) for item in found[:SHOWN]])
+
+
+def _name(practitioner: Resource) -> str:
+    name: Resource = next(iter(practitioner.get("name") or []), {})
+    return " ".join([*name.get("prefix", []), *name.get("given", []), name.get("family", "")]).strip()
