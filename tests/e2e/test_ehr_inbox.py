@@ -1,0 +1,36 @@
+"""A physician who never leaves the EHR: the Task shows the look, completing it signs, and the chain verifies."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from cli.stack.nats import free_port
+from tests.e2e.test_command import SCRIPTED, case_in, discharge, until
+from tests.support.command import run, up
+
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
+
+
+def test_a_task_completed_in_the_ehr_files_the_document(tmp_path: Path) -> None:
+    with up(tmp_path / "data", free_port(), *SCRIPTED) as stack:
+        case_id = discharge(stack, stack.access["demo_encounters"][0])
+        case_in(stack, case_id, "awaiting-review")
+        (entry,) = httpx.get(f"{stack.url}/fhir/Task?status=requested").json()["entry"]
+        url = f"{stack.url}/fhir/Task/{entry['resource']['id']}"
+        assert stack.call("physician", "GET", f"/v1/reviews/{case_id}").is_success
+
+        def begun() -> dict[str, Any] | None:
+            task: dict[str, Any] = httpx.get(url).json()
+            return task if task["status"] == "in-progress" else None
+
+        task = until(begun, "the Task to show the look")
+        etag = httpx.get(url).headers["etag"]
+        assert httpx.put(url, json=task | {"status": "completed"}, headers={"If-Match": etag}).is_success
+        filed = case_in(stack, case_id, "filed")
+        (approved,) = [event for event in filed["events"] if event["event"] == "approved"]
+        assert (approved["detail"]["channel"], approved["actor"]) == ("ehr", task["owner"]["reference"])
+        audit = run("audit", "verify", "--json", "--data-dir", str(stack.data_dir))
+        assert json.loads(audit.stdout)["verified"] is True
