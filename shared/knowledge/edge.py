@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 import qdrant_edge as edge
 
-from shared.contracts.failures import PermanentError
+from shared.contracts.failures import PermanentError, TransientError
 from shared.contracts.knowledge import OPEN, Search
 from shared.knowledge.base import (
     CANDIDATES,
@@ -112,7 +112,10 @@ class EdgeBase:
         if collection in self._unfinished:
             return None
         if collection not in self._shards and (folder / COMPLETE).exists():
-            self._shards[collection] = edge.EdgeShard.load(str(folder))
+            try:
+                self._shards[collection] = edge.EdgeShard.load(str(folder))
+            except Exception:  # noqa: BLE001 - the engine has no error type of its own
+                raise TransientError(f"collection {collection} cannot be opened: is another process on it?") from None
         return self._shards.get(collection)
 
     async def _call(self, collection: str, work: Callable[[edge.EdgeShard], T]) -> T:

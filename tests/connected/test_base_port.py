@@ -12,11 +12,12 @@ import numpy as np
 import pytest
 from testcontainers.community.qdrant import QdrantContainer
 
-from shared.contracts.failures import Failure, PermanentError
+from shared.contracts.failures import Failure, PermanentError, TransientError
 from shared.contracts.knowledge import OPEN, Chunk, Search
 from shared.knowledge.base import Embedded, KnowledgeBase, Question
 from shared.knowledge.edge import EdgeBase
 from shared.knowledge.server import ServerBase
+from tests.support.stack import until
 
 pytestmark = [
     pytest.mark.connected,
@@ -166,7 +167,14 @@ async def test_the_engine_in_this_process_comes_back_after_a_crash(tmp_path: Pat
     del first  # not closed, not flushed
     (tmp_path / "half").mkdir()  # a process died while it was being made
     second = EdgeBase(tmp_path)
-    assert await second.count("c", 1) == 5
+
+    async def let_go() -> bool:
+        try:
+            return await second.count("c", 1) == 5
+        except TransientError:
+            return False  # the engine's threads of the first have not let go of its files yet
+
+    await until(let_go, "what was written")
     assert await second.count("half", 1) == 0
     await second.prepare("half", 8)
     await second.upsert("half", [point("gout", 1)])

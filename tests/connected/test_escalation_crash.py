@@ -26,7 +26,7 @@ pytestmark = [pytest.mark.connected, pytest.mark.timeout(180)]
 
 SOON = (timedelta(seconds=0.4), timedelta(seconds=0.8), timedelta(seconds=1.2))
 WRITES = (1, 2, 3, 4, 5, 6, 7, 8, 9, 11, 13, 16, 19, 22, 24, 27)  # three escalations of this case write 29 times
-OWN = ("timers.", "notify.", "notified.", "alert.", "discharge.")
+OWN = ("timers.escalation.", "notify.", "notified.", "alert.", "discharge.")
 OTHERS = (".discharged", ".context-extracted", ".drafted")
 
 
