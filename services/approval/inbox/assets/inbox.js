@@ -90,6 +90,13 @@ function mark() {
   return waiting;
 }
 
+// Whoever goes from sentence to sentence by keyboard sees the evidence on the way.
+for (const summary of document.querySelectorAll(".sentence summary")) {
+  summary.addEventListener("focus", () => {
+    if (summary.matches(":focus-visible")) summary.parentElement.open = true;
+  });
+}
+
 if (sign) {
   const text = document.getElementById("text");
   for (const button of document.querySelectorAll(".needs-script")) button.hidden = false;
