@@ -396,7 +396,7 @@ async def test_batches_wait_for_the_end_of_the_peak_hours_and_go_on_by_themselve
     now = datetime.now(UTC)
     zone = f"Etc/GMT{now.hour - 12:+d}" if now.hour != 12 else "UTC"  # where it is about noon, far from midnight
     here = (now - timedelta(hours=now.hour - 12)).replace(microsecond=0)
-    window = {"from": f"{here - timedelta(minutes=1):%H:%M:%S}", "to": f"{here + timedelta(seconds=4):%H:%M:%S}"}
+    window = {"from": f"{here - timedelta(minutes=1):%H:%M:%S}", "to": f"{here + timedelta(seconds=8):%H:%M:%S}"}
     days = ["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
     library.declare(peak_hours=[{"department": "emergency", "days": days, "time_zone": zone} | window])
     async with running(nats, library.file) as knowledge:
@@ -410,4 +410,4 @@ async def test_batches_wait_for_the_end_of_the_peak_hours_and_go_on_by_themselve
         assert (await knowledge.status())["paused_until"] is not None
         assert knowledge.embedder.texts == []
         assert (await knowledge.ended(refresh))["state"] == "promoted"
-        assert datetime.now(UTC) >= now.replace(microsecond=0) + timedelta(seconds=4)
+        assert datetime.now(UTC) >= now.replace(microsecond=0) + timedelta(seconds=8)
