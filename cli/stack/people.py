@@ -4,12 +4,13 @@ from collections import defaultdict
 
 from deploy.sandbox_ehr.seed import demo_encounters
 from deploy.sandbox_ehr.store import Store
+from services.approval.inbox.people import name_of
 from shared.runtime.access import Caller
 
 
 def demo_people(store: Store) -> list[Caller]:
     """The attending physicians of the demo's stays, and the supervisors of their departments."""
-    names = {str(item["id"]): _name(item) for item in store.candidates("Practitioner", None, None)}
+    names = {str(item["id"]): name_of(item) for item in store.candidates("Practitioner", None, None)}
     departments: defaultdict[str, set[str]] = defaultdict(set)
     for stay in demo_encounters():
         departments[stay.attending].add(stay.department)
@@ -18,7 +19,7 @@ def demo_people(store: Store) -> list[Caller]:
             subject=reference.removeprefix("Practitioner/").lower(),
             role="physician",
             practitioner=reference,
-            name=names.get(reference.removeprefix("Practitioner/")),
+            name=names.get(reference.removeprefix("Practitioner/")) or None,
             departments=tuple(sorted(found)),
             method="demo",
         )
@@ -36,9 +37,3 @@ def demo_people(store: Store) -> list[Caller]:
         for department in sorted(set().union(*departments.values()))
     ]
     return physicians + supervisors
-
-
-def _name(practitioner: dict[str, object]) -> str | None:
-    for name in practitioner.get("name") or []:  # type: ignore[attr-defined]
-        return " ".join([*name.get("prefix", []), *name.get("given", []), name.get("family", "")])
-    return None

@@ -10,6 +10,7 @@ import pytest
 from fastapi.routing import APIRoute
 from joserfc.jwk import RSAKey
 
+from shared.messaging.access_log import AccessLog
 from shared.runtime.access import COOKIE
 from shared.runtime.oidc import OidcSettings
 from tests.support.ehr import sandbox
@@ -69,8 +70,6 @@ def bearer(token: str) -> dict[str, str]:
 
 async def trail(stack: Stack, case_id: str = "-") -> list[dict[str, Any]]:
     """Entries of the ACCESS stream; of no case in particular, or of one."""
-    from shared.messaging.access_log import AccessLog
-
     bus = await stack.server.connect("auditor")
     log = AccessLog(lambda: datetime.now(UTC), lambda: "")
     log.attach(bus)

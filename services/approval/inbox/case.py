@@ -15,7 +15,7 @@ from services.approval.views import case_view
 from shared.contracts.case import Case, fold
 from shared.contracts.draft import Draft
 from shared.contracts.envelope import Recorded
-from shared.contracts.events import Approved, Rejected
+from shared.contracts.events import Approved, Drafted, Rejected
 from shared.contracts.subjects import CaseRef
 from shared.runtime.access import Caller
 from shared.runtime.problems import Problem
@@ -169,7 +169,7 @@ async def _under_review(parts: Parts, case_id: str, who: Caller, digest: str) ->
     case = fold(history)
     if not history or denied(who, case, history[-1].case.department, "see"):
         raise Problem(404, "There is no such case")
-    drafts = [event.body.draft.digest for event in history if event.name == "drafted"]  # type: ignore[union-attr]
+    drafts = [event.body.draft.digest for event in history if isinstance(event.body, Drafted)]
     if digest not in drafts:
         raise Problem(412, "This is not a draft of this case")
     return history[-1].case, await parts.desk.draft(digest)

@@ -26,9 +26,10 @@ def add_people(router: APIRouter, parts: Parts, ehr: FhirClient) -> None:
             found = await ehr.search("Practitioner", {"family": q, "_count": str(SHOWN)})
         except Failure:
             found = []
-        return page("people.html", people=[(item["id"], _name(item)) for item in found[:SHOWN]])
+        return page("people.html", people=[(item["id"], name_of(item)) for item in found[:SHOWN]])
 
 
-def _name(practitioner: Resource) -> str:
+def name_of(practitioner: Resource) -> str:
+    """Prefix, given names and family name; empty where the EHR has none."""
     name: Resource = next(iter(practitioner.get("name") or []), {})
     return " ".join([*name.get("prefix", []), *name.get("given", []), name.get("family", "")]).strip()
