@@ -33,32 +33,37 @@ class Problem(Exception):  # an answer, raised where the handler finds it
         return JSONResponse(body, self.status, self.headers, media_type=MEDIA_TYPE)
 
 
+# What `as_problem` knows how to say.
+KNOWN = (Problem, HTTPException, RequestValidationError, TransientError, PermanentError)
+
+
+def as_problem(error: Exception) -> Problem:
+    """What to answer to one of `KNOWN`: its own problem, or the one that says what went wrong behind us."""
+    match error:
+        case Problem():
+            return error
+        case HTTPException():
+            return Problem(error.status_code, str(error.detail), headers=error.headers)
+        case RequestValidationError():
+            errors = [{"field": _field(item["loc"]), "detail": item["msg"]} for item in error.errors()]
+            fields = ", ".join(sorted({item["field"] for item in errors}))
+            return Problem(422, "The request is not valid", f"See {fields}.", errors=errors)
+        case TransientError():
+            wait = error.retry_after if isinstance(error, RateLimitedError) else 2
+            return Problem(503, "Try again later", error.reason, headers={"Retry-After": str(max(1, round(wait)))})
+        case PermanentError():
+            return Problem(502, "A service behind this one refused", error.reason)
+    raise TypeError(f"no answer to {type(error).__name__}")
+
+
 def install(app: FastAPI) -> None:
     """Answer every error of `app` with problem details."""
 
-    @app.exception_handler(Problem)
-    async def on_problem(_: Request, problem: Problem) -> JSONResponse:
-        return problem.response()
+    async def answer(_: Request, error: Exception) -> JSONResponse:
+        return as_problem(error).response()
 
-    @app.exception_handler(HTTPException)
-    async def on_http(_: Request, error: HTTPException) -> JSONResponse:
-        return Problem(error.status_code, str(error.detail), headers=error.headers).response()
-
-    @app.exception_handler(RequestValidationError)
-    async def on_invalid(_: Request, error: RequestValidationError) -> JSONResponse:
-        errors = [{"field": _field(item["loc"]), "detail": item["msg"]} for item in error.errors()]
-        fields = ", ".join(sorted({item["field"] for item in errors}))
-        return Problem(422, "The request is not valid", f"See {fields}.", errors=errors).response()
-
-    @app.exception_handler(TransientError)
-    async def on_transient(_: Request, error: TransientError) -> JSONResponse:
-        wait = error.retry_after if isinstance(error, RateLimitedError) else 2
-        headers = {"Retry-After": str(max(1, round(wait)))}
-        return Problem(503, "Try again later", error.reason, headers=headers).response()
-
-    @app.exception_handler(PermanentError)
-    async def on_permanent(_: Request, error: PermanentError) -> JSONResponse:
-        return Problem(502, "A service behind this one refused", error.reason).response()
+    for kind in KNOWN:
+        app.add_exception_handler(kind, answer)
 
 
 def _field(location: tuple[int | str, ...]) -> str:

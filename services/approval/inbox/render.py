@@ -10,7 +10,7 @@ from fastapi.responses import FileResponse, HTMLResponse, RedirectResponse
 from fastapi.routing import APIRoute
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from shared.runtime.problems import Problem
+from shared.runtime.problems import KNOWN, Problem, as_problem
 
 HERE = Path(__file__).parent
 ASSETS = {"inbox.css": "text/css", "inbox.js": "text/javascript"}
@@ -83,16 +83,19 @@ class PageRoute(APIRoute):
     def get_route_handler(self) -> Any:
         handle = super().get_route_handler()
 
-        async def answer(request: Request) -> Response:
+        async def handle_or_explain(request: Request) -> Response:
             try:
                 return await handle(request)
-            except Problem as problem:
+            except KNOWN as error:
+                problem = as_problem(error)
                 if problem.status == 401 and request.method == "GET":
                     after = request.url.path + (f"?{request.url.query}" if request.url.query else "")
                     return RedirectResponse(f"/sign-in?after={quote(after, safe='/')}", 303)
-                return page("problem.html", problem.status, title=problem.title, detail=problem.detail)
+                answer = page("problem.html", problem.status, title=problem.title, detail=problem.detail)
+                answer.headers.update(problem.headers)
+                return answer
 
-        return answer
+        return handle_or_explain
 
 
 def add_assets(router: APIRouter) -> None:

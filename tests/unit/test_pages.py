@@ -1,0 +1,66 @@
+"""A browser is answered with pages, whatever goes wrong behind them."""
+
+import httpx
+import pytest
+from fastapi import APIRouter, FastAPI, Form
+
+from services.approval.inbox.render import SECURITY_HEADERS, PageRoute
+from shared.contracts.failures import PermanentError, RateLimitedError, TransientError
+from shared.runtime import problems
+from shared.runtime.problems import Problem
+
+FAILURES = {
+    "away": (TransientError("read Patient: HTTP 500"), 503),
+    "busy": (RateLimitedError("read Patient: HTTP 429", 30), 503),
+    "refused": (PermanentError("read Patient: HTTP 400"), 502),
+    "gone": (Problem(404, "There is no such review"), 404),
+    "nobody": (Problem(401, "Sign in"), 401),
+}
+
+
+def http() -> httpx.AsyncClient:
+    pages = APIRouter(route_class=PageRoute)
+
+    @pages.get("/fail/{kind}")
+    @pages.post("/fail/{kind}")
+    async def fail(kind: str) -> None:
+        raise FAILURES[kind][0]
+
+    @pages.post("/count")
+    async def count(number: int = Form()) -> int:
+        return number
+
+    app = FastAPI()
+    problems.install(app)
+    app.include_router(pages)
+    return httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://x")
+
+
+@pytest.mark.parametrize("kind", sorted(FAILURES))
+async def test_what_goes_wrong_is_a_page(kind: str) -> None:
+    async with http() as browser:
+        answer = await browser.post(f"/fail/{kind}")
+    assert answer.status_code == FAILURES[kind][1]
+    assert answer.headers["content-type"].startswith("text/html")
+    assert all(answer.headers[name] == value for name, value in SECURITY_HEADERS.items())
+    assert "Back to the inbox" in answer.text
+
+
+async def test_a_page_that_may_come_back_says_when() -> None:
+    async with http() as browser:
+        assert (await browser.get("/fail/busy")).headers["retry-after"] == "30"
+
+
+async def test_a_form_with_something_odd_in_it_is_a_page_that_names_the_field() -> None:
+    async with http() as browser:
+        answer = await browser.post("/count", data={"number": "<b>many</b>"})
+    assert answer.status_code == 422
+    assert "number" in answer.text
+    assert "many" not in answer.text
+
+
+async def test_who_is_not_signed_in_is_sent_to_the_sign_in_and_back() -> None:
+    async with http() as browser:
+        answer = await browser.get("/fail/nobody", params={"q": "a b"})
+    assert answer.status_code == 303
+    assert answer.headers["location"] == "/sign-in?after=/fail/nobody%3Fq%3Da%2Bb"
