@@ -31,9 +31,13 @@ demo: install ## a synthetic patient from discharge to signed, filed and proven 
 up: install ## the whole stack on this machine
 	@$(BIN)/countersign up
 
+# What loads models, drives a browser or kills things has the machine to itself; the rest shares it.
+ALONE := triton or browser or e2e or chaos
+
 test: install ## every test
 	@tests/browser/install.sh
-	@$(BIN)/pytest
+	@$(BIN)/pytest -n 2 -m "not ($(ALONE))"
+	@$(BIN)/pytest -m "$(ALONE)"
 
 pictures: install ## every page as a picture, in pictures/
 	@tests/browser/install.sh
