@@ -113,7 +113,7 @@ def up(
 ) -> None:
     """Start the whole stack on this machine, and stop it with Ctrl-C."""
     from cli.stack.embedded import run
-    from shared.runtime.service import configure_logging
+    from shared.runtime.logs import configure_logging
 
     configure_logging(logging.WARNING)
     options = _options(data_dir, port, ehr_url, escalate_after, drafter_model, knowledge_file, directory)
@@ -139,7 +139,7 @@ def demo(
 ) -> None:
     """Discharge a synthetic patient and watch the summary being drafted, reviewed, signed, filed and proven."""
     from cli.demo import Demo
-    from shared.runtime.service import configure_logging
+    from shared.runtime.logs import configure_logging
 
     configure_logging(logging.ERROR)
     result = execute(Demo(console, auto_approve, drafter_model, data_dir, port).run())

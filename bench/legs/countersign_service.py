@@ -8,7 +8,8 @@ from typing import Any
 from pydantic import SecretStr
 
 from shared.clinical.fhir import Capabilities, Created
-from shared.runtime.service import Service, configure_logging, create_app, make_server, settle_memory
+from shared.runtime.logs import configure_logging
+from shared.runtime.service import Service, create_app, make_server, settle_memory
 
 TEXT = "The patient was admitted and cared for on the ward, and went home.\nInstructions: Rest for a while."
 

@@ -39,6 +39,7 @@ from services.ingest.main import build as build_ingest
 from services.ingest.settings import IngestSettings
 from shared.runtime.service import QUIET, create_app, settle_memory
 from shared.runtime.settings import EhrSettings, KnowledgeSettings, QdrantSettings, TritonSettings
+from shared.runtime.telemetry import start_telemetry
 
 Progress = Callable[[str], None]
 HOST = "127.0.0.1"
@@ -93,7 +94,8 @@ async def running(options: Options, progress: Progress) -> AsyncIterator[Access]
         progress("starting the services")
         base_url = f"http://{HOST}:{options.port}"
         access = _access(options, secrets, base_url, nats_url)
-        app = _app(options, secrets, access, f"{HOST}:{triton_ports.grpc}", stack)
+        monitor_url = f"http://{HOST}:{nats_ports.monitor}"
+        app = _app(options, secrets, access, f"{HOST}:{triton_ports.grpc}", monitor_url, stack)
         settle_memory()
         await stack.enter_async_context(_serving(app, options.port))
         write_access(options.data_dir, access)
@@ -138,9 +140,15 @@ def _access(options: Options, secrets: Secrets, base_url: str, nats_url: str) ->
     )
 
 
-def _app(options: Options, secrets: Secrets, access: Access, triton_url: str, stack: AsyncExitStack) -> FastAPI:
+def _app(
+    options: Options, secrets: Secrets, access: Access, triton_url: str, monitor_url: str, stack: AsyncExitStack
+) -> FastAPI:
     """All services in one app on one port; the sandbox EHR under /fhir where no other is named."""
-    common: dict[str, Any] = {"nats_url": access.nats_url, "tokens_file": options.data_dir / "tokens.json"}
+    common: dict[str, Any] = {
+        "nats_url": access.nats_url,
+        "nats_monitor_url": monitor_url,
+        "tokens_file": options.data_dir / "tokens.json",
+    }
     ehr = EhrSettings(url=access.ehr_url, token=options.ehr_token)
 
     def seeded(service: str) -> dict[str, Any]:
@@ -165,7 +173,7 @@ def _app(options: Options, secrets: Secrets, access: Access, triton_url: str, st
             EvaluatorSettings(**seeded("evaluator"), triton=triton_settings, knowledge=knowledge), base=base
         ),
     ]
-    app = create_app(services)
+    app = create_app(services, on_stop=start_telemetry("countersign").close)
     if store is not None:
         # The sandbox tells the services of Tasks that have ended, as an EHR with a Subscription does.
         notifications = f"{access.base_url}/v1/fhir/notifications"

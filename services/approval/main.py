@@ -11,6 +11,7 @@ from uuid import uuid4
 from fastapi import APIRouter, Request
 
 from services.approval.api import Parts, make_router
+from services.approval.census import Census
 from services.approval.desk import Desk
 from services.approval.directory import Directory
 from services.approval.directory_file import read as read_directory
@@ -28,6 +29,7 @@ from services.approval.inbox.working import WorkingCopies
 from services.approval.notify import channels
 from services.approval.notify.handlers import Notify
 from services.approval.opened import Opened
+from services.approval.patrol import Patrol
 from services.approval.reconcile import Reconciling
 from services.approval.reviews import Reviews
 from services.approval.settings import ApprovalSettings
@@ -74,14 +76,16 @@ def build(
     decisions, opened = EhrDecisions(steps, ehr, desk, directory), Opened(steps, tasks)
     reconciling = Reconciling(steps, ehr, reviews, settings.reconcile_every, clock, new_id)
     sessions = SessionStore(clock, new_secret, settings.idle, settings.session)
+    census, patrol = Census(reviews, clock), Patrol(settings.nats_monitor_url)
     working, names = WorkingCopies(), Names()
     provider = Provider(settings.oidc, clock) if settings.oidc.issuer else None
 
     async def on_connect(bus: Bus) -> None:
-        for part in (log, sessions, working, names, desk, escalation, notify, decisions, opened):
+        for part in (log, sessions, working, names, desk, escalation, notify, decisions, opened, patrol):
             part.attach(bus)
         await approval.attach(bus)
         await reconciling.attach(bus)
+        await census.start(bus)
 
     guard = Guard(read_grants(settings.tokens_file), provider, sessions, partial(_refused, log))
     parts = Parts(desk, reviews, guard, log, clock, settings.sign_within)
@@ -107,6 +111,7 @@ def build(
             partial(asyncio.to_thread, threads.shutdown, wait=False),
             *((provider.close,) if provider else ()),
         ),
+        looks=(census.look, patrol.look),
     )
 
 

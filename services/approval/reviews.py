@@ -34,6 +34,7 @@ OPENS = "review-requested"
 CHANGES = ("escalated", "reassigned")
 ENDS = ("approved", "rejected", "withdrawn")
 FOLLOWED = [f"discharge.*.*.{name}" for name in (OPENS, *CHANGES, *ENDS)]
+SLACK = 60.0  # seconds after its time in which an escalation may still be on its way
 QUEUE = 64  # changes that wait for one who watches
 PATIENCE = 120.0  # seconds to read the trail at a start
 
@@ -73,6 +74,7 @@ class Waiting:
     head: Head
     clock: str | None
     with_task: bool  # it waits in the EHR's own inbox too
+    due: float | None  # when the next level is told; seconds since the epoch, None after the last
     review: bytes  # ReviewRequested as JSON, deflated
 
     @classmethod
@@ -90,6 +92,7 @@ class Waiting:
             case.head,
             case.clock,
             review.task is not None,
+            review.deadlines[case.level].timestamp() if case.level < len(review.deadlines) else None,
             zlib.compress(review.model_dump_json(exclude_none=True).encode(), 1),
         )
 
@@ -236,6 +239,19 @@ class Reviews:
     def oldest_with_task(self) -> datetime | None:
         """When the oldest of the reviews was asked for that wait in the EHR's own inbox too; None when none does."""
         return min((item.requested_at for item in self._waiting.values() if item.with_task), default=None)
+
+    def oldest(self) -> dict[tuple[str, int], datetime]:
+        """When the oldest open review of each department and level was asked for."""
+        found: dict[tuple[str, int], datetime] = {}
+        for item in self._waiting.values():
+            place = item.ref.department, item.level
+            found[place] = min(item.requested_at, found.get(place, item.requested_at))
+        return found
+
+    def untold(self, now: datetime) -> int:
+        """Reviews whose next level was due a while ago, and nobody was told. Always 0, while the timers fire."""
+        late = now.timestamp() - SLACK
+        return sum(item.due is not None and item.due < late for item in self._waiting.values())
 
     def counts(self) -> dict[str, int]:
         """Open reviews by department."""

@@ -46,7 +46,7 @@ class Drafter:
         context = await extract(self._ehr, cause.encounter_id, occurred_at=cause.occurred_at, attending=cause.attending)
         digest = await self._artifacts.put(context.model_dump_json(exclude_none=True).encode())
         return ContextExtracted(
-            stay=context.stay,
+            stay=context.stay.model_copy(update={"reported_at": work.cause.time}),
             kind=context.kind,
             context=digest,
             encounter_status=context.encounter_status,

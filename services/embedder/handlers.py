@@ -28,6 +28,8 @@ from shared.messaging.refreshes import RefreshLog, read_refresh
 from shared.messaging.steps import Clock, Steps
 from shared.messaging.timers import Timers
 from shared.messaging.topology import EMBED
+from shared.telemetry import instruments
+from shared.telemetry.catalogue import OUTCOME, SOURCE
 
 logger = logging.getLogger(__name__)
 
@@ -73,6 +75,8 @@ class Embedding:
             return  # its refresh has ended: nobody waits for it
         if await self._is_new(record.ref, batch.number):
             await self._index(batch.collection, batch.embedder, batch.target, batch.chunks)
+            embedded = {SOURCE: record.ref.source, OUTCOME: "embedded"}
+            instruments.add("countersign.knowledge.chunks", len(batch.chunks), embedded)
             last = await self._tally(record.ref, batch)
         else:
             last = await self._last(record.ref, batch.number)

@@ -9,7 +9,7 @@ from typing import Any
 from nats.js.errors import APIError
 
 from shared.contracts.failures import PermanentError
-from shared.contracts.knowledge import Search
+from shared.contracts.knowledge import Metrics, Search
 from shared.knowledge import config
 from shared.knowledge.base import Hit, KnowledgeBase
 from shared.knowledge.config import KnowledgeFile
@@ -18,6 +18,8 @@ from shared.knowledge.retrieve import At, NoKnowledge, Retriever
 from shared.messaging.connection import Bus, WrongSequenceError
 from shared.messaging.topology import EMBED
 from shared.runtime.problems import Problem
+from shared.telemetry import instruments
+from shared.telemetry.catalogue import ROLE, VERSION
 
 
 class KnowledgeDesk:
@@ -48,6 +50,23 @@ class KnowledgeDesk:
             "file": str(self._file) if self._file else None,
             "problem": self._problem(),
         }
+
+    async def look(self) -> None:
+        """How good what is live was found to be, and the version that was judged last."""
+        live, _ = await self._live.live()
+        queue, _ = await self._live.queue()
+        records = {"newest": await self._live.version(queue.head)}
+        if live is not None:
+            instruments.level("countersign.knowledge.live.version", live.version)
+            records["live"] = await self._live.version(live.version)
+        judged: list[tuple[str, int, Metrics]] = [
+            (role, item.version, item.metrics) for role, item in records.items() if item and item.metrics
+        ]
+        for name, figure in (("mrr", "mrr_at_10"), ("recall", "recall_at_10")):
+            instruments.levels(
+                f"countersign.knowledge.{name}",
+                [({VERSION: version, ROLE: role}, getattr(found, figure)) for role, version, found in judged],
+            )
 
     def _problem(self) -> str | None:
         try:

@@ -51,6 +51,7 @@ def build(
         make_router(desk, guard),
         checks={"triton-embedder": embedder.ready, "qdrant": base.ready},
         closers=tuple(closers),
+        looks=(desk.look,),
     )
 
 

@@ -15,6 +15,7 @@ from urllib.parse import urlencode, urljoin, urlsplit, urlunsplit
 import httpx
 
 from shared.contracts.failures import Failure, PermanentError, RateLimitedError, TransientError
+from shared.telemetry.calls import asked_http
 
 Resource = dict[str, Any]
 Authorization = Callable[[], Awaitable[str | None]]
@@ -134,10 +135,12 @@ class FhirClient:
         if self._authorization is not None and (value := await self._authorization()):
             sent["Authorization"] = value
         self.requests += 1
-        try:
-            response = await self._http.request(method, urljoin(self._base, url or ""), json=json, headers=sent)
-        except httpx.HTTPError as error:
-            raise TransientError(f"{interaction} {type}: {error.__class__.__name__}") from None
+        with asked_http(method, type) as answer:
+            try:
+                response = await self._http.request(method, urljoin(self._base, url or ""), json=json, headers=sent)
+            except httpx.HTTPError as error:
+                raise TransientError(f"{interaction} {type}: {error.__class__.__name__}") from None
+            answer["http.response.status_code"] = response.status_code
         if response.is_success:
             return response
         raise _failure(response, f"{interaction} {type}")

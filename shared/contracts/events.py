@@ -28,6 +28,7 @@ class Stay(Model):
     organization: str | None = None
     start: datetime | None = None
     end: datetime
+    reported_at: datetime | None = None  # when the discharge was put on the trail; the end above is the record's
 
 
 class DraftRef(Model):

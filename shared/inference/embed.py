@@ -12,6 +12,7 @@ from tritonclient.utils import InferenceServerException
 
 from shared.contracts.failures import TransientError
 from shared.inference.generate import INTERACTIVE, sort_error
+from shared.telemetry.calls import asked_model
 
 BATCH_PRIORITY = 2  # Triton's lower one: the night's batches
 Vectors = npt.NDArray[np.float32]
@@ -53,6 +54,10 @@ class TritonEmbedder:
     async def embed(
         self, model: str, texts: Sequence[str], *, priority: int = INTERACTIVE, deadline: float = 30.0
     ) -> Vectors:
+        with asked_model("embeddings", model):
+            return await self._embed(model, texts, priority, deadline)
+
+    async def _embed(self, model: str, texts: Sequence[str], priority: int, deadline: float) -> Vectors:
         tensor = triton.InferInput("TEXT", [len(texts), 1], "BYTES")
         tensor.set_data_from_numpy(np.array([text.encode() for text in texts], dtype=np.object_).reshape(-1, 1))
         try:

@@ -15,6 +15,7 @@ import tritonclient.grpc.aio as triton
 from tritonclient.utils import InferenceServerException, np_to_triton_dtype
 
 from shared.contracts.failures import Failure, PermanentError, RateLimitedError, TransientError
+from shared.telemetry.calls import asked_model
 
 INTERACTIVE = 1  # Triton's highest priority: somebody waits for a draft
 TRANSIENT_STATUSES = ("UNAVAILABLE", "DEADLINE_EXCEEDED", "CANCELLED", "ABORTED")
@@ -74,6 +75,12 @@ class TritonGenerator:
 
     async def generate(
         self, prompt: str, sampling: Sampling, *, deadline: float, on_text: Callable[[str], None] | None = None
+    ) -> Generation:
+        with asked_model("text_completion", self._model):
+            return await self._generate(prompt, sampling, deadline, on_text)
+
+    async def _generate(
+        self, prompt: str, sampling: Sampling, deadline: float, on_text: Callable[[str], None] | None
     ) -> Generation:
         try:
             async with asyncio.timeout(deadline):

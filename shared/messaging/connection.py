@@ -16,6 +16,8 @@ from nats.js.errors import APIError
 
 from shared.contracts.failures import PermanentError, TransientError
 from shared.messaging.rights import inbox
+from shared.telemetry import instruments, tracing
+from shared.telemetry.catalogue import ERROR, STREAM
 
 logger = logging.getLogger(__name__)
 
@@ -37,6 +39,8 @@ class Ack:
 
 async def _log_error(error: Exception) -> None:
     # Refused subjects arrive here and nowhere else: the caller only sees a time-out.
+    if "permissions violation" in str(error).lower():
+        instruments.add("countersign.nats.refused")
     logger.warning("nats connection: %s", type(error).__name__ if isinstance(error, OSError) else error)
 
 
@@ -102,14 +106,31 @@ class Bus:
         sent["Nats-Expected-Stream"] = stream
         if id is not None:
             sent["Nats-Msg-Id"] = id
+        if "traceparent" not in sent and (parent := tracing.traceparent()) is not None:
+            sent["traceparent"] = parent
         what = f"publish to {stream}"
-        (message,) = await self._ask(subject, data, sent, what=what, batch=False)
+        try:
+            (message,) = await self._ask(subject, data, sent, what=what, batch=False)
+        except TransientError:
+            instruments.add("messaging.client.sent.messages", 1, {STREAM: stream, ERROR: "no-answer"})
+            raise
         answer = json.loads(message.data)
         if (error := answer.get("error")) is not None:
+            instruments.add("messaging.client.sent.messages", 1, {STREAM: stream, ERROR: str(error["err_code"])})
             if error["err_code"] == WRONG_LAST_SEQUENCE:
                 raise WrongSequenceError
             raise sort_api_error(APIError(**error), what)
+        instruments.add("messaging.client.sent.messages", 1, {STREAM: stream})
         return Ack(answer["seq"], answer.get("duplicate", False))
+
+    async def consumer_info(self, stream: str, consumer: str) -> dict[str, Any]:
+        """What the server says of a consumer (JSApiConsumerInfoResponse). Raises TransientError, PermanentError."""
+        subject, what = f"$JS.API.CONSUMER.INFO.{stream}.{consumer}", f"look at {consumer}"
+        (message,) = await self._ask(subject, b"", None, what=what, batch=False)
+        answer: dict[str, Any] = json.loads(message.data)
+        if (error := answer.get("error")) is not None:
+            raise sort_api_error(APIError(**error), what)
+        return answer
 
     async def direct_get(self, stream: str, query: Mapping[str, Any]) -> list[Msg]:
         """Stored messages by the server's direct-get API, in stream order; one request, however many messages.

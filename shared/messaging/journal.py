@@ -6,11 +6,14 @@ from datetime import datetime
 from typing import Any
 
 from nats.aio.msg import Msg
+from opentelemetry.trace import SpanKind
 
 from shared.contracts.envelope import Head, Recorded, chain_digest, decode, encode
 from shared.contracts.events import CaseEvent
 from shared.contracts.subjects import CaseRef
 from shared.messaging.connection import Bus, WrongSequenceError
+from shared.messaging.measures import measure
+from shared.telemetry import tracing
 
 STREAM = "DISCHARGE"
 BATCH = 512
@@ -48,7 +51,22 @@ class Journal:
 
         Raises Conflict when another event stands there, TransientError, PermanentError.
         """
-        headers, data = encode(case, event, id=id, source=self._source, time=time, after=after, traceparent=traceparent)
+        attributes = {"messaging.message.id": id, "countersign.case.id": case.id}
+        with tracing.span(event.event, SpanKind.PRODUCER, attributes, key=case.id, parent=traceparent):
+            parent = tracing.traceparent() or traceparent
+            headers, data = encode(case, event, id=id, source=self._source, time=time, after=after, traceparent=parent)
+            head, fresh = await self._publish(case, event, headers, data, after)
+        if fresh:
+            measure(case, event, time)
+            if after.sequence == 0:
+                tracing.begin("case", case.id, {"countersign.case.id": case.id})
+        return head
+
+    async def _publish(
+        self, case: CaseRef, event: CaseEvent, headers: dict[str, str], data: bytes, after: Head
+    ) -> tuple[Head, bool]:
+        """The event's head, and whether this call put it there."""
+        id = headers["ce-id"]
         expectation = {
             "Nats-Expected-Last-Subject-Sequence": str(after.sequence),
             "Nats-Expected-Last-Subject-Sequence-Subject": case.filter,
@@ -58,10 +76,10 @@ class Journal:
                 case.subject(event.event), data, stream=STREAM, headers=headers | expectation, id=id
             )
         except WrongSequenceError:
-            return await self._find(case, id)
+            return await self._find(case, id), False
         if ack.duplicate:
-            return await self._find(case, id)
-        return Head(ack.seq, chain_digest(headers, data))
+            return await self._find(case, id), False
+        return Head(ack.seq, chain_digest(headers, data)), True
 
     async def _find(self, case: CaseRef, id: str) -> Head:
         # R1 answers a repeat with a wrong sequence, R3 with `duplicate`: either way, look whether it is already there.

@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from nats.aio.msg import Msg
+from opentelemetry.trace import SpanKind
 from pydantic import ValidationError
 
 from shared.contracts.failures import PermanentError, TransientError
@@ -14,11 +15,14 @@ from shared.contracts.refresh import (
     RefreshEvent,
     RefreshRecord,
     RefreshRef,
+    Requested,
     parse_refresh_subject,
     refresh_event,
 )
 from shared.contracts.subjects import derived_id
 from shared.messaging.connection import Bus, WrongSequenceError
+from shared.messaging.measures import measure_refresh
+from shared.telemetry import tracing
 
 STREAM = "KNOWLEDGE"
 PAGE = 256
@@ -40,13 +44,21 @@ class RefreshLog:
         subject = ref.subject(event.event, number)
         headers = self._headers(ref, event, derived_id(f"{subject}/{after}", event.event))
         headers["Nats-Expected-Last-Subject-Sequence"] = str(after)
-        try:
-            ack = await self._bus.publish(
-                subject, event.model_dump_json(exclude_none=True).encode(), stream=STREAM, headers=headers
-            )
-        except WrongSequenceError:
+        with tracing.span(event.event, SpanKind.PRODUCER, {"countersign.knowledge.refresh": ref.id}, key=ref.id):
+            if (parent := tracing.traceparent()) is not None:
+                headers["traceparent"] = parent
+            try:
+                ack = await self._bus.publish(
+                    subject, event.model_dump_json(exclude_none=True).encode(), stream=STREAM, headers=headers
+                )
+            except WrongSequenceError:
+                return False
+        if ack.duplicate:
             return False
-        return not ack.duplicate
+        measure_refresh(ref, event)
+        if isinstance(event, Requested):
+            tracing.begin("refresh", ref.id, {"countersign.knowledge.refresh": ref.id})
+        return True
 
     async def append_indexed(self, ref: RefreshRef, event: BatchIndexed, *, after: int) -> int:
         """Append to the refresh's row of indexed batches, exactly after sequence `after`; returns its own.

@@ -8,13 +8,15 @@ import asyncio
 import json
 import logging
 import traceback
-from collections.abc import Awaitable, Callable, Sequence
-from contextlib import suppress
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
+from time import perf_counter
 from types import TracebackType
 
 from nats.aio.msg import Msg
+from opentelemetry.trace import SpanKind
 
 from shared.contracts.case import Case, cause_of, fold
 from shared.contracts.envelope import Recorded, decode
@@ -27,6 +29,8 @@ from shared.messaging.journal import Conflict, Journal
 from shared.messaging.pull import Puller, Receiver
 from shared.messaging.retry import delay_after
 from shared.messaging.topology import Consumer, advisory_consumer, all_consumers, consumer
+from shared.telemetry import instruments, tracing
+from shared.telemetry.catalogue import ERROR
 
 logger = logging.getLogger(__name__)
 
@@ -67,10 +71,26 @@ class Steps:
 
     async def start(self) -> None:
         """Begin to take messages."""
+        self._begin_counting()
         targets = {item.name: item for item in all_consumers()}
         self._pullers = [Puller(self.bus, targets[name], receive) for name, receive in self.receivers.items()]
         for puller in self._pullers:
             await puller.start()
+
+    async def look(self) -> None:
+        """How much waits for this service, by consumer. Every one of its processes says the same."""
+        for target in all_consumers():
+            if target.name in self.receivers:
+                info = await self.bus.consumer_info(target.stream, target.name)
+                instruments.level("countersign.consumer.lag", info["num_pending"], target.attributes)
+                instruments.level("countersign.consumer.unacknowledged", info["num_ack_pending"], target.attributes)
+
+    def _begin_counting(self) -> None:
+        for target in all_consumers():
+            if target.name in self.receivers:
+                instruments.add("countersign.dead_letters", 0, target.attributes)
+                instruments.add("countersign.redeliveries", 0, target.attributes)
+        instruments.add("countersign.nats.refused", 0)
 
     async def stop(self) -> None:
         """Take nothing new, and finish what is being worked on."""
@@ -112,8 +132,10 @@ class Steps:
     async def _guard(self, target: Consumer, run: Receiver, message: Msg) -> None:
         """One attempt: its time limit, its heartbeat, and what its failure leads to."""
         attempt = message.metadata.num_delivered
+        if attempt > 1:
+            instruments.add("countersign.redeliveries", 1, target.attributes)
         try:
-            with Heartbeat(message, target.ack_wait / 3):
+            with Heartbeat(message, target.ack_wait / 3), handling(target, message, attempt):
                 async with asyncio.timeout(target.row.attempt):
                     await run(message)
             await message.ack()
@@ -245,6 +267,39 @@ class Steps:
             headers = dict(item.headers or {})
             original = Original(advisory["stream"], advisory["stream_seq"], headers["Nats-Subject"], headers, item.data)
             await self._give_up(target, original, "delivered too often without an answer", advisory["deliveries"])
+
+
+@contextmanager
+def handling(target: Consumer, message: Msg, attempt: int) -> Iterator[None]:
+    """One attempt at a message as a span and a duration. Every attempt stands beside the others in the case's trace."""
+    subject, parent = message.subject, tracing.parent_in(message.headers)
+    attributes = target.attributes | {"messaging.system": "nats", "messaging.operation.type": "process"}
+    if attempt > 1:
+        attributes["countersign.attempt"] = str(attempt)
+    started, error = perf_counter(), ""
+    try:
+        with tracing.span(
+            f"{target.name} {_kind(subject)}",
+            SpanKind.CONSUMER,
+            attributes,
+            key=tracing.key_of(subject),
+            parent=parent,
+        ):
+            yield
+    except BaseException as raised:
+        error = type(raised).__name__
+        raise
+    finally:
+        outcome = target.attributes | ({ERROR: error} if error else {})
+        instruments.record("messaging.process.duration", perf_counter() - started, outcome)
+
+
+def _kind(subject: str) -> str:
+    """What a message is about, without whom: a case's and a refresh's event, else the subject's first words."""
+    tokens = subject.split(".")
+    if tokens[0] in ("discharge", "knowledge") and len(tokens) > 3:
+        return tokens[3]
+    return ".".join(tokens[:3] if tokens[0] in ("ehr", "timers") else tokens[:1])
 
 
 class MovedOn(Exception):

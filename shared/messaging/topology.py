@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from shared.contracts.events import StepName
 from shared.messaging.retry import RetryRow
+from shared.telemetry import catalogue
 
 DAY = 86_400.0
 DEDUPE_WINDOW = 600.0  # seconds in which a repeated Nats-Msg-Id is dropped by the server
@@ -44,6 +45,11 @@ class Consumer:
     @property
     def service(self) -> str:
         return self.name.partition("-")[0]
+
+    @property
+    def attributes(self) -> dict[str, str]:
+        """What metrics and spans call it."""
+        return {catalogue.STREAM: self.stream, catalogue.CONSUMER: self.name}
 
     @property
     def ack_wait(self) -> float:

@@ -2,9 +2,8 @@
 
 import asyncio
 import gc
-import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,11 +11,18 @@ import uvicorn
 from fastapi import APIRouter, FastAPI
 from starlette.responses import JSONResponse
 
+from shared.contracts.failures import Failure
 from shared.messaging.connection import Bus, connect
 from shared.messaging.steps import Steps
 from shared.runtime import problems
+from shared.runtime.logs import configure_logging
+from shared.runtime.telemetry import look_every, start_telemetry
+from shared.runtime.watched import Watched
+from shared.telemetry import instruments
+from shared.telemetry.catalogue import DEPENDENCY
 
 Check = Callable[[], Awaitable[bool]]
+Look = Callable[[], Awaitable[None]]  # sets gauges: what is not counted as it happens but looked up
 CHECK_TIMEOUT = 3.0
 COLLECT_AFTER = (50_000, 20, 50)  # allocations, then collections of each generation; a tenth less CPU a case
 # Headers that nobody reads; addresses that a proxy claims are not used for anything.
@@ -35,6 +41,7 @@ class Service:
     router: APIRouter | None = None
     checks: dict[str, Check] = field(default_factory=dict)  # dependency → does it answer
     closers: tuple[Callable[[], Awaitable[None]], ...] = ()
+    looks: tuple[Look, ...] = ()
 
 
 @asynccontextmanager
@@ -49,22 +56,44 @@ async def running(service: Service) -> AsyncIterator[Bus]:
         await service.on_connect(bus)
         stack.push_async_callback(service.steps.stop)
         await service.steps.start()
+        if instruments.measuring():
+            looking = asyncio.create_task(_look(service))
+            stack.callback(looking.cancel)
         yield bus
 
 
-def create_app(services: Sequence[Service], **extra: Any) -> FastAPI:
-    """One ASGI app for `services`, with `/healthz`, `/readyz` and problem details."""
+async def _look(service: Service) -> None:
+    """Keep the gauges true, as often as they are sent. What does not answer leaves them as they were."""
+
+    async def dependencies() -> None:
+        for name, check in service.checks.items():
+            instruments.level("countersign.dependency.up", int(await _ask(check)), {DEPENDENCY: name})
+
+    while True:
+        for look in (dependencies, service.steps.look, *service.looks):
+            with suppress(Failure, TimeoutError):
+                await look()
+        await asyncio.sleep(look_every())
+
+
+def create_app(
+    services: Sequence[Service], on_stop: Callable[[], Awaitable[None]] | None = None, **extra: Any
+) -> FastAPI:
+    """One ASGI app for `services`, with `/healthz`, `/readyz` and problem details; `on_stop` runs after all of them."""
     buses: dict[str, Bus] = {}
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         async with AsyncExitStack() as stack:
+            if on_stop is not None:
+                stack.push_async_callback(on_stop)
             for service in services:
                 buses[service.name] = await stack.enter_async_context(running(service))
             yield
 
     app = FastAPI(title="Countersign", version="0.1.0", lifespan=lifespan, docs_url=None, redoc_url=None, **extra)
     problems.install(app)
+    app.add_middleware(Watched)
     for service in services:
         if service.router is not None:
             app.include_router(service.router)
@@ -109,13 +138,7 @@ def settle_memory() -> None:
 
 def serve(service: Service, host: str, port: int) -> None:
     """Run one service as a process until it is told to stop."""
-    configure_logging()
+    configure_logging(service=service.name)
+    telemetry = start_telemetry(service.name)
     settle_memory()
-    make_server(create_app([service]), host, port).run()
-
-
-def configure_logging(level: int = logging.INFO) -> None:
-    """Plain lines on stderr: time, level, logger, message. What is logged names ids and steps, never patient data."""
-    logging.basicConfig(level=level, format="%(asctime)s %(levelname)s %(name)s %(message)s")
-    for noisy in ("httpx", "httpcore", "uvicorn", "nats"):
-        logging.getLogger(noisy).setLevel(logging.WARNING)
+    make_server(create_app([service], on_stop=telemetry.close), host, port).run()

@@ -19,6 +19,7 @@ class ServiceSettings(BaseSettings):
     nats_url: str = "nats://127.0.0.1:4222"
     nats_seed: SecretStr = Field(default=SecretStr(""), description="nkey seed of the service's user")
     nats_seed_file: Path | None = Field(default=None, description="file that holds the seed instead")
+    nats_monitor_url: str | None = Field(default=None, description="nats-server's monitoring address")
     tokens_file: Path = Field(default=Path("/run/secrets/countersign-tokens.json"), description="who may call the API")
     oidc: OidcSettings = Field(default_factory=OidcSettings)
     organization: str = Field(default="countersign", description="part of every case id; never change it in operation")

@@ -35,6 +35,7 @@ STATE = "countersign.case.state"
 LEVEL = "countersign.escalation.level"
 CHANNEL = "countersign.channel"
 OUTCOME = "countersign.outcome"
+ROLE = "countersign.knowledge.role"  # live, newest
 SOURCE = "countersign.knowledge.source"
 VERSION = "countersign.knowledge.version"
 DEPENDENCY = "countersign.dependency"
@@ -92,8 +93,14 @@ METRICS = (
     Metric("countersign.trail.verified", "counter", "{event}", "events whose link to the one before held"),
     Metric("countersign.trail.faults", "counter", "{event}", "events whose link to the one before did not hold"),
     # The knowledge base
-    Metric("countersign.knowledge.mrr", "gauge", "1", "MRR@10 of the version last judged", (VERSION, OUTCOME)),
-    Metric("countersign.knowledge.recall", "gauge", "1", "recall@10 of the version last judged", (VERSION, OUTCOME)),
+    Metric(
+        "countersign.knowledge.mrr",
+        "gauge",
+        "1",
+        "MRR@10 of what is live, and of the version judged last",
+        (VERSION, ROLE),
+    ),
+    Metric("countersign.knowledge.recall", "gauge", "1", "recall@10 of the same", (VERSION, ROLE)),
     Metric("countersign.knowledge.live.version", "gauge", "1", "the version that drafts cite"),
     Metric("countersign.knowledge.chunks", "counter", "{chunk}", "embedded or skipped", (OUTCOME, SOURCE)),
     Metric("countersign.knowledge.refreshes", "counter", "{refresh}", "how refreshes ended", (OUTCOME, SOURCE)),

@@ -8,6 +8,8 @@ import logging
 from typing import Any, Literal
 
 from shared.contracts.failures import PermanentError, TransientError
+from shared.telemetry import instruments
+from shared.telemetry.catalogue import CHANNEL, OUTCOME
 
 Weight = Literal["warning", "failure"]
 
@@ -33,9 +35,15 @@ def send(url: str, title: str, text: str, weight: Weight) -> None:
     try:
         taken = plugin.notify(body=text, title=title, notify_type=weight, body_format="text")
     except Exception as error:  # noqa: BLE001 - a plugin's own errors are as many as there are plugins
+        _count(url, "failed")
         raise TransientError(f"a {kind_of(url)} channel failed ({type(error).__name__})") from None
+    _count(url, "sent" if taken else "failed")
     if not taken:
         raise TransientError(f"a {kind_of(url)} channel did not take the message")
+
+
+def _count(url: str, outcome: str) -> None:
+    instruments.add("countersign.notifications", 1, {CHANNEL: kind_of(url), OUTCOME: outcome})
 
 
 def _plugin(url: str) -> Any:

@@ -1,0 +1,55 @@
+"""What an event that was appended to the trail says in figures: counted by whoever appended it, so once."""
+
+from datetime import datetime
+
+from shared.contracts.events import Approved, CaseEvent, Drafted, Escalated, Rejected, Stay
+from shared.contracts.refresh import AttemptFailed, HeldBack, Planned, Promoted, RefreshEvent, RefreshRef, Skipped
+from shared.contracts.subjects import CaseRef
+from shared.telemetry.catalogue import CHANNEL, DEPARTMENT, EVENT, LEVEL, OUTCOME, SOURCE
+from shared.telemetry.instruments import add, measuring, record
+
+
+def measure(case: CaseRef, event: CaseEvent, time: datetime) -> None:
+    """Count `event` of `case`, which was appended at `time`."""
+    if not measuring():
+        return
+    where = {DEPARTMENT: case.department}
+    add("countersign.case.events", 1, where | {EVENT: event.event})
+    match event:
+        case Drafted():
+            _since_discharge("countersign.case.time_to_draft", event.stay, time, where)
+            record("countersign.draft.unsupported", event.unsupported, where)
+            add("countersign.draft.sentences", event.unsupported, {OUTCOME: "unsupported"})
+            add("countersign.draft.sentences", event.sentences - event.unsupported, {OUTCOME: "supported"})
+        case Approved():
+            _since_discharge("countersign.case.time_to_signature", event.stay, time, where)
+            outcome = "signed-edited" if event.edited else "signed-as-it-is"
+            add("countersign.drafts", 1, where | {OUTCOME: outcome, CHANNEL: event.channel or "unknown"})
+            record("countersign.draft.edit_distance", event.edits.distance if event.edits else 0, where)
+        case Rejected():
+            add("countersign.drafts", 1, where | {OUTCOME: event.action, CHANNEL: event.channel or "unknown"})
+        case Escalated():
+            add("countersign.escalations", 1, where | {LEVEL: event.level})
+        case _:
+            pass
+
+
+def _since_discharge(name: str, stay: Stay, time: datetime, where: dict[str, str]) -> None:
+    """From the report of the discharge; stays that began before reports were kept are left out."""
+    if stay.reported_at is not None:
+        record(name, (time - stay.reported_at).total_seconds(), where)
+
+
+def measure_refresh(ref: RefreshRef, event: RefreshEvent) -> None:
+    """Count `event` of a refresh, which this process appended."""
+    where = {SOURCE: ref.source}
+    match event:
+        case Planned():
+            add("countersign.knowledge.chunks", event.chunks_kept, where | {OUTCOME: "kept"})
+        case Promoted() | HeldBack() | Skipped():
+            add("countersign.knowledge.refreshes", 1, where | {OUTCOME: event.event})
+        case AttemptFailed():
+            outcome = "failed" if event.again_at is None else "failed-once"
+            add("countersign.knowledge.refreshes", 1, where | {OUTCOME: outcome})
+        case _:
+            pass

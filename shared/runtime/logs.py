@@ -1,0 +1,44 @@
+"""How services log: plain lines on a terminal, JSON lines with trace ids for whoever collects them."""
+
+import json
+import logging
+import os
+from datetime import UTC, datetime
+
+from opentelemetry.trace import format_span_id, format_trace_id
+
+from shared.telemetry import tracing
+
+PLAIN = "%(asctime)s %(levelname)s %(name)s %(message)s"
+
+
+class JsonLines(logging.Formatter):
+    """One object a line. What is logged names ids and steps, never patient data; an exception, its type and frames."""
+
+    def __init__(self, service: str) -> None:
+        super().__init__()
+        self._service = service
+
+    def format(self, record: logging.LogRecord) -> str:
+        line = {
+            "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
+            "level": record.levelname,
+            "service": self._service,
+            "logger": record.name,
+            "message": record.getMessage(),
+        }
+        if (context := tracing.current()) is not None:
+            line |= {"trace_id": format_trace_id(context.trace_id), "span_id": format_span_id(context.span_id)}
+        if record.exc_info and record.exc_info[0] is not None:
+            line["error.type"] = record.exc_info[0].__name__
+        return json.dumps(line)
+
+
+def configure_logging(level: int = logging.INFO, service: str = "countersign") -> None:
+    """Log to stderr; as JSON where `COUNTERSIGN_LOG_FORMAT` is `json`."""
+    handler = logging.StreamHandler()
+    as_json = os.environ.get("COUNTERSIGN_LOG_FORMAT") == "json"
+    handler.setFormatter(JsonLines(service) if as_json else logging.Formatter(PLAIN))
+    logging.basicConfig(level=level, handlers=[handler])
+    for noisy in ("httpx", "httpcore", "uvicorn", "nats", "urllib3"):
+        logging.getLogger(noisy).setLevel(logging.WARNING)

@@ -1,0 +1,150 @@
+"""OpenTelemetry in one call: what a process records goes to an OTLP endpoint, or nowhere when none is set.
+
+Everything is OTel's own environment: `OTEL_EXPORTER_OTLP_ENDPOINT` (or one for `_TRACES_` and `_METRICS_`), `_HEADERS`,
+`OTEL_SERVICE_NAME`, `OTEL_RESOURCE_ATTRIBUTES`, `OTEL_METRIC_EXPORT_INTERVAL`, `OTEL_TRACES_SAMPLER`.
+https://opentelemetry.io/docs/specs/otel/configuration/sdk-environment-variables/
+"""
+
+import asyncio
+import logging
+import os
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from time import monotonic
+from typing import Any
+
+from opentelemetry.exporter.otlp.proto.http.metric_exporter import OTLPMetricExporter
+from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+from opentelemetry.sdk.metrics import MeterProvider
+from opentelemetry.sdk.metrics.export import MetricReader, PeriodicExportingMetricReader
+from opentelemetry.sdk.resources import Resource
+from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
+from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
+from opentelemetry.sdk.trace.id_generator import RandomIdGenerator
+
+from shared.telemetry import instruments, tracing
+from shared.telemetry.catalogue import ALLOWED
+
+VERSION = "0.1.0"
+ENDPOINT = "OTEL_EXPORTER_OTLP_{}ENDPOINT"
+LAST_WORD = 5.0  # seconds in which what is left is sent at a stop; an endpoint that is away holds up nothing longer
+SILENCE = 300.0  # seconds between two lines that say that the endpoint does not answer
+
+
+class Ids(RandomIdGenerator):
+    """Random ids, but for the root of a case or a refresh, whose ids follow from its key."""
+
+    def generate_trace_id(self) -> int:
+        wanted = tracing.wanted_root.get()
+        return wanted.trace_id if wanted is not None else super().generate_trace_id()
+
+    def generate_span_id(self) -> int:
+        wanted = tracing.wanted_root.get()
+        return wanted.span_id if wanted is not None else super().generate_span_id()
+
+    def is_trace_id_random(self) -> bool:
+        return False
+
+
+class Fence(SpanExporter):
+    """Lets only attributes through that the catalogue names, and no events: an exception's words may quote anything."""
+
+    def __init__(self, behind: SpanExporter) -> None:
+        self._behind = behind
+
+    def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
+        return self._behind.export([_fenced(span) for span in spans])
+
+    def shutdown(self) -> None:
+        self._behind.shutdown()
+
+    def force_flush(self, timeout_millis: int = 30_000) -> bool:
+        return self._behind.force_flush(timeout_millis)
+
+
+def _fenced(span: ReadableSpan) -> ReadableSpan:
+    attributes = span.attributes or {}
+    if attributes.keys() <= ALLOWED and not span.events:
+        return span
+    return ReadableSpan(
+        name=span.name,
+        context=span.context,
+        parent=span.parent,
+        resource=span.resource,
+        attributes={name: value for name, value in attributes.items() if name in ALLOWED},
+        links=span.links,
+        kind=span.kind,
+        status=span.status,
+        start_time=span.start_time,
+        end_time=span.end_time,
+        instrumentation_scope=span.instrumentation_scope,
+    )
+
+
+class Seldom(logging.Filter):
+    """An endpoint that is away is said once in a while, not with every batch."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._said: float | None = None
+
+    def filter(self, _: logging.LogRecord) -> bool:
+        if self._said is not None and monotonic() - self._said < SILENCE:
+            return False
+        self._said = monotonic()
+        return True
+
+
+@dataclass(frozen=True, slots=True)
+class Telemetry:
+    """What a process set up; `close` sends what is left."""
+
+    providers: tuple[Any, ...] = ()
+
+    async def close(self) -> None:
+        tracing.install(None)
+        instruments.install(None)
+        for provider in self.providers:
+            with suppress(TimeoutError):
+                await asyncio.wait_for(asyncio.to_thread(provider.shutdown), LAST_WORD)
+
+
+def start_telemetry(service: str) -> Telemetry:
+    """Record and export from now on, as `service`, where the environment names an endpoint."""
+    if os.environ.get("OTEL_SDK_DISABLED", "").lower() == "true":
+        return Telemetry()
+    spans = OTLPSpanExporter() if _endpoint("TRACES_") else None
+    reader = PeriodicExportingMetricReader(OTLPMetricExporter()) if _endpoint("METRICS_") else None
+    seldom = Seldom()
+    for name in ("opentelemetry.exporter.otlp.proto.http", "opentelemetry.sdk"):
+        for part in ("", ".trace_exporter", ".metric_exporter", ".metrics._internal.export"):
+            logging.getLogger(name + part).addFilter(seldom)
+    return install(service, spans, reader)
+
+
+def _endpoint(signal: str) -> str | None:
+    return os.environ.get(ENDPOINT.format(signal)) or os.environ.get(ENDPOINT.format(""))
+
+
+def install(service: str, spans: SpanExporter | None, reader: MetricReader | None) -> Telemetry:
+    """Record for these, whatever the environment says: for tests, and for who builds a process of their own."""
+    resource = Resource.create(
+        {"service.name": os.environ.get("OTEL_SERVICE_NAME", service), "service.version": VERSION}
+    )
+    providers: list[Any] = []
+    if spans is not None:
+        tracer = TracerProvider(resource=resource, id_generator=Ids(), shutdown_on_exit=False)
+        tracer.add_span_processor(BatchSpanProcessor(Fence(spans)))
+        tracing.install(tracer.get_tracer("countersign", VERSION))
+        providers.append(tracer)
+    if reader is not None:
+        meter = MeterProvider([reader], resource=resource, shutdown_on_exit=False)
+        instruments.install(meter.get_meter("countersign", VERSION))
+        providers.append(meter)
+    return Telemetry(tuple(providers))
+
+
+def look_every() -> float:
+    """Seconds between two looks at what is not counted but looked up: as often as metrics are sent."""
+    return float(os.environ.get("OTEL_METRIC_EXPORT_INTERVAL", "60000")) / 1000

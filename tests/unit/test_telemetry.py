@@ -1,0 +1,129 @@
+"""What may leave a process, and where a span stands."""
+
+from collections.abc import Iterator, Sequence
+
+import pytest
+from opentelemetry.sdk.metrics.export import InMemoryMetricReader
+from opentelemetry.sdk.trace import ReadableSpan
+from opentelemetry.sdk.trace.export import SpanExportResult
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+
+from shared.runtime.telemetry import Fence, install
+from shared.telemetry import instruments, tracing
+from shared.telemetry.catalogue import METRICS, SPAN_ATTRIBUTES
+
+CASE = "4d1c2c4e-5d0f-5a43-9a3e-3f1f5a0c7f11"
+
+
+class Exported:
+    """What came out, of spans and of metrics."""
+
+    def __init__(self) -> None:
+        self.exporter = InMemorySpanExporter()
+        self.reader = InMemoryMetricReader()
+        self.telemetry = install("test", self.exporter, self.reader)
+
+    def spans(self) -> Sequence[ReadableSpan]:
+        self.telemetry.providers[0].force_flush()
+        return self.exporter.get_finished_spans()
+
+    def points(self, name: str) -> dict[tuple[object, ...], float]:
+        data = self.reader.get_metrics_data()
+        found = [
+            metric
+            for resource in (data.resource_metrics if data else [])
+            for scope in resource.scope_metrics
+            for metric in scope.metrics
+            if metric.name == name
+        ]
+        return {tuple((p.attributes or {}).values()): getattr(p, "value", 0) for m in found for p in m.data.data_points}
+
+
+def ids(span: ReadableSpan) -> tuple[int, int]:
+    """Its own id and its parent's."""
+    return (span.context.span_id if span.context else 0), (span.parent.span_id if span.parent else 0)
+
+
+@pytest.fixture
+def exported() -> Iterator[Exported]:
+    yield Exported()
+    instruments.install(None)
+    tracing.install(None)
+
+
+def test_only_attributes_of_the_catalogue_leave_and_no_words_of_an_exception(exported: Exported) -> None:
+    def fail() -> None:
+        with tracing.span("file", attributes={"patient": "Doe", "countersign.case.id": CASE}) as span:
+            span.add_event("said", {"name": "Doe"})
+            raise ValueError("Doe")
+
+    with pytest.raises(ValueError, match="Doe"):
+        fail()
+    (found,) = exported.spans()
+    assert dict(found.attributes or {}) == {"countersign.case.id": CASE, "error.type": "ValueError"}
+    assert found.events == ()
+    assert not found.status.description
+
+
+def test_the_fence_passes_on_what_the_exporter_behind_it_says() -> None:
+    behind = InMemorySpanExporter()
+    fence = Fence(behind)
+    assert fence.export([]) is SpanExportResult.SUCCESS
+    fence.shutdown()
+    assert fence.export([]) is SpanExportResult.FAILURE
+
+
+def test_a_metric_carries_its_own_attributes_and_no_other(exported: Exported) -> None:
+    instruments.add("countersign.escalations", 1, {"countersign.escalation.level": 2, "patient": "Doe"})
+    assert exported.points("countersign.escalations") == {(2,): 1}
+
+
+def test_every_metric_of_the_catalogue_can_be_recorded(exported: Exported) -> None:
+    record = {"counter": instruments.add, "histogram": instruments.record, "gauge": instruments.level}
+    for metric in METRICS:
+        record[metric.kind](metric.name, 1, dict.fromkeys(metric.attributes, "x"))
+        assert len(exported.points(metric.name)) == 1, metric.name
+
+
+def test_a_gauge_forgets_what_is_not_there_any_more(exported: Exported) -> None:
+    name, where = "countersign.cases", "countersign.department"
+    instruments.levels(name, [({where: "icu"}, 3), ({where: "ward"}, 1)])
+    instruments.levels(name, [({where: "icu"}, 2)])
+    assert exported.points(name) == {("icu",): 2}
+
+
+def test_spans_of_a_case_find_its_trace_without_being_told(exported: Exported) -> None:
+    key = tracing.key_of(f"timers.due.escalation.{CASE}.2")
+    assert key == CASE
+    tracing.begin("case", CASE)
+    with tracing.span("escalated", key=key):
+        header = tracing.traceparent()
+    with tracing.span("approval-follow", key=CASE, parent=header):
+        pass
+    root, escalated, followed = exported.spans()
+    assert root.parent is None
+    assert ids(escalated)[1] == ids(root)[0]
+    assert ids(followed)[1] == ids(escalated)[0]
+    assert len({span.context.trace_id for span in (root, escalated, followed) if span.context}) == 1
+
+
+def test_what_belongs_to_another_trace_is_linked(exported: Exported) -> None:
+    with tracing.span("POST /approve"), tracing.span("approved", key=CASE), tracing.span("GET Encounter"):
+        pass
+    inner, approved, request = exported.spans()
+    assert [link.context for link in approved.links] == [request.context]
+    assert approved.context
+    assert request.context
+    assert approved.context.trace_id != request.context.trace_id
+    assert inner.parent == approved.context
+
+
+@pytest.mark.parametrize(
+    "subject", ["ehr.encounter.discharged.icu.enc-1", "notify.x", "a.4d1c2c4e-5d0f-5a43-9a3e-3f1f5a0c7fxx"]
+)
+def test_a_subject_without_a_case_has_no_key(subject: str) -> None:
+    assert tracing.key_of(subject) is None
+
+
+def test_attributes_of_spans_are_not_those_of_metrics() -> None:
+    assert not SPAN_ATTRIBUTES & {name for metric in METRICS for name in metric.attributes}
