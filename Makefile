@@ -4,7 +4,7 @@ UV_VERSION := 0.13.9
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo up test pictures lint bench bench-knowledge bench-airflow bench-waiting format contracts clean
+.PHONY: help install demo up test pictures dashboards lint bench bench-knowledge bench-airflow bench-waiting format contracts clean
 
 help: ## list the commands
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 22
@@ -36,8 +36,12 @@ ALONE := triton or browser or e2e or chaos
 
 test: install ## every test
 	@tests/browser/install.sh
+	@tests/observability/install.sh
 	@$(BIN)/pytest -n 2 -m "not ($(ALONE))"
 	@$(BIN)/pytest -m "$(ALONE)"
+
+dashboards: install ## write Grafana's dashboards again
+	@$(BIN)/python -m deploy.grafana
 
 pictures: install ## every page as a picture, in pictures/
 	@tests/browser/install.sh

@@ -56,8 +56,8 @@ METRICS = (
     Metric("countersign.redeliveries", "counter", "{message}", "second and later deliveries", (STREAM, CONSUMER)),
     Metric("countersign.dead_letters", "counter", "{message}", "messages that no retry mended", (STREAM, CONSUMER)),
     Metric("countersign.nats.refused", "counter", "{operation}", "what NATS refused this user"),
-    Metric("countersign.nats.sync_always", "gauge", "1", "1: every acknowledged write is on disk first"),
-    Metric("countersign.dependency.up", "gauge", "1", "1: it answers", (DEPENDENCY,)),
+    Metric("countersign.nats.sync_always", "gauge", "", "1: every acknowledged write is on disk first"),
+    Metric("countersign.dependency.up", "gauge", "", "1: it answers", (DEPENDENCY,)),
     # HTTP and model calls
     Metric(
         "http.server.request.duration",
@@ -96,12 +96,12 @@ METRICS = (
     Metric(
         "countersign.knowledge.mrr",
         "gauge",
-        "1",
+        "",
         "MRR@10 of what is live, and of the version judged last",
         (VERSION, ROLE),
     ),
-    Metric("countersign.knowledge.recall", "gauge", "1", "recall@10 of the same", (VERSION, ROLE)),
-    Metric("countersign.knowledge.live.version", "gauge", "1", "the version that drafts cite"),
+    Metric("countersign.knowledge.recall", "gauge", "", "recall@10 of the same", (VERSION, ROLE)),
+    Metric("countersign.knowledge.live.version", "gauge", "", "the version that drafts cite"),
     Metric("countersign.knowledge.chunks", "counter", "{chunk}", "embedded or skipped", (OUTCOME, SOURCE)),
     Metric("countersign.knowledge.refreshes", "counter", "{refresh}", "how refreshes ended", (OUTCOME, SOURCE)),
 )

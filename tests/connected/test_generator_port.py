@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
+import httpx
 import pytest
 
 from cli.stack.nats import free_port
@@ -52,6 +53,19 @@ async def test_text_is_streamed_as_it_is_written(generator: Generator) -> None:
     parts: list[str] = []
     found = await generator.generate(PROMPT, SAMPLING, deadline=60, on_text=parts.append)
     assert "".join(parts) == found.text
+
+
+async def test_tokens_are_counted_as_vllm_counts_them(server: TritonServer) -> None:
+    def counted(name: str) -> float:
+        lines = httpx.get(server.metrics).text.splitlines()
+        return sum(float(line.rpartition(" ")[2]) for line in lines if line.startswith(f"vllm:{name}_tokens_total{{"))
+
+    generator = TritonGenerator(server.grpc, "drafter")
+    read, written = counted("prompt"), counted("generation")
+    await generator.generate(PROMPT, SAMPLING, deadline=60)
+    await generator.close()
+    assert counted("prompt") > read
+    assert 0 < counted("generation") - written <= SAMPLING.max_tokens
 
 
 async def test_a_deadline_that_passes_is_transient_and_the_server_goes_on(server: TritonServer) -> None:

@@ -18,9 +18,10 @@ PATIENCE = 90.0
 
 @dataclass(frozen=True)
 class TritonServer:
-    """`grpc` is host:port."""
+    """`grpc` is host:port; `metrics` the address that Prometheus reads."""
 
     grpc: str
+    metrics: str
     process: subprocess.Popen[bytes]
 
 
@@ -37,7 +38,7 @@ def triton_server(directory: Path, models: tuple[str, ...]) -> Iterator[TritonSe
         assert time.monotonic() < deadline, (directory / "triton.log").read_text()[-2000:]
         assert process.poll() is None, (directory / "triton.log").read_text()[-2000:]
         time.sleep(0.1)
-    yield TritonServer(f"127.0.0.1:{ports.grpc}", process)
+    yield TritonServer(f"127.0.0.1:{ports.grpc}", f"http://127.0.0.1:{ports.metrics}/metrics", process)
     process.kill()
     process.wait()
     triton.clear_shared_memory(region)

@@ -21,6 +21,11 @@ SAMPLING = {
     "repetition_penalty": "repeat_penalty",
 }
 
+# llama.cpp's count of a request's tokens, and the counters that vLLM tells it by: dashboards are the same for both.
+# https://docs.vllm.ai/en/stable/design/metrics.html
+USAGE = {"stream_options": {"include_usage": True}}
+TOKENS = {"prompt_tokens": "vllm:prompt_tokens_total", "completion_tokens": "vllm:generation_tokens_total"}
+
 
 class TritonPythonModel:
     """Raw prompt in, text out; streamed when asked to. One request at a time: one core is what it has."""
@@ -29,6 +34,10 @@ class TritonPythonModel:
         parameters = json.loads(args["model_config"])["parameters"]
         self._server = xllamacpp.Server(self._params(parameters))
         self._worker = ThreadPoolExecutor(max_workers=1)
+        self._families = {name: _family(name) for name in TOKENS}  # a counter ends with its family
+        self._tokens = {
+            name: family.Metric(labels={"model_name": args["model_name"]}) for name, family in self._families.items()
+        }
 
     def _params(self, parameters):
         params = xllamacpp.CommonParams()
@@ -63,8 +72,10 @@ class TritonPythonModel:
     def _generate(self, sender, prompt, stream, sampling, echo):
         parts = [prompt] if echo else []
         errors = []
+        used = {}
 
         def on_chunk(chunk):
+            used.update(chunk.get("usage") or {})
             text = _text_of(chunk)
             if text is None:
                 errors.append(chunk)
@@ -74,8 +85,10 @@ class TritonPythonModel:
                     _send(sender, text)
             return sender.is_cancelled()  # true ends the generation
 
-        body = {"prompt": prompt, "cache_prompt": True, "stream": True} | sampling
+        body = {"prompt": prompt, "cache_prompt": True, "stream": True} | USAGE | sampling
         self._server.handle_completions(body, on_chunk)
+        for name, counter in self._tokens.items():
+            counter.increment(used.get(name, 0))
         if errors:
             _fail(sender, "generation failed: the model refused the request")
             return
@@ -85,6 +98,11 @@ class TritonPythonModel:
 
     def finalize(self):
         self._worker.shutdown(wait=False, cancel_futures=True)
+
+
+def _family(name):
+    """Counters beside the server's own, on its metrics port."""
+    return pb_utils.MetricFamily(name=TOKENS[name], description=f"{name} so far", kind=pb_utils.MetricFamily.COUNTER)
 
 
 def _weights():

@@ -1,0 +1,81 @@
+"""Discharge cases: where every case is, and how long it took to get there."""
+
+from grafana_foundation_sdk.builders import dashboard
+
+from deploy.grafana.panels import DEPARTMENT, EVENTS, STATES, Query, board, events_in, figure, lines, now_in, quantiles
+
+
+def make() -> dashboard.Dashboard:
+    return board(
+        "Discharge cases",
+        "countersign-cases",
+        "Where every case is, and how long it took to get there.",
+        [
+            figure("Discharges, 24 h", "Cases that were opened.", Query(events_in("discharged", "24h"))),
+            figure(
+                "Filed, 24 h", "Documents that were signed and stand in the chart.", Query(events_in("filed", "24h"))
+            ),
+            figure("Waiting for a signature", "Open reviews, now.", Query(now_in("awaiting-review"))),
+            figure(
+                "Stopped",
+                "A step has given up. Each waits for an operator: countersign deadletter list.",
+                Query(now_in("failed")),
+                worse=1,
+            ),
+            lines(
+                "Cases by state",
+                "What cases wait for. Only the ones awaiting review should be many for long.",
+                Query(f"sum by (countersign_case_state) ({STATES})", "{{countersign_case_state}}"),
+            ),
+            lines(
+                "Events a minute",
+                "What is appended to the trail, by event.",
+                Query(
+                    f"sum by (countersign_event) (rate({EVENTS}{{{DEPARTMENT}}}[$__rate_interval])) * 60",
+                    "{{countersign_event}}",
+                ),
+            ),
+            lines(
+                "From discharge to draft",
+                "How long physicians wait for a draft. The model is most of it.",
+                *quantiles("countersign_case_time_to_draft_seconds", where=DEPARTMENT),
+                unit="s",
+            ),
+            lines(
+                "From discharge to signature",
+                "How long a document waits for a person.",
+                *quantiles("countersign_case_time_to_signature_seconds", where=DEPARTMENT),
+                unit="s",
+            ),
+            lines(
+                "What became of drafts, by hour",
+                "Signed as it was, signed after a change, refused. Many refusals: look at the model or the prompt.",
+                Query(
+                    f"sum by (countersign_outcome) (increase(countersign_drafts_total{{{DEPARTMENT}}}[1h]))",
+                    "{{countersign_outcome}}",
+                ),
+                bars=True,
+            ),
+            lines(
+                "Sentences without support",
+                "Share of what the model wrote that the record does not support; a physician confirms or removes each.",
+                Query(
+                    'sum(rate(countersign_draft_sentences_total{countersign_outcome="unsupported"}[1h]))'
+                    " / sum(rate(countersign_draft_sentences_total[1h]))",
+                    "unsupported",
+                ),
+                unit="percentunit",
+            ),
+            lines(
+                "Sentences without support, a draft",
+                "How many a physician has to look at.",
+                *quantiles("countersign_draft_unsupported", where=DEPARTMENT),
+            ),
+            lines(
+                "Edits",
+                "Characters between the draft and what was signed.",
+                *quantiles("countersign_draft_edit_distance", where=DEPARTMENT),
+            ),
+        ],
+        departments=True,
+    )

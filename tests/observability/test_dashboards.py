@@ -1,0 +1,183 @@
+"""Every panel has data, and every alert is understood: the real stack at work, and a real Prometheus."""
+
+import json
+import math
+import os
+import re
+import subprocess
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import promql_parser
+import psutil
+import pytest
+import yaml
+
+from cli.stack.nats import free_port
+from deploy.grafana.__main__ import FOLDER, rendered
+from deploy.grafana.panels import GPU_ONLY
+from deploy.sandbox_ehr.seed import demo_encounters
+from tests.e2e.test_command import approve, case_in, discharge, until
+from tests.support.channels import channels, write_directory
+from tests.support.command import Up, run, up
+from tests.support.prometheus import MISSING, RULES, TOOLS, Prometheus, prometheus
+
+pytestmark = [
+    pytest.mark.e2e,
+    pytest.mark.timeout(300),
+    pytest.mark.skipif(bool(MISSING), reason=f"not here: {', '.join(MISSING)} (tests/observability/install.sh)"),
+]
+
+ALERTS_PAGE = Path(__file__).parents[2] / "docs/alerts.md"
+PATIENCE = 60.0
+
+
+@dataclass(frozen=True)
+class Panel:
+    board: str
+    title: str
+    expr: str
+    gpu_only: bool
+
+
+def panels() -> list[Panel]:
+    found = []
+    for file in sorted(FOLDER.glob("*.json")):
+        for panel in json.loads(file.read_text())["panels"]:
+            gpu_only = panel["description"].startswith(GPU_ONLY)
+            found += [Panel(file.stem, panel["title"], item["expr"], gpu_only) for item in panel["targets"]]
+    return found
+
+
+def rules() -> list[dict[str, Any]]:
+    return [rule for group in yaml.safe_load(RULES.read_text())["groups"] for rule in group["rules"]]
+
+
+def filled(expr: str, department: str) -> str:
+    return expr.replace("$__rate_interval", "1m").replace("$department", department)
+
+
+def named(expr: str) -> set[str]:
+    """Metrics that an expression asks for."""
+    names = set()
+
+    def visit(node: Any) -> None:
+        if isinstance(node, promql_parser.VectorSelector):
+            assert node.name, f"{expr}: name the metric"
+            names.add(node.name)
+        for name in ("expr", "lhs", "rhs", "vector_selector", "param"):
+            if (child := getattr(node, name, None)) is not None:
+                visit(child)
+        for child in getattr(node, "args", None) or []:
+            visit(child)
+
+    visit(promql_parser.parse(expr))
+    return names
+
+
+@pytest.fixture(scope="module")
+def observed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prometheus]:
+    """A Prometheus that has seen the whole stack at work."""
+    directory = tmp_path_factory.mktemp("observed")
+    with prometheus(directory) as found, pytest.MonkeyPatch.context() as patch, channels() as (mailbox, webhook):
+        patch.setenv("OTEL_EXPORTER_OTLP_METRICS_ENDPOINT", found.otlp)
+        patch.setenv("OTEL_METRIC_EXPORT_INTERVAL", "500")
+        people = write_directory(directory / "people.yaml", mailbox.address, webhook.address)
+        arguments = ("--directory", str(people), "--escalate-after", "1s,2s,3s")
+        with up(directory / "data", free_port(), *arguments) as stack:
+            found.scrape(f"127.0.0.1:{triton_metrics(stack)}")
+            work(stack, found)
+            yield found
+
+
+def triton_metrics(stack: Up) -> int:
+    for child in psutil.Process(stack.process.pid).children(recursive=True):
+        for argument in child.cmdline():
+            if argument.startswith("--metrics-port="):
+                return int(argument.partition("=")[2])
+    raise AssertionError("the stack runs no Triton")
+
+
+def work(stack: Up, seen: Prometheus) -> None:
+    """Twice what a day brings, so that every counter is seen to grow."""
+    encounters = [item.encounter for item in demo_encounters()]
+    for number, name in enumerate(encounters[:2]):
+        run("knowledge", "refresh", "--wait", *(["--full"] if number else []), "--data-dir", str(stack.data_dir))
+        one_day(stack, name, encounters[2 + number], f"unknown-{number}")
+        until(partial(seen.query, f"sum(countersign_escalations_total) >= {3 * (number + 1)}"), "the day to be seen")
+
+
+def one_day(stack: Up, edited: str, refused: str, unknown: str) -> None:
+    """One is signed after a change, one is refused after everybody was told, one cannot be drafted."""
+    signed, closed, lost = (
+        discharge(stack, encounter, department="cardiology") for encounter in (edited, refused, unknown)
+    )
+    case_in(stack, signed, "awaiting-review")
+    approve(stack, signed, text="She left in good health.")
+    case_in(stack, lost, "failed")
+    case_in(stack, closed, "awaiting-review")
+    until(lambda: len(stack.call("auditor", "GET", f"/v1/cases/{closed}").json()["events"]) >= 7, "three escalations")
+    stack.call("physician", "GET", "/")
+    case_in(stack, signed, "filed")
+
+
+def has_data(seen: Prometheus, expr: str) -> bool:
+    return any(not math.isnan(float(item["value"][1])) for item in seen.query(expr))
+
+
+@pytest.mark.parametrize("department", [".*", "cardiology"])
+def test_every_panel_has_data(observed: Prometheus, department: str) -> None:
+    waiting = {panel: filled(panel.expr, department) for panel in panels() if not panel.gpu_only}
+    deadline = time.monotonic() + PATIENCE
+    while waiting:
+        waiting = {panel: expr for panel, expr in waiting.items() if not has_data(observed, expr)}
+        missing = "\n".join(f"{panel.board}: {panel.title}: {expr}" for panel, expr in waiting.items())
+        assert not waiting or time.monotonic() < deadline, f"no data:\n{missing}"
+
+
+def test_no_panel_and_no_alert_asks_for_a_metric_that_is_not_there(observed: Prometheus) -> None:
+    asked = {name for panel in panels() if not panel.gpu_only for name in named(filled(panel.expr, ".*"))}
+    asked |= {name for rule in rules() for name in named(rule["expr"])}
+    assert len(asked) > 30
+    assert asked - observed.names() == set()
+
+
+def test_every_alert_is_understood_and_what_is_wrong_fires(observed: Prometheus) -> None:
+    for rule in rules():
+        observed.query(rule["expr"])
+    until(lambda: "DeadLetters" in observed.firing(), "the dead letters to be told", PATIENCE)
+    assert observed.firing() <= {"DeadLetters", "CasesStopped"}
+
+
+def test_only_panels_that_say_so_need_a_gpu() -> None:
+    exempt = {(panel.board, panel.title) for panel in panels() if panel.gpu_only}
+    print(f"not evaluated here, for want of a GPU: {sorted(exempt)}")
+    assert exempt == {("inference", "GPU utilisation"), ("inference", "GPU memory")}
+
+
+def test_what_is_committed_is_what_the_code_makes() -> None:
+    assert {file.name: file.read_text() for file in FOLDER.glob("*.json")} == rendered(), "run: make dashboards"
+
+
+def test_alerts_hold_what_their_tests_say_and_have_a_page_each() -> None:
+    done = subprocess.run(
+        [str(TOOLS / "promtool"), "test", "rules", "alerts_test.yml"],
+        cwd=RULES.parent,
+        capture_output=True,
+        text=True,
+        check=False,
+        env=os.environ,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    tested = (RULES.parent / "alerts_test.yml").read_text()
+    pages = re.findall(r"^## (\w+)", ALERTS_PAGE.read_text(), re.MULTILINE)
+    for rule in rules():
+        name = rule["alert"]
+        assert f"- name: {name} fires" in tested
+        assert f"- name: {name} is silent" in tested
+        assert rule["annotations"]["runbook_url"].endswith(f"docs/alerts.md#{name.lower()}")
+    assert sorted(pages) == sorted(rule["alert"] for rule in rules())
