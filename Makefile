@@ -50,7 +50,7 @@ pictures: install ## every page as a picture, in pictures/
 lint: install ## formatting, rules, types, walls
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
-	@$(BIN)/mypy -p services -p shared -p cli -p deploy.sandbox_ehr
+	@$(BIN)/mypy -p services -p shared -p cli -p deploy.sandbox_ehr -p deploy.grafana
 	@$(BIN)/lint-imports
 
 bench: install .venv-bench/ready ## the same case on Countersign, Temporal and Restate, side by side

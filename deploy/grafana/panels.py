@@ -113,7 +113,7 @@ def quantiles(metric: str, by: str = "", where: str = "") -> tuple[Query, ...]:
 
 
 def board(
-    title: str, uid: str, says: str, panels: Sequence[object], *, departments: bool = False
+    title: str, uid: str, says: str, panels: Sequence[stat.Panel | timeseries.Panel], *, departments: bool = False
 ) -> dashboard.Dashboard:
     """A dashboard of ours: beside the others, refreshed by itself, read-only because it is code."""
     made = (
