@@ -9,7 +9,8 @@ from nats.aio.msg import Msg
 from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy
 
 from bench.leg import Leg, bytes_in, main, until
-from cli.stack.nats import NatsPorts, configuration, free_port, key_environment, server_binary
+from cli.stack.nats import NatsPorts, free_port, local_configuration, server_binary
+from cli.stack.nats_config import key_environment
 from cli.stack.secrets import load_or_make, write_tokens
 from shared.contracts.events import ReviewRequested, case_event
 from shared.contracts.subjects import case_id, encounter_subject
@@ -34,7 +35,7 @@ class Countersign(Leg):
         self._names: dict[str, str] = {}  # case id → the driver's name of the case
         self._drafts: dict[str, str] = {}
         config = self.directory / "nats.conf"
-        config.write_text(configuration(self._secrets, ports, self.directory / "nats"))
+        config.write_text(local_configuration(self._secrets, ports, self.directory / "nats"))
         write_tokens(self.directory / "tokens.json", self._secrets.tokens)
         await self.spawn([str(server_binary()), "--config", str(config)], key_environment(self._secrets))
         health = f"http://127.0.0.1:{ports.monitor}/healthz"

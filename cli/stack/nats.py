@@ -1,6 +1,5 @@
 """The embedded nats-server: its configuration, its command, and the check that it is as safe as it should be."""
 
-import json
 import os
 import socket
 import sys
@@ -13,15 +12,12 @@ import httpx
 from cli.errors import CommandError
 from cli.stack.access import write_private
 from cli.stack.child import Child
-from cli.stack.secrets import Secrets, public_key
+from cli.stack.nats_config import ACCOUNT, Hospital, Node, configuration, key_environment
+from cli.stack.secrets import Secrets
 from shared.contracts.failures import Failure
 from shared.messaging.connection import Bus, connect
 from shared.messaging.journal import STREAM as JOURNAL
 from shared.messaging.provision import Change, has_stream, provision
-from shared.messaging.rights import Permissions, auditor_permissions, operator_permissions, permissions
-from shared.messaging.topology import SERVICES
-
-KEY_VARIABLE = "COUNTERSIGN_STORAGE_KEY"
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,56 +44,20 @@ def server_binary() -> Path:
     return path
 
 
-def configuration(secrets: Secrets, ports: NatsPorts, store: Path) -> str:
-    """The server's configuration: loopback, every acknowledged write synced, encrypted store, an nkey user a service.
-
-    https://docs.nats.io/running-a-nats-service/configuration
-    """
-    users = {service: permissions(service) for service in SERVICES}
-    users |= {"operator": operator_permissions(), "auditor": auditor_permissions()}
-    app = [_user(secrets.seeds[name], rights) for name, rights in users.items()]
-    app.append({"nkey": public_key(secrets.seeds["admin"])})
-    return json.dumps(
-        {
-            "server_name": "countersign",
-            "host": "127.0.0.1",
-            "port": ports.client,
-            "http": f"127.0.0.1:{ports.monitor}",
-            "jetstream": {
-                "store_dir": str(store),
-                "sync_interval": "always",
-                "cipher": "aes",
-                "key": f"${KEY_VARIABLE}",
-            },
-            "accounts": {
-                "COUNTERSIGN": {"jetstream": "enabled", "users": app},
-                "SYS": {"users": [{"nkey": public_key(secrets.seeds["system"])}]},
-            },
-            "system_account": "SYS",
-        },
-        indent=1,
-    ).replace(f'"${KEY_VARIABLE}"', f"${KEY_VARIABLE}")  # a variable stands without quotes
+def local(ports: NatsPorts, store: Path) -> Node:
+    """The one server of a stack on this machine, on loopback."""
+    return Node("countersign", f"127.0.0.1:{ports.client}", f"127.0.0.1:{ports.monitor}", store)
 
 
-def _user(seed: str, rights: Permissions) -> dict[str, object]:
-    return {
-        "nkey": public_key(seed),
-        "permissions": {
-            "publish": {"allow": list(rights.publish)},
-            "subscribe": {"allow": list(rights.subscribe)},
-        },
-    }
-
-
-def key_environment(secrets: Secrets) -> dict[str, str]:
-    """The key of the encryption at rest, quoted: the server reads a bare one as a number where it looks like one."""
-    return {KEY_VARIABLE: f'"{secrets.storage_key}"'}
+def local_configuration(secrets: Secrets, ports: NatsPorts, store: Path) -> str:
+    """The configuration of the stack's own server."""
+    return configuration(local(ports, store), {ACCOUNT: Hospital(secrets)}, secrets.seeds["system"])
 
 
 def make_child(data_dir: Path, secrets: Secrets, ports: NatsPorts, logs: Path) -> Child:
     """The server as a supervised child; ready when its health check answers."""
     config = data_dir / "nats.conf"
-    write_private(config, configuration(secrets, ports, data_dir / "nats"))
+    write_private(config, local_configuration(secrets, ports, data_dir / "nats"))
     environment: Mapping[str, str] = os.environ | key_environment(secrets)
 
     # The server alone: whether the streams it should have are there is asked, and said, separately.

@@ -45,14 +45,16 @@ async def _log_error(error: Exception) -> None:
 
 
 async def connect(url: str, user: str, seed: str, *, patient: bool = False) -> "Bus":
-    """A connection as `user`. A `patient` one waits for the server, now and after every loss, for ever.
+    """A connection as `user`; `url` may name several servers, with commas.
+
+    A `patient` one waits for a server, now and after every loss, for ever.
 
     Raises TransientError when nobody answers and `patient` is false.
     """
     bus = Bus()
     try:
         bus.client = await nats.connect(
-            url,
+            url.split(","),
             name=f"countersign-{user}",
             nkeys_seed_str=seed,
             inbox_prefix=inbox(user),

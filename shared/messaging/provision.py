@@ -5,12 +5,14 @@ from typing import Any, Literal
 
 from nats import errors
 from nats.js import JetStreamContext
-from nats.js.api import AckPolicy, ConsumerConfig, StorageType, StreamConfig
+from nats.js.api import AckPolicy, ConsumerConfig, Placement, StorageType, StreamConfig
 from nats.js.errors import APIError, NotFoundError
 
 from shared.contracts.failures import PermanentError, TransientError
 from shared.messaging.connection import Bus, sort_api_error
 from shared.messaging.topology import BUCKETS, DEDUPE_WINDOW, STREAMS, Consumer, Stream, all_consumers
+
+NO_SUITABLE_PEERS = 10005  # JSClusterNoPeersErrF of the server's error table
 
 Action = Literal["created", "updated", "unchanged"]
 
@@ -24,17 +26,29 @@ class Change:
     differs: tuple[str, ...] = ()
 
 
-async def provision(bus: Bus, *, replicas: int = 1) -> list[Change]:
+@dataclass(frozen=True, slots=True)
+class Keeping:
+    """How often each message is kept, and where: on servers that carry all of `tags`, such as a country's."""
+
+    replicas: int = 1
+    tags: tuple[str, ...] = ()
+
+
+async def provision(bus: Bus, keeping: Keeping = Keeping()) -> list[Change]:
     """Make streams, buckets and consumers as the topology says. Running it again changes nothing.
 
     Raises PermanentError when the server refuses a change, TransientError when it does not answer.
     """
     jetstream = bus.jetstream
     try:
-        changes = [await _stream(jetstream, _stream_config(item, replicas)) for item in STREAMS]
-        changes += [await _stream(jetstream, _bucket_config(name, replicas)) for name in BUCKETS]
+        changes = [await _stream(jetstream, _stream_config(item, keeping)) for item in STREAMS]
+        changes += [await _stream(jetstream, _bucket_config(name, keeping)) for name in BUCKETS]
         changes += [await _consumer(jetstream, item) for item in all_consumers()]
     except APIError as error:
+        if error.err_code == NO_SUITABLE_PEERS:
+            raise PermanentError(
+                f"no {keeping.replicas} servers carry the tags {', '.join(keeping.tags) or '(none)'}"
+            ) from None
         raise sort_api_error(error, "provisioning") from None
     except errors.Error as error:
         raise TransientError(f"provisioning: {type(error).__name__}") from None
@@ -52,14 +66,15 @@ async def has_stream(bus: Bus, name: str) -> bool:
     return True
 
 
-def _stream_config(stream: Stream, replicas: int) -> StreamConfig:
+def _stream_config(stream: Stream, keeping: Keeping) -> StreamConfig:
     return StreamConfig(
         name=stream.name,
         subjects=list(stream.subjects),
         storage=StorageType.FILE,
         max_age=stream.max_age or 0,
         duplicate_window=DEDUPE_WINDOW,
-        num_replicas=replicas,
+        num_replicas=keeping.replicas,
+        placement=_placement(keeping),
         allow_direct=True,
         deny_delete=stream.append_only,
         deny_purge=stream.append_only,
@@ -68,7 +83,7 @@ def _stream_config(stream: Stream, replicas: int) -> StreamConfig:
     )
 
 
-def _bucket_config(name: str, replicas: int) -> StreamConfig:
+def _bucket_config(name: str, keeping: Keeping) -> StreamConfig:
     # The stream behind a key-value bucket, as ADR-8 lays it out.
     return StreamConfig(
         name=f"KV_{name}",
@@ -76,13 +91,18 @@ def _bucket_config(name: str, replicas: int) -> StreamConfig:
         storage=StorageType.FILE,
         max_msgs_per_subject=1,
         duplicate_window=DEDUPE_WINDOW,
-        num_replicas=replicas,
+        num_replicas=keeping.replicas,
+        placement=_placement(keeping),
         allow_rollup_hdrs=True,
         deny_delete=True,
         allow_direct=True,
         allow_msg_ttl=True,
         discard="new",  # type: ignore[arg-type]
     )
+
+
+def _placement(keeping: Keeping) -> Placement | None:
+    return Placement(tags=list(keeping.tags)) if keeping.tags else None
 
 
 def _consumer_config(target: Consumer) -> ConsumerConfig:

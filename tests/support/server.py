@@ -2,23 +2,54 @@
 
 import subprocess
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
 import httpx
 
-from cli.stack.nats import NatsPorts, configuration, free_port, key_environment, server_binary
-from cli.stack.secrets import load_or_make
+from cli.stack.nats import NatsPorts, free_port, local, server_binary
+from cli.stack.nats_config import ACCOUNT, Hospital, configuration, key_environment
+from cli.stack.secrets import Secrets, load_or_make
 from shared.messaging.connection import Bus, connect
 from shared.messaging.provision import provision
 
 PATIENCE = 15.0
 
 
-class NatsServer:
+class Account:
+    """How tests reach one account of a server."""
+
+    url: str
+    ports: NatsPorts
+    directory: Path
+    secrets: Secrets
+
+    async def connect(self, user: str) -> Bus:
+        return await connect(self.url, user, self.secrets.seeds[user])
+
+    async def provision(self) -> None:
+        bus = await self.connect("admin")
+        try:
+            await provision(bus)
+        finally:
+            await bus.close()
+
+
+class Neighbour(Account):
+    """Another hospital on the server; `directory` is where its own secrets are."""
+
+    def __init__(self, server: "NatsServer", directory: Path) -> None:
+        self.url, self.ports, self.directory = server.url, server.ports, directory
+        self.secrets = load_or_make(directory)
+
+
+class NatsServer(Account):
     """One server on one directory. `kill` is kill -9; `start` brings it back on the same data and ports."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, others: Mapping[str, Hospital] | None = None) -> None:
+        """`others`: accounts beside our own."""
         self.directory = directory
+        self._others = dict(others or {})
         self.secrets = load_or_make(directory)
         self.ports = NatsPorts(free_port(), free_port())
         self.url = f"nats://127.0.0.1:{self.ports.client}"
@@ -26,7 +57,9 @@ class NatsServer:
 
     def start(self) -> None:
         config = self.directory / "nats.conf"
-        config.write_text(configuration(self.secrets, self.ports, self.directory / "nats"))
+        hospitals = {ACCOUNT: Hospital(self.secrets)} | self._others
+        node = local(self.ports, self.directory / "nats")
+        config.write_text(configuration(node, hospitals, self.secrets.seeds["system"]))
         with (self.directory / "nats.log").open("ab") as log:
             self._process = subprocess.Popen(
                 [str(server_binary()), "--config", str(config)],
@@ -51,13 +84,3 @@ class NatsServer:
             self._process.kill()
             self._process.wait()
             self._process = None
-
-    async def connect(self, user: str) -> Bus:
-        return await connect(self.url, user, self.secrets.seeds[user])
-
-    async def provision(self) -> None:
-        bus = await self.connect("admin")
-        try:
-            await provision(bus)
-        finally:
-            await bus.close()

@@ -1,0 +1,117 @@
+"""The configuration of nats-server: who may what, every write synced and encrypted, one account a hospital.
+
+https://docs.nats.io/running-a-nats-service/configuration
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from cli.stack.secrets import Secrets, public_key
+from shared.messaging.rights import Permissions, auditor_permissions, operator_permissions, permissions
+from shared.messaging.topology import SERVICES
+
+KEY_VARIABLE = "COUNTERSIGN_STORAGE_KEY"
+ACCOUNT = "COUNTERSIGN"
+
+
+@dataclass(frozen=True, slots=True)
+class Cluster:
+    """Servers that keep streams together. `routes`: `nats://host:port` of all of them."""
+
+    name: str
+    listen: str  # host:port for the others
+    routes: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What one hospital may take of the servers, so that it cannot take another's share. Storage in bytes; streams and
+    consumers are those of the topology, and a few for whoever reads along.
+    """
+
+    storage: int
+    streams: int = 32
+    consumers: int = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Hospital:
+    """An account of its own: its users, its streams, its limits. Nothing goes from one to another."""
+
+    secrets: Secrets
+    limits: Limits | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """One server. `client` and `monitor`: host:port; `tags` are what streams are placed by (data residency)."""
+
+    name: str
+    client: str
+    monitor: str
+    store: Path
+    cluster: Cluster | None = None
+    tags: tuple[str, ...] = ()
+
+
+def configuration(node: Node, hospitals: Mapping[str, Hospital], system_seed: str) -> str:
+    """The server's configuration. The key of the encryption at rest comes from its environment."""
+    host, _, port = node.client.rpartition(":")
+    made: dict[str, object] = {
+        "server_name": node.name,
+        "host": host,
+        "port": int(port),
+        "http": node.monitor,
+        "jetstream": {
+            "store_dir": str(node.store),
+            "sync_interval": "always",
+            "cipher": "aes",
+            "key": f"${KEY_VARIABLE}",
+        },
+        "accounts": {name: _account(hospital) for name, hospital in hospitals.items()}
+        | {"SYS": {"users": [{"nkey": public_key(system_seed)}]}},
+        "system_account": "SYS",
+    }
+    if node.tags:
+        made["server_tags"] = list(node.tags)
+    if node.cluster is not None:
+        made["cluster"] = {
+            "name": node.cluster.name,
+            "listen": node.cluster.listen,
+            "routes": list(node.cluster.routes),
+        }
+    return json.dumps(made, indent=1).replace(f'"${KEY_VARIABLE}"', f"${KEY_VARIABLE}")  # a variable has no quotes
+
+
+def _account(hospital: Hospital) -> dict[str, object]:
+    rights = {service: permissions(service) for service in SERVICES}
+    rights |= {"operator": operator_permissions(), "auditor": auditor_permissions()}
+    users = [_user(hospital.secrets.seeds[name], right) for name, right in rights.items()]
+    users.append({"nkey": public_key(hospital.secrets.seeds["admin"])})
+    limits = hospital.limits
+    storage: object = "enabled"
+    if limits is not None:
+        storage = {
+            "max_mem": 0,
+            "max_file": limits.storage,
+            "max_streams": limits.streams,
+            "max_consumers": limits.consumers,
+        }
+    return {"jetstream": storage, "users": users}
+
+
+def _user(seed: str, rights: Permissions) -> dict[str, object]:
+    return {
+        "nkey": public_key(seed),
+        "permissions": {
+            "publish": {"allow": list(rights.publish)},
+            "subscribe": {"allow": list(rights.subscribe)},
+        },
+    }
+
+
+def key_environment(secrets: Secrets) -> dict[str, str]:
+    """The key of the encryption at rest, quoted: the server reads a bare one as a number where it looks like one."""
+    return {KEY_VARIABLE: f'"{secrets.storage_key}"'}

@@ -1,0 +1,139 @@
+"""Three servers, every message kept thrice: one is killed in the middle of the work, and nothing is lost."""
+
+import asyncio
+import json
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from itertools import pairwise
+from pathlib import Path
+
+import httpx
+import pytest
+
+from cli.audit import verify_stored
+from deploy.sandbox_ehr.app import Sandbox
+from deploy.sandbox_ehr.seed import load_bundle
+from deploy.sandbox_ehr.store import Store
+from shared.contracts.envelope import START
+from shared.contracts.failures import PermanentError
+from shared.messaging.journal import Journal
+from shared.messaging.provision import Keeping
+from tests.support.cluster import NatsCluster
+from tests.support.ehr import client
+from tests.support.examples import CASE, T0, event
+from tests.support.patients import write_stays
+from tests.support.stack import Stack, running, until
+
+pytestmark = [pytest.mark.connected, pytest.mark.timeout(180)]
+
+CASES = 40
+KILLED_AFTER = 12  # cases; the others come while there is no leader, and after
+EU = (("region:eu",), ("region:eu",), ("region:us",))
+
+
+@pytest.fixture
+def make_cluster(tmp_path: Path) -> Iterator[Callable[..., NatsCluster]]:
+    made: list[NatsCluster] = []
+
+    def make(tags: tuple[tuple[str, ...], ...] = ((), (), ())) -> NatsCluster:
+        made.append(NatsCluster(tmp_path, tags))
+        made[0].start()
+        return made[0]
+
+    yield make
+    for cluster in made:
+        cluster.stop()
+
+
+async def leader(cluster: NatsCluster, stream: str) -> str:
+    bus = await cluster.connect("admin")
+    info = await bus.jetstream.stream_info(stream)
+    await bus.close()
+    assert info.cluster is not None
+    return str(info.cluster.leader)
+
+
+async def sign_everything(stack: Stack) -> None:
+    while True:
+        with suppress(httpx.HTTPError, KeyError):  # no leader just now: a problem document instead of a list
+            for item in (await stack.call("physician", "GET", "/v1/reviews?limit=50")).json()["items"]:
+                seen = {"If-Match": f'"{item["draft"]}"'}
+                await stack.call("physician", "POST", f"/v1/reviews/{item['case_id']}/approve", headers=seen)
+        await asyncio.sleep(0.05)
+
+
+async def discharge(stack: Stack, encounter: str) -> None:
+    """Report it until it is taken, as any sender does."""
+    sent = {"encounter_id": encounter, "department": "ward"}
+
+    async def taken() -> bool:
+        return (await stack.call("ingest", "POST", "/v1/encounters/discharged", json=sent)).status_code == 202
+
+    await until(taken, f"the discharge of {encounter} to be taken")
+
+
+async def test_a_leader_killed_under_load_loses_nothing(
+    make_cluster: Callable[..., NatsCluster], tmp_path: Path, record_property: Callable[[str, object], None]
+) -> None:
+    cluster = make_cluster()
+    await cluster.provision()
+    store = Store()
+    (tmp_path / "stays").mkdir()
+    encounters = write_stays(tmp_path / "stays", CASES)
+    for file in (tmp_path / "stays").glob("stay-*.json"):
+        load_bundle(store, json.loads(file.read_text()))
+    async with running(cluster, Sandbox(store)) as stack:
+        signing = asyncio.create_task(sign_everything(stack))
+        for number, encounter in enumerate(encounters):
+            if number == KILLED_AFTER:
+                cluster.kill(await leader(cluster, "DISCHARGE"))
+            await discharge(stack, encounter)
+        bus = await cluster.connect("auditor")
+        journal = Journal(bus, "auditor")
+
+        async def all_filed() -> bool:
+            return len(await journal.stored("discharge.*.*.filed")) == CASES
+
+        await until(all_filed, "every case to be filed", patience=90)
+        signing.cancel()
+        cluster.start()  # the node is back and catches up
+        report = await verify_stored(await journal.stored("discharge.>"), client(stack.ehr))
+        history = await journal.recent(10_000)
+        await bus.close()
+        documents = [item for item in stack.in_chart("DocumentReference") if item["status"] == "current"]
+    assert report.verified, report.faults[:3]
+    assert Counter(item.name for item in history)["filed"] == CASES
+    assert len({item["identifier"][0]["value"] for item in documents}) == len(documents) == CASES
+    times = sorted(item.time for item in history)
+    pause = max((later - earlier).total_seconds() for earlier, later in pairwise(times))
+    record_property("longest pause between two events, s", pause)
+    print(f"longest pause between two events: {pause:.2f} s")
+
+
+async def test_a_repeated_append_is_found_whatever_the_cluster_answers(
+    make_cluster: Callable[..., NatsCluster],
+) -> None:
+    cluster = make_cluster()
+    await cluster.provision()
+    bus = await cluster.connect("ingest")
+    journal = Journal(bus, "ingest")
+    heads = [await journal.append(CASE, event("discharged"), after=START, id="e-1", time=T0) for _ in range(3)]
+    await bus.close()
+    assert len(set(heads)) == 1
+
+
+async def test_streams_stay_where_the_law_wants_them(make_cluster: Callable[..., NatsCluster]) -> None:
+    cluster = make_cluster(EU)
+    at_home = Keeping(replicas=2, tags=("region:eu",))
+    await cluster.provision(at_home)
+    assert {change.action for change in await cluster.provision(at_home)} == {"unchanged"}
+    bus = await cluster.connect("admin")
+    for stream in ("DISCHARGE", "KV_artifacts"):
+        info = await bus.jetstream.stream_info(stream)
+        assert info.cluster is not None
+        places = {str(info.cluster.leader), *(str(peer.name) for peer in info.cluster.replicas or [])}
+        assert places == {"node-0", "node-1"}
+    await bus.close()
+    with pytest.raises(PermanentError, match="no 3 servers carry the tags region:eu"):
+        await cluster.provision(Keeping(replicas=3, tags=("region:eu",)))

@@ -1,0 +1,85 @@
+"""Three nats-servers that keep every message thrice, on loopback; any of them can be killed and started again."""
+
+import subprocess
+import time
+from pathlib import Path
+
+import httpx
+
+from cli.stack.nats import NatsPorts, free_port, server_binary
+from cli.stack.nats_config import ACCOUNT, Cluster, Hospital, Node, configuration, key_environment
+from cli.stack.secrets import load_or_make
+from shared.messaging.connection import Bus, connect
+from shared.messaging.provision import Change, Keeping, provision
+
+PATIENCE = 30.0
+SIZE = 3
+
+
+class NatsCluster:
+    """Node `n` is called `node-n`; `tags` are each node's. `url` names all of them."""
+
+    def __init__(self, directory: Path, tags: tuple[tuple[str, ...], ...] = ((),) * SIZE) -> None:
+        self.directory = directory
+        self.secrets = load_or_make(directory)
+        self._clients = [free_port() for _ in range(SIZE)]
+        self._monitors = [free_port() for _ in range(SIZE)]
+        others = [free_port() for _ in range(SIZE)]
+        routes = tuple(f"nats://127.0.0.1:{port}" for port in others)
+        self.ports = NatsPorts(self._clients[0], self._monitors[0])
+        self.url = ",".join(f"nats://127.0.0.1:{port}" for port in self._clients)
+        self._running: dict[int, subprocess.Popen[bytes]] = {}
+        for index in range(SIZE):
+            node = Node(
+                f"node-{index}",
+                f"127.0.0.1:{self._clients[index]}",
+                f"127.0.0.1:{self._monitors[index]}",
+                directory / f"nats-{index}",
+                Cluster("countersign", f"127.0.0.1:{others[index]}", routes),
+                tags[index],
+            )
+            hospitals = {ACCOUNT: Hospital(self.secrets)}
+            (directory / f"nats-{index}.conf").write_text(configuration(node, hospitals, self.secrets.seeds["system"]))
+
+    def start(self) -> None:
+        """All of them, or those that do not run; returns when they have agreed."""
+        for index in range(SIZE):
+            if index not in self._running:
+                with (self.directory / f"nats-{index}.log").open("ab") as log:
+                    self._running[index] = subprocess.Popen(
+                        [str(server_binary()), "--config", str(self.directory / f"nats-{index}.conf")],
+                        stdout=log,
+                        stderr=log,
+                        env=key_environment(self.secrets),
+                    )
+        deadline = time.monotonic() + PATIENCE
+        while not all(self.healthy(index) for index in range(SIZE)):
+            assert time.monotonic() < deadline, (self.directory / "nats-0.log").read_text()[-2000:]
+            time.sleep(0.05)
+
+    def healthy(self, index: int) -> bool:
+        """Whether the node has caught up with the others on everything it keeps."""
+        try:
+            return httpx.get(f"http://127.0.0.1:{self._monitors[index]}/healthz", timeout=2).is_success
+        except httpx.HTTPError:
+            return False
+
+    def kill(self, name: str) -> None:
+        """kill -9 of one node."""
+        process = self._running.pop(int(name.removeprefix("node-")))
+        process.kill()
+        process.wait()
+
+    def stop(self) -> None:
+        for index in list(self._running):
+            self.kill(f"node-{index}")
+
+    async def connect(self, user: str) -> Bus:
+        return await connect(self.url, user, self.secrets.seeds[user])
+
+    async def provision(self, keeping: Keeping = Keeping(replicas=SIZE)) -> list[Change]:  # noqa: B008 - frozen
+        bus = await self.connect("admin")
+        try:
+            return await provision(bus, keeping)
+        finally:
+            await bus.close()
