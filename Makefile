@@ -4,7 +4,7 @@ UV_VERSION := 0.13.9
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo up test pictures dashboards lint bench bench-knowledge bench-airflow bench-waiting format contracts clean
+.PHONY: help install demo up test pictures dashboards compose-secrets lint bench bench-knowledge bench-airflow bench-waiting format contracts clean
 
 help: ## list the commands
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 22
@@ -36,9 +36,12 @@ ALONE := triton or browser or e2e or chaos
 
 test: install ## every test
 	@tests/browser/install.sh
-	@tests/observability/install.sh
+	@tests/tools.sh
 	@$(BIN)/pytest -n 2 -m "not ($(ALONE))"
 	@$(BIN)/pytest -m "$(ALONE)"
+
+compose-secrets: install ## keys and passwords for compose.yaml, once, in secrets/
+	@$(BIN)/countersign secrets init secrets
 
 dashboards: install ## write Grafana's dashboards again
 	@$(BIN)/python -m deploy.grafana

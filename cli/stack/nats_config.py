@@ -56,8 +56,13 @@ class Node:
     tags: tuple[str, ...] = ()
 
 
-def configuration(node: Node, hospitals: Mapping[str, Hospital], system_seed: str) -> str:
-    """The server's configuration. The key of the encryption at rest comes from its environment."""
+def configuration(
+    node: Node, hospitals: Mapping[str, Hospital], system_seed: str, storage_key: str | None = None
+) -> str:
+    """The server's configuration. The key of the encryption at rest comes from its environment.
+
+    With `storage_key` it stands in the file, which is a secret then.
+    """
     host, _, port = node.client.rpartition(":")
     made: dict[str, object] = {
         "server_name": node.name,
@@ -68,7 +73,7 @@ def configuration(node: Node, hospitals: Mapping[str, Hospital], system_seed: st
             "store_dir": str(node.store),
             "sync_interval": "always",
             "cipher": "aes",
-            "key": f"${KEY_VARIABLE}",
+            "key": storage_key or f"${KEY_VARIABLE}",
         },
         "accounts": {name: _account(hospital) for name, hospital in hospitals.items()}
         | {"SYS": {"users": [{"nkey": public_key(system_seed)}]}},

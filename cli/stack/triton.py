@@ -54,8 +54,10 @@ def link_backends(home: Path, data_dir: Path) -> Path:
     return python.parent
 
 
-def command(home: Path, backends: Path, ports: TritonPorts, models: tuple[str, ...], region: str) -> list[str]:
-    """The server on loopback with just `models` loaded. `region` prefixes its shared memory."""
+def command(
+    home: Path, backends: Path, ports: TritonPorts, models: tuple[str, ...], region: str, host: str = "127.0.0.1"
+) -> list[str]:
+    """The server with just `models` loaded. `region` prefixes its shared memory."""
     return [
         str(home / "bin" / "tritonserver"),
         f"--model-repository={MODELS}",
@@ -63,11 +65,11 @@ def command(home: Path, backends: Path, ports: TritonPorts, models: tuple[str, .
         "--model-control-mode=explicit",
         *(f"--load-model={name}" for name in models),
         f"--backend-config=python,shm-region-prefix-name={region}",
-        "--http-address=127.0.0.1",
+        f"--http-address={host}",
         f"--http-port={ports.http}",
-        "--grpc-address=127.0.0.1",
+        f"--grpc-address={host}",
         f"--grpc-port={ports.grpc}",
-        "--metrics-address=127.0.0.1",
+        f"--metrics-address={host}",
         f"--metrics-port={ports.metrics}",
         "--log-verbose=0",
         "--log-info=false",

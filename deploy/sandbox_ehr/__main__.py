@@ -14,7 +14,8 @@ from deploy.sandbox_ehr.store import Store
 
 
 def run(
-    port: Annotated[int, typer.Option(help="loopback port")] = 8090,
+    port: int = 8090,
+    host: Annotated[str, typer.Option(help="address to listen on")] = "127.0.0.1",
     db: Annotated[Path | None, typer.Option(help="SQLite file; in memory without one")] = None,
     folder: Annotated[Path, typer.Option("--seed", help="folder of Bundles to start with")] = SEED,
     style: Annotated[str, typer.Option(help="plain or opaque")] = "plain",
@@ -23,13 +24,13 @@ def run(
     notify: Annotated[str | None, typer.Option(help="endpoint that is told of every Task that has ended")] = None,
     notify_token: Annotated[str | None, typer.Option(help="bearer token for it")] = None,
 ) -> None:
-    """Serve FHIR R4 under /fhir on loopback."""
+    """Serve FHIR R4 under /fhir."""
     chosen: Style = "opaque" if style == "opaque" else "plain"
     store = Store(db)
     seed(store, chosen, folder)
     subscriber = Subscriber(httpx.AsyncClient(), notify, notify_token) if notify else None
     app = create_app(Sandbox(store, chosen, token, subscriber), faults=faults)
-    uvicorn.run(app, host="127.0.0.1", port=port, log_level="warning", access_log=False)
+    uvicorn.run(app, host=host, port=port, log_level="warning", access_log=False)
 
 
 if __name__ == "__main__":

@@ -67,11 +67,13 @@ class QdrantSettings(BaseSettings):
 
     url: str | None = None
     api_key: SecretStr | None = None
+    api_key_file: Path | None = Field(default=None, description="file that holds the key instead")
     directory: Path | None = Field(default=None, description="only where all services share one process")
 
     def connect(self) -> KnowledgeBase:
         """The vector base. Raises PermanentError when neither place is set."""
-        return connect_base(self.url, self.api_key.get_secret_value() if self.api_key else None, self.directory)
+        key = self.api_key_file.read_text().strip() if self.api_key_file else None
+        return connect_base(self.url, self.api_key.get_secret_value() if self.api_key else key, self.directory)
 
 
 class KnowledgeSettings(BaseSettings):

@@ -1,13 +1,14 @@
 #!/usr/bin/env bash
-# Prometheus (with promtool) and VictoriaMetrics for the tests of dashboards and alerts: unpacked into .tools, so that
-# nothing of them is started or changed elsewhere. VictoriaMetrics takes OTLP, as the collector does.
+# Programs that tests of what is deployed look through: Prometheus (with promtool), VictoriaMetrics (it takes OTLP, as
+# the collector does), Docker Compose. Unpacked into .tools, so that nothing is started or changed elsewhere.
 set -euo pipefail
-cd "$(dirname "$0")/../.."
+cd "$(dirname "$0")/.."
 TOOLS=$PWD/.tools
-[ -x "$TOOLS/usr/bin/promtool" ] && [ -x "$TOOLS/usr/bin/victoria-metrics" ] && exit 0
-skip() { echo "$1: the tests of dashboards and alerts are skipped"; exit 0; }
+COMPOSE=$TOOLS/usr/libexec/docker/cli-plugins/docker-compose
+[ -x "$TOOLS/usr/bin/promtool" ] && [ -x "$TOOLS/usr/bin/victoria-metrics" ] && [ -x "$COMPOSE" ] && exit 0
+skip() { echo "$1: the tests that need it are skipped"; exit 0; }
 command -v apt-get >/dev/null && command -v dpkg >/dev/null || skip "no apt-get"
-echo "fetching Prometheus and VictoriaMetrics for the tests (apt-get)"
+echo "fetching Prometheus, VictoriaMetrics and Docker Compose for the tests (apt-get)"
 WORK=$(mktemp -d)
 trap 'rm -rf "$WORK"' EXIT
 mkdir -p "$TOOLS"
@@ -28,3 +29,4 @@ fetch() { # SUITE PACKAGE: from this machine's own mirrors, with lists of their 
 
 fetch bookworm prometheus # later ones come without promtool
 fetch trixie victoria-metrics
+fetch trixie docker-compose

@@ -1,0 +1,107 @@
+"""`countersign secrets` and `countersign provision`: what an installation needs once, before its services start."""
+
+import asyncio
+import json
+import secrets as randomness
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from cli.errors import CommandError
+
+if TYPE_CHECKING:
+    from cli.stack.secrets import Secrets
+
+secrets_app = typer.Typer(no_args_is_help=True, help="Make the keys and passwords of an installation.")
+
+NODES = 3
+ALL = "0.0.0.0"  # noqa: S104 - inside a container; who reaches it is for the network to say
+
+
+@secrets_app.command("init")
+def init(
+    directory: Annotated[Path, typer.Argument(help="where they are kept; made if it is not there")],
+    as_json: Annotated[bool, typer.Option("--json", help="JSON on stdout")] = False,
+) -> None:
+    """Make what is missing: keys of NATS users, tokens, the storage key, NATS's configuration. Keeps what is there.
+
+    The directory is readable by its owner only; the files in it by whoever they are mounted for.
+    """
+    from cli.stack.secrets import load_or_make, write_tokens
+
+    try:
+        directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+        made = load_or_make(directory)
+    except OSError as error:
+        raise CommandError(f"{directory} cannot be used: {error.strerror}.") from None
+    write_tokens(directory / "tokens.json", made.tokens)
+    for name, text in (_files(made) | _passwords(directory)).items():
+        (directory / name).write_text(text)
+    for file in directory.iterdir():
+        file.chmod(0o600 if file.name == "secrets.json" else 0o644)
+    names = sorted(file.name for file in directory.iterdir())
+    print(json.dumps({"directory": str(directory), "files": names}) if as_json else "\n".join(names))
+
+
+def _files(made: "Secrets") -> dict[str, str]:
+    """What follows from the secrets: written again each time, as rights may have changed."""
+    from cli.stack.nats_config import ACCOUNT, Cluster, Hospital, Node, configuration
+
+    routes = tuple(f"nats://nats-{index}:6222" for index in range(1, NODES + 1))
+    alone = Node("nats", f"{ALL}:4222", f"{ALL}:8222", Path("/data"))
+    nodes = {"nats.conf": alone} | {
+        f"nats-{index}.conf": Node(
+            f"nats-{index}",
+            f"{ALL}:4222",
+            f"{ALL}:8222",
+            Path("/data"),
+            Cluster("countersign", f"{ALL}:6222", routes),
+        )
+        for index in range(1, NODES + 1)
+    }
+    hospitals = {ACCOUNT: Hospital(made)}
+    return {
+        name: configuration(node, hospitals, made.seeds["system"], made.storage_key) for name, node in nodes.items()
+    } | {f"{user}.seed": seed for user, seed in made.seeds.items()}
+
+
+def _passwords(directory: Path) -> dict[str, str]:
+    """Those of other parts; made once."""
+    found = {}
+    for name in ("grafana.password", "qdrant.key"):
+        file = directory / name
+        found[name] = file.read_text() if file.exists() else randomness.token_urlsafe(24)
+    return found | {"qdrant.yaml": f"service:\n  api_key: {found['qdrant.key']}\n"}
+
+
+def provision(
+    url: Annotated[str, typer.Option("--nats-url", envvar="COUNTERSIGN_NATS_URL", help="several: with commas")],
+    seed: Annotated[Path, typer.Option("--seed-file", envvar="COUNTERSIGN_NATS_SEED_FILE", help="of the admin")],
+    replicas: Annotated[int, typer.Option(envvar="COUNTERSIGN_NATS_REPLICAS", help="how often a message is kept")] = 1,
+    tags: Annotated[
+        list[str] | None, typer.Option("--tag", help="servers must carry it (data residency); may be repeated")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="JSON on stdout")] = False,
+) -> None:
+    """Make streams, buckets and consumers as this version wants them, and say what differed. Deletes nothing."""
+    from shared.messaging.connection import connect
+    from shared.messaging.provision import Change, Keeping
+    from shared.messaging.provision import provision as make
+
+    async def run() -> list[Change]:
+        bus = await connect(url, "admin", seed.read_text().strip())
+        try:
+            return await make(bus, Keeping(replicas, tuple(tags or ())))
+        finally:
+            await bus.close()
+
+    if not seed.is_file():
+        raise CommandError(f"{seed} is not there. Make it: countersign secrets init")
+    changes = asyncio.run(run())
+    if as_json:
+        print(json.dumps([asdict(change) for change in changes]))
+        return
+    for change in changes:
+        print(f"{change.action:10}{change.what}{': ' + ', '.join(change.differs) if change.differs else ''}")

@@ -1,0 +1,57 @@
+"""What an installation does once: make its secrets, and bring the bus to the topology."""
+
+import json
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from cli.stack.nats import server_binary
+from shared.messaging.topology import SERVICES, STREAMS
+from tests.support.command import run
+from tests.support.server import NatsServer
+
+pytestmark = pytest.mark.connected
+
+
+def contents(directory: Path) -> dict[str, bytes]:
+    return {file.name: file.read_bytes() for file in directory.iterdir()}
+
+
+def test_secrets_are_made_once_and_the_servers_configuration_is_understood(tmp_path: Path) -> None:
+    directory = tmp_path / "secrets"
+    first = run("secrets", "init", str(directory), "--json")
+    assert first.returncode == 0, first.stderr
+    made = contents(directory)
+    assert {f"{service}.seed" for service in SERVICES} | {"admin.seed", "tokens.json"} <= made.keys()
+    assert directory.stat().st_mode & 0o777 == 0o700
+    assert (directory / "secrets.json").stat().st_mode & 0o777 == 0o600
+    for file in sorted(directory.glob("nats*.conf")):
+        done = subprocess.run(
+            [str(server_binary()), "-c", str(file), "-t"], capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, done.stderr
+    assert run("secrets", "init", str(directory)).returncode == 0
+    assert contents(directory) == made
+    (directory / "secrets.json").write_text("{}")
+    assert "cannot be read" in run("secrets", "init", str(directory)).stderr
+
+
+def test_the_bus_is_brought_to_the_topology_by_a_command(nats: NatsServer, tmp_path: Path) -> None:
+    seed = tmp_path / "admin.seed"
+    seed.write_text(nats.secrets.seeds["admin"])
+    arguments = ("provision", "--nats-url", nats.url, "--seed-file", str(seed))
+    first = json.loads(run(*arguments, "--json").stdout)
+    assert {f"stream {item.name}" for item in STREAMS} <= {change["what"] for change in first}
+    assert {change["action"] for change in first} == {"created"}
+    assert {line.split()[0] for line in run(*arguments).stdout.splitlines()} == {"unchanged"}
+
+
+def test_what_provisioning_cannot_do_is_one_sentence(nats: NatsServer, tmp_path: Path) -> None:
+    seed = tmp_path / "ingest.seed"
+    seed.write_text(nats.secrets.seeds["ingest"])
+    missing = run("provision", "--nats-url", nats.url, "--seed-file", str(tmp_path / "none"))
+    assert (missing.returncode, missing.stderr.count("\n")) == (2, 1)
+    nobody = run("provision", "--nats-url", "nats://127.0.0.1:9", "--seed-file", str(seed))
+    assert nobody.returncode == 2
+    assert "NATS does not answer" in nobody.stderr
