@@ -61,6 +61,11 @@ def _files(made: "Secrets") -> dict[str, str]:
         )
         for index in range(1, NODES + 1)
     }
+    # On Kubernetes a pod's name comes from its environment, and its fellows are those of the StatefulSet.
+    fellows = tuple(f"nats://nats-{index}.nats-headless:6222" for index in range(NODES))
+    nodes["nats-kubernetes.conf"] = Node(
+        "$POD_NAME", f"{ALL}:4222", f"{ALL}:8222", Path("/data"), Cluster("countersign", f"{ALL}:6222", fellows)
+    )
     hospitals = {ACCOUNT: Hospital(made)}
     return {
         name: configuration(node, hospitals, made.seeds["system"], made.storage_key) for name, node in nodes.items()

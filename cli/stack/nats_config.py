@@ -4,6 +4,7 @@ https://docs.nats.io/running-a-nats-service/configuration
 """
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -87,7 +88,7 @@ def configuration(
             "listen": node.cluster.listen,
             "routes": list(node.cluster.routes),
         }
-    return json.dumps(made, indent=1).replace(f'"${KEY_VARIABLE}"', f"${KEY_VARIABLE}")  # a variable has no quotes
+    return re.sub(r'"(\$[A-Z_]+)"', r"\1", json.dumps(made, indent=1))  # a variable of the environment has no quotes
 
 
 def _account(hospital: Hospital) -> dict[str, object]:

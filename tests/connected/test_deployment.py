@@ -28,7 +28,11 @@ def test_secrets_are_made_once_and_the_servers_configuration_is_understood(tmp_p
     assert (directory / "secrets.json").stat().st_mode & 0o777 == 0o600
     for file in sorted(directory.glob("nats*.conf")):
         done = subprocess.run(
-            [str(server_binary()), "-c", str(file), "-t"], capture_output=True, text=True, check=False
+            [str(server_binary()), "-c", str(file), "-t"],
+            capture_output=True,
+            text=True,
+            check=False,
+            env={"POD_NAME": "nats-0"},
         )
         assert done.returncode == 0, done.stderr
     assert run("secrets", "init", str(directory)).returncode == 0

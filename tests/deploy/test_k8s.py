@@ -1,0 +1,239 @@
+"""What the Kubernetes manifests promise: they are valid, and hold the policy of the house."""
+
+import json
+import shutil
+import subprocess
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import kubernetes_validate
+import promql_parser
+import pytest
+import yaml
+
+from shared.messaging.topology import all_consumers
+from tests.support.settings import KNOWN
+
+ROOT = Path(__file__).parents[2]
+K8S = ROOT / "deploy/k8s"
+KUBECTL = ROOT / ".venv/bin/kubectl"
+KEDA = Path(__file__).parent / "keda"
+OVERLAYS = ("overlays/small", "overlays/production", "tenants/example")
+VERSIONS = ("1.31", "1.34")
+MODEL_MINUTES = 10  # a large model takes as long to load
+TELEMETRY = ("OTEL_",)
+
+Thing = dict[str, Any]
+
+
+@cache
+def rendered(overlay: str) -> list[Thing]:
+    done = subprocess.run([str(KUBECTL), "kustomize", str(K8S / overlay)], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return [item for item in yaml.safe_load_all(done.stdout) if item]
+
+
+def of_kind(overlay: str, *kinds: str) -> list[Thing]:
+    return [item for item in rendered(overlay) if item["kind"] in kinds]
+
+
+def name(thing: Thing) -> str:
+    return str(thing["metadata"]["name"])
+
+
+def pods(overlay: str) -> Iterator[tuple[str, Thing, Thing]]:
+    """Every pod that there will be: its owner's name, labels, spec."""
+    for item in of_kind(overlay, "Deployment", "StatefulSet", "Job"):
+        yield name(item), item["spec"]["template"]["metadata"]["labels"], item["spec"]["template"]["spec"]
+    for item in of_kind(overlay, "CronJob"):
+        template = item["spec"]["jobTemplate"]["spec"]["template"]
+        yield name(item), template["metadata"]["labels"], template["spec"]
+
+
+def containers(overlay: str) -> Iterator[tuple[str, Thing]]:
+    for owner, _, spec in pods(overlay):
+        for container in spec["containers"] + spec.get("initContainers", []):
+            yield owner, container
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+@pytest.mark.parametrize("overlay", OVERLAYS)
+def test_every_object_is_what_the_api_takes(overlay: str, version: str) -> None:
+    checked = 0
+    for item in rendered(overlay):
+        if item["apiVersion"].startswith("keda.sh/"):
+            continue
+        kubernetes_validate.validate(item, version, strict=True)
+        checked += 1
+    assert checked > 30
+
+
+@pytest.mark.skipif(shutil.which("node") is None or shutil.which("npm") is None, reason="node is not here")
+def test_scaled_objects_are_what_keda_takes() -> None:
+    if not (KEDA / "node_modules").exists():
+        quiet = ("--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error")
+        subprocess.run(["npm", "ci", *quiet], cwd=KEDA, check=True, capture_output=True)
+    objects = of_kind("overlays/production", "ScaledObject")
+    wrong = json.loads(json.dumps(objects[0])) | {"spec": {"triggers": "none"}}
+    for sent, expected in ((objects, 0), ([wrong], 1)):
+        done = subprocess.run(
+            ["node", "validate.mjs"], cwd=KEDA, input=json.dumps(sent), capture_output=True, text=True, check=False
+        )
+        assert done.returncode == expected, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("overlay", OVERLAYS)
+def test_nothing_runs_as_root_or_may_more_than_it_needs(overlay: str) -> None:
+    for owner, _, spec in pods(overlay):
+        security = spec["securityContext"]
+        assert security["runAsNonRoot"] is True, owner
+        assert security["runAsUser"] > 0, owner
+        assert security["seccompProfile"] == {"type": "RuntimeDefault"}, owner
+        assert spec["automountServiceAccountToken"] is False, owner
+        assert not any(spec.get(name) for name in ("hostNetwork", "hostPID", "hostIPC")), owner
+        assert not any("hostPath" in volume for volume in spec.get("volumes", [])), owner
+    for owner, container in containers(overlay):
+        security = container["securityContext"]
+        assert security["allowPrivilegeEscalation"] is False, owner
+        assert security["readOnlyRootFilesystem"] is True, owner
+        assert security["capabilities"] == {"drop": ["ALL"]}, owner
+        assert not any("hostPort" in port for port in container.get("ports", [])), owner
+
+
+@pytest.mark.parametrize("overlay", OVERLAYS)
+def test_every_container_says_what_it_takes_and_which_image_it_is(overlay: str) -> None:
+    for owner, container in containers(overlay):
+        assert {"cpu", "memory"} <= container["resources"]["requests"].keys(), owner
+        assert "memory" in container["resources"]["limits"], owner
+        _, _, tag = container["image"].rpartition(":")
+        assert any(character.isdigit() for character in tag), container["image"]
+
+
+def test_a_gpu_is_asked_for_whole_and_where_gpus_are() -> None:
+    found = 0
+    for owner, _, spec in pods("overlays/production"):
+        for container in spec["containers"]:
+            asked = container["resources"]["requests"].get("nvidia.com/gpu")
+            assert asked == container["resources"]["limits"].get("nvidia.com/gpu"), owner
+            if asked is not None:
+                found += 1
+                assert spec["nodeSelector"] == {"countersign.dev/nodes": "gpu"}
+                assert "nvidia.com/gpu" in {item["key"] for item in spec["tolerations"]}
+                probe = container["startupProbe"]
+                assert probe["periodSeconds"] * probe["failureThreshold"] >= MODEL_MINUTES * 60
+    assert found == 1
+
+
+def test_batch_gives_way_and_cannot_land_where_people_wait() -> None:
+    values = {name(item): item["value"] for item in of_kind("overlays/production", "PriorityClass")}
+    assert values["countersign-interactive"] > values["countersign-batch"]
+    tiers = {"interactive": 0, "batch": 0}
+    for owner, labels, spec in pods("overlays/production"):
+        tier = labels.get("countersign.dev/tier")
+        if tier is None:
+            continue
+        tiers[tier] += 1
+        assert spec["priorityClassName"] == f"countersign-{tier}", owner
+        tolerated = {item["key"] for item in spec["tolerations"]}
+        nodes = spec["nodeSelector"]["countersign.dev/nodes"]
+        assert (nodes, tolerated) == {
+            "interactive": ("interactive", {"countersign.dev/interactive"}),
+            "batch": ("spot", {"countersign.dev/spot"}),
+        }[tier], owner
+    assert tiers == {"interactive": 3, "batch": 2}
+
+
+def test_every_consumer_scales_its_service_and_none_is_asked_for_that_is_not_there() -> None:
+    wanted = {(item.service, item.stream, item.name) for item in all_consumers()}
+    found = set()
+    for item in of_kind("overlays/production", "ScaledObject"):
+        for trigger in item["spec"]["triggers"]:
+            told = trigger["metadata"]
+            if trigger["type"] == "prometheus":
+                promql_parser.parse(told["query"])
+                continue
+            assert trigger["type"] == "nats-jetstream"
+            assert told["account"] == "COUNTERSIGN"
+            assert told["natsServerMonitoringEndpoint"] == "nats.countersign.svc:8222"
+            assert int(told["lagThreshold"]) > int(told["activationLagThreshold"]) >= 0
+            found.add((item["spec"]["scaleTargetRef"]["name"], told["stream"], told["consumer"]))
+    assert found == wanted
+    bounds = {
+        name(item): (item["spec"]["minReplicaCount"], item["spec"]["maxReplicaCount"])
+        for item in of_kind("overlays/production", "ScaledObject")
+    }
+    assert all(bounds[service] == (2, 8) for service in ("ingest", "drafter", "approval"))
+    assert bounds["embedder"][0] == 0
+    for item in of_kind("overlays/production", "Deployment"):
+        assert "replicas" not in item["spec"] or name(item) not in bounds or name(item) == "triton", "KEDA decides"
+
+
+@pytest.mark.parametrize("overlay", OVERLAYS)
+def test_nobody_speaks_to_anybody_unless_a_line_says_so(overlay: str) -> None:
+    policies = {name(item): item["spec"] for item in of_kind(overlay, "NetworkPolicy")}
+    assert policies["default-deny"] == {"podSelector": {}, "policyTypes": ["Ingress", "Egress"]}
+    for policy, spec in policies.items():
+        for rule in spec.get("ingress", []):
+            assert rule.get("from"), f"{policy} lets everybody in"
+            assert rule.get("ports"), f"{policy} opens every port"
+    labels = {label["app.kubernetes.io/name"] for _, label, _ in pods(overlay)}
+    for policy in ("to-nats", "to-qdrant", "to-triton", "to-collector"):
+        assert policies[policy]["podSelector"]["matchLabels"]["app.kubernetes.io/name"] in labels
+
+
+@pytest.mark.parametrize("overlay", OVERLAYS)
+def test_our_services_are_told_what_they_know_and_secrets_come_as_files(overlay: str) -> None:
+    assert of_kind(overlay, "Secret") == [], "secrets are made by the platform team"
+    (config,) = [item for item in of_kind(overlay, "ConfigMap") if name(item) == "countersign"]
+    own = {variable for variable in config["data"] if not variable.startswith(TELEMETRY)}
+    assert own - KNOWN == set()
+    for owner, container in containers(overlay):
+        for variable in container.get("env", []):
+            assert "secretKeyRef" not in variable.get("valueFrom", {}), owner
+
+
+@pytest.mark.parametrize("overlay", OVERLAYS)
+def test_what_there_is_two_of_is_not_taken_away_at_once(overlay: str) -> None:
+    guarded = {
+        item["spec"]["selector"]["matchLabels"]["app.kubernetes.io/name"]
+        for item in of_kind(overlay, "PodDisruptionBudget")
+    }
+    for item in of_kind(overlay, "Deployment", "StatefulSet"):
+        if item["spec"].get("replicas", 2) > 1:
+            assert name(item) in guarded
+
+
+def test_a_tenant_is_a_namespace_with_a_quota_of_its_own() -> None:
+    (namespace,) = of_kind("tenants/example", "Namespace")
+    assert name(namespace) == "hospital-example"
+    assert namespace["metadata"]["labels"]["pod-security.kubernetes.io/enforce"] == "restricted"
+    cluster_wide = ("Namespace", "PriorityClass")
+    for item in rendered("tenants/example"):
+        if item["kind"] not in cluster_wide:
+            assert item["metadata"]["namespace"] == "hospital-example", item["kind"]
+    (quota,) = of_kind("tenants/example", "ResourceQuota")
+    assert {"requests.cpu", "limits.memory", "requests.nvidia.com/gpu", "pods"} <= quota["spec"]["hard"].keys()
+    endpoints = {
+        trigger["metadata"]["natsServerMonitoringEndpoint"]
+        for item in of_kind("tenants/example", "ScaledObject")
+        for trigger in item["spec"]["triggers"]
+        if trigger["type"] == "nats-jetstream"
+    }
+    assert endpoints == {"nats.hospital-example.svc:8222"}
+
+
+def test_the_bus_keeps_every_message_thrice() -> None:
+    (nats,) = [item for item in of_kind("overlays/production", "StatefulSet") if name(item) == "nats"]
+    assert nats["spec"]["replicas"] == 3
+    (job,) = of_kind("overlays/production", "Job")
+    told = {item["name"]: item.get("value") for item in job["spec"]["template"]["spec"]["containers"][0]["env"]}
+    assert told["COUNTERSIGN_NATS_REPLICAS"] == "3"
+    assert {"secretName": "countersign-nats", "defaultMode": 0o440} in [
+        volume.get("secret") for volume in nats["spec"]["template"]["spec"]["volumes"]
+    ]
+
+
+def test_the_collector_is_configured_alike_everywhere() -> None:
+    assert (K8S / "base/collector.yaml").read_text() == (ROOT / "deploy/otel/collector.yaml").read_text()
