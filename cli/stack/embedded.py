@@ -1,7 +1,6 @@
 """The whole of Countersign on one machine: nats-server and Triton as children, all services in this process."""
 
 import asyncio
-import fcntl
 import signal
 import socket
 import sqlite3
@@ -9,7 +8,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
 import httpx
 import uvicorn
@@ -20,6 +19,7 @@ from cli.errors import CommandError
 from cli.stack import nats, triton
 from cli.stack.access import Access, write_access
 from cli.stack.knowledge import places
+from cli.stack.lock import held
 from cli.stack.people import demo_people
 from cli.stack.secrets import Secrets, load_or_make, write_tokens
 from deploy.sandbox_ehr.app import Sandbox
@@ -107,10 +107,11 @@ def _prepare(options: Options, stack: AsyncExitStack) -> Path:
         directory.mkdir(parents=True, exist_ok=True, mode=0o700)
         logs = directory / "logs"
         logs.mkdir(exist_ok=True)
-        lock = stack.enter_context((directory / "lock").open("w"))
+        ours = stack.enter_context(held(directory))
     except OSError as error:
         raise CommandError(f"The data directory {directory} cannot be used: {error.strerror}.") from None
-    _lock(lock, directory)
+    if not ours:
+        raise CommandError(f"Another stack is running on {directory}.")
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
@@ -118,13 +119,6 @@ def _prepare(options: Options, stack: AsyncExitStack) -> Path:
         except OSError:
             raise CommandError(f"Port {options.port} is taken. Choose another with --port.") from None
     return logs
-
-
-def _lock(file: TextIO, directory: Path) -> None:
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        raise CommandError(f"Another stack is running on {directory}.") from None
 
 
 def _access(options: Options, secrets: Secrets, base_url: str, nats_url: str) -> Access:

@@ -18,7 +18,14 @@ from shared.contracts.failures import Failure
 from shared.messaging.connection import Bus, connect
 from shared.messaging.journal import STREAM as JOURNAL
 from shared.messaging.provision import Change, has_stream, provision
-from shared.messaging.rights import Permissions, auditor_permissions, operator_permissions, permissions
+from shared.messaging.rights import (
+    Permissions,
+    auditor_permissions,
+    backup_permissions,
+    operator_permissions,
+    permissions,
+)
+from shared.messaging.snapshots import UNFINISHED
 from shared.messaging.topology import SERVICES
 
 KEY_VARIABLE = "COUNTERSIGN_STORAGE_KEY"
@@ -54,7 +61,7 @@ def configuration(secrets: Secrets, ports: NatsPorts, store: Path) -> str:
     https://docs.nats.io/running-a-nats-service/configuration
     """
     users = {service: permissions(service) for service in SERVICES}
-    users |= {"operator": operator_permissions(), "auditor": auditor_permissions()}
+    users |= {"operator": operator_permissions(), "auditor": auditor_permissions(), "backup": backup_permissions()}
     app = [_user(secrets.seeds[name], rights) for name, rights in users.items()]
     app.append({"nkey": public_key(secrets.seeds["admin"])})
     return json.dumps(
@@ -123,6 +130,8 @@ async def provision_as_admin(url: str, secrets: Secrets, marker: Path) -> list[C
     bus: Bus | None = None
     try:
         bus = await connect(url, "admin", secrets.seeds["admin"])
+        if await has_stream(bus, UNFINISHED):
+            raise CommandError("A restore into this directory was not finished: run it again (countersign restore).")
         if provisioned_before and not await has_stream(bus, JOURNAL):
             raise CommandError(
                 f"The data directory is damaged: the bus in {marker.parent / 'nats'} has lost its {JOURNAL} stream, or "
