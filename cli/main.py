@@ -164,7 +164,9 @@ def backup(
 def restore(
     source: Annotated[Path, typer.Option("--from", help="the folder of a backup")],
     key: Annotated[Path | None, typer.Option("--key", help="X25519 private key of an encrypted one, PEM")] = None,
-    replace: Annotated[bool, typer.Option("--replace", help="even if the stack is not empty: what it holds goes")] = False,
+    replace: Annotated[
+        bool, typer.Option("--replace", help="even if the stack is not empty: what it holds goes")
+    ] = False,
     data_dir: DataDir = None,
     as_json: AsJson = False,
 ) -> None:

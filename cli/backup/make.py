@@ -81,9 +81,7 @@ async def make(wanted: Wanted, tell: Tell) -> Manifest:
 
 async def positions(bus: Bus) -> dict[tuple[str, str], Position | None]:
     """Where every durable consumer stands, by stream and name."""
-    return {
-        (item.stream, item.name): await snapshots.position(bus, item.stream, item.name) for item in all_consumers()
-    }
+    return {(item.stream, item.name): await snapshots.position(bus, item.stream, item.name) for item in all_consumers()}
 
 
 def moved(

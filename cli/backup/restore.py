@@ -124,7 +124,9 @@ async def _busy(bus: Bus) -> list[str]:
 async def _held(bus: Bus) -> list[str]:
     """Streams in which something was ever stored, beyond what every start stores."""
     streams = await bus.jetstream.streams_info()
-    return sorted(str(item.config.name) for item in streams if item.state.last_seq and item.config.name not in OWN_ACCORD)
+    return sorted(
+        str(item.config.name) for item in streams if item.state.last_seq and item.config.name not in OWN_ACCORD
+    )
 
 
 async def _stream(target: Target, described: Described, blocks: Iterator[bytes]) -> None:

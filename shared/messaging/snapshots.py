@@ -17,6 +17,7 @@ from shared.contracts.failures import PermanentError, TransientError
 from shared.messaging.connection import Bus
 
 PATIENCE = 30.0  # seconds for the next chunk, or its answer
+WHOLE = "204"  # the empty chunk at the end; 408 or 5xx where the server broke off
 NOT_FOUND = 10014  # JSConsumerNotFoundErr
 STREAM_NOT_FOUND = 10059  # JSStreamNotFoundErr
 
@@ -61,7 +62,8 @@ async def take(bus: Bus, stream: str, write: Callable[[bytes], object]) -> Descr
         raise TransientError(f"the snapshot of {stream} stopped half-way") from None
     finally:
         await subscription.unsubscribe()
-    if (status := (chunk.headers or {}).get("Status")) is not None:
+    status = (chunk.headers or {}).get("Status", WHOLE)
+    if status != WHOLE:
         raise TransientError(f"the snapshot of {stream} was broken off ({status})")
     return Described(begun["config"], begun["state"])
 
