@@ -9,7 +9,6 @@ from shared.contracts.envelope import chain_digest
 from shared.contracts.subjects import parse_case_subject
 from shared.messaging.journal import Stored
 
-
 Expected = dict[tuple[str, int], str]  # case and sequence → digest
 
 

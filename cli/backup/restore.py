@@ -1,4 +1,4 @@
-"""Puts a backup back into a stack that is empty and whose services are stopped. May be killed anywhere and run again."""
+"""Puts a backup back into a stack that is empty, its services stopped. May be killed anywhere and run again."""
 
 import io
 import tarfile

@@ -1,4 +1,4 @@
-"""A backup of a stack at work, put back into an empty one: nothing is lost, nothing happens twice, every chain holds."""
+"""A backup of a stack at work, put back into an empty one: nothing is lost or done twice, every chain holds."""
 
 import os
 import stat
@@ -135,7 +135,7 @@ async def test_a_waiting_case_is_signed_and_filed_on_the_restored_stack(
 async def test_what_moves_while_the_backup_is_made_is_not_lost(
     nats: NatsServer, empty: NatsServer, tmp_path: Path
 ) -> None:
-    """A discharge is taken up after the trail was read and before the consumers were: the snapshot alone would lose it."""
+    """Taken up after the trail was read and before the consumers were: the snapshot alone would lose it."""
     await nats.provision()
     async with as_user(nats, "ingest") as bus:
         await bus.publish("ehr.encounter.discharged.x.e1", b"{}", stream="EHR")
