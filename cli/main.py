@@ -177,6 +177,15 @@ def restore(
     say_restored(execute(put_back(source, data_dir, key, replace=replace)), as_json=as_json)
 
 
+@app.command()
+def doctor(as_json: AsJson = False, data_dir: DataDir = None) -> None:
+    """Check every connection, permission, stream and consumer against what is wanted, and say what to do."""
+    from cli.checkup import check_up
+
+    if not execute(check_up(data_dir, as_json=as_json)):
+        raise typer.Exit(1)
+
+
 @audit_app.command("verify")
 def audit_verify(
     case: Annotated[str | None, typer.Option("--case", help="only this case")] = None,

@@ -6,7 +6,7 @@ import socket
 import sqlite3
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -92,8 +92,12 @@ async def running(options: Options, progress: Progress) -> AsyncIterator[Access]
         stack.push_async_callback(model_server.stop)
         progress("starting the services")
         base_url = f"http://{HOST}:{options.port}"
-        access = _access(options, secrets, base_url, nats_url)
-        app = _app(options, secrets, access, f"{HOST}:{triton_ports.grpc}", stack)
+        access = replace(
+            _access(options, secrets, base_url, nats_url),
+            nats_monitor_url=f"http://{HOST}:{nats_ports.monitor}",
+            triton_url=f"{HOST}:{triton_ports.grpc}",
+        )
+        app = _app(options, secrets, access, access.triton_url, stack)
         settle_memory()
         await stack.enter_async_context(_serving(app, options.port))
         write_access(options.data_dir, access)
@@ -129,6 +133,7 @@ def _access(options: Options, secrets: Secrets, base_url: str, nats_url: str) ->
         demo_encounters=[item.encounter for item in demo_encounters()] if own else [],
         nats_url=nats_url,
         ehr_url=options.ehr_url or f"{base_url}/fhir",
+        drafter_model=options.drafter_model,
     )
 
 
