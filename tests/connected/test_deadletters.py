@@ -5,8 +5,10 @@ from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 
 import pytest
+from typer.testing import CliRunner
 
 from cli import letters, redrive
+from cli.deadletters import app
 from cli.errors import CommandError
 from cli.letters import DeadLetter, Deed, read_all
 from shared.contracts.failures import Failure, TransientError
@@ -156,3 +158,19 @@ async def test_records_of_earlier_versions_are_read(nats: NatsServer, operator: 
     await bury_facts(nats, 1)
     await operator.publish("deadletter.redriven.1", b"", stream=letters.STREAM)
     assert ((await letter(operator, 1)).state, (await letter(operator, 1)).by) == ("redriven", None)
+
+
+@pytest.mark.parametrize(
+    ("asked", "words"),
+    [
+        (["discard", "1"], "--reason"),
+        (["redrive"], "--all --consumer NAME"),
+        (["redrive", "--all"], "--all --consumer NAME"),
+        (["redrive", "1", "--all", "--consumer", "x"], "--all --consumer NAME"),
+        (["discard", "1", "--consumer", "x", "--reason", "w"], "--all --consumer NAME"),
+    ],
+)
+def test_what_is_not_said_clearly_is_not_done(asked: list[str], words: str) -> None:
+    done = CliRunner().invoke(app, asked)
+    assert isinstance(done.exception, CommandError)
+    assert words in str(done.exception)
