@@ -73,11 +73,12 @@ def say_backup(made: Manifest, to: Path, *, as_json: bool) -> None:
     if as_json:
         facts = {"id": made.id, "made_at": made.made_at.isoformat(), "encrypted": made.sealed is not None}
         counts = {"cases": made.trail.cases, "events": made.trail.events, "points": points, "bytes": size}
+        counts["broken"] = len(made.trail.broken)
         print(json.dumps({"to": str(to)} | facts | counts))
         return
     print(
         f"backup {made.id} in {to}: {made.trail.cases} cases, {made.trail.events} events, {points} vectors, "
-        f"{size / 1e6:.1f} MB; every chain holds"
+        f"{size / 1e6:.1f} MB; {_chains(len(made.trail.broken))}"
     )
     if made.sealed is None:
         console.print("It is not encrypted and holds patient data: --encrypt-to PUBLIC_KEY seals it.", style="yellow")
@@ -89,5 +90,9 @@ def say_restored(done: Restored, *, as_json: bool) -> None:
         return
     print(
         f"restored: {done.cases} cases, {done.events} events, {done.points} vectors, {done.timers} timers set; "
-        "every chain holds. Start the stack, then: countersign doctor && countersign audit verify"
+        f"{_chains(done.broken)}. Start the stack, then: countersign doctor && countersign audit verify"
     )
+
+
+def _chains(broken: int) -> str:
+    return "every chain holds" if not broken else f"THE CHAIN BREAKS AT {broken} EVENTS: countersign audit verify"

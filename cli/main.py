@@ -157,7 +157,10 @@ def backup(
     """Everything that a stack knows as files, while it runs. No EHR, no keys, no tokens."""
     from cli.backups import back_up, say_backup
 
-    say_backup(execute(back_up(to, data_dir, encrypt_to)), to, as_json=as_json)
+    made = execute(back_up(to, data_dir, encrypt_to))
+    say_backup(made, to, as_json=as_json)
+    if made.trail.broken:
+        raise typer.Exit(1)
 
 
 @app.command()

@@ -103,7 +103,7 @@ async def _stream(bus: Bus, folder: Folder, name: str) -> StreamPart:
 
 
 async def _trail(bus: Bus, folder: Folder, stream: StreamPart, tell: Tell) -> Trail:
-    """The chains up to the snapshot's last event. A trail that does not hold is not backed up in silence."""
+    """The chains up to the snapshot's last event. What does not hold is backed up all the same, and said."""
     last = int(stream.state["last_seq"])
     chains = Chains()
     async for page in Journal(bus, "backup").pages("discharge.>"):
@@ -115,7 +115,8 @@ async def _trail(bus: Bus, folder: Folder, stream: StreamPart, tell: Tell) -> Tr
     with folder.file(file) as sink:
         for line in chains.lines():
             sink.write(line)
-    return Trail(file=file, cases=len(chains.heads), events=chains.events, last=chains.last)
+    broken = tuple(chains.broken)
+    return Trail(file=file, cases=len(chains.heads), events=chains.events, last=chains.last, broken=broken)
 
 
 async def _collection(wanted: Wanted, folder: Folder, name: str, tell: Tell) -> VectorPart:

@@ -58,6 +58,7 @@ class Trail(Model):
     cases: int
     events: int
     last: int  # sequence of the last event that counts
+    broken: tuple[int, ...] = ()  # of events that did not follow from the one before them when the backup was made
 
 
 class Manifest(Model):

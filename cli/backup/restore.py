@@ -48,6 +48,7 @@ class Restored:
     events: int
     points: int
     timers: int
+    broken: int  # events whose chain did not hold when the backup was made, and does not now
     repeated: tuple[str, ...]  # consumers that had moved during the backup, and do again what they did meanwhile
 
 
@@ -76,7 +77,7 @@ async def restore(
     await bus.jetstream.delete_stream(UNFINISHED)
     points = sum(item.points for item in manifest.vectors)
     repeated = tuple(item.consumer for item in manifest.rewinds)
-    return Restored(len(chains.heads), chains.events, points, timers, repeated)
+    return Restored(len(chains.heads), chains.events, points, timers, len(chains.broken), repeated)
 
 
 async def unfinished(bus: Bus) -> str | None:
@@ -169,7 +170,7 @@ def _declare(folder: Path, packed: bytes) -> None:
 
 
 async def _verify(source: Path, manifest: Manifest, seal: Seal | None, bus: Bus, tell: Tell) -> Chains:
-    """Every chain holds, and has every event that it had. Raises CommandError."""
+    """Every chain holds that held, and has every event that it had. Raises CommandError."""
     chains = Chains(expected(files.lines(files.contents(source, manifest.trail.file, seal))))
     async for page in Journal(bus, "restore").pages("discharge.>"):
         chains.add(page)
@@ -177,4 +178,7 @@ async def _verify(source: Path, manifest: Manifest, seal: Seal | None, bus: Bus,
     if chains.expected:
         lost = sorted({case for case, _ in chains.expected})
         raise CommandError(f"The trail came back without the last events of {len(lost)} cases, {lost[0]} for one.")
+    broken = sorted(set(chains.broken) - set(manifest.trail.broken))
+    if broken:
+        raise CommandError(f"The trail came back changed: event {broken[0]} does not follow from the one before it.")
     return chains

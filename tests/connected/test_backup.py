@@ -155,6 +155,19 @@ async def test_what_was_filed_after_the_backup_is_not_filed_twice_and_is_named(
         assert not await chains_hold(stack)
 
 
+async def test_a_chain_that_was_broken_before_is_backed_up_and_said(
+    nats: NatsServer, empty: NatsServer, tmp_path: Path
+) -> None:
+    await nats.provision()
+    async with running(nats, sandbox()) as stack:
+        await stack.reaches(await stack.discharge(), "awaiting-review")
+    async with as_user(nats, "admin") as bus:
+        await bus.publish("discharge.x.forged.filed", b"{}", stream="DISCHARGE", headers={"ce-prevdigest": "made up"})
+    made = await back_up(nats, tmp_path / "backup")
+    assert (made.trail.cases, made.trail.broken) == (2, (5,))
+    assert (await put_back(empty, tmp_path / "backup")).broken == 1
+
+
 async def test_what_moves_while_the_backup_is_made_is_not_lost(
     nats: NatsServer, empty: NatsServer, tmp_path: Path
 ) -> None:
