@@ -1,5 +1,6 @@
 """A backup of a stack at work, put back into an empty one: nothing is lost or done twice, every chain holds."""
 
+import json
 import os
 import stat
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -12,13 +13,16 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
+from cli import backups
 from cli.audit import verify_stored
 from cli.backup import files, manifest
 from cli.backup.make import Wanted, make
 from cli.backup.manifest import MANIFEST, Manifest
 from cli.backup.restore import Restored, Target, restore
-from cli.backup.sealing import open_seal
+from cli.backup.sealing import FRAME, TAG, open_seal
 from cli.backup.vectors import FromBase
+from cli.doctor.place import find_place
+from cli.doctor.run import examine
 from cli.errors import CommandError
 from shared.contracts.failures import Failure
 from shared.contracts.knowledge import Chunk
@@ -26,6 +30,7 @@ from shared.knowledge.base import Embedded
 from shared.knowledge.edge import EdgeBase
 from shared.messaging import snapshots
 from shared.messaging.connection import Bus
+from shared.messaging.topology import SERVICES
 from tests.support.ehr import client, sandbox, stays
 from tests.support.server import NatsServer
 from tests.support.stack import Stack, running, until
@@ -380,6 +385,10 @@ async def test_an_encrypted_backup_opens_for_the_holder_of_the_key_only(
         (found,) = await bus.direct_get("KV_artifacts", {"last_by_subj": "$KV.artifacts.k4"})
     assert found.data.startswith(text)
     await base.close()
+    cut = folder / "streams" / "KV_artifacts.snapshot"
+    cut.write_bytes(cut.read_bytes()[: 2 * (FRAME + TAG)])  # at the end of a frame
+    with pytest.raises(CommandError, match="not what was sealed"):
+        list(files.contents(folder, "streams/KV_artifacts.snapshot", seal))
     swapped = folder / "streams" / "EHR.snapshot"
     swapped.write_bytes((folder / "streams" / "DISCHARGE.snapshot").read_bytes())
     with pytest.raises(CommandError, match="not what was sealed"):
@@ -409,3 +418,38 @@ async def test_the_user_who_makes_backups_can_change_nothing_and_nobody_else_mak
                 await snapshots.take(bus, "KV_artifacts", lambda _: None)
     async with as_user(nats, "admin") as bus:
         assert (await bus.jetstream.stream_info("DEADLETTER")).state.messages == 0
+
+
+def reach(patch: pytest.MonkeyPatch, server: NatsServer, user: str) -> None:
+    """The environment of a stack that is spread over machines."""
+    seed = server.directory / f"{user}.seed"
+    seed.write_text(server.secrets.seeds[user])
+    patch.setenv("COUNTERSIGN_NATS_URL", server.url)
+    patch.setenv("COUNTERSIGN_NATS_SEED_FILE", str(seed))
+    patch.setenv("COUNTERSIGN_NATS_MONITOR_URL", f"http://127.0.0.1:{server.ports.monitor}")
+    patch.setenv("COUNTERSIGN_QDRANT_URL", ":memory:")
+
+
+async def test_a_stack_on_several_machines_is_reached_by_its_addresses(
+    nats: NatsServer, empty: NatsServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await nats.provision()
+    async with running(nats, sandbox()) as stack:
+        await stack.reaches(await stack.discharge(), "awaiting-review")
+        reach(monkeypatch, nats, "backup")
+        assert (await backups.back_up(tmp_path / "backup", None, None)).trail.cases == 1
+    reach(monkeypatch, empty, "admin")
+    assert (await backups.restore(tmp_path / "backup", None, None, replace=False)).cases == 1
+    seeds = tmp_path / "seeds.json"
+    seeds.write_text(json.dumps(empty.secrets.seeds))
+    monkeypatch.setenv("COUNTERSIGN_SEEDS_FILE", str(seeds))
+    monkeypatch.setenv("COUNTERSIGN_EHR_URL", "http://127.0.0.1:1/fhir")
+    monkeypatch.setenv("COUNTERSIGN_TRITON_URL", "127.0.0.1:1")
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:1")
+    found = [item async for item in examine(find_place(None), lambda _: None)]
+    assert {item.what for item in found if item.level == "fault"} == {
+        *(f"service {name}" for name in SERVICES),
+        *("EHR", "model drafter", "model embedder"),
+    }
+    assert {item.what for item in found if item.level == "warning"} == {"knowledge", "telemetry"}
+    assert all(item.do for item in found if item.level != "ok")
