@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -10,9 +11,10 @@ from rich.console import Console
 from rich.table import Table
 
 from cli.client import api
+from cli.deadletters import By, run, who
 from cli.stack.access import default_data_dir
 
-app = typer.Typer(no_args_is_help=True, help="Look at cases.")
+app = typer.Typer(no_args_is_help=True, help="Look at cases; put a failed one back to work.")
 DataDir = Annotated[Path | None, typer.Option("--data-dir", help="the stack's data directory")]
 AsJson = Annotated[bool, typer.Option("--json", help="JSON on stdout")]
 CaseId = Annotated[str, typer.Argument(help="case id")]
@@ -69,3 +71,13 @@ def history(case_id: CaseId, data_dir: DataDir = None, as_json: AsJson = False) 
     for event in found["events"]:
         table.add_row(event["time"][:23], event["event"], event["actor"], event["digest"][:16])
     Console().print(table)
+
+
+@app.command()
+def retry(case_id: CaseId, by: By = None, data_dir: DataDir = None, as_json: AsJson = False) -> None:
+    """Put a failed case back to its failed step, also when its dead letter was discarded."""
+    from cli.letters import Deed
+    from cli.redrive import retry_case
+
+    done = run(data_dir, lambda bus: retry_case(bus, case_id, Deed(who(by), "", datetime.now(UTC))))
+    print(json.dumps({"case_id": case_id, "done": done}) if as_json else done)

@@ -1,33 +1,45 @@
-"""`countersign deadletter`: what could not be handled, and how it is put back to work.
+"""`countersign deadletter`: what could not be handled, and what is done about it.
 
 What speaks to the bus is imported when a command runs: `--help` must not wait for it.
 """
 
 import asyncio
+import getpass
 import json
 from collections.abc import Callable, Coroutine
 from dataclasses import asdict
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
 import typer
 from rich.console import Console
+from rich.progress import track
 from rich.table import Table
 
+from cli.errors import CommandError
 from cli.stack.access import default_data_dir
 
 if TYPE_CHECKING:
+    from cli.redrive import Settling
     from shared.messaging.connection import Bus
 
-app = typer.Typer(no_args_is_help=True, help="Look at dead letters and put them back to work.")
+app = typer.Typer(no_args_is_help=True, help="Look at dead letters, put them back to work, or discard them.")
 DataDir = Annotated[Path | None, typer.Option("--data-dir", help="the stack's data directory")]
 AsJson = Annotated[bool, typer.Option("--json", help="JSON on stdout")]
 Sequence = Annotated[int, typer.Argument(help="sequence in the DEADLETTER stream, as `list` shows it")]
+Which = Annotated[int | None, typer.Argument(help="sequence in the DEADLETTER stream, as `list` shows it")]
+All = Annotated[bool, typer.Option("--all", help="every one that waits, of one consumer")]
+Consumer = Annotated[str | None, typer.Option("--consumer", help="with --all: which")]
+Yes = Annotated[bool, typer.Option("--yes", help="with --all: do not ask")]
+Reason = Annotated[str, typer.Option("--reason", help="kept beside the letter, with your name; no patient data")]
+By = Annotated[str | None, typer.Option("--by", help="who does it; default: the user of this machine")]
 
 T = TypeVar("T")
 
 
-def _run(data_dir: Path | None, work: Callable[["Bus"], Coroutine[Any, Any, T]]) -> T:
+def run(data_dir: Path | None, work: Callable[["Bus"], Coroutine[Any, Any, T]]) -> T:
+    """Do `work` on the stack's bus, as its operator."""
     from cli.bus import bus
 
     async def connected() -> T:
@@ -37,46 +49,141 @@ def _run(data_dir: Path | None, work: Callable[["Bus"], Coroutine[Any, Any, T]])
     return asyncio.run(connected())
 
 
+def who(by: str | None) -> str:
+    """The name that goes on record."""
+    try:
+        return (by or getpass.getuser()).strip() or "operator"
+    except OSError:  # a container's user may have no name
+        return "operator"
+
+
 @app.command("list")
 def list_letters(
     data_dir: DataDir = None,
     as_json: AsJson = False,
-    everything: Annotated[bool, typer.Option("--all", help="also those that were put back to work")] = False,
+    everything: Annotated[bool, typer.Option("--all", help="also those that were redriven or discarded")] = False,
 ) -> None:
     """Dead letters that wait for somebody."""
-    from cli.redrive import read_all
+    from cli.letters import read_all
 
-    letters = [item[0] for item in _run(data_dir, read_all).values() if everything or not item[0].redriven]
+    letters = [item[0] for item in run(data_dir, read_all).values() if everything or item[0].waits]
     if as_json:
         print(json.dumps([asdict(letter) for letter in letters]))
         return
     table = Table(box=None, header_style="bold")
-    for column in ("sequence", "consumer", "attempts", "reason", "subject"):
+    for column in ("sequence", "consumer", "attempts", "reason", "subject", *(("state", "by", "why") * everything)):
         table.add_column(column, overflow="fold")
     for letter in letters:
-        table.add_row(str(letter.sequence), letter.consumer, str(letter.attempts), letter.reason, letter.subject)
+        done = (f"{letter.state} {letter.at or ''}".strip(), letter.by or "", letter.why or "") if everything else ()
+        row = (str(letter.sequence), letter.consumer, str(letter.attempts), letter.reason, letter.subject, *done)
+        table.add_row(*row)
     Console().print(table if letters else "No dead letters wait.")
 
 
 @app.command()
 def show(sequence: Sequence, data_dir: DataDir = None, as_json: AsJson = False) -> None:
     """One dead letter with its original message."""
-    from cli.redrive import find, read_all
+    from cli.letters import find, read_all
 
-    letter, data, headers = find(_run(data_dir, read_all), sequence)
+    letter, data, headers = find(run(data_dir, read_all), sequence)
     original = {name: value for name, value in headers.items() if not name.startswith(("Nats-", "countersign-"))}
     if as_json:
         print(json.dumps(asdict(letter) | {"headers": original, "body": data.decode(errors="replace")}))
         return
     for name, value in (asdict(letter) | original).items():
-        print(f"{name:18}{value}")
+        print(f"{name:18}{'' if value is None else value}")
     print(data.decode(errors="replace"))
 
 
 @app.command()
-def redrive(sequence: Sequence, data_dir: DataDir = None, as_json: AsJson = False) -> None:
+def redrive(
+    sequence: Which = None,
+    everything: All = False,
+    consumer: Consumer = None,
+    yes: Yes = False,
+    reason: Reason = "",
+    by: By = None,
+    data_dir: DataDir = None,
+    as_json: AsJson = False,
+) -> None:
     """Put a dead letter back to work: a case is retried from its failed step, a fact is published again."""
     from cli.redrive import redrive as put_back
 
-    done = _run(data_dir, lambda connection: put_back(connection, sequence))
-    print(json.dumps({"sequence": sequence, "done": done}) if as_json else done)
+    _settle("redrive", put_back, sequence, everything, consumer, yes, reason, by, data_dir, as_json)
+
+
+@app.command()
+def discard(
+    sequence: Which = None,
+    everything: All = False,
+    consumer: Consumer = None,
+    yes: Yes = False,
+    reason: Reason = "",
+    by: By = None,
+    data_dir: DataDir = None,
+    as_json: AsJson = False,
+) -> None:
+    """Say that a dead letter will not be put back, and why. It stays on record; what it was about stays as it is."""
+    from cli.redrive import discard as put_away
+
+    if not reason.strip():
+        raise CommandError("Say why, with --reason.")
+    _settle("discard", put_away, sequence, everything, consumer, yes, reason, by, data_dir, as_json)
+
+
+def _settle(
+    name: Literal["redrive", "discard"],
+    settling: "Settling",
+    sequence: int | None,
+    everything: bool,
+    consumer: str | None,
+    yes: bool,
+    reason: str,
+    by: str | None,
+    data_dir: Path | None,
+    as_json: bool,
+) -> None:
+    if everything == (sequence is not None) or everything != (consumer is not None):
+        raise CommandError("Name one dead letter, or all of a consumer: --all --consumer NAME.")
+    if sequence is not None:
+        done = run(data_dir, lambda bus: _one(bus, settling, sequence, who(by), reason))
+        print(json.dumps({"sequence": sequence, "done": done}) if as_json else done)
+        return
+    results = run(data_dir, lambda bus: _many(bus, name, settling, str(consumer), yes, who(by), reason))
+    refused = [item for item in results if not item["ok"]]
+    if as_json:
+        print(json.dumps({"done": len(results) - len(refused), "refused": refused}))
+    else:
+        for item in refused:
+            print(f"{item['sequence']}: {item['said']}")
+        print(f"{len(results) - len(refused)} done, {len(refused)} refused")
+    if refused:
+        raise typer.Exit(1)
+
+
+async def _one(connection: "Bus", settling: "Settling", sequence: int, by: str, why: str) -> str:
+    from cli.letters import Deed, read_all
+
+    return await settling(connection, await read_all(connection), sequence, Deed(by, why, datetime.now(UTC)))
+
+
+async def _many(
+    connection: "Bus", name: str, settling: "Settling", consumer: str, yes: bool, by: str, why: str
+) -> list[dict[str, Any]]:
+    from cli.letters import Deed, read_all
+    from cli.redrive import settle_each, waiting
+
+    letters = await read_all(connection)
+    found = waiting(letters, consumer)
+    if not found:
+        return []
+    # Asked on a terminal only: a script that forgot --yes must not hang.
+    if not yes and not typer.confirm(f"{name} {len(found)} dead letters of {consumer}?", err=True):
+        raise CommandError("Nothing was done.")
+    shown = track(found, description=name, console=Console(stderr=True), transient=True)
+    return [
+        {"sequence": number, "said": said, "ok": ok}
+        async for number, said, ok in settle_each(
+            connection, letters, shown, settling, lambda: Deed(by, why, datetime.now(UTC))
+        )
+    ]

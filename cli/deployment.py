@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 import secrets as randomness
 from dataclasses import asdict
 from pathlib import Path
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 secrets_app = typer.Typer(no_args_is_help=True, help="Make the keys and passwords of an installation.")
 
 NODES = 3
+CONTAINERS = 10001  # the group that ours run as
 ALL = "0.0.0.0"  # noqa: S104 - inside a container; who reaches it is for the network to say
 
 
@@ -27,7 +29,7 @@ def init(
 ) -> None:
     """Make what is missing: keys of NATS users, tokens, the storage key, NATS's configuration. Keeps what is there.
 
-    The directory is readable by its owner only; the files in it by whoever they are mounted for.
+    The directory is its owner's alone; the files in it are for whoever they are mounted for.
     """
     from cli.stack.secrets import load_or_make, write_tokens
 
@@ -40,9 +42,22 @@ def init(
     for name, text in (_files(made) | _passwords(directory)).items():
         (directory / name).write_text(text)
     for file in directory.iterdir():
-        file.chmod(0o600 if file.name == "secrets.json" else 0o644)
+        _open_to_containers(file)
     names = sorted(file.name for file in directory.iterdir())
     print(json.dumps({"directory": str(directory), "files": names}) if as_json else "\n".join(names))
+
+
+def _open_to_containers(file: Path) -> None:
+    """Mounted files keep their mode: the containers' group may read them where we may say so, else everybody who gets
+    through the directory, which is nobody but its owner.
+    """
+    if file.name == "secrets.json":
+        return
+    try:
+        os.chown(file, -1, CONTAINERS)
+        file.chmod(0o640)
+    except PermissionError:
+        file.chmod(0o644)
 
 
 def _files(made: "Secrets") -> dict[str, str]:

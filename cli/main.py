@@ -149,6 +149,48 @@ def demo(
         print(json.dumps(result))
 
 
+@app.command()
+def backup(
+    to: Annotated[Path, typer.Option("--to", help="a new folder")],
+    encrypt_to: Annotated[Path | None, typer.Option("--encrypt-to", help="X25519 public key, PEM")] = None,
+    data_dir: DataDir = None,
+    as_json: AsJson = False,
+) -> None:
+    """Everything that a stack knows as files, while it runs. No EHR, no keys, no tokens."""
+    from cli.backups import back_up, say_backup
+
+    made = execute(back_up(to, data_dir, encrypt_to))
+    say_backup(made, to, as_json=as_json)
+    if made.trail.broken:
+        raise typer.Exit(1)
+
+
+@app.command()
+def restore(
+    source: Annotated[Path, typer.Option("--from", help="the folder of a backup")],
+    key: Annotated[Path | None, typer.Option("--key", help="X25519 private key of an encrypted one, PEM")] = None,
+    replace: Annotated[
+        bool, typer.Option("--replace", help="even if the stack is not empty: what it holds goes")
+    ] = False,
+    data_dir: DataDir = None,
+    as_json: AsJson = False,
+) -> None:
+    """Put a backup into an empty stack that is stopped, and verify every chain."""
+    from cli.backups import restore as put_back
+    from cli.backups import say_restored
+
+    say_restored(execute(put_back(source, data_dir, key, replace=replace)), as_json=as_json)
+
+
+@app.command()
+def doctor(as_json: AsJson = False, data_dir: DataDir = None) -> None:
+    """Check every connection, permission, stream and consumer against what is wanted, and say what to do."""
+    from cli.checkup import check_up
+
+    if not execute(check_up(data_dir, as_json=as_json)):
+        raise typer.Exit(1)
+
+
 @audit_app.command("verify")
 def audit_verify(
     case: Annotated[str | None, typer.Option("--case", help="only this case")] = None,

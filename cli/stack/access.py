@@ -17,6 +17,9 @@ class Access:
     demo_encounters: list[str]
     nats_url: str
     ehr_url: str
+    nats_monitor_url: str = ""
+    triton_url: str = ""  # gRPC host:port
+    drafter_model: str = "drafter"
 
 
 def default_data_dir() -> Path:

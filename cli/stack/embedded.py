@@ -1,15 +1,14 @@
 """The whole of Countersign on one machine: nats-server and Triton as children, all services in this process."""
 
 import asyncio
-import fcntl
 import signal
 import socket
 import sqlite3
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
 import httpx
 import uvicorn
@@ -20,6 +19,7 @@ from cli.errors import CommandError
 from cli.stack import nats, triton
 from cli.stack.access import Access, write_access
 from cli.stack.knowledge import places
+from cli.stack.lock import held
 from cli.stack.people import demo_people
 from cli.stack.secrets import Secrets, load_or_make, write_tokens
 from deploy.sandbox_ehr.app import Sandbox
@@ -93,9 +93,12 @@ async def running(options: Options, progress: Progress) -> AsyncIterator[Access]
         stack.push_async_callback(model_server.stop)
         progress("starting the services")
         base_url = f"http://{HOST}:{options.port}"
-        access = _access(options, secrets, base_url, nats_url)
-        monitor_url = f"http://{HOST}:{nats_ports.monitor}"
-        app = _app(options, secrets, access, f"{HOST}:{triton_ports.grpc}", monitor_url, stack)
+        access = replace(
+            _access(options, secrets, base_url, nats_url),
+            nats_monitor_url=f"http://{HOST}:{nats_ports.monitor}",
+            triton_url=f"{HOST}:{triton_ports.grpc}",
+        )
+        app = _app(options, secrets, access, stack)
         settle_memory()
         await stack.enter_async_context(_serving(app, options.port))
         write_access(options.data_dir, access)
@@ -109,10 +112,11 @@ def _prepare(options: Options, stack: AsyncExitStack) -> Path:
         directory.mkdir(parents=True, exist_ok=True, mode=0o700)
         logs = directory / "logs"
         logs.mkdir(exist_ok=True)
-        lock = stack.enter_context((directory / "lock").open("w"))
+        ours = stack.enter_context(held(directory))
     except OSError as error:
         raise CommandError(f"The data directory {directory} cannot be used: {error.strerror}.") from None
-    _lock(lock, directory)
+    if not ours:
+        raise CommandError(f"Another stack is running on {directory}.")
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
@@ -120,13 +124,6 @@ def _prepare(options: Options, stack: AsyncExitStack) -> Path:
         except OSError:
             raise CommandError(f"Port {options.port} is taken. Choose another with --port.") from None
     return logs
-
-
-def _lock(file: TextIO, directory: Path) -> None:
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        raise CommandError(f"Another stack is running on {directory}.") from None
 
 
 def _access(options: Options, secrets: Secrets, base_url: str, nats_url: str) -> Access:
@@ -137,16 +134,15 @@ def _access(options: Options, secrets: Secrets, base_url: str, nats_url: str) ->
         demo_encounters=[item.encounter for item in demo_encounters()] if own else [],
         nats_url=nats_url,
         ehr_url=options.ehr_url or f"{base_url}/fhir",
+        drafter_model=options.drafter_model,
     )
 
 
-def _app(
-    options: Options, secrets: Secrets, access: Access, triton_url: str, monitor_url: str, stack: AsyncExitStack
-) -> FastAPI:
+def _app(options: Options, secrets: Secrets, access: Access, stack: AsyncExitStack) -> FastAPI:
     """All services in one app on one port; the sandbox EHR under /fhir where no other is named."""
     common: dict[str, Any] = {
         "nats_url": access.nats_url,
-        "nats_monitor_url": monitor_url,
+        "nats_monitor_url": access.nats_monitor_url,
         "tokens_file": options.data_dir / "tokens.json",
     }
     ehr = EhrSettings(url=access.ehr_url, token=options.ehr_token)
@@ -154,7 +150,7 @@ def _app(
     def seeded(service: str) -> dict[str, Any]:
         return common | {"nats_seed": SecretStr(secrets.seeds[service])}
 
-    triton_settings = TritonSettings(url=triton_url, drafter_model=options.drafter_model)
+    triton_settings = TritonSettings(url=access.triton_url, drafter_model=options.drafter_model)
     found = places(options.data_dir, options.knowledge, demo=options.ehr_url is None)
     knowledge = KnowledgeSettings(file=found.file, tokenizer=triton.EMBEDDER / "tokenizer.json", uploads=found.uploads)
     base = QdrantSettings(url=options.qdrant_url, directory=found.vectors).connect()  # one for all: one process a shard

@@ -18,6 +18,7 @@ from shared.contracts.failures import Failure
 from shared.messaging.connection import Bus, connect
 from shared.messaging.journal import STREAM as JOURNAL
 from shared.messaging.provision import Change, has_stream, provision
+from shared.messaging.snapshots import UNFINISHED
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +84,8 @@ async def provision_as_admin(url: str, secrets: Secrets, marker: Path) -> list[C
     bus: Bus | None = None
     try:
         bus = await connect(url, "admin", secrets.seeds["admin"])
+        if await has_stream(bus, UNFINISHED):
+            raise CommandError("A restore into this directory was not finished: run it again (countersign restore).")
         if provisioned_before and not await has_stream(bus, JOURNAL):
             raise CommandError(
                 f"The data directory is damaged: the bus in {marker.parent / 'nats'} has lost its {JOURNAL} stream, or "

@@ -10,7 +10,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cli.stack.secrets import Secrets, public_key
-from shared.messaging.rights import Permissions, auditor_permissions, operator_permissions, permissions
+from shared.messaging.rights import (
+    Permissions,
+    auditor_permissions,
+    backup_permissions,
+    operator_permissions,
+    permissions,
+)
 from shared.messaging.topology import SERVICES
 
 KEY_VARIABLE = "COUNTERSIGN_STORAGE_KEY"
@@ -93,7 +99,7 @@ def configuration(
 
 def _account(hospital: Hospital) -> dict[str, object]:
     rights = {service: permissions(service) for service in SERVICES}
-    rights |= {"operator": operator_permissions(), "auditor": auditor_permissions()}
+    rights |= {"operator": operator_permissions(), "auditor": auditor_permissions(), "backup": backup_permissions()}
     users = [_user(hospital.secrets.seeds[name], right) for name, right in rights.items()]
     users.append({"nkey": public_key(hospital.secrets.seeds["admin"])})
     limits = hospital.limits

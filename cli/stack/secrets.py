@@ -12,7 +12,7 @@ from cli.stack.access import write_private
 from shared.messaging.topology import SERVICES
 from shared.runtime.access import ROLES, Grant, Grants, token_digest
 
-USERS = (*SERVICES, "operator", "auditor", "admin", "system")
+USERS = (*SERVICES, "operator", "auditor", "backup", "admin", "system")
 
 
 class Secrets(BaseModel):

@@ -44,7 +44,8 @@ from shared.messaging.steps import Clock, Steps
 from shared.messaging.topology import consumer
 from shared.runtime.access import Caller, Guard, read_grants
 from shared.runtime.oidc import Provider
-from shared.runtime.service import Service, serve
+from shared.runtime.service import Service
+from shared.runtime.start import start
 
 
 def build(
@@ -128,8 +129,7 @@ async def _refused(log: AccessLog, reason: str, caller: Caller | None, request: 
 
 
 def main() -> None:
-    settings = ApprovalSettings()
-    serve(build(settings), settings.host, settings.port)
+    start(ApprovalSettings, build)
 
 
 if __name__ == "__main__":

@@ -22,7 +22,7 @@ CASES_A_ROUND = 20
 class Patrol:
     """Verifies filed cases in the order they were filed, and begins again at the end of the trail."""
 
-    def __init__(self, monitor: str | None) -> None:
+    def __init__(self, monitor: str) -> None:
         self._monitor = monitor
         self._next = 1
 
@@ -42,7 +42,7 @@ class Patrol:
             self._next = int(headers["Nats-Sequence"]) + 1
         if len(page) < CASES_A_ROUND:
             self._next = 1
-        if self._monitor is not None:
+        if self._monitor:
             durability = await read_durability(self._monitor)
             instruments.level("countersign.nats.sync_always", int(durability.sync_always))
 

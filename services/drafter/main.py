@@ -12,7 +12,8 @@ from shared.knowledge.base import KnowledgeBase
 from shared.knowledge.retrieve import Retriever
 from shared.messaging.connection import Bus
 from shared.messaging.steps import Clock, Steps
-from shared.runtime.service import Service, serve
+from shared.runtime.service import Service
+from shared.runtime.start import start
 
 
 def build(
@@ -56,8 +57,7 @@ def build(
 
 
 def main() -> None:
-    settings = DrafterSettings()
-    serve(build(settings), settings.host, settings.port)
+    start(DrafterSettings, build)
 
 
 if __name__ == "__main__":

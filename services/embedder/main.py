@@ -8,7 +8,8 @@ from shared.inference.embed import Embedder, TritonEmbedder
 from shared.knowledge.base import KnowledgeBase
 from shared.messaging.connection import Bus
 from shared.messaging.steps import Clock, Steps
-from shared.runtime.service import Service, serve
+from shared.runtime.service import Service
+from shared.runtime.start import start
 
 
 def build(
@@ -42,8 +43,7 @@ def build(
 
 
 def main() -> None:
-    settings = EmbedderSettings()
-    serve(build(settings), settings.host, settings.port)
+    start(EmbedderSettings, build)
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from services.evaluator.desk import KnowledgeDesk
 from shared.contracts.knowledge import Search
+from shared.knowledge.kept import KeptPoint
 from shared.knowledge.live import VersionRecord
 from shared.runtime.access import ROLES, Caller, Guard
 
@@ -36,6 +37,13 @@ class Answers(BaseModel):
 class Versions(BaseModel):
     live: int | None
     items: list[VersionRecord]
+
+
+class Points(BaseModel):
+    """A page of a collection, whole; `next` is None at the end."""
+
+    items: list[KeptPoint]
+    next: str | None
 
 
 class RollBack(BaseModel):
@@ -80,6 +88,17 @@ def make_router(desk: KnowledgeDesk, guard: Guard) -> APIRouter:
             for hit in hits
         ]
         return Answers(version=where.version, items=items)
+
+    @router.get("/collections", summary="Names of the collections of vectors")
+    async def collections(_: operator) -> list[str]:
+        return await desk.collections()
+
+    @router.get("/collections/{collection}/points", summary="A collection page by page, for a backup")
+    async def points(
+        _: operator, collection: str, after: str | None = None, limit: Annotated[int, Query(ge=1, le=1000)] = 500
+    ) -> Points:
+        items, following = await desk.points(collection, after, limit)
+        return Points(items=items, next=following)
 
     @router.post("/rollback", summary="Make an earlier version live again")
     async def roll_back(wanted: RollBack, who: operator) -> RolledBack:

@@ -13,6 +13,7 @@ from shared.contracts.knowledge import Metrics, Search
 from shared.knowledge import config
 from shared.knowledge.base import Hit, KnowledgeBase
 from shared.knowledge.config import KnowledgeFile
+from shared.knowledge.kept import KeptPoint
 from shared.knowledge.live import Live, LiveBucket, VersionRecord, oldest_kept
 from shared.knowledge.retrieve import At, NoKnowledge, Retriever
 from shared.messaging.connection import Bus, WrongSequenceError
@@ -111,6 +112,16 @@ class KnowledgeDesk:
         oldest = oldest_kept(queue.head, live.version if live else None, self._declared().promotion.keep_versions)
         if version < oldest:
             raise Problem(410, "That version is no longer kept", f"The oldest that is kept is {oldest}.")
+
+    async def collections(self) -> list[str]:
+        return await self._base.collections()
+
+    async def points(self, collection: str, after: str | None, limit: int) -> tuple[list[KeptPoint], str | None]:
+        """A page of a collection, and the cursor of the next. Raises Problem."""
+        if collection not in await self._base.collections():
+            raise Problem(404, "There is no such collection")
+        found, following = await self._base.page(collection, after, limit)
+        return [KeptPoint.of(kept) for kept in found], following
 
     async def roll_back(self, version: int, by: str) -> Live:
         """Make an earlier version live again, by one compare-and-set. Raises Problem."""

@@ -15,7 +15,8 @@ from shared.messaging.connection import Bus
 from shared.messaging.steps import Clock, Steps
 from shared.runtime.access import Guard, read_grants
 from shared.runtime.oidc import Provider
-from shared.runtime.service import Service, serve
+from shared.runtime.service import Service
+from shared.runtime.start import start
 
 
 def build(
@@ -51,8 +52,7 @@ def build(
 
 
 def main() -> None:
-    settings = IngestSettings()
-    serve(build(settings), settings.host, settings.port)
+    start(IngestSettings, build)
 
 
 if __name__ == "__main__":

@@ -42,6 +42,14 @@ class Hit:
 
 
 @dataclass(frozen=True, slots=True)
+class Kept:
+    """A point whole, as a backup keeps it. The words' own vector is made again from the text."""
+
+    point: Embedded
+    until: int
+
+
+@dataclass(frozen=True, slots=True)
 class Placed:
     """Where a point stands between versions."""
 
@@ -84,6 +92,22 @@ class KnowledgeBase(Protocol):
         """Delete what neither `version` nor a later one shows."""
         ...
 
+    async def collections(self) -> list[str]:
+        """Names of those that are there."""
+        ...
+
+    async def page(self, collection: str, after: str | None, limit: int, /) -> tuple[list[Kept], str | None]:
+        """`limit` points whole, from the cursor `after` on, and the cursor of the next page; None at the end."""
+        ...
+
+    async def put_back(self, collection: str, points: Sequence[Kept], /) -> None:
+        """Points as they were."""
+        ...
+
+    async def drop(self, collection: str, /) -> None:
+        """The collection is not there any more, whether or not it was."""
+        ...
+
     async def count(self, collection: str, version: int) -> int:
         """How many points `version` shows."""
         ...
@@ -103,6 +127,12 @@ class KnowledgeBase(Protocol):
 
 def payload_of(point: Embedded, until: int) -> dict[str, object]:
     return point.chunk.model_dump(mode="json", exclude_none=True) | {"since": point.since, "until": until}
+
+
+def kept_of(payload: dict[str, object], vector: Sequence[float]) -> Kept:
+    """The point that `payload_of` and its vector were made from."""
+    hit = hit_of(payload, 0.0)
+    return Kept(Embedded(hit.chunk, vector, hit.since), int(str(payload["until"])))
 
 
 def hit_of(payload: dict[str, object], score: float) -> Hit:

@@ -17,9 +17,11 @@ from shared.knowledge.base import (
     SPARSE,
     Embedded,
     Hit,
+    Kept,
     Placed,
     Question,
     hit_of,
+    kept_of,
     payload_of,
 )
 from shared.knowledge.sparse import BM25
@@ -50,15 +52,28 @@ class EdgeBase:
                 self._unfinished.discard(collection)
 
     async def upsert(self, collection: str, points: Sequence[Embedded]) -> None:
+        await self.put_back(collection, [Kept(point, OPEN) for point in points])
+
+    async def put_back(self, collection: str, points: Sequence[Kept]) -> None:
         made = [
             edge.Point(
                 point.id,
                 {DENSE: list(point.vector), SPARSE: BM25.embed_document(point.chunk.embedded)},
-                payload_of(point, OPEN),
+                payload_of(point, kept.until),
             )
-            for point in points
+            for kept in points
+            for point in (kept.point,)
         ]
         await self._update(collection, edge.UpdateOperation.upsert_points(made))
+
+    async def collections(self) -> list[str]:
+        return await asyncio.to_thread(_complete, self._directory)
+
+    async def page(self, collection: str, after: str | None, limit: int) -> tuple[list[Kept], str | None]:
+        request = edge.ScrollRequest(offset=after, limit=limit, with_payload=True, with_vector=True)
+        found, following = await self._call(collection, lambda shard: shard.scroll(request))
+        points = [kept_of(dict(item.payload or {}), _dense(item.vector)) for item in found]
+        return points, None if following is None else str(following)
 
     async def search(self, collection: str, question: Question, version: int, limit: int, mode: Search) -> list[Hit]:
         request = _request(question, version, limit, mode)
@@ -90,6 +105,13 @@ class EdgeBase:
             return 0
         request = edge.CountRequest(filter=_visible(version))
         return await self._call(collection, lambda shard: shard.count(request))
+
+    async def drop(self, collection: str) -> None:
+        async with self._making, self._writing:
+            if (shard := self._find(collection)) is not None:
+                await asyncio.to_thread(shard.close)
+                del self._shards[collection]
+            await asyncio.to_thread(shutil.rmtree, self._directory / collection, ignore_errors=True)
 
     async def settle(self, collection: str) -> None:
         async with self._writing:
@@ -135,6 +157,14 @@ class EdgeBase:
 def _make_durable(shard: edge.EdgeShard) -> None:
     shard.flush()
     shard.optimize()
+
+
+def _dense(vector: Any) -> list[float]:
+    return list(vector[DENSE])
+
+
+def _complete(directory: Path) -> list[str]:
+    return sorted(marker.parent.name for marker in directory.glob(f"*/{COMPLETE}"))
 
 
 def _create(folder: Path, dimensions: int) -> edge.EdgeShard:

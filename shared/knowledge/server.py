@@ -16,9 +16,11 @@ from shared.knowledge.base import (
     SPARSE,
     Embedded,
     Hit,
+    Kept,
     Placed,
     Question,
     hit_of,
+    kept_of,
     payload_of,
 )
 from shared.knowledge.sparse import BM25
@@ -52,13 +54,17 @@ class ServerBase:
             )
 
     async def upsert(self, collection: str, points: Sequence[Embedded]) -> None:
+        await self.put_back(collection, [Kept(point, OPEN) for point in points])
+
+    async def put_back(self, collection: str, points: Sequence[Kept]) -> None:
         made = [
             models.PointStruct(
                 id=point.id,
                 vector={DENSE: list(point.vector), SPARSE: _sparse(BM25.embed_document(point.chunk.embedded))},
-                payload=payload_of(point, OPEN),
+                payload=payload_of(point, kept.until),
             )
-            for point in points
+            for kept in points
+            for point in (kept.point,)
         ]
         await _sorted(self._client.upsert(collection, made, wait=True))
 
@@ -116,6 +122,9 @@ class ServerBase:
             return 0
         return (await _sorted(self._client.count(collection, _visible(version), exact=True))).count
 
+    async def drop(self, collection: str) -> None:
+        await _sorted(self._client.delete_collection(collection))
+
     async def settle(self, _collection: str) -> None:
         return None  # every write waited for; the server builds its indexes by itself
 
@@ -124,6 +133,17 @@ class ServerBase:
             create_alias=models.CreateAlias(collection_name=collection, alias_name=ALIAS)
         )
         await _sorted(self._client.update_collection_aliases([change]))
+
+    async def collections(self) -> list[str]:
+        found = await _sorted(self._client.get_collections())
+        return sorted(item.name for item in found.collections)
+
+    async def page(self, collection: str, after: str | None, limit: int) -> tuple[list[Kept], str | None]:
+        found, following = await _sorted(
+            self._client.scroll(collection, offset=after, limit=limit, with_payload=True, with_vectors=[DENSE])
+        )
+        points = [kept_of(dict(item.payload or {}), _dense(item.vector)) for item in found]
+        return points, None if following is None else str(following)
 
     async def ready(self) -> bool:
         try:
@@ -149,6 +169,10 @@ async def _sorted(call: Awaitable[T]) -> T:
         raise TransientError(f"the vector base does not answer ({type(error).__name__})") from None
     except ValueError:  # the client's own engine says so when a collection is missing
         raise PermanentError("the vector base refused") from None
+
+
+def _dense(vector: Any) -> list[float]:
+    return list(vector[DENSE])
 
 
 def _sparse(vector: Any) -> models.SparseVector:

@@ -76,6 +76,8 @@ def _channels() -> Json:
         found[f"access-{entry}"] = _channel(f"access.{entry}.{{case}}", "ACCESS", "access")
     found["alert"] = _channel("alert.{severity}.{kind}", "ALERTS", "alert")
     found["deadletter"] = _channel("deadletter.{service}.{consumer}", "DEADLETTER", "deadletter")
+    for outcome in ("redriven", "discarded"):
+        found[f"deadletter-{outcome}"] = _channel(f"deadletter.{outcome}.{{letter}}", "DEADLETTER", "deed")
     return found
 
 
@@ -116,6 +118,7 @@ _PARAMETERS = {
     "kind": "what the alert is about",
     "service": "service that gave up",
     "consumer": "durable consumer that gave up",
+    "letter": "sequence of the dead letter",
 }
 
 
@@ -196,6 +199,10 @@ def _messages() -> Json:
             "payload": {"type": "object", "additionalProperties": {"type": ["string", "integer"]}},
         },
         "deadletter": {"summary": "A message that no retry mended, whole, its reason as a header.", "payload": {}},
+        "deed": {
+            "summary": "An operator dealt with a dead letter: who, when, and why in the operator's own words.",
+            "payload": {"type": "object", "additionalProperties": {"type": "string"}},
+        },
     }
 
 

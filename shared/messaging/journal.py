@@ -1,6 +1,6 @@
 """The DISCHARGE stream as the cases' journal: append with compare-and-set, read a case's history."""
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -99,14 +99,18 @@ class Journal:
 
     async def stored(self, filter: str, *, start: int = 1) -> list[Stored]:
         """Messages as they stand in the stream, oldest first."""
-        found: list[Stored] = []
+        return [item async for page in self.pages(filter, start=start) for item in page]
+
+    async def pages(self, filter: str, *, start: int = 1) -> AsyncIterator[list[Stored]]:
+        """The same, a page in memory at a time."""
         while True:
             query: dict[str, Any] = {"seq": start, "next_by_subj": filter, "batch": BATCH}
-            page = await self._bus.direct_get(STREAM, query)
-            found += [as_stored(message) for message in page]
+            page = [as_stored(message) for message in await self._bus.direct_get(STREAM, query)]
+            if page:
+                yield page
             if len(page) < BATCH:
-                return found
-            start = found[-1].sequence + 1
+                return
+            start = page[-1].sequence + 1
 
     async def recent(self, events: int) -> list[Recorded]:
         """The last `events` events of the whole stream, oldest first."""

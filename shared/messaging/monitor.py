@@ -4,6 +4,8 @@ https://docs.nats.io/running-a-nats-service/nats_admin/monitoring
 """
 
 from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
 
 import httpx
 
@@ -14,16 +16,43 @@ TIMEOUT = 3.0
 
 @dataclass(frozen=True, slots=True)
 class Durability:
-    """How the server keeps what it has acknowledged."""
+    """How safe what the server acknowledges is. It does not say whether its store is encrypted."""
 
-    sync_always: bool  # on disk before it is acknowledged
+    sync_always: bool  # every acknowledged write is on disk first
+    auth_required: bool
+    servers: int  # of the cluster's meta group; 1 where there is no cluster
+    single: tuple[str, ...]  # streams that only one server holds, in a cluster
+    version: str
+    now: datetime  # the server's clock
+    stored: int  # bytes
+    may_store: int  # bytes: the limit that it was given, or found
 
 
 async def read_durability(url: str) -> Durability:
-    """Ask the server at `url`, such as `http://127.0.0.1:8222`. Raises TransientError when it does not answer."""
-    try:
-        async with httpx.AsyncClient(timeout=TIMEOUT, trust_env=False) as http:
-            answer = (await http.get(f"{url.rstrip('/')}/jsz")).raise_for_status()
-            return Durability(sync_always=bool(answer.json()["config"].get("sync_always")))
-    except (httpx.HTTPError, ValueError, KeyError) as error:
-        raise TransientError(f"NATS monitoring does not answer ({type(error).__name__})") from None
+    """`url` is the endpoint's base, http://nats:8222. Raises TransientError when it does not answer."""
+    async with httpx.AsyncClient(base_url=url.rstrip("/"), timeout=TIMEOUT) as http:
+        try:
+            server = (await http.get("/varz")).raise_for_status().json()
+            options = {"streams": "true", "config": "true", "accounts": "true"}
+            store = (await http.get("/jsz", params=options)).raise_for_status().json()
+        except (httpx.HTTPError, httpx.InvalidURL, ValueError) as error:
+            raise TransientError(f"NATS's monitoring endpoint does not answer ({type(error).__name__})") from None
+    return durability(server, store)
+
+
+def durability(server: dict[str, Any], store: dict[str, Any]) -> Durability:
+    """From the answers of `/varz` and `/jsz`."""
+    config = store.get("config") or {}
+    servers = (store.get("meta_cluster") or {}).get("cluster_size", 1)
+    streams = [item for account in store.get("account_details") or () for item in account.get("stream_detail") or ()]
+    single = [item["name"] for item in streams if servers > 1 and item.get("config", {}).get("num_replicas", 1) == 1]
+    return Durability(
+        sync_always=bool(config.get("sync_always")),
+        auth_required=bool(server.get("auth_required")),
+        servers=servers,
+        single=tuple(sorted(single)),
+        version=str(server.get("version", "")),
+        now=datetime.fromisoformat(server["now"]),
+        stored=int(store.get("storage", 0)),
+        may_store=int(config.get("max_storage", 0)),
+    )

@@ -41,8 +41,7 @@ async def provision(bus: Bus, keeping: Keeping = Keeping()) -> list[Change]:
     """
     jetstream = bus.jetstream
     try:
-        changes = [await _stream(jetstream, _stream_config(item, keeping)) for item in STREAMS]
-        changes += [await _stream(jetstream, _bucket_config(name, keeping)) for name in BUCKETS]
+        changes = [await _stream(jetstream, item) for item in wanted_streams(keeping)]
         changes += [await _consumer(jetstream, item) for item in all_consumers()]
     except APIError as error:
         if error.err_code == NO_SUITABLE_PEERS:
@@ -66,7 +65,15 @@ async def has_stream(bus: Bus, name: str) -> bool:
     return True
 
 
-def _stream_config(stream: Stream, keeping: Keeping) -> StreamConfig:
+def wanted_streams(keeping: Keeping) -> list[StreamConfig]:
+    """Every stream and bucket as it should be."""
+    return [
+        *(stream_config(item, keeping) for item in STREAMS),
+        *(bucket_config(name, keeping) for name in BUCKETS),
+    ]
+
+
+def stream_config(stream: Stream, keeping: Keeping) -> StreamConfig:
     return StreamConfig(
         name=stream.name,
         subjects=list(stream.subjects),
@@ -83,7 +90,7 @@ def _stream_config(stream: Stream, keeping: Keeping) -> StreamConfig:
     )
 
 
-def _bucket_config(name: str, keeping: Keeping) -> StreamConfig:
+def bucket_config(name: str, keeping: Keeping) -> StreamConfig:
     # The stream behind a key-value bucket, as ADR-8 lays it out.
     return StreamConfig(
         name=f"KV_{name}",
@@ -105,7 +112,7 @@ def _placement(keeping: Keeping) -> Placement | None:
     return Placement(tags=list(keeping.tags)) if keeping.tags else None
 
 
-def _consumer_config(target: Consumer) -> ConsumerConfig:
+def consumer_config(target: Consumer) -> ConsumerConfig:
     return ConsumerConfig(
         durable_name=target.name,
         ack_policy=AckPolicy.EXPLICIT,
@@ -122,15 +129,15 @@ async def _stream(jetstream: JetStreamContext, wanted: StreamConfig) -> Change:
     except NotFoundError:
         await jetstream.add_stream(wanted)
         return Change(f"stream {wanted.name}", "created")
-    differs = _differs(info.config, wanted)
-    if not differs:
+    names = differs(info.config, wanted)
+    if not names:
         return Change(f"stream {wanted.name}", "unchanged")
-    await jetstream.update_stream(info.config.evolve(**{name: getattr(wanted, name) for name in differs}))
-    return Change(f"stream {wanted.name}", "updated", differs)
+    await jetstream.update_stream(info.config.evolve(**{name: getattr(wanted, name) for name in names}))
+    return Change(f"stream {wanted.name}", "updated", names)
 
 
 async def _consumer(jetstream: JetStreamContext, target: Consumer) -> Change:
-    wanted = _consumer_config(target)
+    wanted = consumer_config(target)
     try:
         info = await jetstream.consumer_info(target.stream, target.name)
     except NotFoundError:
@@ -138,14 +145,14 @@ async def _consumer(jetstream: JetStreamContext, target: Consumer) -> Change:
         return Change(f"consumer {target.name}", "created")
     if info.config is None:
         raise PermanentError(f"the server does not show the settings of consumer {target.name}")
-    differs = _differs(info.config, wanted)
-    if not differs:
+    names = differs(info.config, wanted)
+    if not names:
         return Change(f"consumer {target.name}", "unchanged")
     await jetstream.add_consumer(target.stream, wanted)
-    return Change(f"consumer {target.name}", "updated", differs)
+    return Change(f"consumer {target.name}", "updated", names)
 
 
-def _differs(actual: Any, wanted: Any) -> tuple[str, ...]:
+def differs(actual: Any, wanted: Any) -> tuple[str, ...]:
     """Names of the settings that we state and that are otherwise on the server."""
     stated = {name: value for name, value in vars(wanted).items() if value is not None}
     return tuple(name for name, value in stated.items() if _comparable(getattr(actual, name)) != _comparable(value))

@@ -164,6 +164,20 @@ def operator_permissions() -> Permissions:
             "notify.*.*.*",
             "ehr.task.updated.*",
             "deadletter.redriven.*",
+            "deadletter.discarded.*",
         ),
         subscribe=(f"{inbox('operator')}.>",),
+    )
+
+
+def backup_permissions() -> Permissions:
+    """May read everything that is stored, text too, as a whole, and change nothing."""
+    return Permissions(
+        publish=(
+            "$JS.API.STREAM.SNAPSHOT.*",
+            "$JS.SNAPSHOT.ACK.>",
+            "$JS.API.CONSUMER.INFO.*.*",
+            *_READ_CASES,
+        ),
+        subscribe=(f"{inbox('backup')}.>",),
     )

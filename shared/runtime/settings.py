@@ -1,7 +1,7 @@
 """Groups of settings that several services share. The environment is read when a service starts, never at import."""
 
 from pathlib import Path
-from typing import Self
+from typing import Literal, Self
 
 from pydantic import Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -11,15 +11,28 @@ from shared.knowledge.connect import connect_base
 from shared.runtime.oidc import OidcSettings
 
 
+class Allowed(BaseSettings):
+    """What production would refuse and somebody has decided to live with."""
+
+    model_config = SettingsConfigDict(env_prefix="COUNTERSIGN_ALLOW_", extra="ignore", frozen=True)
+
+    unsafe_durability: bool = Field(default=False, description="NATS may lose acknowledged writes in a power cut")
+    plain_nats: bool = Field(default=False, description="no TLS to NATS on another machine")
+    plain_ehr: bool = Field(default=False, description="no TLS to an EHR on another machine")
+    static_tokens: bool = Field(default=False, description="no identity provider, though others can reach the API")
+
+
 class ServiceSettings(BaseSettings):
     """What every service needs. Variables are `COUNTERSIGN_<NAME>`; secrets may come from files."""
 
     model_config = SettingsConfigDict(env_prefix="COUNTERSIGN_", extra="ignore", frozen=True)
 
+    mode: Literal["production", "demo"] = Field(default="production", description="demo: nothing is refused")
+    allowed: Allowed = Field(default_factory=Allowed)
     nats_url: str = "nats://127.0.0.1:4222"
+    nats_monitor_url: str = Field(default="", description="NATS's monitoring endpoint, http://nats:8222")
     nats_seed: SecretStr = Field(default=SecretStr(""), description="nkey seed of the service's user")
     nats_seed_file: Path | None = Field(default=None, description="file that holds the seed instead")
-    nats_monitor_url: str | None = Field(default=None, description="nats-server's monitoring address")
     tokens_file: Path = Field(default=Path("/run/secrets/countersign-tokens.json"), description="who may call the API")
     oidc: OidcSettings = Field(default_factory=OidcSettings)
     organization: str = Field(default="countersign", description="part of every case id; never change it in operation")

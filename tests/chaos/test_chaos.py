@@ -10,6 +10,7 @@ import os
 import random
 from collections import Counter
 from contextlib import suppress
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,8 @@ import pytest
 
 from cli.audit import verify_stored
 from cli.errors import CommandError
-from cli.redrive import read_all, redrive
+from cli.letters import Deed, read_all
+from cli.redrive import redrive
 from shared.clinical.fhir import FhirClient
 from shared.contracts.case import fold
 from shared.contracts.envelope import decode
@@ -148,11 +150,12 @@ async def redrive_all(fleet: Fleet) -> list[str]:
     """As the operator does with `countersign deadletter redrive`; the consumers whose messages were put back."""
     bus = await fleet.server.connect("operator")
     try:
-        waiting = [letter for letter, _, _ in (await read_all(bus)).values() if not letter.redriven]
+        letters = await read_all(bus)
+        waiting = [letter for letter, _, _ in letters.values() if letter.waits]
         done = []
         for letter in waiting:
             with suppress(CommandError):  # buried twice, because its process died in between: put back already
-                await redrive(bus, letter.sequence)
+                await redrive(bus, letters, letter.sequence, Deed("operator", "", datetime.now(UTC)))
                 done.append(letter.consumer)
         return done
     finally:

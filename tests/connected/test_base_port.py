@@ -14,7 +14,7 @@ from testcontainers.community.qdrant import QdrantContainer
 
 from shared.contracts.failures import Failure, PermanentError, TransientError
 from shared.contracts.knowledge import OPEN, Chunk, Search
-from shared.knowledge.base import Embedded, KnowledgeBase, Question
+from shared.knowledge.base import Embedded, Kept, KnowledgeBase, Question
 from shared.knowledge.edge import EdgeBase
 from shared.knowledge.server import ServerBase
 from tests.support.stack import until
@@ -188,3 +188,28 @@ async def test_a_server_that_is_not_there_is_transient() -> None:
         await base.count("c", 1)
     assert not isinstance(failure.value, PermanentError)
     await base.close()
+
+
+async def test_a_base_page_by_page_is_the_same_base_elsewhere(base: KnowledgeBase, tmp_path: Path) -> None:
+    await base.upsert("c", [point(word, since) for word in WORDS for since in (1, 2)])
+    await base.place("c", [point("gout", 1).id], 2)
+    assert await base.collections() == ["c"]
+    pages: list[list[Kept]] = []
+    after: str | None = None
+    while not pages or after is not None:
+        found, after = await base.page("c", after, 3)
+        pages.append(found)
+    assert [len(found) for found in pages] == [3, 3, 3, 1]
+    elsewhere = EdgeBase(tmp_path / "elsewhere")
+    await elsewhere.prepare("c", 8)
+    for found in pages:
+        await elsewhere.put_back("c", found)
+    for version in (1, 2):
+        assert await elsewhere.count("c", version) == await base.count("c", version)
+        assert sorted(await documents(elsewhere, "gout", version)) == sorted(await documents(base, "gout", version))
+        assert (await documents(elsewhere, "gout", version))[0] == "gout.md"
+    await elsewhere.drop("c")
+    assert await elsewhere.collections() == []
+    assert await elsewhere.count("c", 1) == 0
+    await elsewhere.drop("c")
+    await elsewhere.close()

@@ -3,12 +3,14 @@
 import asyncio
 import base64
 import json
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
 from cli.audit import verify_stored
-from cli.redrive import read_all, redrive_one
+from cli.letters import Deed, read_all
+from cli.redrive import redrive_one
 from deploy.sandbox_ehr.faults import Fault
 from shared.contracts.failures import PermanentError, TransientError
 from shared.contracts.subjects import encounter_subject
@@ -231,7 +233,7 @@ async def test_a_failed_step_is_a_dead_letter_and_a_redrive_brings_the_case_back
         "the EHR has no such encounter",
         1,
     )
-    await redrive_one(bus, letter, data, headers)
+    await redrive_one(bus, letter, data, headers, Deed("operator", "", datetime.now(UTC)))
     await redrive_one_again(bus, letter, data, headers)
     await bus.close()
     await stack.reaches(case_id, "awaiting-review")
@@ -241,7 +243,7 @@ async def test_a_failed_step_is_a_dead_letter_and_a_redrive_brings_the_case_back
 async def redrive_one_again(bus: Any, letter: Any, data: bytes, headers: dict[str, str]) -> None:
     """Twice is once: what is no longer failed is refused or found to be done."""
     try:
-        await redrive_one(bus, letter, data, headers)
+        await redrive_one(bus, letter, data, headers, Deed("operator", "", datetime.now(UTC)))
     except Exception as refused:  # noqa: BLE001 - either answer is right, depending on who was faster
         assert "nothing to put back" in str(refused) or "changed just now" in str(refused)  # noqa: PT017
 

@@ -4,13 +4,14 @@ import asyncio
 import json
 import logging
 from collections.abc import Iterator
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from cli.redrive import read_all, redrive_one
+from cli.letters import Deed, read_all
+from cli.redrive import redrive_one
 from deploy.sandbox_ehr.faults import Fault
 from shared.messaging.journal import as_stored
 from tests.connected.test_timers import review_task, timers_left
@@ -324,7 +325,7 @@ async def test_a_channel_that_is_no_longer_in_the_directory_ends_in_front_of_a_p
     write_directory(directory, mailbox.address, webhook.address)
     webhook.down = False
     async with running(nats, ehr, SLOWLY, directory=directory):
-        await redrive_one(bus, letter, data, headers)
+        await redrive_one(bus, letter, data, headers, Deed("operator", "", datetime.now(UTC)))
 
         async def arrived() -> bool:
             return len(webhook.posts) == 1

@@ -82,6 +82,7 @@ class Fleet:
         }
         for name, port in self.ports.items():
             environment = {
+                "COUNTERSIGN_MODE": "demo",
                 "COUNTERSIGN_NATS_URL": self.server.url,
                 "COUNTERSIGN_NATS_SEED": self.server.secrets.seeds[name],
                 "COUNTERSIGN_TOKENS_FILE": str(directory / "tokens.json"),

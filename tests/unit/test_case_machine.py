@@ -12,7 +12,8 @@ from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from cli.redrive import DeadLetter, redrive_one
+from cli.letters import DeadLetter, Deed
+from cli.redrive import redrive_one
 from services.approval import domain as approval
 from services.drafter import domain as drafter
 from services.ingest.handlers import Ingest
@@ -184,7 +185,7 @@ class CaseMachine(RuleBasedStateMachine):
         history = self.history()
         if fold(history).failure is not None:
             letter = DeadLetter(history[-1].head.sequence, "", self.case.subject("failed"), "", 1, "DISCHARGE")
-            self.run(redrive_one(self.bus, letter, b"", {}))
+            self.run(redrive_one(self.bus, letter, b"", {}, Deed("operator", "", T0)))
 
     # What must hold.
 

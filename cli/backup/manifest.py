@@ -1,0 +1,93 @@
+"""What a backup says of itself: `manifest.json`, written last. A folder without one is not a backup."""
+
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import ValidationError
+
+from cli.errors import CommandError
+from cli.stack.access import write_private
+from shared.contracts.model import Model
+
+MANIFEST = "manifest.json"
+UNFINISHED = "unfinished"  # stands in the folder while a backup is being made
+
+
+class FilePart(Model):
+    """One file as it lies there; `sha256` is of these bytes, sealed or not."""
+
+    name: str  # path below the folder
+    bytes: int
+    sha256: str
+
+
+class StreamPart(Model):
+    """A stream's snapshot: its configuration and state as the server described them when it began."""
+
+    file: str
+    config: dict[str, Any]
+    state: dict[str, Any]
+
+    @property
+    def name(self) -> str:
+        return str(self.config["name"])
+
+
+class Rewind(Model):
+    """A consumer that moved while the backup was made: what stands after `floor` is delivered to it again."""
+
+    stream: str
+    consumer: str
+    floor: int
+
+
+class VectorPart(Model):
+    """A collection of the knowledge base."""
+
+    file: str
+    collection: str
+    dimensions: int
+    points: int
+
+
+class Trail(Model):
+    """The cases' chains, as `file` lists them: case, sequence and digest of its last event."""
+
+    file: str
+    cases: int
+    events: int
+    last: int  # sequence of the last event that counts
+    broken: tuple[int, ...] = ()  # of events that did not follow from the one before them when the backup was made
+
+
+class Manifest(Model):
+    """The whole backup. No patient data."""
+
+    format: Literal[1] = 1
+    id: str
+    made_at: datetime
+    countersign: str  # version of the software
+    nats: str  # version of the server
+    sealed: str | None = None  # the key of its files, sealed to the recipient; None: they are plain
+    streams: tuple[StreamPart, ...]
+    rewinds: tuple[Rewind, ...]
+    vectors: tuple[VectorPart, ...]
+    declared: str | None = None  # archive of the folder that declares the knowledge base
+    trail: Trail
+    files: tuple[FilePart, ...]
+
+
+def write(folder: Path, manifest: Manifest) -> None:
+    write_private(folder / MANIFEST, manifest.model_dump_json(indent=1, exclude_none=True))
+
+
+def read(folder: Path) -> Manifest:
+    """Raises CommandError when `folder` holds no complete backup."""
+    try:
+        return Manifest.model_validate_json((folder / MANIFEST).read_bytes())
+    except OSError:
+        unfinished = " The one that was begun there was never finished." if (folder / UNFINISHED).exists() else ""
+        raise CommandError(f"There is no backup in {folder}: it has no {MANIFEST}.{unfinished}") from None
+    except ValidationError:
+        raise CommandError(f"The backup is damaged: {folder / MANIFEST} cannot be read.") from None

@@ -1,0 +1,98 @@
+"""`countersign backup` and `restore`: everything that a stack knows, as files, and back."""
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated
+from uuid import uuid4
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+from cli.backup import files, manifest
+from cli.backup.files import Tell
+from cli.backup.make import Wanted, make
+from cli.backup.manifest import Manifest
+from cli.backup.places import inside, source, target
+from cli.backup.restore import Restored
+from cli.backup.restore import restore as put_back
+from cli.backup.sealing import open_seal
+from cli.errors import CommandError
+
+DataDir = Annotated[Path | None, typer.Option("--data-dir", help="the stack's data directory")]
+AsJson = Annotated[bool, typer.Option("--json", help="one JSON object on stdout")]
+console = Console(stderr=True)
+
+
+@contextmanager
+def _progress() -> Iterator[Tell]:
+    columns = (
+        SpinnerColumn(),
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+    )
+    with Progress(*columns, console=console, transient=True) as progress:
+        task = progress.add_task("connecting", total=None)
+
+        def tell(what: str, done: int, total: int | None) -> None:
+            progress.update(task, description=what, completed=done, total=total)
+
+        yield tell
+
+
+async def back_up(to: Path, data_dir: Path | None, recipient: Path | None) -> Manifest:
+    """Make a backup in the folder `to`, with a bar on a terminal."""
+    if inside(to, data_dir):
+        raise CommandError("A backup must not lie in the data directory that it is of: name another folder with --to.")
+    async with source(data_dir) as found:
+        wanted = Wanted(to, found.bus, found.vectors, str(uuid4()), datetime.now(UTC), recipient, found.declared)
+        with _progress() as tell:
+            return await make(wanted, tell)
+
+
+async def restore(folder: Path, data_dir: Path | None, key: Path | None, *, replace: bool) -> Restored:
+    """Check the backup in `folder`, then put it back."""
+    found = manifest.read(folder)
+    seal = open_seal(found.sealed, key) if found.sealed is not None else None
+    with _progress() as tell:
+        files.check(folder, found, tell)
+    async with target(data_dir) as place:
+        with _progress() as tell:
+            return await put_back(folder, found, seal, place, tell, replace=replace)
+
+
+def say_backup(made: Manifest, to: Path, *, as_json: bool) -> None:
+    size = sum(part.bytes for part in made.files)
+    points = sum(part.points for part in made.vectors)
+    if as_json:
+        facts = {"id": made.id, "made_at": made.made_at.isoformat(), "encrypted": made.sealed is not None}
+        counts = {"cases": made.trail.cases, "events": made.trail.events, "points": points, "bytes": size}
+        counts["broken"] = len(made.trail.broken)
+        print(json.dumps({"to": str(to)} | facts | counts))
+        return
+    print(
+        f"backup {made.id} in {to}: {made.trail.cases} cases, {made.trail.events} events, {points} vectors, "
+        f"{size / 1e6:.1f} MB; {_chains(len(made.trail.broken))}"
+    )
+    if made.sealed is None:
+        console.print("It is not encrypted and holds patient data: --encrypt-to PUBLIC_KEY seals it.", style="yellow")
+
+
+def say_restored(done: Restored, *, as_json: bool) -> None:
+    if as_json:
+        print(json.dumps(asdict(done)))
+        return
+    print(
+        f"restored: {done.cases} cases, {done.events} events, {done.points} vectors, {done.timers} timers set; "
+        f"{_chains(done.broken)}. Start the stack, then: countersign doctor && countersign audit verify"
+    )
+
+
+def _chains(broken: int) -> str:
+    return "every chain holds" if not broken else f"THE CHAIN BREAKS AT {broken} EVENTS: countersign audit verify"

@@ -1,0 +1,37 @@
+"""All checks, one group after the other, as their findings come."""
+
+from cli.doctor import around, server, topology, users, work
+from cli.doctor.findings import Findings, Group, Tell
+from cli.doctor.place import Place
+from shared.contracts.failures import TransientError
+from shared.messaging.connection import connect
+
+
+async def examine(place: Place, tell: Tell) -> Findings:
+    """`tell` is told what is being looked at."""
+    tell("the server")
+    for finding in await server.check(place):
+        yield finding
+    group = Group("server")
+    try:
+        bus = await connect(place.nats_url, "admin", place.admin_seed)
+    except TransientError as failure:
+        do = f"is nats-server running at {place.nats_url}, and is this its administrator's key?"
+        group.fault("NATS", failure.reason, do)
+        yield group.found[0]
+    else:
+        try:
+            tell("streams and consumers")
+            for finding in await topology.check(bus, place):
+                yield finding
+            tell("users and their rights")
+            for finding in await users.check(place):
+                yield finding
+            tell("work")
+            for finding in await work.check(bus, place):
+                yield finding
+        finally:
+            await bus.close()
+    tell("connections")
+    for finding in await around.check(place):
+        yield finding

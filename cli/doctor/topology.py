@@ -1,0 +1,71 @@
+"""Is every stream, bucket and consumer there, and as it is wanted; and are there others."""
+
+from typing import Any
+
+from nats import errors
+from nats.js.errors import APIError, NotFoundError
+
+from cli.doctor.findings import Finding, Group
+from cli.doctor.place import Place
+from shared.messaging.connection import Bus
+from shared.messaging.provision import Keeping, consumer_config, differs, wanted_streams
+from shared.messaging.snapshots import UNFINISHED
+from shared.messaging.topology import all_consumers
+
+
+async def check(bus: Bus, place: Place) -> list[Finding]:
+    group = Group("streams")
+    wanted = {str(item.name): item for item in wanted_streams(Keeping(place.replicas))}
+    try:
+        found = {str(item.config.name): item.config for item in await bus.jetstream.streams_info()}
+    except (APIError, errors.Error) as error:
+        group.fault(
+            "streams", f"they cannot be listed ({type(error).__name__})", "is JetStream on, and this user admin?"
+        )
+        return group.found
+    if UNFINISHED in found:
+        group.fault("restore", "a restore was begun here and not finished", "run it again: countersign restore")
+    compare(group, "stream", wanted, found, place.provision)
+    for name in sorted(wanted.keys() & found.keys()):
+        await _consumers(bus, group, name, place)
+    return group.found
+
+
+async def _consumers(bus: Bus, group: Group, stream: str, place: Place) -> None:
+    wanted = {item.name: consumer_config(item) for item in all_consumers() if item.stream == stream}
+    try:
+        listed = await bus.jetstream.consumers_info(stream)
+    except (NotFoundError, errors.Error):
+        return  # it went just now: the next look says so
+    found = {str(item.name): item.config for item in listed if item.config is not None and item.config.durable_name}
+    compare(group, "consumer", wanted, found, place.provision, of=stream)
+
+
+def compare(
+    group: Group, kind: str, wanted: dict[str, Any], found: dict[str, Any], provision: str, *, of: str = ""
+) -> None:
+    """Each as it is wanted and as it was found, by name. Pure."""
+    where = f" on {of}" if of else ""
+    missing = wanted.keys() - found.keys()
+    for name in sorted(missing):
+        group.fault(f"{kind} {name}", f"it is missing{where}", provision)
+    good = 0
+    for name in sorted(wanted.keys() & found.keys()):
+        wrong = differs(found[name], wanted[name])
+        good += not wrong
+        if wrong:
+            said = ", ".join(
+                f"{field} is {_shown(getattr(found[name], field))}, wanted {_shown(getattr(wanted[name], field))}"
+                for field in wrong
+            )
+            group.fault(f"{kind} {name}", said, provision)
+    if good and good == len(wanted):
+        group.ok(f"{kind}s{where}", f"{good} as wanted")
+    if of:  # other streams of the account are none of ours
+        for name in sorted(found.keys() - wanted.keys()):
+            do = f"remove it when nobody uses it: it is not of this version (nats consumer rm {of} {name})"
+            group.warning(f"{kind} {name}", f"an unknown durable{where}", do)
+
+
+def _shown(value: Any) -> str:
+    return ", ".join(sorted(map(str, value))) if isinstance(value, list) else str(getattr(value, "value", value))

@@ -1,0 +1,137 @@
+"""Is the work being done: consumers that nobody serves or that fall behind, dead letters, what is live."""
+
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import httpx
+from nats import errors
+from nats.js.errors import APIError, NotFoundError
+
+from cli.client import Api
+from cli.doctor.findings import Finding, Group
+from cli.doctor.place import Place
+from cli.errors import CommandError
+from cli.letters import read_all
+from shared.contracts.failures import Failure
+from shared.knowledge.live import LiveBucket
+from shared.messaging.connection import Bus
+from shared.messaging.topology import Consumer, all_consumers
+
+BEHIND = 1000  # messages that wait for a consumer
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """How a consumer stands."""
+
+    consumer: Consumer
+    waiting: int  # requests for messages that services have open
+    pending: int  # messages not delivered yet
+    unanswered: int
+    redelivered: int
+    paused: bool = False
+
+
+async def check(bus: Bus, place: Place) -> list[Finding]:
+    group = Group("work")
+    served(group, [load for item in all_consumers() if (load := await _load(bus, item)) is not None])
+    await _letters(bus, group)
+    await _knowledge(bus, place, group)
+    return group.found
+
+
+async def _load(bus: Bus, item: Consumer) -> Load | None:
+    try:
+        info = await bus.jetstream.consumer_info(item.stream, item.name)
+    except (NotFoundError, APIError, errors.Error):
+        return None  # said with the streams
+    return Load(
+        item,
+        info.num_waiting or 0,
+        info.num_pending or 0,
+        info.num_ack_pending or 0,
+        info.num_redelivered or 0,
+        bool(info.paused),
+    )
+
+
+def served(group: Group, loads: Iterable[Load]) -> None:
+    """What waits for whom. Pure."""
+    services: defaultdict[str, list[Load]] = defaultdict(list)
+    for load in loads:
+        services[load.consumer.service].append(load)
+    for service, found in sorted(services.items()):
+        idle = [load for load in found if not load.waiting and not load.unanswered and not load.paused]
+        if len(idle) == len(found):
+            left = sum(load.pending for load in found)
+            group.fault(f"service {service}", f"nobody takes its messages; {left} wait", f"start {service}")
+            continue
+        for load in idle:
+            says = f"nobody takes its messages; {load.pending} wait"
+            group.fault(f"consumer {load.consumer.name}", says, f"restart {service}, and see its log")
+        for load in found:
+            _behind(group, load)
+        pending, open_ = sum(load.pending for load in found), sum(load.unanswered for load in found)
+        if not idle:
+            group.ok(f"service {service}", f"{len(found)} consumers served; {pending} messages wait, {open_} in work")
+
+
+def _behind(group: Group, load: Load) -> None:
+    name = f"consumer {load.consumer.name}"
+    if load.paused and load.pending:
+        group.ok(name, f"paused (peak hours); {load.pending} messages wait")
+    elif load.pending > BEHIND:
+        do = f"run more processes of {load.consumer.service}, or see what holds it up: countersign deadletter list"
+        group.warning(name, f"{load.pending} messages wait", do)
+    if load.redelivered and load.redelivered >= load.consumer.workers:
+        do = "see the alerts `step-failing`: what it depends on fails"
+        group.warning(name, f"{load.redelivered} messages are being tried again", do)
+
+
+async def _letters(bus: Bus, group: Group) -> None:
+    try:
+        letters = [letter for letter, _, _ in (await read_all(bus)).values() if letter.waits]
+    except Failure as failure:
+        group.fault("dead letters", failure.reason, "see the streams")
+        return
+    if not letters:
+        group.ok("dead letters", "none wait")
+        return
+    consumers = ", ".join(sorted({letter.consumer for letter in letters}))
+    do = "countersign deadletter list; mend the cause; then redrive or discard"
+    group.warning("dead letters", f"{len(letters)} wait for somebody, of {consumers}", do)
+
+
+async def _knowledge(bus: Bus, place: Place, group: Group) -> None:
+    """What drafts cite is there."""
+    try:
+        live, _ = await LiveBucket(bus).live()
+        if live is None:
+            do = "countersign knowledge refresh"
+            group.warning("knowledge", "nothing is live: drafts cite nothing", do)
+            return
+        passages = await _passages(place, live.collection, live.version)
+    except (Failure, CommandError, httpx.HTTPError) as error:
+        says = f"the vectors cannot be counted ({type(error).__name__})"
+        group.fault("knowledge", says, "is Qdrant, or the stack that holds the vectors, running?")
+        return
+    if passages == 0:
+        says = f"version {live.version} is live and none of its vectors are there"
+        group.fault("knowledge", says, "countersign restore, or embed it again: countersign knowledge refresh --full")
+        return
+    group.ok("knowledge", f"version {live.version} is live, {passages} passages")
+
+
+async def _passages(place: Place, collection: str, version: int) -> int:
+    if place.base_url and not place.qdrant.url:  # an embedded stack's own vectors: only its process can count them
+        call = Api(place.base_url, place.operator_token)
+        try:
+            return int((await call("GET", "/v1/knowledge"))["passages"])
+        finally:
+            await call.close()
+    base = place.qdrant.connect()
+    try:
+        return await base.count(collection, version)
+    finally:
+        await base.close()

@@ -1,0 +1,176 @@
+"""Dead letters as operators deal with them: once, by somebody, for a reason, whatever is killed in between."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+
+import pytest
+from typer.testing import CliRunner
+
+from cli import letters, redrive
+from cli.deadletters import app
+from cli.errors import CommandError
+from cli.letters import DeadLetter, Deed, read_all
+from shared.contracts.failures import Failure, TransientError
+from shared.messaging.connection import Bus
+from shared.messaging.deadletter import Original, bury
+from shared.messaging.journal import Journal
+from shared.messaging.topology import consumer
+from tests.support.ehr import stays
+from tests.support.server import NatsServer
+from tests.support.stack import Stack
+
+pytestmark = pytest.mark.connected
+
+AT = datetime(2026, 11, 24, 3, 0, tzinfo=UTC)
+DEED = Deed("kim", "the export was broken that night", AT)
+
+
+@pytest.fixture
+async def operator(nats: NatsServer) -> AsyncIterator[Bus]:
+    await nats.provision()
+    bus = await nats.connect("operator")
+    yield bus
+    await bus.close()
+
+
+async def bury_facts(nats: NatsServer, count: int) -> None:
+    """Discharges that ingest could not handle."""
+    bus = await nats.connect("ingest")
+    for number in range(1, count + 1):
+        original = Original("EHR", number, f"ehr.encounter.discharged.x.e{number}", {"ce-id": f"f{number}"}, b"{}")
+        await bury(bus, consumer("ingest-discharged"), original, "the fact breaks the contract", 1)
+    await bus.close()
+
+
+async def letter(bus: Bus, sequence: int) -> DeadLetter:
+    return (await read_all(bus))[sequence][0]
+
+
+async def test_a_letter_is_discarded_once_and_says_by_whom_and_why(nats: NatsServer, operator: Bus) -> None:
+    await bury_facts(nats, 2)
+    done = await redrive.discard(operator, await read_all(operator), 1, DEED)
+    assert done == "discarded dead letter 1"
+    found = await letter(operator, 1)
+    assert (found.state, found.by, found.why, found.at) == ("discarded", "kim", DEED.why, "2026-11-24T03:00:00+00:00")
+    assert (await letter(operator, 2)).waits
+    for again in (redrive.discard, redrive.redrive):
+        with pytest.raises(CommandError, match="was discarded before, by kim"):
+            await again(operator, await read_all(operator), 1, DEED)
+
+
+async def test_a_redriven_letter_is_published_again_and_cannot_be_discarded(nats: NatsServer, operator: Bus) -> None:
+    await bury_facts(nats, 1)
+    done = await redrive.redrive(operator, await read_all(operator), 1, DEED)
+    assert done == "published again on ehr.encounter.discharged.x.e1"
+    (fact,) = await operator.direct_get("EHR", {"seq": 1, "next_by_subj": "ehr.>", "batch": 9})
+    assert (fact.data, dict(fact.headers or {})["ce-id"]) == (b"{}", "f1")
+    assert ((await letter(operator, 1)).state, (await letter(operator, 1)).by) == ("redriven", "kim")
+    with pytest.raises(CommandError, match="put back to work before, by kim"):
+        await redrive.discard(operator, await read_all(operator), 1, DEED)
+
+
+async def test_of_two_operators_at_once_one_is_told_so(nats: NatsServer, operator: Bus) -> None:
+    await bury_facts(nats, 1)
+    seen = await read_all(operator)
+    deeds = [redrive.discard(operator, seen, 1, Deed(name, "w", AT)) for name in ("kim", "lee", "max")]
+    results = await asyncio.gather(*deeds, return_exceptions=True)
+    assert sorted(type(item).__name__ for item in results) == ["CommandError", "CommandError", "str"]
+
+
+async def test_a_redrive_that_was_killed_before_it_was_recorded_is_run_again(
+    stack: Stack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    case_id = await stack.discharge("not-there-yet")
+    await stack.reaches(case_id, "failed")
+    encounter = stack.ehr.store.get("Encounter", stays()[0])
+    assert encounter is not None
+    stack.ehr.store.put(encounter | {"id": "not-there-yet"})
+    bus = await stack.server.connect("operator")
+
+    async def dies(*_: object) -> None:
+        raise TransientError("killed")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(redrive, "settle", dies)
+        with pytest.raises(TransientError):
+            await redrive.redrive(bus, await read_all(bus), 1, DEED)
+    assert (await letter(bus, 1)).waits
+    await stack.reaches(case_id, "awaiting-review")
+    assert "was put back before" in await redrive.redrive(bus, await read_all(bus), 1, DEED)
+    assert (await letter(bus, 1)).state == "redriven"
+    assert (await stack.events(case_id)).count("retried") == 1
+    (retried,) = [item for item in await Journal(bus, "x").find(case_id) if item.name == "retried"]
+    assert retried.actor == "kim"
+    await bus.close()
+
+
+async def test_a_discard_leaves_the_case_failed_and_it_can_still_be_tried_again(stack: Stack) -> None:
+    case_id = await stack.discharge("not-there-yet")
+    await stack.reaches(case_id, "failed")
+    bus = await stack.server.connect("operator")
+    said = await redrive.discard(bus, await read_all(bus), 1, DEED)
+    assert f"case {case_id} stays failed and open" in said
+    assert (await stack.case(case_id))["state"] == "failed"
+    encounter = stack.ehr.store.get("Encounter", stays()[0])
+    assert encounter is not None
+    stack.ehr.store.put(encounter | {"id": "not-there-yet"})
+    assert await redrive.retry_case(bus, case_id, DEED) == f"case {case_id} tries extract again"
+    await stack.reaches(case_id, "awaiting-review")
+    assert "it is awaiting-review" in await redrive.retry_case(bus, case_id, DEED)
+    assert (await stack.events(case_id)).count("retried") == 1
+    with pytest.raises(Failure, match="no such case"):
+        await redrive.retry_case(bus, "nobody", DEED)
+    await bus.close()
+
+
+async def test_a_refreshs_letter_is_only_discarded(nats: NatsServer, operator: Bus) -> None:
+    bus = await nats.connect("embedder")
+    original = Original("KNOWLEDGE", 1, "knowledge.all.r1.batch-ready.1", {}, b"{}")
+    await bury(bus, consumer("embedder-embed"), original, "the model refused", 5)
+    await bus.close()
+    with pytest.raises(CommandError, match="knowledge refresh"):
+        await redrive.redrive(operator, await read_all(operator), 1, DEED)
+    await redrive.discard(operator, await read_all(operator), 1, DEED)
+
+
+async def test_many_are_dealt_with_in_a_row_and_the_rest_after_a_kill(nats: NatsServer, operator: Bus) -> None:
+    await bury_facts(nats, 5)
+    seen = await read_all(operator)
+    which = redrive.waiting(seen, "ingest-discharged")
+    assert which == [1, 2, 3, 4, 5]
+    async for number, _, ok in redrive.settle_each(operator, seen, which, redrive.redrive, lambda: DEED):
+        assert ok
+        if number == 2:
+            break  # killed
+    seen = await read_all(operator)
+    left = redrive.waiting(seen, "ingest-discharged")
+    assert left == [3, 4, 5]
+    await redrive.discard(operator, seen, 4, DEED)  # somebody else, meanwhile
+    results = [
+        (number, ok) async for number, _, ok in redrive.settle_each(operator, seen, left, redrive.redrive, lambda: DEED)
+    ]
+    assert results == [(3, True), (4, False), (5, True)]
+    assert redrive.waiting(await read_all(operator), "ingest-discharged") == []
+
+
+async def test_records_of_earlier_versions_are_read(nats: NatsServer, operator: Bus) -> None:
+    await bury_facts(nats, 1)
+    await operator.publish("deadletter.redriven.1", b"", stream=letters.STREAM)
+    assert ((await letter(operator, 1)).state, (await letter(operator, 1)).by) == ("redriven", None)
+
+
+@pytest.mark.parametrize(
+    ("asked", "words"),
+    [
+        (["discard", "1"], "--reason"),
+        (["redrive"], "--all --consumer NAME"),
+        (["redrive", "--all"], "--all --consumer NAME"),
+        (["redrive", "1", "--all", "--consumer", "x"], "--all --consumer NAME"),
+        (["discard", "1", "--consumer", "x", "--reason", "w"], "--all --consumer NAME"),
+    ],
+)
+def test_what_is_not_said_clearly_is_not_done(asked: list[str], words: str) -> None:
+    done = CliRunner().invoke(app, asked)
+    assert isinstance(done.exception, CommandError)
+    assert words in str(done.exception)

@@ -1,0 +1,103 @@
+"""A service as a process in production: it starts on a safe server, and says why it does not start on another."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from cli.stack.nats import configuration, free_port
+from cli.stack.secrets import write_tokens
+from tests.support.processes import Part
+from tests.support.server import NatsServer
+
+pytestmark = pytest.mark.connected
+
+
+def environment(server: NatsServer, tokens: Path, **more: str) -> dict[str, str]:
+    return {
+        "COUNTERSIGN_NATS_URL": server.url,
+        "COUNTERSIGN_NATS_MONITOR_URL": f"http://127.0.0.1:{server.ports.monitor}",
+        "COUNTERSIGN_NATS_SEED": server.secrets.seeds["ingest"],
+        "COUNTERSIGN_TOKENS_FILE": str(tokens),
+    } | more
+
+
+def refused(settings: dict[str, str]) -> str:
+    """What it says on stderr: exit code 2, nothing else."""
+    done = subprocess.run(
+        [sys.executable, "-m", "services.ingest.main"],
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+        env=os.environ | settings,
+    )
+    assert (done.returncode, done.stdout) == (2, ""), done.stderr
+    assert "Traceback" not in done.stderr
+    return done.stderr
+
+
+@pytest.fixture
+def tokens(tmp_path: Path, nats: NatsServer) -> Path:
+    """Machines only: nobody may sign by them."""
+    path = tmp_path / "tokens.json"
+    write_tokens(path, {role: nats.secrets.tokens[role] for role in ("ingest", "operator", "auditor")})  # 0600
+    return path
+
+
+async def test_it_starts_where_everything_is_as_it_should_be(nats: NatsServer, tokens: Path, tmp_path: Path) -> None:
+    await nats.provision()
+    port = free_port()
+    part = Part(
+        "ingest",
+        [sys.executable, "-m", "services.ingest.main"],
+        f"http://127.0.0.1:{port}/readyz",
+        tmp_path / "ingest.log",
+        environment(nats, tokens, COUNTERSIGN_PORT=str(port)),
+    )
+    part.start()
+    try:
+        part.wait()
+    finally:
+        part.kill()
+
+
+def test_what_a_power_cut_may_lose_is_refused(nats: NatsServer, tokens: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    nats.kill()
+    monkeypatch.setattr(
+        "tests.support.server.configuration",
+        lambda *asked: configuration(*asked).replace('"sync_interval": "always"', '"sync_interval": "2m"'),
+    )
+    nats.start()
+    said = refused(environment(nats, tokens))
+    assert said.count("\n") == 1
+    assert "a power cut may lose" in said
+    assert "COUNTERSIGN_ALLOW_UNSAFE_DURABILITY" in said
+
+
+def test_open_authentication_is_refused(nats: NatsServer, tokens: Path) -> None:
+    assert "static tokens only" in refused(environment(nats, tokens, COUNTERSIGN_HOST="::"))
+    tokens.chmod(0o644)
+    assert "chmod o= it" in refused(environment(nats, tokens))
+    write_tokens(tokens, nats.secrets.tokens)
+    assert "demo-physician" in refused(environment(nats, tokens))
+
+
+@pytest.mark.parametrize(
+    ("setting", "value", "words"),
+    [
+        ("COUNTERSIGN_PORT", "s3cret", "COUNTERSIGN_PORT: Input should be a valid integer"),
+        ("COUNTERSIGN_OIDC_ROLES", "s3cret", "COUNTERSIGN_OIDC_ROLES is not the JSON"),
+        ("COUNTERSIGN_NATS_SEED_FILE", "/s3cret/none", "/s3cret/none cannot be read"),
+        ("COUNTERSIGN_DEFAULT_DEPARTMENT", "S 3cret", "COUNTERSIGN_DEFAULT_DEPARTMENT: "),
+    ],
+)
+def test_settings_that_make_no_sense_are_one_sentence(
+    nats: NatsServer, tokens: Path, setting: str, value: str, words: str
+) -> None:
+    said = refused(environment(nats, tokens, **{setting: value}))
+    assert words in said
+    assert said.count("\n") == 1
+    assert "s3cret" not in said.replace("/s3cret/none", "").lower()

@@ -1,0 +1,146 @@
+"""Mending by the command, on the whole embedded stack: dead letters, backup, restore, doctor."""
+
+import json
+import shutil
+import signal
+import subprocess
+import time
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+from nats.js import JetStreamContext
+
+from cli.backups import back_up, restore
+from cli.errors import CommandError
+from cli.stack.nats import free_port
+from cli.stack.secrets import load_or_make
+from shared.messaging.connection import connect
+from tests.e2e.test_command import SCRIPTED, approve, case_in, children_of, discharge, refused, until
+from tests.support.command import COUNTERSIGN, Up, run, up
+
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(240)]
+
+
+def told(stack: Up, *arguments: str, code: int = 0) -> Any:
+    """`countersign … --json`, as an operator runs it."""
+    done = run(*arguments, "--json", "--data-dir", str(stack.data_dir))
+    assert done.returncode == code, done.stderr + done.stdout
+    return json.loads(done.stdout)
+
+
+def keys(folder: Path) -> tuple[Path, Path]:
+    """A pair for encrypted backups, as the manual says to make it."""
+    key, public = folder / "backup.key", folder / "backup.pub"
+    subprocess.run(["openssl", "genpkey", "-algorithm", "X25519", "-out", str(key)], check=True, capture_output=True)
+    subprocess.run(["openssl", "pkey", "-in", str(key), "-pubout", "-out", str(public)], check=True)
+    return key, public
+
+
+async def test_a_disaster_from_backup_to_signature(tmp_path: Path) -> None:
+    """Cases, a knowledge base and a dead letter; a backup of the running stack; the machine is lost; another one."""
+    backup, new = tmp_path / "backup", tmp_path / "new"
+    key, public = keys(tmp_path)
+    with up(tmp_path / "old", free_port(), *SCRIPTED) as stack:
+        assert told(stack, "knowledge", "refresh", "--wait")["state"] == "promoted"
+        first, second = stack.access["demo_encounters"][:2]
+        filed, waiting = discharge(stack, first), discharge(stack, second)
+        failed = discharge(stack, "enc-of-nobody")
+        case_in(stack, waiting, "awaiting-review")
+        case_in(stack, filed, "awaiting-review")
+        assert approve(stack, filed).status_code == 200
+        case_in(stack, filed, "filed")
+        case_in(stack, failed, "failed")
+        check_dead_letters(stack, failed)
+        check_a_killed_backup(stack, backup)
+        made = told(stack, "backup", "--to", str(backup), "--encrypt-to", str(public))
+        assert (made["cases"], made["points"], made["encrypted"]) == (3, 61, True)
+        with pytest.raises(CommandError, match="must not lie in the data directory"):
+            await back_up(stack.data_dir / "backup", stack.data_dir, None)
+        with pytest.raises(CommandError, match="stop it first"):
+            await restore(backup, stack.data_dir, key, replace=False)
+        stack.kill()
+    with pytest.raises(CommandError, match="--key"):
+        await restore(backup, new, None, replace=False)
+    done = run("restore", "--from", str(backup), "--key", str(key), "--json", "--data-dir", str(new))
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["cases"] == 3
+    for file in (tmp_path / "old").glob("sandbox-ehr.sqlite*"):  # the EHR was not lost
+        shutil.copy(file, new / file.name)
+    with up(new, free_port(), *SCRIPTED) as stack:
+        assert approve(stack, waiting).status_code == 200
+        case_in(stack, waiting, "filed")
+        assert told(stack, "audit", "verify")["verified"] is True
+        found = told(stack, "knowledge", "search", "weigh every morning", "-k", "1")
+        assert (found["version"], found["items"][0]["document"]) == (1, "heart-failure.md")
+        assert told(stack, "knowledge", "refresh", "--wait")["state"] == "skipped"
+        (letter,) = told(stack, "deadletter", "list", "--all")
+        assert (letter["state"], letter["by"], letter["why"]) == ("discarded", "kim", "a test of the interface")
+        await check_the_doctor(stack)
+        assert stack.stop(signal.SIGTERM) == 0
+
+
+def check_dead_letters(stack: Up, failed: str) -> None:
+    (letter,) = told(stack, "deadletter", "list")
+    number = str(letter["sequence"])
+    said = told(stack, "deadletter", "discard", number, "--reason", "a test of the interface", "--by", "kim")["done"]
+    assert f"case {failed} stays failed and open" in said
+    assert told(stack, "deadletter", "list") == []
+    many = ("deadletter", "redrive", "--all", "--consumer", "drafter-extract", "--yes")
+    assert told(stack, *many) == {"done": 0, "refused": []}
+    assert case_in(stack, failed, "failed")
+
+
+def check_a_killed_backup(stack: Up, to: Path) -> None:
+    """kill -9 in the middle: no restore takes what is left, and the next backup takes its place."""
+    command = [str(COUNTERSIGN), "backup", "--to", str(to), "--data-dir", str(stack.data_dir)]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    deadline = time.monotonic() + 30
+    while not (to / "streams").exists():
+        assert time.monotonic() < deadline
+        assert process.poll() is None
+    process.kill()
+    process.wait()
+    said = refused(run("restore", "--from", str(to), "--data-dir", str(stack.data_dir.parent / "none")))
+    assert "was never finished" in said
+    assert said.count("\n") == 1
+
+
+async def check_the_doctor(stack: Up) -> None:
+    """Healthy; then everything is broken that can be, and each is named."""
+    before = told(stack, "doctor")
+    assert before["healthy"] is True
+    await break_streams(stack)
+    (triton,) = [item for item in children_of(stack.process) if item.name() == "tritonserver"]
+    triton.suspend()
+    try:
+        after = told(stack, "doctor", code=1)
+    finally:
+        triton.resume()
+    faults = {item["what"]: item for item in after["findings"] if item["level"] == "fault"}
+    assert "missing on DISCHARGE" in faults["consumer drafter-draft"]["says"]
+    assert faults["stream EHR"]["says"] == "max_age is 3600.0, wanted 2592000.0"
+    assert "not ready" in faults["model embedder"]["says"]
+    assert "it may not, and must: deadletter.evaluator.*" in faults["user evaluator"]["says"]
+    assert "others can read access.json" in faults["secrets"]["says"]
+    assert "none of its vectors" not in json.dumps(after)
+    assert all(item["do"] for item in faults.values())
+
+
+async def break_streams(stack: Up) -> None:
+    bus = await connect(stack.access["nats_url"], "admin", load_or_make(stack.data_dir).seeds["admin"])
+    jetstream: JetStreamContext = bus.jetstream
+    await jetstream.delete_consumer("DISCHARGE", "drafter-draft")
+    info = await jetstream.stream_info("EHR")
+    await jetstream.update_stream(info.config.evolve(max_age=3600.0))
+    await bus.close()
+    (stack.data_dir / "access.json").chmod(0o644)
+    config = stack.data_dir / "nats.conf"
+    config.write_text(config.read_text().replace('"deadletter.evaluator.*"', '"deadletter.evaluator.x"'))
+    (server,) = [item for item in children_of(stack.process) if item.name() == "nats-server"]
+    reloaded = (stack.data_dir / "logs" / "nats.log").read_text().count("Reloaded server configuration")
+    server.send_signal(signal.SIGHUP)
+    log = stack.data_dir / "logs" / "nats.log"
+    until(lambda: log.read_text().count("Reloaded server configuration") > reloaded, "the new rights")
+    assert psutil.pid_exists(server.pid)

@@ -1,0 +1,145 @@
+"""What the doctor makes of what it finds. Pure."""
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from cli.doctor import server, topology, users, work
+from cli.doctor.findings import Group
+from cli.doctor.work import Load
+from shared.messaging.monitor import Durability
+from shared.messaging.provision import Keeping, consumer_config, wanted_streams
+from shared.messaging.rights import Permissions, permissions
+from shared.messaging.topology import consumer
+
+NOW = datetime(2026, 11, 24, 3, tzinfo=UTC)
+SAFE = Durability(True, True, 1, (), "2.15.1", NOW, 10**9, 10**11)
+WANTED = {str(item.name): item for item in wanted_streams(Keeping())}
+
+
+def faults(group: Group) -> list[str]:
+    return [f"{item.what}: {item.says}" for item in group.found if item.level == "fault"]
+
+
+@pytest.fixture
+def group() -> Group:
+    return Group("x")
+
+
+def test_a_stream_as_wanted_is_fine(group: Group) -> None:
+    topology.compare(group, "stream", WANTED, WANTED, "provision")
+    assert [(item.level, item.says) for item in group.found] == [("ok", "15 as wanted")]
+
+
+def test_what_is_missing_or_differs_is_named_with_both(group: Group) -> None:
+    found = dict(WANTED)
+    del found["ALERTS"]
+    found["EHR"] = found["EHR"].evolve(max_age=60.0, subjects=["ehr.>", "other"])
+    topology.compare(group, "stream", WANTED, found, "provision")
+    assert faults(group) == [
+        "stream ALERTS: it is missing",
+        "stream EHR: subjects is ehr.>, other, wanted ehr.>, max_age is 60.0, wanted 2592000.0",
+    ]
+    assert not [item for item in group.found if item.level == "ok"]
+    assert {item.do for item in group.found} == {"provision"}
+
+
+def test_an_unknown_durable_is_a_warning(group: Group) -> None:
+    target = consumer("drafter-draft")
+    wanted = {target.name: consumer_config(target)}
+    topology.compare(group, "consumer", wanted, wanted | {"old": wanted[target.name]}, "p", of="DISCHARGE")
+    assert [item.level for item in group.found] == ["ok", "warning"]
+
+
+@pytest.mark.parametrize(
+    ("found", "what"),
+    [
+        (replace(SAFE, sync_always=False), "durability"),
+        (replace(SAFE, auth_required=False), "authentication"),
+        (replace(SAFE, servers=3, single=("DISCHARGE",)), "replicas"),
+        (replace(SAFE, version="2.11.4"), "version"),
+        (replace(SAFE, stored=10**11 - 1), "stream storage"),
+        (replace(SAFE, now=NOW + timedelta(minutes=1)), "clock of NATS"),
+    ],
+)
+def test_a_server_that_is_not_safe_is_a_fault(group: Group, found: Durability, what: str) -> None:
+    server.durable(group, found, NOW)
+    (fault,) = faults(group)
+    assert fault.startswith(f"{what}: ")
+    server.durable(healthy := Group("y"), replace(SAFE, version="2.15.0-RC.1"), NOW)
+    assert faults(healthy) == []
+
+
+@pytest.mark.parametrize(
+    ("free", "total", "level"),
+    [(50, 100, "ok"), (12, 100, "ok"), (9, 100, "warning"), (30, 10_000, "ok"), (1, 100, "fault"), (0, 1, "fault")],
+)
+def test_room_in_gigabytes(group: Group, free: int, total: int, level: str) -> None:
+    server.disk(group, "disk", int((free - 0.5) * 10**9) if free else 0, total * 10**9)
+    assert group.found[0].level == level
+
+
+def test_rights_are_tried_by_subjects_that_they_cover() -> None:
+    for service in ("drafter", "approval"):
+        owned = permissions(service)
+        may, must_not = users.plan(owned)
+        assert len(may) == len(set(may)) == len(set(owned.publish))
+        assert not set(may) & set(must_not)
+        assert "discharge.doctor.doctor.approved" in (may if service == "approval" else must_not)
+        assert "$JS.API.STREAM.DELETE.DOCTOR" in must_not
+        assert not [subject for subject in may + must_not if "*" in subject or ">" in subject]
+
+
+@pytest.mark.parametrize(
+    ("right", "subject", "covered"),
+    [
+        ("a.*.c", "a.b.c", True),
+        ("a.>", "a.b.c", True),
+        ("a.>", "a", False),
+        ("a.*", "a.b.c", False),
+        ("a.b", "a.b", True),
+    ],
+)
+def test_which_subjects_a_right_covers(right: str, subject: str, covered: bool) -> None:
+    assert users.covers(right, subject) == covered
+
+
+def test_what_the_server_refuses_is_held_against_what_it_should(group: Group) -> None:
+    owned = Permissions(publish=("discharge.*.*.Drafted",), subscribe=())
+    may, _ = users.plan(owned)
+    users.judge(group, "x", may, ["a.b", "c.d"], {"a.b", "c.d"})
+    assert [item.level for item in group.found] == ["ok"]
+    users.judge(group, "x", may, ["a.b", "c.d"], {"discharge.doctor.doctor.drafted", "a.b"})
+    assert faults(group) == [
+        "user x: it may not, and must: discharge.*.*.Drafted",
+        "user x: it may, and must not: c.d",
+    ]
+
+
+def load(name: str, **more: int | bool) -> Load:
+    facts = {"waiting": 1, "pending": 0, "unanswered": 0, "redelivered": 0} | more
+    return Load(consumer(name), **facts)  # type: ignore[arg-type]
+
+
+def test_a_service_whose_consumers_nobody_serves_is_named_once(group: Group) -> None:
+    loads = [load("drafter-extract", waiting=0, pending=3), load("drafter-draft", waiting=0), load("approval-file")]
+    work.served(group, loads)
+    assert faults(group) == ["service drafter: nobody takes its messages; 3 wait"]
+
+
+def test_a_consumer_that_is_left_alone_stuck_or_behind_is_named(group: Group) -> None:
+    loads = [
+        load("approval-file", unanswered=40, redelivered=40),
+        load("approval-settle", waiting=0, pending=2),
+        load("approval-request", waiting=0, unanswered=32, pending=5000),
+        load("embedder-embed", waiting=0, pending=7, paused=True),
+        load("embedder-settle"),
+    ]
+    work.served(group, loads)
+    assert faults(group) == ["consumer approval-settle: nobody takes its messages; 2 wait"]
+    assert {item.what for item in group.found if item.level == "warning"} == {
+        "consumer approval-file",
+        "consumer approval-request",
+    }
+    assert "paused (peak hours)" in next(item.says for item in group.found if item.what == "consumer embedder-embed")

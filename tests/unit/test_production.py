@@ -1,0 +1,99 @@
+"""What production does not start with. Pure."""
+
+from dataclasses import replace
+from datetime import UTC, datetime
+
+import pytest
+
+from shared.messaging.monitor import Durability, durability
+from shared.runtime.access import Grant
+from shared.runtime.production import Facts, SecretFile, refusals
+from shared.runtime.settings import Allowed
+
+SAFE = Durability(True, True, 1, (), "2.15.1", datetime(2026, 11, 24, tzinfo=UTC), 0, 0)
+CLUSTER = replace(SAFE, servers=3)
+ALONE = Facts("127.0.0.1", "nats://127.0.0.1:4222", Allowed(), SAFE)
+HOSPITAL = replace(
+    ALONE,
+    host="::",
+    nats_url="tls://nats.example:4222",
+    durability=CLUSTER,
+    issuer="https://sso.example",
+    public_url="https://sign.example",
+    ehr_url="https://ehr.example/fhir",
+)
+
+
+def grant(**more: object) -> Grant:
+    return Grant.model_validate({"sha256": "x", "subject": "dr-who", "role": "physician"} | more)
+
+
+def allowed(**what: bool) -> Allowed:
+    return Allowed(**what)
+
+
+def test_a_careful_one_starts() -> None:
+    assert refusals(ALONE) == []
+    assert refusals(HOSPITAL) == []
+
+
+@pytest.mark.parametrize(
+    ("facts", "word"),
+    [
+        (replace(HOSPITAL, durability=None), "COUNTERSIGN_NATS_MONITOR_URL"),
+        (replace(HOSPITAL, durability=replace(CLUSTER, sync_always=False)), "sync_interval: always"),
+        (replace(HOSPITAL, durability=replace(CLUSTER, single=("DISCHARGE", "EHR"))), "DISCHARGE and 1 other streams"),
+        (replace(HOSPITAL, nats_url="nats://nats.example:4222"), "tls://"),
+        (replace(HOSPITAL, ehr_url="http://ehr.example/fhir"), "COUNTERSIGN_EHR_URL"),
+        (replace(HOSPITAL, issuer=""), "COUNTERSIGN_OIDC_ISSUER"),
+        (replace(HOSPITAL, public_url="http://sign.example"), "COUNTERSIGN_PUBLIC_URL"),
+        (replace(HOSPITAL, public_url=""), "COUNTERSIGN_PUBLIC_URL"),
+        (replace(HOSPITAL, grants=(grant(),)), "dr-who"),
+        (replace(HOSPITAL, grants=(grant(role="operator", also=("supervisor",)),)), "dr-who"),
+        (replace(HOSPITAL, files=(SecretFile("COUNTERSIGN_TOKENS_FILE", "/t.json", 0o100644),)), "chmod o= it"),
+    ],
+)
+def test_one_fault_is_one_sentence(facts: Facts, word: str) -> None:
+    (sentence,) = refusals(facts)
+    assert word in sentence
+    assert "\n" not in sentence
+
+
+@pytest.mark.parametrize(
+    "facts",
+    [
+        replace(HOSPITAL, durability=None, allowed=allowed(unsafe_durability=True)),
+        replace(HOSPITAL, nats_url="nats://nats:4222", allowed=allowed(plain_nats=True)),
+        replace(HOSPITAL, ehr_url="http://ehr/fhir", allowed=allowed(plain_ehr=True)),
+        replace(HOSPITAL, issuer="", allowed=allowed(static_tokens=True)),
+        replace(HOSPITAL, nats_url="nats://localhost:4222", ehr_url="http://[::1]/fhir"),
+        replace(HOSPITAL, grants=(grant(practitioner="Practitioner/1"), grant(role="ingest"))),
+        replace(HOSPITAL, files=(SecretFile("COUNTERSIGN_TOKENS_FILE", "/t.json", 0o100640),)),
+        replace(ALONE, public_url="", ehr_url="http://127.0.0.1/fhir"),
+    ],
+)
+def test_what_somebody_answers_for_or_never_leaves_the_machine_is_let_be(facts: Facts) -> None:
+    assert refusals(facts) == []
+
+
+def test_what_no_override_allows() -> None:
+    everything = allowed(unsafe_durability=True, plain_nats=True, plain_ehr=True, static_tokens=True)
+    assert len(refusals(replace(HOSPITAL, grants=(grant(),), allowed=everything))) == 1
+
+
+def test_the_servers_own_answers_are_read() -> None:
+    server = {"version": "2.15.1", "auth_required": True, "now": "2026-11-24T01:43:02.370269989Z"}
+    streams = [
+        {"name": "DISCHARGE", "config": {"num_replicas": 1}},
+        {"name": "EHR", "config": {"num_replicas": 3}},
+    ]
+    store = {
+        "config": {"sync_always": True, "max_storage": 9},
+        "storage": 4,
+        "account_details": [{"stream_detail": streams}],
+    }
+    alone = durability(server, store)
+    assert (alone.sync_always, alone.auth_required, alone.servers, alone.single) == (True, True, 1, ())
+    assert (alone.stored, alone.may_store) == (4, 9)
+    assert durability(server, store | {"meta_cluster": {"cluster_size": 3}}).single == ("DISCHARGE",)
+    assert not durability(server, {}).sync_always
