@@ -31,10 +31,6 @@ class Chains:
                 del self.expected[case, item.sequence]
             self.events += 1
 
-    @property
-    def last(self) -> int:
-        return max((sequence for sequence, _ in self.heads.values()), default=0)
-
     def lines(self) -> Iterator[bytes]:
         for case, (sequence, digest) in sorted(self.heads.items()):
             yield json.dumps({"case": case, "sequence": sequence, "digest": digest}).encode() + b"\n"

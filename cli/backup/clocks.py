@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from services.approval.domain import next_deadline
 from services.approval.reviews import FOLLOWED, Waiting, follow
 from shared.contracts.envelope import decode
+from shared.contracts.failures import PermanentError
 from shared.contracts.refresh import fold_refresh
 from shared.contracts.subjects import CaseRef
 from shared.knowledge.live import LiveBucket
@@ -40,7 +41,10 @@ class Open:
         for item in page:
             if item.subject.rpartition(".")[2] not in _FOLLOWED:
                 continue
-            event = decode(item.subject, item.headers, item.data, item.sequence)
+            try:
+                event = decode(item.subject, item.headers, item.data, item.sequence)
+            except PermanentError:
+                continue  # the audit names it; no review waits for it
             after = follow(self._waiting.pop(event.case.id, None), event)
             if after is not None:
                 self._waiting[event.case.id] = after

@@ -116,7 +116,7 @@ async def _trail(bus: Bus, folder: Folder, stream: StreamPart, tell: Tell) -> Tr
         for line in chains.lines():
             sink.write(line)
     broken = tuple(chains.broken)
-    return Trail(file=file, cases=len(chains.heads), events=chains.events, last=chains.last, broken=broken)
+    return Trail(file=file, cases=len(chains.heads), events=chains.events, broken=broken)
 
 
 async def _collection(wanted: Wanted, folder: Folder, name: str, tell: Tell) -> VectorPart:

@@ -57,7 +57,6 @@ class Trail(Model):
     file: str
     cases: int
     events: int
-    last: int  # sequence of the last event that counts
     broken: tuple[int, ...] = ()  # of events that did not follow from the one before them when the backup was made
 
 

@@ -19,6 +19,7 @@ from cli.stack.secrets import load_or_make
 from shared.messaging.connection import connect
 from tests.e2e.test_command import SCRIPTED, approve, case_in, children_of, discharge, refused, until
 from tests.support.command import COUNTERSIGN, Up, run, up
+from tests.support.keys import pair
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(240)]
 
@@ -30,18 +31,10 @@ def told(stack: Up, *arguments: str, code: int = 0) -> Any:
     return json.loads(done.stdout)
 
 
-def keys(folder: Path) -> tuple[Path, Path]:
-    """A pair for encrypted backups, as the manual says to make it."""
-    key, public = folder / "backup.key", folder / "backup.pub"
-    subprocess.run(["openssl", "genpkey", "-algorithm", "X25519", "-out", str(key)], check=True, capture_output=True)
-    subprocess.run(["openssl", "pkey", "-in", str(key), "-pubout", "-out", str(public)], check=True)
-    return key, public
-
-
 async def test_a_disaster_from_backup_to_signature(tmp_path: Path) -> None:
     """Cases, a knowledge base and a dead letter; a backup of the running stack; the machine is lost; another one."""
     backup, new = tmp_path / "backup", tmp_path / "new"
-    key, public = keys(tmp_path)
+    key, public = pair(tmp_path, "backup")
     with up(tmp_path / "old", free_port(), *SCRIPTED) as stack:
         assert told(stack, "knowledge", "refresh", "--wait")["state"] == "promoted"
         first, second = stack.access["demo_encounters"][:2]

@@ -1,0 +1,58 @@
+"""Backups of a server, and putting them back into another, in this process."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+
+from cli.backup import files, manifest
+from cli.backup.files import Tell
+from cli.backup.make import Wanted, make
+from cli.backup.manifest import Manifest
+from cli.backup.restore import Restored, Target, restore
+from cli.backup.vectors import FromBase
+from shared.contracts.knowledge import Chunk
+from shared.knowledge.base import Embedded
+from shared.knowledge.edge import EdgeBase
+from shared.messaging.connection import Bus
+from tests.support.server import NatsServer
+
+COLLECTION = "knowledge-embedder"
+
+
+def silent(_what: str, _done: int, _total: int | None) -> None: ...
+
+
+@asynccontextmanager
+async def as_user(server: NatsServer, user: str) -> AsyncIterator[Bus]:
+    bus = await server.connect(user)
+    yield bus
+    await bus.close()
+
+
+async def knowledge(folder: Path) -> EdgeBase:
+    base = EdgeBase(folder)
+    await base.prepare(COLLECTION, 4)
+    chunk = Chunk(id="c1", source="s", document="d.md", title="t", text="weigh every morning")
+    await base.upsert(COLLECTION, [Embedded(chunk, (1.0, 0.0, 0.0, 0.0), 1)])
+    return base
+
+
+async def back_up(server: NatsServer, folder: Path, tell: Tell = silent, recipient: Path | None = None) -> Manifest:
+    base = await knowledge(folder.parent / "vectors")
+    async with as_user(server, "backup") as bus:
+        wanted = Wanted(folder, bus, FromBase(base), f"backup-{folder.name}", datetime.now(UTC), recipient)
+        made = await make(wanted, tell)
+    await base.close()
+    return made
+
+
+async def put_back(server: NatsServer, folder: Path, tell: Tell = silent, *, replace: bool = False) -> Restored:
+    found = manifest.read(folder)
+    files.check(folder, found, tell)
+    base = EdgeBase(server.directory / "qdrant")
+    async with as_user(server, "admin") as bus:
+        done = await restore(folder, found, None, Target(bus, base, None), tell, replace=replace)
+    assert await base.count(COLLECTION, 1) == 1
+    await base.close()
+    return done
