@@ -35,6 +35,8 @@ def test_secrets_are_made_once_and_the_servers_configuration_is_understood(tmp_p
             env={"POD_NAME": "nats-0"},
         )
         assert done.returncode == 0, done.stderr
+        assert '"sync_interval": "always"' in file.read_text()
+        assert '"cipher": "aes"' in file.read_text()
     assert run("secrets", "init", str(directory)).returncode == 0
     assert contents(directory) == made
     (directory / "secrets.json").write_text("{}")

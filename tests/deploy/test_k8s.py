@@ -153,6 +153,7 @@ def test_every_consumer_scales_its_service_and_none_is_asked_for_that_is_not_the
             told = trigger["metadata"]
             if trigger["type"] == "prometheus":
                 promql_parser.parse(told["query"])
+                assert told["query"].count("namespace='countersign'") == 2, "its own hospital's queue, no other's"
                 continue
             assert trigger["type"] == "nats-jetstream"
             assert told["account"] == "COUNTERSIGN"
@@ -222,6 +223,19 @@ def test_a_tenant_is_a_namespace_with_a_quota_of_its_own() -> None:
         if trigger["type"] == "nats-jetstream"
     }
     assert endpoints == {"nats.hospital-example.svc:8222"}
+
+
+def test_production_is_told_all_that_it_does_not_start_without() -> None:
+    (config,) = [item for item in of_kind("tenants/example", "ConfigMap") if name(item) == "countersign"]
+    told = config["data"]
+    assert told["COUNTERSIGN_MODE"] == "production"
+    for variable in ("COUNTERSIGN_EHR_URL", "COUNTERSIGN_OIDC_ISSUER", "COUNTERSIGN_PUBLIC_URL"):
+        assert told[variable].startswith("https://"), variable
+    assert told["COUNTERSIGN_NATS_MONITOR_URL"]
+    (scaler,) = [item for item in of_kind("tenants/example", "ScaledObject") if name(item) == "triton"]
+    assert "namespace='hospital-example'" in scaler["spec"]["triggers"][0]["metadata"]["query"]
+    (quota,) = of_kind("tenants/example", "ResourceQuota")
+    assert scaler["spec"]["maxReplicaCount"] <= int(quota["spec"]["hard"]["requests.nvidia.com/gpu"])
 
 
 def test_the_bus_keeps_every_message_thrice() -> None:

@@ -53,19 +53,19 @@ class Prometheus:
 
 
 @contextmanager
-def prometheus(directory: Path) -> Iterator[Prometheus]:
-    """Both servers, answering; everything is read every second."""
+def prometheus(directory: Path, rules: Path = RULES) -> Iterator[Prometheus]:
+    """Both servers, answering; everything is read every second. Who says nothing for half a minute is forgotten."""
     metrics, port = free_port(), free_port()
     targets = directory / "targets.yml"
     config = {
         "global": {"scrape_interval": "1s", "evaluation_interval": "1s"},
-        "rule_files": [str(RULES)],
+        "rule_files": [str(rules)],
         "scrape_configs": [
             {
                 "job_name": "otlp",
                 "honor_labels": True,
                 "metrics_path": "/federate",
-                "params": {"match[]": ['{__name__!=""}']},
+                "params": {"match[]": ['{__name__!=""}'], "max_lookback": ["30s"]},
                 "static_configs": [{"targets": [f"127.0.0.1:{metrics}"]}],
             },
             {"job_name": "direct", "file_sd_configs": [{"files": [str(targets)], "refresh_interval": "1s"}]},

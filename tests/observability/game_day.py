@@ -1,0 +1,226 @@
+"""`python -m tests.observability.game_day`: makes every alert fire on a real stack, one cause after the other.
+
+Takes some minutes, and is no test: it is how each alert was tried. The rules are ours, without their `for`.
+"""
+
+import asyncio
+import json
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import httpx
+import psutil
+import pytest
+import yaml
+
+from cli.stack.nats import free_port
+from cli.stack.secrets import load_or_make
+from deploy.sandbox_ehr.seed import demo_encounters
+from shared.contracts.subjects import encounter_subject
+from shared.messaging.connection import Bus, connect
+from tests.support.channels import Mailbox, Webhook, channels, write_directory
+from tests.support.command import Up, run, up
+from tests.support.prometheus import RULES, Prometheus, prometheus
+
+DEMO = Path(__file__).parents[2] / "deploy/knowledge"
+PATIENCE = 180.0
+FLOOD = 150
+
+
+class GameDay:
+    """A stack, who watches it, and everything that can go wrong with it."""
+
+    def __init__(self, stack: Up, seen: Prometheus, knowledge: Path, mailbox: Mailbox, webhook: Webhook) -> None:
+        self.stack, self.seen, self.knowledge = stack, seen, knowledge
+        self.mailbox, self.webhook = mailbox, webhook
+        self.encounters = [item.encounter for item in demo_encounters()]
+
+    def discharge(self, encounter: str) -> str:
+        sent = {"encounter_id": encounter, "department": "cardiology"}
+        answer = self.stack.call("ingest", "POST", "/v1/encounters/discharged", json=sent)
+        return str(answer.raise_for_status().json()["case_id"])
+
+    def state(self, case_id: str) -> str:
+        return str(self.stack.call("auditor", "GET", f"/v1/cases/{case_id}").json().get("state"))
+
+    def admin(self, work: Callable[[Bus], Any]) -> None:
+        """Do `work` as the bus's administrator."""
+
+        async def go() -> None:
+            secrets = load_or_make(self.stack.data_dir)
+            bus = await connect(self.stack.access["nats_url"], "admin", secrets.seeds["admin"])
+            await work(bus)
+            await bus.close()
+
+        asyncio.run(go())
+
+    def child(self, name: str) -> psutil.Process:
+        everybody = psutil.Process(self.stack.process.pid).children(recursive=True)
+        return next(process for process in everybody if name in process.name())
+
+    def pause(self, stream: str, consumer: str, until: str) -> None:
+        async def work(bus: Bus) -> None:
+            request = json.dumps({"pause_until": until}).encode()
+            await bus.client.request(f"$JS.API.CONSUMER.PAUSE.{stream}.{consumer}", request, timeout=5)
+
+        self.admin(work)
+
+    def reconfigure(self, before: str, after: str) -> None:
+        config = self.stack.data_dir / "nats.conf"
+        text = config.read_text()
+        assert before in text
+        config.write_text(text.replace(before, after))
+
+    # ------------------------------------------------------------------ causes
+
+    def channels_down(self) -> None:
+        self.mailbox.refuses = self.webhook.down = True
+        self.discharge(self.encounters[0])
+
+    def unknown_patient(self) -> None:
+        self.mailbox.refuses = self.webhook.down = False
+        self.discharge("nobody-knows")
+
+    def timers_unheard(self) -> None:
+        self.pause("TIMERS", "approval-escalate", "2099-01-01T00:00:00Z")
+        self.discharge(self.encounters[1])
+
+    def flood(self) -> None:
+        self.pause("TIMERS", "approval-escalate", "2000-01-01T00:00:00Z")
+        self.pause("DISCHARGE", "drafter-extract", "2099-01-01T00:00:00Z")
+
+        async def work(bus: Bus) -> None:
+            for number in range(FLOOD):
+                subject = encounter_subject("discharged", "cardiology", f"flood-{number}")
+                await bus.publish(subject, json.dumps({"encounter_id": f"flood-{number}"}).encode(), stream="EHR")
+
+        self.admin(work)
+
+    def forged(self) -> None:
+        self.pause("DISCHARGE", "drafter-extract", "2000-01-01T00:00:00Z")
+        case_id = self.discharge(self.encounters[2])
+        wait(lambda: self.state(case_id) == "awaiting-review", "a review")
+        review = self.stack.call("physician", "GET", f"/v1/reviews/{case_id}")
+        seen = {"If-Match": review.headers["etag"]}
+        self.stack.call("physician", "POST", f"/v1/reviews/{case_id}/approve", headers=seen).raise_for_status()
+        wait(lambda: self.state(case_id) == "filed", "a document")
+
+        async def work(bus: Bus) -> None:
+            query = {"seq": 1, "next_by_subj": f"discharge.*.{case_id}.filed"}
+            (stored,) = await bus.direct_get("DISCHARGE", query)
+            headers = {name: value for name, value in (stored.headers or {}).items() if name.startswith("ce-")}
+            await bus.publish(stored.headers["Nats-Subject"], stored.data, stream="DISCHARGE", headers=headers)
+
+        self.admin(work)
+
+    def rights_gone(self) -> None:
+        self.reconfigure('"discharge.*.*.context-extracted"', '"discharge.*.*.nothing"')
+        self.child("nats-server").send_signal(1)  # SIGHUP: read the configuration again
+        self.discharge(self.encounters[3])
+
+    def models_stand_still(self) -> None:
+        self.reconfigure('"discharge.*.*.nothing"', '"discharge.*.*.context-extracted"')
+        self.child("nats-server").send_signal(1)
+        self.child("tritonserver").suspend()
+
+    def golden_queries_unanswerable(self) -> None:
+        self.child("tritonserver").resume()
+        golden = {"id": "q", "query": "weigh every morning", "relevant": [{"doc_id": "nowhere"}]}
+        (self.knowledge / "golden.jsonl").write_text(json.dumps(golden) + "\n")
+        run("knowledge", "refresh", "--judge", "--wait", "--data-dir", str(self.stack.data_dir))
+
+    def declaration_broken(self) -> None:
+        (self.knowledge / "knowledge.yaml").write_text("sources: [")
+        run("knowledge", "refresh", "--wait", "--data-dir", str(self.stack.data_dir))
+
+    def power_saved(self) -> None:
+        self.reconfigure('"sync_interval": "always"', '"sync_interval": "2m"')
+        self.child("nats-server").kill()
+
+    def stopped(self) -> None:
+        self.stack.stop()
+
+
+def wait(condition: Callable[[], Any], what: str) -> float:
+    """Seconds until it was so."""
+    started = time.monotonic()
+    while not condition():
+        assert time.monotonic() - started < PATIENCE, f"waited for {what}"
+        time.sleep(0.2)
+    return time.monotonic() - started
+
+
+def impatient(directory: Path) -> Path:
+    """Our rules without their `for`: a cause is seen at once."""
+    rules = yaml.safe_load(RULES.read_text())
+    for rule in rules["groups"][0]["rules"]:
+        rule.pop("for", None)
+    (directory / "rules.yml").write_text(yaml.safe_dump(rules))
+    return directory / "rules.yml"
+
+
+def ehr_beside(stack: ExitStack) -> tuple[str, subprocess.Popen[bytes]]:
+    port = free_port()
+    process = subprocess.Popen([sys.executable, "-m", "deploy.sandbox_ehr", "--port", str(port)])
+    stack.callback(process.kill)
+    base = f"http://127.0.0.1:{port}/fhir"
+    wait(lambda: _answers(f"{base}/metadata"), "the EHR")
+    return base, process
+
+
+def _answers(url: str) -> bool:
+    try:
+        return httpx.get(url, timeout=1).is_success
+    except httpx.HTTPError:
+        return False
+
+
+def main() -> None:
+    with ExitStack() as stack:
+        directory = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        seen = stack.enter_context(prometheus(directory, impatient(directory)))
+        patch = stack.enter_context(pytest.MonkeyPatch.context())
+        patch.setenv("OTEL_EXPORTER_OTLP_METRICS_ENDPOINT", seen.otlp)
+        patch.setenv("OTEL_METRIC_EXPORT_INTERVAL", "500")
+        mailbox, webhook = stack.enter_context(channels())
+        base, ehr = ehr_beside(stack)
+        knowledge = directory / "knowledge"
+        shutil.copytree(DEMO, knowledge)
+        (knowledge / "uploads").mkdir(exist_ok=True)
+        people = write_directory(directory / "people.yaml", mailbox.address, webhook.address)
+        arguments = ("--ehr-url", base, "--directory", str(people), "--escalate-after", "1s,2s,3s")
+        arguments += ("--knowledge", str(knowledge / "knowledge.yaml"), "--drafter-model", "drafter-scripted")
+        running = stack.enter_context(up(directory / "data", free_port(), *arguments))
+        run("knowledge", "refresh", "--wait", "--data-dir", str(running.data_dir))
+        day = GameDay(running, seen, knowledge, mailbox, webhook)
+        causes: dict[str, Callable[[], Any]] = {
+            "ChannelFails": day.channels_down,
+            "DeadLetters": day.unknown_patient,
+            "CasesStopped": lambda: None,  # the same patient
+            "ReviewNotEscalated": day.timers_unheard,
+            "LagGrows": day.flood,
+            "TrailBroken": day.forged,
+            "NatsRefuses": day.rights_gone,
+            "TritonNotReady": day.models_stand_still,
+            "KnowledgeWorse": day.golden_queries_unanswerable,
+            "RefreshFailed": day.declaration_broken,
+            "EhrNotAnswering": ehr.kill,
+            "NatsNotSyncing": day.power_saved,
+            "NothingIsSaid": day.stopped,
+        }
+        for alert, cause in causes.items():
+            assert alert not in seen.firing(), f"{alert} fires before its cause"
+            cause()
+            took = wait(lambda alert=alert: alert in seen.firing(), alert)  # type: ignore[misc]
+            print(f"{alert} fires {took:.0f} s after its cause", flush=True)
+
+
+if __name__ == "__main__":
+    main()
