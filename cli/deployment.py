@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 secrets_app = typer.Typer(no_args_is_help=True, help="Make the keys and passwords of an installation.")
 
 NODES = 3
+MACHINES = ("ingest", "operator", "auditor")
 CONTAINERS = 10001  # the group that ours run as
 ALL = "0.0.0.0"  # noqa: S104 - inside a container; who reaches it is for the network to say
 
@@ -39,6 +40,8 @@ def init(
     except OSError as error:
         raise CommandError(f"{directory} cannot be used: {error.strerror}.") from None
     write_tokens(directory / "tokens.json", made.tokens)
+    # Production does not start with tokens that sign as whoever owns the review: people sign in there.
+    write_tokens(directory / "tokens-machines.json", {role: made.tokens[role] for role in MACHINES})
     for name, text in (_files(made) | _passwords(directory)).items():
         (directory / name).write_text(text)
     for file in directory.iterdir():

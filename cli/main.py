@@ -221,6 +221,16 @@ def main() -> None:
     except Failure as failure:
         print(f"countersign: {failure.reason}.", file=sys.stderr)
         sys.exit(2)
+    except ValueError as error:
+        from pydantic import ValidationError
+        from pydantic_settings import SettingsError
+
+        from shared.runtime.start import in_words
+
+        if not isinstance(error, ValidationError | SettingsError):
+            raise
+        print(f"countersign: {in_words(error)}.", file=sys.stderr)
+        sys.exit(2)
 
 
 if __name__ == "__main__":

@@ -135,7 +135,10 @@ async def _serve(stack: AsyncExitStack, directory: Path, user: str) -> Bus:
 
 def _base(stack: AsyncExitStack, directory: Path | None) -> KnowledgeBase:
     """The vectors: a server where the environment names one, else the directory's own."""
-    base = QdrantSettings(directory=directory / "qdrant" if directory is not None else None).connect()
+    try:
+        base = QdrantSettings(directory=directory / "qdrant" if directory is not None else None).connect()
+    except OSError as error:
+        raise CommandError(f"COUNTERSIGN_QDRANT_API_KEY_FILE: {error.filename} cannot be read.") from None
     stack.push_async_callback(base.close)
     return base
 

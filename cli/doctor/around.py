@@ -76,6 +76,9 @@ async def _vectors(group: Group, place: Place) -> None:
     except Failure as failure:
         group.fault("Qdrant", failure.reason, "name the server that the services use")
         return
+    except OSError as error:
+        group.fault("Qdrant", f"{error.filename} cannot be read", "COUNTERSIGN_QDRANT_API_KEY_FILE names its key")
+        return
     if await base.ready():
         names = ", ".join(await base.collections())
         group.ok("Qdrant", f"collections: {names or 'none yet'}")

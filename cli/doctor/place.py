@@ -65,7 +65,7 @@ def find_place(data_dir: Path | None) -> Place:
             data_dir=None,
             base_url="",
             operator_token="",
-            provision="provision again as admin",
+            provision="countersign provision, as admin: it changes what differs and deletes nothing",
         )
     directory = (data_dir or default_data_dir()).absolute()
     access, secrets = read_access(directory), load_or_make(directory)

@@ -117,7 +117,7 @@ async def _try(url: str, user: str, seed: str, subjects: list[str], listening: l
             refused.add(found[2])
 
     client = await nats.connect(
-        url,
+        url.split(","),
         name=f"countersign-doctor-{user}",
         nkeys_seed_str=seed,
         inbox_prefix=inbox(user),

@@ -112,7 +112,7 @@ async def _knowledge(bus: Bus, place: Place, group: Group) -> None:
             group.warning("knowledge", "nothing is live: drafts cite nothing", do)
             return
         passages = await _passages(place, live.collection, live.version)
-    except (Failure, CommandError, httpx.HTTPError) as error:
+    except (Failure, CommandError, httpx.HTTPError, OSError) as error:
         says = f"the vectors cannot be counted ({type(error).__name__})"
         group.fault("knowledge", says, "is Qdrant, or the stack that holds the vectors, running?")
         return

@@ -68,8 +68,8 @@ def _durability(facts: Facts) -> str | None:
 
 
 def _bus(facts: Facts) -> str | None:
-    url = urlsplit(facts.nats_url)
-    if url.scheme in ("tls", "wss") or _loopback(url.hostname) or facts.allowed.plain_nats:
+    urls = [urlsplit(url.strip()) for url in facts.nats_url.split(",")]
+    if all(url.scheme in ("tls", "wss") or _loopback(url.hostname) for url in urls) or facts.allowed.plain_nats:
         return None
     return (
         "the connection to NATS leaves this machine in plain: use tls:// in COUNTERSIGN_NATS_URL "

@@ -75,8 +75,8 @@ async def test_a_user_with_other_rights_or_another_key_is_named(
         return Permissions((*owned.publish, "discharge.*.*.filed"), (*owned.subscribe, "$KV.>"))
 
     nats.kill()
-    monkeypatch.setattr("cli.stack.nats.permissions", less)
-    monkeypatch.setattr("cli.stack.nats.auditor_permissions", more)
+    monkeypatch.setattr("cli.stack.nats_config.permissions", less)
+    monkeypatch.setattr("cli.stack.nats_config.auditor_permissions", more)
     nats.start()
     nobody = str(nkeys.encode_seed(bytes(32), nkeys.PREFIX_BYTE_USER), "ascii")
     nats.secrets = nats.secrets.model_copy(update={"seeds": nats.secrets.seeds | {"backup": nobody}})

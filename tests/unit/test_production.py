@@ -44,6 +44,7 @@ def test_a_careful_one_starts() -> None:
         (replace(HOSPITAL, durability=replace(CLUSTER, sync_always=False)), "sync_interval: always"),
         (replace(HOSPITAL, durability=replace(CLUSTER, single=("DISCHARGE", "EHR"))), "DISCHARGE and 1 other streams"),
         (replace(HOSPITAL, nats_url="nats://nats.example:4222"), "tls://"),
+        (replace(HOSPITAL, nats_url="tls://a.example:4222,nats://b.example:4222"), "tls://"),
         (replace(HOSPITAL, ehr_url="http://ehr.example/fhir"), "COUNTERSIGN_EHR_URL"),
         (replace(HOSPITAL, issuer=""), "COUNTERSIGN_OIDC_ISSUER"),
         (replace(HOSPITAL, public_url="http://sign.example"), "COUNTERSIGN_PUBLIC_URL"),
