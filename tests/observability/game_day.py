@@ -1,4 +1,4 @@
-"""`python -m tests.observability.game_day [ALERT …]`: makes every alert fire on a real stack, one cause after the other.
+"""`python -m tests.observability.game_day [ALERT …]`: makes every alert fire on a real stack, one after the other.
 
 Takes some minutes, and is no test: it is how each alert was tried. The rules are ours, without their `for`.
 """
