@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 import aiohttp
+import psutil
 from nats.aio.msg import Msg
 from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy
 
@@ -24,9 +25,12 @@ SERVICES = ("ingest", "drafter", "approval")
 class Countersign(Leg):
     """`together`: all services in one process, as `countersign up` runs them; else each in its own."""
 
-    def __init__(self, directory: Path, *, together: bool) -> None:
+    def __init__(self, directory: Path, *, together: bool, copies: int = 1) -> None:
+        """`copies`: processes of each service, where each service is a process."""
         super().__init__(directory)
         self._together = together
+        self._copies = copies
+        self.parts: dict[str, list[psutil.Process]] = {}  # by what they are
 
     async def start(self) -> None:
         self._secrets = load_or_make(self.directory)
@@ -38,16 +42,19 @@ class Countersign(Leg):
         config.write_text(local_configuration(self._secrets, ports, self.directory / "nats"))
         write_tokens(self.directory / "tokens.json", self._secrets.tokens)
         await self.spawn([str(server_binary()), "--config", str(config)], key_environment(self._secrets))
+        self.parts["nats-server"] = self.processes[-1:]
+        self.monitor = f"http://127.0.0.1:{ports.monitor}"
         health = f"http://127.0.0.1:{ports.monitor}/healthz"
         self._http = aiohttp.ClientSession()
         await until(lambda: self._answers(health), "nats-server")
         self._bus = await connect(self._url, "admin", self._secrets.seeds["admin"])
         await provision(self._bus)
-        for names in [SERVICES] if self._together else [[name] for name in SERVICES]:
+        for names in [SERVICES] if self._together else [[name] for name in SERVICES] * self._copies:
             port = free_port()
             if "approval" in names:
                 self.api = f"http://127.0.0.1:{port}"
             await self.spawn([sys.executable, "-m", "bench.legs.countersign_service", *names], self._environment(port))
+            self.parts.setdefault(" ".join(names), []).append(self.processes[-1])
             await until(lambda port=port: self._answers(f"http://127.0.0.1:{port}/healthz"), "a service")
         await self._watch(self._bus)
 
@@ -99,6 +106,10 @@ class Countersign(Leg):
         }
         async with self._http.post(url, headers=headers, raise_for_status=True):
             pass
+
+    @property
+    def session(self) -> aiohttp.ClientSession:
+        return self._http
 
     def token(self, role: str) -> str:
         return self._secrets.tokens[role]

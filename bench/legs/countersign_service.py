@@ -10,6 +10,7 @@ from pydantic import SecretStr
 from shared.clinical.fhir import Capabilities, Created
 from shared.runtime.logs import configure_logging
 from shared.runtime.service import Service, create_app, make_server, settle_memory
+from shared.runtime.telemetry import start_telemetry
 
 TEXT = "The patient was admitted and cared for on the ward, and went home.\nInstructions: Rest for a while."
 
@@ -85,7 +86,8 @@ def build(name: str, seed: str) -> Service:
 def main(names: list[str]) -> None:
     configure_logging()
     seeds = json.loads(os.environ["BENCH_SEEDS"])
-    app = create_app([build(name, seeds[name]) for name in names])
+    services = [build(name, seeds[name]) for name in names]
+    app = create_app(services, on_stop=start_telemetry("countersign").close)
     settle_memory()
     make_server(app, "127.0.0.1", int(os.environ["BENCH_PORT"])).run()
 

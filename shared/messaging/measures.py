@@ -40,6 +40,12 @@ def _since_discharge(name: str, stay: Stay, time: datetime, where: dict[str, str
         record(name, (time - stay.reported_at).total_seconds(), where)
 
 
+def begin_refreshes() -> None:
+    """The first of each outcome is to be seen as an increase."""
+    for outcome in ("promoted", "held-back", "skipped", "failed", "failed-once"):
+        add("countersign.knowledge.refreshes", 0, {OUTCOME: outcome})
+
+
 def measure_refresh(ref: RefreshRef, event: RefreshEvent) -> None:
     """Count `event` of a refresh, which this process appended."""
     where = {SOURCE: ref.source}
@@ -47,9 +53,9 @@ def measure_refresh(ref: RefreshRef, event: RefreshEvent) -> None:
         case Planned():
             add("countersign.knowledge.chunks", event.chunks_kept, where | {OUTCOME: "kept"})
         case Promoted() | HeldBack() | Skipped():
-            add("countersign.knowledge.refreshes", 1, where | {OUTCOME: event.event})
+            add("countersign.knowledge.refreshes", 1, {OUTCOME: event.event})
         case AttemptFailed():
             outcome = "failed" if event.again_at is None else "failed-once"
-            add("countersign.knowledge.refreshes", 1, where | {OUTCOME: outcome})
+            add("countersign.knowledge.refreshes", 1, {OUTCOME: outcome})
         case _:
             pass

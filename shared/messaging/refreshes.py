@@ -21,7 +21,7 @@ from shared.contracts.refresh import (
 )
 from shared.contracts.subjects import derived_id
 from shared.messaging.connection import Bus, WrongSequenceError
-from shared.messaging.measures import measure_refresh
+from shared.messaging.measures import begin_refreshes, measure_refresh
 from shared.telemetry import tracing
 
 STREAM = "KNOWLEDGE"
@@ -35,6 +35,7 @@ class RefreshLog:
         self._bus = bus
         self._source = source
         self._clock = clock
+        begin_refreshes()
 
     async def append(self, ref: RefreshRef, event: RefreshEvent, *, number: int | None = None, after: int = 0) -> bool:
         """Append unless it is there already: exactly one, however many try. Returns whether this call did it.

@@ -103,7 +103,7 @@ METRICS = (
     Metric("countersign.knowledge.recall", "gauge", "", "recall@10 of the same", (VERSION, ROLE)),
     Metric("countersign.knowledge.live.version", "gauge", "", "the version that drafts cite"),
     Metric("countersign.knowledge.chunks", "counter", "{chunk}", "embedded or skipped", (OUTCOME, SOURCE)),
-    Metric("countersign.knowledge.refreshes", "counter", "{refresh}", "how refreshes ended", (OUTCOME, SOURCE)),
+    Metric("countersign.knowledge.refreshes", "counter", "{refresh}", "how refreshes ended", (OUTCOME,)),
 )
 
 # What a span or a log line may carry besides.

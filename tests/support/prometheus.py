@@ -54,7 +54,7 @@ class Prometheus:
 
 @contextmanager
 def prometheus(directory: Path, rules: Path = RULES) -> Iterator[Prometheus]:
-    """Both servers, answering; everything is read every second. Who says nothing for half a minute is forgotten."""
+    """Both servers, answering; everything is read every second."""
     metrics, port = free_port(), free_port()
     targets = directory / "targets.yml"
     config = {
@@ -65,7 +65,7 @@ def prometheus(directory: Path, rules: Path = RULES) -> Iterator[Prometheus]:
                 "job_name": "otlp",
                 "honor_labels": True,
                 "metrics_path": "/federate",
-                "params": {"match[]": ['{__name__!=""}'], "max_lookback": ["30s"]},
+                "params": {"match[]": ['{__name__!=""}']},
                 "static_configs": [{"targets": [f"127.0.0.1:{metrics}"]}],
             },
             {"job_name": "direct", "file_sd_configs": [{"files": [str(targets)], "refresh_interval": "1s"}]},

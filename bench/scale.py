@@ -1,0 +1,69 @@
+"""`make bench-scale`: one, two and four processes of each service on this machine, and what one case costs by part.
+
+The Countersign leg of `bench/run.py`: no-op model and EHR, every write synced. What it measures goes into
+`bench/results/scale.json`; `bench/scale_model.py` makes a health system of it.
+"""
+
+import asyncio
+import json
+import tempfile
+import time
+from pathlib import Path
+from typing import Annotated, Any
+
+import psutil
+import typer
+import uvloop
+
+from bench.knowledge import keep
+from bench.leg import many
+from bench.legs.countersign import Countersign
+
+AT_ONCE = 64
+COPIES = (1, 2, 4)
+
+
+def cpu(parts: dict[str, list[psutil.Process]]) -> dict[str, float]:
+    """CPU seconds so far, by part."""
+    return {name: sum(sum(item.cpu_times()[:2]) for item in processes) for name, processes in parts.items()}
+
+
+async def traffic(leg: Countersign) -> dict[str, int]:
+    """What the server has seen so far: messages and bytes, from and to clients."""
+    async with leg.session.get(f"{leg.monitor}/varz") as answer:
+        told = await answer.json()
+    return {name: told[name] for name in ("in_msgs", "out_msgs", "in_bytes", "out_bytes")}
+
+
+async def measure(copies: int, cases: int) -> dict[str, Any]:
+    with tempfile.TemporaryDirectory(prefix="countersign-bench-") as directory:
+        leg = Countersign(Path(directory), together=False, copies=copies)
+        try:
+            await leg.start()
+            await many(leg, "warm", 300, AT_ONCE)
+            before, seen, disk = cpu(leg.parts), await traffic(leg), leg.stored()
+            begun = time.perf_counter()
+            await many(leg, "case", cases, AT_ONCE)
+            seconds = time.perf_counter() - begun
+            after, then = cpu(leg.parts), await traffic(leg)
+            return {
+                "processes_of_each_service": copies,
+                "cases_per_second": round(cases / seconds, 1),
+                "cpu_ms_per_case": {name: round((after[name] - before[name]) / cases * 1000, 2) for name in after},
+                "nats_per_case": {name: round((then[name] - seen[name]) / cases, 1) for name in then},
+                "disk_kb_per_case": round((leg.stored() - disk) / cases / 1024, 1),
+            }
+        finally:
+            await leg.stop()
+
+
+def main(cases: Annotated[int, typer.Option(help="cases a run")] = 3000) -> None:
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runs = [runner.run(measure(copies, cases)) for copies in COPIES]
+    found = {"cores": psutil.cpu_count(), "runs": runs}
+    keep("scale", found)
+    print(json.dumps(found, indent=1))
+
+
+if __name__ == "__main__":
+    typer.run(main)
