@@ -2,8 +2,9 @@
 
 import asyncio
 import gc
+import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -20,6 +21,8 @@ from shared.runtime.telemetry import look_every, start_telemetry
 from shared.runtime.watched import Watched
 from shared.telemetry import instruments
 from shared.telemetry.catalogue import DEPENDENCY
+
+logger = logging.getLogger(__name__)
 
 Check = Callable[[], Awaitable[bool]]
 Look = Callable[[], Awaitable[None]]  # sets gauges: what is not counted as it happens but looked up
@@ -71,8 +74,12 @@ async def _look(service: Service) -> None:
 
     while True:
         for look in (dependencies, service.steps.look, *service.looks):
-            with suppress(Failure, TimeoutError):
+            try:
                 await look()
+            except (Failure, TimeoutError):
+                continue
+            except Exception as error:  # noqa: BLE001 - one gauge that cannot be read must not silence the others
+                logger.error("%s: a gauge cannot be read: %s", service.name, type(error).__name__)
         await asyncio.sleep(look_every())
 
 

@@ -11,6 +11,7 @@ from opentelemetry.proto.trace.v1.trace_pb2 import Span
 from deploy.sandbox_ehr.app import Sandbox
 from deploy.sandbox_ehr.seed import load_bundle
 from deploy.sandbox_ehr.store import Store
+from services.approval.census import Census
 from shared.contracts.failures import TransientError
 from shared.runtime.logs import JsonLines
 from shared.runtime.telemetry import Telemetry, start_telemetry
@@ -162,3 +163,22 @@ async def test_a_line_in_the_log_names_the_trace(telemetry: tuple[Received, Tele
     assert inside["trace_id"] == f"{tracing.root_of('case-1').trace_id:032x}"
     assert (inside["message"], inside["service"]) == ("step file", "approval")
     assert "trace_id" not in outside
+
+
+async def test_a_gauge_that_cannot_be_read_silences_no_other(
+    nats: NatsServer, telemetry: tuple[Received, Telemetry], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    received, _ = telemetry
+
+    async def broken(_: Census) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(Census, "look", broken)
+    await nats.provision()
+    async with running(nats, sandbox()):
+
+        async def later_ones() -> bool:
+            values = [point.as_int for point in received.metrics.get("countersign.nats.sync_always", [])]
+            return len(values) >= 3
+
+        await until(later_ones, "the gauge after the broken one, again and again")
