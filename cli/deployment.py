@@ -9,8 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+import yaml
 
 from cli.errors import CommandError
+from cli.stack.access import write_private
 
 if TYPE_CHECKING:
     from cli.stack.secrets import Secrets
@@ -36,6 +38,8 @@ def init(
 
     try:
         directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+        if directory.stat().st_mode & 0o077:
+            raise CommandError(f"{directory} is open to others. Close it first: chmod 700 {directory}")
         made = load_or_make(directory)
     except OSError as error:
         raise CommandError(f"{directory} cannot be used: {error.strerror}.") from None
@@ -43,7 +47,7 @@ def init(
     # Production does not start with tokens that sign as whoever owns the review: people sign in there.
     write_tokens(directory / "tokens-machines.json", {role: made.tokens[role] for role in MACHINES})
     for name, text in (_files(made) | _passwords(directory)).items():
-        (directory / name).write_text(text)
+        write_private(directory / name, text)
     for file in directory.iterdir():
         _open_to_containers(file)
     names = sorted(file.name for file in directory.iterdir())
@@ -87,16 +91,20 @@ def _files(made: "Secrets") -> dict[str, str]:
     hospitals = {ACCOUNT: Hospital(made)}
     return {
         name: configuration(node, hospitals, made.seeds["system"], made.storage_key) for name, node in nodes.items()
-    } | {f"{user}.seed": seed for user, seed in made.seeds.items()}
+    } | (
+        {f"{user}.seed": seed for user, seed in made.seeds.items()}
+        | {f"{role}.token": made.tokens[role] for role in ("ingest", "operator")}  # of the demo, and for a first case
+    )
 
 
 def _passwords(directory: Path) -> dict[str, str]:
     """Those of other parts; made once."""
     found = {}
-    for name in ("grafana.password", "qdrant.key"):
+    for name in ("grafana.password", "qdrant.key", "qdrant-read.key"):
         file = directory / name
-        found[name] = file.read_text() if file.exists() else randomness.token_urlsafe(24)
-    return found | {"qdrant.yaml": f"service:\n  api_key: {found['qdrant.key']}\n"}
+        found[name] = file.read_text().strip() if file.exists() else randomness.token_urlsafe(24)
+    service = {"api_key": found["qdrant.key"], "read_only_api_key": found["qdrant-read.key"]}
+    return found | {"qdrant.yaml": yaml.safe_dump({"service": service})}
 
 
 def provision(
