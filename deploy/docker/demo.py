@@ -1,4 +1,4 @@
-"""`docker compose run --rm demo`: a knowledge base, then discharges of synthetic patients. Something for the dashboards.
+"""`docker compose run --rm demo`: a knowledge base, then discharges of synthetic patients. Something to look at.
 
 May be run again: a refresh without changes is skipped, and a discharge that was told before is the same case.
 """
