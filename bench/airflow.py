@@ -22,7 +22,7 @@ from typing import Any
 import psutil
 
 from bench.knowledge import ROOT, declare, keep, running, write_pages
-from cli.stack.nats import free_port
+from cli.stack.ports import free_port
 
 AIRFLOW = ROOT / ".venv-airflow" / "bin"
 RUNS = 5

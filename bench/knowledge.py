@@ -28,7 +28,7 @@ from cli.bus import bus
 from cli.client import Api
 from cli.stack import triton
 from cli.stack.access import read_access
-from cli.stack.nats import free_port
+from cli.stack.ports import free_port
 from services.evaluator import golden, metrics
 from services.ingest.documents import formats
 from services.ingest.documents.chunking import chunk

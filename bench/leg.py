@@ -8,7 +8,6 @@ review of a case is requested and `filed` when it is filed. No polling anywhere.
 import asyncio
 import json
 import os
-import socket
 import sys
 import time
 from abc import ABC, abstractmethod
@@ -215,13 +214,6 @@ def main(make: Callable[[Path], Leg]) -> None:
     plan = Plan(**json.loads(sys.argv[1])) if len(sys.argv) > 1 else Plan()
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         print(json.dumps(runner.run(run(make, plan))))
-
-
-def free_port() -> int:
-    """A loopback port nobody listens on right now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def bytes_in(directory: Path) -> int:

@@ -21,7 +21,7 @@ from rich.console import Console
 from rich.table import Table
 
 from bench.leg import Plan
-from cli.stack.nats import free_port
+from cli.stack.ports import free_port
 
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "bench" / "results"

@@ -18,7 +18,7 @@ from cli.errors import CommandError
 from cli.knowledge import watch
 from cli.stack.access import Access
 from cli.stack.embedded import Options, running
-from cli.stack.nats import free_port
+from cli.stack.ports import free_port
 from deploy.sandbox_ehr.seed import DemoEncounter, demo_encounters
 from shared.contracts.draft import TO_BE_WRITTEN
 

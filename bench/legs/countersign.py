@@ -10,8 +10,9 @@ from nats.aio.msg import Msg
 from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy
 
 from bench.leg import Leg, bytes_in, main, until
-from cli.stack.nats import NatsPorts, free_port, local_configuration, server_binary
+from cli.stack.nats import NatsPorts, local_configuration, server_binary
 from cli.stack.nats_config import key_environment
+from cli.stack.ports import free_port
 from cli.stack.secrets import load_or_make, write_tokens
 from shared.contracts.events import ReviewRequested, case_event
 from shared.contracts.subjects import case_id, encounter_subject

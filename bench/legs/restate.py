@@ -6,7 +6,8 @@ from pathlib import Path
 import aiohttp
 import psutil
 
-from bench.leg import Leg, bytes_in, free_port, listen, main, until
+from bench.leg import Leg, bytes_in, listen, main, until
+from cli.stack.ports import free_port
 
 SERVER = Path(__file__).parents[1] / "node_modules" / "@restatedev" / "restate-server-linux-x64" / "bin"
 

@@ -5,8 +5,9 @@ from pathlib import Path
 
 from temporalio.client import Client
 
-from bench.leg import Leg, bytes_in, free_port, listen, main, until
+from bench.leg import Leg, bytes_in, listen, main, until
 from bench.legs.temporal_worker import QUEUE, Case
+from cli.stack.ports import free_port
 
 
 class Temporal(Leg):

@@ -17,6 +17,7 @@ from cli.errors import CommandError
 from cli.stack import nats
 from cli.stack.access import default_data_dir
 from cli.stack.lock import held
+from cli.stack.ports import free_port
 from cli.stack.secrets import load_or_make
 from shared.contracts.failures import TransientError
 from shared.knowledge.base import KnowledgeBase
@@ -124,7 +125,7 @@ async def _serve(stack: AsyncExitStack, directory: Path, user: str) -> Bus:
     secrets = load_or_make(directory)
     logs = directory / "logs"
     logs.mkdir(exist_ok=True)
-    ports = nats.NatsPorts(nats.free_port(), nats.free_port())
+    ports = nats.NatsPorts(free_port(), free_port())
     server = nats.make_child(directory, secrets, ports, logs)
     await server.start()
     stack.push_async_callback(server.stop)

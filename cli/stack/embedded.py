@@ -21,6 +21,7 @@ from cli.stack.access import Access, write_access
 from cli.stack.knowledge import places
 from cli.stack.lock import held
 from cli.stack.people import demo_people
+from cli.stack.ports import free_port
 from cli.stack.secrets import Secrets, load_or_make, write_tokens
 from deploy.sandbox_ehr.app import Sandbox
 from deploy.sandbox_ehr.app import create_app as create_sandbox
@@ -78,8 +79,8 @@ async def running(options: Options, progress: Progress) -> AsyncIterator[Access]
         logs = _prepare(options, stack)
         secrets = load_or_make(options.data_dir)
         write_tokens(options.data_dir / "tokens.json", secrets.tokens)
-        nats_ports = nats.NatsPorts(nats.free_port(), nats.free_port())
-        triton_ports = triton.TritonPorts(nats.free_port(), nats.free_port(), nats.free_port())
+        nats_ports = nats.NatsPorts(free_port(), free_port())
+        triton_ports = triton.TritonPorts(free_port(), free_port(), free_port())
         model_server = triton.make_child(options.data_dir, triton_ports, (options.drafter_model, EMBEDDER_MODEL), logs)
         progress("starting the message bus")
         bus_server = nats.make_child(options.data_dir, secrets, nats_ports, logs)

@@ -1,7 +1,6 @@
 """The embedded nats-server: its configuration, its command, and the check that it is as safe as it should be."""
 
 import os
-import socket
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -25,13 +24,6 @@ from shared.messaging.snapshots import UNFINISHED
 class NatsPorts:
     client: int
     monitor: int
-
-
-def free_port() -> int:
-    """A loopback port nobody listens on right now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def server_binary() -> Path:

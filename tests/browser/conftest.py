@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from playwright.async_api import Browser, BrowserContext, Page
 
-from cli.stack.nats import free_port
 from cli.stack.people import demo_people
+from cli.stack.ports import free_port
 from shared.runtime.service import make_server
 from tests.support.browser import chromium
 from tests.support.ehr import sandbox

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from playwright.async_api import Browser, Page
 
-from cli.stack.nats import free_port
+from cli.stack.ports import free_port
 from deploy.sandbox_ehr.seed import demo_encounters
 from tests.support.browser import chromium
 from tests.support.command import Up, run, up

@@ -6,7 +6,7 @@ from typing import Any
 import httpx
 import pytest
 
-from cli.stack.nats import free_port
+from cli.stack.ports import free_port
 from shared.contracts.failures import Failure, PermanentError, TransientError
 from shared.inference.generate import Generator, Sampling, TritonGenerator
 from tests.support.generator import ScriptedGenerator

@@ -9,7 +9,8 @@ import pytest
 from pydantic import ValidationError
 from pydantic_settings import SettingsError
 
-from cli.stack.nats import configuration, free_port
+from cli.stack.nats import configuration
+from cli.stack.ports import free_port
 from cli.stack.secrets import write_tokens
 from services.ingest.settings import IngestSettings
 from shared.runtime.production import refusals

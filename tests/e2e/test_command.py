@@ -18,7 +18,7 @@ import httpx
 import psutil
 import pytest
 
-from cli.stack.nats import free_port
+from cli.stack.ports import free_port
 from deploy.sandbox_ehr.seed import opaque_id
 from tests.support.command import COUNTERSIGN, Up, run, up
 from tests.support.ehr import SHARED_ENCOUNTERS, shared_stays

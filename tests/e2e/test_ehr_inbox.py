@@ -7,7 +7,7 @@ from typing import Any
 import httpx
 import pytest
 
-from cli.stack.nats import free_port
+from cli.stack.ports import free_port
 from tests.e2e.test_command import SCRIPTED, case_in, discharge, until
 from tests.support.command import run, up
 

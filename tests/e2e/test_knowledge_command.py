@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from cli.stack.knowledge import DEMO
-from cli.stack.nats import free_port
+from cli.stack.ports import free_port
 from tests.e2e.test_command import SCRIPTED, case_in, discharge, until
 from tests.support.command import Up, run, up
 from tests.support.knowledge import TOPICS, Library

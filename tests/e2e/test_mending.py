@@ -14,7 +14,7 @@ from nats.js import JetStreamContext
 
 from cli.backups import back_up, restore
 from cli.errors import CommandError
-from cli.stack.nats import free_port
+from cli.stack.ports import free_port
 from cli.stack.secrets import load_or_make
 from shared.messaging.connection import connect
 from tests.e2e.test_command import SCRIPTED, approve, case_in, children_of, discharge, refused, until

@@ -20,7 +20,7 @@ import psutil
 import pytest
 import yaml
 
-from cli.stack.nats import free_port
+from cli.stack.ports import free_port
 from cli.stack.secrets import load_or_make
 from deploy.sandbox_ehr.seed import demo_encounters
 from shared.contracts.subjects import encounter_subject

@@ -17,7 +17,7 @@ import psutil
 import pytest
 import yaml
 
-from cli.stack.nats import free_port
+from cli.stack.ports import free_port
 from deploy.grafana.__main__ import FOLDER, rendered
 from deploy.grafana.panels import GPU_ONLY
 from deploy.sandbox_ehr.seed import demo_encounters

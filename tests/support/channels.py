@@ -13,7 +13,7 @@ from typing import Any
 import yaml
 from aiosmtpd.controller import Controller
 
-from cli.stack.nats import free_port
+from cli.stack.ports import free_port
 
 HOST = "127.0.0.1"
 

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import httpx
 
-from cli.stack.nats import NatsPorts, free_port, server_binary
+from cli.stack.nats import NatsPorts, server_binary
 from cli.stack.nats_config import ACCOUNT, Cluster, Hospital, Node, configuration, key_environment
+from cli.stack.ports import free_port
 from cli.stack.secrets import load_or_make
 from shared.messaging.connection import Bus, connect
 from shared.messaging.provision import Change, Keeping, provision

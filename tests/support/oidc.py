@@ -16,7 +16,7 @@ from fastapi.responses import JSONResponse, RedirectResponse, Response
 from joserfc import jwt
 from joserfc.jwk import RSAKey
 
-from cli.stack.nats import free_port
+from cli.stack.ports import free_port
 
 CLIENT = "countersign"
 GEE = {

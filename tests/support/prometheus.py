@@ -14,7 +14,7 @@ from typing import Any
 import httpx
 import yaml
 
-from cli.stack.nats import free_port
+from cli.stack.ports import free_port
 
 TOOLS = Path(__file__).parents[2] / ".tools/usr/bin"
 RULES = Path(__file__).parents[2] / "deploy/prometheus/alerts.yml"

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import httpx
 
-from cli.stack.nats import NatsPorts, free_port, local, server_binary
+from cli.stack.nats import NatsPorts, local, server_binary
 from cli.stack.nats_config import ACCOUNT, Hospital, configuration, key_environment
+from cli.stack.ports import free_port
 from cli.stack.secrets import Secrets, load_or_make
 from shared.messaging.connection import Bus, connect
 from shared.messaging.provision import provision

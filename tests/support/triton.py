@@ -11,7 +11,7 @@ from pathlib import Path
 import httpx
 
 from cli.stack import triton
-from cli.stack.nats import free_port
+from cli.stack.ports import free_port
 
 PATIENCE = 90.0
 

@@ -1,0 +1,27 @@
+"""Ports for servers that somebody else starts a moment later."""
+
+import secrets
+import socket
+
+# Below what systems give to outgoing connections (Linux from 32768, others from 49152): there, a port that was free
+# when it was looked at is somebody's end of a connection when the server asks for it.
+FIRST, LAST = 15_000, 32_767
+TRIES = 100
+
+
+def free_port() -> int:
+    """A loopback port nobody listens on right now, and that no connection will be given.
+
+    Raises OSError after a hundred that are taken.
+    """
+    for _ in range(TRIES):
+        port = FIRST + secrets.randbelow(LAST - FIRST + 1)
+        with socket.socket() as probe:
+            # As the servers ask for it: connections that are closing do not count.
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return port
+    raise OSError(f"no free port on loopback among {TRIES} between {FIRST} and {LAST}")
