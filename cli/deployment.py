@@ -3,10 +3,11 @@
 import asyncio
 import json
 import os
+import re
 import secrets as randomness
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 import yaml
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 secrets_app = typer.Typer(no_args_is_help=True, help="Make the keys and passwords of an installation.")
 
 NODES = 3
+ACCOUNT_NAME = r"[A-Z][A-Z0-9_]{0,39}"
 MACHINES = ("ingest", "operator", "auditor")
 CONTAINERS = 10001  # the group that ours run as
 ALL = "0.0.0.0"  # noqa: S104 - inside a container; who reaches it is for the network to say
@@ -28,6 +30,13 @@ ALL = "0.0.0.0"  # noqa: S104 - inside a container; who reaches it is for the ne
 @secrets_app.command("init")
 def init(
     directory: Annotated[Path, typer.Argument(help="where they are kept; made if it is not there")],
+    account: Annotated[
+        str | None, typer.Option(help="the hospital's account on NATS, where it shares servers with others")
+    ] = None,
+    storage: Annotated[
+        int | None,
+        typer.Option("--storage-gb", min=1, help="what the account may take of the servers' disks; no limit"),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="JSON on stdout")] = False,
 ) -> None:
     """Make what is missing: keys of NATS users, tokens, the storage key, NATS's configuration. Keeps what is there.
@@ -36,6 +45,8 @@ def init(
     """
     from cli.stack.secrets import load_or_make, write_tokens
 
+    if account is not None and not re.fullmatch(ACCOUNT_NAME, account):
+        raise CommandError("An account is named in capitals, digits and underscores: HOSPITAL_B.")
     try:
         directory.mkdir(parents=True, exist_ok=True, mode=0o700)
         if directory.stat().st_mode & 0o077:
@@ -46,12 +57,23 @@ def init(
     write_tokens(directory / "tokens.json", made.tokens)
     # Production does not start with tokens that sign as whoever owns the review: people sign in there.
     write_tokens(directory / "tokens-machines.json", {role: made.tokens[role] for role in MACHINES})
-    for name, text in (_files(made) | _passwords(directory)).items():
+    for name, text in (_files(made, *_account(directory, account, storage)) | _passwords(directory)).items():
         write_private(directory / name, text)
     for file in directory.iterdir():
         _open_to_containers(file)
     names = sorted(file.name for file in directory.iterdir())
     print(json.dumps({"directory": str(directory), "files": names}) if as_json else "\n".join(names))
+
+
+def _account(directory: Path, name: str | None, storage: int | None) -> tuple[str, int | None]:
+    """Name and room (GiB) of the account: as told, else as told the last time."""
+    from cli.stack.nats_config import ACCOUNT
+
+    kept = directory / "account.json"
+    known: dict[str, Any] = json.loads(kept.read_text()) if kept.exists() else {"name": ACCOUNT, "storage_gb": None}
+    name, storage = name or known["name"], storage or known["storage_gb"]
+    write_private(kept, json.dumps({"name": name, "storage_gb": storage}))
+    return name, storage
 
 
 def _open_to_containers(file: Path) -> None:
@@ -67,9 +89,9 @@ def _open_to_containers(file: Path) -> None:
         file.chmod(0o644)
 
 
-def _files(made: "Secrets") -> dict[str, str]:
+def _files(made: "Secrets", account: str, storage: int | None) -> dict[str, str]:
     """What follows from the secrets: written again each time, as rights may have changed."""
-    from cli.stack.nats_config import ACCOUNT, Cluster, Hospital, Node, configuration
+    from cli.stack.nats_config import Cluster, Hospital, Limits, Node, account_block, configuration
 
     routes = tuple(f"nats://nats-{index}:6222" for index in range(1, NODES + 1))
     alone = Node("nats", f"{ALL}:4222", f"{ALL}:8222", Path("/data"))
@@ -88,11 +110,14 @@ def _files(made: "Secrets") -> dict[str, str]:
     nodes["nats-kubernetes.conf"] = Node(
         "$POD_NAME", f"{ALL}:4222", f"{ALL}:8222", Path("/data"), Cluster("countersign", f"{ALL}:6222", fellows)
     )
-    hospitals = {ACCOUNT: Hospital(made)}
-    return {
-        name: configuration(node, hospitals, made.seeds["system"], made.storage_key) for name, node in nodes.items()
-    } | (
-        {f"{user}.seed": seed for user, seed in made.seeds.items()}
+    hospital = Hospital(made, Limits(storage * 2**30) if storage else None)
+    return (
+        {
+            name: configuration(node, {account: hospital}, made.seeds["system"], made.storage_key)
+            for name, node in nodes.items()
+        }
+        | {"account.conf": account_block(account, hospital)}
+        | {f"{user}.seed": seed for user, seed in made.seeds.items()}
         | {f"{role}.token": made.tokens[role] for role in ("ingest", "operator")}  # of the demo, and for a first case
     )
 

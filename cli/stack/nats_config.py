@@ -97,6 +97,11 @@ def configuration(
     return re.sub(r'"(\$[A-Z_]+)"', r"\1", json.dumps(made, indent=1))  # a variable of the environment has no quotes
 
 
+def account_block(name: str, hospital: Hospital) -> str:
+    """One more hospital, for `accounts { include account.conf }` of servers that are there already."""
+    return f"{name}: {json.dumps(_account(hospital), indent=1)}\n"
+
+
 def _account(hospital: Hospital) -> dict[str, object]:
     rights = {service: permissions(service) for service in SERVICES}
     rights |= {"operator": operator_permissions(), "auditor": auditor_permissions(), "backup": backup_permissions()}

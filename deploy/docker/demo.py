@@ -1,4 +1,4 @@
-"""`docker compose run --rm demo`: a knowledge base, then discharges of synthetic patients. Something to look at.
+"""`docker compose run --rm demo`: a knowledge base, then synthetic patients leave. Something for the dashboards.
 
 May be run again: a refresh without changes is skipped, and a discharge that was told before is the same case.
 """

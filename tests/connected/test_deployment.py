@@ -5,6 +5,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
+import yaml
 
 from cli.stack.nats import server_binary
 from shared.messaging.topology import SERVICES, STREAMS
@@ -39,8 +40,32 @@ def test_secrets_are_made_once_and_the_servers_configuration_is_understood(tmp_p
         assert '"cipher": "aes"' in file.read_text()
     assert run("secrets", "init", str(directory)).returncode == 0
     assert contents(directory) == made
+    keys = {name: made[f"{name}.key"].decode().strip() for name in ("qdrant", "qdrant-read")}
+    assert yaml.safe_load(made["qdrant.yaml"])["service"] == {
+        "api_key": keys["qdrant"],
+        "read_only_api_key": keys["qdrant-read"],
+    }
     (directory / "secrets.json").write_text("{}")
     assert "cannot be read" in run("secrets", "init", str(directory)).stderr
+
+
+def test_an_account_that_was_named_once_is_kept(tmp_path: Path) -> None:
+    directory = tmp_path / "secrets"
+    assert run("secrets", "init", str(directory), "--account", "WARD_B", "--storage-gb", "3").returncode == 0
+    made = contents(directory)
+    assert b"WARD_B" in made["nats.conf"]
+    assert str(3 * 2**30).encode() in made["account.conf"]
+    assert run("secrets", "init", str(directory)).returncode == 0
+    assert contents(directory) == made
+
+
+def test_secrets_are_not_put_where_others_may_look(tmp_path: Path) -> None:
+    directory = tmp_path / "secrets"
+    directory.mkdir(mode=0o755)
+    refused = run("secrets", "init", str(directory))
+    assert (refused.returncode, refused.stderr.count("\n")) == (2, 1)
+    assert "chmod 700" in refused.stderr
+    assert list(directory.iterdir()) == []
 
 
 def test_the_bus_is_brought_to_the_topology_by_a_command(nats: NatsServer, tmp_path: Path) -> None:

@@ -11,9 +11,10 @@ from cli.stack.nats_config import Hospital, Limits
 from cli.stack.secrets import load_or_make
 from shared.contracts.failures import Failure
 from shared.messaging.topology import BUCKETS, STREAMS
+from tests.support.command import run
 from tests.support.ehr import sandbox, stays
 from tests.support.server import NatsServer, Neighbour
-from tests.support.stack import running
+from tests.support.stack import running, until
 
 pytestmark = pytest.mark.connected
 
@@ -64,6 +65,30 @@ async def test_neither_sees_the_other(hospitals: Hospitals) -> None:
     assert (await own.jetstream.stream_info("ALERTS")).config.name == "ALERTS"
     assert (await own.jetstream.stream_info("DISCHARGE")).state.messages >= 6
     await own.close()
+
+
+async def test_one_more_is_taken_in_by_servers_that_run(hospitals: Hospitals, tmp_path: Path) -> None:
+    await hospitals.quiet.provision()
+    watching = await hospitals.quiet.connect("auditor")
+    third = tmp_path / "third"
+    made = run("secrets", "init", str(third), "--account", "THIRD", "--storage-gb", "1")
+    assert made.returncode == 0, made.stderr
+    hospitals.quiet.reload(lambda text: text.replace('"accounts": {', '"accounts": { include "../third/account.conf"'))
+    seed = ("--seed-file", str(third / "admin.seed"))
+
+    async def provisioned() -> bool:
+        return (await asyncio.to_thread(run, "provision", "--nats-url", hospitals.quiet.url, *seed)).returncode == 0
+
+    await until(provisioned, "the account to be there")
+    new = Neighbour(hospitals.quiet, third)
+    admin = await new.connect("admin")
+    assert (await admin.jetstream.account_info()).limits.max_storage == 2**30
+    await admin.close()
+    async with running(new, sandbox()) as stack:
+        await stack.reaches(await stack.discharge(), "awaiting-review")
+    assert watching.connected, "the reload has cut nobody off"
+    await watching.close()
+    assert "in capitals" in run("secrets", "init", str(third), "--account", "x.y").stderr
 
 
 async def test_one_that_fills_its_room_takes_none_of_the_others(hospitals: Hospitals) -> None:

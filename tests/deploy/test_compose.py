@@ -1,22 +1,31 @@
 """What compose.yaml promises: it is valid for every profile, and no container may more than it needs."""
 
 import importlib
+import importlib.util
 import json
 import os
 import subprocess
 from functools import cache
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
+import yaml
 
 from tests.support.settings import KNOWN
 
 ROOT = Path(__file__).parents[2]
 COMPOSE = ROOT / ".tools/usr/libexec/docker/cli-plugins/docker-compose"
+PROMTOOL = ROOT / ".tools/usr/bin/promtool"
 HADOLINT = ROOT / ".venv/bin/hadolint"
 STAND_INS = {"keycloak"}  # rewrites itself when it starts: only for a look at sign-on
-WITHOUT_SHELL = {"otel-collector", "tempo", "hapi", "provision"}  # nothing in the image to ask with, or it ends
+WITHOUT_SHELL = {"otel-collector", "tempo", "hapi"}  # nothing in the image to ask with
+ENDS = {"provision", "demo"}
+READERS = "10001"  # the group that `countersign secrets init` gives the files to
+# Docker gives a new volume the owner of the image's directory at that place, and root's where it has none. These images
+# have one for their user; ours must make it (the Dockerfile).
+OF_THE_IMAGE = {"/qdrant/storage", "/qdrant/snapshots", "/prometheus", "/var/tempo", "/var/lib/grafana"}
 
 pytestmark = pytest.mark.skipif(not COMPOSE.exists(), reason="Docker Compose is not here (tests/tools.sh)")
 
@@ -24,8 +33,13 @@ pytestmark = pytest.mark.skipif(not COMPOSE.exists(), reason="Docker Compose is 
 @cache
 def rendered() -> dict[str, Any]:
     """The whole file with every profile, as Compose understands it."""
+    return render("compose.yaml")
+
+
+def render(*files: str) -> dict[str, Any]:
+    arguments = [part for file in files for part in ("--file", file)]
     done = subprocess.run(
-        [str(COMPOSE), "--file", "compose.yaml", "--profile", "*", "config", "--format", "json"],
+        [str(COMPOSE), *arguments, "--profile", "*", "config", "--format", "json"],
         cwd=ROOT,
         capture_output=True,
         text=True,
@@ -68,8 +82,8 @@ def test_only_loopback_is_opened_and_every_image_is_pinned(name: str) -> None:
 @pytest.mark.parametrize("name", SERVICES)
 def test_every_container_is_asked_how_it_is(name: str) -> None:
     check = service(name).get("healthcheck", {})
-    own_image = "build" in service(name)  # the Dockerfile says how
-    assert own_image or check.get("test") or name in WITHOUT_SHELL
+    # Compose says how, for our images too: those in OCI's format, as podman builds them, have no health check.
+    assert (check.get("test") and not check.get("disable")) or name in WITHOUT_SHELL | ENDS
 
 
 @pytest.mark.parametrize("name", SERVICES)
@@ -100,6 +114,87 @@ def test_nobody_reaches_the_bus_or_the_models_from_outside() -> None:
     assert all(networks[name]["internal"] for name in ("bus", "inference", "telemetry"))
     assert set(service("nats")["networks"]) == {"bus"}
     assert "edge" not in service("triton")["networks"]
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_an_opened_port_is_on_a_network_that_leads_outside(name: str) -> None:
+    """Docker opens none of a container that is on internal networks only."""
+    networks = rendered()["networks"]
+    assert not service(name).get("ports") or any(not networks[on].get("internal") for on in service(name)["networks"])
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_who_is_given_a_secret_may_read_it(name: str) -> None:
+    found = service(name)
+    groups = {*found["user"].split(":")[1:], *found.get("group_add", [])}
+    assert not found.get("secrets") or READERS in groups
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_a_volume_belongs_to_the_user_who_writes_to_it(name: str) -> None:
+    made = set((ROOT / "deploy/docker/Dockerfile").read_text().split())
+    for volume in service(name).get("volumes", []):
+        if volume["type"] == "volume" and not volume.get("read_only"):
+            assert volume["target"] in (made if "build" in service(name) else OF_THE_IMAGE), volume["target"]
+
+
+def test_the_model_server_may_run_its_stub_from_its_own_tmp() -> None:
+    """Docker's tmpfs is noexec unless it is said otherwise; nobody else's is."""
+    assert {name for name in SERVICES if any("exec" in item for item in service(name)["tmpfs"])} == {"triton"}
+
+
+def test_grafana_writes_where_it_may() -> None:
+    """Its image keeps its database in /var/lib/grafana unless GF_PATHS_DATA says otherwise."""
+    data = service("grafana")["environment"].get("GF_PATHS_DATA", "/var/lib/grafana")
+    assert data in {volume["target"] for volume in service("grafana")["volumes"] if volume["type"] == "volume"}
+
+
+def test_what_is_needed_answers_before_who_needs_it() -> None:
+    waits = service("provision")["depends_on"]
+    assert {name: item["condition"] for name, item in waits.items()} == {"nats": "service_healthy"} | {
+        f"nats-{index}": "service_healthy" for index in (1, 2, 3)
+    }
+    assert not any(item["required"] for item in waits.values())  # one, or a cluster
+    for name in ("drafter", "embedder", "evaluator"):
+        assert {"provision", "qdrant", "triton"} <= service(name)["depends_on"].keys()
+
+
+@pytest.mark.parametrize("name", ["provision", "sandbox-ehr", "demo", "triton"])
+def test_commands_are_modules_of_ours(name: str) -> None:
+    command = service(name)["command"] or ["python", "-m", "deploy.docker.triton"]  # of the Dockerfile
+    assert command[:2] == ["python", "-m"]
+    assert importlib.util.find_spec(command[2]) is not None
+
+
+def test_the_issuer_is_the_same_for_browsers_and_services() -> None:
+    keycloak = service("keycloak")
+    issuer = urlsplit(keycloak["environment"]["KC_HOSTNAME"])
+    assert issuer.hostname in keycloak["networks"]["edge"]["aliases"]
+    (port,) = keycloak["ports"]
+    assert {str(issuer.port), keycloak["environment"]["KC_HTTP_PORT"]} == {port["published"]} == {str(port["target"])}
+
+
+@pytest.mark.skipif(not PROMTOOL.exists(), reason="promtool is not here (tests/tools.sh)")
+def test_prometheus_understands_its_configuration_and_has_the_key_it_names() -> None:
+    file = ROOT / "deploy/prometheus/prometheus.yml"
+    done = subprocess.run(
+        [str(PROMTOOL), "check", "config", "--syntax-only", str(file)], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    jobs = {job["job_name"]: job for job in yaml.safe_load(file.read_text())["scrape_configs"]}
+    mounted = {f"/run/secrets/{item['source']}" for item in service("prometheus")["secrets"]}
+    assert jobs["qdrant"]["authorization"]["credentials_file"] in mounted
+
+
+def test_the_offline_file_builds_and_pulls_nothing_else() -> None:
+    """What docs/install.md starts where no image can be had."""
+    wanted = ("nats", "provision", "sandbox-ehr", "triton", "ingest", "drafter", "approval")
+    found = render("compose.yaml", "deploy/docker/compose.offline.yaml")["services"]
+    assert {found[name]["image"].partition(":")[0] for name in wanted} == {"countersign", "countersign-triton"}
+    assert {needed for name in wanted for needed in found[name].get("depends_on", {})} <= {
+        *wanted,
+        *("nats-1", "nats-2", "nats-3"),
+    }
 
 
 def test_what_is_mounted_is_there() -> None:

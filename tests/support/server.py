@@ -1,8 +1,9 @@
 """A real nats-server for tests, with the configuration that `countersign up` runs it with; it can be killed."""
 
+import signal
 import subprocess
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import httpx
@@ -79,6 +80,13 @@ class NatsServer(Account):
             return httpx.get(f"http://127.0.0.1:{self.ports.monitor}/healthz", timeout=1).is_success
         except httpx.HTTPError:
             return False
+
+    def reload(self, change: Callable[[str], str]) -> None:
+        """Change the configuration of the server while it runs."""
+        config = self.directory / "nats.conf"
+        config.write_text(change(config.read_text()))
+        assert self._process is not None
+        self._process.send_signal(signal.SIGHUP)
 
     def kill(self) -> None:
         if self._process is not None:
