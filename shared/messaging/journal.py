@@ -1,6 +1,6 @@
 """The DISCHARGE stream as the cases' journal: append with compare-and-set, read a case's history."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -8,8 +8,10 @@ from typing import Any
 from nats.aio.msg import Msg
 from opentelemetry.trace import SpanKind
 
+from shared.contracts.case import cause_of, fold
 from shared.contracts.envelope import Head, Recorded, chain_digest, decode, encode
-from shared.contracts.events import CaseEvent
+from shared.contracts.events import CaseEvent, StepName
+from shared.contracts.failures import TransientError
 from shared.contracts.subjects import CaseRef
 from shared.messaging.connection import Bus, WrongSequenceError
 from shared.messaging.measures import measure
@@ -17,6 +19,7 @@ from shared.telemetry import tracing
 
 STREAM = "DISCHARGE"
 BATCH = 512
+TRIES = 5  # to append while other events come in between
 
 
 class Conflict(Exception):
@@ -35,6 +38,10 @@ class Stored:
     headers: dict[str, str]
     data: bytes
     sequence: int
+
+
+class MovedOn(Exception):
+    """The case no longer awaits the step: somebody else did it, or the case was withdrawn."""
 
 
 class Journal:
@@ -61,6 +68,34 @@ class Journal:
             if after.sequence == 0:
                 tracing.begin("case", case.id, {"countersign.case.id": case.id})
         return head
+
+    async def append_awaited(
+        self,
+        step: StepName,
+        cause: Recorded,
+        event: CaseEvent,
+        history: Sequence[Recorded] | None,
+        *,
+        id: str,
+        clock: Callable[[], datetime],
+    ) -> None:
+        """Append what `step` made of `cause`: after it or, where other events have come in between, after those.
+
+        `history` is the case as far as it was read; None: not at all. Raises MovedOn, TransientError, PermanentError.
+        """
+        head = cause.head if history is None else history[-1].head
+        for _ in range(TRIES):
+            try:
+                await self.append(cause.case, event, after=head, id=id, time=clock(), traceparent=cause.traceparent)
+                return
+            except Conflict as conflict:
+                case = fold(conflict.history)
+                latest = cause_of(step, conflict.history)
+                # The same step may be awaited again for a later cause: what was made of this one is stale then.
+                if case.awaits != step or latest is None or latest.id != cause.id:
+                    raise MovedOn from None
+                head = case.head
+        raise TransientError("the case changed too often while a step was being appended")
 
     async def _publish(
         self, case: CaseRef, event: CaseEvent, headers: dict[str, str], data: bytes, after: Head
@@ -92,6 +127,17 @@ class Journal:
     async def history(self, case: CaseRef) -> list[Recorded]:
         """Every event of the case, oldest first; empty when there is no such case."""
         return [decode(item.subject, item.headers, item.data, item.sequence) for item in await self.stored(case.filter)]
+
+    async def history_with(self, event: Recorded) -> list[Recorded]:
+        """Every event of the case of `event`, which is among them.
+
+        Of three servers any may answer a read, also one that is behind, and what is missing in its copy must not look
+        like work that is done. Raises TransientError then.
+        """
+        history = await self.history(event.case)
+        if all(item.id != event.id for item in history):
+            raise TransientError("the copy of the trail that was read is behind")
+        return history
 
     async def find(self, case_id: str) -> list[Recorded]:
         """The history of a case whose department is not known."""

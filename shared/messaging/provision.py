@@ -118,7 +118,7 @@ def consumer_config(target: Consumer) -> ConsumerConfig:
         ack_policy=AckPolicy.EXPLICIT,
         ack_wait=target.ack_wait,
         max_deliver=target.max_deliver,
-        max_ack_pending=target.workers + target.parked,
+        max_ack_pending=target.unanswered,
         filter_subjects=list(target.subjects),
     )
 

@@ -93,6 +93,7 @@ _OWN: dict[str, tuple[str, ...]] = {
         *_READ_KNOWLEDGE,
         "discharge.*.*.context-extracted",
         "discharge.*.*.drafted",
+        "$KV.ahead.>",
         "discharge.*.*.failed",
     ),
     "approval": (

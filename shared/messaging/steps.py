@@ -8,33 +8,33 @@ import asyncio
 import json
 import logging
 import traceback
-from collections.abc import Awaitable, Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Awaitable, Callable
+from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass
 from datetime import datetime
-from time import perf_counter
+from functools import partial
 from types import TracebackType
 
 from nats.aio.msg import Msg
-from opentelemetry.trace import SpanKind
 
-from shared.contracts.case import Case, cause_of, fold
+from shared.contracts.case import cause_of, fold
 from shared.contracts.envelope import Recorded, decode
 from shared.contracts.events import CaseEvent, Failed, StepName
 from shared.contracts.failures import Failure, PermanentError, TransientError
 from shared.contracts.subjects import derived_id
+from shared.messaging.ahead import Ahead, Run
+from shared.messaging.attempt import Heartbeat, handling
 from shared.messaging.connection import Bus
 from shared.messaging.deadletter import Original, alert, bury
-from shared.messaging.journal import Conflict, Journal
-from shared.messaging.pull import Puller, Receiver
+from shared.messaging.journal import Journal, MovedOn
+from shared.messaging.pull import GRACE, Puller, Receiver
 from shared.messaging.retry import delay_after
 from shared.messaging.topology import Consumer, advisory_consumer, all_consumers, consumer
-from shared.telemetry import instruments, tracing
-from shared.telemetry.catalogue import ERROR
+from shared.telemetry import instruments
 
 logger = logging.getLogger(__name__)
 
-APPEND_TRIES = 5
+QUEUED = 1.0  # seconds after which an event has stood in a queue
 
 Clock = Callable[[], datetime]
 
@@ -62,6 +62,8 @@ class Steps:
         self._bus: Bus | None = None
         self._pullers: list[Puller] = []
         self._given_up: dict[str, GivenUp] = {}
+        self._early: dict[str, Run] = {}
+        self._aheads: dict[str, Ahead] = {}
         self.receivers: dict[str, Receiver] = {}
         self._consume(advisory_consumer(service), self._on_advisory)
 
@@ -73,6 +75,7 @@ class Steps:
         """Begin to take messages."""
         self._begin_counting()
         targets = {item.name: item for item in all_consumers()}
+        self._aheads = {name: Ahead(self.bus, self._service, targets[name], run) for name, run in self._early.items()}
         self._pullers = [Puller(self.bus, targets[name], receive) for name, receive in self.receivers.items()]
         for puller in self._pullers:
             await puller.start()
@@ -94,7 +97,8 @@ class Steps:
 
     async def stop(self) -> None:
         """Take nothing new, and finish what is being worked on."""
-        await asyncio.gather(*(puller.stop() for puller in self._pullers))
+        ends = [*(puller.stop() for puller in self._pullers), *(ahead.stop(GRACE) for ahead in self._aheads.values())]
+        await asyncio.gather(*ends)
 
     @property
     def bus(self) -> Bus:
@@ -112,10 +116,29 @@ class Steps:
         if name is None:
             raise ValueError(f"{consumer_name} works for no step of a case")
 
-        async def run(message: Msg) -> None:
-            await self._run_step(name, target, handle, undo, message)
+        work = partial(self._run_step, name, target, handle, undo)
 
+        async def run(message: Msg) -> None:
+            metadata = message.metadata
+            received = decode(message.subject, message.headers or {}, message.data, metadata.sequence.stream)
+            with self._in_line(target, received, message):
+                await work(received, metadata.num_delivered, False)
+
+        async def before_its_turn(received: Recorded) -> None:
+            with handling(target, received.case.subject(received.name), _parent(received), 1):
+                await work(received, 1, True)
+
+        if target.ahead:
+            self._early[target.name] = before_its_turn
         self._consume(target, run)
+
+    def _in_line(self, target: Consumer, received: Recorded, message: Msg) -> AbstractContextManager[None]:
+        """Counts what is at work for whom, where departments have their turns."""
+        ahead = self._aheads.get(target.name)
+        if ahead is None:
+            return nullcontext()
+        ahead.came(message.metadata.num_pending)
+        return ahead.line.working(received.case.department)
 
     def effect(self, consumer_name: str, handle: Receiver, given_up: GivenUp | None = None) -> None:
         """Run `handle` for every message; it appends what it wants itself and may be repeated, as may `given_up`."""
@@ -135,7 +158,7 @@ class Steps:
         if attempt > 1:
             instruments.add("countersign.redeliveries", 1, target.attributes)
         try:
-            with Heartbeat(message, target.ack_wait / 3), handling(target, message, attempt):
+            with Heartbeat(message, target.ack_wait / 3), handling(target, message.subject, message.headers, attempt):
                 async with asyncio.timeout(target.row.attempt):
                     await run(message)
             await message.ack()
@@ -204,59 +227,43 @@ class Steps:
         except PermanentError:
             return  # not an event: there is no case to mark
         journal = Journal(self.bus, self._service)
-        history = await journal.history(cause.case)
+        history = await journal.history_with(cause)
         if fold(history).awaits != name:
             return
         failed = Failed(step=name, reason=reason, attempts=attempts)
         with suppress(MovedOn):
-            await self._append(journal, cause, name, failed, history, derived_id(f"{cause.id}/{attempts}", "failed"))
+            id = derived_id(f"{cause.id}/{attempts}", "failed")
+            await journal.append_awaited(name, cause, failed, history, id=id, clock=self._clock)
 
     async def _run_step(
-        self, name: StepName, target: Consumer, handle: Handler, undo: Undo | None, message: Msg
+        self,
+        name: StepName,
+        target: Consumer,
+        handle: Handler,
+        undo: Undo | None,
+        received: Recorded,
+        attempt: int,
+        early: bool,
     ) -> None:
-        metadata = message.metadata
-        attempt = metadata.num_delivered
-        received = decode(message.subject, message.headers or {}, message.data, metadata.sequence.stream)
         journal = Journal(self.bus, self._service)
         cause, history = received, None
-        if attempt > 1 or received.name == "retried":
-            history = await journal.history(received.case)
+        if attempt > 1 or received.name == "retried" or early or self._waited(target, received):
+            history = await journal.history_with(received)
             wanted = cause_of(name, history) if fold(history).awaits == name else None
             if wanted is None or (received.name != "retried" and wanted.id != received.id):
                 return  # done before, or the case has moved on
             cause = wanted
         event = await handle(Work(cause, attempt, target.row.is_last(attempt)))
         try:
-            await self._append(journal, cause, name, event, history, derived_id(cause.id, event.event))
+            id = derived_id(cause.id, event.event)
+            await journal.append_awaited(name, cause, event, history, id=id, clock=self._clock)
         except MovedOn:
             if undo is not None:
                 await undo(cause)
 
-    async def _append(
-        self,
-        journal: Journal,
-        cause: Recorded,
-        name: StepName,
-        event: CaseEvent,
-        history: Sequence[Recorded] | None,
-        id: str,
-    ) -> None:
-        """Append after the cause or, where other events have come in between, after those, while `name` is awaited."""
-        head = cause.head if history is None else history[-1].head
-        for _ in range(APPEND_TRIES):
-            try:
-                await journal.append(
-                    cause.case, event, after=head, id=id, time=self._clock(), traceparent=cause.traceparent
-                )
-                return
-            except Conflict as conflict:
-                case: Case = fold(conflict.history)
-                latest = cause_of(name, conflict.history)
-                # The same step may be awaited again for a later cause: what was made of this one is stale then.
-                if case.awaits != name or latest is None or latest.id != cause.id:
-                    raise MovedOn from None
-                head = case.head
-        raise TransientError("the case changed too often while a step was being appended")
+    def _waited(self, target: Consumer, received: Recorded) -> bool:
+        """Whether it has stood in a queue, and may have been done ahead of its turn."""
+        return target.ahead > 0 and (self._clock() - received.time).total_seconds() > QUEUED
 
     async def _on_advisory(self, message: Msg) -> None:
         """A message was delivered as often as allowed and never answered: its process died or hung every time."""
@@ -269,63 +276,9 @@ class Steps:
             await self._give_up(target, original, "delivered too often without an answer", advisory["deliveries"])
 
 
-@contextmanager
-def handling(target: Consumer, message: Msg, attempt: int) -> Iterator[None]:
-    """One attempt at a message as a span and a duration. Every attempt stands beside the others in the case's trace."""
-    subject, parent = message.subject, tracing.parent_in(message.headers)
-    attributes = target.attributes | {"messaging.system": "nats", "messaging.operation.type": "process"}
-    if attempt > 1:
-        attributes["countersign.attempt"] = str(attempt)
-    started, error = perf_counter(), ""
-    try:
-        with tracing.span(
-            f"{target.name} {_kind(subject)}",
-            SpanKind.CONSUMER,
-            attributes,
-            key=tracing.key_of(subject),
-            parent=parent,
-        ):
-            yield
-    except BaseException as raised:
-        error = type(raised).__name__
-        raise
-    finally:
-        outcome = target.attributes | ({ERROR: error} if error else {})
-        instruments.record("messaging.process.duration", perf_counter() - started, outcome)
-
-
-def _kind(subject: str) -> str:
-    """What a message is about, without whom: a case's and a refresh's event, else the subject's first words."""
-    tokens = subject.split(".")
-    if tokens[0] in ("discharge", "knowledge") and len(tokens) > 3:
-        return tokens[3]
-    return ".".join(tokens[:3] if tokens[0] in ("ehr", "timers") else tokens[:1])
-
-
-class MovedOn(Exception):
-    """The case no longer awaits the step: somebody else did it, or the case was withdrawn."""
-
-
-class Heartbeat:
-    """Tells the server that a message is still being worked on, for as long as the block runs."""
-
-    def __init__(self, message: Msg, every: float) -> None:
-        self._message = message
-        self._every = every
-        self._tasks: set[asyncio.Task[None]] = set()
-
-    def __enter__(self) -> None:
-        self._loop = asyncio.get_running_loop()
-        self._timer = self._loop.call_later(self._every, self._beat)
-
-    def _beat(self) -> None:
-        task = self._loop.create_task(self._message.in_progress())
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-        self._timer = self._loop.call_later(self._every, self._beat)
-
-    def __exit__(self, *_: object) -> None:
-        self._timer.cancel()
+def _parent(event: Recorded) -> dict[str, str]:
+    """Under which span work on a stored event stands, as its message said it."""
+    return {"traceparent": event.traceparent} if event.traceparent else {}
 
 
 def _original(message: Msg, target: Consumer) -> Original:

@@ -14,6 +14,7 @@ DAY = 86_400.0
 DEDUPE_WINDOW = 600.0  # seconds in which a repeated Nats-Msg-Id is dropped by the server
 # Deliveries beyond a row's attempts: only a process that died mid-attempt uses them up.
 CRASH_ALLOWANCE = 20
+PROCESSES = 8  # of a service that may share a consumer's work: deploy/k8s/components/keda grows none further
 EMBED = "embedder-embed"  # the night's work: paused during clinical peak hours
 
 
@@ -40,6 +41,7 @@ class Consumer:
     # Messages that may wait for their next attempt besides. The server counts them as unanswered: with none allowed, as
     # many failing ones as there are workers hold up all others.
     parked: int = 0
+    ahead: int = 0  # places beside the queue, for cases of departments that have little at work (ahead.py)
     step: StepName | None = None  # the step of a case it works for; None: an effect that appends what it wants itself
 
     @property
@@ -55,6 +57,13 @@ class Consumer:
     def ack_wait(self) -> float:
         """Seconds until the server gives the message to somebody else; a live handler extends it (see steps.py)."""
         return 12.0
+
+    @property
+    def unanswered(self) -> int:
+        """Messages that all processes together may have at work, or waiting for their next attempt. One worker is one
+        in the whole hospital.
+        """
+        return self.parked + (self.workers if self.workers == 1 else self.workers * PROCESSES)
 
     @property
     def max_deliver(self) -> int:
@@ -79,7 +88,8 @@ STREAMS = (
 # artifacts: text by SHA-256 (context, draft, signed text, a physician's words). sources: what the knowledge base knows
 # of each document. live: which version is live, what each version was worth, which refresh has its turn. sessions: who
 # is signed in. working: what a physician has typed and not signed yet. reconciled: how far the EHR's Tasks are known.
-BUCKETS = ("artifacts", "sources", "live", "sessions", "working", "reconciled")
+# ahead: which process does what before its turn.
+BUCKETS = ("artifacts", "sources", "live", "sessions", "working", "reconciled", "ahead")
 
 _EHR_CALLS = RetryRow(attempt=30, attempts=3, first_wait=2)
 _BUS_ONLY = RetryRow(attempt=30, attempts=None, first_wait=1, cap=60, alert_after=5)
@@ -110,7 +120,13 @@ CONSUMERS = (
         workers=8,
     ),
     Consumer(
-        "drafter-extract", "DISCHARGE", case_events("discharged", "retried"), _EHR_CALLS, workers=16, step="extract"
+        "drafter-extract",
+        "DISCHARGE",
+        case_events("discharged", "retried"),
+        _EHR_CALLS,
+        workers=16,
+        ahead=4,
+        step="extract",
     ),
     Consumer(
         "drafter-draft",
@@ -118,6 +134,7 @@ CONSUMERS = (
         case_events("context-extracted", "redraft-requested", "retried"),
         RetryRow(attempt=180, attempts=3, first_wait=5),
         workers=16,
+        ahead=4,
         step="draft",
     ),
     Consumer(
@@ -132,24 +149,27 @@ CONSUMERS = (
         "approval-file",
         "DISCHARGE",
         case_events("approved", "retried"),
-        RetryRow(attempt=30, attempts=None, first_wait=5, cap=600, alert_after=5),
+        _EHR_UNTIL_DONE,
         workers=32,
+        parked=10_000,
         step="file",
     ),
     Consumer(
         "approval-settle",
         "DISCHARGE",
         case_events("rejected", "retried"),
-        RetryRow(attempt=30, attempts=None, first_wait=5, cap=600, alert_after=5),
+        _EHR_UNTIL_DONE,
         workers=8,
+        parked=10_000,
         step="settle-rejection",
     ),
     Consumer(
         "approval-follow",
         "DISCHARGE",
         case_events("escalated", "reassigned", "approved", "rejected", "withdrawn"),
-        RetryRow(attempt=30, attempts=None, first_wait=5, cap=600, alert_after=5),
+        _EHR_UNTIL_DONE,
         workers=8,
+        parked=10_000,
     ),
     # One at a time: it keeps the row of refreshes.
     Consumer(

@@ -199,6 +199,15 @@ async def test_a_retried_step_works_on_the_event_it_failed_on() -> None:
     assert bench.works[-1].cause.name == "discharged"
 
 
+async def test_a_copy_of_the_trail_that_is_behind_does_not_look_like_work_that_is_done() -> None:
+    bench = Bench()
+    await bench.append(event("discharged"), "d1")
+    (message,) = bench.in_stream("DISCHARGE")
+    bench.bus.kept.clear()
+    delivery = await deliver(bench.steps, bench.name, message, attempt=2)
+    assert (delivery.answer, bench.works) == ("nak", [])
+
+
 async def test_racing_appends_one_wins_and_repeats_are_no_ops() -> None:
     bench = Bench()
     await bench.append(event("discharged"), "d1")
