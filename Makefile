@@ -4,7 +4,7 @@ UV_VERSION := 0.13.9
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo up test pictures dashboards compose-secrets lint bench bench-knowledge bench-airflow bench-waiting bench-scale format contracts clean
+.PHONY: help install demo up test pictures dashboards compose-secrets lint bench bench-knowledge bench-airflow bench-waiting bench-scale bench-sharing format contracts clean
 
 help: ## list the commands
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 22
@@ -71,6 +71,9 @@ bench-waiting: install ## what ten thousand waiting reviews cost
 
 bench-scale: install ## one, two and four processes of each service; what a case costs by part
 	@$(BIN)/python -m bench.scale
+
+bench-sharing: install ## what a refresh costs those who wait for drafts, and what they cost it
+	@$(BIN)/python -m bench.sharing
 
 .venv-airflow/ready: locks/airflow.txt
 	@echo "installing Airflow (.venv-airflow)"

@@ -116,16 +116,20 @@ class Running:
 
 
 @asynccontextmanager
-async def running(file: Path) -> AsyncIterator[Running]:
+async def running(
+    file: Path, *, model: str = "drafter-scripted", data_dir: Path | None = None
+) -> AsyncIterator[Running]:
+    """`countersign up`, in a directory of its own where none is named."""
     with tempfile.TemporaryDirectory(prefix="countersign-bench-") as directory:
-        command = [str(ROOT / ".venv" / "bin" / "countersign"), "up", "--data-dir", directory]
-        command += ["--port", str(free_port()), "--drafter-model", "drafter-scripted", "--knowledge", str(file)]
+        data_dir = data_dir or Path(directory)
+        command = [str(ROOT / ".venv" / "bin" / "countersign"), "up", "--data-dir", str(data_dir)]
+        command += ["--port", str(free_port()), "--drafter-model", model, "--knowledge", str(file)]
         process = await asyncio.create_subprocess_exec(
             *command, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.DEVNULL
         )
         assert process.stdout is not None
         await process.stdout.readline()
-        stack = Running(Path(directory), psutil.Process(process.pid))
+        stack = Running(data_dir, psutil.Process(process.pid))
         try:
             yield stack
         finally:

@@ -63,6 +63,9 @@ def command(
         f"--model-repository={MODELS}",
         f"--backend-directory={backends}",
         "--model-control-mode=explicit",
+        # A model's instance runs when the cores that its configuration asks for are free: deploy/triton/README.md.
+        "--rate-limit=execution_count",
+        f"--rate-limit-resource=cores:{os.cpu_count() or 1}",
         *(f"--load-model={name}" for name in models),
         f"--backend-config=python,shm-region-prefix-name={region}",
         f"--http-address={host}",

@@ -1,5 +1,6 @@
 """What the knowledge base says about an encounter's problems: a few passages, with the version they are from."""
 
+import asyncio
 import logging
 
 from services.drafter.context import EncounterContext
@@ -24,7 +25,8 @@ async def cite(retriever: Retriever, context: EncounterContext) -> Knowledge | N
         at = await retriever.at()
         named = problems(context)
         asked = [f"{named[0]}: {INSTRUCTIONS}", *named] if named else []
-        found = [await retriever.search(question, at, limit=EACH) for question in asked]
+        # At once: beside a refresh each of them waits for its turn in the model server.
+        found = await asyncio.gather(*(retriever.search(question, at, limit=EACH) for question in asked))
     except NoKnowledge:
         return None
     except Failure as failure:

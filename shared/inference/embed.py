@@ -37,14 +37,19 @@ class TritonEmbedder:
         self._url = url
         self._model = model
         self._client: Any = None
-        self._seen: set[str] = {model}
+        self._most: dict[str, int] = {}  # texts that one request may carry, by model
 
-    async def _served(self, model: str) -> None:
-        """A model that the knowledge file names for the first time is loaded, where the server lets us."""
-        if model not in self._seen:
-            if not await self._connected().is_model_ready(model):
+    async def _served(self, model: str) -> int:
+        """How many texts one request may carry.
+
+        A model that the knowledge file names for the first time is loaded, where the server lets us.
+        """
+        if model not in self._most:
+            if model != self._model and not await self._connected().is_model_ready(model):
                 await self._connected().load_model(model)
-            self._seen.add(model)
+            answer = await self._connected().get_model_config(model, as_json=True)
+            self._most[model] = max(1, answer["config"].get("max_batch_size", 0))
+        return self._most[model]
 
     def _connected(self) -> Any:
         if self._client is None:  # made on first use: a gRPC channel belongs to the running loop
@@ -58,20 +63,26 @@ class TritonEmbedder:
             return await self._embed(model, texts, priority, deadline)
 
     async def _embed(self, model: str, texts: Sequence[str], priority: int, deadline: float) -> Vectors:
-        tensor = triton.InferInput("TEXT", [len(texts), 1], "BYTES")
-        tensor.set_data_from_numpy(np.array([text.encode() for text in texts], dtype=np.object_).reshape(-1, 1))
         try:
             async with asyncio.timeout(deadline):
-                await self._served(model)
-                answer = await self._connected().infer(
-                    model, [tensor], priority=priority, timeout=int(deadline * 1_000_000)
-                )
+                most = await self._served(model)
+                parts = [texts[start : start + most] for start in range(0, len(texts), most)]
+                found = await asyncio.gather(*(self._request(model, part, priority, deadline) for part in parts))
         except TimeoutError:
             raise TransientError(f"{model}: no answer within {deadline:g} s") from None
         except InferenceServerException as error:
+            if "batch-size" in (error.message() or ""):  # the server came back with another configuration
+                self._most.pop(model, None)
             raise sort_error(model, error) from None
         except grpc.RpcError as error:
             raise TransientError(f"{model}: {type(error).__name__}") from None
+        return np.concatenate(found)
+
+    async def _request(self, model: str, texts: Sequence[str], priority: int, deadline: float) -> Vectors:
+        """One request: it waits in the model's queue and is executed as a whole."""
+        tensor = triton.InferInput("TEXT", [len(texts), 1], "BYTES")
+        tensor.set_data_from_numpy(np.array([text.encode() for text in texts], dtype=np.object_).reshape(-1, 1))
+        answer = await self._connected().infer(model, [tensor], priority=priority, timeout=int(deadline * 1_000_000))
         vectors: Vectors = answer.as_numpy("EMBEDDING")
         return vectors
 

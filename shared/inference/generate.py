@@ -19,7 +19,16 @@ from shared.telemetry.calls import asked_model
 
 INTERACTIVE = 1  # Triton's highest priority: somebody waits for a draft
 TRANSIENT_STATUSES = ("UNAVAILABLE", "DEADLINE_EXCEEDED", "CANCELLED", "ABORTED")
-TRANSIENT_WORDS = ("not ready", "not healthy", "is not loaded")  # the server restarts a stub that died
+# The server restarts a stub that died; it was started again with smaller batches; its queue let the request go, or took
+# none. In a stream no status comes with these.
+TRANSIENT_WORDS = (
+    "not ready",
+    "not healthy",
+    "is not loaded",
+    "batch-size must be",
+    "timeout expired",
+    "maximum queue size",
+)
 
 
 @dataclass(frozen=True, slots=True)

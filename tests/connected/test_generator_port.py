@@ -4,11 +4,17 @@ from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 import httpx
+import numpy as np
 import pytest
+import tritonclient.grpc.aio
+from google.protobuf import text_format
+from tritonclient.grpc import model_config_pb2
+from tritonclient.utils import InferenceServerException
 
+from cli.stack import triton
 from cli.stack.ports import free_port
 from shared.contracts.failures import Failure, PermanentError, TransientError
-from shared.inference.generate import Generator, Sampling, TritonGenerator
+from shared.inference.generate import Generator, Sampling, TritonGenerator, sort_error
 from tests.support.generator import ScriptedGenerator
 from tests.support.triton import TritonServer, triton_server
 
@@ -86,6 +92,31 @@ async def test_a_model_that_fails_is_permanent_and_its_words_stay_out(server: Tr
         await generator.generate("Jane Doe", Failing(max_tokens=1), deadline=10)
     assert "Jane" not in failed.value.reason
     await generator.close()
+
+
+async def test_what_the_queue_lets_go_or_does_not_take_may_be_tried_again(server: TritonServer) -> None:
+    """Behind one long prompt: more requests than the queue holds, whose time is up before their turn."""
+    model = text_format.Parse((triton.MODELS / "drafter" / "config.pbtxt").read_text(), model_config_pb2.ModelConfig())
+    more = model.dynamic_batching.default_queue_policy.max_queue_size + 8
+    refused: list[InferenceServerException] = []
+    client = tritonclient.grpc.aio.InferenceServerClient(server.grpc)
+
+    async def requests() -> AsyncIterator[dict[str, Any]]:
+        for number in range(1 + more):
+            text = tritonclient.grpc.InferInput("text_input", [1], "BYTES")
+            text.set_data_from_numpy(np.array([(PROMPT * (1 if number else 60)).encode()], dtype=np.object_))
+            yield {"model_name": "drafter", "inputs": [text], "timeout": 500_000 if number else 60_000_000}
+
+    async for _, error in client.stream_infer(requests()):
+        if error is not None:
+            refused.append(error)
+            if len(refused) == more:
+                break
+    await client.close()
+    told = "\n".join(error.message() for error in refused)
+    assert "timeout expired" in told, told
+    assert "maximum queue size" in told, told
+    assert {type(sort_error("drafter", error)) for error in refused} == {TransientError}
 
 
 async def test_a_model_that_is_not_there_and_a_server_that_is_away(server: TritonServer) -> None:

@@ -2,7 +2,6 @@
 
 import json
 import os
-from concurrent.futures import ThreadPoolExecutor
 from importlib.metadata import files
 
 import numpy as np
@@ -33,7 +32,6 @@ class TritonPythonModel:
     def initialize(self, args):
         parameters = json.loads(args["model_config"])["parameters"]
         self._server = xllamacpp.Server(self._params(parameters))
-        self._worker = ThreadPoolExecutor(max_workers=1)
         self._families = {name: _family(name) for name in TOKENS}  # a counter ends with its family
         self._tokens = {
             name: family.Metric(labels={"model_name": args["model_name"]}) for name, family in self._families.items()
@@ -54,8 +52,9 @@ class TritonPythonModel:
         return params
 
     def execute(self, requests):
+        # Returns when the last word is written: who waits stands in Triton's queue, is counted and has limits.
         for request in requests:
-            self._worker.submit(self._answer, request, request.get_response_sender())
+            self._answer(request, request.get_response_sender())
         return None
 
     def _answer(self, request, sender):
@@ -95,9 +94,6 @@ class TritonPythonModel:
         if not stream:
             _send(sender, "".join(parts))
         sender.send(flags=pb_utils.TRITONSERVER_RESPONSE_COMPLETE_FINAL)
-
-    def finalize(self):
-        self._worker.shutdown(wait=False, cancel_futures=True)
 
 
 def _family(name):

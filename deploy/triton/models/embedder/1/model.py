@@ -17,6 +17,7 @@ class TritonPythonModel:
         parameters = {
             name: item["string_value"] for name, item in json.loads(args["model_config"])["parameters"].items()
         }
+        os.nice(int(parameters["nice"]))
         folder = Path(os.environ["COUNTERSIGN_EMBEDDER"])
         self._rows = int(parameters["rows"])
         self._tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
