@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from shared.contracts.envelope import START
+from shared.contracts.envelope import START, digest
+from shared.contracts.failures import PermanentError, TransientError
 from shared.messaging.artifacts import Artifacts
 from shared.messaging.connection import WrongSequenceError
 from shared.messaging.journal import Conflict, Journal
@@ -106,6 +107,30 @@ async def test_text_is_kept_under_its_digest(nats: NatsServer) -> None:
     key = await artifacts.put(b"text")
     assert await artifacts.put(b"text") == key
     assert await artifacts.get(key) == b"text"
+    await bus.close()
+
+
+async def test_text_that_is_missing_or_not_what_its_digest_says_is_not_given(nats: NatsServer) -> None:
+    await nats.provision()
+    bus = await nats.connect("drafter")
+    artifacts, key = Artifacts(bus), digest(b"text")
+    with pytest.raises(PermanentError, match="is missing"):
+        await artifacts.get(key)
+    await bus.publish(f"$KV.artifacts.{key}", b"another text", stream="KV_artifacts")
+    with pytest.raises(PermanentError, match="not what its digest says"):
+        await artifacts.get(key)
+    await bus.close()
+
+
+async def test_text_that_cannot_be_read_now_is_asked_for_again(nats: NatsServer) -> None:
+    await nats.provision()
+    bus = await nats.connect("drafter")
+    artifacts = Artifacts(bus)
+    admin = await nats.connect("admin")
+    await admin.jetstream.delete_stream("KV_artifacts")
+    with pytest.raises(TransientError):
+        await artifacts.get(digest(b"text"))
+    await admin.close()
     await bus.close()
 
 
