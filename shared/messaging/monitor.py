@@ -10,6 +10,7 @@ from typing import Any
 import httpx
 
 from shared.contracts.failures import TransientError
+from shared.http import HttpClient
 
 TIMEOUT = 3.0
 
@@ -30,7 +31,7 @@ class Durability:
 
 async def read_durability(url: str) -> Durability:
     """`url` is the endpoint's base, http://nats:8222. Raises TransientError when it does not answer."""
-    async with httpx.AsyncClient(base_url=url.rstrip("/"), timeout=TIMEOUT) as http:
+    async with HttpClient(base_url=url.rstrip("/"), timeout=TIMEOUT) as http:
         try:
             server = (await http.get("/varz")).raise_for_status().json()
             options = {"streams": "true", "config": "true", "accounts": "true"}

@@ -21,6 +21,7 @@ from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from shared.contracts.failures import TransientError
+from shared.http import HttpClient
 from shared.runtime.access import ROLES, Caller, Method, Refusal, Role
 
 ALGORITHMS = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA", "Ed25519")
@@ -70,7 +71,7 @@ class Provider:
     ) -> None:
         self._settings = settings
         self._clock = clock
-        self._http = http or httpx.AsyncClient(timeout=TIMEOUT)
+        self._http = http or HttpClient(timeout=TIMEOUT)
         self._metadata: Metadata | None = None
         self._keys: KeySet | None = None
         self._fetched = 0.0

@@ -10,6 +10,7 @@ from services.ingest.connectors.sighting import Fingerprint, Sighting
 from services.ingest.documents import formats
 from services.ingest.documents.blocks import UnreadableError
 from shared.contracts.envelope import digest
+from shared.http import HttpClient
 
 AT_ONCE = 4
 TIMEOUT = 30.0
@@ -24,7 +25,7 @@ class WebConnector:
         self._transport = transport
 
     async def look(self, known: Mapping[str, Fingerprint]) -> AsyncIterator[Sighting]:
-        async with httpx.AsyncClient(timeout=TIMEOUT, follow_redirects=True, transport=self._transport) as http:
+        async with HttpClient(timeout=TIMEOUT, follow_redirects=True, transport=self._transport) as http:
             for start in range(0, len(self._urls), AT_ONCE):
                 part = self._urls[start : start + AT_ONCE]
                 for seen in await asyncio.gather(*(_fetch(http, url, known.get(url)) for url in part)):
