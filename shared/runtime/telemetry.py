@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from time import monotonic
 from typing import Any
 
+from opentelemetry.context import Context
 from opentelemetry.exporter.otlp.proto.http.metric_exporter import OTLPMetricExporter
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 from opentelemetry.sdk.metrics import MeterProvider
@@ -22,6 +23,7 @@ from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
 from opentelemetry.sdk.trace.id_generator import RandomIdGenerator
+from opentelemetry.sdk.trace.sampling import Sampler, SamplingResult
 
 from shared.telemetry import instruments, tracing
 from shared.telemetry.catalogue import ALLOWED
@@ -45,6 +47,22 @@ class Ids(RandomIdGenerator):
 
     def is_trace_id_random(self) -> bool:
         return False
+
+
+class WholeCases(Sampler):
+    """Asks `sampler` as for a root where a span stands under the derived root of a case: one that follows its parent
+    would take every case. By the trace's id all processes come to the same answer, so a case is recorded whole.
+    """
+
+    def __init__(self, sampler: Sampler) -> None:
+        self._sampler = sampler
+
+    def should_sample(self, parent_context: Context | None, *args: Any, **kwargs: Any) -> SamplingResult:
+        root = parent_context is not None and tracing.undecided(parent_context)
+        return self._sampler.should_sample(Context() if root else parent_context, *args, **kwargs)
+
+    def get_description(self) -> str:
+        return f"WholeCases({self._sampler.get_description()})"
 
 
 class Fence(SpanExporter):
@@ -135,6 +153,7 @@ def install(service: str, spans: SpanExporter | None, reader: MetricReader | Non
     providers: list[Any] = []
     if spans is not None:
         tracer = TracerProvider(resource=resource, id_generator=Ids(), shutdown_on_exit=False)
+        tracer.sampler = WholeCases(tracer.sampler)  # the one of the environment
         tracer.add_span_processor(BatchSpanProcessor(Fence(spans)))
         tracing.install(tracer.get_tracer("countersign", VERSION))
         providers.append(tracer)

@@ -11,7 +11,7 @@ from contextvars import ContextVar
 from uuid import UUID
 
 from opentelemetry import trace
-from opentelemetry.context import Context
+from opentelemetry.context import Context, create_key, get_value, set_value
 from opentelemetry.trace import (
     Link,
     NonRecordingSpan,
@@ -31,6 +31,7 @@ from shared.telemetry.instruments import Attributes
 SAMPLED = TraceFlags(TraceFlags.SAMPLED)
 _PROPAGATOR = TraceContextTextMapPropagator()
 _NOTHING = trace.INVALID_SPAN
+_DERIVED = create_key("derived-root")
 _tracer: list[Tracer] = []  # one, or none while nothing is exported
 
 # The ids that the next root span is to have; the process's id generator asks for them.
@@ -51,6 +52,11 @@ def root_of(key: str) -> SpanContext:
     """The context of the first span of the case or refresh with id `key`, whether or not that was ever made."""
     hashed = hashlib.sha256(key.encode()).digest()  # spread evenly: samplers decide by the trace id's last bits
     return SpanContext(int.from_bytes(hashed[:16]), int.from_bytes(hashed[16:24]), is_remote=True, trace_flags=SAMPLED)
+
+
+def undecided(context: Context) -> bool:
+    """Whether a span in `context` stands under a root that was derived: no sampler's word on the trace came with it."""
+    return get_value(_DERIVED, context) is not None
 
 
 def key_of(subject: str) -> str | None:
@@ -133,8 +139,8 @@ def _place(here: SpanContext | None, sent: SpanContext | None, key: str | None) 
         return (None, []) if here is not None or sent is None else (_under(sent), [])
     root = root_of(key)
     links = [Link(other) for other in (here, sent) if other is not None and other.trace_id != root.trace_id]
-    own = next((other for other in (here, sent) if other is not None and other.trace_id == root.trace_id), root)
-    return _under(own), links
+    own = next((other for other in (here, sent) if other is not None and other.trace_id == root.trace_id), None)
+    return (_under(own) if own is not None else set_value(_DERIVED, True, _under(root))), links
 
 
 def _under(parent: SpanContext) -> Context:

@@ -1,5 +1,6 @@
 """What may leave a process, and where a span stands."""
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 
 import pytest
@@ -127,3 +128,25 @@ def test_a_subject_without_a_case_has_no_key(subject: str) -> None:
 
 def test_attributes_of_spans_are_not_those_of_metrics() -> None:
     assert not SPAN_ATTRIBUTES & {name for metric in METRICS for name in metric.attributes}
+
+
+@pytest.mark.parametrize("sampler", ["traceidratio", "parentbased_traceidratio"])
+def test_a_sampler_takes_its_ratio_of_the_cases_and_each_whole(sampler: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OTEL_TRACES_SAMPLER", sampler)
+    monkeypatch.setenv("OTEL_TRACES_SAMPLER_ARG", "0.25")
+    exported = Exported()
+    try:
+        cases = [f"{index:08x}-5d0f-5a43-9a3e-3f1f5a0c7f11" for index in range(400)]
+        for case in cases:
+            tracing.begin("case", case)
+            with tracing.span("extract", key=case):
+                sent = tracing.traceparent()
+            with tracing.span("draft", key=case, parent=sent), tracing.span("GET Encounter"):
+                pass
+        found = Counter(span.context.trace_id for span in exported.spans() if span.context)
+        assert set(found.values()) == {4}
+        assert 0.2 < len(found) / len(cases) < 0.3
+        assert found.keys() <= {tracing.root_of(case).trace_id for case in cases}
+    finally:
+        instruments.install(None)
+        tracing.install(None)
