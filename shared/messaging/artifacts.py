@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from shared.contracts.envelope import digest
-from shared.contracts.failures import PermanentError
+from shared.contracts.failures import PermanentError, TransientError
 from shared.messaging.connection import Bus
 
 BUCKET = "artifacts"
@@ -25,11 +25,12 @@ class Artifacts:
     async def get(self, key: str) -> bytes:
         """What was stored under `key`.
 
-        Raises PermanentError when it is missing or is not what its key says, TransientError.
+        Raises TransientError, also when it is not there: of three servers any may answer, one that is behind as well.
+        Raises PermanentError when it is not what its key says.
         """
         found = await self._bus.direct_get(STREAM, {"last_by_subj": f"$KV.{BUCKET}.{key}"})
         if not found:
-            raise PermanentError(f"artifact {key[:12]}… is missing")
+            raise TransientError(f"artifact {key[:12]}… is not there")
         if digest(found[-1].data) != key:
             raise PermanentError(f"artifact {key[:12]}… is not what its digest says")
         return found[-1].data
