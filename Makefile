@@ -4,7 +4,7 @@ UV_VERSION := 0.13.9
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo up test pictures dashboards compose-secrets lint bench bench-knowledge bench-airflow bench-waiting bench-scale bench-sharing format contracts clean
+.PHONY: help install demo up test pictures dashboards compose-secrets lint bench bench-knowledge bench-airflow bench-waiting bench-beginning bench-scale bench-sharing format contracts clean
 
 help: ## list the commands
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 22
@@ -68,6 +68,9 @@ bench-airflow: install .venv-airflow/ready ## a refresh beside an Airflow DAG th
 
 bench-waiting: install ## what ten thousand waiting reviews cost
 	@$(BIN)/python -m bench.waiting
+
+bench-beginning: install ## how long approval reads before its inbox is there
+	@$(BIN)/python -m bench.beginning
 
 bench-scale: install ## one, two and four processes of each service; what a case costs by part
 	@$(BIN)/python -m bench.scale

@@ -39,7 +39,7 @@ class Open:
 
     def add(self, page: Iterable[Stored]) -> None:
         for item in page:
-            if item.subject.rpartition(".")[2] not in _FOLLOWED:
+            if item.subject.rpartition(".")[2] not in FOLLOWED:
                 continue
             try:
                 event = decode(item.subject, item.headers, item.data, item.sequence)
@@ -57,9 +57,6 @@ class Open:
             if clock is not None and due is not None:
                 found.append(Clock(waiting.ref, clock, case.level + 1, due))
         return found
-
-
-_FOLLOWED = frozenset(subject.rpartition(".")[2] for subject in FOLLOWED)
 
 
 async def set_clocks(bus: Bus) -> int:

@@ -1,21 +1,17 @@
 """How many cases wait for what: followed on the trail, while somebody watches from outside."""
 
-import asyncio
 import logging
 from collections import Counter
+from collections.abc import Iterator
 from datetime import datetime
 
-from nats import errors
-from nats.aio.msg import Msg
-from nats.js.api import ConsumerConfig
-from nats.js.errors import APIError
-
+from services.approval.following import Following
 from services.approval.reviews import Reviews
 from shared.contracts.case import State
-from shared.contracts.failures import PermanentError
+from shared.contracts.failures import TransientError
 from shared.contracts.subjects import parse_case_subject
 from shared.messaging.connection import Bus
-from shared.messaging.journal import STREAM
+from shared.messaging.journal import Stored
 from shared.messaging.steps import Clock
 from shared.telemetry import instruments
 from shared.telemetry.catalogue import DEPARTMENT, LEVEL, STATE
@@ -42,33 +38,31 @@ class Census:
     def __init__(self, reviews: Reviews, clock: Clock) -> None:
         self._reviews = reviews
         self._clock = clock
-        self._states: dict[str, tuple[str, State]] = {}  # by case: its department and state
+        self._states: dict[str, tuple[str, State, int]] = {}  # by case: its department and state, and since which event
+        self._following = Following("census", tuple(AFTER), self._take, self._counting, headers_only=True)
 
     async def start(self, bus: Bus) -> None:
-        """Follow from the trail's beginning, in the background: headers only."""
+        """Follow, in the background."""
         if not instruments.measuring():
             return
-        subjects = [f"discharge.*.*.{name}" for name in AFTER]
-        config = ConsumerConfig(filter_subjects=subjects, headers_only=True)
         try:
-            await bus.jetstream.subscribe("", stream=STREAM, config=config, ordered_consumer=True, cb=self._on_message)
-        except (errors.Error, APIError, TimeoutError) as error:
-            logger.warning("cases are not counted by state (%s)", type(error).__name__)
+            await self._following.start(bus)
+        except TransientError as failure:
+            logger.warning("cases are not counted by state: %s", failure.reason)
 
-    async def _on_message(self, message: Msg) -> None:
-        try:
-            case, name = parse_case_subject(message.subject)
-        except PermanentError:
-            return
+    def _counting(self) -> Iterator[int]:
+        return (sequence for _, _, sequence in self._states.values())
+
+    def _take(self, message: Stored) -> None:
+        case, name = parse_case_subject(message.subject)
         state = AFTER.get(name)
         if state is None:
             self._states.pop(case.id, None)
         else:
-            self._states[case.id] = case.department, state
-        await asyncio.sleep(0)  # a long trail is read beside the work, not before it
+            self._states[case.id] = case.department, state, message.sequence
 
     async def look(self) -> None:
-        counts = Counter(self._states.values())
+        counts = Counter((department, state) for department, state, _ in self._states.values())
         instruments.levels(
             "countersign.cases", [({DEPARTMENT: place, STATE: state}, n) for (place, state), n in counts.items()]
         )

@@ -1,10 +1,9 @@
-"""The inbox: open reviews, held in memory and followed from the cases' own events. Nothing is stored; every start reads
-it from the trail again. It may be a moment behind: what is decided by it is appended by compare-and-set.
+"""The inbox: open reviews, held in memory and followed from the cases' own events. It may be a moment behind: what is
+decided by it is appended by compare-and-set.
 """
 
 import asyncio
 import bisect
-import logging
 import sys
 import zlib
 from collections import Counter
@@ -12,31 +11,24 @@ from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import chain
 from typing import Self
 
-from nats import errors
-from nats.aio.msg import Msg
-from nats.js.api import ConsumerConfig
-from nats.js.errors import APIError
-
+from services.approval.following import Following
 from shared.contracts.case import Case, apply
 from shared.contracts.envelope import Head, Recorded, decode
 from shared.contracts.events import ReviewRequested
-from shared.contracts.failures import PermanentError, TransientError
 from shared.contracts.model import Model
 from shared.contracts.subjects import CaseRef
 from shared.messaging.connection import Bus
-from shared.messaging.journal import STREAM
-
-logger = logging.getLogger(__name__)
+from shared.messaging.journal import Stored
 
 OPENS = "review-requested"
 CHANGES = ("escalated", "reassigned")
 ENDS = ("approved", "rejected", "withdrawn")
-FOLLOWED = [f"discharge.*.*.{name}" for name in (OPENS, *CHANGES, *ENDS)]
+FOLLOWED = (OPENS, *CHANGES, *ENDS)
 SLACK = 60.0  # seconds after its time in which an escalation may still be on its way
 QUEUE = 64  # changes that wait for one who watches
-PATIENCE = 120.0  # seconds to read the trail at a start
 
 
 Place = tuple[int, datetime, str]
@@ -76,9 +68,10 @@ class Waiting:
     with_task: bool  # it waits in the EHR's own inbox too
     due: float | None  # when the next level is told; seconds since the epoch, None after the last
     review: bytes  # ReviewRequested as JSON, deflated
+    events: tuple[int, ...]  # sequences of the events that it is made of
 
     @classmethod
-    def of(cls, ref: CaseRef, case: Case, requested_at: datetime) -> Self:
+    def of(cls, ref: CaseRef, case: Case, requested_at: datetime, before: tuple[int, ...] = ()) -> Self:
         review = case.review
         if review is None:
             raise ValueError("a case without a review does not wait")
@@ -94,6 +87,7 @@ class Waiting:
             review.task is not None,
             review.deadlines[case.level].timestamp() if case.level < len(review.deadlines) else None,
             zlib.compress(review.model_dump_json(exclude_none=True).encode(), 1),
+            (*before, case.head.sequence),
         )
 
     @property
@@ -138,7 +132,7 @@ def follow(waiting: Waiting | None, event: Recorded) -> Waiting | None:
         return Waiting.of(event.case, apply(Case(), event), event.time)
     if event.name in ENDS or waiting is None:
         return None
-    return Waiting.of(waiting.ref, apply(waiting.case, event), waiting.requested_at)
+    return Waiting.of(waiting.ref, apply(waiting.case, event), waiting.requested_at, waiting.events)
 
 
 class Reviews:
@@ -149,44 +143,21 @@ class Reviews:
         self._order: list[Place] = []
         self._counts: Counter[str] = Counter()
         self._watchers: set[asyncio.Queue[str]] = set()
-        self._read = 0
-        self._wanted: int | None = None
-        self._loaded = asyncio.Event()
+        self._following = Following("inbox", FOLLOWED, self._take, self._counting)
 
     async def start(self, bus: Bus) -> None:
         """Follow the trail; returns when every open review is known.
 
         Raises TransientError when the trail cannot be read.
         """
-        try:
-            subscription = await bus.jetstream.subscribe(
-                "",
-                stream=STREAM,
-                config=ConsumerConfig(filter_subjects=FOLLOWED),
-                ordered_consumer=True,
-                cb=self._on_message,
-            )
-            info = await subscription.consumer_info()
-            self._wanted = (info.delivered.consumer_seq if info.delivered else 0) + (info.num_pending or 0)
-            self._check_loaded()
-            await asyncio.wait_for(self._loaded.wait(), PATIENCE)
-        except (errors.Error, APIError, TimeoutError) as error:
-            raise TransientError(f"the open reviews could not be read ({type(error).__name__})") from None
+        await self._following.start(bus)
+        await self._following.caught_up()
 
-    async def _on_message(self, message: Msg) -> None:
-        try:
-            self._take(message)
-        except PermanentError as error:
-            logger.warning("an event in the trail is not taken into the inbox: %s", error.reason)
-        self._read += 1
-        self._check_loaded()
+    def _counting(self) -> Iterator[int]:
+        return chain.from_iterable(waiting.events for waiting in self._waiting.values())
 
-    def _check_loaded(self) -> None:
-        if self._wanted is not None and self._read >= self._wanted:
-            self._loaded.set()
-
-    def _take(self, message: Msg) -> None:
-        event = decode(message.subject, message.headers or {}, message.data, message.metadata.sequence.stream)
+    def _take(self, message: Stored) -> None:
+        event = decode(message.subject, message.headers, message.data, message.sequence)
         before = self._waiting.pop(event.case.id, None)
         if before is not None:
             del self._order[bisect.bisect_left(self._order, before.place)]

@@ -119,6 +119,7 @@ _OWN: dict[str, tuple[str, ...]] = {
         *_bucket("sessions"),
         *_bucket("working"),
         *_bucket("reconciled"),
+        *_bucket("reviews"),
         "ehr.task.updated.*",
         "timers.reconcile.*",
         "timers.escalation.>",

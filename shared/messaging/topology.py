@@ -88,8 +88,8 @@ STREAMS = (
 # artifacts: text by SHA-256 (context, draft, signed text, a physician's words). sources: what the knowledge base knows
 # of each document. live: which version is live, what each version was worth, which refresh has its turn. sessions: who
 # is signed in. working: what a physician has typed and not signed yet. reconciled: how far the EHR's Tasks are known.
-# ahead: which process does what before its turn.
-BUCKETS = ("artifacts", "sources", "live", "sessions", "working", "reconciled", "ahead")
+# ahead: which process does what before its turn. reviews: from where on the inbox reads the trail.
+BUCKETS = ("artifacts", "sources", "live", "sessions", "working", "reconciled", "ahead", "reviews")
 
 _EHR_CALLS = RetryRow(attempt=30, attempts=3, first_wait=2)
 _BUS_ONLY = RetryRow(attempt=30, attempts=None, first_wait=1, cap=60, alert_after=5)

@@ -33,6 +33,7 @@ REFUSED = [
     ("approval", "ehr.encounter.discharged.x.e1", "EHR"),
     ("ingest", "timers.reconcile.tasks", "TIMERS"),
     ("ingest", "$KV.reconciled.tasks", "KV_reconciled"),
+    ("drafter", "$KV.reviews.inbox", "KV_reviews"),
 ]
 ALLOWED = [
     ("ingest", "ehr.task.updated.t1", "EHR"),
@@ -40,6 +41,7 @@ ALLOWED = [
     ("operator", "ehr.task.updated.t1", "EHR"),
     ("approval", "timers.reconcile.tasks", "TIMERS"),
     ("approval", "$KV.reconciled.tasks", "KV_reconciled"),
+    ("approval", "$KV.reviews.inbox", "KV_reviews"),
     ("ingest", "ehr.encounter.other.x.e1", "EHR"),
     ("drafter", "$KV.artifacts.x", "KV_artifacts"),
     ("approval", "timers.escalation.c1.1", "TIMERS"),
