@@ -8,10 +8,11 @@ import hashlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
+from functools import lru_cache
 from uuid import UUID
 
 from opentelemetry import trace
-from opentelemetry.context import Context, create_key, get_value, set_value
+from opentelemetry.context import Context, attach, create_key, detach, get_value, set_value
 from opentelemetry.trace import (
     Link,
     NonRecordingSpan,
@@ -28,6 +29,7 @@ from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapProp
 
 from shared.telemetry.instruments import Attributes
 
+REMEMBERED = 1024  # contexts: one of an event is asked for by several of its consumers
 SAMPLED = TraceFlags(TraceFlags.SAMPLED)
 _PROPAGATOR = TraceContextTextMapPropagator()
 _NOTHING = trace.INVALID_SPAN
@@ -48,6 +50,7 @@ def active() -> bool:
     return bool(_tracer)
 
 
+@lru_cache(REMEMBERED)
 def root_of(key: str) -> SpanContext:
     """The context of the first span of the case or refresh with id `key`, whether or not that was ever made."""
     hashed = hashlib.sha256(key.encode()).digest()  # spread evenly: samplers decide by the trace id's last bits
@@ -85,6 +88,7 @@ def traceparent() -> str | None:
     return carrier.get("traceparent")
 
 
+@lru_cache(REMEMBERED)
 def _read(header: str | None) -> SpanContext | None:
     if not header:
         return None
@@ -112,12 +116,15 @@ def span(
     here, sent = current(), _read(parent)
     context, links = _place(here, sent, key)
     made = _tracer[0].start_span(name, context, kind, attributes, links)
-    with trace.use_span(made, end_on_exit=True, record_exception=False, set_status_on_exception=False):
-        try:
-            yield made
-        except BaseException as error:
-            failed(made, error)
-            raise
+    token = attach(trace.set_span_in_context(made))
+    try:
+        yield made
+    except BaseException as error:
+        failed(made, error)
+        raise
+    finally:
+        detach(token)
+        made.end()
 
 
 def begin(name: str, key: str, attributes: Attributes | None = None) -> None:

@@ -2,9 +2,11 @@
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from opentelemetry.sdk.metrics.export import InMemoryMetricReader
+from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export import SpanExportResult
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
@@ -150,3 +152,25 @@ def test_a_sampler_takes_its_ratio_of_the_cases_and_each_whole(sampler: str, mon
     finally:
         instruments.install(None)
         tracing.install(None)
+
+
+def test_counts_of_several_threads_are_all_there(exported: Exported) -> None:
+    name, where = "countersign.escalations", {"countersign.escalation.level": 1}
+
+    def count() -> None:
+        for _ in range(20_000):
+            instruments.add(name, 1, where)
+
+    with ThreadPoolExecutor(4) as threads:
+        for _ in range(4):
+            threads.submit(count)
+    assert exported.points(name) == {(1,): 80_000}
+
+
+def test_the_resource_of_a_process_is_hashed_once(exported: Exported) -> None:
+    with tracing.span("one"):
+        pass
+    (span,) = exported.spans()
+    plain = Resource(dict(span.resource.attributes), span.resource.schema_url)
+    assert span.resource == plain
+    assert hash(span.resource) == hash(plain)
