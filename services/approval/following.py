@@ -62,7 +62,6 @@ class Following:
             filter_subjects=[f"discharge.*.*.{name}" for name in names], headers_only=headers_only or None
         )
         self._at = 0
-        self._unsaved = 0
         self._received = 0
         self._wanted: int | None = None
         self._caught_up = asyncio.Event()
@@ -83,7 +82,8 @@ class Following:
             info = await subscription.consumer_info()
         except (errors.Error, APIError, TimeoutError) as error:
             raise TransientError(f"the trail could not be read ({type(error).__name__})") from None
-        self._wanted = (info.delivered.consumer_seq if info.delivered else 0) + (info.num_pending or 0)
+        coming = (info.delivered.consumer_seq if info.delivered else 0) + (info.num_pending or 0)
+        self._wanted = coming - (beginning is not None)  # its last event comes once more
         self._look_up()
 
     async def caught_up(self) -> None:
@@ -140,12 +140,10 @@ class Following:
         if event.sequence > self._at:
             self._give(event)
             self._at = event.sequence
-            self._unsaved += 1
-            if self._unsaved >= EVERY:
-                self._unsaved = 0
+            self._received += 1
+            if self._received % EVERY == 0:
                 await self._save(event)
-        self._received += 1
-        self._look_up()
+            self._look_up()
         await asyncio.sleep(0)  # a long trail is read beside the work, not before it
 
     def _look_up(self) -> None:
