@@ -9,7 +9,7 @@ from services.approval.directory import Directory
 from services.approval.tasks import Tasks
 from shared.contracts.case import fold
 from shared.contracts.envelope import Recorded, decode
-from shared.contracts.events import Drafted, Escalated, Reassigned, ReviewRequested, Withdrawn
+from shared.contracts.events import Approved, Drafted, Escalated, Reassigned, Rejected, ReviewRequested, Withdrawn
 from shared.contracts.failures import TransientError
 from shared.contracts.subjects import CaseRef, derived_id
 from shared.messaging.connection import Bus
@@ -75,6 +75,9 @@ class Escalation:
     async def follow(self, message: Msg) -> None:
         """Make timers and Tasks true after an escalation, a reassignment, a decision or a withdrawal."""
         event = decode(message.subject, message.headers or {}, message.data, message.metadata.sequence.stream)
+        decided = isinstance(event.body, Approved | Rejected)
+        if decided and not await self._journal.stored(event.case.subject("escalated")):
+            return  # the most of them: nobody was told, so nothing has to be settled
         history: Sequence[Recorded] = await self._journal.history(event.case)
         match event.body:
             case Escalated() as escalated:
