@@ -21,6 +21,8 @@ async def examine(place: Place, tell: Tell) -> Findings:
         yield group.found[0]
     else:
         try:
+            for finding in await server.check_account(bus):
+                yield finding
             tell("streams and consumers")
             for finding in await topology.check(bus, place):
                 yield finding

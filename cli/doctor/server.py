@@ -7,6 +7,7 @@ from pathlib import Path
 from cli.doctor.findings import Finding, Group
 from cli.doctor.place import Place
 from shared.contracts.failures import TransientError
+from shared.messaging.connection import Bus
 from shared.messaging.monitor import Durability, read_durability
 
 OLDEST = (2, 14)  # consumers can be put back to an earlier position, which a restore needs
@@ -27,6 +28,14 @@ async def check(place: Place) -> list[Finding]:
     if place.data_dir is not None:
         disk(group, "data directory", shutil.disk_usage(place.data_dir).free, shutil.disk_usage(place.data_dir).total)
         _own_files(group, place.data_dir)
+    return group.found
+
+
+async def check_account(bus: Bus) -> list[Finding]:
+    """The room that the hospital was given, where it has a limit of its own."""
+    group, room = Group("server"), await bus.room()
+    if room.limit is not None:
+        disk(group, "storage of the account", room.limit - room.stored, room.limit)
     return group.found
 
 

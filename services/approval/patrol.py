@@ -1,6 +1,6 @@
 """Goes round the trail, a few documents at a time, and holds every link of their cases against the event before it.
 
-It also asks the server whether it still keeps its promise: on disk, before it is acknowledged.
+It also asks the server whether it still keeps its promise, on disk before it is acknowledged, and how much room it has.
 """
 
 import logging
@@ -13,6 +13,7 @@ from shared.messaging.deadletter import alert
 from shared.messaging.journal import STREAM, Journal
 from shared.messaging.monitor import read_durability
 from shared.telemetry import instruments
+from shared.telemetry.catalogue import SCOPE
 
 logger = logging.getLogger(__name__)
 
@@ -42,9 +43,18 @@ class Patrol:
             self._next = int(headers["Nats-Sequence"]) + 1
         if len(page) < CASES_A_ROUND:
             self._next = 1
-        if self._monitor:
-            durability = await read_durability(self._monitor)
-            instruments.level("countersign.nats.sync_always", int(durability.sync_always))
+        await self._look_at_the_server()
+
+    async def _look_at_the_server(self) -> None:
+        room = await self._bus.room()
+        if room.limit is not None:
+            instruments.level("countersign.nats.storage.used", room.stored / room.limit, {SCOPE: "account"})
+        if not self._monitor:
+            return
+        found = await read_durability(self._monitor)
+        instruments.level("countersign.nats.sync_always", int(found.sync_always))
+        if found.may_store:
+            instruments.level("countersign.nats.storage.used", found.stored / found.may_store, {SCOPE: "server"})
 
     async def _verify(self, case: CaseRef) -> None:
         try:

@@ -30,6 +30,14 @@ class WrongSequenceError(Exception):
 
 
 @dataclass(frozen=True, slots=True)
+class Room:
+    """Bytes that an account stores, and may store; `limit` None: as much as the servers have."""
+
+    stored: int
+    limit: int | None
+
+
+@dataclass(frozen=True, slots=True)
 class Ack:
     """Where a message was stored, or, for a repeat, where it stands already."""
 
@@ -133,6 +141,16 @@ class Bus:
         if (error := answer.get("error")) is not None:
             raise sort_api_error(APIError(**error), what)
         return answer
+
+    async def room(self) -> Room:
+        """What our account has of the servers' disks. Raises TransientError, PermanentError."""
+        what = "look at the account"
+        (message,) = await self._ask("$JS.API.INFO", b"", None, what=what, batch=False)
+        answer: dict[str, Any] = json.loads(message.data)
+        if (error := answer.get("error")) is not None:
+            raise sort_api_error(APIError(**error), what)
+        limit = answer["limits"]["max_storage"]
+        return Room(answer["storage"], limit if limit > 0 else None)
 
     async def direct_get(self, stream: str, query: Mapping[str, Any]) -> list[Msg]:
         """Stored messages by the server's direct-get API, in stream order; one request, however many messages.

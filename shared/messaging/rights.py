@@ -124,6 +124,7 @@ _OWN: dict[str, tuple[str, ...]] = {
         "timers.reconcile.*",
         "timers.escalation.>",
         "$JS.API.STREAM.PURGE.TIMERS",
+        "$JS.API.INFO",
         "notify.*.*.*",
         "notified.*.*.*",
         "$JS.API.DIRECT.GET.NOTIFY",

@@ -39,6 +39,7 @@ ROLE = "countersign.knowledge.role"  # live, newest
 SOURCE = "countersign.knowledge.source"
 VERSION = "countersign.knowledge.version"
 DEPENDENCY = "countersign.dependency"
+SCOPE = "countersign.nats.scope"  # server, account: whose room it is
 STREAM = "messaging.destination.name"
 CONSUMER = "messaging.consumer.group.name"
 ERROR = "error.type"
@@ -57,6 +58,7 @@ METRICS = (
     Metric("countersign.dead_letters", "counter", "{message}", "messages that no retry mended", (STREAM, CONSUMER)),
     Metric("countersign.nats.refused", "counter", "{operation}", "what NATS refused this user"),
     Metric("countersign.nats.sync_always", "gauge", "", "1: every acknowledged write is on disk first"),
+    Metric("countersign.nats.storage.used", "gauge", "", "share of the room for streams that is taken", (SCOPE,)),
     Metric("countersign.dependency.up", "gauge", "", "1: it answers", (DEPENDENCY,)),
     # HTTP and model calls
     Metric(

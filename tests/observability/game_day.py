@@ -32,6 +32,7 @@ from tests.support.prometheus import RULES, Prometheus, prometheus
 DEMO = Path(__file__).parents[2] / "deploy/knowledge"
 PATIENCE = 420.0  # what has fallen silent is forgotten after five minutes
 FLOOD = 150
+LITTLE = '"jetstream": {"max_mem": 0, "max_file": 10000, "max_streams": 64, "max_consumers": 400}'  # bytes
 
 
 class GameDay:
@@ -146,7 +147,13 @@ class GameDay:
         (self.knowledge / "knowledge.yaml").write_text(wrong)
         self.refresh()
 
+    def account_given_little(self) -> None:
+        self.reconfigure('"jetstream": "enabled"', LITTLE)
+        self.child("nats-server").send_signal(1)
+
     def power_saved(self) -> None:
+        if LITTLE in (self.stack.data_dir / "nats.conf").read_text():
+            self.reconfigure(LITTLE, '"jetstream": "enabled"')
         self.reconfigure('"sync_interval": "always"', '"sync_interval": "2m"')
         self.child("nats-server").kill()
 
@@ -220,6 +227,7 @@ def main() -> None:
             "KnowledgeWorse": day.golden_queries_unanswerable,
             "RefreshFailed": day.no_such_model,
             "EhrNotAnswering": ehr.kill,
+            "NatsStorageFills": day.account_given_little,
             "NatsNotSyncing": day.power_saved,
             "NothingIsSaid": day.stopped,
         }

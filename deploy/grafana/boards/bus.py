@@ -96,7 +96,12 @@ def make() -> dashboard.Dashboard:
                 "Rounds through the trail.",
                 Query("sum(increase(countersign_trail_verified_total[1h]))", "links"),
                 bars=True,
-                span=24,
+            ),
+            lines(
+                "Room for streams that is taken",
+                "Of the server, and of the account where it has a limit. At 1 nothing is acknowledged any more.",
+                Query("max by (countersign_nats_scope) (countersign_nats_storage_used)", "{{countersign_nats_scope}}"),
+                unit="percentunit",
             ),
         ],
     )
