@@ -65,7 +65,7 @@ def init(
         if directory.stat().st_mode & 0o077:
             raise CommandError(f"{directory} is open to others. Close it first: chmod 700 {directory}")
         made = load_or_make(directory)
-        keep(directory, _names(namespace) + (hosts or []), datetime.now(UTC))
+        keep(directory, nats_names(namespace) + (hosts or []), datetime.now(UTC))
     except OSError as error:
         raise CommandError(f"{directory} cannot be used: {error.strerror}.") from None
     write_tokens(directory / "tokens.json", made.tokens)
@@ -79,7 +79,7 @@ def init(
     print(json.dumps({"directory": str(directory), "files": names}) if as_json else "\n".join(names))
 
 
-def _names(namespace: str) -> list[str]:
+def nats_names(namespace: str) -> list[str]:
     """What the NATS servers are called: in compose.yaml, on Kubernetes as pods and services, on this machine."""
     inside = ["nats", "nats-headless", *(f"nats-{index}.nats-headless" for index in range(NODES))]
     suffixes = ("", f".{namespace}", f".{namespace}.svc", f".{namespace}.svc.cluster.local")

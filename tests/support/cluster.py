@@ -26,8 +26,8 @@ class NatsCluster:
         self.secrets = load_or_make(directory)
         self._clients = [free_port() for _ in range(SIZE)]
         self._monitors = [free_port() for _ in range(SIZE)]
-        others = [free_port() for _ in range(SIZE)]
-        routes = tuple(f"tls://127.0.0.1:{port}" for port in others)
+        self.between = [free_port() for _ in range(SIZE)]
+        routes = tuple(f"tls://127.0.0.1:{port}" for port in self.between)
         self.ports = NatsPorts(self._clients[0], self._monitors[0])
         self.url = ",".join(f"tls://127.0.0.1:{port}" for port in self._clients)
         tls = certified(directory)
@@ -39,7 +39,7 @@ class NatsCluster:
                 f"127.0.0.1:{self._clients[index]}",
                 f"127.0.0.1:{self._monitors[index]}",
                 directory / f"nats-{index}",
-                Cluster("countersign", f"127.0.0.1:{others[index]}", routes),
+                Cluster("countersign", f"127.0.0.1:{self.between[index]}", routes),
                 tags[index],
                 tls,
             )

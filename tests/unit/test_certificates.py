@@ -7,7 +7,7 @@ import pytest
 from cryptography import x509
 from cryptography.x509.verification import PolicyBuilder, Store
 
-from cli.deployment import _names
+from cli.deployment import nats_names
 from cli.errors import CommandError
 from cli.stack.certificates import CA, CA_KEY, CERTIFICATE, KEY, LASTS, RENEWED, due, keep, make_authority, make_server
 
@@ -29,7 +29,7 @@ def shown(directory: Path) -> x509.Certificate:
 )
 def test_it_is_good_for_each_server_by_the_rules_of_the_web(name: str) -> None:
     authority = make_authority(NOW)
-    made = make_server(authority, _names("ward"), NOW)
+    made = make_server(authority, nats_names("ward"), NOW)
     policy = PolicyBuilder().store(Store([authority.certificate]))
     policy.time(NOW).build_server_verifier(x509.DNSName(name)).verify(made.certificate, [])
     for wrong in (
