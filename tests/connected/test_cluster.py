@@ -20,6 +20,7 @@ from deploy.sandbox_ehr.seed import load_bundle
 from deploy.sandbox_ehr.store import Store
 from shared.contracts.envelope import START
 from shared.contracts.failures import PermanentError
+from shared.messaging.connection import connect
 from shared.messaging.journal import Journal
 from shared.messaging.provision import Keeping
 from tests.support.cluster import NatsCluster
@@ -132,7 +133,8 @@ async def test_only_who_shows_a_certificate_of_the_ca_is_let_in_between(
 ) -> None:
     """And clients are told no other addresses than those that they have: no certificate names them."""
     cluster = make_cluster()
-    bus = await cluster.connect("admin")
+    one = cluster.url.split(",")[0]
+    bus = await connect(one, "admin", cluster.secrets.seeds["admin"], ca_file=cluster.ca_file)
     assert bus.client.discovered_servers == []
     await bus.close()
     (tmp_path / "stranger").mkdir()

@@ -82,13 +82,15 @@ def test_it_is_made_once_and_renewed_for_a_name_or_in_time(tmp_path: Path) -> No
 
 def test_half_a_renewal_is_done_again(tmp_path: Path) -> None:
     keep(tmp_path, ["a"], NOW)
+    first = shown(tmp_path)
     (tmp_path / "other").mkdir()
     keep(tmp_path / "other", ["a"], NOW)
     (tmp_path / "other" / KEY).replace(tmp_path / KEY)  # killed between the two files
     keep(tmp_path, ["a"], NOW)
-    other = shown(tmp_path)
+    again = shown(tmp_path)
+    assert again != first
     keep(tmp_path, ["a"], NOW)
-    assert shown(tmp_path) == other, "the two belong together"
+    assert shown(tmp_path) == again, "the two belong together"
 
 
 def test_another_pki_is_never_overwritten(tmp_path: Path) -> None:
