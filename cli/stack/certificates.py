@@ -112,16 +112,16 @@ def keep(directory: Path, wanted: Iterable[str], now: datetime) -> None:
         if not due(found, wanted, now) and _fits(directory, found):
             return
     made = make_server(authority, wanted, now)
-    write_private(directory / KEY, _key_text(made.key))
-    write_private(directory / CERTIFICATE, _certificate_text(made.certificate))
+    write_private(directory / KEY, key_text(made.key))
+    write_private(directory / CERTIFICATE, certificate_text(made.certificate))
 
 
 def _authority(directory: Path, now: datetime) -> Pair | None:
     """Ours, made where there is nothing at all; None where somebody else's is used."""
     if not any((directory / name).exists() for name in (CA, CA_KEY, CERTIFICATE, KEY)):
         made = make_authority(now)
-        write_private(directory / CA_KEY, _key_text(made.key))
-        write_private(directory / CA, _certificate_text(made.certificate))
+        write_private(directory / CA_KEY, key_text(made.key))
+        write_private(directory / CA, certificate_text(made.certificate))
         return made
     if not (directory / CA).exists():
         raise CommandError(
@@ -209,10 +209,12 @@ def _usage(**allowed: bool) -> x509.KeyUsage:
     return x509.KeyUsage(**dict.fromkeys(USAGES, False) | allowed)
 
 
-def _key_text(key: ec.EllipticCurvePrivateKey) -> str:
+def key_text(key: ec.EllipticCurvePrivateKey) -> str:
+    """PEM without a password."""
     form = serialization.PrivateFormat.PKCS8
     return key.private_bytes(serialization.Encoding.PEM, form, serialization.NoEncryption()).decode().strip()
 
 
-def _certificate_text(certificate: x509.Certificate) -> str:
+def certificate_text(certificate: x509.Certificate) -> str:
+    """PEM."""
     return certificate.public_bytes(serialization.Encoding.PEM).decode().strip()

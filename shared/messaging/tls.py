@@ -30,12 +30,14 @@ def trust(url: str, ca_file: Path | None) -> ssl.SSLContext | None:
     if ca_file is None:
         return ssl.create_default_context()
     try:
-        return ssl.create_default_context(cadata=ca_file.read_text())
+        context = ssl.create_default_context(cadata=ca_file.read_text())
     except OSError as error:  # ssl.SSLError is one, too
         why = "has no certificate in PEM" if isinstance(error, ssl.SSLError) else f"cannot be read ({error.strerror})"
         raise PermanentError(f"{SETTING}: {ca_file} {why}") from None
     except ValueError:  # of no text at all
         raise PermanentError(f"{SETTING}: {ca_file} has no certificate in PEM") from None
+    context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN  # an intermediate CA may stand there without its root
+    return context
 
 
 def in_words(error: Exception) -> str | None:

@@ -9,9 +9,23 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.x509.oid import NameOID
 
 from cli.doctor import server, users
-from cli.stack.certificates import CERTIFICATE, KEY, LASTS, keep
+from cli.stack.certificates import (
+    CA,
+    CERTIFICATE,
+    KEY,
+    LASTS,
+    Pair,
+    certificate_text,
+    keep,
+    key_text,
+    make_authority,
+    make_server,
+)
 from cli.stack.ports import free_port
 from cli.stack.secrets import write_tokens
 from shared.contracts.failures import Failure, PermanentError, TransientError
@@ -69,6 +83,29 @@ async def test_a_certificate_that_is_not_right_is_refused_in_a_sentence(sealed: 
     keep(sealed.directory, ["127.0.0.1"], LONG_AGO)
     sealed.start()
     assert "has expired" in await refusal(sealed, PermanentError)
+
+
+async def test_an_intermediate_of_another_pki_is_trusted_without_its_root(sealed: NatsServer) -> None:
+    """Its root would let whatever it has signed anywhere join the servers."""
+    now = datetime.now(UTC)
+    root, own = make_authority(now), make_authority(now)
+    made = x509.CertificateBuilder(
+        issuer_name=root.certificate.subject,
+        subject_name=x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "intermediate")]),
+        public_key=own.key.public_key(),
+        serial_number=1,
+        not_valid_before=now,
+        not_valid_after=now + timedelta(days=1),
+        extensions=list(own.certificate.extensions),
+    )
+    intermediate = Pair(made.sign(root.key, hashes.SHA256()), own.key)
+    found = make_server(intermediate, ["127.0.0.1"], now)
+    (sealed.directory / CA).write_text(certificate_text(intermediate.certificate))
+    (sealed.directory / CERTIFICATE).write_text(certificate_text(found.certificate))
+    (sealed.directory / KEY).write_text(key_text(found.key))
+    sealed.kill()
+    sealed.start()
+    await (await reach(sealed)).close()
 
 
 async def test_what_is_no_file_of_certificates_is_named(sealed: NatsServer, tmp_path: Path) -> None:
