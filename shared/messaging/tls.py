@@ -44,12 +44,12 @@ def in_words(error: Exception) -> str | None:
     """What is wrong with TLS and what to do; None where it is something else."""
     if isinstance(error, ssl.SSLCertVerificationError):
         return _certificate(error.verify_code)
-    if isinstance(error, ssl.SSLError):
-        return (
-            f"NATS speaks no TLS, or not from the first byte ({error.reason or 'no reason given'}): its `tls` block "
-            "needs `handshake_first: true`"
-        )
-    return None
+    if not isinstance(error, ssl.SSLError) or isinstance(error, ssl.SSLEOFError):  # cut off in the middle: it may pass
+        return None
+    return (
+        f"NATS does not shake hands ({error.reason or 'no reason given'}): its `tls` block needs "
+        "`handshake_first: true` and no `verify`"
+    )
 
 
 def _certificate(code: int) -> str:

@@ -29,7 +29,7 @@ from cli.stack.certificates import (
 from cli.stack.ports import free_port
 from cli.stack.secrets import write_tokens
 from shared.contracts.failures import Failure, PermanentError, TransientError
-from shared.messaging.connection import REQUEST_TIMEOUT, Bus, connect
+from shared.messaging.connection import REQUEST_TIMEOUT, Bus, connect, sort_refusal
 from tests.connected.test_doctor import levels, place
 from tests.support.command import run
 from tests.support.processes import Part
@@ -198,6 +198,17 @@ async def test_the_doctor_looks_by_tls_and_knows_when_the_certificate_ends(seale
     assert set(levels(await users.check(place(sealed))).values()) == {"ok"}
     found = {item.what: item for item in await server.check(place(sealed))}
     assert found["certificate"].says == f"it ends in {LASTS.days - 1} days"
+
+
+async def test_a_server_that_goes_away_in_the_handshake_may_come_back(sealed: NatsServer) -> None:
+    async def hang_up(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(1024)
+        writer.close()
+
+    async with await asyncio.start_server(hang_up, "127.0.0.1", 0) as going:
+        port = going.sockets[0].getsockname()[1]
+        assert "does not answer" in await refusal(sealed, TransientError, f"tls://127.0.0.1:{port}")
+    assert isinstance(sort_refusal(ssl.SSLEOFError(), plain=False), TransientError)  # the same, a moment later
 
 
 @pytest.fixture
