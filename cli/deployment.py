@@ -6,6 +6,7 @@ import os
 import re
 import secrets as randomness
 from dataclasses import asdict
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -16,6 +17,7 @@ from cli.errors import CommandError
 from cli.stack.access import write_private
 
 if TYPE_CHECKING:
+    from cli.stack.nats_config import Node
     from cli.stack.secrets import Secrets
 
 secrets_app = typer.Typer(no_args_is_help=True, help="Make the keys and passwords of an installation.")
@@ -24,6 +26,8 @@ NODES = 3
 ACCOUNT_NAME = r"[A-Z][A-Z0-9_]{0,39}"
 MACHINES = ("ingest", "operator", "auditor")
 CONTAINERS = 10001  # the group that ours run as
+MOUNTED = Path("/run/secrets")  # where NATS finds its certificate, in compose.yaml and on Kubernetes
+OWNERS_ONLY = ("secrets.json", "ca.key")
 ALL = "0.0.0.0"  # noqa: S104 - inside a container; who reaches it is for the network to say
 
 
@@ -37,12 +41,21 @@ def init(
         int | None,
         typer.Option("--storage-gb", min=1, help="what the account may take of the servers' disks; no limit"),
     ] = None,
+    hosts: Annotated[
+        list[str] | None,
+        typer.Option("--nats-host", help="one more name or address of the NATS servers; may be repeated"),
+    ] = None,
+    namespace: Annotated[
+        str, typer.Option("--namespace", help="of NATS on Kubernetes, for its names there")
+    ] = "countersign",
     as_json: Annotated[bool, typer.Option("--json", help="JSON on stdout")] = False,
 ) -> None:
-    """Make what is missing: keys of NATS users, tokens, the storage key, NATS's configuration. Keeps what is there.
+    """Make what is missing: keys of NATS users, tokens, the storage key, NATS's configuration and certificate.
 
-    The directory is its owner's alone; the files in it are for whoever they are mounted for.
+    Keeps what is there; a certificate that ends within half a year is renewed. The directory is its owner's alone; the
+    files in it are for whoever they are mounted for.
     """
+    from cli.stack.certificates import keep
     from cli.stack.secrets import load_or_make, write_tokens
 
     if account is not None and not re.fullmatch(ACCOUNT_NAME, account):
@@ -52,6 +65,7 @@ def init(
         if directory.stat().st_mode & 0o077:
             raise CommandError(f"{directory} is open to others. Close it first: chmod 700 {directory}")
         made = load_or_make(directory)
+        keep(directory, nats_names(namespace) + (hosts or []), datetime.now(UTC))
     except OSError as error:
         raise CommandError(f"{directory} cannot be used: {error.strerror}.") from None
     write_tokens(directory / "tokens.json", made.tokens)
@@ -63,6 +77,14 @@ def init(
         _open_to_containers(file)
     names = sorted(file.name for file in directory.iterdir())
     print(json.dumps({"directory": str(directory), "files": names}) if as_json else "\n".join(names))
+
+
+def nats_names(namespace: str) -> list[str]:
+    """What the NATS servers are called: in compose.yaml, on Kubernetes as pods and services, on this machine."""
+    inside = ["nats", "nats-headless", *(f"nats-{index}.nats-headless" for index in range(NODES))]
+    suffixes = ("", f".{namespace}", f".{namespace}.svc", f".{namespace}.svc.cluster.local")
+    here = ["localhost", "127.0.0.1", "::1"]
+    return here + [f"nats-{index}" for index in range(1, NODES + 1)] + [a + b for a in inside for b in suffixes]
 
 
 def _account(directory: Path, name: str | None, storage: int | None) -> tuple[str, int | None]:
@@ -80,7 +102,7 @@ def _open_to_containers(file: Path) -> None:
     """Mounted files keep their mode: the containers' group may read them where we may say so, else everybody who gets
     through the directory, which is nobody but its owner.
     """
-    if file.name == "secrets.json":
+    if file.name in OWNERS_ONLY:
         return
     try:
         os.chown(file, -1, CONTAINERS)
@@ -91,25 +113,9 @@ def _open_to_containers(file: Path) -> None:
 
 def _files(made: "Secrets", account: str, storage: int | None) -> dict[str, str]:
     """What follows from the secrets: written again each time, as rights may have changed."""
-    from cli.stack.nats_config import Cluster, Hospital, Limits, Node, account_block, configuration
+    from cli.stack.nats_config import Hospital, Limits, account_block, configuration
 
-    routes = tuple(f"nats://nats-{index}:6222" for index in range(1, NODES + 1))
-    alone = Node("nats", f"{ALL}:4222", f"{ALL}:8222", Path("/data"))
-    nodes = {"nats.conf": alone} | {
-        f"nats-{index}.conf": Node(
-            f"nats-{index}",
-            f"{ALL}:4222",
-            f"{ALL}:8222",
-            Path("/data"),
-            Cluster("countersign", f"{ALL}:6222", routes),
-        )
-        for index in range(1, NODES + 1)
-    }
-    # On Kubernetes a pod's name comes from its environment, and its fellows are those of the StatefulSet.
-    fellows = tuple(f"nats://nats-{index}.nats-headless:6222" for index in range(NODES))
-    nodes["nats-kubernetes.conf"] = Node(
-        "$POD_NAME", f"{ALL}:4222", f"{ALL}:8222", Path("/data"), Cluster("countersign", f"{ALL}:6222", fellows)
-    )
+    nodes = _nodes()
     hospital = Hospital(made, Limits(storage * 2**30) if storage else None)
     return (
         {
@@ -119,6 +125,28 @@ def _files(made: "Secrets", account: str, storage: int | None) -> dict[str, str]
         | {"account.conf": account_block(account, hospital)}
         | {f"{user}.seed": seed for user, seed in made.seeds.items()}
         | {f"{role}.token": made.tokens[role] for role in ("ingest", "operator")}  # of the demo, and for a first case
+    )
+
+
+def _nodes() -> "dict[str, Node]":
+    """The servers of every way to install, by the file that configures each."""
+    from cli.stack.certificates import CA, CERTIFICATE, KEY
+    from cli.stack.nats_config import Cluster, Node, Tls
+
+    tls = Tls(MOUNTED / CERTIFICATE, MOUNTED / KEY, MOUNTED / CA)
+
+    def node(name: str, *others: str) -> Node:
+        routes = tuple(f"tls://{other}:6222" for other in others)
+        cluster = Cluster("countersign", f"{ALL}:6222", routes) if others else None
+        return Node(name, f"{ALL}:4222", f"{ALL}:8222", Path("/data"), cluster, tls=tls)
+
+    names = [f"nats-{index}" for index in range(1, NODES + 1)]
+    # On Kubernetes a pod's name comes from its environment, and its fellows are those of the StatefulSet.
+    fellows = [f"nats-{index}.nats-headless" for index in range(NODES)]
+    return (
+        {"nats.conf": node("nats")}
+        | {f"{name}.conf": node(name, *names) for name in names}
+        | {"nats-kubernetes.conf": node("$POD_NAME", *fellows)}
     )
 
 
@@ -135,6 +163,12 @@ def _passwords(directory: Path) -> dict[str, str]:
 def provision(
     url: Annotated[str, typer.Option("--nats-url", envvar="COUNTERSIGN_NATS_URL", help="several: with commas")],
     seed: Annotated[Path, typer.Option("--seed-file", envvar="COUNTERSIGN_NATS_SEED_FILE", help="of the admin")],
+    ca_file: Annotated[
+        Path | None,
+        typer.Option(
+            "--nats-ca-file", envvar="COUNTERSIGN_NATS_CA_FILE", help="of a tls:// url; else the system's CAs"
+        ),
+    ] = None,
     replicas: Annotated[int, typer.Option(envvar="COUNTERSIGN_NATS_REPLICAS", help="how often a message is kept")] = 1,
     tags: Annotated[
         list[str] | None, typer.Option("--tag", help="servers must carry it (data residency); may be repeated")
@@ -147,7 +181,7 @@ def provision(
     from shared.messaging.provision import provision as make
 
     async def run() -> list[Change]:
-        bus = await connect(url, "admin", seed.read_text().strip())
+        bus = await connect(url, "admin", seed.read_text().strip(), ca_file=ca_file)
         try:
             return await make(bus, Keeping(replicas, tuple(tags or ())))
         finally:

@@ -19,7 +19,7 @@ from cli.stack.access import default_data_dir
 from cli.stack.lock import held
 from cli.stack.ports import free_port
 from cli.stack.secrets import load_or_make
-from shared.contracts.failures import TransientError
+from shared.contracts.failures import Failure
 from shared.knowledge.base import KnowledgeBase
 from shared.messaging.connection import Bus, connect
 from shared.runtime.settings import QdrantSettings
@@ -31,6 +31,7 @@ class Spread(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="COUNTERSIGN_", extra="ignore", frozen=True)
 
     nats_url: str = ""
+    nats_ca_file: Path | None = None
     nats_seed: SecretStr = Field(default=SecretStr(""), description="of user backup, or admin to restore")
     nats_seed_file: Path | None = None
     nats_replicas: int = Field(default=1, description="of streams that are restored")
@@ -113,8 +114,8 @@ def _existing(data_dir: Path | None) -> Path:
 
 async def _reach(stack: AsyncExitStack, settings: Spread, user: str) -> Bus:
     try:
-        connection = await connect(settings.nats_url, user, settings.seed)
-    except TransientError as failure:
+        connection = await connect(settings.nats_url, user, settings.seed, ca_file=settings.nats_ca_file)
+    except Failure as failure:
         raise CommandError(f"COUNTERSIGN_NATS_URL: {failure.reason}.") from None
     stack.push_async_callback(connection.close)
     return connection

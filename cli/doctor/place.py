@@ -31,6 +31,7 @@ class Place:
     """Where everything is. An empty address: there is no such part, or nobody said."""
 
     nats_url: str
+    nats_ca_file: Path | None
     admin_seed: str
     seeds: Mapping[str, str]  # users that can be tried
     monitor_url: str
@@ -56,6 +57,7 @@ def find_place(data_dir: Path | None) -> Place:
         return Place(
             **common,  # type: ignore[arg-type]
             nats_url=spread.nats_url,
+            nats_ca_file=spread.nats_ca_file,
             admin_seed=spread.seed,
             seeds=_seeds(around.seeds_file),
             monitor_url=around.nats_monitor_url,
@@ -72,6 +74,7 @@ def find_place(data_dir: Path | None) -> Place:
     return Place(
         **common,  # type: ignore[arg-type]
         nats_url=access.nats_url,
+        nats_ca_file=None,
         admin_seed=secrets.seeds["admin"],
         seeds={user: seed for user, seed in secrets.seeds.items() if user not in ("admin", "system")},
         monitor_url=access.nats_monitor_url,

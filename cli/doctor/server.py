@@ -12,6 +12,7 @@ from shared.messaging.monitor import Durability, read_durability
 
 OLDEST = (2, 14)  # consumers can be put back to an earlier position, which a restore needs
 SKEW_WARNING, SKEW_FAULT = timedelta(seconds=5), timedelta(seconds=30)  # an HTTP date is up to two seconds old
+RENEW = timedelta(days=30)
 GIGABYTE = 1_000_000_000
 
 
@@ -58,6 +59,19 @@ def durable(group: Group, found: Durability, now: datetime) -> None:
     if found.may_store:
         disk(group, "stream storage", found.may_store - found.stored, found.may_store)
     skew(group, "NATS", found.now, now)
+    if found.certificate_ends is not None:
+        certificate(group, found.certificate_ends - now)
+
+
+def certificate(group: Group, left: timedelta) -> None:
+    """How long the server's certificate is still good, judged. Pure."""
+    do = "make a new one (countersign secrets init, or your own PKI) and reload the servers: docs/install.md"
+    if left <= timedelta():
+        group.fault("certificate", "it has expired: nobody can connect any more", do)
+    elif left < RENEW:
+        group.warning("certificate", f"it ends in {left.days} days", do)
+    else:
+        group.ok("certificate", f"it ends in {left.days} days")
 
 
 def skew(group: Group, whose: str, theirs: datetime, ours: datetime) -> None:

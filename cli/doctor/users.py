@@ -8,11 +8,11 @@ comes before the answer to the next ping, so that one round trip tells of all.
 import re
 from collections.abc import Iterable
 
-import nats
 from nats import errors
 
 from cli.doctor.findings import Finding, Group
 from cli.doctor.place import Place
+from shared.messaging.connection import open_client
 from shared.messaging.rights import (
     Permissions,
     auditor_permissions,
@@ -52,7 +52,7 @@ async def check(place: Place) -> list[Finding]:
         may, must_not = plan(owned)
         listening = overheard(user)
         try:
-            refused = await _try(place.nats_url, user, seed, may + must_not, listening)
+            refused = await _try(place, user, seed, may + must_not, listening)
         except (errors.Error, OSError, TimeoutError) as error:
             says = f"it cannot connect ({type(error).__name__})"
             group.fault(f"user {user}", says, "is its key in the server's configuration the one of its seed?")
@@ -108,7 +108,7 @@ def _few(subjects: list[str]) -> str:
     return shown if len(subjects) <= 5 else f"{shown} and {len(subjects) - 5} more"
 
 
-async def _try(url: str, user: str, seed: str, subjects: list[str], listening: list[str]) -> set[str]:
+async def _try(place: Place, user: str, seed: str, subjects: list[str], listening: list[str]) -> set[str]:
     """Which of `subjects` the server does not let the user publish to, and of `listening` listen to; in lower case."""
     refused: set[str] = set()
 
@@ -116,13 +116,14 @@ async def _try(url: str, user: str, seed: str, subjects: list[str], listening: l
         if (found := REFUSED.search(str(error).lower())) is not None:
             refused.add(found[2])
 
-    client = await nats.connect(
-        url.split(","),
+    client = await open_client(
+        place.nats_url,
+        seed,
+        note,
+        ca_file=place.nats_ca_file,
         name=f"countersign-doctor-{user}",
-        nkeys_seed_str=seed,
         inbox_prefix=inbox(user),
         max_reconnect_attempts=1,
-        error_cb=note,
     )
     try:
         for subject in subjects:

@@ -25,11 +25,20 @@ ACCOUNT = "COUNTERSIGN"
 
 @dataclass(frozen=True, slots=True)
 class Cluster:
-    """Servers that keep streams together. `routes`: `nats://host:port` of all of them."""
+    """Servers that keep streams together. `routes`: `nats://host:port` of all of them, `tls://` where they have it."""
 
     name: str
     listen: str  # host:port for the others
     routes: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Tls:
+    """Files in PEM, as the server reaches them: its certificate and key, and the CA whose servers may be routes."""
+
+    certificate: Path
+    key: Path
+    ca: Path
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +62,9 @@ class Hospital:
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """One server. `client` and `monitor`: host:port; `tags` are what streams are placed by (data residency)."""
+    """One server. `client` and `monitor`: host:port; `tags` are what streams are placed by (data residency).
+    Without `tls` it speaks plain, which is for loopback.
+    """
 
     name: str
     client: str
@@ -61,6 +72,7 @@ class Node:
     store: Path
     cluster: Cluster | None = None
     tags: tuple[str, ...] = ()
+    tls: Tls | None = None
 
 
 def configuration(
@@ -88,13 +100,26 @@ def configuration(
     }
     if node.tags:
         made["server_tags"] = list(node.tags)
+    if node.tls is not None:
+        # No word in plain, not even the first: clients cannot be told that there is no TLS here.
+        made["tls"] = _shown(node.tls) | {"handshake_first": True}
     if node.cluster is not None:
-        made["cluster"] = {
-            "name": node.cluster.name,
-            "listen": node.cluster.listen,
-            "routes": list(node.cluster.routes),
-        }
+        made["cluster"] = _cluster(node.cluster, node.tls)
     return re.sub(r'"(\$[A-Z_]+)"', r"\1", json.dumps(made, indent=1))  # a variable of the environment has no quotes
+
+
+def _shown(tls: Tls) -> dict[str, object]:
+    return {"cert_file": str(tls.certificate), "key_file": str(tls.key), "min_version": "1.3"}
+
+
+def _cluster(cluster: Cluster, tls: Tls | None) -> dict[str, object]:
+    made: dict[str, object] = {"name": cluster.name, "listen": cluster.listen, "routes": list(cluster.routes)}
+    if tls is not None:
+        made["tls"] = _shown(tls) | {"ca_file": str(tls.ca), "verify": True}
+        # Clients would be told the others' addresses, which no certificate names, and nats-py would look for the name
+        # of the server that told it. They have all the names in COUNTERSIGN_NATS_URL.
+        made["no_advertise"] = True
+    return made
 
 
 def account_block(name: str, hospital: Hospital) -> str:

@@ -102,6 +102,7 @@ def build(
     return Service(
         "approval",
         settings.nats_url,
+        settings.nats_ca_file,
         settings.seed,
         steps,
         on_connect,

@@ -48,6 +48,7 @@ def build(
     return Service(
         "drafter",
         settings.nats_url,
+        settings.nats_ca_file,
         settings.seed,
         steps,
         on_connect,

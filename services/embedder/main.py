@@ -34,6 +34,7 @@ def build(
     return Service(
         "embedder",
         settings.nats_url,
+        settings.nats_ca_file,
         settings.seed,
         steps,
         on_connect,

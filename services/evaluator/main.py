@@ -46,6 +46,7 @@ def build(
     return Service(
         "evaluator",
         settings.nats_url,
+        settings.nats_ca_file,
         settings.seed,
         steps,
         on_connect,

@@ -48,7 +48,16 @@ def build(
     router.include_router(make_notification_router(notifications, guard))
     router.include_router(make_refresh_router(refreshes, guard))
     closers = (provider.close,) if provider else ()
-    return Service("ingest", settings.nats_url, settings.seed, steps, on_connect, router, closers=closers)
+    return Service(
+        "ingest",
+        settings.nats_url,
+        settings.nats_ca_file,
+        settings.seed,
+        steps,
+        on_connect,
+        router,
+        closers=closers,
+    )
 
 
 def main() -> None:

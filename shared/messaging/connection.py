@@ -4,10 +4,11 @@ import asyncio
 import json
 import logging
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
-import nats
 from nats import errors
 from nats.aio.client import Client
 from nats.aio.msg import Msg
@@ -16,6 +17,7 @@ from nats.js.errors import APIError
 
 from shared.contracts.failures import PermanentError, TransientError
 from shared.messaging.rights import inbox
+from shared.messaging.tls import in_words, trust, wants_tls
 from shared.telemetry import instruments, tracing
 from shared.telemetry.catalogue import ERROR, STREAM
 
@@ -23,6 +25,7 @@ logger = logging.getLogger(__name__)
 
 WRONG_LAST_SEQUENCE = 10071  # JSStreamWrongLastSequenceErrF of the server's error table
 REQUEST_TIMEOUT = 5.0
+RETRY = 1.0  # seconds before a service that could not connect by TLS tries again
 
 
 class WrongSequenceError(Exception):
@@ -45,34 +48,64 @@ class Ack:
     duplicate: bool
 
 
-async def _log_error(error: Exception) -> None:
-    # Refused subjects arrive here and nowhere else: the caller only sees a time-out.
-    if "permissions violation" in str(error).lower():
-        instruments.add("countersign.nats.refused")
-    logger.warning("nats connection: %s", type(error).__name__ if isinstance(error, OSError) else error)
+async def open_client(
+    url: str, seed: str, on_error: Callable[[Exception], Awaitable[None]], *, ca_file: Path | None, **options: Any
+) -> Client:
+    """A client of nats-py, by TLS where the url wants it; `options` are its own.
+
+    Raises PermanentError when the CA's file is no good, else what nats-py raises.
+    """
+    tls = trust(url, ca_file)
+    client = Client()
+    made = False
+
+    async def complained(error: Exception) -> None:
+        # Raised, it ends `connect`, which else waits for ever for the end of a connection whose handshake failed:
+        # https://github.com/nats-io/nats.py/issues/718
+        if tls is not None and client.is_connecting and not made:
+            raise error
+        await on_error(error)
+
+    await client.connect(
+        url.split(","),
+        nkeys_seed_str=seed,
+        error_cb=complained,
+        tls=tls,
+        tls_handshake_first=tls is not None,
+        **options,
+    )
+    made = True
+    return client
 
 
-async def connect(url: str, user: str, seed: str, *, patient: bool = False) -> "Bus":
-    """A connection as `user`; `url` may name several servers, with commas.
+async def connect(url: str, user: str, seed: str, *, ca_file: Path | None = None, patient: bool = False) -> "Bus":
+    """A connection as `user`; `url` may name several servers, with commas. `ca_file`: see `trust`.
 
-    A `patient` one waits for a server, now and after every loss, for ever.
+    A `patient` one waits for a server, now and after every loss, for ever; what keeps it is in the log.
 
-    Raises TransientError when nobody answers and `patient` is false.
+    Raises PermanentError when the CA's file is no good. When `patient` is false: PermanentError when TLS fails,
+    TransientError when nobody answers.
     """
     bus = Bus()
-    try:
-        bus.client = await nats.connect(
-            url.split(","),
-            name=f"countersign-{user}",
-            nkeys_seed_str=seed,
-            inbox_prefix=inbox(user),
-            max_reconnect_attempts=-1 if patient else 1,
-            reconnect_time_wait=0.2,
-            error_cb=_log_error,
-            reconnected_cb=bus.reconnected,
-        )
-    except (OSError, errors.Error) as error:
-        raise TransientError(f"NATS does not answer ({type(error).__name__})") from None
+    while True:
+        try:
+            bus.client = await open_client(
+                url,
+                seed,
+                bus.complained,
+                ca_file=ca_file,
+                name=f"countersign-{user}",
+                inbox_prefix=inbox(user),
+                max_reconnect_attempts=-1 if patient else 1,
+                reconnect_time_wait=0.2,
+                reconnected_cb=bus.reconnected,
+            )
+            break
+        except (OSError, errors.Error) as error:
+            if not patient:
+                raise sort_refusal(bus.trouble or error, plain=not wants_tls(url)) from None
+            await bus.complained(error)
+            await asyncio.sleep(RETRY)
     bus.jetstream = bus.client.jetstream(timeout=REQUEST_TIMEOUT)
     return bus
 
@@ -86,6 +119,16 @@ class Bus:
     def __init__(self) -> None:
         self._on_reconnect: list[Callable[[], Awaitable[None]]] = []
         self._replies: Replies | None = None
+        self.trouble: Exception | None = None  # what the client met last
+
+    async def complained(self, error: Exception) -> None:
+        """What the client meets, and goes on."""
+        # Refused subjects arrive here and nowhere else: the caller only sees a time-out.
+        if "permissions violation" in str(error).lower():
+            instruments.add("countersign.nats.refused")
+        self.trouble = error
+        said = in_words(error) or (type(error).__name__ if isinstance(error, OSError) else error)
+        logger.warning("nats connection: %s", said)
 
     def on_reconnect(self, call: Callable[[], Awaitable[None]]) -> None:
         """Call when the connection is there again after a loss."""
@@ -178,7 +221,9 @@ class Bus:
             self._replies.forget(reply)
 
     async def close(self) -> None:
-        await self.client.close()
+        with suppress(TimeoutError):  # also here it waits for the end of what never began (see open_client)
+            async with asyncio.timeout(REQUEST_TIMEOUT):
+                await self.client.close()
 
 
 class Replies:
@@ -219,6 +264,15 @@ class _Request:
     batch: bool
     found: list[Msg]
     answer: "asyncio.Future[list[Msg]]"
+
+
+def sort_refusal(error: Exception, *, plain: bool) -> TransientError | PermanentError:
+    """Why there is no connection, as one of ours: a wrong certificate stays wrong, the rest may pass."""
+    if (words := in_words(error)) is not None:
+        return PermanentError(words)
+    if plain and (isinstance(error, TimeoutError) or "empty response" in str(error)):
+        return TransientError("NATS says nothing: where it wants TLS, COUNTERSIGN_NATS_URL must say tls://")
+    return TransientError(f"NATS does not answer ({type(error).__name__})")
 
 
 def sort_api_error(error: APIError, what: str) -> TransientError | PermanentError:

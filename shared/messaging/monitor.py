@@ -27,6 +27,7 @@ class Durability:
     now: datetime  # the server's clock
     stored: int  # bytes
     may_store: int  # bytes: the limit that it was given, or found
+    certificate_ends: datetime | None = None  # of what it shows to clients; None: it speaks plain
 
 
 async def read_durability(url: str) -> Durability:
@@ -56,4 +57,5 @@ def durability(server: dict[str, Any], store: dict[str, Any]) -> Durability:
         now=datetime.fromisoformat(server["now"]),
         stored=int(store.get("storage", 0)),
         may_store=int(config.get("max_storage", 0)),
+        certificate_ends=datetime.fromisoformat(ends) if (ends := server.get("tls_cert_not_after")) else None,
     )

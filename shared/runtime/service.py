@@ -6,6 +6,7 @@ import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import uvicorn
@@ -38,6 +39,7 @@ class Service:
 
     name: str
     nats_url: str
+    nats_ca_file: Path | None
     nats_seed: str
     steps: Steps
     on_connect: Callable[[Bus], Awaitable[None]]
@@ -53,7 +55,9 @@ async def running(service: Service) -> AsyncIterator[Bus]:
     async with AsyncExitStack() as stack:
         for close in service.closers:
             stack.push_async_callback(close)
-        bus = await connect(service.nats_url, service.name, service.nats_seed, patient=True)
+        bus = await connect(
+            service.nats_url, service.name, service.nats_seed, ca_file=service.nats_ca_file, patient=True
+        )
         stack.push_async_callback(bus.close)
         service.steps.attach(bus)
         await service.on_connect(bus)

@@ -30,6 +30,7 @@ class ServiceSettings(BaseSettings):
     mode: Literal["production", "demo"] = Field(default="production", description="demo: nothing is refused")
     allowed: Allowed = Field(default_factory=Allowed)
     nats_url: str = "nats://127.0.0.1:4222"
+    nats_ca_file: Path | None = Field(default=None, description="CAs that sign NATS's certificate; else the system's")
     nats_monitor_url: str = Field(default="", description="NATS's monitoring endpoint, http://nats:8222")
     nats_seed: SecretStr = Field(default=SecretStr(""), description="nkey seed of the service's user")
     nats_seed_file: Path | None = Field(default=None, description="file that holds the seed instead")

@@ -15,6 +15,7 @@ from pydantic_settings import BaseSettings, SettingsError
 
 from shared.contracts.failures import Failure, TransientError
 from shared.messaging.monitor import Durability, read_durability
+from shared.messaging.tls import trust
 from shared.runtime.access import read_grants
 from shared.runtime.oidc import OidcSettings
 from shared.runtime.production import Facts, SecretFile, refusals
@@ -44,6 +45,7 @@ def start(kind: type[S], build: Callable[[S], Service]) -> None:
     """Run the service until it is told to stop."""
     try:
         settings = kind()
+        trust(settings.nats_url, settings.nats_ca_file)  # what is wrong with the file is said here
         refused = refusals(asyncio.run(facts(settings))) if settings.mode == "production" else []
         service = build(settings) if not refused else None
     except (ValidationError, SettingsError) as error:

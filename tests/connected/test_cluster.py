@@ -2,6 +2,8 @@
 
 import asyncio
 import json
+import socket
+import ssl
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -12,17 +14,20 @@ import httpx
 import pytest
 
 from cli.audit import verify_stored
+from cli.stack.certificates import CERTIFICATE, KEY
 from deploy.sandbox_ehr.app import Sandbox
 from deploy.sandbox_ehr.seed import load_bundle
 from deploy.sandbox_ehr.store import Store
 from shared.contracts.envelope import START
 from shared.contracts.failures import PermanentError
+from shared.messaging.connection import connect
 from shared.messaging.journal import Journal
 from shared.messaging.provision import Keeping
 from tests.support.cluster import NatsCluster
 from tests.support.ehr import client
 from tests.support.examples import CASE, T0, event
 from tests.support.patients import write_stays
+from tests.support.server import certified
 from tests.support.stack import Stack, running, until
 
 pytestmark = [pytest.mark.connected, pytest.mark.timeout(180)]
@@ -121,6 +126,35 @@ async def test_a_repeated_append_is_found_whatever_the_cluster_answers(
     heads = [await journal.append(CASE, event("discharged"), after=START, id="e-1", time=T0) for _ in range(3)]
     await bus.close()
     assert len(set(heads)) == 1
+
+
+async def test_only_who_shows_a_certificate_of_the_ca_is_let_in_between(
+    make_cluster: Callable[..., NatsCluster], tmp_path: Path
+) -> None:
+    """And clients are told no other addresses than those that they have: no certificate names them."""
+    cluster = make_cluster()
+    one = cluster.url.split(",")[0]
+    bus = await connect(one, "admin", cluster.secrets.seeds["admin"], ca_file=cluster.ca_file)
+    assert bus.client.discovered_servers == []
+    await bus.close()
+    (tmp_path / "stranger").mkdir()
+    stranger = certified(tmp_path / "stranger")
+
+    def heard(certificate: Path | None, key: Path | None) -> bytes:
+        context = ssl.create_default_context(cafile=cluster.ca_file)
+        if certificate is not None:
+            context.load_cert_chain(certificate, key)
+        address = ("127.0.0.1", cluster.between[0])
+        with (
+            socket.create_connection(address, 10) as plain,
+            context.wrap_socket(plain, server_hostname=address[0]) as s,
+        ):
+            return s.recv(5)
+
+    assert await asyncio.to_thread(heard, tmp_path / CERTIFICATE, tmp_path / KEY) == b"INFO "
+    for pair in ((None, None), (stranger.certificate, stranger.key)):
+        with pytest.raises((ssl.SSLError, ConnectionResetError)):
+            await asyncio.to_thread(heard, *pair)
 
 
 async def test_streams_stay_where_the_law_wants_them(make_cluster: Callable[..., NatsCluster]) -> None:

@@ -3,10 +3,13 @@
 import json
 import subprocess
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 import yaml
+from cryptography import x509
 
+from cli.stack.certificates import names_of
 from cli.stack.nats import server_binary
 from shared.messaging.topology import SERVICES, STREAMS
 from tests.support.command import run
@@ -19,6 +22,13 @@ def contents(directory: Path) -> dict[str, bytes]:
     return {file.name: file.read_bytes() for file in directory.iterdir()}
 
 
+def here(config: Path, directory: Path) -> Path:
+    """The configuration with its files where they are on this machine."""
+    found = directory / config.name
+    found.write_text(config.read_text().replace("/run/secrets/", f"{config.parent}/"))
+    return found
+
+
 def test_secrets_are_made_once_and_the_servers_configuration_is_understood(tmp_path: Path) -> None:
     directory = tmp_path / "secrets"
     first = run("secrets", "init", str(directory), "--json")
@@ -26,10 +36,12 @@ def test_secrets_are_made_once_and_the_servers_configuration_is_understood(tmp_p
     made = contents(directory)
     assert {f"{service}.seed" for service in SERVICES} | {"admin.seed", "tokens.json"} <= made.keys()
     assert directory.stat().st_mode & 0o777 == 0o700
-    assert (directory / "secrets.json").stat().st_mode & 0o777 == 0o600
+    for name in ("secrets.json", "ca.key"):
+        assert (directory / name).stat().st_mode & 0o777 == 0o600
+    named = names_of(x509.load_pem_x509_certificate(made["nats.crt"]))
     for file in sorted(directory.glob("nats*.conf")):
         done = subprocess.run(
-            [str(server_binary()), "-c", str(file), "-t"],
+            [str(server_binary()), "-c", str(here(file, tmp_path)), "-t"],
             capture_output=True,
             text=True,
             check=False,
@@ -38,6 +50,12 @@ def test_secrets_are_made_once_and_the_servers_configuration_is_understood(tmp_p
         assert done.returncode == 0, done.stderr
         assert '"sync_interval": "always"' in file.read_text()
         assert '"cipher": "aes"' in file.read_text()
+        made_of = json.loads(file.read_text().replace("$POD_NAME", '"nats-0"'))
+        for block in [made_of["tls"], *([made_of["cluster"]["tls"]] if "cluster" in made_of else [])]:
+            assert block["min_version"] == "1.3"
+        if "cluster" in made_of:
+            assert made_of["cluster"]["tls"]["verify"] is True
+            assert {urlsplit(route).hostname for route in made_of["cluster"]["routes"]} <= named
     assert run("secrets", "init", str(directory)).returncode == 0
     assert contents(directory) == made
     keys = {name: made[f"{name}.key"].decode().strip() for name in ("qdrant", "qdrant-read")}
@@ -47,6 +65,16 @@ def test_secrets_are_made_once_and_the_servers_configuration_is_understood(tmp_p
     }
     (directory / "secrets.json").write_text("{}")
     assert "cannot be read" in run("secrets", "init", str(directory)).stderr
+
+
+def test_a_server_that_is_called_otherwise_is_named_in_the_certificate(tmp_path: Path) -> None:
+    directory = tmp_path / "secrets"
+    for more in (("--nats-host", "bus.hospital.example", "--nats-host", "10.1.2.3"), ("--namespace", "ward"), ()):
+        assert run("secrets", "init", str(directory), *more).returncode == 0
+    named = names_of(x509.load_pem_x509_certificate((directory / "nats.crt").read_bytes()))
+    assert {"bus.hospital.example", "10.1.2.3", "nats-0.nats-headless.ward.svc", "nats-3"} <= named
+    refused = run("secrets", "init", str(directory), "--nats-host", "tls://nats:4222")
+    assert (refused.returncode, refused.stderr.count("\n")) == (2, 1)
 
 
 def test_an_account_that_was_named_once_is_kept(tmp_path: Path) -> None:

@@ -24,6 +24,7 @@ pytestmark = pytest.mark.connected
 def place(nats: NatsServer) -> Place:
     return Place(
         nats_url=nats.url,
+        nats_ca_file=nats.ca_file,
         admin_seed=nats.secrets.seeds["admin"],
         seeds=nats.secrets.seeds,
         monitor_url=f"http://127.0.0.1:{nats.ports.monitor}",

@@ -4,6 +4,7 @@ import importlib
 import importlib.util
 import json
 import os
+import re
 import subprocess
 from functools import cache
 from pathlib import Path
@@ -102,6 +103,21 @@ def test_our_services_are_told_what_they_know(name: str) -> None:
     assert callable(importlib.import_module(module).main)
     assert {item["target"].rpartition("/")[2] for item in found["secrets"]} >= {"seed", "tokens"}
     assert found["depends_on"]["provision"]["condition"] == "service_completed_successfully"
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_nats_is_spoken_to_by_tls(name: str) -> None:
+    found = service(name)
+    told = found.get("environment") or {}
+    mounted = {f"/run/secrets/{item['target'].rpartition('/')[2]}" for item in found.get("secrets", [])}
+    assert "COUNTERSIGN_ALLOW_PLAIN_NATS" not in told
+    if "COUNTERSIGN_NATS_URL" in told:
+        assert told["COUNTERSIGN_NATS_URL"].startswith("tls://")
+        assert told["COUNTERSIGN_NATS_CA_FILE"] in mounted
+    if re.fullmatch(r"nats(-\d)?", name):
+        assert {f"/run/secrets/{file}" for file in ("nats.crt", "nats.key", "ca.crt", f"{name}.conf")} == mounted
+    else:
+        assert not any("nats.key" in file for file in mounted)
 
 
 def test_a_gpu_is_reserved_where_one_is_asked_for() -> None:

@@ -7,12 +7,14 @@ from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import kubernetes_validate
 import promql_parser
 import pytest
 import yaml
 
+from cli.deployment import nats_names
 from shared.messaging.topology import all_consumers
 from tests.support.settings import KNOWN
 
@@ -193,6 +195,34 @@ def test_our_services_are_told_what_they_know_and_secrets_come_as_files(overlay:
     for owner, container in containers(overlay):
         for variable in container.get("env", []):
             assert "secretKeyRef" not in variable.get("valueFrom", {}), owner
+
+
+@pytest.mark.parametrize("overlay", OVERLAYS)
+def test_nats_is_spoken_to_by_tls(overlay: str) -> None:
+    (config,) = [item for item in of_kind(overlay, "ConfigMap") if name(item) == "countersign"]
+    assert "COUNTERSIGN_ALLOW_PLAIN_NATS" not in config["data"]
+    urls = [urlsplit(url) for url in config["data"]["COUNTERSIGN_NATS_URL"].split(",")]
+    assert {url.scheme for url in urls} == {"tls"}
+    (namespace,) = of_kind(overlay, "Namespace")
+    assert {url.hostname for url in urls} <= set(nats_names(name(namespace)))
+    folder, file = config["data"]["COUNTERSIGN_NATS_CA_FILE"].rsplit("/", 1)
+    told = 0
+    for owner, _, spec in pods(overlay):
+        if any("countersign" in str(container.get("envFrom")) for container in spec["containers"]):
+            assert file in _in_folder(spec, folder), owner
+            told += 1
+        shown = _in_folder(spec, "/run/secrets") if owner == "nats" else _in_folder(spec, folder)
+        assert {"nats.crt", "nats.key", "ca.crt"} == shown if owner == "nats" else "nats.key" not in shown, owner
+    assert told == 5 + 2  # services, provision, backup
+
+
+def _in_folder(spec: Thing, folder: str) -> set[str]:
+    """The files that secrets put there."""
+    mounted = {item["name"] for item in spec["containers"][0].get("volumeMounts", []) if item["mountPath"] == folder}
+    volumes = [volume for volume in spec.get("volumes", []) if volume["name"] in mounted]
+    sources = [volume["secret"] for volume in volumes if "secret" in volume]
+    sources += [part["secret"] for volume in volumes for part in volume.get("projected", {}).get("sources", [])]
+    return {item["path"] for source in sources for item in source["items"]}
 
 
 @pytest.mark.parametrize("overlay", OVERLAYS)

@@ -1,4 +1,4 @@
-"""Three nats-servers that keep every message thrice, on loopback; any of them can be killed and started again."""
+"""Three nats-servers that keep every message thrice and speak TLS, on loopback; any can be killed and started again."""
 
 import subprocess
 import time
@@ -12,6 +12,7 @@ from cli.stack.ports import free_port
 from cli.stack.secrets import load_or_make
 from shared.messaging.connection import Bus, connect
 from shared.messaging.provision import Change, Keeping, provision
+from tests.support.server import certified
 
 PATIENCE = 30.0
 SIZE = 3
@@ -25,10 +26,12 @@ class NatsCluster:
         self.secrets = load_or_make(directory)
         self._clients = [free_port() for _ in range(SIZE)]
         self._monitors = [free_port() for _ in range(SIZE)]
-        others = [free_port() for _ in range(SIZE)]
-        routes = tuple(f"nats://127.0.0.1:{port}" for port in others)
+        self.between = [free_port() for _ in range(SIZE)]
+        routes = tuple(f"tls://127.0.0.1:{port}" for port in self.between)
         self.ports = NatsPorts(self._clients[0], self._monitors[0])
-        self.url = ",".join(f"nats://127.0.0.1:{port}" for port in self._clients)
+        self.url = ",".join(f"tls://127.0.0.1:{port}" for port in self._clients)
+        tls = certified(directory)
+        self.ca_file = tls.ca
         self._running: dict[int, subprocess.Popen[bytes]] = {}
         for index in range(SIZE):
             node = Node(
@@ -36,8 +39,9 @@ class NatsCluster:
                 f"127.0.0.1:{self._clients[index]}",
                 f"127.0.0.1:{self._monitors[index]}",
                 directory / f"nats-{index}",
-                Cluster("countersign", f"127.0.0.1:{others[index]}", routes),
+                Cluster("countersign", f"127.0.0.1:{self.between[index]}", routes),
                 tags[index],
+                tls,
             )
             hospitals = {ACCOUNT: Hospital(self.secrets)}
             (directory / f"nats-{index}.conf").write_text(configuration(node, hospitals, self.secrets.seeds["system"]))
@@ -76,7 +80,7 @@ class NatsCluster:
             self.kill(f"node-{index}")
 
     async def connect(self, user: str) -> Bus:
-        return await connect(self.url, user, self.secrets.seeds[user])
+        return await connect(self.url, user, self.secrets.seeds[user], ca_file=self.ca_file)
 
     async def provision(self, keeping: Keeping = Keeping(replicas=SIZE)) -> list[Change]:  # noqa: B008 - frozen
         bus = await self.connect("admin")

@@ -4,18 +4,27 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 import httpx
 
+from cli.stack.certificates import CA, CERTIFICATE, KEY, keep
 from cli.stack.nats import NatsPorts, local, server_binary
-from cli.stack.nats_config import ACCOUNT, Hospital, configuration, key_environment
+from cli.stack.nats_config import ACCOUNT, Hospital, Tls, configuration, key_environment
 from cli.stack.ports import free_port
 from cli.stack.secrets import Secrets, load_or_make
 from shared.messaging.connection import Bus, connect
 from shared.messaging.provision import provision
 
 PATIENCE = 15.0
+
+
+def certified(directory: Path) -> Tls:
+    """A CA and a certificate for loopback, as `countersign secrets init` makes them."""
+    keep(directory, ["127.0.0.1"], datetime.now(UTC))
+    return Tls(directory / CERTIFICATE, directory / KEY, directory / CA)
 
 
 class Account:
@@ -25,9 +34,10 @@ class Account:
     ports: NatsPorts
     directory: Path
     secrets: Secrets
+    ca_file: Path | None = None  # where it speaks TLS
 
     async def connect(self, user: str) -> Bus:
-        return await connect(self.url, user, self.secrets.seeds[user])
+        return await connect(self.url, user, self.secrets.seeds[user], ca_file=self.ca_file)
 
     async def provision(self) -> None:
         bus = await self.connect("admin")
@@ -48,19 +58,21 @@ class Neighbour(Account):
 class NatsServer(Account):
     """One server on one directory. `kill` is kill -9; `start` brings it back on the same data and ports."""
 
-    def __init__(self, directory: Path, others: Mapping[str, Hospital] | None = None) -> None:
-        """`others`: accounts beside our own."""
+    def __init__(self, directory: Path, others: Mapping[str, Hospital] | None = None, *, tls: bool = False) -> None:
+        """`others`: accounts beside our own. `tls`: as an installation has it, by a CA of its own."""
         self.directory = directory
         self._others = dict(others or {})
         self.secrets = load_or_make(directory)
         self.ports = NatsPorts(free_port(), free_port())
-        self.url = f"nats://127.0.0.1:{self.ports.client}"
+        self._tls = certified(directory) if tls else None
+        self.ca_file = self._tls.ca if self._tls else None
+        self.url = f"{'tls' if tls else 'nats'}://127.0.0.1:{self.ports.client}"
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
         config = self.directory / "nats.conf"
         hospitals = {ACCOUNT: Hospital(self.secrets)} | self._others
-        node = local(self.ports, self.directory / "nats")
+        node = replace(local(self.ports, self.directory / "nats"), tls=self._tls)
         config.write_text(configuration(node, hospitals, self.secrets.seeds["system"]))
         with (self.directory / "nats.log").open("ab") as log:
             self._process = subprocess.Popen(
@@ -81,8 +93,8 @@ class NatsServer(Account):
         except httpx.HTTPError:
             return False
 
-    def reload(self, change: Callable[[str], str]) -> None:
-        """Change the configuration of the server while it runs."""
+    def reload(self, change: Callable[[str], str] = str) -> None:
+        """Let the server read its configuration and certificate again while it runs, as they are changed."""
         config = self.directory / "nats.conf"
         config.write_text(change(config.read_text()))
         assert self._process is not None

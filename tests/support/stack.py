@@ -113,6 +113,7 @@ def build_services(
     def common(service: str) -> dict[str, Any]:
         return {
             "nats_url": server.url,
+            "nats_ca_file": server.ca_file,
             "nats_monitor_url": f"http://127.0.0.1:{server.ports.monitor}",
             "nats_seed": SecretStr(server.secrets.seeds[service]),
             "tokens_file": tokens,

@@ -61,6 +61,7 @@ def test_an_unknown_durable_is_a_warning(group: Group) -> None:
         (replace(SAFE, version="2.11.4"), "version"),
         (replace(SAFE, stored=10**11 - 1), "stream storage"),
         (replace(SAFE, now=NOW + timedelta(minutes=1)), "clock of NATS"),
+        (replace(SAFE, certificate_ends=NOW), "certificate"),
     ],
 )
 def test_a_server_that_is_not_safe_is_a_fault(group: Group, found: Durability, what: str) -> None:
@@ -69,6 +70,12 @@ def test_a_server_that_is_not_safe_is_a_fault(group: Group, found: Durability, w
     assert fault.startswith(f"{what}: ")
     server.durable(healthy := Group("y"), replace(SAFE, version="2.15.0-RC.1"), NOW)
     assert faults(healthy) == []
+
+
+@pytest.mark.parametrize(("days", "level"), [(29, "warning"), (30, "ok")])
+def test_a_certificate_is_to_be_renewed_a_month_before_its_end(group: Group, days: int, level: str) -> None:
+    server.certificate(group, timedelta(days=days))
+    assert [(item.level, item.says) for item in group.found] == [(level, f"it ends in {days} days")]
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,220 @@
+"""The private CA of an installation and the certificate of its NATS servers: made once, renewed in time.
+
+X.509 as RFC 5280 has it, ECDSA on P-256. One certificate serves every server, for clients and for the others of the
+cluster; it names all of them. Names and times come in as arguments; `keep` alone reads and writes files.
+"""
+
+import ipaddress
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+
+from cryptography import x509
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+
+from cli.errors import CommandError
+from cli.stack.access import write_private
+
+CA, CA_KEY, CERTIFICATE, KEY = "ca.crt", "ca.key", "nats.crt", "nats.key"
+CA_LASTS = timedelta(days=3650)
+LASTS = timedelta(days=730)
+RENEWED = timedelta(days=180)  # before its end: an upgrade or two fall into that time
+SKEW = timedelta(hours=1)  # clocks of other machines may be behind
+HOST = r"(\*\.)?[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?"
+USAGES = (
+    "digital_signature",
+    "content_commitment",
+    "key_encipherment",
+    "data_encipherment",
+    "key_agreement",
+    "key_cert_sign",
+    "crl_sign",
+    "encipher_only",
+    "decipher_only",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """A certificate and its private key."""
+
+    certificate: x509.Certificate
+    key: ec.EllipticCurvePrivateKey
+
+
+def make_authority(now: datetime) -> Pair:
+    """A CA that signs servers' certificates and no other CA's."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = _name("Countersign NATS CA")
+    usage = _usage(key_cert_sign=True, crl_sign=True)
+    certificate = (
+        _begun(name, name, key, now, now + CA_LASTS)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+        .add_extension(usage, critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    return Pair(certificate, key)
+
+
+def make_server(authority: Pair, names: Iterable[str], now: datetime) -> Pair:
+    """For servers that are called `names` (DNS names and addresses), by clients and by each other."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    end = min(now + LASTS, authority.certificate.not_valid_after_utc)
+    both = [ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH]  # a route has two ends
+    issuer = x509.AuthorityKeyIdentifier.from_issuer_public_key(authority.key.public_key())
+    certificate = (
+        _begun(_name("nats"), authority.certificate.subject, key, now, end)
+        .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+        .add_extension(_usage(digital_signature=True), critical=True)
+        .add_extension(x509.ExtendedKeyUsage(both), critical=False)
+        .add_extension(x509.SubjectAlternativeName(list(map(_general, sorted(set(names))))), critical=False)
+        .add_extension(issuer, critical=False)
+        .sign(authority.key, hashes.SHA256())
+    )
+    return Pair(certificate, key)
+
+
+def names_of(certificate: x509.Certificate) -> set[str]:
+    """DNS names and addresses that it is good for."""
+    try:
+        found = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    except x509.ExtensionNotFound:
+        return set()
+    return {str(item) for kind in (x509.DNSName, x509.IPAddress) for item in found.get_values_for_type(kind)}
+
+
+def due(certificate: x509.Certificate, wanted: Iterable[str], now: datetime) -> bool:
+    """Whether a new one is to be made: the end is near, or a name is missing."""
+    return certificate.not_valid_after_utc - now < RENEWED or not set(wanted) <= names_of(certificate)
+
+
+def keep(directory: Path, wanted: Iterable[str], now: datetime) -> None:
+    """Make or renew what is ours in `directory`. Names that the certificate has already stay.
+
+    Without `ca.key`, or where it is not the key of `ca.crt`, or where another CA has signed, the files are somebody
+    else's, and stay as they are. Raises CommandError when they do not fit together or cannot be read.
+    """
+    authority, found = _authority(directory, now), _certificate(directory)
+    if authority is None:
+        _check_foreign(directory, found)
+        return
+    if found is not None:
+        if not _signed(found, authority.certificate):
+            _check_foreign(directory, found)
+            return
+        wanted = set(wanted) | names_of(found)
+        if not due(found, wanted, now) and _fits(directory, found):
+            return
+    made = make_server(authority, wanted, now)
+    write_private(directory / KEY, key_text(made.key))
+    write_private(directory / CERTIFICATE, certificate_text(made.certificate))
+
+
+def _authority(directory: Path, now: datetime) -> Pair | None:
+    """Ours, made where there is nothing at all; None where somebody else's is used."""
+    if not any((directory / name).exists() for name in (CA, CA_KEY, CERTIFICATE, KEY)):
+        made = make_authority(now)
+        write_private(directory / CA_KEY, key_text(made.key))
+        write_private(directory / CA, certificate_text(made.certificate))
+        return made
+    if not (directory / CA).exists():
+        raise CommandError(
+            f"{directory / CA} is missing: put the CA's certificate there, or remove {CA_KEY}, {CERTIFICATE} and {KEY} "
+            "to have all of them made anew."
+        )
+    if not (directory / CA_KEY).exists():
+        return None
+    certificate, key = _load(directory / CA), _load_key(directory / CA_KEY)
+    if not isinstance(key, ec.EllipticCurvePrivateKey) or key.public_key() != certificate.public_key():
+        return None
+    return Pair(certificate, key)
+
+
+def _check_foreign(directory: Path, certificate: x509.Certificate | None) -> None:
+    """Of a PKI that is not ours: a certificate with its key, or neither where the servers are somewhere else."""
+    if certificate is None and not (directory / KEY).exists():
+        return
+    if certificate is None or not _fits(directory, certificate):
+        raise CommandError(f"{directory / KEY} is not the key of {directory / CERTIFICATE}: put the right two there.")
+
+
+def _certificate(directory: Path) -> x509.Certificate | None:
+    file = directory / CERTIFICATE
+    return _load(file) if file.exists() else None
+
+
+def _fits(directory: Path, certificate: x509.Certificate) -> bool:
+    file = directory / KEY
+    return file.exists() and _load_key(file).public_key() == certificate.public_key()
+
+
+def _signed(certificate: x509.Certificate, authority: x509.Certificate) -> bool:
+    try:
+        certificate.verify_directly_issued_by(authority)
+    except (ValueError, TypeError, InvalidSignature):
+        return False
+    return True
+
+
+def _load(file: Path) -> x509.Certificate:
+    """The first certificate of the file: of a chain, the server's own."""
+    try:
+        return x509.load_pem_x509_certificates(file.read_bytes())[0]
+    except ValueError:
+        raise CommandError(f"{file} is not a certificate in PEM.") from None
+
+
+def _load_key(file: Path) -> PrivateKeyTypes:
+    try:
+        return serialization.load_pem_private_key(file.read_bytes(), None)
+    except (ValueError, TypeError):
+        raise CommandError(f"{file} is not a private key in PEM without a password.") from None
+
+
+def _begun(
+    subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePrivateKey, now: datetime, end: datetime
+) -> x509.CertificateBuilder:
+    public = key.public_key()
+    return (
+        x509.CertificateBuilder(subject_name=subject, issuer_name=issuer, public_key=public)
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - SKEW)
+        .not_valid_after(end)
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(public), critical=False)
+    )
+
+
+def _name(common: str) -> x509.Name:
+    return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common)])
+
+
+def _general(name: str) -> x509.GeneralName:
+    """Raises CommandError when it is neither a DNS name nor an address."""
+    try:
+        return x509.IPAddress(ipaddress.ip_address(name))
+    except ValueError:
+        pass
+    if not re.fullmatch(HOST, name):
+        raise CommandError(f"{name!r} is neither a host's name nor an address: give it without scheme and port.")
+    return x509.DNSName(name)
+
+
+def _usage(**allowed: bool) -> x509.KeyUsage:
+    return x509.KeyUsage(**dict.fromkeys(USAGES, False) | allowed)
+
+
+def key_text(key: ec.EllipticCurvePrivateKey) -> str:
+    """PEM without a password."""
+    form = serialization.PrivateFormat.PKCS8
+    return key.private_bytes(serialization.Encoding.PEM, form, serialization.NoEncryption()).decode().strip()
+
+
+def certificate_text(certificate: x509.Certificate) -> str:
+    """PEM."""
+    return certificate.public_bytes(serialization.Encoding.PEM).decode().strip()

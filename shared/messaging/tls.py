@@ -1,0 +1,65 @@
+"""TLS to NATS: whom we trust, and what is wrong when it fails, in a sentence.
+
+nats-py takes `tls://` for a wish: it encrypts where the server's first line, in plain, says so, and whoever sits in
+between can leave that out. Therefore the handshake comes first; the server's `tls` block needs `handshake_first`.
+"""
+
+import ssl
+from pathlib import Path
+
+from shared.contracts.failures import PermanentError
+
+SETTING = "COUNTERSIGN_NATS_CA_FILE"
+# X509_V_ERR_… of OpenSSL, https://docs.openssl.org/3.0/man3/X509_STORE_CTX_get_error/
+NOT_YET_VALID, EXPIRED = 9, 10
+OTHER_NAME = (62, 64)  # HOSTNAME_MISMATCH, IP_ADDRESS_MISMATCH
+
+
+def wants_tls(url: str) -> bool:
+    """Where one of several addresses says `tls://`, all are spoken to by TLS."""
+    return any(part.strip().startswith("tls://") for part in url.split(","))
+
+
+def trust(url: str, ca_file: Path | None) -> ssl.SSLContext | None:
+    """Whom a connection to `url` trusts: the CAs in `ca_file` (PEM) alone, else the system's. None: it is plain.
+
+    Raises PermanentError when the file is no good.
+    """
+    if not wants_tls(url):
+        return None
+    if ca_file is None:
+        return ssl.create_default_context()
+    try:
+        context = ssl.create_default_context(cadata=ca_file.read_text())
+    except OSError as error:  # ssl.SSLError is one, too
+        why = "has no certificate in PEM" if isinstance(error, ssl.SSLError) else f"cannot be read ({error.strerror})"
+        raise PermanentError(f"{SETTING}: {ca_file} {why}") from None
+    except ValueError:  # of no text at all
+        raise PermanentError(f"{SETTING}: {ca_file} has no certificate in PEM") from None
+    context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN  # an intermediate CA may stand there without its root
+    return context
+
+
+def in_words(error: Exception) -> str | None:
+    """What is wrong with TLS and what to do; None where it is something else."""
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return _certificate(error.verify_code)
+    if not isinstance(error, ssl.SSLError) or isinstance(error, ssl.SSLEOFError):  # cut off in the middle: it may pass
+        return None
+    return (
+        f"NATS does not shake hands ({error.reason or 'no reason given'}): its `tls` block needs "
+        "`handshake_first: true` and no `verify`"
+    )
+
+
+def _certificate(code: int) -> str:
+    if code == EXPIRED:
+        return "the certificate of NATS has expired: make a new one (countersign secrets init) and reload the server"
+    if code == NOT_YET_VALID:
+        return "the certificate of NATS is not valid yet: let both machines follow the same time server"
+    if code in OTHER_NAME:
+        return (
+            "the certificate of NATS does not name the host in COUNTERSIGN_NATS_URL: use one of its names, or add this "
+            "one (countersign secrets init --nats-host) and reload the server"
+        )
+    return f"the certificate of NATS is signed by nobody whom we trust: name its CA's in {SETTING} (ca.crt)"
