@@ -53,6 +53,9 @@ class Patrol:
             return
         found = await read_durability(self._monitor)
         instruments.level("countersign.nats.sync_always", int(found.sync_always))
+        if found.certificate_ends is not None:
+            left = found.certificate_ends - found.now
+            instruments.level("countersign.nats.certificate.left", left.total_seconds())
         if found.may_store:
             instruments.level("countersign.nats.storage.used", found.stored / found.may_store, {SCOPE: "server"})
 

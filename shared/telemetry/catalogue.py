@@ -59,6 +59,9 @@ METRICS = (
     Metric("countersign.nats.refused", "counter", "{operation}", "what NATS refused this user"),
     Metric("countersign.nats.sync_always", "gauge", "", "1: every acknowledged write is on disk first"),
     Metric("countersign.nats.storage.used", "gauge", "", "share of the room for streams that is taken", (SCOPE,)),
+    Metric(
+        "countersign.nats.certificate.left", "gauge", "s", "until NATS's certificate ends; none where it speaks plain"
+    ),
     Metric("countersign.dependency.up", "gauge", "", "1: it answers", (DEPENDENCY,)),
     # HTTP and model calls
     Metric(

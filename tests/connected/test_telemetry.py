@@ -25,8 +25,14 @@ from tests.support.stack import Stack, running, until
 
 pytestmark = pytest.mark.connected
 
-# What no case of these tests comes by: the model server, the knowledge base, timers that fire, people who are told.
-ELSEWHERE = ("gen_ai.", "countersign.knowledge.", "countersign.escalations", "countersign.notifications")
+# What no case of these tests comes by: models, the knowledge base, timers that fire, people who are told, TLS.
+ELSEWHERE = (
+    "gen_ai.",
+    "countersign.nats.certificate.",
+    "countersign.knowledge.",
+    "countersign.escalations",
+    "countersign.notifications",
+)
 
 
 @pytest.fixture

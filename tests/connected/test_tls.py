@@ -28,8 +28,10 @@ from cli.stack.certificates import (
 )
 from cli.stack.ports import free_port
 from cli.stack.secrets import write_tokens
+from services.approval.patrol import Patrol
 from shared.contracts.failures import Failure, PermanentError, TransientError
 from shared.messaging.connection import REQUEST_TIMEOUT, Bus, connect, sort_refusal
+from shared.telemetry import instruments
 from tests.connected.test_doctor import levels, place
 from tests.support.command import run
 from tests.support.processes import Part
@@ -198,6 +200,18 @@ async def test_the_doctor_looks_by_tls_and_knows_when_the_certificate_ends(seale
     assert set(levels(await users.check(place(sealed))).values()) == {"ok"}
     found = {item.what: item for item in await server.check(place(sealed))}
     assert found["certificate"].says == f"it ends in {LASTS.days - 1} days"
+
+
+async def test_the_rounds_tell_how_long_it_lasts(sealed: NatsServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    told: dict[str, float] = {}
+    monkeypatch.setattr(instruments, "level", lambda name, value, _=None: told.__setitem__(name, value))
+    await sealed.provision()
+    bus = await connect(sealed.url, "approval", sealed.secrets.seeds["approval"], ca_file=sealed.ca_file)
+    patrol = Patrol(f"http://127.0.0.1:{sealed.ports.monitor}")
+    patrol.attach(bus)
+    await patrol.look()
+    await bus.close()
+    assert told["countersign.nats.certificate.left"] == pytest.approx(LASTS.total_seconds(), abs=600)
 
 
 async def test_a_server_that_goes_away_in_the_handshake_may_come_back(sealed: NatsServer) -> None:

@@ -12,6 +12,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ import psutil
 import pytest
 import yaml
 
+from cli.stack.certificates import CERTIFICATE, KEY, LASTS, certificate_text, key_text, make_authority, make_server
 from cli.stack.ports import free_port
 from cli.stack.secrets import load_or_make
 from deploy.sandbox_ehr.seed import demo_encounters
@@ -147,6 +149,17 @@ class GameDay:
         (self.knowledge / "knowledge.yaml").write_text(wrong)
         self.refresh()
 
+    def certificate_near_its_end(self) -> None:
+        """Shown by a server that takes plain clients, too: ours are on loopback."""
+        authority = make_authority(datetime.now(UTC) - LASTS)
+        pair = make_server(authority, ["localhost"], datetime.now(UTC) - LASTS + timedelta(days=14))
+        certificate, key = self.stack.data_dir / CERTIFICATE, self.stack.data_dir / KEY
+        certificate.write_text(certificate_text(pair.certificate))
+        key.write_text(key_text(pair.key))
+        shown = json.dumps({"cert_file": str(certificate), "key_file": str(key)})
+        self.reconfigure('"jetstream": {', f'"allow_non_tls": true, "tls": {shown}, "jetstream": {{')
+        self.child("nats-server").kill()  # a reload does not turn TLS on
+
     def account_given_little(self) -> None:
         self.reconfigure('"jetstream": "enabled"', LITTLE)
         self.child("nats-server").send_signal(1)
@@ -227,6 +240,7 @@ def main() -> None:
             "KnowledgeWorse": day.golden_queries_unanswerable,
             "RefreshFailed": day.no_such_model,
             "EhrNotAnswering": ehr.kill,
+            "NatsCertificateEnds": day.certificate_near_its_end,
             "NatsStorageFills": day.account_given_little,
             "NatsNotSyncing": day.power_saved,
             "NothingIsSaid": day.stopped,
