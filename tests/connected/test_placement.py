@@ -12,6 +12,7 @@ from shared.messaging import snapshots
 from shared.messaging.placement import read_placement
 from shared.messaging.provision import Keeping, wanted_streams
 from shared.messaging.replicas import Copies, copies
+from shared.messaging.topology import all_consumers
 from tests.support.backup import as_user, back_up, put_back, reach, timers
 from tests.support.cluster import NatsCluster
 from tests.support.ehr import client, sandbox, stays
@@ -191,6 +192,18 @@ async def test_a_restore_keeps_to_the_tagged_servers_however_often_it_is_killed(
     assert {frozenset(item.servers) for item in found.values()} == {frozenset({"node-0", "node-1"})}
     assert {item.behind for item in found.values()} == {()}
     assert await position(cluster) == stood
+
+
+async def test_a_stream_is_back_when_its_consumers_are(nats: NatsServer, three: Callable[..., NatsCluster]) -> None:
+    await nats.provision()
+    chunks: list[bytes] = []
+    async with as_user(nats, "backup") as bus:
+        described = await snapshots.take(bus, "EHR", chunks.append)
+    async with as_user(three(), "admin") as bus:
+        config = described.config | {"num_replicas": 3}
+        await snapshots.put_back(bus, snapshots.Described(config, described.state), chunks)
+        names = (await snapshots.call(bus, "$JS.API.CONSUMER.NAMES.EHR", b""))["consumers"]
+    assert set(names) == {item.name for item in all_consumers() if item.stream == "EHR"}
 
 
 def after(call: Callable[..., object], times: int) -> Callable[..., object]:
