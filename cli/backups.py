@@ -10,6 +10,7 @@ from typing import Annotated
 from uuid import uuid4
 
 import typer
+from nats import errors
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
@@ -64,7 +65,12 @@ async def restore(folder: Path, data_dir: Path | None, key: Path | None, *, repl
         files.check(folder, found, tell)
     async with target(data_dir) as place:
         with _progress() as tell:
-            return await put_back(folder, found, seal, place, tell, replace=replace)
+            try:
+                return await put_back(folder, found, seal, place, tell, replace=replace)
+            except errors.Error as error:
+                raise CommandError(
+                    f"NATS did not answer in the middle of it ({type(error).__name__}): run it again."
+                ) from None
 
 
 def say_backup(made: Manifest, to: Path, *, as_json: bool) -> None:

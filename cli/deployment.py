@@ -171,24 +171,35 @@ def provision(
     ] = None,
     replicas: Annotated[int, typer.Option(envvar="COUNTERSIGN_NATS_REPLICAS", help="how often a message is kept")] = 1,
     tags: Annotated[
-        list[str] | None, typer.Option("--tag", help="servers must carry it (data residency); may be repeated")
+        list[str] | None,
+        typer.Option(
+            "--tag",
+            envvar="COUNTERSIGN_NATS_PLACEMENT",
+            help="servers must carry it (data residency): region:eu for all, DISCHARGE=storage:worm for one besides, "
+            "KNOWLEDGE=* for one anywhere; may be repeated, and is all that holds then",
+        ),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="JSON on stdout")] = False,
 ) -> None:
     """Make streams, buckets and consumers as this version wants them, and say what differed. Deletes nothing."""
     from shared.messaging.connection import connect
+    from shared.messaging.placement import read_placement
     from shared.messaging.provision import Change, Keeping
     from shared.messaging.provision import provision as make
 
     async def run() -> list[Change]:
         bus = await connect(url, "admin", seed.read_text().strip(), ca_file=ca_file)
         try:
-            return await make(bus, Keeping(replicas, tuple(tags or ())))
+            return await make(bus, keeping)
         finally:
             await bus.close()
 
     if not seed.is_file():
         raise CommandError(f"{seed} is not there. Make it: countersign secrets init")
+    try:
+        keeping = Keeping(replicas, read_placement(",".join(tags or ())))
+    except ValueError as error:
+        raise CommandError(f"--tag (COUNTERSIGN_NATS_PLACEMENT): {error}.") from None
     changes = asyncio.run(run())
     if as_json:
         print(json.dumps([asdict(change) for change in changes]))

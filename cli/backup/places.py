@@ -5,9 +5,10 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
-from pydantic import Field, SecretStr
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import BeforeValidator, Field, SecretStr
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from cli.backup.restore import Target
 from cli.backup.vectors import FromBase, FromStack, Vectors
@@ -22,6 +23,8 @@ from cli.stack.secrets import load_or_make
 from shared.contracts.failures import Failure
 from shared.knowledge.base import KnowledgeBase
 from shared.messaging.connection import Bus, connect
+from shared.messaging.placement import Tags, read_placement
+from shared.messaging.provision import Keeping
 from shared.runtime.settings import QdrantSettings
 
 
@@ -35,6 +38,13 @@ class Spread(BaseSettings):
     nats_seed: SecretStr = Field(default=SecretStr(""), description="of user backup, or admin to restore")
     nats_seed_file: Path | None = None
     nats_replicas: int = Field(default=1, description="of streams that are restored")
+    nats_placement: Annotated[Tags, NoDecode, BeforeValidator(read_placement)] = Field(
+        default={}, validate_default=False, description="the tags of the servers that each stream may be on"
+    )
+
+    @property
+    def keeping(self) -> Keeping:
+        return Keeping(self.nats_replicas, self.nats_placement)
 
     @property
     def seed(self) -> str:
@@ -91,7 +101,7 @@ async def target(data_dir: Path | None) -> AsyncIterator[Target]:
     async with AsyncExitStack() as stack:
         if (settings := spread(data_dir)) is not None:
             connection = await _reach(stack, settings, "admin")
-            yield Target(connection, _base(stack, None), None, settings.nats_replicas)
+            yield Target(connection, _base(stack, None), None, settings.keeping)
             return
         directory = (data_dir or default_data_dir()).absolute()
         try:

@@ -4,25 +4,26 @@ import io
 import tarfile
 import zlib
 from collections.abc import Iterator
-from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from nats.js.errors import NotFoundError
+from nats.js.errors import APIError, NotFoundError
 
 from cli.backup import clocks, files
 from cli.backup.chains import Chains, expected
 from cli.backup.files import Tell
-from cli.backup.manifest import Manifest, VectorPart
+from cli.backup.manifest import Manifest, StreamPart, VectorPart
 from cli.backup.sealing import Seal
 from cli.errors import CommandError
 from shared.knowledge.base import KnowledgeBase
 from shared.knowledge.kept import KeptPoint
 from shared.messaging import snapshots
-from shared.messaging.connection import Bus
+from shared.messaging.connection import Bus, sort_api_error
+from shared.messaging.journal import STREAM as TRAIL
 from shared.messaging.journal import Journal
-from shared.messaging.provision import Keeping, provision
-from shared.messaging.snapshots import UNFINISHED, Described, Json
+from shared.messaging.provision import Keeping, provision, unkept, wanted_streams
+from shared.messaging.replicas import all_there
+from shared.messaging.snapshots import UNFINISHED, Described, Json, Refused
 from shared.messaging.topology import all_consumers
 
 # What a stack that has only just been started holds too.
@@ -37,7 +38,7 @@ class Target:
     bus: Bus
     base: KnowledgeBase
     declared: Path | None  # folder of the knowledge base's declaration, where it is ours to fill
-    replicas: int = 1
+    keeping: Keeping = field(default_factory=Keeping)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,12 +61,14 @@ async def restore(
     Raises CommandError when the stack is not empty (unless `replace`) or in use, and when the chains do not hold
     afterwards; PermanentError, TransientError.
     """
-    bus = target.bus
-    await _take_over(bus, manifest.id, replace=replace)
+    bus, keeping = target.bus, kept(manifest, target.keeping)
+    await _take_over(bus, manifest.id, keeping, replace=replace)
     for number, part in enumerate(manifest.streams):
         tell(f"stream {part.name}", number, len(manifest.streams))
-        await _stream(target, Described(part.config, part.state), files.contents(source, part.file, seal))
-    await provision(bus, Keeping(target.replicas))
+        await _stream(bus, part, keeping, files.contents(source, part.file, seal))
+    await provision(bus, keeping)
+    names = {str(item.name) for item in wanted_streams(keeping)}
+    await all_there(bus, names, lambda done: tell("replicas", done, len(names)))
     for item in manifest.rewinds:
         await snapshots.rewind(bus, item.stream, item.consumer, item.floor)
     for vectors in manifest.vectors:
@@ -80,6 +83,12 @@ async def restore(
     return Restored(len(chains.heads), chains.events, points, timers, len(chains.broken), repeated)
 
 
+def kept(manifest: Manifest, keeping: Keeping) -> Keeping:
+    """As it is wanted; a stream of which nothing is said stays on such servers as it was on. Pure."""
+    before = {part.name: tuple((part.config.get("placement") or {}).get("tags") or ()) for part in manifest.streams}
+    return replace(keeping, tags=before | dict(keeping.tags))
+
+
 async def unfinished(bus: Bus) -> str | None:
     """Id of the backup whose restore was begun and not finished."""
     try:
@@ -89,7 +98,7 @@ async def unfinished(bus: Bus) -> str | None:
     return (info.config.metadata or {}).get("backup", "")
 
 
-async def _take_over(bus: Bus, id: str, *, replace: bool) -> None:
+async def _take_over(bus: Bus, id: str, keeping: Keeping, *, replace: bool) -> None:
     """The stack is ours to fill, and says so until it is filled."""
     begun = await unfinished(bus)
     if begun is not None and begun != id and not replace:
@@ -106,7 +115,21 @@ async def _take_over(bus: Bus, id: str, *, replace: bool) -> None:
     if begun != id:
         if begun is not None:
             await bus.jetstream.delete_stream(UNFINISHED)
-        await bus.jetstream.add_stream(name=UNFINISHED, subjects=["countersign.restoring"], metadata={"backup": id})
+        await _mark(bus, id, keeping)
+
+
+async def _mark(bus: Bus, id: str, keeping: Keeping) -> None:
+    """It is kept as the trail is: what the servers cannot do for that is said before anything is touched."""
+    try:
+        await bus.jetstream.add_stream(
+            name=UNFINISHED,
+            subjects=["countersign.restoring"],
+            metadata={"backup": id},
+            num_replicas=keeping.replicas,
+            placement=keeping.placement(TRAIL),
+        )
+    except APIError as error:
+        raise unkept(error.err_code, TRAIL, keeping) or sort_api_error(error, "restoring") from None
 
 
 async def _busy(bus: Bus) -> list[str]:
@@ -130,13 +153,16 @@ async def _held(bus: Bus) -> list[str]:
     )
 
 
-async def _stream(target: Target, described: Described, blocks: Iterator[bytes]) -> None:
-    name = described.config["name"]
-    with suppress(NotFoundError):
-        await target.bus.jetstream.delete_stream(name)
-    state: Json = await snapshots.put_back(target.bus, described, blocks, replicas=target.replicas)
-    if state["last_seq"] < described.state["last_seq"]:
-        raise CommandError(f"Stream {name} came back incomplete: {state['last_seq']} of {described.state['last_seq']}.")
+async def _stream(bus: Bus, part: StreamPart, keeping: Keeping, blocks: Iterator[bytes]) -> None:
+    """It comes back where it is to stay, at once: on such servers and on no others."""
+    where = {"num_replicas": keeping.replicas, "placement": {"tags": list(keeping.tags[part.name])}}
+    await snapshots.remove(bus, part.name)
+    try:
+        state: Json = await snapshots.put_back(bus, Described(part.config | where, part.state), blocks)
+    except Refused as refused:
+        raise unkept(refused.code, part.name, keeping) or refused from None
+    if state["last_seq"] < part.state["last_seq"]:
+        raise CommandError(f"Stream {part.name} came back incomplete: {state['last_seq']} of {part.state['last_seq']}.")
 
 
 async def _vectors(base: KnowledgeBase, part: VectorPart, blocks: Iterator[bytes], tell: Tell) -> None:

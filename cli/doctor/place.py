@@ -12,6 +12,7 @@ from cli.backup.places import Spread
 from cli.errors import CommandError
 from cli.stack.access import default_data_dir, read_access
 from cli.stack.secrets import load_or_make
+from shared.messaging.provision import Keeping
 from shared.runtime.oidc import OidcSettings
 from shared.runtime.settings import EhrSettings, QdrantSettings, TritonSettings
 
@@ -35,7 +36,7 @@ class Place:
     admin_seed: str
     seeds: Mapping[str, str]  # users that can be tried
     monitor_url: str
-    replicas: int
+    keeping: Keeping
     ehr_url: str
     ehr_token: SecretStr | None
     triton: TritonSettings
@@ -51,7 +52,7 @@ class Place:
 def find_place(data_dir: Path | None) -> Place:
     """Raises CommandError when no stack is named or runs."""
     around, spread = Around(), Spread()
-    common = {"qdrant": QdrantSettings(), "oidc": OidcSettings(), "otlp": around.otlp, "replicas": spread.nats_replicas}
+    common = {"qdrant": QdrantSettings(), "oidc": OidcSettings(), "otlp": around.otlp, "keeping": spread.keeping}
     ehr = EhrSettings()
     if spread.nats_url and data_dir is None:
         return Place(

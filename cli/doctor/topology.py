@@ -3,29 +3,33 @@
 from typing import Any
 
 from nats import errors
+from nats.js.api import Placement
 from nats.js.errors import APIError, NotFoundError
 
 from cli.doctor.findings import Finding, Group
 from cli.doctor.place import Place
 from shared.messaging.connection import Bus
-from shared.messaging.provision import Keeping, consumer_config, differs, wanted_streams
+from shared.messaging.provision import consumer_config, differs, wanted_streams
+from shared.messaging.replicas import Copies, copies
 from shared.messaging.snapshots import UNFINISHED
 from shared.messaging.topology import all_consumers
 
 
 async def check(bus: Bus, place: Place) -> list[Finding]:
     group = Group("streams")
-    wanted = {str(item.name): item for item in wanted_streams(Keeping(place.replicas))}
+    wanted = {str(item.name): item for item in wanted_streams(place.keeping)}
     try:
-        found = {str(item.config.name): item.config for item in await bus.jetstream.streams_info()}
+        listed = await bus.jetstream.streams_info()
     except (APIError, errors.Error) as error:
         group.fault(
             "streams", f"they cannot be listed ({type(error).__name__})", "is JetStream on, and this user admin?"
         )
         return group.found
+    found = {str(item.config.name): item.config for item in listed}
     if UNFINISHED in found:
         group.fault("restore", "a restore was begun here and not finished", "run it again: countersign restore")
     compare(group, "stream", wanted, found, place.provision)
+    judge(group, [copies(item) for item in listed if item.config.name in wanted])
     for name in sorted(wanted.keys() & found.keys()):
         await _consumers(bus, group, name, place)
     return group.found
@@ -67,5 +71,19 @@ def compare(
             group.warning(f"{kind} {name}", f"an unknown durable{where}", do)
 
 
+def judge(group: Group, found: list[Copies]) -> None:
+    """Are the streams on all the servers that they are to be on. Pure."""
+    moving = sorted(item.stream for item in found if item.moving)
+    if moving:
+        group.warning("placement", f"on their way to other servers: {', '.join(moving)}", "wait, and look again")
+    for server in sorted({server for item in found for server in item.behind}):
+        late = ", ".join(sorted(item.stream for item in found if server in item.behind))
+        group.warning(f"server {server}", f"it has not caught up on {late}", "see that it runs; wait, and look again")
+
+
 def _shown(value: Any) -> str:
+    if isinstance(value, Placement):
+        value = value.tags or None
+    if value is None:
+        return "none"
     return ", ".join(sorted(map(str, value))) if isinstance(value, list) else str(getattr(value, "value", value))

@@ -276,7 +276,10 @@ def sort_refusal(error: Exception, *, plain: bool) -> TransientError | Permanent
 
 
 def sort_api_error(error: APIError, what: str) -> TransientError | PermanentError:
-    """A JetStream API error as one of ours: 5xx and 408 may pass, the rest will not."""
-    if (error.code or 500) >= 500 or error.code == 408:
+    """A JetStream API error as one of ours: 5xx, 408, 409 and 429 may pass, the rest will not.
+
+    409 is the answer of a cluster to a message whose first copy it is still storing.
+    """
+    if (error.code or 500) >= 500 or error.code in (408, 409, 429):
         return TransientError(f"{what}: JetStream error {error.err_code}")
     return PermanentError(f"{what}: JetStream error {error.err_code}")

@@ -1,6 +1,6 @@
 """Brings a server to the topology: creates what is missing, changes what differs, deletes nothing; says what it did."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from nats import errors
@@ -10,9 +10,14 @@ from nats.js.errors import APIError, NotFoundError
 
 from shared.contracts.failures import PermanentError, TransientError
 from shared.messaging.connection import Bus, sort_api_error
+from shared.messaging.placement import Tags
 from shared.messaging.topology import BUCKETS, DEDUPE_WINDOW, STREAMS, Consumer, Stream, all_consumers
 
-NO_SUITABLE_PEERS = 10005  # JSClusterNoPeersErrF of the server's error table
+# Of the server's error table.
+NO_SUITABLE_PEERS = 10005  # JSClusterNoPeersErrF
+NO_CLUSTER = 10074  # JSStreamReplicasNotSupportedErr
+MOVE_AND_SCALE = 10123  # JSStreamMoveAndScaleErr
+MOVING = 10124  # JSStreamMoveInProgressF
 
 Action = Literal["created", "updated", "unchanged"]
 
@@ -28,10 +33,15 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class Keeping:
-    """How often each message is kept, and where: on servers that carry all of `tags`, such as a country's."""
+    """How often each message is kept, and where; a stream that `tags` does not name stays where it is."""
 
     replicas: int = 1
-    tags: tuple[str, ...] = ()
+    tags: Tags = field(default_factory=dict)
+
+    def placement(self, stream: str) -> Placement | None:
+        """Without tags: any server. None: nothing is said of it."""
+        tags = self.tags.get(stream)
+        return None if tags is None else Placement(tags=list(tags) or None)
 
 
 async def provision(bus: Bus, keeping: Keeping = Keeping()) -> list[Change]:
@@ -41,17 +51,33 @@ async def provision(bus: Bus, keeping: Keeping = Keeping()) -> list[Change]:
     """
     jetstream = bus.jetstream
     try:
-        changes = [await _stream(jetstream, item) for item in wanted_streams(keeping)]
+        changes = [await _stream(jetstream, item, keeping) for item in wanted_streams(keeping)]
         changes += [await _consumer(jetstream, item) for item in all_consumers()]
     except APIError as error:
-        if error.err_code == NO_SUITABLE_PEERS:
-            raise PermanentError(
-                f"no {keeping.replicas} servers carry the tags {', '.join(keeping.tags) or '(none)'}"
-            ) from None
         raise sort_api_error(error, "provisioning") from None
     except errors.Error as error:
         raise TransientError(f"provisioning: {type(error).__name__}") from None
     return changes
+
+
+def unkept(code: int | None, stream: str, keeping: Keeping) -> PermanentError | TransientError | None:
+    """Why the servers do not keep `stream` so, in words; None when `code`, of their error table, is about something
+    else.
+    """
+    tags = ", ".join(keeping.tags.get(stream, ()))
+    if code == NO_SUITABLE_PEERS and tags:
+        return PermanentError(f"no {keeping.replicas} servers carry the tags {tags}: stream {stream} cannot be placed")
+    if code == NO_SUITABLE_PEERS:
+        return TransientError(f"no {keeping.replicas} servers are there: stream {stream} cannot be placed")
+    if code == NO_CLUSTER:
+        return PermanentError(f"{keeping.replicas} replicas want a cluster, and this is one server")
+    if code == MOVE_AND_SCALE:
+        return PermanentError(
+            f"stream {stream} cannot move and change its replicas at once: change one of them, then the other"
+        )
+    if code == MOVING:
+        return TransientError(f"stream {stream} is still on its way to other servers: run it again when it is there")
+    return None
 
 
 async def has_stream(bus: Bus, name: str) -> bool:
@@ -81,7 +107,7 @@ def stream_config(stream: Stream, keeping: Keeping) -> StreamConfig:
         max_age=stream.max_age or 0,
         duplicate_window=DEDUPE_WINDOW,
         num_replicas=keeping.replicas,
-        placement=_placement(keeping),
+        placement=keeping.placement(stream.name),
         allow_direct=True,
         deny_delete=stream.append_only,
         deny_purge=stream.append_only,
@@ -99,17 +125,13 @@ def bucket_config(name: str, keeping: Keeping) -> StreamConfig:
         max_msgs_per_subject=1,
         duplicate_window=DEDUPE_WINDOW,
         num_replicas=keeping.replicas,
-        placement=_placement(keeping),
+        placement=keeping.placement(f"KV_{name}"),
         allow_rollup_hdrs=True,
         deny_delete=True,
         allow_direct=True,
         allow_msg_ttl=True,
         discard="new",  # type: ignore[arg-type]
     )
-
-
-def _placement(keeping: Keeping) -> Placement | None:
-    return Placement(tags=list(keeping.tags)) if keeping.tags else None
 
 
 def consumer_config(target: Consumer) -> ConsumerConfig:
@@ -123,7 +145,14 @@ def consumer_config(target: Consumer) -> ConsumerConfig:
     )
 
 
-async def _stream(jetstream: JetStreamContext, wanted: StreamConfig) -> Change:
+async def _stream(jetstream: JetStreamContext, wanted: StreamConfig, keeping: Keeping) -> Change:
+    try:
+        return await _brought(jetstream, wanted)
+    except APIError as error:
+        raise unkept(error.err_code, str(wanted.name), keeping) or error from None
+
+
+async def _brought(jetstream: JetStreamContext, wanted: StreamConfig) -> Change:
     try:
         info = await jetstream.stream_info(str(wanted.name))
     except NotFoundError:
@@ -159,6 +188,8 @@ def differs(actual: Any, wanted: Any) -> tuple[str, ...]:
 
 
 def _comparable(value: Any) -> Any:
+    if isinstance(value, Placement):
+        return sorted(value.tags or ()) or None
     if isinstance(value, list):
         return sorted(value)
     return value or None

@@ -6,17 +6,24 @@ at rest comes decrypted. Bytes and subjects as in nats-io/nats-server `server/je
 
 import asyncio
 import json
+import time
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from nats import errors
 from nats.aio.msg import Msg
 
-from shared.contracts.failures import PermanentError, TransientError
+from shared.contracts.failures import Failure, PermanentError, TransientError
 from shared.messaging.connection import Bus
 
 PATIENCE = 30.0  # seconds for the next chunk, or its answer
+HANDED_OUT = 2.0  # seconds after which a cluster has handed out the consumers of a stream that was put back
+ELECTED = 15.0  # seconds in which a cluster gives a consumer its leader; an election takes up to nine
+ANSWER = 0.5  # seconds for the answer of somebody who may not be there yet; then we ask again
+AGAIN = 0.02  # seconds until we look again
 WHOLE = "204"  # the empty chunk at the end; 408 or 5xx where the server broke off
 NOT_FOUND = 10014  # JSConsumerNotFoundErr
 STREAM_NOT_FOUND = 10059  # JSStreamNotFoundErr
@@ -68,30 +75,96 @@ async def take(bus: Bus, stream: str, write: Callable[[bytes], object]) -> Descr
     return Described(begun["config"], begun["state"])
 
 
-async def put_back(bus: Bus, described: Described, chunks: Iterable[bytes], *, replicas: int = 1) -> Json:
-    """Make the stream again from its snapshot; returns its state. It must not be there.
+async def remove(bus: Bus, stream: str) -> None:
+    """Delete the stream, where there is one. Raises PermanentError, TransientError.
 
-    `chunks` may be cut anywhere, each below the server's `max_payload`. Raises PermanentError, TransientError.
+    Not in the two seconds after it was put back: until then a cluster may still be handing out its consumers, and would
+    go on when the stream is put back once more, whose consumers may then never get a leader (1 of 24 such restores).
+    """
+    with suppress(Failure):  # one that is half put back has nothing to tell
+        info = await call(bus, f"$JS.API.STREAM.INFO.{stream}", b"", patience=ANSWER)
+        age = datetime.fromisoformat(info["ts"]) - datetime.fromisoformat(info["created"])
+        await asyncio.sleep(HANDED_OUT - age.total_seconds())
+    try:
+        await call(bus, f"$JS.API.STREAM.DELETE.{stream}", b"")
+    except Refused as refused:
+        if refused.code != STREAM_NOT_FOUND:
+            raise
+
+
+async def put_back(bus: Bus, described: Described, chunks: Iterable[bytes]) -> Json:
+    """Make the stream again from its snapshot, as `described.config` has it; returns its state. It must not be there.
+
+    `chunks` may be cut anywhere, each below the server's `max_payload`. Its consumers are there when this returns; its
+    replicas in a cluster may still be catching up. Raises PermanentError, TransientError.
     """
     name = described.config["name"]
-    config = described.config | {"num_replicas": replicas}
-    wanted = {"config": config, "state": described.state}
+    wanted = {"config": described.config, "state": described.state}
     target = (await call(bus, f"$JS.API.STREAM.RESTORE.{name}", wanted))["deliver_subject"]
     for chunk in chunks:
-        await call(bus, target, chunk)
-    state: Json = (await call(bus, target, b""))["state"]
+        await _hand_over(bus, target, chunk)
+    state: Json = (await _hand_over(bus, target, b""))["state"]
+    await _consumers_come(bus, name, state["consumer_count"])
     return state
 
 
-async def position(bus: Bus, stream: str, consumer: str) -> Position | None:
-    """How far the consumer is; None when it is not there."""
+async def _hand_over(bus: Bus, target: str, chunk: bytes) -> Json:
+    """In a cluster another server may take the stream up, and ours not know yet where that is (1 of 30 restores): what
+    nobody took is sent again.
+    """
+    deadline = time.monotonic() + PATIENCE
+    while True:
+        try:
+            return await call(bus, target, chunk)
+        except NobodyThereError:
+            if time.monotonic() > deadline:
+                raise
+        await asyncio.sleep(AGAIN)
+
+
+async def _consumers_come(bus: Bus, stream: str, count: int) -> None:
+    """A cluster answers before it has handed out the consumers of a restored stream. Whoever looks for one until then
+    finds none, and would make it anew: at the beginning of the stream.
+    """
     try:
-        info = await call(bus, f"$JS.API.CONSUMER.INFO.{stream}.{consumer}", b"")
-    except Refused as refused:
-        if refused.code in (NOT_FOUND, STREAM_NOT_FOUND):
-            return None
-        raise
-    return Position(info["delivered"]["consumer_seq"], info["ack_floor"]["stream_seq"], info["num_ack_pending"])
+        async with asyncio.timeout(ELECTED):
+            while True:
+                names = (await call(bus, f"$JS.API.CONSUMER.NAMES.{stream}", b""))["consumers"] or []
+                if len(names) >= count and all(await asyncio.gather(*(_answers(bus, stream, name) for name in names))):
+                    return
+                await asyncio.sleep(AGAIN)
+    except TimeoutError:
+        raise TransientError(f"the consumers of {stream} did not come back with it: run it again") from None
+
+
+async def _answers(bus: Bus, stream: str, consumer: str) -> bool:
+    try:
+        await _info(bus, stream, consumer)
+    except Failure:
+        return False
+    return True
+
+
+async def position(bus: Bus, stream: str, consumer: str) -> Position | None:
+    """How far the consumer is; None when it is not there. Raises PermanentError, TransientError."""
+    deadline = time.monotonic() + PATIENCE
+    while True:
+        try:
+            info = await _info(bus, stream, consumer)
+        except Refused as refused:
+            if refused.code in (NOT_FOUND, STREAM_NOT_FOUND):
+                return None
+            raise
+        except TransientError:
+            if time.monotonic() > deadline:
+                raise
+        else:
+            return Position(info["delivered"]["consumer_seq"], info["ack_floor"]["stream_seq"], info["num_ack_pending"])
+
+
+async def _info(bus: Bus, stream: str, consumer: str) -> Json:
+    """In a cluster nobody answers while it has no leader, and what was asked then is not answered later."""
+    return await call(bus, f"$JS.API.CONSUMER.INFO.{stream}.{consumer}", b"", patience=ANSWER)
 
 
 async def rewind(bus: Bus, stream: str, consumer: str, floor: int) -> None:
@@ -107,16 +180,22 @@ class Refused(PermanentError):
         self.code = code
 
 
-async def call(bus: Bus, subject: str, body: bytes | Mapping[str, Any]) -> Json:
-    """One request of the JetStream API and its answer; an empty answer is an empty object.
+class NobodyThereError(TransientError):
+    """Nobody listens to such requests, or the server that we speak to does not know of it yet: it was not delivered."""
 
-    Raises Refused, TransientError.
+
+async def call(bus: Bus, subject: str, body: bytes | Mapping[str, Any], *, patience: float | None = None) -> Json:
+    """One request of the JetStream API and its answer within `patience` seconds; an empty answer is an empty object.
+
+    Raises Refused, NobodyThereError, TransientError.
     """
     data = body if isinstance(body, bytes) else json.dumps(body).encode()
     # `$JS.API.STREAM.INFO.X` → "stream info"; subjects that the server made up carry nothing to tell.
     what = " ".join(subject.split(".")[2:4]).lower()
     try:
-        answer = await bus.client.request(subject, data, timeout=PATIENCE)
+        answer = await bus.client.request(subject, data, timeout=patience or PATIENCE)
+    except errors.NoRespondersError:
+        raise NobodyThereError(f"{what}: NoRespondersError") from None
     except (errors.Error, OSError, TimeoutError) as error:
         raise TransientError(f"{what}: {type(error).__name__}") from None
     found: Json = json.loads(answer.data) if answer.data else {}

@@ -16,7 +16,7 @@ from cli.doctor.run import examine
 from shared.messaging import snapshots
 from shared.messaging.connection import Bus
 from shared.messaging.topology import SERVICES
-from tests.support.backup import as_user, back_up, put_back
+from tests.support.backup import as_user, back_up, put_back, reach, timers
 from tests.support.ehr import client, sandbox, stays
 from tests.support.server import NatsServer
 from tests.support.stack import Stack, running, until
@@ -29,14 +29,6 @@ async def chains_hold(stack: Stack) -> bool:
     report = await verify_stored(await journal.stored("discharge.>"), client(stack.ehr))
     await bus.close()
     return report.verified
-
-
-async def timers(server: NatsServer, case_id: str) -> list[dict[str, str]]:
-    async with as_user(server, "admin") as bus:
-        found = await bus.direct_get(
-            "TIMERS", {"seq": 1, "next_by_subj": f"timers.escalation.{case_id}.*", "batch": 10}
-        )
-        return [dict(message.headers or {}) for message in found]
 
 
 async def test_a_waiting_case_is_signed_and_filed_on_the_restored_stack(
@@ -208,16 +200,6 @@ async def test_large_streams_come_in_chunks_and_whole(nats: NatsServer, empty: N
         found = await bus.direct_get("KV_artifacts", {"last_by_subj": "$KV.artifacts.k29"})
     assert found[0].data == wanted[0].data
     assert dict(found[0].headers or {}) == dict(wanted[0].headers or {})  # its sequence and time too
-
-
-def reach(patch: pytest.MonkeyPatch, server: NatsServer, user: str) -> None:
-    """The environment of a stack that is spread over machines."""
-    seed = server.directory / f"{user}.seed"
-    seed.write_text(server.secrets.seeds[user])
-    patch.setenv("COUNTERSIGN_NATS_URL", server.url)
-    patch.setenv("COUNTERSIGN_NATS_SEED_FILE", str(seed))
-    patch.setenv("COUNTERSIGN_NATS_MONITOR_URL", f"http://127.0.0.1:{server.ports.monitor}")
-    patch.setenv("COUNTERSIGN_QDRANT_URL", ":memory:")
 
 
 async def test_a_stack_on_several_machines_is_reached_by_its_addresses(

@@ -22,6 +22,7 @@ from shared.contracts.envelope import START
 from shared.contracts.failures import PermanentError
 from shared.messaging.connection import connect
 from shared.messaging.journal import Journal
+from shared.messaging.placement import read_placement
 from shared.messaging.provision import Keeping
 from tests.support.cluster import NatsCluster
 from tests.support.ehr import client
@@ -159,7 +160,7 @@ async def test_only_who_shows_a_certificate_of_the_ca_is_let_in_between(
 
 async def test_streams_stay_where_the_law_wants_them(make_cluster: Callable[..., NatsCluster]) -> None:
     cluster = make_cluster(EU)
-    at_home = Keeping(replicas=2, tags=("region:eu",))
+    at_home = Keeping(2, read_placement("region:eu"))
     await cluster.provision(at_home)
     assert {change.action for change in await cluster.provision(at_home)} == {"unchanged"}
     bus = await cluster.connect("admin")
@@ -170,4 +171,4 @@ async def test_streams_stay_where_the_law_wants_them(make_cluster: Callable[...,
         assert places == {"node-0", "node-1"}
     await bus.close()
     with pytest.raises(PermanentError, match="no 3 servers carry the tags region:eu"):
-        await cluster.provision(Keeping(replicas=3, tags=("region:eu",)))
+        await cluster.provision(Keeping(3, read_placement("region:eu")))

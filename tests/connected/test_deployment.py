@@ -114,3 +114,8 @@ def test_what_provisioning_cannot_do_is_one_sentence(nats: NatsServer, tmp_path:
     nobody = run("provision", "--nats-url", "nats://127.0.0.1:9", "--seed-file", str(seed))
     assert nobody.returncode == 2
     assert "NATS does not answer" in nobody.stderr
+    placed = run(
+        "provision", "--nats-url", nats.url, "--seed-file", str(seed), COUNTERSIGN_NATS_PLACEMENT="region:eu, TRAIL=x"
+    )
+    assert (placed.returncode, placed.stderr.count("\n")) == (2, 1)
+    assert "there is no stream TRAIL; there are EHR, DISCHARGE" in placed.stderr

@@ -28,7 +28,7 @@ def place(nats: NatsServer) -> Place:
         admin_seed=nats.secrets.seeds["admin"],
         seeds=nats.secrets.seeds,
         monitor_url=f"http://127.0.0.1:{nats.ports.monitor}",
-        replicas=1,
+        keeping=Keeping(),
         ehr_url="http://127.0.0.1:1/fhir",
         ehr_token=SecretStr(""),
         triton=TritonSettings(),

@@ -171,6 +171,7 @@ def test_what_is_needed_answers_before_who_needs_it() -> None:
         f"nats-{index}": "service_healthy" for index in (1, 2, 3)
     }
     assert not any(item["required"] for item in waits.values())  # one, or a cluster
+    assert {"COUNTERSIGN_NATS_REPLICAS", "COUNTERSIGN_NATS_PLACEMENT"} <= service("provision")["environment"].keys()
     for name in ("drafter", "embedder", "evaluator"):
         assert {"provision", "qdrant", "triton"} <= service(name)["depends_on"].keys()
 

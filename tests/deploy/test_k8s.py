@@ -274,6 +274,7 @@ def test_the_bus_keeps_every_message_thrice() -> None:
     (job,) = of_kind("overlays/production", "Job")
     told = {item["name"]: item.get("value") for item in job["spec"]["template"]["spec"]["containers"][0]["env"]}
     assert told["COUNTERSIGN_NATS_REPLICAS"] == "3"
+    assert "COUNTERSIGN_NATS_PLACEMENT" in told
     assert {"secretName": "countersign-nats", "defaultMode": 0o440} in [
         volume.get("secret") for volume in nats["spec"]["template"]["spec"]["volumes"]
     ]

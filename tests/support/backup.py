@@ -5,6 +5,8 @@ from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
+import pytest
+
 from cli.backup import files, manifest
 from cli.backup.files import Tell
 from cli.backup.make import Wanted, make
@@ -15,6 +17,7 @@ from shared.contracts.knowledge import Chunk
 from shared.knowledge.base import Embedded
 from shared.knowledge.edge import EdgeBase
 from shared.messaging.connection import Bus
+from shared.messaging.provision import Keeping
 from tests.support.server import NatsServer
 
 COLLECTION = "knowledge-embedder"
@@ -28,6 +31,25 @@ async def as_user(server: NatsServer, user: str) -> AsyncIterator[Bus]:
     bus = await server.connect(user)
     yield bus
     await bus.close()
+
+
+def reach(patch: pytest.MonkeyPatch, server: NatsServer, user: str) -> None:
+    """The environment of a stack that is spread over machines."""
+    seed = server.directory / f"{user}.seed"
+    seed.write_text(server.secrets.seeds[user])
+    patch.setenv("COUNTERSIGN_NATS_URL", server.url)
+    patch.setenv("COUNTERSIGN_NATS_SEED_FILE", str(seed))
+    patch.setenv("COUNTERSIGN_NATS_MONITOR_URL", f"http://127.0.0.1:{server.ports.monitor}")
+    patch.setenv("COUNTERSIGN_QDRANT_URL", ":memory:")
+
+
+async def timers(server: NatsServer, case_id: str) -> list[dict[str, str]]:
+    """Those of a case's review, as headers."""
+    async with as_user(server, "admin") as bus:
+        found = await bus.direct_get(
+            "TIMERS", {"seq": 1, "next_by_subj": f"timers.escalation.{case_id}.*", "batch": 10}
+        )
+        return [dict(message.headers or {}) for message in found]
 
 
 async def knowledge(folder: Path) -> EdgeBase:
@@ -47,12 +69,14 @@ async def back_up(server: NatsServer, folder: Path, tell: Tell = silent, recipie
     return made
 
 
-async def put_back(server: NatsServer, folder: Path, tell: Tell = silent, *, replace: bool = False) -> Restored:
+async def put_back(
+    server: NatsServer, folder: Path, tell: Tell = silent, *, replace: bool = False, keeping: Keeping | None = None
+) -> Restored:
     found = manifest.read(folder)
     files.check(folder, found, tell)
     base = EdgeBase(server.directory / "qdrant")
     async with as_user(server, "admin") as bus:
-        done = await restore(folder, found, None, Target(bus, base, None), tell, replace=replace)
+        done = await restore(folder, found, None, Target(bus, base, None, keeping or Keeping()), tell, replace=replace)
     assert await base.count(COLLECTION, 1) == 1
     await base.close()
     return done

@@ -58,7 +58,7 @@ class NatsCluster:
                         env=key_environment(self.secrets),
                     )
         deadline = time.monotonic() + PATIENCE
-        while not all(self.healthy(index) for index in range(SIZE)):
+        while not (all(self.healthy(index) for index in range(SIZE)) and self._together()):
             assert time.monotonic() < deadline, (self.directory / "nats-0.log").read_text()[-2000:]
             time.sleep(0.05)
 
@@ -68,6 +68,15 @@ class NatsCluster:
             return httpx.get(f"http://127.0.0.1:{self._monitors[index]}/healthz", timeout=2).is_success
         except httpx.HTTPError:
             return False
+
+    def _together(self) -> bool:
+        """Whether their leader sees all of them: until then no stream is given to three."""
+        for monitor in self._monitors:
+            meta = httpx.get(f"http://127.0.0.1:{monitor}/jsz", timeout=2).json()["meta_cluster"]
+            seen = meta.get("replicas") or ()  # the leader's alone
+            if sum(peer["current"] and not peer.get("offline") for peer in seen) == SIZE - 1:
+                return True
+        return False
 
     def kill(self, name: str) -> None:
         """kill -9 of one node."""

@@ -9,7 +9,9 @@ from cli.doctor import server, topology, users, work
 from cli.doctor.findings import Group
 from cli.doctor.work import Load
 from shared.messaging.monitor import Durability
+from shared.messaging.placement import read_placement
 from shared.messaging.provision import Keeping, consumer_config, wanted_streams
+from shared.messaging.replicas import Copies
 from shared.messaging.rights import Permissions, permissions
 from shared.messaging.topology import consumer
 
@@ -43,6 +45,26 @@ def test_what_is_missing_or_differs_is_named_with_both(group: Group) -> None:
     ]
     assert not [item for item in group.found if item.level == "ok"]
     assert {item.do for item in group.found} == {"provision"}
+
+
+def test_a_stream_that_may_be_elsewhere_is_named_with_where_it_should_be(group: Group) -> None:
+    wanted = {str(item.name): item for item in wanted_streams(Keeping(1, read_placement("region:eu,KNOWLEDGE=*")))}
+    placed = wanted["KNOWLEDGE"].evolve(placement=wanted["EHR"].placement)
+    found = wanted | {"EHR": WANTED["EHR"], "KNOWLEDGE": placed}
+    topology.compare(group, "stream", wanted, found, "provision")
+    assert faults(group) == [
+        "stream EHR: placement is none, wanted region:eu",
+        "stream KNOWLEDGE: placement is region:eu, wanted none",
+    ]
+
+
+def test_a_stream_on_its_way_and_a_server_that_lags_are_named(group: Group) -> None:
+    moving = Copies("DISCHARGE", 2, ("a", "b", "c"), ("c",), 7)
+    topology.judge(group, [Copies("EHR", 2, ("a", "b"), (), 0), moving, Copies("ACCESS", 2, ("a", "c"), ("c",), 1)])
+    assert [(item.level, item.what, item.says) for item in group.found] == [
+        ("warning", "placement", "on their way to other servers: DISCHARGE"),
+        ("warning", "server c", "it has not caught up on ACCESS, DISCHARGE"),
+    ]
 
 
 def test_an_unknown_durable_is_a_warning(group: Group) -> None:

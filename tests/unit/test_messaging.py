@@ -5,12 +5,14 @@ import json
 from typing import Any
 
 import pytest
+from nats.js.errors import APIError
 
 from shared.contracts.case import fold
 from shared.contracts.envelope import START
 from shared.contracts.events import EVENT_TYPES, CaseEvent, Failed
 from shared.contracts.failures import Failure, PermanentError, RateLimitedError, TransientError
 from shared.contracts.subjects import derived_id
+from shared.messaging.connection import sort_api_error
 from shared.messaging.journal import Conflict, Journal
 from shared.messaging.retry import RetryRow, delay_after
 from shared.messaging.rights import permissions
@@ -229,3 +231,14 @@ async def test_racing_appends_one_wins_and_repeats_are_no_ops() -> None:
 def test_failures_are_one_family() -> None:
     assert issubclass(RateLimitedError, TransientError)
     assert all(issubclass(kind, Failure) for kind in (TransientError, PermanentError))
+
+
+# 10158: "duplicate message id is in process", of a cluster; 10071: "wrong last sequence".
+@pytest.mark.parametrize(
+    ("code", "number", "kind"),
+    [(409, 10158, TransientError), (503, 10008, TransientError), (400, 10071, PermanentError)],
+)
+def test_what_the_server_is_still_doing_is_asked_again(code: int, number: int, kind: type[Failure]) -> None:
+    sorted_out = sort_api_error(APIError(code=code, err_code=number), "publish")
+    assert type(sorted_out) is kind
+    assert str(number) in sorted_out.reason

@@ -1,0 +1,40 @@
+"""Where each stream may stay: what a hospital says of it, read. Pure.
+
+`region:eu, DISCHARGE=storage:worm, KNOWLEDGE=*` keeps everything on servers that carry the tag region:eu, the trail on
+those of them that carry storage:worm too, and the knowledge base's events anywhere. A stream's own tags are added to
+the general ones, so that saying more cannot let it out; only the star does.
+"""
+
+import re
+from collections.abc import Mapping
+
+from shared.messaging.topology import BUCKETS, STREAMS
+
+ANYWHERE = "*"
+NAMES = (*(item.name for item in STREAMS), *(f"KV_{name}" for name in BUCKETS))
+
+Tags = Mapping[str, tuple[str, ...]]  # stream or bucket → the tags that each of its servers carries; none: anywhere
+
+
+def read_placement(said: str) -> Tags:
+    """The tags of every stream and bucket, by name; nothing where nothing is said: then each stays where it is.
+
+    `said` is a list, with commas or blanks, of `TAG`, `STREAM=TAG` and `STREAM=*`. Raises ValueError saying what is
+    wrong with it.
+    """
+    general: list[str] = []
+    own: dict[str, list[str]] = {name: [] for name in NAMES}
+    parts = [part for part in re.split(r"[,\s]+", said) if part]
+    for part in parts:
+        name, named, tag = part.rpartition("=")
+        if named and name not in own:
+            raise ValueError(f"there is no stream {name or '(no name)'}; there are {', '.join(NAMES)}")
+        if not tag:
+            raise ValueError(f"{part} names no tag; {part}{ANYWHERE} is any server")
+        (own[name] if named else general).append(tag)
+    return {name: _together(general, tags) for name, tags in own.items()} if parts else {}
+
+
+def _together(general: list[str], own: list[str]) -> tuple[str, ...]:
+    every = own if ANYWHERE in own else [*general, *own]
+    return tuple(dict.fromkeys(tag for tag in every if tag != ANYWHERE))

@@ -1,0 +1,74 @@
+"""Whether what a cluster keeps on several servers is there on all of them."""
+
+import asyncio
+import time
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+
+from nats import errors
+from nats.js.api import StreamInfo
+from nats.js.errors import APIError
+
+from shared.contracts.failures import TransientError
+from shared.messaging.connection import Bus, sort_api_error
+
+AGAIN = 0.05  # seconds until we look again
+PATIENCE = 30.0  # seconds in which something must have moved
+
+
+@dataclass(frozen=True, slots=True)
+class Copies:
+    """On which servers a stream is; `behind` are those that have not caught up, or do not run."""
+
+    stream: str
+    wanted: int
+    servers: tuple[str, ...]
+    behind: tuple[str, ...]
+    lag: int  # messages and other entries that they lack
+
+    @property
+    def moving(self) -> bool:
+        """It is on its way: where it was until the servers that it is to be on have all of it."""
+        return len(self.servers) > self.wanted
+
+    @property
+    def whole(self) -> bool:
+        return len(self.servers) == self.wanted and not self.behind
+
+
+def copies(info: StreamInfo) -> Copies:
+    """What the server says of a stream. One that is in no cluster is whole."""
+    name, wanted = str(info.config.name), info.config.num_replicas or 1
+    if info.cluster is None:
+        return Copies(name, wanted, ("",) * wanted, (), 0)
+    others = info.cluster.replicas or []
+    late = [peer for peer in others if peer.offline or not peer.current]
+    servers = (*filter(None, [info.cluster.leader]), *(str(peer.name) for peer in others))
+    return Copies(name, wanted, servers, tuple(str(peer.name) for peer in late), sum(peer.lag or 0 for peer in late))
+
+
+async def all_there(bus: Bus, names: Collection[str], tell: Callable[[int], None]) -> None:
+    """Wait until the streams are whole; `tell` how many are. Raises TransientError when nothing moves any more."""
+    last: list[Copies] = []
+    moved = time.monotonic()
+    while True:
+        found = [item for item in await _look(bus) if item.stream in names]
+        whole = {item.stream for item in found if item.whole}
+        tell(len(whole))
+        missing = sorted(set(names) - whole)  # one without a leader is not listed at all
+        if not missing:
+            return
+        if found != last:
+            last, moved = found, time.monotonic()
+        if time.monotonic() - moved > PATIENCE:
+            raise TransientError(f"stream {missing[0]} has not caught up on all its servers: see that they run")
+        await asyncio.sleep(AGAIN)
+
+
+async def _look(bus: Bus) -> list[Copies]:
+    try:
+        return [copies(item) for item in await bus.jetstream.streams_info()]
+    except APIError as error:
+        raise sort_api_error(error, "looking at the streams") from None
+    except errors.Error as error:
+        raise TransientError(f"looking at the streams: {type(error).__name__}") from None
