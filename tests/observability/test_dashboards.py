@@ -29,7 +29,7 @@ from tests.support.prometheus import MISSING, RULES, TOOLS, Prometheus, promethe
 pytestmark = [
     pytest.mark.e2e,
     pytest.mark.timeout(300),
-    pytest.mark.skipif(bool(MISSING), reason=f"not here: {', '.join(MISSING)} (tests/tools.sh)"),
+    pytest.mark.skipif(bool(MISSING), reason=f"not here: {', '.join(MISSING)} (deploy/tools.sh)"),
 ]
 
 ALERTS_PAGE = Path(__file__).parents[2] / "docs/alerts.md"
