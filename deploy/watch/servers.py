@@ -61,6 +61,7 @@ def config(place: Place, every: str, *, silent: str = "5m", rules: Path = RULES)
             {
                 "job_name": "otlp",
                 "honor_labels": True,
+                "honor_timestamps": False,  # what comes with its own time is shown five minutes longer than it is said
                 "metrics_path": "/federate",
                 "params": {"match[]": ['{__name__!=""}'], "max_lookback": [silent]},
                 "static_configs": [{"targets": [f"{HOST}:{place.receiver_port}"]}],
