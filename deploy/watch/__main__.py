@@ -6,7 +6,6 @@ import json
 import logging
 import os
 import shutil
-import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import timedelta
@@ -16,7 +15,7 @@ import httpx
 from rich.console import Console
 
 from cli.errors import CommandError
-from cli.main import execute
+from cli.main import execute, in_a_sentence
 from cli.stack.access import default_data_dir
 from cli.stack.child import Child
 from cli.stack.embedded import Options, running
@@ -26,7 +25,6 @@ from cli.stack.signals import until_told
 from deploy.watch import servers
 from deploy.watch.pages import write
 from deploy.watch.work import Work
-from shared.contracts.failures import Failure
 from shared.runtime.logs import configure_logging
 
 ESCALATIONS = (timedelta(hours=24), timedelta(hours=72), timedelta(days=7))
@@ -113,12 +111,8 @@ def main() -> None:
     chosen = parser.parse_args()
     configure_logging(logging.WARNING)
     options = Options(chosen.data_dir.absolute(), chosen.port, ESCALATIONS, drafter_model=chosen.drafter_model)
-    try:
+    with in_a_sentence("watch"):
         execute(until_told(watch(options, chosen.dashboards_port, chosen.patients)))
-    except CommandError as error:
-        sys.exit(f"watch: {error}")
-    except Failure as failure:
-        sys.exit(f"watch: {failure.reason}.")
 
 
 if __name__ == "__main__":
