@@ -4,6 +4,7 @@ VictoriaMetrics stands where the OpenTelemetry collector does: it takes OTLP and
 Debian's builds of Prometheus cannot do.
 """
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -86,6 +87,7 @@ def prometheus(place: Place) -> list[str]:
         *(str(TOOLS / "bin/prometheus"), f"--config.file={place.directory}/prometheus.yml"),
         *(f"--storage.tsdb.path={place.directory}/tsdb", "--storage.tsdb.retention.time=7d"),
         *(f"--web.listen-address={HOST}:{place.port}", f"--web.user-assets={place.pages}", "--log.level=error"),
+        f"--web.cors.origin={re.escape(place.url)}",  # its default lets every page in the same browser read along
     ]
 
 
