@@ -4,7 +4,7 @@ UV_VERSION := 0.13.9
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo up test pictures dashboards compose-secrets lint bench bench-knowledge bench-airflow bench-waiting bench-beginning bench-scale bench-sharing format contracts clean
+.PHONY: help install demo up watch test pictures dashboards compose-secrets lint bench bench-knowledge bench-airflow bench-waiting bench-beginning bench-scale bench-sharing bench-telemetry format contracts clean
 
 help: ## list the commands
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 22
@@ -31,12 +31,16 @@ demo: install ## a synthetic patient from discharge to signed, filed and proven 
 up: install ## the whole stack on this machine
 	@$(BIN)/countersign up
 
+watch: install ## the whole stack with its dashboards and alerts, without containers; WATCH="--help" for more
+	@deploy/tools.sh prometheus victoria-metrics libjs-dygraphs
+	@$(BIN)/python -m deploy.watch $(WATCH)
+
 # What loads models, drives a browser or kills things has the machine to itself; the rest shares it.
 ALONE := triton or browser or e2e or chaos
 
 test: install ## every test
 	@tests/browser/install.sh
-	@tests/tools.sh
+	@deploy/tools.sh prometheus victoria-metrics libjs-dygraphs docker-compose || echo "the tests that need them are skipped"
 	@$(BIN)/pytest -n 2 -m "not ($(ALONE))"
 	@$(BIN)/pytest -m "$(ALONE)"
 
@@ -53,7 +57,7 @@ pictures: install ## every page as a picture, in pictures/
 lint: install ## formatting, rules, types, walls
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
-	@$(BIN)/mypy -p services -p shared -p cli -p deploy.sandbox_ehr -p deploy.grafana
+	@$(BIN)/mypy -p services -p shared -p cli -p deploy.sandbox_ehr -p deploy.grafana -p deploy.watch
 	@$(BIN)/lint-imports
 
 bench: install .venv-bench/ready ## the same case on Countersign, Temporal and Restate, side by side
@@ -74,6 +78,9 @@ bench-beginning: install ## how long approval reads before its inbox is there
 
 bench-scale: install ## one, two and four processes of each service; what a case costs by part
 	@$(BIN)/python -m bench.scale
+
+bench-telemetry: install ## what telemetry adds to a case
+	@$(BIN)/python -m bench.telemetry
 
 bench-sharing: install ## what a refresh costs those who wait for drafts, and what they cost it
 	@$(BIN)/python -m bench.sharing

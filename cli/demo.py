@@ -95,7 +95,9 @@ class Demo:
         physician = Api(access.base_url, access.tokens["physician"])
         engine = Api(access.base_url, access.tokens["ingest"])
         try:
-            stay = await self._next_stay(engine)
+            stay = next(iter(await unseen_stays(engine)), None)
+            if stay is None:
+                raise CommandError("Every patient of the demo has left already. Start with an empty --data-dir.")
             self._console.print(f"[bold]{stay.reason}[/] (synthetic patient, {stay.department}) leaves the hospital")
             report = {"encounter_id": stay.encounter, "department": stay.department, "attending": stay.attending}
             accepted = await engine("POST", "/v1/encounters/discharged", json=report)
@@ -106,19 +108,6 @@ class Demo:
         finally:
             await physician.close()
             await engine.close()
-
-    async def _next_stay(self, engine: Api) -> DemoEncounter:
-        """A stay that this data directory has not seen yet."""
-        known = {item["case_id"] for item in (await engine("GET", "/v1/cases?limit=200"))["items"]}
-        seen = {
-            event["detail"].get("encounter_id")
-            for case_id in known
-            for event in (await engine("GET", f"/v1/cases/{case_id}"))["events"]
-        }
-        for stay in demo_encounters():
-            if stay.encounter not in seen:
-                return stay
-        raise CommandError("Every patient of the demo has left already. Start with an empty --data-dir.")
 
     async def _review(self, physician: Api, access: Access, case: Case) -> None:
         review = await physician("GET", f"/v1/reviews/{case['case_id']}")
@@ -134,15 +123,7 @@ class Demo:
             signs = next((line for line in draft["text"].splitlines() if "Attending:" in line), "").strip(" -")
             self._console.print(f"\nReview and sign it: {link}\n  {signs}\n", soft_wrap=True)
             return
-        # What the record does not support is taken out before signing, as a physician would.
-        text = draft["text"]
-        for sentence in open_points:
-            text = text.replace(sentence["text"], "").replace("  \n", "")
-        body = {"text": text} if open_points else None
-        if draft["by_hand"]:
-            body = {"text": text.replace(TO_BE_WRITTEN, "[Not written in this demo")}
-        headers = {"If-Match": f'"{draft["digest"]}"'}
-        await physician("POST", f"/v1/reviews/{case['case_id']}/approve", headers=headers, json=body)
+        await sign(physician, case["case_id"], draft)
 
     def _tell_passages(self, knowledge: dict[str, Any] | None) -> None:
         for passage in (knowledge or {}).get("passages", []):
@@ -167,3 +148,27 @@ class Demo:
             if time.monotonic() > deadline and not waits_for_person:
                 raise CommandError(f"The case is {case['state']} after {PATIENCE:.0f} s; {state} was expected.")
             await asyncio.sleep(POLL)
+
+
+async def unseen_stays(engine: Api) -> list[DemoEncounter]:
+    """Stays of the sandbox that this data directory has not seen yet."""
+    known = {item["case_id"] for item in (await engine("GET", "/v1/cases?limit=200"))["items"]}
+    seen = {
+        event["detail"].get("encounter_id")
+        for case_id in known
+        for event in (await engine("GET", f"/v1/cases/{case_id}"))["events"]
+    }
+    return [stay for stay in demo_encounters() if stay.encounter not in seen]
+
+
+async def sign(physician: Api, case_id: str, draft: dict[str, Any]) -> None:
+    """Countersign `draft`. What the record does not support is taken out before, as a physician would."""
+    text = draft["text"]
+    open_points = [item["text"] for item in draft["sentences"] if not item["supported"]]
+    for sentence in open_points:
+        text = text.replace(sentence, "").replace("  \n", "")
+    body = {"text": text} if open_points else None
+    if draft["by_hand"]:
+        body = {"text": text.replace(TO_BE_WRITTEN, "[Not written in this demo")}
+    headers = {"If-Match": f'"{draft["digest"]}"'}
+    await physician("POST", f"/v1/reviews/{case_id}/approve", headers=headers, json=body)

@@ -8,7 +8,8 @@ import json
 import logging
 import os
 import sys
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
@@ -211,16 +212,16 @@ def audit_verify(
         raise typer.Exit(1)
 
 
-def main() -> None:
-    """Entry point: what cannot be done is one sentence and exit code 2."""
+@contextmanager
+def in_a_sentence(name: str) -> Iterator[None]:
+    """What cannot be done is one sentence after the program's `name`, and exit code 2."""
     try:
-        app()
+        yield
+        return
     except CommandError as error:
-        print(f"countersign: {error}", file=sys.stderr)
-        sys.exit(2)
+        said = str(error)
     except Failure as failure:
-        print(f"countersign: {failure.reason}.", file=sys.stderr)
-        sys.exit(2)
+        said = f"{failure.reason}."
     except ValueError as error:
         from pydantic import ValidationError
         from pydantic_settings import SettingsError
@@ -229,8 +230,15 @@ def main() -> None:
 
         if not isinstance(error, ValidationError | SettingsError):
             raise
-        print(f"countersign: {in_words(error)}.", file=sys.stderr)
-        sys.exit(2)
+        said = f"{in_words(error)}."
+    print(f"{name}: {said}", file=sys.stderr)
+    sys.exit(2)
+
+
+def main() -> None:
+    """Entry point."""
+    with in_a_sentence("countersign"):
+        app()
 
 
 if __name__ == "__main__":

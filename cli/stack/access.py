@@ -19,6 +19,7 @@ class Access:
     ehr_url: str
     nats_monitor_url: str = ""
     triton_url: str = ""  # gRPC host:port
+    triton_metrics: str = ""  # host:port of its own /metrics
     drafter_model: str = "drafter"
 
 

@@ -1,8 +1,6 @@
 """The whole of Countersign on one machine: nats-server and Triton as children, all services in this process."""
 
 import asyncio
-import signal
-import socket
 import sqlite3
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager, nullcontext
@@ -21,8 +19,9 @@ from cli.stack.access import Access, write_access
 from cli.stack.knowledge import places
 from cli.stack.lock import held
 from cli.stack.people import demo_people
-from cli.stack.ports import free_port
+from cli.stack.ports import free_port, require_free
 from cli.stack.secrets import Secrets, load_or_make, write_tokens
+from cli.stack.signals import until_told
 from deploy.sandbox_ehr.app import Sandbox
 from deploy.sandbox_ehr.app import create_app as create_sandbox
 from deploy.sandbox_ehr.notify import Subscriber
@@ -98,6 +97,7 @@ async def running(options: Options, progress: Progress) -> AsyncIterator[Access]
             _access(options, secrets, base_url, nats_url),
             nats_monitor_url=f"http://{HOST}:{nats_ports.monitor}",
             triton_url=f"{HOST}:{triton_ports.grpc}",
+            triton_metrics=f"{HOST}:{triton_ports.metrics}",
         )
         app = _app(options, secrets, access, stack)
         settle_memory()
@@ -118,12 +118,7 @@ def _prepare(options: Options, stack: AsyncExitStack) -> Path:
         raise CommandError(f"The data directory {directory} cannot be used: {error.strerror}.") from None
     if not ours:
         raise CommandError(f"Another stack is running on {directory}.")
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((HOST, options.port))
-        except OSError:
-            raise CommandError(f"Port {options.port} is taken. Choose another with --port.") from None
+    require_free(options.port, "--port")
     return logs
 
 
@@ -221,23 +216,10 @@ async def _serving(app: FastAPI, port: int) -> AsyncIterator[None]:
 
 async def run(options: Options, progress: Progress, on_ready: Callable[[Access], None]) -> None:
     """Run until SIGINT or SIGTERM."""
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    starting = asyncio.current_task()
 
-    def end() -> None:
-        if not stop.is_set() and starting is not None and not serving:
-            starting.cancel()  # told to stop while the models are still loading
-        stop.set()
-
-    serving: list[bool] = []
-    for sent in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(sent, end)
-    try:
+    async def serve() -> None:
         async with running(options, progress) as access:
-            serving.append(True)
             on_ready(access)
-            await stop.wait()
-    except asyncio.CancelledError:
-        if not stop.is_set():
-            raise
+            await asyncio.Event().wait()
+
+    await until_told(serve())

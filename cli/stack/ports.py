@@ -3,6 +3,8 @@
 import secrets
 import socket
 
+from cli.errors import CommandError
+
 # Below what systems give to outgoing connections (Linux from 32768, others from 49152): there, a port that was free
 # when it was looked at is somebody's end of a connection when the server asks for it.
 FIRST, LAST = 15_000, 32_767
@@ -16,12 +18,23 @@ def free_port() -> int:
     """
     for _ in range(TRIES):
         port = FIRST + secrets.randbelow(LAST - FIRST + 1)
-        with socket.socket() as probe:
-            # As the servers ask for it: connections that are closing do not count.
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                probe.bind(("127.0.0.1", port))
-            except OSError:
-                continue
+        if _free(port):
             return port
     raise OSError(f"no free port on loopback among {TRIES} between {FIRST} and {LAST}")
+
+
+def require_free(port: int, option: str) -> None:
+    """Raises CommandError where somebody listens on a loopback port that was asked for with `option`."""
+    if not _free(port):
+        raise CommandError(f"Port {port} is taken. Choose another with {option}.")
+
+
+def _free(port: int) -> bool:
+    with socket.socket() as probe:
+        # As the servers ask for it: connections that are closing do not count.
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+        return True

@@ -19,9 +19,9 @@ POLL = 0.5  # seconds
 PATIENCE = 600.0  # seconds that a refresh may take; on one core its embedding takes most of them
 
 
-async def refresh(operator: Api) -> dict[str, Any]:
-    """A refresh from its request to its end. Raises TimeoutError."""
-    begun = await operator("POST", "/v1/knowledge/refreshes")
+async def refresh(operator: Api, full: bool = False) -> dict[str, Any]:
+    """A refresh from its request to its end; `full`: everything is embedded again. Raises TimeoutError."""
+    begun = await operator("POST", "/v1/knowledge/refreshes", json={"full": full})
     async with asyncio.timeout(PATIENCE):
         while True:
             found: dict[str, Any] = await operator("GET", begun["refresh_url"])

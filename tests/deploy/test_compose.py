@@ -28,7 +28,7 @@ READERS = "10001"  # the group that `countersign secrets init` gives the files t
 # have one for their user; ours must make it (the Dockerfile).
 OF_THE_IMAGE = {"/qdrant/storage", "/qdrant/snapshots", "/prometheus", "/var/tempo", "/var/lib/grafana"}
 
-pytestmark = pytest.mark.skipif(not COMPOSE.exists(), reason="Docker Compose is not here (tests/tools.sh)")
+pytestmark = pytest.mark.skipif(not COMPOSE.exists(), reason="Docker Compose is not here (deploy/tools.sh)")
 
 
 @cache
@@ -191,7 +191,7 @@ def test_the_issuer_is_the_same_for_browsers_and_services() -> None:
     assert {str(issuer.port), keycloak["environment"]["KC_HTTP_PORT"]} == {port["published"]} == {str(port["target"])}
 
 
-@pytest.mark.skipif(not PROMTOOL.exists(), reason="promtool is not here (tests/tools.sh)")
+@pytest.mark.skipif(not PROMTOOL.exists(), reason="promtool is not here (deploy/tools.sh)")
 def test_prometheus_understands_its_configuration_and_has_the_key_it_names() -> None:
     file = ROOT / "deploy/prometheus/prometheus.yml"
     done = subprocess.run(

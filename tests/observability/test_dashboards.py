@@ -13,23 +13,26 @@ from pathlib import Path
 from typing import Any
 
 import promql_parser
-import psutil
 import pytest
 import yaml
+from playwright.async_api import Page, expect
 
 from cli.stack.ports import free_port
 from deploy.grafana.__main__ import FOLDER, rendered
 from deploy.grafana.panels import GPU_ONLY
 from deploy.sandbox_ehr.seed import demo_encounters
+from deploy.watch.pages import filled
+from deploy.watch.servers import TOOLS
 from tests.e2e.test_command import approve, case_in, discharge, until
+from tests.support.browser import chromium
 from tests.support.channels import channels, write_directory
 from tests.support.command import Up, run, up
-from tests.support.prometheus import MISSING, RULES, TOOLS, Prometheus, prometheus
+from tests.support.prometheus import MISSING, RULES, Prometheus, prometheus
 
 pytestmark = [
     pytest.mark.e2e,
     pytest.mark.timeout(300),
-    pytest.mark.skipif(bool(MISSING), reason=f"not here: {', '.join(MISSING)} (tests/tools.sh)"),
+    pytest.mark.skipif(bool(MISSING), reason=f"not here: {', '.join(MISSING)} (deploy/tools.sh)"),
 ]
 
 ALERTS_PAGE = Path(__file__).parents[2] / "docs/alerts.md"
@@ -60,10 +63,6 @@ def rules() -> list[dict[str, Any]]:
     return [rule for group in yaml.safe_load(RULES.read_text())["groups"] for rule in group["rules"]]
 
 
-def filled(expr: str, department: str) -> str:
-    return expr.replace("$__rate_interval", "1m").replace("$department", department)
-
-
 def named(expr: str) -> set[str]:
     """Metrics that an expression asks for."""
     names = set()
@@ -92,17 +91,9 @@ def observed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prometheus]:
         people = write_directory(directory / "people.yaml", mailbox.address, webhook.address)
         arguments = ("--directory", str(people), "--escalate-after", "1s,2s,3s")
         with up(directory / "data", free_port(), *arguments) as stack:
-            found.scrape(f"127.0.0.1:{triton_metrics(stack)}")
+            found.scrape(stack.access["triton_metrics"])
             work(stack, found)
             yield found
-
-
-def triton_metrics(stack: Up) -> int:
-    for child in psutil.Process(stack.process.pid).children(recursive=True):
-        for argument in child.cmdline():
-            if argument.startswith("--metrics-port="):
-                return int(argument.partition("=")[2])
-    raise AssertionError("the stack runs no Triton")
 
 
 def work(stack: Up, seen: Prometheus) -> None:
@@ -156,6 +147,45 @@ def test_every_alert_is_understood_and_what_is_wrong_fires(observed: Prometheus)
     assert observed.firing() <= {"DeadLetters", "CasesStopped"}
 
 
+async def shows(page: Page, url: str, board: dict[str, Any]) -> None:
+    """The page of a dashboard, with every panel; all but those for a GPU have data."""
+    await page.goto(url)
+    await expect(page.get_by_role("heading", level=1)).to_have_text(board["title"])
+    panels = page.locator(".panel")
+    await expect(panels.locator("h2")).to_have_text([panel["title"] for panel in board["panels"]])
+    await expect(panels.locator("h2 + p")).to_have_text([panel["description"] for panel in board["panels"]])
+    await page.locator("body[data-drawn]").wait_for()
+    for panel in board["panels"]:
+        shown = panels.filter(has=page.get_by_role("heading", name=panel["title"], exact=True))
+        if panel["description"].startswith(GPU_ONLY):
+            await expect(shown.get_by_text("no data: it needs a GPU")).to_be_visible()
+        elif panel["type"] == "stat":
+            await expect(shown.locator(".figure")).to_have_text(re.compile(r"\d"))
+        else:
+            await expect(shown.locator("td[data-name]").first).to_have_text(re.compile(r"\d"))
+            await expect(shown.locator("canvas").first).to_be_visible()
+    assert await page.evaluate("document.documentElement.scrollWidth <= innerWidth"), "it runs out at the side"
+
+
+@pytest.mark.browser
+async def test_every_panel_is_on_a_page_with_its_data_and_every_alert(observed: Prometheus) -> None:
+    said: list[str] = []
+    expect.set_options(timeout=PATIENCE * 1000)
+    async with chromium() as browser:
+        page = await browser.new_page(viewport={"width": 1280, "height": 900})
+        page.on("console", lambda message: said.append(message.text))
+        page.on("pageerror", lambda error: said.append(str(error)))
+        for file in FOLDER.glob("*.json"):
+            await shows(page, f"{observed.url}/user/{file.stem}.html", json.loads(file.read_text()))
+        await page.goto(f"{observed.url}/user/")
+        await expect(page.get_by_role("heading", level=1)).to_have_text("Discharge cases")
+        await expect(page.get_by_role("cell", name="awaiting-review", exact=True)).to_be_visible()
+        await expect(page.locator("#alerts a")).to_have_text([rule["alert"] for rule in rules()])
+        await expect(page.locator("#alerts a.firing").first).to_be_visible()
+        await expect(page.get_by_text("gave up on a message").first).to_be_visible()
+    assert said == []
+
+
 def test_only_panels_that_say_so_need_a_gpu() -> None:
     exempt = {(panel.board, panel.title) for panel in panels() if panel.gpu_only}
     print(f"not evaluated here, for want of a GPU: {sorted(exempt)}")
@@ -168,7 +198,7 @@ def test_what_is_committed_is_what_the_code_makes() -> None:
 
 def test_alerts_hold_what_their_tests_say_and_have_a_page_each() -> None:
     done = subprocess.run(
-        [str(TOOLS / "promtool"), "test", "rules", "alerts_test.yml"],
+        [str(TOOLS / "bin/promtool"), "test", "rules", "alerts_test.yml"],
         cwd=RULES.parent,
         capture_output=True,
         text=True,

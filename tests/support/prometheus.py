@@ -1,7 +1,4 @@
-"""A real Prometheus beside a receiver of OTLP, on loopback: what a platform team looks at, in small.
-
-VictoriaMetrics stands where the OpenTelemetry collector does: it takes OTLP and shows it in Prometheus' form.
-"""
+"""A real Prometheus beside a receiver of OTLP, on loopback: what a platform team looks at, in small."""
 
 import subprocess
 import time
@@ -15,10 +12,10 @@ import httpx
 import yaml
 
 from cli.stack.ports import free_port
+from deploy.watch import pages, servers
+from deploy.watch.servers import RULES
 
-TOOLS = Path(__file__).parents[2] / ".tools/usr/bin"
-RULES = Path(__file__).parents[2] / "deploy/prometheus/alerts.yml"
-MISSING = [name for name in ("prometheus", "promtool", "victoria-metrics") if not (TOOLS / name).exists()]
+MISSING = servers.missing()
 PATIENCE = 60.0
 
 
@@ -54,43 +51,20 @@ class Prometheus:
 
 @contextmanager
 def prometheus(directory: Path, rules: Path = RULES) -> Iterator[Prometheus]:
-    """Both servers, answering; everything is read every second."""
-    metrics, port = free_port(), free_port()
-    targets = directory / "targets.yml"
-    config = {
-        "global": {"scrape_interval": "1s", "evaluation_interval": "1s"},
-        "rule_files": [str(rules)],
-        "scrape_configs": [
-            {
-                "job_name": "otlp",
-                "honor_labels": True,
-                "metrics_path": "/federate",
-                "params": {"match[]": ['{__name__!=""}']},
-                "static_configs": [{"targets": [f"127.0.0.1:{metrics}"]}],
-            },
-            {"job_name": "direct", "file_sd_configs": [{"files": [str(targets)], "refresh_interval": "1s"}]},
-        ],
-    }
+    """Both servers, answering, with the pages; everything is read every second."""
+    place = servers.Place(directory, free_port(), free_port())
+    pages.write(place.pages, servers.TOOLS / "share/javascript")
+    config = servers.config(place, "1s", rules=rules)
     (directory / "prometheus.yml").write_text(yaml.safe_dump(config))
-    commands = {
-        f"http://127.0.0.1:{metrics}/health": [
-            *("victoria-metrics", f"-httpListenAddr=127.0.0.1:{metrics}", f"-storageDataPath={directory}/victoria"),
-            *("-search.latencyOffset=0s", "-opentelemetry.usePrometheusNaming", "-loggerLevel=ERROR"),
-        ],
-        f"http://127.0.0.1:{port}/-/ready": [
-            *("prometheus", f"--config.file={directory}/prometheus.yml", f"--storage.tsdb.path={directory}/tsdb"),
-            *(f"--web.listen-address=127.0.0.1:{port}", "--log.level=error"),
-        ],
-    }
     with ExitStack() as stack:
         log = stack.enter_context((directory / "servers.log").open("wb"))
-        for name, *arguments in commands.values():
-            process = subprocess.Popen([str(TOOLS / name), *arguments], stdout=log, stderr=log)
+        for command in (servers.receiver(place), servers.prometheus(place)):
+            process = subprocess.Popen(command, stdout=log, stderr=log)
             stack.callback(process.wait)
             stack.callback(process.kill)
-        for url in commands:
+        for url in servers.health(place):
             _await(url, directory / "servers.log")
-        yield Prometheus(f"http://127.0.0.1:{metrics}/opentelemetry/v1/metrics", f"http://127.0.0.1:{port}", targets)
+        yield Prometheus(place.otlp, place.url, place.targets)
 
 
 def _await(url: str, log: Path) -> None:

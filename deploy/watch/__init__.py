@@ -1,0 +1,1 @@
+"""The dashboards and alerts with data, on one machine, without containers: `make watch`."""
