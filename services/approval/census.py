@@ -39,14 +39,15 @@ class Census:
         self._reviews = reviews
         self._clock = clock
         self._states: dict[str, tuple[str, State, int]] = {}  # by case: its department and state, and since which event
-        self._following = Following("census", tuple(AFTER), self._take, self._counting, headers_only=True)
 
     async def start(self, bus: Bus) -> None:
         """Follow, in the background."""
         if not instruments.measuring():
             return
+        self._states.clear()  # of a start that failed
+        following = Following("census", tuple(AFTER), self._take, self._counting, headers_only=True)
         try:
-            await self._following.start(bus)
+            await following.start(bus)
         except TransientError as failure:
             logger.warning("cases are not counted by state: %s", failure.reason)
 

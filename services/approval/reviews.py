@@ -143,15 +143,17 @@ class Reviews:
         self._order: list[Place] = []
         self._counts: Counter[str] = Counter()
         self._watchers: set[asyncio.Queue[str]] = set()
-        self._following = Following("inbox", FOLLOWED, self._take, self._counting)
 
     async def start(self, bus: Bus) -> None:
         """Follow the trail; returns when every open review is known.
 
         Raises TransientError when the trail cannot be read.
         """
-        await self._following.start(bus)
-        await self._following.caught_up()
+        for known in (self._waiting, self._order, self._counts):
+            known.clear()  # of a start that failed
+        following = Following("inbox", FOLLOWED, self._take, self._counting)
+        await following.start(bus)
+        await following.caught_up()
 
     def _counting(self) -> Iterator[int]:
         return chain.from_iterable(waiting.events for waiting in self._waiting.values())

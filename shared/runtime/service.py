@@ -13,7 +13,7 @@ import uvicorn
 from fastapi import APIRouter, FastAPI
 from starlette.responses import JSONResponse
 
-from shared.contracts.failures import Failure
+from shared.contracts.failures import Failure, TransientError
 from shared.messaging.connection import Bus, connect
 from shared.messaging.steps import Steps
 from shared.runtime import problems
@@ -28,6 +28,7 @@ logger = logging.getLogger(__name__)
 Check = Callable[[], Awaitable[bool]]
 Look = Callable[[], Awaitable[None]]  # sets gauges: what is not counted as it happens but looked up
 CHECK_TIMEOUT = 3.0
+AGAIN = 1.0  # seconds until a start that did not succeed is tried again
 COLLECT_AFTER = (50_000, 20, 50)  # allocations, then collections of each generation; a tenth less CPU a case
 # Headers that nobody reads; addresses that a proxy claims are not used for anything.
 QUIET: dict[str, Any] = {"proxy_headers": False, "server_header": False}
@@ -55,18 +56,35 @@ async def running(service: Service) -> AsyncIterator[Bus]:
     async with AsyncExitStack() as stack:
         for close in service.closers:
             stack.push_async_callback(close)
-        bus = await connect(
-            service.nats_url, service.name, service.nats_seed, ca_file=service.nats_ca_file, patient=True
-        )
+        bus = await _connect(service)
         stack.push_async_callback(bus.close)
-        service.steps.attach(bus)
-        await service.on_connect(bus)
         stack.push_async_callback(service.steps.stop)
         await service.steps.start()
         if instruments.measuring():
             looking = asyncio.create_task(_look(service))
             stack.callback(looking.cancel)
         yield bus
+
+
+async def _connect(service: Service) -> Bus:
+    """A connection with everything attached, as patient as a connection is: a server that has only just come up may not
+    have all that it keeps yet. Each try is on a connection of its own, so that nothing of the one before is heard.
+    """
+    while True:
+        bus = await connect(
+            service.nats_url, service.name, service.nats_seed, ca_file=service.nats_ca_file, patient=True
+        )
+        service.steps.attach(bus)
+        try:
+            await service.on_connect(bus)
+            return bus
+        except TransientError as failure:
+            await bus.close()
+            logger.warning("%s cannot start yet: %s", service.name, failure.reason)
+            await asyncio.sleep(AGAIN)
+        except BaseException:
+            await bus.close()
+            raise
 
 
 async def _look(service: Service) -> None:

@@ -1,10 +1,15 @@
-"""The server as we configure it."""
+"""The server as we configure it, and services that begin before it has everything."""
 
 from pathlib import Path
 
 import pytest
 
 from cli.stack.access import write_private
+from shared.contracts.failures import TransientError
+from shared.messaging.connection import Bus
+from shared.messaging.steps import Steps
+from shared.runtime import service
+from tests.support.examples import T0
 from tests.support.server import NatsServer
 
 pytestmark = pytest.mark.connected
@@ -17,3 +22,23 @@ def test_any_key_is_a_key(tmp_path: Path, key: str) -> None:
     write_private(tmp_path / "secrets.json", server.secrets.model_dump_json())
     server.start()
     server.kill()
+
+
+async def test_a_service_that_cannot_start_yet_tries_again_on_a_connection_of_its_own(
+    nats: NatsServer, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(service, "AGAIN", 0.01)
+    await nats.provision()
+    tried: list[Bus] = []
+
+    async def on_connect(bus: Bus) -> None:
+        tried.append(bus)
+        if len(tried) < 3:
+            raise TransientError("the copy of the trail that was read is behind")
+
+    steps = Steps("evaluator", lambda: T0)
+    built = service.Service("evaluator", nats.url, None, nats.secrets.seeds["evaluator"], steps, on_connect)
+    async with service.running(built) as bus:
+        assert bus is tried[2]
+        assert [item.connected for item in tried] == [False, False, True]
+    assert caplog.text.count("cannot start yet: the copy of the trail that was read is behind") == 2
