@@ -39,6 +39,8 @@ def reach(patch: pytest.MonkeyPatch, server: NatsServer, user: str) -> None:
     seed.write_text(server.secrets.seeds[user])
     patch.setenv("COUNTERSIGN_NATS_URL", server.url)
     patch.setenv("COUNTERSIGN_NATS_SEED_FILE", str(seed))
+    if server.ca_file is not None:
+        patch.setenv("COUNTERSIGN_NATS_CA_FILE", str(server.ca_file))
     patch.setenv("COUNTERSIGN_NATS_MONITOR_URL", f"http://127.0.0.1:{server.ports.monitor}")
     patch.setenv("COUNTERSIGN_QDRANT_URL", ":memory:")
 
