@@ -35,9 +35,9 @@ async def traffic(leg: Countersign) -> dict[str, int]:
     return {name: told[name] for name in ("in_msgs", "out_msgs", "in_bytes", "out_bytes")}
 
 
-async def measure(copies: int, cases: int) -> dict[str, Any]:
+async def measure(copies: int, cases: int, *, tls: bool = False) -> dict[str, Any]:
     with tempfile.TemporaryDirectory(prefix="countersign-bench-") as directory:
-        leg = Countersign(Path(directory), together=False, copies=copies)
+        leg = Countersign(Path(directory), together=False, copies=copies, tls=tls)
         try:
             await leg.start()
             await many(leg, "warm", 300, AT_ONCE)
@@ -57,11 +57,17 @@ async def measure(copies: int, cases: int) -> dict[str, Any]:
             await leg.stop()
 
 
-def main(cases: Annotated[int, typer.Option(help="cases a run")] = 3000) -> None:
+def main(
+    cases: Annotated[int, typer.Option(help="cases a run")] = 3000,
+    tls: Annotated[bool, typer.Option(help="one process each, by TLS and plain in turns, twice")] = False,
+) -> None:
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runs = [runner.run(measure(copies, cases)) for copies in COPIES]
+        if tls:
+            runs = [runner.run(measure(1, cases, tls=way)) | {"tls": way} for way in (True, False) * 2]
+        else:
+            runs = [runner.run(measure(copies, cases)) for copies in COPIES]
     found = {"cores": psutil.cpu_count(), "runs": runs}
-    keep("scale", found)
+    keep("scale-tls" if tls else "scale", found)
     print(json.dumps(found, indent=1))
 
 

@@ -2,6 +2,7 @@
 
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import aiohttp
@@ -10,14 +11,15 @@ from nats.aio.msg import Msg
 from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy
 
 from bench.leg import Leg, bytes_in, main, until
-from cli.stack.nats import NatsPorts, local_configuration, server_binary
-from cli.stack.nats_config import key_environment
+from cli.stack.nats import NatsPorts, local, server_binary
+from cli.stack.nats_config import ACCOUNT, Hospital, configuration, key_environment
 from cli.stack.ports import free_port
 from cli.stack.secrets import load_or_make, write_tokens
 from shared.contracts.events import ReviewRequested, case_event
 from shared.contracts.subjects import case_id, encounter_subject
 from shared.messaging.connection import Bus, connect
 from shared.messaging.provision import provision
+from tests.support.server import certified
 
 ORGANIZATION = "bench"
 SERVICES = ("ingest", "drafter", "approval")
@@ -26,9 +28,11 @@ SERVICES = ("ingest", "drafter", "approval")
 class Countersign(Leg):
     """`together`: all services in one process, as `countersign up` runs them; else each in its own."""
 
-    def __init__(self, directory: Path, *, together: bool, copies: int = 1) -> None:
-        """`copies`: processes of each service, where each service is a process."""
+    def __init__(self, directory: Path, *, together: bool, copies: int = 1, tls: bool = False) -> None:
+        """`copies`: processes of each service, where each service is a process. `tls`: to NATS, as installed."""
         super().__init__(directory)
+        self._tls = certified(directory) if tls else None
+        self._ca_file = self._tls.ca if self._tls else None
         self._together = together
         self._copies = copies
         self.parts: dict[str, list[psutil.Process]] = {}  # by what they are
@@ -36,11 +40,12 @@ class Countersign(Leg):
     async def start(self) -> None:
         self._secrets = load_or_make(self.directory)
         ports = NatsPorts(free_port(), free_port())
-        self._url = f"nats://127.0.0.1:{ports.client}"
+        self._url = f"{'tls' if self._tls else 'nats'}://127.0.0.1:{ports.client}"
         self._names: dict[str, str] = {}  # case id → the driver's name of the case
         self._drafts: dict[str, str] = {}
         config = self.directory / "nats.conf"
-        config.write_text(local_configuration(self._secrets, ports, self.directory / "nats"))
+        node = replace(local(ports, self.directory / "nats"), tls=self._tls)
+        config.write_text(configuration(node, {ACCOUNT: Hospital(self._secrets)}, self._secrets.seeds["system"]))
         write_tokens(self.directory / "tokens.json", self._secrets.tokens)
         await self.spawn([str(server_binary()), "--config", str(config)], key_environment(self._secrets))
         self.parts["nats-server"] = self.processes[-1:]
@@ -48,7 +53,7 @@ class Countersign(Leg):
         health = f"http://127.0.0.1:{ports.monitor}/healthz"
         self._http = aiohttp.ClientSession()
         await until(lambda: self._answers(health), "nats-server")
-        self._bus = await connect(self._url, "admin", self._secrets.seeds["admin"])
+        self._bus = await connect(self._url, "admin", self._secrets.seeds["admin"], ca_file=self._ca_file)
         await provision(self._bus)
         for names in [SERVICES] if self._together else [[name] for name in SERVICES] * self._copies:
             port = free_port()
@@ -60,7 +65,8 @@ class Countersign(Leg):
         await self._watch(self._bus)
 
     def _environment(self, port: int) -> dict[str, str]:
-        return {
+        trusted = {"COUNTERSIGN_NATS_CA_FILE": str(self._ca_file)} if self._ca_file else {}
+        return trusted | {
             "COUNTERSIGN_NATS_URL": self._url,
             "BENCH_SEEDS": json.dumps(self._secrets.seeds),
             "COUNTERSIGN_TOKENS_FILE": str(self.directory / "tokens.json"),
