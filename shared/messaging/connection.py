@@ -17,7 +17,7 @@ from nats.js.errors import APIError
 
 from shared.contracts.failures import PermanentError, TransientError
 from shared.messaging.rights import inbox
-from shared.messaging.tls import in_words, trust, wants_tls
+from shared.messaging.tls import in_words, let_it_end_quietly, trust, wants_tls
 from shared.telemetry import instruments, tracing
 from shared.telemetry.catalogue import ERROR, STREAM
 
@@ -56,6 +56,8 @@ async def open_client(
     Raises PermanentError when the CA's file is no good, else what nats-py raises.
     """
     tls = trust(url, ca_file)
+    if tls is not None:
+        let_it_end_quietly()
     client = Client()
     made = False
 

@@ -4,6 +4,7 @@ nats-py takes `tls://` for a wish: it encrypts where the server's first line, in
 between can leave that out. Therefore the handshake comes first; the server's `tls` block needs `handshake_first`.
 """
 
+import logging
 import ssl
 from pathlib import Path
 
@@ -13,6 +14,17 @@ SETTING = "COUNTERSIGN_NATS_CA_FILE"
 # X509_V_ERR_… of OpenSSL, https://docs.openssl.org/3.0/man3/X509_STORE_CTX_get_error/
 NOT_YET_VALID, EXPIRED = 9, 10
 OTHER_NAME = (62, 64)  # HOSTNAME_MISMATCH, IP_ADDRESS_MISMATCH
+
+
+def let_it_end_quietly() -> None:
+    """Whenever nats-py ends a connection by TLS, asyncio (and uvloop) warns of nothing that anybody can do something
+    about: "returning true from eof_received() has no effect when using ssl". https://github.com/nats-io/nats.py/issues/574
+    """
+    logging.getLogger("asyncio").addFilter(_means_something)
+
+
+def _means_something(record: logging.LogRecord) -> bool:
+    return "eof_received()" not in str(record.msg)
 
 
 def wants_tls(url: str) -> bool:

@@ -188,7 +188,8 @@ def test_commands_by_address_take_the_ca_and_give_up_on_another(
     seed.write_text(sealed.secrets.seeds["admin"])
     named = {"COUNTERSIGN_NATS_URL": sealed.url, "COUNTERSIGN_NATS_SEED_FILE": str(seed)}
     right, wrong = ({"COUNTERSIGN_NATS_CA_FILE": str(ca)} for ca in (sealed.ca_file, wrong_ca))
-    assert run("provision", **named, **right).returncode == 0
+    done = run("provision", **named, **right)
+    assert (done.returncode, done.stderr) == (0, "")
     refused = run("backup", "--to", str(tmp_path / "backup"), **named, **wrong)
     assert (refused.returncode, refused.stderr.count("\n")) == (2, 1), refused.stderr
     assert "signed by nobody whom we trust" in refused.stderr

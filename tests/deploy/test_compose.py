@@ -120,6 +120,14 @@ def test_nats_is_spoken_to_by_tls(name: str) -> None:
         assert not any("nats.key" in file for file in mounted)
 
 
+def test_a_cluster_says_how_it_is_whichever_server_is_gone() -> None:
+    """Production does not start without that answer: docs/install.md must not ask one server for it."""
+    told = set(re.findall(r"_NATS_MONITOR_URL=http://([\w-]+):8222", (ROOT / "docs/install.md").read_text()))
+    common = [set(service(f"nats-{index}")["networks"]["bus"]["aliases"]) for index in (1, 2, 3)]
+    assert told == set.intersection(*common)
+    assert not told & set(SERVICES)  # beside a server of that name they would be taken for each other
+
+
 def test_a_gpu_is_reserved_where_one_is_asked_for() -> None:
     (device,) = service("triton-gpu")["deploy"]["resources"]["reservations"]["devices"]
     assert (device["driver"], device["capabilities"]) == ("nvidia", ["gpu"])
