@@ -8,6 +8,7 @@ The drafter's model here is `drafter-scripted`: deterministic, in the same repos
 import asyncio
 import os
 import random
+import time
 from collections import Counter
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -26,6 +27,8 @@ from shared.contracts.case import fold
 from shared.contracts.envelope import decode
 from shared.contracts.subjects import encounter_subject
 from shared.messaging.journal import Journal
+from shared.messaging.retry import RetryRow
+from shared.messaging.topology import consumer
 from tests.support.patients import MARKS, write_stays
 from tests.support.processes import Fleet
 
@@ -97,12 +100,12 @@ async def _by_bus(fleet: Fleet, encounter: str) -> bool:
     return True
 
 
-async def kill_at_random(fleet: Fleet, chance: random.Random) -> Counter[str]:
-    """Kill -9 one part after the other, each started again a moment later."""
-    killed: Counter[str] = Counter()
+async def kill_at_random(fleet: Fleet, chance: random.Random) -> dict[str, float]:
+    """Kill -9 one part after the other, each started again a moment later; for how many seconds each was away at most."""
+    away: dict[str, float] = {}
     for name in [*fleet.parts, "nats", *chance.choices([*fleet.parts, "nats"], k=KILLS - len(fleet.parts) - 1)]:
         await asyncio.sleep(chance.uniform(*BETWEEN))
-        killed[name] += 1
+        began = time.monotonic()
         if name == "nats":
             fleet.server.kill()
             await asyncio.sleep(chance.uniform(0, 1))
@@ -113,7 +116,14 @@ async def kill_at_random(fleet: Fleet, chance: random.Random) -> Counter[str]:
             await asyncio.sleep(chance.uniform(0, 1))
             part.start()
             await asyncio.to_thread(part.wait)
-    return killed
+        away[name] = max(away.get(name, 0.0), time.monotonic() - began)
+    return away
+
+
+def outlasted(row: RetryRow) -> float:
+    """Seconds that a dependency may be away until a step gives up."""
+    assert row.attempts is not None
+    return sum(row.wait(attempt) for attempt in range(1, row.attempts))
 
 
 async def histories(fleet: Fleet) -> dict[str, list[Any]]:
@@ -127,7 +137,7 @@ async def histories(fleet: Fleet) -> dict[str, list[Any]]:
     return found
 
 
-async def all_filed(fleet: Fleet) -> dict[str, list[Any]]:
+async def all_filed(fleet: Fleet, may_fail: int) -> dict[str, list[Any]]:
     """Waits until the last case is filed; what used up its attempts while everything died, the operator puts back."""
     loop = asyncio.get_running_loop()
     deadline = loop.time() + PATIENCE
@@ -137,7 +147,7 @@ async def all_filed(fleet: Fleet) -> dict[str, list[Any]]:
         cases = {case_id: fold(events) for case_id, events in found.items()}
         states = Counter(case.state for case in cases.values())
         if states["filed"] == CASES:
-            assert sum(put_back.values()) <= MAY_FAIL, put_back
+            assert sum(put_back.values()) <= may_fail, put_back
             return found
         assert loop.time() < deadline, f"not all filed: {dict(states)}"
         reasons = [case.failure.reason for case in cases.values() if case.failure is not None]
@@ -172,9 +182,10 @@ async def test_two_hundred_cases_survive_whatever_is_killed(tmp_path: Path) -> N
     try:
         await fleet.start()
         signing = asyncio.create_task(physician.work())
-        _, killed = await asyncio.gather(discharge_all(fleet, encounters), kill_at_random(fleet, random.Random(seed)))
-        assert set(killed) == {*fleet.parts, "nats"}
-        found = await all_filed(fleet)
+        _, away = await asyncio.gather(discharge_all(fleet, encounters), kill_at_random(fleet, random.Random(seed)))
+        assert set(away) == {*fleet.parts, "nats"}
+        # A slow machine may need longer to start the EHR than extraction waits for it: then it is right to give up.
+        found = await all_filed(fleet, MAY_FAIL if away["ehr"] < outlasted(consumer("drafter-extract").row) else CASES)
         signing.cancel()
         await check(fleet, found)
     finally:

@@ -13,7 +13,7 @@ from tests.e2e.test_command import SCRIPTED, case_in, discharge, until
 from tests.support.command import Up, run, up
 from tests.support.knowledge import TOPICS, Library
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
 
 DEVELOPMENT = Path(__file__).parents[3] / "shared" / "data" / "retrieval"
 BM25_OVER_WHOLE_PAGES = 0.932  # MRR@10 that the set's description gives
@@ -21,7 +21,7 @@ BM25_OVER_WHOLE_PAGES = 0.932  # MRR@10 that the set's description gives
 
 def knowledge(stack: Up, *arguments: str) -> Any:
     """`countersign knowledge … --json`, as an operator runs it."""
-    done = run("knowledge", *arguments, "--json", "--data-dir", str(stack.data_dir), timeout=180)
+    done = run("knowledge", *arguments, "--json", "--data-dir", str(stack.data_dir), timeout=420)
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)
 
