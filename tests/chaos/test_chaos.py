@@ -101,7 +101,7 @@ async def _by_bus(fleet: Fleet, encounter: str) -> bool:
 
 
 async def kill_at_random(fleet: Fleet, chance: random.Random) -> dict[str, float]:
-    """Kill -9 one part after the other, each started again a moment later; for how many seconds each was away at most."""
+    """Kill -9 one part after the other, each started again a moment later. Seconds that each was away at most."""
     away: dict[str, float] = {}
     for name in [*fleet.parts, "nats", *chance.choices([*fleet.parts, "nats"], k=KILLS - len(fleet.parts) - 1)]:
         await asyncio.sleep(chance.uniform(*BETWEEN))
