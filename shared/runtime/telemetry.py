@@ -140,10 +140,15 @@ class Telemetry:
 
     async def close(self) -> None:
         tracing.install(None)
-        instruments.install(None)
         for provider in self.providers:
             with suppress(TimeoutError):
-                await asyncio.wait_for(asyncio.to_thread(provider.shutdown), LAST_WORD)
+                await asyncio.wait_for(asyncio.to_thread(_end, provider), LAST_WORD)
+        instruments.install(None)  # last: what was counted stands there
+
+
+def _end(provider: Any) -> None:
+    provider.force_flush()  # what has only just begun is told as 0 here, and as what it came to by the shutdown
+    provider.shutdown()
 
 
 def start_telemetry(service: str) -> Telemetry:

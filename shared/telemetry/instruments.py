@@ -18,6 +18,7 @@ _installed: dict[str, Any] = {}  # instruments by name; empty while nothing is e
 # What each gauge stands at, and what each counter has come to. The SDK asks for it when it exports: 1 µs a count where
 # its own counters take 28.
 _standing: dict[str, dict[Place, float]] = {}
+_begun: set[tuple[str, Place]] = set()  # series of counters that have been told to begin
 _counting = Lock()
 
 
@@ -25,6 +26,7 @@ def install(meter: Meter | None) -> None:
     """Record into `meter` from now on; None: record nothing."""
     _installed.clear()
     _standing.clear()
+    _begun.clear()
     if meter is not None:
         _installed.update({metric.name: _make(meter, metric) for metric in METRICS})
 
@@ -44,7 +46,9 @@ def _make(meter: Meter, metric: Metric) -> Any:
 
 def _observe(metric: Metric, _: CallbackOptions) -> Iterable[Observation]:
     found = list(_standing.get(metric.name, {}).items())  # this is another thread than the one that counts
-    return [Observation(value, _named(metric, place)) for place, value in found]
+    told = [(place, value if metric.kind == "gauge" or (metric.name, place) in _begun else 0) for place, value in found]
+    _begun.update((metric.name, place) for place, _ in found)
+    return [Observation(value, _named(metric, place)) for place, value in told]
 
 
 def _named(metric: Metric, place: Place) -> dict[str, str | int | bool]:
@@ -57,7 +61,9 @@ def measuring() -> bool:
 
 
 def add(name: str, value: int = 1, attributes: Attributes | None = None) -> None:
-    """Count. With 0 the series begins to exist, so that its first increase is seen as one."""
+    """Count. A series is told as 0 once and then as what it stands at: Prometheus sees no increase in a series that
+    begins at 1, such as a department's first discharge. With 0 it begins before anything has happened.
+    """
     if _installed:
         place = _place(name, attributes)
         with _counting:  # messages to people are sent, and counted, in threads

@@ -5,7 +5,14 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from opentelemetry.sdk.metrics.export import InMemoryMetricReader
+from opentelemetry.sdk.metrics.export import (
+    ConsoleMetricExporter,
+    InMemoryMetricReader,
+    MetricExportResult,
+    MetricsData,
+    NumberDataPoint,
+    PeriodicExportingMetricReader,
+)
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export import SpanExportResult
@@ -31,6 +38,7 @@ class Exported:
         return self.exporter.get_finished_spans()
 
     def points(self, name: str) -> dict[tuple[object, ...], float]:
+        self.reader.get_metrics_data()  # a counter begins at 0
         data = self.reader.get_metrics_data()
         found = [
             metric
@@ -152,6 +160,38 @@ def test_a_sampler_takes_its_ratio_of_the_cases_and_each_whole(sampler: str, mon
     finally:
         instruments.install(None)
         tracing.install(None)
+
+
+def test_a_counter_begins_at_nothing_so_that_its_first_increase_is_seen(exported: Exported) -> None:
+    name, where = "countersign.case.events", {"countersign.event": "discharged", "countersign.department": "icu"}
+
+    def told() -> list[float]:
+        data = exported.reader.get_metrics_data()
+        assert data is not None
+        (metric,) = data.resource_metrics[0].scope_metrics[0].metrics
+        return [point.value for point in metric.data.data_points if isinstance(point, NumberDataPoint)]
+
+    instruments.add(name, 1, where)
+    assert told() == [0]
+    assert told() == [1]
+    instruments.add(name, 2, where)
+    assert told() == [3]
+
+
+async def test_what_was_counted_since_the_last_export_is_sent_at_the_end() -> None:
+    sent: list[float] = []
+
+    class Sent(ConsoleMetricExporter):
+        def export(self, metrics_data: MetricsData, *_: object, **__: object) -> MetricExportResult:
+            for metric in metrics_data.resource_metrics[0].scope_metrics[0].metrics:
+                sent.extend(point.value for point in metric.data.data_points if isinstance(point, NumberDataPoint))
+            return MetricExportResult.SUCCESS
+
+    telemetry = install("test", None, PeriodicExportingMetricReader(Sent(), export_interval_millis=3_600_000))
+    instruments.add("countersign.case.events", 2, {"countersign.event": "filed", "countersign.department": "icu"})
+    await telemetry.close()
+    assert sent == [0, 2]
+    assert not instruments.measuring()
 
 
 def test_counts_of_several_threads_are_all_there(exported: Exported) -> None:
