@@ -19,7 +19,7 @@ from tests.support.ehr import client, sandbox, stays
 from tests.support.server import NatsServer
 from tests.support.stack import Stack, running, until
 
-pytestmark = [pytest.mark.connected, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.connected, pytest.mark.timeout(360)]
 
 EVERY = {str(item.name) for item in wanted_streams(Keeping())}
 WORM = {"node-1", "node-2"}
@@ -139,7 +139,7 @@ async def sign_until_filed(stack: Stack, case_id: str) -> None:
         case = await stack.call("auditor", "GET", f"/v1/cases/{case_id}")
         return case.status_code == 200 and case.json()["state"] == "filed"
 
-    await until(filed, f"{case_id} to be signed and filed", patience=60)
+    await until(filed, f"{case_id} to be signed and filed", patience=150)  # elections take their time
 
 
 async def others(stack: Stack, case_id: str) -> list[str]:
