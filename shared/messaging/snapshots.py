@@ -79,7 +79,7 @@ async def remove(bus: Bus, stream: str) -> None:
     """Delete the stream, where there is one. Raises PermanentError, TransientError.
 
     Not in the two seconds after it was put back: until then a cluster may still be handing out its consumers, and would
-    go on when the stream is put back once more, whose consumers may then never get a leader (1 of 24 such restores).
+    go on when the stream is put back once more, whose consumers may then never get a leader.
     """
     with suppress(Failure):  # one that is half put back has nothing to tell
         info = await call(bus, f"$JS.API.STREAM.INFO.{stream}", b"", patience=ANSWER)
@@ -109,7 +109,7 @@ async def put_back(bus: Bus, described: Described, chunks: Iterable[bytes]) -> J
 
 
 async def _hand_over(bus: Bus, target: str, chunk: bytes) -> Json:
-    """In a cluster another server may take the stream up, and ours not know yet where that is (1 of 30 restores): what
+    """In a cluster another server may take the stream up, and ours not know yet where that is: what
     nobody took is sent again.
     """
     deadline = time.monotonic() + PATIENCE

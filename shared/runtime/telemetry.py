@@ -50,7 +50,7 @@ class Ids(RandomIdGenerator):
 
 
 class OneResource(Resource):
-    """The process, which stays what it is. The SDK's is hashed for every span that is encoded, through JSON: 30 µs."""
+    """The process, which stays what it is. The SDK's is hashed for every span that is encoded, through JSON."""
 
     @classmethod
     def of(cls, resource: Resource) -> Self:

@@ -15,8 +15,8 @@ Place = tuple[str | int | bool | None, ...]  # what an observation says of each 
 
 _CATALOGUE = {metric.name: metric for metric in METRICS}
 _installed: dict[str, Any] = {}  # instruments by name; empty while nothing is exported
-# What each gauge stands at, and what each counter has come to. The SDK asks for it when it exports: 1 µs a count where
-# its own counters take 28.
+# What each gauge stands at, and what each counter has come to. The SDK asks for it when it exports: its own counters
+# aggregate at each count (`make bench-telemetry`).
 _standing: dict[str, dict[Place, float]] = {}
 _begun: set[tuple[str, Place]] = set()  # series of counters that have been told to begin
 _counting = Lock()
