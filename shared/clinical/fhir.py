@@ -14,6 +14,7 @@ from urllib.parse import urlencode, urljoin, urlsplit, urlunsplit
 
 import httpx
 
+from shared.clinical.references import base_of
 from shared.contracts.failures import Failure, PermanentError, RateLimitedError, TransientError
 from shared.telemetry.calls import asked_http
 
@@ -41,6 +42,15 @@ class Created:
     created: bool
 
 
+@dataclass(frozen=True, slots=True)
+class SearchResult:
+    """All pages of a search. `issues` are codes of what the server said about it: `incomplete`, `not-supported`, …"""
+
+    matches: list[Resource]
+    included: list[Resource]
+    issues: tuple[str, ...] = ()
+
+
 class FhirClient:
     """Talks to one FHIR base. `authorization` gives the header's value; `requests` counts what was sent."""
 
@@ -49,22 +59,40 @@ class FhirClient:
         self._http = http
         self._authorization = authorization
         self._capabilities: Capabilities | None = None
+        self._named_bases: frozenset[str] = frozenset()
         self.requests = 0
 
     async def read(self, type: str, id: str) -> Resource:
         """The resource `type/id`. Raises NotFoundError, PermanentError, TransientError."""
         return _json(await self._send("GET", f"{type}/{id}", "read", type), type)
 
+    @property
+    def bases(self) -> frozenset[str]:
+        """How this server's resources are named in absolute references, as `references.base_of` gives them."""
+        return frozenset({base_of(self._base), *self._named_bases})
+
     async def search(self, type: str, params: Mapping[str, str]) -> list[Resource]:
         """Every match and included resource, all pages of it. Entries that are no resources are left out."""
-        found: list[Resource] = []
+        found = await self.find(type, params)
+        return [*found.matches, *found.included]
+
+    async def find(self, type: str, params: Mapping[str, str]) -> SearchResult:
+        """As `search`, with the included resources apart and what the server said about the result."""
+        found = SearchResult([], [])
+        issues: list[str] = []
         url: str | None = f"{type}?{urlencode(params)}"
         for _ in range(MAX_PAGES):
             bundle = _json(await self._send("GET", url, "search", type), "Bundle")
-            found += [entry["resource"] for entry in bundle.get("entry") or [] if _is_resource(entry)]
+            for entry in bundle.get("entry") or []:
+                if _is_resource(entry):
+                    included = (entry.get("search") or {}).get("mode") == "include"
+                    (found.included if included else found.matches).append(entry["resource"])
+                    self._named_bases |= _base_in(entry)
+                else:
+                    issues += _issues_in(entry)
             url = self._next(bundle)
             if url is None:
-                return found
+                return SearchResult(found.matches, found.included, tuple(dict.fromkeys(issues)))
         raise PermanentError(f"search {type}: more than {MAX_PAGES} pages")
 
     async def create(self, resource: Resource, *, if_none_exist: Mapping[str, str] | None = None) -> Created:
@@ -106,6 +134,8 @@ class FhirClient:
             except PermanentError:
                 statement = {}
             self._capabilities = read_capabilities(statement)
+            stated = (statement.get("implementation") or {}).get("url")
+            self._named_bases |= {base_of(stated)} if isinstance(stated, str) else set()
         return self._capabilities
 
     async def ready(self) -> bool:
@@ -194,6 +224,24 @@ def _is_resource(entry: object) -> bool:
         return False
     type = entry["resource"].get("resourceType")
     return isinstance(type, str) and type != "OperationOutcome" and isinstance(entry["resource"].get("id"), str)
+
+
+def _base_in(entry: Resource) -> frozenset[str]:
+    """The base URL that a fullUrl of the server's own resource begins with."""
+    url, resource = entry.get("fullUrl"), entry["resource"]
+    tail = f"/{resource['resourceType']}/{resource['id']}"
+    if not isinstance(url, str) or "://" not in url or not url.endswith(tail):
+        return frozenset()
+    return frozenset({base_of(url.removesuffix(tail))})
+
+
+def _issues_in(entry: object) -> list[str]:
+    """Issue codes of an OperationOutcome in a Bundle; information is no issue."""
+    resource = entry.get("resource") if isinstance(entry, dict) else None
+    if not isinstance(resource, dict) or resource.get("resourceType") != "OperationOutcome":
+        return []
+    issues = [item for item in resource.get("issue") or [] if isinstance(item, dict)]
+    return [str(item.get("code", "unknown")) for item in issues if item.get("severity") != "information"]
 
 
 def _json(response: httpx.Response, what: str) -> Resource:

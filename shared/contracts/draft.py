@@ -50,13 +50,24 @@ class Fact(Model):
 
     text: str
     source: str  # FHIR reference; empty for a line that states an absence ("None recorded")
+    cells: tuple[str, ...] = ()  # the same as a row of a table, one cell for each of the group's columns
 
 
 class Group(Model):
-    """Facts under one heading of a part, e.g. "Medications started"."""
+    """Facts under one heading of a part, e.g. "Allergies". With `columns`, the facts are rows of a table."""
 
     title: str
     facts: tuple[Fact, ...]
+    columns: tuple[str, ...] = ()
+
+
+class OpenPoint(Model):
+    """Something that a physician has to look at before signing: an important entry that was left out, a source that
+    could not be read, an order that does not say what is meant. It stands beside the document, never in it.
+    """
+
+    text: str
+    source: str = ""  # FHIR reference, where it is about one resource
 
 
 class Part(Model):
@@ -106,7 +117,8 @@ class Draft(Model):
     parts: tuple[Part, ...]
     text: str
     by_hand: str | None = None  # why the narrative is to be written by hand; None when the model wrote it
-    left_out: tuple[str, ...] = ()  # entries of the record that could not be used, and why
+    left_out: tuple[str, ...] = ()  # what of the record the document does not say, and why, the important first
+    open_points: tuple[OpenPoint, ...] = ()  # what asks for a physician's word before the signature
     model: str  # name and version as the model server reports them; empty when no model was reached
     prompt: Prompt
     context_digest: str

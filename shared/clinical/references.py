@@ -1,0 +1,135 @@
+"""References between FHIR resources: the one place that makes, reads and compares them. Pure.
+
+A reference may be relative, absolute (by our base URL or by another spelling of it), versioned, a `urn:uuid` of a Bundle,
+contained (`#id`), logical (an identifier) or conditional (`Patient?identifier=…`); its type may stand beside it.
+https://hl7.org/fhir/R4/references.html
+"""
+
+import re
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import parse_qs, unquote, urlsplit
+
+_TYPE = re.compile(r"[A-Z][A-Za-z]+")
+_ID = re.compile(r"[A-Za-z0-9\-.]{1,64}")
+_DEFAULT_PORTS = {"http": 80, "https": 443}
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """A resource by type and id. `type` is empty where the reference does not say it (`urn:uuid`)."""
+
+    type: str
+    id: str
+
+    def __str__(self) -> str:
+        return f"{self.type}/{self.id}"
+
+    def names(self, other: "Reference") -> bool:
+        """Whether both may be the same resource: equal ids, and equal types where both are known."""
+        return self.id == other.id and (not self.type or not other.type or self.type == other.type)
+
+
+def base_of(url: str) -> str:
+    """A base URL in the form in which two spellings are equal: host in lower case, no scheme, no default port, no `/`.
+
+    A server behind a proxy that ends TLS writes `http` where its clients write `https`, so the scheme says nothing.
+    """
+    parts = urlsplit(url)
+    try:
+        port = parts.port
+    except ValueError:
+        port = None
+    shown = f":{port}" if port and port != _DEFAULT_PORTS.get(parts.scheme.lower()) else ""
+    return f"{(parts.hostname or '').lower()}{shown}{parts.path.rstrip('/')}"
+
+
+def parse(element: Any, bases: Collection[str] = ()) -> Reference | None:
+    """The resource that a Reference element names literally.
+
+    None where it is contained, logical, conditional, broken, or of another server than `bases` (as `base_of` gives
+    them; with none given, every server counts as ours).
+    """
+    text = element.get("reference") if isinstance(element, dict) else element
+    stated = element.get("type") if isinstance(element, dict) else None
+    type = stated if isinstance(stated, str) and _TYPE.fullmatch(stated) else ""
+    return parse_url(text, bases, type) if isinstance(text, str) else None
+
+
+def parse_url(text: str, bases: Collection[str] = (), type: str = "") -> Reference | None:
+    """The resource that `text` names: `Patient/1`, `https://ehr/fhir/Patient/1/_history/2`, `urn:uuid:…`, `1`."""
+    text = text.strip()
+    if text.startswith(("urn:uuid:", "urn:oid:")):
+        return Reference(type, text.rpartition(":")[2])
+    if text.startswith("#") or "?" in text or not text:
+        return None
+    path, _, _ = text.partition("/_history")
+    head, _, id = path.rstrip("/").rpartition("/")
+    base, _, named = head.rpartition("/")
+    if not _ID.fullmatch(id := unquote(id)):
+        return None
+    if not head:
+        return Reference(type, id)
+    if not _TYPE.fullmatch(named):
+        return None
+    if "://" in base and bases and base_of(base) not in bases:
+        return None
+    return Reference(named, id)
+
+
+def relative(element: Any, bases: Collection[str] = ()) -> str | None:
+    """`Type/id` of a literal reference, as searches and written resources use it; None where the type is unknown."""
+    found = parse(element, bases)
+    return str(found) if found is not None and found.type else None
+
+
+def identifiers_of(element: Any) -> frozenset[tuple[str, str]]:
+    """System and value of a logical or conditional reference."""
+    if not isinstance(element, dict):
+        return frozenset()
+    found = set(_pairs([element.get("identifier")]))
+    text = element.get("reference")
+    if isinstance(text, str) and "?" in text:
+        for value in parse_qs(urlsplit(text).query).get("identifier", []):
+            system, bar, code = value.rpartition("|")
+            found.add((system if bar else "", code))
+    return frozenset(found)
+
+
+def _pairs(elements: Iterable[Any]) -> Iterable[tuple[str, str]]:
+    for item in elements:
+        if isinstance(item, dict) and isinstance(value := item.get("value"), str) and value:
+            system = item.get("system")
+            yield system if isinstance(system, str) else "", value
+
+
+@dataclass(frozen=True, slots=True)
+class Targets:
+    """Resources that a reference is held against: the encounters of one stay, the records of one patient."""
+
+    references: frozenset[Reference]
+    identifiers: frozenset[tuple[str, str]] = frozenset()
+    bases: frozenset[str] = field(default_factory=frozenset)
+
+    def __contains__(self, element: object) -> bool:
+        """Whether a Reference element names one of them, in any legal spelling."""
+        found = parse(element, self.bases)
+        if found is not None and any(found.names(item) for item in self.references):
+            return True
+        return bool(self.identifiers & identifiers_of(element))
+
+
+def targets(resources: Iterable[Any], bases: Collection[str] = ()) -> Targets:
+    """What names one of `resources`: by type and id, or by one of their identifiers that has a system."""
+    found = [item for item in resources if isinstance(item, dict)]
+    return Targets(
+        frozenset(Reference(str(item.get("resourceType", "")), str(item["id"])) for item in found if item.get("id")),
+        frozenset(
+            pair
+            for item in found
+            for pair in _pairs(item["identifier"] if isinstance(item.get("identifier"), list) else [])
+            if pair[0]
+        ),
+        frozenset(bases),
+    )
