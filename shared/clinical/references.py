@@ -1,6 +1,6 @@
 """References between FHIR resources: the one place that makes, reads and compares them. Pure.
 
-A reference may be relative, absolute (by our base URL or by another spelling of it), versioned, a `urn:uuid` of a Bundle,
+A reference may be relative, absolute (by our base URL or another spelling of it), versioned, a `urn:uuid` of a Bundle,
 contained (`#id`), logical (an identifier) or conditional (`Patient?identifier=…`); its type may stand beside it.
 https://hl7.org/fhir/R4/references.html
 """
