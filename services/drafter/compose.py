@@ -41,6 +41,7 @@ def compose(
         text=_text(context, parts, by_hand is not None),
         by_hand=by_hand,
         left_out=context.left_out,
+        open_points=context.open_points,
         model=model,
         prompt=prompt,
         context_digest=context_digest,
