@@ -69,7 +69,7 @@ def _narrative(context: EncounterContext, part: Part, by_hand: bool) -> list[str
     wanted: list[Narrative] = [name for name, code in HOME.items() if code == part.code]
     lines: list[str] = []
     for name in wanted:
-        if context.died and name == "patient-instructions":
+        if not context.instructs and name == "patient-instructions":
             continue
         sentences = [item.text for item in part.narrative if item.narrative == name]
         if by_hand:

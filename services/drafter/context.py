@@ -50,6 +50,7 @@ class Medicine(Entry):
     route: str = ""
     frequency: str = ""
     reason: str = ""
+    note: str = ""
     status: OrderStatus = "active"
     ingredients: tuple[str, ...] = ()  # by which a brand and its generic are one medicine
     codes: tuple[str, ...] = ()  # `system|code`
@@ -99,6 +100,7 @@ class EncounterContext(Model):
     end: datetime
     end_on: str | None = None
     disposition: str | None = None
+    died_later: str | None = None  # the day of a death after this stay: nobody is left to instruct
     reasons: tuple[Entry, ...] = ()
     diagnoses: tuple[Diagnosis, ...] = ()
     family_history: tuple[Entry, ...] = ()
@@ -137,6 +139,11 @@ class EncounterContext(Model):
     @property
     def died(self) -> bool:
         return self.kind == "death-summary"
+
+    @property
+    def instructs(self) -> bool:
+        """Whether there is a patient to instruct."""
+        return not self.died and self.died_later is None
 
     @property
     def stay(self) -> Stay:

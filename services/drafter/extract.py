@@ -15,7 +15,7 @@ from services.drafter.record.stay import check_is_stay, is_part_only
 from services.drafter.source_record import SourceRecord, Unread
 from shared.clinical import elements, moments, references
 from shared.clinical.elements import Resource
-from shared.clinical.fhir import FhirClient, NotFoundError, SearchResult
+from shared.clinical.fhir import Capabilities, FhirClient, NotFoundError, SearchResult
 from shared.contracts.failures import PermanentError
 
 Record = SourceRecord
@@ -72,10 +72,15 @@ async def extract(
 ) -> EncounterContext:
     """The stay up to its discharge, in the hospital's time `zone`.
 
-    Raises PermanentError when there is no such encounter, it is no stay, has no patient or has not ended, or when nothing
-    of its record can be read; TransientError.
+    Raises PermanentError when there is no such encounter, it is no stay, has no patient or has not ended, or when
+    nothing of its record can be read; TransientError.
     """
     return build_context(await _Reading(ehr).record(encounter_id, occurred_at, attending, zone))
+
+
+def _can_ask(capabilities: Capabilities, type: str) -> bool:
+    """Whether the server can be asked for a patient's entries of this type."""
+    return not capabilities.search or any(capabilities.has(type, name) for name in ("patient", "subject", "actor"))
 
 
 class _Reading:
@@ -150,10 +155,10 @@ class _Reading:
     async def _entries(self, record: SourceRecord, patients: list[Resource]) -> dict[str, list[Resource]]:
         """Everything of the patient and the stay by type; where nothing at all is found, by other spellings."""
         capabilities = await self._ehr.capabilities()
-        types = [type for type in (*OF_THE_STAY, *OF_THE_PATIENT) if capabilities.knows(type)]
+        types = [type for type in (*OF_THE_STAY, *OF_THE_PATIENT) if _can_ask(capabilities, type)]
         for type in ESSENTIAL:
             if type not in types:
-                self._cannot_read(type, "the server does not know it")
+                self._cannot_read(type, "the server cannot be asked for them")
         ids = [str(patient["id"]) for patient in patients]
         for spelling in ("Patient/{}", "{}"):
             found = await asyncio.gather(
@@ -247,7 +252,7 @@ class _Reading:
             return None  # dangling or refused
 
     def _check_not_empty(self, record: SourceRecord) -> None:
-        """A letter of nothing must not look like a letter. Raises PermanentError: an operator sees it, and may retry."""
+        """An empty record must not become a letter. Raises PermanentError: an operator sees it, and may retry."""
         if not any(items for type, items in record.entries.items() if type not in ("Encounter", "Patient")):
             raise PermanentError(
                 "the EHR shows nothing of this stay but the encounter: no draft is made of an empty record"

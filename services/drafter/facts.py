@@ -230,8 +230,9 @@ def _condition(context: EncounterContext) -> Part:
 
 def _instructions(context: EncounterContext) -> Part:
     code = "patient-and-family-instructions"
-    if context.died:
-        none = Fact(text="No patient instructions: the patient died", source=context.encounter)
+    if not context.instructs:
+        later = f" on {context.died_later}, after this stay" if context.died_later else ""
+        none = Fact(text=f"No patient instructions: the patient died{later}", source=context.patient.source)
         return Part(code=code, title="Information for the family", groups=(_group("Instructions", (none,)),))
     groups = (
         _group("Medications to take at home", [medicine(item) for item in context.discharge_medicines]),

@@ -65,7 +65,7 @@ class Drafter:
         rendered = facts.render(context)
         sentences: tuple[Sentence, ...] = ()
         if generation is not None:
-            found = narrative.parse(generation.text, died=context.died)
+            found = narrative.parse(generation.text, died=not context.instructs)
             if isinstance(found, narrative.Nonsense):
                 by_hand = found.reason
             else:

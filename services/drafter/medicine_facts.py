@@ -11,8 +11,9 @@ COLUMNS = ("Medicine", "Dose and directions", "Route", "Frequency", "Change", "R
 
 def medicine(item: Medicine) -> Fact:
     """A medicine with its directions and what it is for."""
-    reason = f" (for: {item.reason})" if item.reason and item.status == "active" else ""
-    return Fact(text=f"{item.text}{reason}", source=item.source)
+    reason = f"for: {item.reason}" if item.reason and item.status == "active" else ""
+    more = "; ".join(part for part in (reason, item.note) if part)
+    return Fact(text=f"{item.text} ({more})" if more else item.text, source=item.source)
 
 
 def given(medicines: Iterable[Medicine]) -> list[Fact]:
@@ -42,14 +43,15 @@ def _row(row: Row) -> Fact:
     item = row.medicine
     change = _change(row)
     directions = item.dose or "not recorded"
-    text = f"{item.text} — {change}" + (f" (reason: {item.reason})" if item.reason else "")
+    why = "; ".join(part for part in (item.reason, item.note) if part)
+    text = f"{item.text} — {change}" + (f" (reason: {why})" if why else "")
     cells = (
         item.name,
         item.amount if _coded(item) else directions,
         item.route,
         item.frequency if _coded(item) else "",
         change,
-        item.reason,
+        why,
     )
     return Fact(text=text, source=item.source, cells=cells)
 
@@ -85,9 +87,8 @@ def to_avoid(medicines: Iterable[Medicine]) -> list[Fact]:
         "avoid": "Do not take",
     }
     return [
-        Fact(
-            text=f"{words[item.status]}: {item.text}" + (f" ({item.reason})" if item.reason else ""), source=item.source
-        )
+        Fact(text=f"{words[item.status]}: {item.text}" + (f" ({why})" if why else ""), source=item.source)
         for item in medicines
         if item.status in words
+        for why in ["; ".join(part for part in (item.reason, item.note) if part)]
     ]

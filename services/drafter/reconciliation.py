@@ -1,4 +1,4 @@
-"""Medication reconciliation: what of the medicines at home goes on, changes or ends. Whole orders are compared. Pure."""
+"""Medication reconciliation: what of the medicines at home goes on, changes or ends. It compares whole orders. Pure."""
 
 import re
 from collections.abc import Iterator
@@ -10,8 +10,31 @@ from services.drafter.context import EncounterContext, Medicine
 Change = Literal["new", "changed", "continued", "stopped", "on hold", "do not give", "unclear"]
 _STRENGTH = re.compile(r"\d+(?:[.,]\d+)?\s*(?:mg|g|mcg|ug|µg|ml|l|iu|ie|units?|%|mmol|meq)\b", re.IGNORECASE)
 _WORDS = re.compile(r"[^\W\d_]{4,}")
-_FORMS = frozenset({"tablet", "tablets", "capsule", "capsules", "oral", "film", "coated", "extended", "release", "solution", "injection",
-                    "tablette", "tabletten", "filmtabletten", "kapsel", "stuk", "liquid", "cream", "inhaler", "patch", "acid"})  # fmt: skip
+_FORMS = frozenset(
+    [
+        "tablet",
+        "tablets",
+        "capsule",
+        "capsules",
+        "oral",
+        "film",
+        "coated",
+        "extended",
+        "release",
+        "solution",
+        "injection",
+        "liquid",
+        "cream",
+        "inhaler",
+        "patch",
+        "acid",
+        "tablette",
+        "tabletten",
+        "filmtabletten",
+        "kapsel",
+        "stuk",
+    ]
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +56,7 @@ class _Group:
 
 
 def reconcile(context: EncounterContext) -> tuple[Row, ...]:
-    """A row for each order at discharge, each medicine of before, and each one that is held, stopped or to be avoided."""
+    """A row for each order at discharge, each medicine of before, and each that is held, stopped or to be avoided."""
     groups: list[_Group] = []
     for medicine in context.discharge_medicines:
         _group_of(medicine, groups).discharge.append(medicine)
@@ -45,7 +68,7 @@ def reconcile(context: EncounterContext) -> tuple[Row, ...]:
 
 
 def same_medicine(one: Medicine, other: Medicine) -> bool:
-    """By ingredients where both are known, else by a code, else by the words of their names without strength and form."""
+    """By ingredients where both are known, else by a code, else by the words of their names without strength."""
     if one.ingredients and other.ingredients:
         return one.ingredients == other.ingredients
     if set(one.codes) & set(other.codes):

@@ -103,7 +103,12 @@ def displays(element: Any) -> Iterator[str]:
     """The names that a CodeableConcept gives: its text, then the displays of its codings."""
     for item in items(element):
         texts = [words(item, "text"), *(words(coding, "display") for coding in codings(item))]
-        yield from (_TAG.sub("", text) for text in texts if text and not is_placeholder(text))
+        yield from (_worded(text) for text in texts if text and not is_placeholder(text))
+
+
+def _worded(text: str) -> str:
+    """A name without SNOMED CT's tag; `nasal_cannula` with spaces."""
+    return text.replace("_", " ") if re.fullmatch(r"[a-z]+(_[a-z]+)+", text) else _TAG.sub("", text)
 
 
 def concept(element: Any) -> str | None:
@@ -172,16 +177,15 @@ def notes(resource: Any) -> list[str]:
 def person_name(resource: Resource, *, prefixes: bool = False) -> str | None:
     """The name in use: official, then usual, then any that is not old, maiden, anonymous or out of force."""
     names = [item for item in items(resource.get("name")) if _written(item, prefixes)]
-    order = {"official": 0, "usual": 1, None: 2, "": 2, "nickname": 4, "temp": 5, "anonymous": 6, "maiden": 8, "old": 9}
-    ended = lambda item: bool(words(child(item, "period"), "end"))  # noqa: E731
-    best = min(
-        names, key=lambda item: (order.get(item.get("use"), 3) if _hashable(item) else 3, ended(item)), default=None
-    )
+    best = min(names, key=_precedence, default=None)
     return _written(best, prefixes) if best else None
 
 
-def _hashable(item: Resource) -> bool:
-    return item.get("use") is None or isinstance(item.get("use"), str)
+_NAME_USES = {"official": 0, "usual": 1, "": 2, "nickname": 4, "temp": 5, "anonymous": 6, "maiden": 8, "old": 9}
+
+
+def _precedence(name: Resource) -> tuple[int, bool]:
+    return _NAME_USES.get(words(name, "use") or "", 3), bool(words(child(name, "period"), "end"))
 
 
 def _written(name: Resource, prefixes: bool) -> str | None:

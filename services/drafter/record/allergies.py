@@ -10,12 +10,26 @@ from shared.clinical.elements import Resource
 from shared.clinical.moments import Moment
 
 # SNOMED CT and IPS codes for the absence of allergies. https://hl7.org/fhir/uv/ips/CodeSystem-absent-unknown-uv-ips.html
-_NONE_KNOWN = frozenset({"716186003", "409137002", "428607008", "428197003", "716184000", "716185004", "716220001", "1003774007",
-                         "no-known-allergies", "no-known-medication-allergies", "no-known-food-allergies",
-                         "no-known-environmental-allergies"})  # fmt: skip
+_NONE_KNOWN = frozenset(
+    [
+        "716186003",
+        "409137002",
+        "428607008",
+        "428197003",
+        "716184000",
+        "716185004",
+        "716220001",
+        "1003774007",
+        "no-known-allergies",
+        "no-known-medication-allergies",
+        "no-known-food-allergies",
+        "no-known-environmental-allergies",
+    ]
+)
 _NOT_ASKED = frozenset({"no-allergy-info", "1631000175102", "asked-unknown", "unknown"})
 _NONE_WORDS = re.compile(
-    r"no known .*(allerg|intoleran)|no allerg|^n\.?k\.?[dmf]?\.?a\.?$|keine .*allergie|geen .*allergie|pas d.allergie|allergien? nicht bekannt",
+    r"no known .*(allerg|intoleran)|no allerg|^n\.?k\.?[dmf]?\.?a\.?$|keine .*allergie|geen .*allergie|pas d.allergie"
+    r"|allergien? nicht bekannt",
     re.IGNORECASE,
 )
 _NOT_ASKED_WORDS = re.compile(
@@ -118,7 +132,7 @@ def _manifestations(reaction: Resource) -> list[str | None]:
 
 
 def _contradicts(statement: str, allergy: Resource) -> bool:
-    """Whether an allergy makes a statement of absence untrue: `no known drug allergies` stands beside a food allergy."""
+    """Whether an allergy makes a statement of absence untrue: no known drug allergies stands beside a food allergy."""
     found = allergy.get("category")
     categories = {item for item in found if isinstance(item, str)} if isinstance(found, list) else set()
     if _OF_MEDICINES.search(statement):

@@ -83,7 +83,7 @@ class _Builder:
         died = stay.died(encounter, record.patient, self._of("Observation"), scope)
         passages = notes.passages(self._of("Composition"), self._of("DocumentReference"), scope)
         found = self._measurements()
-        studied = self._reports(found)
+        studied = self._reports()
         allergy = allergies.allergies(self._of("AllergyIntolerance"), scope)
         lists = self._medicines()
         attending, attending_name = identity.practitioner(
@@ -108,6 +108,7 @@ class _Builder:
             end=scope.end,
             end_on=f"{scope.end:%Y-%m-%d}",
             disposition=stay.disposition(encounter),
+            died_later=stay.died_later(record.patient, scope),
             reasons=self._reasons(passages),
             diagnoses=self._diagnoses(passages),
             family_history=tuple(diagnoses.family_history(self._of("FamilyMemberHistory"), scope)),
@@ -142,7 +143,7 @@ class _Builder:
             ),
             care_plans=tuple(plans.care_plans(self._of("CarePlan"), scope)),
             diet=(
-                *plans.diet(self._of("NutritionOrder"), self._of("Observation"), scope),
+                *plans.diet(self._of("NutritionOrder"), scope),
                 *condition.activity(self._of("Observation"), scope),
             ),
             goals=tuple(plans.goals(self._of("Goal"), scope)),
@@ -179,7 +180,7 @@ class _Builder:
         years = (self._scope.end - born.begins).days / 365.25 if born is not None else None
         return Person(self._patient.sex, years)
 
-    def _reports(self, found: Measurements) -> Reports:
+    def _reports(self) -> Reports:
         shown = frozenset(source(item) for item in self._of("Observation"))
         return reports(self._of("DiagnosticReport"), self._of("ImagingStudy"), shown, self._scope, self._record.bases)
 

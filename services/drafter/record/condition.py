@@ -13,13 +13,31 @@ from shared.clinical.moments import Moment
 
 # LOINC and SNOMED CT of what tells how somebody can live at home.
 _FUNCTION = frozenset(
-    {"96761-2", "9269-2", "38227-5", "59460-6", "72106-8", "72172-0", "75246-9", "89247-1", "88020-3", "54635-4", "9271-8", "9272-6",
-     "9274-2", "80288-4", "45454-2", "95419-8", "72133-2"}
-)  # fmt: skip
+    [
+        "96761-2",
+        "9269-2",
+        "38227-5",
+        "59460-6",
+        "72106-8",
+        "72172-0",
+        "75246-9",
+        "89247-1",
+        "88020-3",
+        "54635-4",
+        "9271-8",
+        "9272-6",
+        "9274-2",
+        "80288-4",
+        "45454-2",
+        "95419-8",
+        "72133-2",
+    ]
+)
 _FUNCTION_WORDS = re.compile(
-    r"barthel|\badl\b|activities of daily|glasgow coma|\bgcs\b|level of consciousness|consciousness|orientation|cogniti|mini.?mental|\bmmse\b|moca\b"
-    r"|delirium|confusion|karnofsky|ecog|clinical frailty|frailty|functional|mobil|ambulat|gait|walking|mental status|braden|fall risk|continen"
-    r"|swallow|dysphagia|apgar|rankin|nihss|pain severity|wound|ulcer|stoma|zelfredzaam|mobiliteit|loopvermogen|bewusstsein|weight.?bearing|smok|tobacco",
+    r"barthel|\badl\b|activities of daily|glasgow coma|\bgcs\b|consciousness|orientation|cogniti|mini.?mental"
+    r"|\bmmse\b|moca\b|delirium|confusion|karnofsky|ecog|frailty|functional|mobil|ambulat|gait|walking|mental status"
+    r"|braden|fall risk|continen|swallow|dysphagia|apgar|rankin|nihss|pain severity|wound|ulcer|stoma"
+    r"|zelfredzaam|loopvermogen|bewusstsein|weight.?bearing|smok|tobacco",
     re.IGNORECASE,
 )
 _FUNCTION_CATEGORIES = frozenset(

@@ -146,7 +146,8 @@ def _name(item: Resource) -> str | None:
 def _described(item: Resource, name: str, scope: Scope) -> str:
     """The name with site, severity and stage, and that it has resolved."""
     sites = [text for site in elements.children(item, "bodySite") if (text := elements.concept(site))]
-    more = [text for text in sites if not text.lower().endswith(_NO_SITE) and text.lower() not in name.lower()]
+    sites = [text.removesuffix(" structure") for text in sites if not text.lower().endswith(_NO_SITE)]
+    more = [text for text in sites if text.lower() not in name.lower()]
     severity = elements.concept(item.get("severity"))
     stages = [text for stage in elements.children(item, "stage") if (text := elements.concept(stage.get("summary")))]
     more += [severity.lower()] if severity and severity.lower() not in name.lower() else []

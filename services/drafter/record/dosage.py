@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from services.drafter.record import quantities
-from services.drafter.record.timing import frequency, span, timing
+from services.drafter.record.timing import frequency, limits, span
 from shared.clinical import elements
 from shared.clinical.elements import Resource
 
@@ -22,7 +22,7 @@ _ROUTES = {
     "topical": r"topical|skin|apply",
 }
 _OFTEN = {
-    "once daily": r"\bdaily\b|once (a|per) day|every (day|morning|evening|night)|each (day|morning)|\bqd\b|\bod\b|q24|1 ?x|1 time",
+    "once daily": r"\bdaily\b|once (a|per) day|every (day|morning|evening|night)|each (day|morning)|\bq?od?\b|q24|1 ?x",
     "twice daily": r"twice|\bbid\b|b\.i\.d|\bbd\b|two times|2 \(two\)|2 times|2 ?x|every 12|q12|2 maal",
     "three times daily": r"three times|\btid\b|t\.i\.d|\btds\b|3 times|3 ?x|every 8|q8|3 maal|thrice",
     "four times daily": r"four times|\bqid\b|q\.i\.d|\bqds\b|4 times|4 ?x|every 6|q6|4 maal",
@@ -49,14 +49,14 @@ class Dosage:
 
 def dosage(order: Resource) -> Dosage:
     """All dosages of a MedicationRequest, Statement, Administration or Dispense, in their sequence."""
-    lines = [*elements.children(order, "dosageInstruction"), *elements.children(order, "dosage")]
-    lines.sort(key=lambda line: float(elements.number(line, "sequence") or 0))
+    found = [*elements.children(order, "dosageInstruction"), *elements.children(order, "dosage")]
+    found.sort(key=lambda line: float(elements.number(line, "sequence") or 0))
     return Dosage(
-        directions=_joined([_directions(line) for line in lines]),
-        amount=_joined([_amount(line) for line in lines]),
-        route=elements.listed(_route(line) for line in lines),
-        frequency=_joined([_often(line) for line in lines]),
-        normal=" | ".join(_normal(line) for line in lines),
+        directions=_joined([_directions(line) for line in found]),
+        amount=_joined([_amount(line) for line in found]),
+        route=elements.listed(_route(line) for line in found),
+        frequency=_joined([_often(line) for line in found]),
+        normal=" | ".join(_normal(line) for line in found),
     )
 
 
@@ -67,7 +67,8 @@ def _joined(parts: list[str]) -> str:
 def _directions(line: Resource) -> str:
     """The dosage's own words, with what only its structure says; else the structure in words."""
     text = (elements.words(line, "text") or "").rstrip(".;, ")
-    structure = [_amount(line), _site(line), _route(line), timing(line.get("timing")), _as_needed(line), _rate(line)]
+    structure = [_amount(line), _site(line), _route(line), frequency(line.get("timing"))]
+    structure += [*limits(line.get("timing")), _as_needed(line), _rate(line)]
     more = [*_most(line), *_instructions(line)]
     if not text:
         return elements.listed([elements.listed(structure, " "), *more], ", ")
@@ -87,12 +88,15 @@ def _is_in(part: str, text: str) -> bool:
         return len(part) <= len("as needed") and re.search(r"needed|\bprn\b|required|bedarf|zo nodig", said) is not None
     if part in _OFTEN:
         return re.search(_OFTEN[part], said) is not None
+    if (times := re.fullmatch(r"(\d+) times daily", part)) and 24 % int(times[1]) == 0:
+        hours = 24 // int(times[1])
+        return re.search(rf"\bq ?{hours} ?h|every {hours} h", said) is not None
     numbers = re.findall(r"\d+(?:\.\d+)?", part)
     written = re.findall(r"\d+(?:\.\d+)?", re.sub(r"(?<=\d),(?=\d)", ".", said))
     if not numbers or not all(number in written for number in numbers):
         return False
-    words = re.findall(r"[^\W\d_]+", re.sub(r"\b(daily|times|every|for|the|at|on|and|to)\b", "", part))
-    return all(word.rstrip("s") in said for word in words)
+    named = re.findall(r"[^\W\d_]+", re.sub(r"\b(daily|times|every|for|the|at|on|and|to)\b", "", part))
+    return all(word.rstrip("s") in said for word in named)
 
 
 def _amount(line: Resource) -> str:
@@ -174,11 +178,36 @@ def _instructions(line: Resource) -> list[str]:
 
 
 def _normal(line: Resource) -> str:
-    """What is compared: the structure where it is there, else the words without their spelling."""
-    structure = elements.listed([_amount(line), _route(line), timing(line.get("timing")), _as_needed(line)], "/")
-    coded = _amount(line) and frequency(line.get("timing"))
-    words = elements.words(line, "text") or ""
-    return structure.lower() if coded else f"{structure.lower()} {spelled(words)}".strip()
+    """What is compared: amount, route, how often and whether as needed, from the structure, else from the words.
+
+    Words that say more than these are compared too, where the structure does not say the whole order.
+    """
+    text = spelled(elements.words(line, "text") or "")
+    often = frequency(line.get("timing"))
+    coded = bool(_amount(line) and (often or _as_needed(line)))
+    amount, text = _taken(
+        r"^\d+(\.\d+)?[a-zµ%]+(/\d+(\.\d+)?[a-zµ%]+)?\b", _amount(line).replace(" ", "").lower(), text
+    )
+    route = next(
+        (name for name, words in _ROUTES.items() if re.search(words, _route(line).lower())), _route(line).lower()
+    )
+    for name, words in _ROUTES.items():
+        if re.search(words, text):
+            route, text = _taken(words, route or name, text)
+    needed, text = _taken(r"\bas needed\b|\bprn\b|if needed|when required", _as_needed(line), text)
+    for name, words in _OFTEN.items():
+        if not often or often == name:
+            if re.search(words, text):
+                often, text = _taken(words, often or name, text)
+                break
+    limited = " ".join(limits(line.get("timing")))
+    return "|".join([amount, route, often, needed and "as needed", limited, "" if coded else " ".join(text.split())])
+
+
+def _taken(pattern: str, found: str, text: str) -> tuple[str, str]:
+    """What the structure says, else what the words say by `pattern`; and the words without it."""
+    match = re.search(pattern, text)
+    return found or (match.group() if match else ""), re.sub(pattern, " ", text) if match else text
 
 
 def spelled(text: str) -> str:

@@ -18,8 +18,36 @@ _NOT_OURS = re.compile(
 _MRN = re.compile(
     r"\b(mrn|m\.r\.n\.|medical[ -]record([ -](number|no\.?))?|patient(en)?nummer|ur number|urn|hospital number)\b", re.I
 )
-_TYPED_OTHERWISE = frozenset({"SS", "SB", "DL", "PPN", "NI", "NH", "MC", "MA", "AN", "VN", "FIN", "HC", "WC", "TAX", "PEN", "DVA",
-                              "KVZ10", "GKV", "PKV", "NIIP", "JHN", "CZ", "BC", "MB", "SN"})  # fmt: skip
+# https://terminology.hl7.org/CodeSystem-v2-0203.html, and the German identifier types.
+_TYPED_OTHERWISE = frozenset(
+    [
+        "SS",
+        "SB",
+        "DL",
+        "PPN",
+        "NI",
+        "NH",
+        "MC",
+        "MA",
+        "AN",
+        "VN",
+        "FIN",
+        "HC",
+        "WC",
+        "TAX",
+        "PEN",
+        "DVA",
+        "KVZ10",
+        "GKV",
+        "PKV",
+        "NIIP",
+        "JHN",
+        "CZ",
+        "BC",
+        "MB",
+        "SN",
+    ]
+)
 ATTENDING = ("ATND", "PPRF", "ADM", "DIS")  # v3-ParticipationType, the first that is there
 _ATTENDS = re.compile(r"attend|behandeln|behandelaar|hoofdbehand|responsible|médecin traitant", re.IGNORECASE)
 

@@ -61,11 +61,13 @@ _POSITIVE_VALUE = re.compile(
     r"\b(positive?|positief|detected|reactive|isolated|present|growth|nachgewiesen|aangetoond)\b", re.IGNORECASE
 )
 _NEGATED = re.compile(
-    r"\b(not?|non|nicht|geen|kein\w*|niet|negativ\w*|un|absent|without)\b[ -]*(\w+[ -]+)?(positiv\w*|detected|reactive|isolated|present|growth|nachgewiesen|aangetoond)?",
+    r"\b(not?|non|nicht|geen|kein\w*|niet|negativ\w*|un|absent|without)\b[ -]*(\w+[ -]+)?"
+    r"(positiv\w*|detected|reactive|isolated|present|growth|nachgewiesen|aangetoond)?",
     re.IGNORECASE,
 )
-_SEXES = {"248152002": "female", "248153007": "male", "F": "female", "M": "male", "female": "female", "male": "male",
-          "women": "female", "men": "male", "weiblich": "female", "männlich": "male", "vrouw": "female", "man": "male"}  # fmt: skip
+_SEXES = dict.fromkeys(("248152002", "F", "female", "women", "weiblich", "vrouw"), "female") | dict.fromkeys(
+    ("248153007", "M", "male", "men", "männlich", "man"), "male"
+)
 _YEARS = {"a": 1.0, "mo": 1 / 12, "wk": 7 / 365.25, "d": 1 / 365.25, "year": 1.0, "years": 1.0, "": 1.0, "h": 1 / 8766}
 _CRITICAL_RANGES = frozenset({"critical", "panic", "alert"})
 _TEXT_RANGE = re.compile(
@@ -224,8 +226,8 @@ def _by_ranges(result: Resource, person: Person) -> Judgement | None:
     for limits in critical_bounds(result, person):
         if (found := _against(value, limits)) in ("low", "high"):
             return "critically low" if found == "low" else "critically high"
-    found = {_against(value, limits) for limits in ranges(result, person)}
-    return found.pop() if len(found) == 1 else None
+    said = {_against(value, limits) for limits in ranges(result, person)}
+    return said.pop() if len(said) == 1 else None
 
 
 def _against(value: Measured, limits: Bounds) -> Judgement | None:

@@ -3,14 +3,13 @@
 https://hl7.org/fhir/R4/medicationrequest.html
 """
 
-import re
 from collections.abc import Iterator
 from datetime import timedelta
 from typing import Literal
 
 from services.drafter.context import Medicine, OrderStatus
-from services.drafter.grounding.vocabulary import drugs, words_of
 from services.drafter.record.dosage import course, dosage
+from services.drafter.record.medicine_names import Names, ingredients
 from services.drafter.record.scope import AFTER, OF_ANOTHER_ENCOUNTER, Scope, source
 from shared.clinical import elements, references
 from shared.clinical.elements import Resource
@@ -34,7 +33,7 @@ class Medications:
     def __init__(
         self, medications: dict[str, Resource], conditions: list[Resource], bases: frozenset[str], scope: Scope
     ) -> None:
-        self._medications = medications
+        self._names = Names(medications, bases)
         self._conditions = {source(item): item for item in conditions}
         self._bases = bases
         self._scope = scope
@@ -43,7 +42,7 @@ class Medications:
         """MedicationRequests."""
         for item in resources:
             time = self._scope.first(item, "authoredOn")
-            name = self.name(item)
+            name = self._names.name(item)
             kind = self._order_kind(item, name, time)
             if kind is not None:
                 yield kind, self._medicine(item, name, time)
@@ -52,7 +51,7 @@ class Medications:
         """MedicationStatements: what the patient is known to take."""
         for item in resources:
             time = self._scope.first(item, "effectivePeriod", "effectiveDateTime", "dateAsserted")
-            name = self.name(item)
+            name = self._names.name(item)
             kind = self._statement_kind(item, name, time)
             if kind is not None:
                 yield kind, self._medicine(item, name, time)
@@ -61,7 +60,7 @@ class Medications:
         """MedicationAdministrations: only what was given."""
         for item in resources:
             time = self._scope.first(item, "effectiveDateTime", "effectivePeriod")
-            name, status = self.name(item), elements.words(item, "status")
+            name, status = self._names.name(item), elements.words(item, "status")
             if status in ("not-done", "on-hold", "stopped", "unknown"):
                 if self._scope.is_of_stay(item, time):
                     self._scope.leave_out(item, name, f"not recorded as given ({status})")
@@ -84,7 +83,7 @@ class Medications:
                 and time.begins <= self._scope.end_of_day
             )
             if near and self._scope.belongs(item) is not False:
-                yield "discharge", self._medicine(item, self.name(item), time)
+                yield "discharge", self._medicine(item, self._names.name(item), time)
 
     def _order_kind(self, item: Resource, name: str | None, time: Moment | None) -> Kind | None:
         """In which list an order stands; None for one that is no part of the story, which is remembered."""
@@ -192,7 +191,7 @@ class Medications:
                 *_conditions(item),
             ]
         )
-        concept = self._concept(item)
+        concept = self._names.concept(item)
         return Medicine(
             **self._scope.entry(item, f"{named}, {directions}" if directions else named, time).model_dump(),
             name=named,
@@ -201,8 +200,9 @@ class Medications:
             route=found.route,
             frequency=found.frequency,
             reason=self._reason(item),
+            note="; ".join(elements.notes(item)),
             status=_status(item),
-            ingredients=ingredients(named, self._ingredient_names(item, concept)),
+            ingredients=ingredients(named, self._names.substances(item, concept)),
             codes=tuple(sorted(f"{system}|{code}" for system, code in elements.coded(concept.get("code")))),
             normal=found.normal,
         )
@@ -218,61 +218,7 @@ class Medications:
         for part in elements.children(item, "reasonReference"):
             condition = self._conditions.get(references.relative(part, self._bases) or "")
             referred.append(elements.concept((condition or {}).get("code")) or elements.words(part, "display"))
-        return elements.listed([*stated, *(coded or referred), *elements.notes(item)], "; ")
-
-    def name(self, item: Resource) -> str | None:
-        """What the medicine is called: its text or display, with the strength where only another coding has it."""
-        concept = self._concept(item)
-        name = _with_strength(concept.get("code")) or elements.listed(self._ingredient_names(item, concept)) or None
-        display = elements.words(elements.child(item, "medicationReference"), "display")
-        identifiers = [elements.words(part, "value") for part in elements.children(concept, "identifier")]
-        spoken = next(
-            (text for text in identifiers if text and re.search(r"[^\W\d]{4}", text) and " " not in text), None
-        )
-        return name or display or spoken or elements.concept_or_code(concept.get("code"))
-
-    def _concept(self, item: Resource) -> Resource:
-        """A Medication, or the concept in its place as one."""
-        if "medicationCodeableConcept" in item:
-            return {"code": elements.child(item, "medicationCodeableConcept")}
-        element = elements.child(item, "medicationReference")
-        reference = elements.words(element, "reference") or ""
-        if reference.startswith("#"):
-            return next((part for part in elements.children(item, "contained") if part.get("id") == reference[1:]), {})
-        return self._medications.get(references.relative(element, self._bases) or "", {})
-
-    def _ingredient_names(self, item: Resource, medication: Resource) -> list[str]:
-        """The substances of a Medication, with their strength: also by a Substance that is contained or referred to."""
-        names = []
-        contained = [*elements.children(item, "contained"), *elements.children(medication, "contained")]
-        for part in elements.children(medication, "ingredient"):
-            element = elements.child(part, "itemReference")
-            reference = elements.words(element, "reference") or ""
-            inner = next((one for one in contained if reference == f"#{one.get('id')}"), None)
-            inner = inner or self._medications.get(references.relative(element, self._bases) or "", {})
-            name = (
-                elements.concept(part.get("itemCodeableConcept"))
-                or elements.concept(inner.get("code"))
-                or elements.words(element, "display")
-            )
-            names += [name] if name else []
-        return names
-
-
-def _with_strength(concept: object) -> str | None:
-    """The name; in brackets the first display that has a strength, where the name has none."""
-    name = elements.concept(concept)
-    if name is None or re.search(r"\d", name):
-        return name
-    strong = next(
-        (
-            text
-            for text in elements.displays(concept)
-            if re.search(r"\d\s*(mg|g|mcg|ug|µg|ml|iu|ie|units?|%|mmol|meq)\b", text, re.IGNORECASE)
-        ),
-        None,
-    )
-    return f"{name} ({strong})" if strong else name
+        return elements.listed([*stated, *(coded or referred)], "; ")
 
 
 def _avoid(item: Resource) -> bool:
@@ -298,9 +244,3 @@ def _conditions(item: Resource) -> list[str]:
     allowed = elements.flag(elements.child(item, "substitution"), "allowedBoolean")
     doubt = "status of the order unknown" if item.get("status") == "unknown" else ""
     return ["no substitution" if allowed is False else "", doubt]
-
-
-def ingredients(name: str, substances: list[str]) -> tuple[str, ...]:
-    """The generic names behind a name, brand or generic: `Norvasc 5 mg` and `amlodipine` are one medicine."""
-    text = " ".join([name, *substances]).lower()
-    return tuple(sorted({mention.canonical for mention in drugs().find(text, words_of(text))}))

@@ -8,14 +8,24 @@ from services.drafter.record.scope import Scope, source
 from services.drafter.record.values import value
 from shared.clinical import elements, references
 from shared.clinical.elements import Resource
-from shared.clinical.moments import Moment
 
-_SUSCEPTIBILITY = {"S": "susceptible", "R": "resistant", "I": "intermediate", "SDD": "susceptible, dose dependent", "NS": "not susceptible",
-                   "SYN-R": "resistant (synergy)", "SYN-S": "susceptible (synergy)"}  # fmt: skip
-_SUSCEPTIBILITY_WORDS = {"susceptible": "susceptible", "sensitive": "susceptible", "sensibel": "susceptible", "gevoelig": "susceptible",
-                         "resistant": "resistant", "resistent": "resistant", "intermediate": "intermediate", "intermediär": "intermediate"}  # fmt: skip
+_SUSCEPTIBILITY = {
+    "S": "susceptible",
+    "R": "resistant",
+    "I": "intermediate",
+    "SDD": "susceptible, dose dependent",
+    "NS": "not susceptible",
+    "SYN-R": "resistant (synergy)",
+    "SYN-S": "susceptible (synergy)",
+}
+_SUSCEPTIBILITY_WORDS = (
+    dict.fromkeys(("susceptible", "sensitive", "sensibel", "gevoelig"), "susceptible")
+    | dict.fromkeys(("resistant", "resistent"), "resistant")
+    | dict.fromkeys(("intermediate", "intermediär"), "intermediate")
+)
 _CULTURE = re.compile(
-    r"cultur|kultur|kweek|bacteria identified|organism|isolate|suscept|antibiogram|resisten|gram stain|mycobacteri|fungus identified|erreger|mrsa|c\.? ?difficile",
+    r"cultur|kultur|kweek|bacteria identified|organism|isolate|suscept|antibiogram|resisten|gram stain|mycobacteri"
+    r"|fungus identified|erreger|mrsa|c\.? ?difficile",
     re.IGNORECASE,
 )
 _CATEGORIES = frozenset({"microbiology", "MB", "18725-2"})
@@ -72,13 +82,10 @@ class Microbiology:
             if text is None:
                 continue
             preliminary = " (preliminary)" if item.get("status") == "preliminary" else ""
-            yield scope.entry(item, f"{text}{preliminary}", self._time(item, time, scope))
+            yield scope.entry(item, f"{text}{preliminary}", time)
 
-    def _time(self, item: Resource, time: Moment | None, scope: Scope) -> Moment | None:
-        return time or scope.first(item, "issued")
-
-    def _told(self, item: Resource, scope: Scope, above: str = "") -> str | None:
-        """`Urine culture: 10,000-100,000 organisms/mL; Escherichia coli (gentamicin resistant, ceftriaxone ≤1 susceptible)`."""
+    def _told(self, item: Resource, scope: Scope) -> str | None:
+        """`Urine culture: 10,000-100,000 organisms/mL; Escherichia coli (gentamicin resistant)`."""
         name = elements.concept_or_code(item.get("code")) or ""
         own = value(item)
         tests = [text for part in elements.children(item, "component") if (text := _test(part))]
@@ -86,7 +93,7 @@ class Microbiology:
         for member in self._members(item, scope):
             if (text := _test(member)) is not None:
                 tests.append(text)
-            elif (text := self._told(member, scope, name)) is not None:
+            elif (text := self._told(member, scope)) is not None:
                 organisms.append(text)
         finding = own if own is not None and own.lower() != name.lower() else None
         if finding is None and not tests and not organisms and own is None:

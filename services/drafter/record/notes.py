@@ -121,7 +121,7 @@ def complications(found: list[Passage]) -> Iterator[Entry]:
             text = re.sub(r"^[SOAP]: ", "", sentence)
             if _COMPLICATION.search(text) and not _NONE.search(text) and text not in seen:
                 seen.add(text)
-                yield _entry(part, f"{text} ({part.kind})")
+                yield _entry(part, f"{text.rstrip('.')} ({part.kind})")
 
 
 def evidence(found: list[Passage]) -> Iterator[Entry]:

@@ -30,6 +30,7 @@ VITALS = {
     "8302-2": "Body height",
     "8339-4": "Birth weight",
 }
+_VITALS_ORDER = {name: index for index, name in enumerate(dict.fromkeys(VITALS.values()))}
 _LAB = re.compile(r"\blab(or(atory)?)?\b|klinische chemie|bepaling", re.IGNORECASE)
 _LAB_CODES = frozenset({"laboratory", "LAB", "CH", "HM", "49581000146104", "26436-6"})
 _PENDING = frozenset({"registered", "preliminary"})
@@ -74,9 +75,9 @@ def measurements(observations: list[Resource], scope: Scope, person: Person, tak
         (vitals if vital else results).extend(found)
     return Measurements(
         labs=list(_series(results)),
-        vitals=list(_series(vitals)),
+        vitals=sorted(_series(vitals), key=lambda item: _VITALS_ORDER.get(item.name, len(VITALS))),
         pending=pending,
-        contradictions=list(_contradictions(results, scope)),
+        contradictions=list(_contradictions(results)),
     )
 
 
@@ -211,7 +212,7 @@ def _deviation(item: Result) -> tuple[int, Decimal]:
     return _DEVIATION.get(item.judgement or "", 0), share
 
 
-def _contradictions(results: list[Result], scope: Scope) -> Iterator[Entry]:
+def _contradictions(results: list[Result]) -> Iterator[Entry]:
     """Two final values of one test at one time."""
     seen: dict[tuple[str, datetime], Result] = {}
     for item in results:

@@ -36,12 +36,22 @@ def open_points(context: EncounterContext, left_out: Sequence[LeftOut], record: 
     """Sources that could not be read, important entries that were left out, and what the record leaves open."""
     found = [
         *(OpenPoint(text=_unread(item)) for item in record.unread),
-        *(OpenPoint(text=str(item), source=item.source) for item in left_out if item.important),
+        *_omissions([item for item in left_out if item.important]),
         *_of_allergies(context, record),
         *_of_medicines(context),
         *_of_results(context),
     ]
     return tuple({point.text: point for point in found}.values())
+
+
+def _omissions(left_out: Sequence[LeftOut]) -> Iterator[OpenPoint]:
+    """One point for each kind and reason: eight susceptibilities of one late culture are one question."""
+    groups: dict[tuple[str, str], list[LeftOut]] = {}
+    for item in left_out:
+        groups.setdefault((item.kind, item.reason), []).append(item)
+    for (kind, reason), found in groups.items():
+        names = ", ".join(dict.fromkeys(item.name for item in found))
+        yield OpenPoint(text=f"Not in the document: {kind.lower()}: {names}, {reason}", source=found[0].source)
 
 
 def _unread(item: Unread) -> str:
@@ -57,7 +67,7 @@ def _of_allergies(context: EncounterContext, record: SourceRecord) -> Iterator[O
 
 
 def _of_medicines(context: EncounterContext) -> Iterator[OpenPoint]:
-    if context.died:
+    if not context.instructs:
         return
     if not context.discharge_medicines and (context.home_medicines or context.hospital_medicines):
         yield OpenPoint(
@@ -78,5 +88,5 @@ def _of_medicines(context: EncounterContext) -> Iterator[OpenPoint]:
 def _of_results(context: EncounterContext) -> Iterator[OpenPoint]:
     for item in context.contradictions:
         yield OpenPoint(text=item.text, source=item.source)
-    if not context.died and not context.follow_up and not context.services:
+    if context.instructs and not context.follow_up and not context.services:
         yield OpenPoint(text="No follow-up visit is recorded: arrange or confirm")

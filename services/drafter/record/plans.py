@@ -18,8 +18,16 @@ _DEAD_ENDS = {
     "waitlist": "on a waiting list",
 }
 _NOT_ORDERS = {"proposal": "a proposal, not an order", "option": "an option, not an order"}
-_CLOSED = {"revoked": "revoked", "cancelled": "cancelled", "entered-in-error": "entered in error", "draft": "a draft", "on-hold": "on hold",
-           "stopped": "stopped", "abandoned": "abandoned", "rejected": "rejected"}  # fmt: skip
+_CLOSED = {
+    "revoked": "revoked",
+    "cancelled": "cancelled",
+    "entered-in-error": "entered in error",
+    "draft": "a draft",
+    "on-hold": "on hold",
+    "stopped": "stopped",
+    "abandoned": "abandoned",
+    "rejected": "rejected",
+}
 _CODE_STATUS = re.compile(
     r"resuscit|\bdnr\b|\bdnar\b|code status|full code|reanim|comfort (care|measures)|intubat", re.IGNORECASE
 )
@@ -162,8 +170,8 @@ def _activity(part: Resource) -> str | None:
     return elements.listed([name, elements.words(detail, "description"), when]) or None
 
 
-def diet(orders: list[Resource], observations: list[Resource], scope: Scope) -> Iterator[Entry]:
-    """Diets that are ordered, and what the record says of diet and activity."""
+def diet(orders: list[Resource], scope: Scope) -> Iterator[Entry]:
+    """Diets that are ordered."""
     for item in orders:
         time = scope.first(item, "dateTime")
         oral, enteral = elements.child(item, "oralDiet"), elements.child(item, "enteralFormula")
@@ -174,9 +182,12 @@ def diet(orders: list[Resource], observations: list[Resource], scope: Scope) -> 
         ]
         fluids = [elements.concept(part) for part in elements.children(oral, "fluidConsistencyType")]
         textures = [elements.concept(elements.child(part, "modifier")) for part in elements.children(oral, "texture")]
-        name = elements.listed([*types, *textures, *fluids, elements.words(oral, "instruction"), *supplements,
-                                elements.words(enteral, "baseFormulaProductName"), elements.words(enteral, "administrationInstruction"),
-                                *elements.notes(item)])  # fmt: skip
+        formula = [
+            elements.words(enteral, "baseFormulaProductName"),
+            elements.words(enteral, "administrationInstruction"),
+        ]
+        said = [*types, *textures, *fluids, elements.words(oral, "instruction"), *supplements, *formula]
+        name = elements.listed([*said, *elements.notes(item)])
         status = str(item.get("status"))
         if status in _CLOSED or status == "completed":
             if scope.is_of_stay(item, time):
@@ -233,6 +244,6 @@ def team(
             ) or elements.words(member, "display")
             role = elements.listed(elements.concept(role) for role in elements.children(part, "role"))
             ended = scope.moment(elements.child(part, "period").get("end"))
-            if name and (elements.words(member, "reference") or "").rpartition("/")[0].rpartition("/")[2] != "Patient":
-                if ended is None or scope.is_after(item, ended):
-                    yield scope.entry(item, f"{name} ({role})" if role else name)
+            kind = (elements.words(member, "reference") or "").rpartition("/")[0].rpartition("/")[2]
+            if name and kind != "Patient" and (ended is None or scope.is_after(item, ended)):
+                yield scope.entry(item, f"{name} ({role})" if role else name)

@@ -46,7 +46,7 @@ def _name(item: Resource) -> str | None:
 
 
 def _until(item: Resource, began: Moment | None, scope: Scope) -> str | None:
-    """The end of what lasted, within the stay: oxygen until the day of the discharge is another thing than until the first."""
+    """The end of what lasted, within the stay: oxygen until the discharge is another thing than until the first day."""
     ended = scope.moment(elements.child(item, "performedPeriod").get("end"))
     if ended is None or began is None or scope.is_after(item, ended) or ended.text == began.text:
         return None

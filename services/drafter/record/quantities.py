@@ -53,8 +53,7 @@ def quantity(element: Any, *, trailing_zeros: bool = True) -> str | None:
         return None
     comparator = _COMPARATORS.get(elements.words(element, "comparator") or "", "")
     shown = unit_of(element)
-    between = "" if shown.startswith(("/", "%")) and shown != "%" else " "
-    return f"{comparator}{plain(amount, trailing_zeros=trailing_zeros)}{between}{shown}".strip()
+    return f"{comparator}{plain(amount, trailing_zeros=trailing_zeros)} {shown}".strip()
 
 
 def span(element: Any, *, trailing_zeros: bool = True) -> str | None:

@@ -127,7 +127,7 @@ def _conclusion(item: Resource) -> str | None:
     coded = [text for part in elements.children(item, "conclusionCode") if (text := elements.concept(part))]
     stated = elements.words(item, "conclusion")
     new = [text for text in coded if stated is None or text.lower() not in stated.lower()]
-    return elements.listed([stated.rstrip() if stated else None, *new], "; ") or next(_forms(item), None)
+    return elements.listed([stated.rstrip(".") if stated and new else stated, *new], "; ") or next(_forms(item), None)
 
 
 def _forms(item: Resource) -> Iterator[str]:

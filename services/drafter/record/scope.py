@@ -98,7 +98,7 @@ class Scope:
         return any(item in self.encounters for item in named) if named else None
 
     def within(self, time: Moment | None) -> bool:
-        """Whether a time lies in the stay; the day before its beginning counts, as emergency care precedes admission."""
+        """Whether a time lies in the stay; the day before it counts, as emergency care precedes admission."""
         if time is None or time.begins > self.end_of_day:
             return False
         return self.start is None or (self.start.begins - time.ends).total_seconds() <= 86_400

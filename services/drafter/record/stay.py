@@ -17,7 +17,8 @@ _CALLED_STAY = re.compile(
     r"inpatient|hospital encounter|hospitali[sz]|admission|klinisch|station(ä|ae)r|opname|acute|observation", re.I
 )
 _CALLED_VISIT = re.compile(
-    r"outpatient|out-patient|ambul|virtual|tele(health|medicine|phone|visit)|video|office|clinic visit|home (health|visit)|poli(kli|cli)",
+    r"outpatient|out-patient|ambul|virtual|tele(health|medicine|phone|visit)|video|office|clinic visit"
+    r"|home (health|visit)|poli(kli|cli)",
     re.I,
 )
 EMERGENCY_STAY = timedelta(hours=24)  # an emergency encounter that lasts longer was an admission
@@ -174,6 +175,12 @@ def died(encounter: Resource, patient: Resource, observations: Iterable[Resource
 
 def _means_death(system: str, code: str) -> bool:
     return code in _DIED_CODES and _DISPOSITION_SYSTEMS.search(system) is not None
+
+
+def died_later(patient: Resource, scope: Scope) -> str | None:
+    """The day of a death after the stay, as recorded."""
+    when = scope.moment(patient.get("deceasedDateTime"))
+    return when.text if when is not None and when.begins > scope.end_of_day else None
 
 
 def _words_of(concept: object) -> list[str]:

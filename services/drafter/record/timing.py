@@ -75,11 +75,16 @@ def timing(element: Any) -> str:
     """How often and for how long; empty where nothing is said."""
     if not isinstance(element, dict):
         return ""
-    repeat = elements.child(element, "repeat")
-    how_often = frequency(element)
+    return elements.listed([frequency(element), *limits(element)], " ")
+
+
+def limits(element: Any) -> list[str]:
+    """On which days, for how long, how many times, over what time."""
+    if not isinstance(element, dict):
+        return []
     dates = [text[:10] for text in element.get("event") or [] if isinstance(text, str)] if _is_list(element) else []
     on = f"on {elements.listed(dates)}" if dates else ""
-    return elements.listed([how_often, on, *_limits(repeat)], " ")
+    return [part for part in [on, *_limits(elements.child(element, "repeat"))] if part]
 
 
 def _is_list(element: Resource) -> bool:
@@ -98,7 +103,7 @@ def frequency(element: Any) -> str:
     at = f"at {_and(times)}" if times else ""
     on = f"on {_and([DAYS.get(text, text) for text in days])}" if days else ""
     structured = elements.listed(
-        [often if not when or "every" in often else _plain_often(often, len(when)), *when, at, on], " "
+        [often if not when or "every" in often else _plain_often(often, len(when)), _and(when), at, on], " "
     )
     return elements.listed([structured, stated if stated != structured else None]) if structured else stated or ""
 
