@@ -149,10 +149,10 @@ def _findings(context: EncounterContext) -> tuple[Group, ...]:
 
 
 def _pending(context: EncounterContext) -> list[Fact]:
-    """What is awaited, and who follows it up: the attending, as long as the record names nobody else."""
-    who = context.attending_name or "the attending physician"
+    """What is awaited, and who has to follow it up: the attending, until somebody else takes it over."""
+    who = f"the attending, {context.attending_name}" if context.attending_name else "the attending physician"
     return [
-        Fact(text=f"{fact.text}; to be followed up by {who}", source=fact.source)
+        Fact(text=f"{fact.text}; follow-up by {who}, unless handed over", source=fact.source)
         for fact in _entries(context.pending, dated=True)
     ]
 

@@ -33,7 +33,8 @@ _NONE_WORDS = re.compile(
     re.IGNORECASE,
 )
 _NOT_ASKED_WORDS = re.compile(
-    r"not asked|no information|unable to (obtain|assess)|unknown allerg|not assessed|nicht erhoben", re.IGNORECASE
+    r"not asked|not on file|no information|unable to (obtain|assess)|unknown allerg|not assessed|nicht erhoben",
+    re.IGNORECASE,
 )
 _OF_MEDICINES = re.compile(r"drug|medic|nkda|nkma|arznei|medikament|medicijn|geneesmiddel", re.IGNORECASE)
 _OF_FOOD = re.compile(r"food|voeding|nahrung|aliment", re.IGNORECASE)

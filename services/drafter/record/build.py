@@ -8,6 +8,7 @@ from services.drafter.record import (
     allergies,
     condition,
     diagnoses,
+    directives,
     identity,
     microbiology,
     notes,
@@ -81,7 +82,9 @@ class _Builder:
         record, scope, encounter = self._record, self._scope, self._record.encounter
         bases = record.bases
         died = stay.died(encounter, record.patient, self._of("Observation"), scope)
-        passages = notes.passages(self._of("Composition"), self._of("DocumentReference"), scope)
+        passages = notes.passages(
+            self._of("Composition"), self._of("DocumentReference"), self._of("ClinicalImpression"), scope
+        )
         found = self._measurements()
         studied = self._reports()
         allergy = allergies.allergies(self._of("AllergyIntolerance"), scope)
@@ -136,11 +139,7 @@ class _Builder:
             contradictions=tuple([*found.contradictions, *studied.contradictions]),
             pending=_each_once([*found.pending, *studied.pending, *self._requested()]),
             function=tuple(condition.function(self._of("Observation"), scope)),
-            directives=_each_once(
-                condition.directives(
-                    self._of("Consent"), self._of("Flag"), self._of("Observation"), self._of("ServiceRequest"), scope
-                )
-            ),
+            directives=self._directives(),
             care_plans=tuple(plans.care_plans(self._of("CarePlan"), scope)),
             diet=(
                 *plans.diet(self._of("NutritionOrder"), scope),
@@ -148,7 +147,7 @@ class _Builder:
             ),
             goals=tuple(plans.goals(self._of("Goal"), scope)),
             team=_each_once(plans.team(self._of("CareTeam"), record.people, scope, bases)),
-            services=tuple(plans.services(self._of("ServiceRequest"), scope)),
+            services=tuple(plans.services([*self._of("ServiceRequest"), *self._of("DeviceRequest")], scope)),
             follow_up=tuple(
                 sorted(
                     plans.appointments(self._of("Appointment"), scope),
@@ -161,7 +160,7 @@ class _Builder:
         )
         return context.model_copy(
             update={
-                "left_out": told(scope.left_out),
+                "left_out": (*open_points.unread(record), *told(scope.left_out)),
                 "open_points": open_points.open_points(context, scope.left_out, record),
             }
         )
@@ -214,6 +213,16 @@ class _Builder:
         ]
         kinds: tuple[Kind, ...] = ("home", "hospital", "given", "discharge", "other")
         return {kind: _orders_once([medicine for listed, medicine in found if listed == kind]) for kind in kinds}
+
+    def _directives(self) -> tuple[Entry, ...]:
+        found = [
+            *directives.of_observations(self._of("Observation"), self._scope),
+            *directives.of_requests(self._of("ServiceRequest"), self._scope),
+            *directives.of_consents(self._of("Consent"), self._scope),
+            *directives.of_documents(self._of("DocumentReference"), self._scope),
+            *directives.of_flags(self._of("Flag"), self._scope),
+        ]
+        return _each_once(found)
 
     def _outcome(self, died: bool, passages: list[notes.Passage]) -> tuple[Entry, ...]:
         if not died:

@@ -45,7 +45,7 @@ _FUNCTION_CATEGORIES = frozenset(
 )
 _DEATH = frozenset({"69453-9", "79378-6"})  # LOINC: cause of death
 _DEATH_WORDS = re.compile(r"cause of death|todesursache|doodsoorzaak|cause du d[ée]c[èe]s", re.IGNORECASE)
-_RESUSCITATION = frozenset(
+RESUSCITATION = frozenset(
     {"304251008", "75773-2", "81376-6", "100822-6", "81351-9", "78823-2"}
 )  # code status in SNOMED CT, LOINC
 _AUTOPSY = re.compile(r"autops|post.?mortem|medical examiner|coroner|obduction|obduktion|obductie", re.IGNORECASE)
@@ -71,7 +71,7 @@ def _is_measured(item: Resource) -> bool:
 
 def _is_function(item: Resource) -> bool:
     codes = elements.codes(item.get("code"))
-    if is_code_status(item) or codes & _RESUSCITATION:
+    if is_code_status(item) or codes & RESUSCITATION:
         return False
     categories = elements.codes(item.get("category"))
     if categories & {"laboratory", "vital-signs", "imaging"}:
@@ -90,7 +90,7 @@ def _latest(observations: list[Resource], scope: Scope, wanted: Callable[[Resour
     for item in observations:
         time = scope.first(item, "effectiveDateTime", "effectivePeriod", "effectiveInstant", "issued")
         name = elements.concept_or_code(item.get("code"))
-        words = _value_and_parts(item)
+        words = value_and_parts(item)
         if not wanted(item) or item.get("status") in ("cancelled", "registered"):
             continue
         if words is None or not scope.usable(item, name, time) or time is None or name is None:
@@ -102,7 +102,7 @@ def _latest(observations: list[Resource], scope: Scope, wanted: Callable[[Resour
     yield from (entry for _, entry in found.values())
 
 
-def _value_and_parts(item: Resource) -> str | None:
+def value_and_parts(item: Resource) -> str | None:
     parts = []
     for part in elements.children(item, "component"):
         name, words = elements.concept_or_code(part.get("code")), value(part)
@@ -110,74 +110,6 @@ def _value_and_parts(item: Resource) -> str | None:
     own = value(item)
     text = elements.listed([own, *parts, *elements.notes(item)])
     return text or None
-
-
-def directives(
-    consents: list[Resource],
-    flags: list[Resource],
-    observations: list[Resource],
-    requests: list[Resource],
-    scope: Scope,
-) -> Iterator[Entry]:
-    """Resuscitation status, limits of treatment and advance directives, by whichever resource says them; and alerts."""
-    for item in observations:
-        coded = elements.codes(item.get("code")) & _RESUSCITATION
-        if coded or is_code_status(item):
-            time = scope.first(item, "effectiveDateTime", "effectivePeriod", "issued")
-            words, name = _value_and_parts(item), elements.concept_or_code(item.get("code"))
-            if words and item.get("status") != "cancelled" and scope.usable(item, name, time):
-                yield scope.entry(item, f"{name}: {words}", time)
-    for item in requests:
-        time = scope.first(item, "authoredOn")
-        name = elements.concept_or_code(item.get("code"))
-        if (
-            is_code_status(item)
-            and item.get("status") in ("active", "completed")
-            and name is not None
-            and scope.usable(item, name, time)
-        ):
-            yield scope.entry(item, f"{'Do not perform: ' if elements.flag(item, 'doNotPerform') else ''}{name}", time)
-    for item in consents:
-        yield from _consent(item, scope)
-    for item in flags:
-        name = elements.concept_or_code(item.get("code"))
-        started = scope.first(item, "period")
-        ended = scope.moment(elements.child(item, "period").get("end"))
-        if item.get("status") != "active" or (ended is not None and not scope.is_after({}, ended)):
-            scope.leave_out(
-                item, name, "no longer active" if item.get("status") != "entered-in-error" else "entered in error"
-            )
-        elif name is not None and not scope.is_after(item, started):
-            yield scope.entry(item, name, started)
-
-
-def _consent(item: Resource, scope: Scope) -> Iterator[Entry]:
-    """A treatment directive or an advance directive; consents to research or to the use of data are none."""
-    scopes = elements.codes(item.get("scope"))
-    kinds = [text for part in elements.children(item, "category") for text in elements.displays(part)]
-    time = scope.first(item, "dateTime")
-    provision = elements.child(item, "provision")
-    acts = [text for part in elements.children(provision, "code") if (text := elements.concept_or_code(part))]
-    if scopes & {"research", "patient-privacy"} and not acts:
-        return
-    name = elements.listed([*acts]) or elements.listed(kinds) or elements.concept(item.get("scope"))
-    if item.get("status") != "active":
-        scope.leave_out(item, name, f"of status {item.get('status')}")
-        return
-    if name is None or (time is not None and time.begins > scope.end_of_day):
-        return
-    said = {"deny": "not to be done", "permit": "permitted"}.get(str(provision.get("type"))) if acts else None
-    more = elements.listed([said, *_directive_words(item)])
-    yield scope.entry(item, f"{name}: {more}" if more else name, time)
-
-
-def _directive_words(item: Resource) -> list[str | None]:
-    texts = [
-        elements.words(part, "valueString") or elements.concept(part.get("valueCodeableConcept"))
-        for part in elements.extensions(item, "Comment", "comment", "specificationOther")
-    ]
-    source_words = elements.words(elements.child(item, "sourceAttachment"), "title")
-    return [*texts, source_words]
 
 
 def outcome_of_death(
@@ -188,7 +120,7 @@ def outcome_of_death(
         if elements.loinc(item.get("code")) & _DEATH or _named(
             item, lambda text: _DEATH_WORDS.search(text) is not None
         ):
-            words = _value_and_parts(item)
+            words = value_and_parts(item)
             if (
                 words
                 and item.get("status") not in ("cancelled", "entered-in-error")

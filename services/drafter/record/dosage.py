@@ -195,11 +195,10 @@ def _normal(line: Resource) -> str:
         if re.search(words, text):
             route, text = _taken(words, route or name, text)
     needed, text = _taken(r"\bas needed\b|\bprn\b|if needed|when required", _as_needed(line), text)
-    for name, words in _OFTEN.items():
-        if not often or often == name:
-            if re.search(words, text):
-                often, text = _taken(words, often or name, text)
-                break
+    for name, words in sorted(_OFTEN.items(), key=lambda item: item[0] == "once daily"):  # "daily" is in others' words
+        if (not often or often == name) and re.search(words, text):
+            often, text = _taken(words, often or name, text)
+            break
     limited = " ".join(limits(line.get("timing")))
     return "|".join([amount, route, often, needed and "as needed", limited, "" if coded else " ".join(text.split())])
 

@@ -88,7 +88,9 @@ class Medications:
     def _order_kind(self, item: Resource, name: str | None, time: Moment | None) -> Kind | None:
         """In which list an order stands; None for one that is no part of the story, which is remembered."""
         status, intent = str(item.get("status")), str(item.get("intent"))
-        reason = _NOT_USABLE.get(status) or _NO_ORDERS.get(intent)
+        # What a patient is reported to take is no order of this hospital's, and some systems call it a plan.
+        reported = elements.flag(item, "reportedBoolean") or bool(elements.child(item, "reportedReference"))
+        reason = _NOT_USABLE.get(status) or (None if reported else _NO_ORDERS.get(intent))
         if reason is not None:
             self._scope.leave_out(item, name, reason)
             return None

@@ -52,7 +52,9 @@ class Passage:
         )
 
 
-def passages(compositions: list[Resource], documents: list[Resource], scope: Scope) -> list[Passage]:
+def passages(
+    compositions: list[Resource], documents: list[Resource], impressions: list[Resource], scope: Scope
+) -> list[Passage]:
     """Sections of the notes of the stay, oldest first; discharge summaries are no source of one."""
     found: list[Passage] = []
     for item in compositions:
@@ -65,6 +67,11 @@ def passages(compositions: list[Resource], documents: list[Resource], scope: Sco
             for content in elements.children(item, "content"):
                 if text := inline_text(elements.child(content, "attachment")):
                     found.append(Passage(item, _kind(item), elements.codes(item.get("type")), "", text, time))
+    for item in impressions:
+        time = scope.first(item, "effectiveDateTime", "effectivePeriod", "date")
+        summary = elements.words(item, "summary")
+        if summary and _is_note(item, time, scope):
+            found.append(Passage(item, "Clinical impression", frozenset(), "", summary, time))
     return sorted(found, key=lambda part: (part.time is None, part.time.begins.timestamp() if part.time else 0.0))
 
 

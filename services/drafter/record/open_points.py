@@ -35,7 +35,7 @@ NAMES = {
 def open_points(context: EncounterContext, left_out: Sequence[LeftOut], record: SourceRecord) -> tuple[OpenPoint, ...]:
     """Sources that could not be read, important entries that were left out, and what the record leaves open."""
     found = [
-        *(OpenPoint(text=_unread(item)) for item in record.unread),
+        *(OpenPoint(text=f"{text}: compare with the chart") for text in unread(record)),
         *_omissions([item for item in left_out if item.important]),
         *_of_allergies(context, record),
         *_of_medicines(context),
@@ -54,9 +54,14 @@ def _omissions(left_out: Sequence[LeftOut]) -> Iterator[OpenPoint]:
         yield OpenPoint(text=f"Not in the document: {kind.lower()}: {names}, {reason}", source=found[0].source)
 
 
+def unread(record: SourceRecord) -> tuple[str, ...]:
+    """What could not be read, or not in full, in words."""
+    return tuple(dict.fromkeys(map(_unread, record.unread)))
+
+
 def _unread(item: Unread) -> str:
     name = NAMES.get(item.type, item.type)
-    return f"{name[0].upper()}{name[1:]} could not be read in full from the EHR ({item.reason}): compare with the chart"
+    return f"{name[0].upper()}{name[1:]} could not be read in full from the EHR ({item.reason})"
 
 
 def _of_allergies(context: EncounterContext, record: SourceRecord) -> Iterator[OpenPoint]:

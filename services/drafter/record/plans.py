@@ -86,7 +86,8 @@ def services(resources: list[Resource], scope: Scope) -> Iterator[Entry]:
         time = scope.first(item, "authoredOn", "occurrenceDateTime", "occurrencePeriod")
         planned = scope.first(item, "occurrenceDateTime", "occurrencePeriod", "occurrenceTiming")
         name = (
-            elements.concept_or_code(item.get("code"))
+            elements.concept_or_code(item.get("code") or item.get("codeCodeableConcept"))
+            or elements.words(elements.child(item, "codeReference"), "display")
             or elements.listed(elements.concept(part) for part in elements.children(item, "orderDetail"))
             or None
         )

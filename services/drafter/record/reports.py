@@ -80,7 +80,8 @@ def _read(
             and not results & told
             and not (results and elements.codes(item.get("category")) & _LABORATORY)
         ):
-            scope.leave_out(item, name, "without a conclusion or text")
+            pictures = not elements.codes(item.get("category")) & _LABORATORY
+            scope.leave_out(item, name, "without a conclusion or text", important=pictures)
         return None
     shown = f"{name}: {text}" + (
         f" ({status})" if status in ("preliminary", "partial", "amended", "corrected", "appended") else ""

@@ -17,7 +17,7 @@ _CALLED_STAY = re.compile(
     r"inpatient|hospital encounter|hospitali[sz]|admission|klinisch|station(ä|ae)r|opname|acute|observation", re.I
 )
 _CALLED_VISIT = re.compile(
-    r"outpatient|out-patient|ambul|virtual|tele(health|medicine|phone|visit)|video|office|clinic visit"
+    r"outpatient|out-patient|ambul|virtual|tele(health|medicine|phone|visit)|video|office|clinic visit|appointment"
     r"|home (health|visit)|poli(kli|cli)",
     re.I,
 )
@@ -136,7 +136,12 @@ def _code(encounter: Resource) -> str:
 
 def disposition(encounter: Resource) -> str | None:
     """Where the patient went, in words; German records have it only in an extension."""
-    stated = elements.child(encounter, "hospitalization").get("dischargeDisposition")
+    hospitalization = elements.child(encounter, "hospitalization")
+    where = elements.words(elements.child(hospitalization, "destination"), "display")
+    return elements.listed([_disposition(hospitalization.get("dischargeDisposition")), where]) or None
+
+
+def _disposition(stated: object) -> str | None:
     if (name := elements.concept(stated)) is not None:
         return name
     for outer in elements.extensions(stated, "Entlassungsgrund"):

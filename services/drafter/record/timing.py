@@ -3,6 +3,7 @@
 https://hl7.org/fhir/R4/datatypes.html#timing
 """
 
+import re
 from typing import Any
 
 from shared.clinical import elements
@@ -126,9 +127,16 @@ def _abbreviation(code: Any) -> str | None:
         short = text.upper().replace(".", "").strip()
         if short in ABBREVIATIONS:
             return ABBREVIATIONS[short]
-        if short.startswith("Q") and short.endswith("H") and short[1:-1].isdigit():
-            return f"every {short[1:-1]} hours"
+        spoken = [_token(token) for token in short.split()]
+        if spoken and all(spoken):
+            return elements.listed(spoken, " ")
     return name
+
+
+def _token(token: str) -> str | None:
+    """`Q4-6H` → `every 4-6 hours`; None for what is no abbreviation."""
+    hours = re.fullmatch(r"Q(\d+(?:-\d+)?)(?:H|HR|HRS)", token)
+    return f"every {hours[1]} hours" if hours else ABBREVIATIONS.get(token)
 
 
 def _texts(repeat: Resource, name: str) -> list[str]:
