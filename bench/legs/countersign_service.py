@@ -28,7 +28,7 @@ class NoOpEhr:
             return {"resourceType": type, "id": id, "status": "finished", "period": period, "subject": subject}
         return self._made.get(type, {"resourceType": type, "id": id, "status": "requested"})
 
-    async def search(self, type: str, params: Any) -> list[dict[str, Any]]:
+    async def search(self, type: str, params: Any, *, fresh: bool = False) -> list[dict[str, Any]]:
         return [self._made[type]] if type in ("DocumentReference", "Provenance") and type in self._made else []
 
     async def create(self, resource: dict[str, Any], *, if_none_exist: Any = None) -> Created:
