@@ -18,6 +18,8 @@ TEXT = "The patient was admitted and cared for on the ward, and went home.\nInst
 class NoOpEhr:
     """Every read finds the least that is a stay, every create works, every search finds what a create made."""
 
+    bases: frozenset[str] = frozenset()
+
     def __init__(self) -> None:
         self._made: dict[str, dict[str, Any]] = {}
 
