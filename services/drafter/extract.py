@@ -113,10 +113,10 @@ class _Reading:
         """The encounter of the stay; where `id` names a section of one, the whole of it."""
         try:
             encounter = await self._ehr.read("Encounter", id)
-            named = references.relative(encounter.get("partOf"), self._ehr.bases)
-            parent = await self._ehr.read("Encounter", named.partition("/")[2]) if named else None
         except NotFoundError:
             raise PermanentError("the EHR has no such encounter") from None
+        named = references.relative(encounter.get("partOf"), self._ehr.bases)
+        parent = await self._maybe(named) if named and named.startswith("Encounter/") else None
         if parent is None or not is_part_only(encounter, parent):
             return encounter
         if parent.get("status") != "finished":

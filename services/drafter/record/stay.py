@@ -114,7 +114,7 @@ def _apart(part: Resource, whole: Resource) -> bool:
 
 def is_part_only(encounter: Resource, parent: Resource | None) -> bool:
     """Whether an encounter is a section of a longer stay (a ward, intensive care), with no discharge of its own."""
-    if parent is None or _code(parent) == "EMER":
+    if parent is None or _code(parent) in (*NO_STAY, "EMER"):
         return False
     return not elements.child(encounter, "hospitalization").get("dischargeDisposition")
 
