@@ -70,7 +70,7 @@ def build(
     approval = Approval(steps, tasks, filing, directory, reviews, clock)
     escalation = Escalation(steps, tasks, directory, clock)
     threads = ThreadPoolExecutor(consumer("approval-deliver").workers, "notify")
-    notify = Notify(steps, directory, tasks.link, clock, channels.send, threads)
+    notify = Notify(steps, directory, tasks.link, clock, channels.send, threads, settings.zones.of)
     log = AccessLog(clock, new_id)
     desk = Desk(ehr, directory, reviews, log, clock, new_id)
     decisions, opened = EhrDecisions(steps, ehr, desk, directory), Opened(steps, tasks)
@@ -88,7 +88,7 @@ def build(
         await census.start(bus)
 
     guard = Guard(read_grants(settings.tokens_file), provider, sessions, partial(_refused, log))
-    parts = Parts(desk, reviews, guard, log, clock, settings.sign_within)
+    parts = Parts(desk, reviews, guard, log, clock, settings.sign_within, settings.zones.of)
     router = make_router(parts)
     router.include_router(make_escalations_router(desk, directory, guard))
     pages = APIRouter(route_class=PageRoute)
