@@ -19,6 +19,7 @@ from services.approval.ehr_decisions import EhrDecisions
 from services.approval.escalation import Escalation
 from services.approval.escalations_api import make_escalations_router
 from services.approval.filing import Filing
+from services.approval.follow_up import FollowUp
 from services.approval.handlers import Approval
 from services.approval.inbox.case import add_case
 from services.approval.inbox.lists import add_lists
@@ -74,7 +75,8 @@ def build(
     log = AccessLog(clock, new_id)
     desk = Desk(ehr, directory, reviews, log, clock, new_id)
     decisions, opened = EhrDecisions(steps, ehr, desk, directory), Opened(steps, tasks)
-    reconciling = Reconciling(steps, ehr, reviews, settings.reconcile_every, clock, new_id)
+    follow_up = FollowUp(ehr, filing, tasks, clock)
+    reconciling = Reconciling(steps, ehr, reviews, settings.reconcile_every, clock, new_id, follow_up.run)
     sessions = SessionStore(clock, new_secret, settings.idle, settings.session)
     census, patrol = Census(reviews, clock), Patrol(settings.nats_monitor_url)
     working, names = WorkingCopies(), Names()
@@ -84,6 +86,7 @@ def build(
         for part in (log, sessions, working, names, desk, escalation, notify, decisions, opened, patrol):
             part.attach(bus)
         await approval.attach(bus)
+        await follow_up.attach(bus)
         await reconciling.attach(bus)
         await census.start(bus)
 
