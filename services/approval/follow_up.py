@@ -53,15 +53,18 @@ class FollowUp:
         self._bus = bus
         self._journal = Journal(bus, "approval")
         self._marks = Bucket(bus, "reconciled")
+        last = (await bus.jetstream.stream_info(STREAM)).state.last_seq
         for key in (_key(name, wait) for name in ENDS for wait in LOOKS):
-            if await self._marks.get(key) is None:
-                await self._begin(key)
+            await self._begin(key, last)
 
-    async def _begin(self, key: str) -> None:
-        info = await self._bus.jetstream.stream_info(STREAM)
-        mark = Mark(at=max(0, info.state.last_seq - BEFORE))
+    async def _begin(self, key: str, last: int) -> None:
+        """A mark where there is none, or where it is of a longer trail than this one: an older backup was put back."""
+        entry = await self._marks.get(key)
+        if entry is not None and Mark.model_validate_json(entry.value).at <= last:
+            return
+        value = Mark(at=max(0, last - BEFORE)).model_dump_json().encode()
         try:
-            await self._marks.put(key, mark.model_dump_json().encode(), revision=0)
+            await self._marks.put(key, value, revision=entry.revision if entry else 0)
         except WrongSequenceError:
             return  # another process has begun
 
