@@ -307,8 +307,3 @@ def chain_head_of(provenance: Resource) -> str | None:
         if identifier.get("system") == CHAIN_HEAD_SYSTEM:
             return str(identifier.get("value"))
     return None
-
-
-def carrying(chain_head: str, found: Iterable[Resource]) -> list[Resource]:
-    """Provenances that carry this head: ours, of one approval. An EHR writes others about the same document."""
-    return [item for item in found if chain_head_of(item) == chain_head]
