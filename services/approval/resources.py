@@ -302,8 +302,9 @@ def _digest_entity(role: str, system: str, value: str) -> Resource:
 
 def chain_head_of(provenance: Resource) -> str | None:
     """The audit chain's head that a Provenance of ours carries."""
-    for entity in provenance.get("entity", []):
-        identifier = entity.get("what", {}).get("identifier", {})
-        if identifier.get("system") == CHAIN_HEAD_SYSTEM:
+    for entity in provenance.get("entity") or []:
+        what = entity.get("what") if isinstance(entity, dict) else None
+        identifier = what.get("identifier") if isinstance(what, dict) else None
+        if isinstance(identifier, dict) and identifier.get("system") == CHAIN_HEAD_SYSTEM:
             return str(identifier.get("value"))
     return None

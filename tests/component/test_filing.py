@@ -123,6 +123,16 @@ async def test_a_document_that_was_retired_before_the_filing_ended_is_filed_agai
     assert current(ehr) == [filed.document_reference] != [document["id"]]
 
 
+async def test_what_an_ehr_stores_oddly_ends_no_filing() -> None:
+    ehr = Troubled(sandbox(), lenient={"identifier", "target"})
+    filed = await file(ehr)
+    target = [{"reference": f"DocumentReference/{filed.document_reference}"}]
+    odd: list[Any] = [None, "x", {}, {"what": None}, {"what": {"identifier": []}}]
+    ehr.sandbox.store.put({"resourceType": "Provenance", "id": "odd", "target": ["x", *target], "entity": odd})
+    ehr.sandbox.store.put({"resourceType": "DocumentReference", "id": "odd", "meta": None, "identifier": {}})
+    assert await file(ehr) == filed
+
+
 async def late_pair(ehr: Troubled, type: str) -> Filed:
     """Filed while an earlier create of `type` hung, which is committed afterwards."""
     ehr.late.add(type)
