@@ -36,7 +36,6 @@ from services.approval.settings import ApprovalSettings
 from services.approval.sign_in.routes import SignIn, add_sign_in
 from services.approval.sign_in.sessions import SessionStore
 from services.approval.tasks import Devices, Tasks
-from shared.clinical.connect import connect_ehr
 from shared.clinical.fhir import FhirClient
 from shared.messaging.access_log import AccessLog
 from shared.messaging.connection import Bus
@@ -62,7 +61,7 @@ def build(
     `people` may be signed in as by whoever reaches the sign-in page: the embedded stack's demo, and no setting.
     """
     steps = Steps("approval", clock)
-    ehr = ehr or connect_ehr(settings.ehr.url, settings.ehr.token, settings.ehr.connections)
+    ehr = ehr or settings.ehr.connect()
     file = read_directory(settings.directory) if settings.directory else None
     directory = Directory(ehr, settings.supervisors, settings.escalate_after, file)
     devices, reviews = Devices(ehr), Reviews()

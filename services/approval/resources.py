@@ -6,11 +6,12 @@ Provenance https://hl7.org/fhir/R4/provenance.html, Device https://hl7.org/fhir/
 
 import base64
 import hashlib
+from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
 from shared.contracts.events import Approved, DraftRef, Stay
-from shared.contracts.subjects import CaseRef
+from shared.contracts.subjects import CaseRef, derived_id
 
 Resource = dict[str, Any]
 
@@ -48,8 +49,31 @@ def document_identifier(case: CaseRef) -> tuple[str, str]:
     return DOCUMENT_SYSTEM, f"{case.id}/final"
 
 
+def document_id(case: CaseRef) -> str:
+    """The document's id, where the EHR lets us choose it."""
+    return derived_id(case.id, "document")
+
+
+def provenance_id(chain_head: str) -> str:
+    """The id of the Provenance that carries `chain_head`, where the EHR lets us choose it."""
+    return derived_id(chain_head, "provenance")
+
+
 def identified(pair: tuple[str, str]) -> list[Resource]:
     return [{"system": pair[0], "value": pair[1]}]
+
+
+def with_identifier(found: Iterable[Resource], pair: tuple[str, str]) -> list[Resource]:
+    """Those of `found` that carry the identifier, each once: a server may pass over a parameter that it does not know,
+    and answer with what belongs to others.
+    """
+    carrying = {
+        str(item["id"]): item
+        for item in found
+        for own in item.get("identifier") or []
+        if isinstance(own, dict) and (own.get("system"), own.get("value")) == pair
+    }
+    return list(carrying.values())
 
 
 def instant(time: datetime) -> str:
@@ -283,3 +307,8 @@ def chain_head_of(provenance: Resource) -> str | None:
         if identifier.get("system") == CHAIN_HEAD_SYSTEM:
             return str(identifier.get("value"))
     return None
+
+
+def carrying(chain_head: str, found: Iterable[Resource]) -> list[Resource]:
+    """Provenances that carry this head: ours, of one approval. An EHR writes others about the same document."""
+    return [item for item in found if chain_head_of(item) == chain_head]

@@ -8,7 +8,7 @@ from services.drafter.compose import compose
 from services.drafter.context import EncounterContext
 from services.drafter.extract import extract
 from shared.clinical.fhir import FhirClient
-from shared.contracts.draft import Fact, Knowledge, Part, Sentence
+from shared.contracts.draft import Fact, Knowledge, Sentence
 from shared.contracts.events import ContextExtracted, Discharged, Drafted, RedraftRequested
 from shared.contracts.failures import PermanentError, TransientError
 from shared.inference.generate import Generation, Generator, Sampling
@@ -65,11 +65,11 @@ class Drafter:
         rendered = facts.render(context)
         sentences: tuple[Sentence, ...] = ()
         if generation is not None:
-            found = narrative.parse(generation.text, died=context.died)
+            found = narrative.parse(generation.text, died=not context.instructs)
             if isinstance(found, narrative.Nonsense):
                 by_hand = found.reason
             else:
-                sentences = checked(found, context, rendered)
+                sentences = checked(found, context)
         draft = compose(
             context,
             rendered,
@@ -103,10 +103,10 @@ class Drafter:
             return None, "the model failed"
 
 
-def checked(found: narrative.Narratives, context: EncounterContext, rendered: tuple[Part, ...]) -> tuple[Sentence, ...]:
-    """Each sentence of the narratives with its evidence and what the record does not have."""
-    lines = [fact for part in rendered for group in part.groups for fact in group.facts]
-    record = grounding.Record([*facts.header(context), *lines, *_derived(context)])
+def checked(found: narrative.Narratives, context: EncounterContext) -> tuple[Sentence, ...]:
+    """Each sentence of the narratives with its evidence and what the record does not have; notes are evidence too."""
+    notes = [Fact(text=item.text, source=item.source) for item in context.notes]
+    record = grounding.Record([*facts.lines(context), *notes, *_derived(context)])
     return tuple(
         grounding.check(sentence, name, record) for name, text in found.items() for sentence in grounding.split(text)
     )
