@@ -108,3 +108,12 @@ def identifier(value: str, type: Concept | None = None, system: str | None = Non
 MRN = hl7("v2-0203", "MR")
 SSN = hl7("v2-0203", "SS")
 LICENCE = hl7("v2-0203", "DL")
+
+
+class Digits(str):
+    """Digits of a number, marked until they are sent."""
+
+
+def exact(digits: str) -> Any:
+    """A number that is sent with exactly these digits, such as 7.0 or 1.250: a float would lose them."""
+    return Digits(f"\x00{digits}")

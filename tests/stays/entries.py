@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from tests.stays.elements import Concept, Element, concept, hl7, limits, quantity
+from tests.stays.elements import Concept, Digits, Element, concept, hl7, limits, quantity
 from tests.stays.model import Resource
 
 DISPOSITIONS = {
@@ -110,8 +110,10 @@ class Record:
         **more: Any,
     ) -> Resource:
         """A laboratory result; a value that is a string becomes `valueString`, `flag` an HL7 interpretation."""
-        elements: Element = {"valueString": value} if isinstance(value, str) else {}
-        if isinstance(value, int | float):
+        elements: Element = {}
+        if isinstance(value, str) and not isinstance(value, Digits):
+            elements["valueString"] = value
+        elif value is not None:
             elements["valueQuantity"] = quantity(value, unit, comparator)
         if low is not None or high is not None:
             elements["referenceRange"] = [limits(low, high, unit)]
