@@ -34,8 +34,8 @@ def hl7(system: str, code: str) -> Element:
     return coded(HL7 + system, code)
 
 
-def quantity(value: float, unit: str | None = None, comparator: str | None = None) -> Element:
-    """A Quantity; with a unit also as UCUM."""
+def quantity(value: Any, unit: str | None = None, comparator: str | None = None) -> Element:
+    """A Quantity of a number or of `exact` digits; with a unit also as UCUM."""
     found: Element = {"value": value}
     if comparator:
         found["comparator"] = comparator

@@ -42,7 +42,7 @@ class Record:
             coding = hl7("discharge-disposition", disposition)["coding"][0] | {"display": DISPOSITIONS[disposition]}
             self.encounter["hospitalization"] = {"dischargeDisposition": {"coding": [coding]}}
 
-    def add(self, type: str, **elements: Any) -> Resource:
+    def add(self, type: str, /, **elements: Any) -> Resource:
         """A resource with exactly these elements, and an id."""
         self._count += 1
         resource: Resource = {"resourceType": type, "id": f"{self.name}-{self._count:03d}"}
@@ -50,7 +50,7 @@ class Record:
         self.resources.append(resource)
         return resource
 
-    def of_stay(self, type: str, **elements: Any) -> Resource:
+    def of_stay(self, type: str, /, **elements: Any) -> Resource:
         """A resource of the patient and the stay."""
         own = {"subject": self.ref(self.patient), "encounter": self.ref(self.encounter)}
         return self.add(type, **(own | elements))

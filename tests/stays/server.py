@@ -76,9 +76,8 @@ def serve(stay: Stay) -> httpx.AsyncClient:
 class _Server:
     def __init__(self, stay: Stay) -> None:
         self._serve = stay.serve
-        self._resources = [
-            {"meta": {"versionId": "1", "lastUpdated": "2026-10-01T00:00:00Z"}} | r for r in stay.resources
-        ]
+        meta: Resource = {"meta": {"versionId": "1", "lastUpdated": "2026-10-01T00:00:00Z"}}
+        self._resources: list[Resource] = [meta | resource for resource in stay.resources]
 
     def answer(self, request: httpx.Request) -> httpx.Response:
         path = request.url.path.removeprefix("/fhir").removeprefix("/mirror").strip("/").split("/")
