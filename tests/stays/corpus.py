@@ -6,7 +6,7 @@ from importlib import import_module
 from tests.stays.model import Stay
 
 # Modules with a tuple STAYS of functions; a stay names its own source.
-MODULES: tuple[str, ...] = ("us_core",)
+MODULES: tuple[str, ...] = ("us_core", "ips", "no_stays")
 
 
 def written() -> Iterator[Stay]:

@@ -80,7 +80,7 @@ class _Server:
         self._resources: list[Resource] = [meta | resource for resource in stay.resources]
 
     def answer(self, request: httpx.Request) -> httpx.Response:
-        path = request.url.path.removeprefix("/fhir").removeprefix("/mirror").strip("/").split("/")
+        path = request.url.path.partition("/fhir/")[2].split("/")
         pairs = parse_qsl(request.url.query.decode(), keep_blank_values=True)
         if request.method == "POST" and path[-1] == "_search":
             return self._search(path[0], pairs + parse_qsl(request.content.decode()))

@@ -131,7 +131,7 @@ def _changed_medicines(chart: Chart) -> None:
         "critical",
         "medicine status",
         "Lipitor 20 mg as continued beside it",
-        item("lipitor.*20 ?mg(?!.*(80|stop|changed|unclear|hold))", under=TAKEN),
+        item("^(?!.*(80|stop|chang|unclear|hold)).*lipitor", under=TAKEN),
     )
     chart.home_medicine("metoprolol succinate 25 mg ER tablet", dosage("25 mg, Oral, Daily", dose=(25, "mg")))
     chart.medicine("metoprolol succinate 50 mg ER tablet", dosage("50 mg, Oral, Daily", dose=(50, "mg")))
