@@ -1,0 +1,21 @@
+"""Every stay there is: written by hand, from the seed, from another generator."""
+
+from collections.abc import Callable, Iterator
+from importlib import import_module
+
+from tests.stays.model import Stay
+
+# Modules with a tuple STAYS of functions; a stay names its own source.
+MODULES: tuple[str, ...] = ("us_core", "ips", "no_stays")
+
+
+def written() -> Iterator[Stay]:
+    """The stays of all modules, in order."""
+    for name in MODULES:
+        for function in import_module(f"tests.stays.{name}").STAYS:
+            yield function()
+
+
+def all_stays(tell: Callable[[str], None]) -> Iterator[Stay]:
+    """The whole corpus; what is not here is told in words."""
+    yield from written()
