@@ -270,6 +270,7 @@ def _references(record: SourceRecord) -> Iterable[str]:
     ]
     for type in ("MedicationRequest", "MedicationStatement", "MedicationAdministration", "MedicationDispense"):
         named += [elements.child(item, "medicationReference") for item in record.of(type)]
+    named += [elements.child(elements.child(record.encounter, "hospitalization"), "destination")]
     named += [elements.child(item, "device") for item in record.of("DeviceUseStatement")]
     named += [
         elements.child(part, "manipulated")

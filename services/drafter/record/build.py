@@ -19,7 +19,7 @@ from services.drafter.record import (
 )
 from services.drafter.record.interpretation import Person
 from services.drafter.record.medicines import Kind, Medications
-from services.drafter.record.observations import Measurements, measurements
+from services.drafter.record.observations import Measurements, is_measured, measurements
 from services.drafter.record.reports import Reports, pending_requests, reports
 from services.drafter.record.scope import Scope, source, told
 from services.drafter.source_record import SourceRecord
@@ -110,7 +110,7 @@ class _Builder:
             start_on=scope.start.text if scope.start else None,
             end=scope.end,
             end_on=f"{scope.end:%Y-%m-%d}",
-            disposition=stay.disposition(encounter),
+            disposition=stay.disposition(encounter, record.people, bases),
             died_later=stay.died_later(record.patient, scope),
             reasons=self._reasons(passages),
             diagnoses=self._diagnoses(passages),
@@ -139,6 +139,7 @@ class _Builder:
             contradictions=tuple([*found.contradictions, *studied.contradictions]),
             pending=_each_once([*found.pending, *studied.pending, *self._requested()]),
             function=tuple(condition.function(self._of("Observation"), scope)),
+            observed=self._observed(),
             directives=self._directives(),
             care_plans=tuple(plans.care_plans(self._of("CarePlan"), scope)),
             diet=(
@@ -213,6 +214,12 @@ class _Builder:
         ]
         kinds: tuple[Kind, ...] = ("home", "hospital", "given", "discharge", "other")
         return {kind: _orders_once([medicine for listed, medicine in found if listed == kind]) for kind in kinds}
+
+    def _observed(self) -> tuple[Entry, ...]:
+        """What other lists do not hold."""
+        observations = self._of("Observation")
+        taken = self._microbiology.taken | {source(item) for item in observations if is_measured(item)}
+        return tuple(condition.others(observations, taken, self._scope))
 
     def _directives(self) -> tuple[Entry, ...]:
         found = [
