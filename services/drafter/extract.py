@@ -77,7 +77,8 @@ async def extract(
     Raises PermanentError when there is no such encounter, it is no stay, has no patient or has not ended, or when
     nothing of its record can be read; TransientError.
     """
-    return build_context(await _Reading(ehr).record(encounter_id, occurred_at, attending, zone))
+    record = await _Reading(ehr).record(encounter_id, occurred_at, attending, zone)
+    return await asyncio.to_thread(build_context, record)  # thousands of entries take their time; others are served
 
 
 def _can_ask(capabilities: Capabilities, type: str) -> bool:

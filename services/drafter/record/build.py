@@ -86,6 +86,7 @@ class _Builder:
             self._of("Composition"), self._of("DocumentReference"), self._of("ClinicalImpression"), scope
         )
         found = self._measurements()
+        others = self._not_measured()
         studied = self._reports()
         allergy = allergies.allergies(self._of("AllergyIntolerance"), scope)
         lists = self._medicines()
@@ -138,13 +139,13 @@ class _Builder:
             reports=tuple(studied.entries),
             contradictions=tuple([*found.contradictions, *studied.contradictions]),
             pending=_each_once([*found.pending, *studied.pending, *self._requested()]),
-            function=tuple(condition.function(self._of("Observation"), scope)),
-            observed=self._observed(),
+            function=tuple(condition.function(others, scope)),
+            observed=tuple(condition.others(others, scope)),
             directives=self._directives(),
             care_plans=tuple(plans.care_plans(self._of("CarePlan"), scope)),
             diet=(
                 *plans.diet(self._of("NutritionOrder"), scope),
-                *condition.activity(self._of("Observation"), scope),
+                *condition.activity(others, scope),
             ),
             goals=tuple(plans.goals(self._of("Goal"), scope)),
             team=_each_once(plans.team(self._of("CareTeam"), record.people, scope, bases)),
@@ -215,11 +216,10 @@ class _Builder:
         kinds: tuple[Kind, ...] = ("home", "hospital", "given", "discharge", "other")
         return {kind: _orders_once([medicine for listed, medicine in found if listed == kind]) for kind in kinds}
 
-    def _observed(self) -> tuple[Entry, ...]:
-        """What other lists do not hold."""
-        observations = self._of("Observation")
-        taken = self._microbiology.taken | {source(item) for item in observations if is_measured(item)}
-        return tuple(condition.others(observations, taken, self._scope))
+    def _not_measured(self) -> list[Resource]:
+        """Observations that are neither results nor vital signs: of some stays few among thousands."""
+        taken = self._microbiology.taken
+        return [item for item in self._of("Observation") if source(item) not in taken and not is_measured(item)]
 
     def _directives(self) -> tuple[Entry, ...]:
         found = [

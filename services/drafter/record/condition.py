@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 
 from services.drafter.context import Entry
 from services.drafter.record.plans import is_activity, is_code_status
-from services.drafter.record.scope import Scope, source
+from services.drafter.record.scope import Scope
 from services.drafter.record.values import value
 from shared.clinical import elements
 from shared.clinical.elements import Resource
@@ -56,12 +56,12 @@ def function(observations: list[Resource], scope: Scope) -> Iterator[Entry]:
     yield from _latest(observations, scope, _is_function)
 
 
-def others(observations: list[Resource], taken: frozenset[str], scope: Scope) -> Iterator[Entry]:
-    """The last values of what stands nowhere else: scores, assessments, social history. `taken`: of other lists."""
+def others(observations: list[Resource], scope: Scope) -> Iterator[Entry]:
+    """The last values of what stands in no other list: scores, assessments, social history."""
 
     def wanted(item: Resource) -> bool:
         elsewhere = _is_function(item) or _is_activity(item) or _is_cause_of_death(item) or is_code_status(item)
-        return source(item) not in taken and not elsewhere and not elements.codes(item.get("code")) & RESUSCITATION
+        return not elsewhere and not elements.codes(item.get("code")) & RESUSCITATION
 
     yield from _latest(observations, scope, wanted)
 
