@@ -3,7 +3,9 @@
 from collections.abc import Callable, Iterator
 from importlib import import_module
 
+from tests.stays import generated
 from tests.stays.model import Stay
+from tests.support.ehr import SHARED_ENCOUNTERS
 
 # Modules with a tuple STAYS of functions; a stay names its own source.
 MODULES: tuple[str, ...] = ("us_core", "ips", "no_stays")
@@ -19,3 +21,8 @@ def written() -> Iterator[Stay]:
 def all_stays(tell: Callable[[str], None]) -> Iterator[Stay]:
     """The whole corpus; what is not here is told in words."""
     yield from written()
+    yield from import_module("tests.stays.carebundle_stays").stays()
+    yield from generated.seed()
+    if not SHARED_ENCOUNTERS.is_dir():
+        tell("the shared encounters are not here (../shared/data/encounters): their stays are left out")
+    yield from generated.shared()
