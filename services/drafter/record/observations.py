@@ -227,7 +227,10 @@ def _has_time(item: Resource) -> bool:
 
 
 _LOINC_NAME = re.compile(r"(?P<component>.+?) \[[^\]]+\](?: (?:in|of) (?P<system>.+?))?(?: by .+| --.+)?")
-_BLOOD = re.compile(r"(serum|plasma|blood|red blood cells)( or (serum|plasma|blood))*( by .*)?", re.IGNORECASE)
+_BLOOD = re.compile(
+    r"((platelet poor )?(serum|plasma|blood)|red blood cells)((,| or) (serum|plasma|blood))*", re.IGNORECASE
+)
+_WITHOUT_PROPERTY = re.compile(r"(?P<component>.+?) in (?P<system>[^\[]*?)(?: by .+)?")
 
 
 def short(name: str) -> str:
@@ -237,7 +240,8 @@ def short(name: str) -> str:
     """
     match = _LOINC_NAME.fullmatch(name)
     if match is None:
-        return name
+        match = _WITHOUT_PROPERTY.fullmatch(name)
+        return match["component"] if match is not None and _BLOOD.fullmatch(match["system"]) else name
     system = match["system"]
     return f"{match['component']} ({system})" if system and not _BLOOD.fullmatch(system) else match["component"]
 
