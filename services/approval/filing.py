@@ -7,13 +7,13 @@ Elsewhere a search comes after the create; what an EHR shows too late for that i
 from collections.abc import Mapping
 
 from services.approval import resources
-from services.approval.provenances import provenances_of
+from services.approval.provenances import carrying, provenances_of
 from services.approval.resources import Resource, with_identifier
 from services.approval.tasks import Devices
-from shared.clinical.fhir import FhirClient, NotFoundError, oldest, version_of
+from shared.clinical.fhir import FhirClient, NotFoundError, PreconditionFailedError, oldest, version_of
 from shared.contracts.envelope import Recorded
 from shared.contracts.events import Approved, Filed
-from shared.contracts.failures import PermanentError
+from shared.contracts.failures import PermanentError, TransientError
 from shared.contracts.subjects import CaseRef
 from shared.messaging.steps import Clock
 
@@ -39,34 +39,65 @@ class Filing:
         made = await self._make(wanted, resources.document_id(decision.case), query)
         # Parallel conditional creates duplicate on several real servers: look, and let the oldest one stand. What was
         # just made counts also where the search does not show it yet.
-        current = await self.current(decision.case, made)
+        current = _current(await self._documents(decision.case, made))
         if not current:  # it was there, and somebody has retired it before the filing ended
             current = [(await self._ehr.create(wanted)).resource]
         kept = str(oldest(current)["id"])
-        await self.retire(current, kept)
+        await self._retire(current, kept)
         return kept
 
-    async def current(self, case: CaseRef, *known: Resource) -> list[Resource]:
-        """Current documents of the case, `known` ones among them; each once."""
+    async def _documents(self, case: CaseRef, *known: Resource) -> list[Resource]:
+        """Documents of the case, `known` ones among them; each once."""
         identifier = resources.document_identifier(case)
         found = await self._ehr.search("DocumentReference", {"identifier": "|".join(identifier)}, fresh=True)
-        return [item for item in with_identifier([*known, *found], identifier) if item.get("status") == "current"]
+        return with_identifier([*known, *found], identifier)
 
-    async def retire(self, documents: list[Resource], kept: str) -> None:
+    async def _retire(self, documents: list[Resource], kept: str) -> None:
         """Set all but `kept` to entered-in-error: of several copies one stands."""
         for other in documents:
             if other["id"] != kept:
-                await self._ehr.update(other | {"status": "entered-in-error"}, if_match=version_of(other))
+                try:
+                    await self._ehr.update(other | {"status": "entered-in-error"}, if_match=version_of(other))
+                except PreconditionFailedError:
+                    raise TransientError("a copy of the document has changed just now") from None
 
     async def _provenance(self, decision: Recorded, approved: Approved, document: str, device: str) -> str:
         """The id of the Provenance of this approval."""
         head = decision.head.digest
         target = f"DocumentReference/{document}"
-        existing = resources.carrying(head, await provenances_of(self._ehr, target))
+        existing = carrying(head, await provenances_of(self._ehr, target))
         if not existing:
             wanted = resources.provenance(approved, document, device, head, decision.time, self._clock())
             existing = [await self._make(wanted, resources.provenance_id(head))]
         return str(oldest(existing)["id"])
+
+    async def follow_up(self, case: CaseRef, filed: Filed, chain_head: str) -> int:
+        """Leave what is on the trail, and nothing that came into the chart after it was filed.
+
+        Returns how many Provenances of ours are too many and cannot be deleted: they have no status to retire them by.
+        Raises PermanentError where what was filed is not there any more: then nothing is touched.
+        """
+        documents = await self._documents(case)
+        await self._ensure("DocumentReference", filed.document_reference, documents)
+        await self._retire(_current(documents), filed.document_reference)
+        ids = {filed.document_reference, *(str(item["id"]) for item in documents)}
+        found = [item for id in sorted(ids) for item in await provenances_of(self._ehr, f"DocumentReference/{id}")]
+        surplus = {str(item["id"]) for item in carrying(chain_head, found)} - {filed.provenance}
+        if surplus:
+            await self._ensure("Provenance", filed.provenance, found)
+        return sum([await self._cannot_delete("Provenance", id) for id in sorted(surplus)])
+
+    async def _ensure(self, type: str, id: str, found: list[Resource]) -> None:
+        """Raises NotFoundError where the EHR neither found the resource nor can read it."""
+        if all(item["id"] != id for item in found):
+            await self._ehr.read(type, id)
+
+    async def _cannot_delete(self, type: str, id: str) -> bool:
+        try:
+            await self._ehr.delete(type, id)
+        except PermanentError:
+            return True
+        return False
 
     async def _make(self, wanted: Resource, id: str, if_none_exist: Mapping[str, str] | None = None) -> Resource:
         """`wanted` in the EHR: under `id` where it lets us choose, else where nothing matches `if_none_exist`."""
@@ -81,3 +112,7 @@ class Filing:
             except PermanentError:
                 pass  # it says that it does, and does not for this id
         return (await self._ehr.create(wanted, if_none_exist=if_none_exist)).resource
+
+
+def _current(documents: list[Resource]) -> list[Resource]:
+    return [item for item in documents if item.get("status") == "current"]

@@ -66,7 +66,7 @@ class Approval:
         """The case was withdrawn while the review was being requested."""
         assert isinstance(cause.body, Drafted)  # noqa: S101
         await self._timers.cancel(cause.case.id)
-        await self._tasks.cancel(cause.case, cause.body.draft)
+        await self._tasks.end(cause.case, cause.body.draft, None)
 
     async def file(self, work: Work) -> Filed:
         """Stop the clock, put the signed document into the chart, complete the Task.

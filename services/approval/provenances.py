@@ -1,6 +1,8 @@
-"""Provenances about a resource, as far as an EHR shows them."""
+"""Provenances about a resource, as far as an EHR shows them, and which of them are ours."""
 
-from services.approval.resources import Resource
+from collections.abc import Iterable
+
+from services.approval.resources import Resource, chain_head_of
 from shared.clinical import references
 from shared.clinical.fhir import FhirClient
 from shared.contracts.failures import PermanentError
@@ -22,3 +24,8 @@ async def provenances_of(ehr: FhirClient, target: str) -> list[Resource]:
         if about:
             return about
     return []
+
+
+def carrying(chain_head: str, found: Iterable[Resource]) -> list[Resource]:
+    """Those that carry this head of the audit chain: ours, of one approval. An EHR writes others about a document."""
+    return [item for item in found if chain_head_of(item) == chain_head]

@@ -302,13 +302,9 @@ def _digest_entity(role: str, system: str, value: str) -> Resource:
 
 def chain_head_of(provenance: Resource) -> str | None:
     """The audit chain's head that a Provenance of ours carries."""
-    for entity in provenance.get("entity", []):
-        identifier = entity.get("what", {}).get("identifier", {})
-        if identifier.get("system") == CHAIN_HEAD_SYSTEM:
+    for entity in provenance.get("entity") or []:
+        what = entity.get("what") if isinstance(entity, dict) else None
+        identifier = what.get("identifier") if isinstance(what, dict) else None
+        if isinstance(identifier, dict) and identifier.get("system") == CHAIN_HEAD_SYSTEM:
             return str(identifier.get("value"))
     return None
-
-
-def carrying(chain_head: str, found: Iterable[Resource]) -> list[Resource]:
-    """Provenances that carry this head: ours, of one approval. An EHR writes others about the same document."""
-    return [item for item in found if chain_head_of(item) == chain_head]

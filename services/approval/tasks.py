@@ -121,13 +121,23 @@ class Tasks:
         if task is None:
             return  # this EHR takes no Task
 
+        with never_permanent():
+            await self._change(task, lambda found: resources.completed(found, outcome, self._clock(), document))
+        await self.end(case, draft, outcome, document)
+
+    async def end(self, case: CaseRef, draft: DraftRef, outcome: str | None, document: str | None = None) -> None:
+        """Nothing about `draft` is to be decided any more: its Tasks are completed or, without an outcome, cancelled,
+        whether or not their ids ever reached the trail.
+        """
+
         def change(found: Resource) -> Resource:
+            if outcome is None:
+                return resources.cancelled(found, self._clock())
             return resources.completed(found, outcome, self._clock(), document)
 
         with never_permanent():
-            await self._change(task, change)
             for found in await self._of_review(case, draft):
-                if found["id"] != task:
+                if found.get("status") not in FINAL_STATUSES:
                     await self._change(str(found["id"]), change)
 
     async def give_to(self, task: str | None, owner: str, due: datetime | None = None) -> None:
@@ -135,12 +145,6 @@ class Tasks:
         reference = resources.person(owner)
         with never_permanent():
             await self._change(task, lambda found: resources.owned_by(found, reference, self._clock(), due))
-
-    async def cancel(self, case: CaseRef, draft: DraftRef) -> None:
-        """Nothing is to be decided any more, whether or not the Task's id ever reached the trail."""
-        with never_permanent():
-            for found in await self._of_review(case, draft):
-                await self._change(str(found["id"]), lambda task: resources.cancelled(task, self._clock()))
 
     async def _of_review(self, case: CaseRef, draft: DraftRef) -> list[Resource]:
         """Every Task that asks for the review of this draft, of discharges that were taken back before too."""

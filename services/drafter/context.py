@@ -123,6 +123,7 @@ class EncounterContext(Model):
     contradictions: tuple[Entry, ...] = ()
     pending: tuple[Entry, ...] = ()
     function: tuple[Entry, ...] = ()
+    observed: tuple[Entry, ...] = ()  # scores, assessments and social history that stand nowhere else
     directives: tuple[Entry, ...] = ()
     care_plans: tuple[Entry, ...] = ()
     diet: tuple[Entry, ...] = ()

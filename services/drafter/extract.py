@@ -77,7 +77,8 @@ async def extract(
     Raises PermanentError when there is no such encounter, it is no stay, has no patient or has not ended, or when
     nothing of its record can be read; TransientError.
     """
-    return build_context(await _Reading(ehr).record(encounter_id, occurred_at, attending, zone))
+    record = await _Reading(ehr).record(encounter_id, occurred_at, attending, zone)
+    return await asyncio.to_thread(build_context, record)  # thousands of entries take their time; others are served
 
 
 def _can_ask(capabilities: Capabilities, type: str) -> bool:
@@ -113,10 +114,10 @@ class _Reading:
         """The encounter of the stay; where `id` names a section of one, the whole of it."""
         try:
             encounter = await self._ehr.read("Encounter", id)
-            named = references.relative(encounter.get("partOf"), self._ehr.bases)
-            parent = await self._ehr.read("Encounter", named.partition("/")[2]) if named else None
         except NotFoundError:
             raise PermanentError("the EHR has no such encounter") from None
+        named = references.relative(encounter.get("partOf"), self._ehr.bases)
+        parent = await self._maybe(named) if named and named.startswith("Encounter/") else None
         if parent is None or not is_part_only(encounter, parent):
             return encounter
         if parent.get("status") != "finished":
@@ -270,6 +271,7 @@ def _references(record: SourceRecord) -> Iterable[str]:
     ]
     for type in ("MedicationRequest", "MedicationStatement", "MedicationAdministration", "MedicationDispense"):
         named += [elements.child(item, "medicationReference") for item in record.of(type)]
+    named += [elements.child(elements.child(record.encounter, "hospitalization"), "destination")]
     named += [elements.child(item, "device") for item in record.of("DeviceUseStatement")]
     named += [
         elements.child(part, "manipulated")

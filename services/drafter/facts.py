@@ -213,6 +213,7 @@ def _condition(context: EncounterContext) -> Part:
     more = _groups(
         ("Functional and cognitive status", _entries(context.function, dated=True)),
         ("Code status and advance directives", _entries(context.directives, dated=True)),
+        ("Other observations (last values)", _together(context.observed)),
     )
     code = "condition-at-discharge"
     if context.died:
@@ -226,6 +227,11 @@ def _condition(context: EncounterContext) -> Part:
         title="Condition at discharge",
         groups=(_group("Discharged to", disposition), _group("Last vital signs", vitals), *more),
     )
+
+
+def _together(entries: tuple[Entry, ...]) -> list[Fact]:
+    """Many small facts in one line: scores, assessments, social history."""
+    return [Fact(text="; ".join(item.text for item in entries), source=entries[0].source)] if entries else []
 
 
 def _instructions(context: EncounterContext) -> Part:

@@ -1,6 +1,8 @@
 """The drafter's two steps: read the stay, then draft from what was read."""
 
 import logging
+from collections.abc import Callable
+from datetime import tzinfo
 
 from services.drafter import domain, facts, grounding, narrative, prompts
 from services.drafter.cite import cite
@@ -25,12 +27,20 @@ PROMPTS = {kind: prompts.load(name) for kind, name in narrative.PROMPTS.items()}
 
 class Drafter:
     def __init__(
-        self, steps: Steps, ehr: FhirClient, generator: Generator, deadline: float, retriever: Retriever | None
+        self,
+        steps: Steps,
+        ehr: FhirClient,
+        generator: Generator,
+        deadline: float,
+        retriever: Retriever | None,
+        zone_of: Callable[[str], tzinfo | None],
     ) -> None:
+        """`zone_of` gives the time zone of a department; None where none is set."""
         self._ehr = ehr
         self._retriever = retriever
         self._generator = generator
         self._deadline = deadline
+        self._zone_of = zone_of
         steps.step("drafter-extract", self.extract)
         steps.step("drafter-draft", self.draft)
 
@@ -43,7 +53,13 @@ class Drafter:
         """Read the stay from the EHR and store what may be used of it."""
         cause = work.cause.body
         assert isinstance(cause, Discharged)  # noqa: S101 - the step's consumer is filtered to it
-        context = await extract(self._ehr, cause.encounter_id, occurred_at=cause.occurred_at, attending=cause.attending)
+        context = await extract(
+            self._ehr,
+            cause.encounter_id,
+            occurred_at=cause.occurred_at,
+            attending=cause.attending,
+            zone=self._zone_of(work.cause.case.department),
+        )
         digest = await self._artifacts.put(context.model_dump_json(exclude_none=True).encode())
         return ContextExtracted(
             stay=context.stay.model_copy(update={"reported_at": work.cause.time}),

@@ -280,10 +280,10 @@ class FhirClient:
 
 def version_of(resource: Resource) -> str | None:
     """The weak ETag of what was read, as opaque as the server made it."""
-    version = resource.get("meta", {}).get("versionId")
+    version = (resource.get("meta") or {}).get("versionId")
     return f'W/"{version}"' if version else None
 
 
 def oldest(found: Collection[Resource]) -> Resource:
     """The one that everybody agrees on when a racing create has made several. `found` is not empty."""
-    return min(found, key=lambda item: (item.get("meta", {}).get("lastUpdated", ""), item["id"]))
+    return min(found, key=lambda item: ((item.get("meta") or {}).get("lastUpdated") or "", item["id"]))

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 from typing import Annotated, Literal, Self
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import BeforeValidator, Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
@@ -33,6 +34,36 @@ class Allowed(BaseSettings):
     static_tokens: bool = Field(default=False, description="no identity provider, though others can reach the API")
 
 
+def parse_zone(value: object) -> object:
+    """`"America/Chicago"` → the time zone. Raises ValueError for a name that is none."""
+    if not isinstance(value, str):
+        return value
+    try:
+        return ZoneInfo(value)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        raise ValueError(f"{value!r} is no time zone; one is called like America/Chicago or Europe/Berlin") from None
+
+
+Zone = Annotated[ZoneInfo, BeforeValidator(parse_zone)]
+
+
+class TimeZones(BaseSettings):
+    """In which time zone the hospital and its departments are."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="COUNTERSIGN_", extra="ignore", frozen=True, arbitrary_types_allowed=True
+    )
+
+    time_zone: Zone | None = Field(default=None, description="of the hospital, as IANA names it")
+    department_time_zones: dict[str, Zone] = Field(
+        default_factory=dict, description="JSON: department → time zone, where it is another one"
+    )
+
+    def of(self, department: str) -> ZoneInfo | None:
+        """The department's time zone; None where none is set."""
+        return self.department_time_zones.get(department, self.time_zone)
+
+
 class ServiceSettings(BaseSettings):
     """What every service needs. Variables are `COUNTERSIGN_<NAME>`; secrets may come from files."""
 
@@ -47,6 +78,7 @@ class ServiceSettings(BaseSettings):
     nats_seed_file: Path | None = Field(default=None, description="file that holds the seed instead")
     tokens_file: Path = Field(default=Path("/run/secrets/countersign-tokens.json"), description="who may call the API")
     oidc: OidcSettings = Field(default_factory=OidcSettings)
+    zones: TimeZones = Field(default_factory=TimeZones)
     organization: str = Field(default="countersign", description="part of every case id; never change it in operation")
     host: str = "127.0.0.1"
     port: int = 8080

@@ -119,3 +119,12 @@ async def test_reading_a_stay_is_bounded_and_never_asks_for_what_the_server_does
     ehr = client(sandbox("opaque"))
     await extract(ehr, stays("opaque")[0], occurred_at=None, attending=None)
     assert ehr.requests <= 60
+
+
+async def test_a_stay_whose_parent_is_not_there_is_read_by_itself() -> None:
+    ehr = sandbox()
+    encounter = ehr.store.get("Encounter", stays()[0])
+    assert encounter is not None
+    ehr.store.put(encounter | {"partOf": {"reference": "Encounter/gone"}})
+    found = await extract(client(ehr), stays()[0], occurred_at=None, attending=None)
+    assert found.encounter == f"Encounter/{stays()[0]}"

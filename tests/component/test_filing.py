@@ -9,7 +9,7 @@ from services.approval.filing import Filing
 from services.approval.tasks import Devices, Tasks
 from shared.contracts.envelope import Head, Recorded
 from shared.contracts.events import Approved, Drafted, Filed
-from shared.contracts.failures import TransientError
+from shared.contracts.failures import PermanentError, TransientError
 from tests.support.ehr import sandbox
 from tests.support.examples import CASE, PHYSICIAN, STAY, T0, draft_ref
 from tests.support.troubled_ehr import Troubled
@@ -32,16 +32,6 @@ def tasks(ehr: Troubled) -> Tasks:
 
 async def file(ehr: Troubled) -> Filed:
     return await filing(ehr).file(DECISION, APPROVED, "The letter.")
-
-
-async def tried(ehr: Troubled, tries: int = 3) -> Filed:
-    """Filed by a step that is tried again, as its retry row has it."""
-    for _ in range(tries):
-        try:
-            return await file(ehr)
-        except TransientError:
-            continue
-    raise AssertionError("still not filed")
 
 
 def current(ehr: Troubled) -> list[str]:
@@ -133,6 +123,83 @@ async def test_a_document_that_was_retired_before_the_filing_ended_is_filed_agai
     assert current(ehr) == [filed.document_reference] != [document["id"]]
 
 
+async def test_what_an_ehr_stores_oddly_ends_no_filing() -> None:
+    ehr = Troubled(sandbox(), lenient={"identifier", "target"})
+    filed = await file(ehr)
+    target = [{"reference": f"DocumentReference/{filed.document_reference}"}]
+    odd: list[Any] = [None, "x", {}, {"what": None}, {"what": {"identifier": []}}]
+    ehr.sandbox.store.put({"resourceType": "Provenance", "id": "odd", "target": ["x", *target], "entity": odd})
+    ehr.sandbox.store.put({"resourceType": "DocumentReference", "id": "odd", "meta": None, "identifier": {}})
+    assert await file(ehr) == filed
+
+
+async def late_pair(ehr: Troubled, type: str) -> Filed:
+    """Filed while an earlier create of `type` hung, which is committed afterwards."""
+    ehr.late.add(type)
+    with pytest.raises(TransientError):
+        await file(ehr)
+    filed = await file(ehr)
+    await ehr.commit()
+    return filed
+
+
+@pytest.mark.parametrize("lagging", [False, True])
+async def test_a_document_that_is_committed_after_all_was_done_is_retired(*, lagging: bool) -> None:
+    ehr = Troubled(sandbox(), lagging=lagging)
+    filed = await late_pair(ehr, "DocumentReference")
+    assert len(current(ehr)) == 2
+    ehr.lagging = False
+    for _ in range(2):
+        assert await filing(ehr).follow_up(CASE, filed, DECISION.head.digest) == 0
+        assert current(ehr) == [filed.document_reference], "the one that is on the trail stands, not the older one"
+        assert ours(ehr) == [filed.provenance]
+    assert {item["status"] for item in ehr.chart("DocumentReference")} == {"current", "entered-in-error"}
+
+
+@pytest.mark.parametrize("deletes", [False, True])
+async def test_a_provenance_that_is_committed_after_all_was_done_is_deleted_where_that_is_allowed(
+    *, deletes: bool
+) -> None:
+    ehr = Troubled(sandbox(), deletes=deletes)
+    filed = await late_pair(ehr, "Provenance")
+    assert len(ours(ehr)) == 2
+    assert await filing(ehr).follow_up(CASE, filed, DECISION.head.digest) == (0 if deletes else 1)
+    assert filed.provenance in ours(ehr)
+    assert len(ours(ehr)) == (1 if deletes else 2)
+
+
+async def test_provenances_of_others_are_never_deleted() -> None:
+    ehr = Troubled(sandbox(), deletes=True, lenient={"target"})
+    filed = await file(ehr)
+    target = [{"reference": f"DocumentReference/{filed.document_reference}"}]
+    of_ehr = {"resourceType": "Provenance", "id": "of-ehr", "target": target, "recorded": "2026-11-23", "agent": [{}]}
+    of_another = resources.provenance(APPROVED, "other", "d", "f" * 64, T0, T0) | {"id": "of-another"}
+    for item in (of_ehr, of_another):
+        ehr.sandbox.store.put(item)
+    assert await filing(ehr).follow_up(CASE, filed, DECISION.head.digest) == 0
+    assert {item["id"] for item in ehr.chart("Provenance")} == {"of-ehr", "of-another", filed.provenance}
+
+
+async def test_a_letter_that_somebody_withdrew_is_not_brought_back_by_a_late_copy() -> None:
+    ehr = Troubled(sandbox())
+    filed = await late_pair(ehr, "DocumentReference")
+    kept = ehr.sandbox.store.get("DocumentReference", filed.document_reference)
+    assert kept is not None
+    ehr.sandbox.store.put(kept | {"status": "entered-in-error"})
+    await filing(ehr).follow_up(CASE, filed, DECISION.head.digest)
+    assert current(ehr) == []
+
+
+async def test_the_last_copy_is_not_touched_where_the_filed_document_is_gone() -> None:
+    ehr = Troubled(sandbox())
+    filed = await late_pair(ehr, "DocumentReference")
+    ehr.remove("DocumentReference", filed.document_reference)
+    (copy,) = ehr.chart("DocumentReference")
+    with pytest.raises(PermanentError):
+        await filing(ehr).follow_up(CASE, filed, DECISION.head.digest)
+    assert current(ehr) == [copy["id"]]
+
+
 async def test_a_task_whose_answer_was_lost_and_that_came_late_is_completed_too() -> None:
     ehr = Troubled(sandbox(), late={"Task"})
     with pytest.raises(TransientError):
@@ -175,7 +242,7 @@ async def test_a_decision_is_not_given_up_for_what_the_server_answers_about_the_
     for act in (
         lambda: tasks(ehr).complete(CASE, DRAFTED.draft, task, "approved"),
         lambda: tasks(ehr).give_to(task, "Practitioner/dr-2"),
-        lambda: tasks(ehr).cancel(CASE, DRAFTED.draft),
+        lambda: tasks(ehr).end(CASE, DRAFTED.draft, None),
     ):
         with pytest.raises(TransientError):
             await act()

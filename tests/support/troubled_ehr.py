@@ -39,6 +39,11 @@ class Troubled(httpx.AsyncBaseTransport):
     def chart(self, type: str) -> list[dict[str, Any]]:
         return list(self.sandbox.store.candidates(type, None, None))
 
+    def remove(self, type: str, id: str) -> None:
+        """The sandbox itself deletes nothing."""
+        store = self.sandbox.store
+        store._unindex(store._types[type].pop(id))
+
     async def commit(self) -> None:
         """What was held is committed, as its conditions were when it came."""
         held, self.held = self.held, []
@@ -62,7 +67,7 @@ class Troubled(httpx.AsyncBaseTransport):
             case "GET" if not rest:
                 return await self._search(request)
             case "DELETE" if self.deletes:
-                self.sandbox.store._types[type].pop(rest[0])  # the sandbox itself deletes nothing
+                self.remove(type, rest[0])
                 return httpx.Response(204)
             case "PUT" if self.puts_create and self.sandbox.store.get(type, rest[0]) is None:
                 return self._made(request)

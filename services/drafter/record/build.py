@@ -19,7 +19,7 @@ from services.drafter.record import (
 )
 from services.drafter.record.interpretation import Person
 from services.drafter.record.medicines import Kind, Medications
-from services.drafter.record.observations import Measurements, measurements
+from services.drafter.record.observations import Measurements, is_measured, measurements
 from services.drafter.record.reports import Reports, pending_requests, reports
 from services.drafter.record.scope import Scope, source, told
 from services.drafter.source_record import SourceRecord
@@ -86,6 +86,7 @@ class _Builder:
             self._of("Composition"), self._of("DocumentReference"), self._of("ClinicalImpression"), scope
         )
         found = self._measurements()
+        others = self._not_measured()
         studied = self._reports()
         allergy = allergies.allergies(self._of("AllergyIntolerance"), scope)
         lists = self._medicines()
@@ -110,7 +111,7 @@ class _Builder:
             start_on=scope.start.text if scope.start else None,
             end=scope.end,
             end_on=f"{scope.end:%Y-%m-%d}",
-            disposition=stay.disposition(encounter),
+            disposition=stay.disposition(encounter, record.people, bases),
             died_later=stay.died_later(record.patient, scope),
             reasons=self._reasons(passages),
             diagnoses=self._diagnoses(passages),
@@ -138,12 +139,13 @@ class _Builder:
             reports=tuple(studied.entries),
             contradictions=tuple([*found.contradictions, *studied.contradictions]),
             pending=_each_once([*found.pending, *studied.pending, *self._requested()]),
-            function=tuple(condition.function(self._of("Observation"), scope)),
+            function=tuple(condition.function(others, scope)),
+            observed=tuple(condition.others(others, scope)),
             directives=self._directives(),
             care_plans=tuple(plans.care_plans(self._of("CarePlan"), scope)),
             diet=(
                 *plans.diet(self._of("NutritionOrder"), scope),
-                *condition.activity(self._of("Observation"), scope),
+                *condition.activity(others, scope),
             ),
             goals=tuple(plans.goals(self._of("Goal"), scope)),
             team=_each_once(plans.team(self._of("CareTeam"), record.people, scope, bases)),
@@ -213,6 +215,11 @@ class _Builder:
         ]
         kinds: tuple[Kind, ...] = ("home", "hospital", "given", "discharge", "other")
         return {kind: _orders_once([medicine for listed, medicine in found if listed == kind]) for kind in kinds}
+
+    def _not_measured(self) -> list[Resource]:
+        """Observations that are neither results nor vital signs: of some stays few among thousands."""
+        taken = self._microbiology.taken
+        return [item for item in self._of("Observation") if source(item) not in taken and not is_measured(item)]
 
     def _directives(self) -> tuple[Entry, ...]:
         found = [

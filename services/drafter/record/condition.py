@@ -56,17 +56,28 @@ def function(observations: list[Resource], scope: Scope) -> Iterator[Entry]:
     yield from _latest(observations, scope, _is_function)
 
 
+def others(observations: list[Resource], scope: Scope) -> Iterator[Entry]:
+    """The last values of what stands in no other list: scores, assessments, social history."""
+
+    def wanted(item: Resource) -> bool:
+        elsewhere = _is_function(item) or _is_activity(item) or _is_cause_of_death(item) or is_code_status(item)
+        return not elsewhere and not elements.codes(item.get("code")) & RESUSCITATION
+
+    yield from _latest(observations, scope, wanted)
+
+
 def activity(observations: list[Resource], scope: Scope) -> Iterator[Entry]:
     """The last word of the record on diet and activity."""
-    yield from _latest(
-        observations,
-        scope,
-        lambda item: not _is_function(item) and _named(item, is_activity) and not _is_measured(item),
-    )
+    yield from _latest(observations, scope, _is_activity)
 
 
-def _is_measured(item: Resource) -> bool:
-    return "valueQuantity" in item
+def _is_activity(item: Resource) -> bool:
+    return not _is_function(item) and _named(item, is_activity) and "valueQuantity" not in item
+
+
+def _is_cause_of_death(item: Resource) -> bool:
+    coded = elements.loinc(item.get("code")) & _DEATH
+    return bool(coded) or _named(item, lambda text: _DEATH_WORDS.search(text) is not None)
 
 
 def _is_function(item: Resource) -> bool:
@@ -74,7 +85,7 @@ def _is_function(item: Resource) -> bool:
     if is_code_status(item) or codes & RESUSCITATION:
         return False
     categories = elements.codes(item.get("category"))
-    if categories & {"laboratory", "vital-signs", "imaging"}:
+    if categories & {"laboratory", "imaging"}:
         return False
     return bool(codes & _FUNCTION or categories & _FUNCTION_CATEGORIES) or _named(
         item, lambda text: _FUNCTION_WORDS.search(text) is not None
@@ -117,16 +128,10 @@ def outcome_of_death(
 ) -> Iterator[Entry]:
     """Cause of death and autopsy, from observations, requests and the certificate among the notes."""
     for item in observations:
-        if elements.loinc(item.get("code")) & _DEATH or _named(
-            item, lambda text: _DEATH_WORDS.search(text) is not None
-        ):
-            words = value_and_parts(item)
-            if (
-                words
-                and item.get("status") not in ("cancelled", "entered-in-error")
-                and scope.belongs(item) is not False
-            ):
-                yield scope.entry(item, f"Cause of death: {words}")
+        words = value_and_parts(item)
+        valid = item.get("status") not in ("cancelled", "entered-in-error") and scope.belongs(item) is not False
+        if words and valid and _is_cause_of_death(item):
+            yield scope.entry(item, f"Cause of death: {words}")
     for item in conditions:
         due = [
             text

@@ -81,6 +81,11 @@ def measurements(observations: list[Resource], scope: Scope, person: Person, tak
     )
 
 
+def is_measured(item: Resource) -> bool:
+    """Whether an Observation is a result or a vital sign."""
+    return bool(elements.loinc(item.get("code")) & VITALS.keys()) or is_laboratory(item)
+
+
 def is_laboratory(item: Resource) -> bool:
     """By category in any system or text; without a category by having a range."""
     categories = item.get("category")

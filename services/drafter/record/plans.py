@@ -184,6 +184,8 @@ def diet(orders: list[Resource], scope: Scope) -> Iterator[Entry]:
         fluids = [elements.concept(part) for part in elements.children(oral, "fluidConsistencyType")]
         textures = [elements.concept(elements.child(part, "modifier")) for part in elements.children(oral, "texture")]
         formula = [
+            elements.concept(enteral.get("baseFormulaType")),
+            elements.concept(enteral.get("routeofAdministration")),
             elements.words(enteral, "baseFormulaProductName"),
             elements.words(enteral, "administrationInstruction"),
         ]

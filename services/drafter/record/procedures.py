@@ -6,7 +6,7 @@ from typing import Any
 
 from services.drafter.context import Entry
 from services.drafter.record import quantities
-from services.drafter.record.scope import Scope
+from services.drafter.record.scope import Scope, source
 from shared.clinical import elements, references
 from shared.clinical.elements import Resource
 from shared.clinical.moments import Moment
@@ -63,6 +63,7 @@ def _described(
         for part in elements.children(item, "bodySite")
         if (text := elements.concept(part)) and not _NO_SITE.search(text)
     ]
+    sites = [text.removesuffix(" structure") for text in sites]
     sites += [text for part in _sides(item) if (text := elements.concept(part))]
     outcome = elements.concept(item.get("outcome"))
     complications = [elements.concept(part) for part in elements.children(item, "complication")]
@@ -128,8 +129,9 @@ def devices_in_place(
     devices: list[Resource], uses: list[Resource], known: dict[str, Resource], scope: Scope, bases: frozenset[str]
 ) -> Iterator[Entry]:
     """Devices of the patient and statements of their use that were not ended."""
+    removed = {references.relative(item.get("device"), bases) for item in uses if _use_ended(item, scope)}
     for item in devices:
-        name, status = device_name(item), item.get("status")
+        name, status = device_name(item), "inactive" if source(item) in removed else item.get("status")
         if status in ("entered-in-error", "inactive"):
             scope.leave_out(item, name, "entered in error" if status == "entered-in-error" else "no longer in use")
         elif name is not None and not _is_software(item):
@@ -139,14 +141,19 @@ def devices_in_place(
         device = known.get(references.relative(item.get("device"), bases) or "")
         name = (device_name(device) if device else None) or elements.words(elements.child(item, "device"), "display")
         site = elements.concept(item.get("bodySite"))
-        ended = scope.moment(elements.child(item, "timingPeriod").get("end"))
-        status = str(item.get("status"))
-        if status in ("entered-in-error", "completed") or (ended is not None and not scope.is_after(item, ended)):
-            scope.leave_out(item, name, "entered in error" if status == "entered-in-error" else "no longer in use")
+        if item.get("status") == "entered-in-error" or _use_ended(item, scope):
+            error = item.get("status") == "entered-in-error"
+            scope.leave_out(item, name, "entered in error" if error else "no longer in use")
         elif scope.is_after(item, time):
             scope.leave_out(item, name, "from after the discharge")
         elif name is not None:
             yield scope.entry(item, elements.listed([name, site, *elements.notes(item)]), time)
+
+
+def _use_ended(use: Resource, scope: Scope) -> bool:
+    """Whether a device was out of use at the discharge."""
+    ended = scope.moment(elements.child(use, "timingPeriod").get("end"))
+    return use.get("status") == "completed" or (ended is not None and not scope.is_after(use, ended))
 
 
 def _is_software(device: Resource) -> bool:

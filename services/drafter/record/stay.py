@@ -114,7 +114,7 @@ def _apart(part: Resource, whole: Resource) -> bool:
 
 def is_part_only(encounter: Resource, parent: Resource | None) -> bool:
     """Whether an encounter is a section of a longer stay (a ward, intensive care), with no discharge of its own."""
-    if parent is None or _code(parent) == "EMER":
+    if parent is None or _code(parent) in (*NO_STAY, "EMER"):
         return False
     return not elements.child(encounter, "hospitalization").get("dischargeDisposition")
 
@@ -134,14 +134,17 @@ def _code(encounter: Resource) -> str:
     return (elements.words(elements.child(encounter, "class"), "code") or "").upper()
 
 
-def disposition(encounter: Resource) -> str | None:
-    """Where the patient went, in words; German records have it only in an extension."""
+def disposition(encounter: Resource, people: dict[str, Resource], bases: frozenset[str]) -> str | None:
+    """Where the patient went: the disposition in words, and the place that took them."""
     hospitalization = elements.child(encounter, "hospitalization")
-    where = elements.words(elements.child(hospitalization, "destination"), "display")
+    destination = elements.child(hospitalization, "destination")
+    found = people.get(references.relative(destination, bases) or "", {})
+    where = elements.words(found, "name") or elements.words(destination, "display")
     return elements.listed([_disposition(hospitalization.get("dischargeDisposition")), where]) or None
 
 
 def _disposition(stated: object) -> str | None:
+    """German records have the words only in an extension."""
     if (name := elements.concept(stated)) is not None:
         return name
     for outer in elements.extensions(stated, "Entlassungsgrund"):
