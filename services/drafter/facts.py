@@ -5,7 +5,7 @@ from datetime import datetime
 
 from services.drafter.context import Diagnosis, EncounterContext, Entry, Measurement, Medicine, Series
 from services.drafter.medicine_facts import given, medicine, reconciliation, to_avoid
-from services.drafter.record.observations import short
+from services.drafter.record.observations import short_names
 from shared.contracts.draft import Fact, Group, Part
 
 NONE = "None recorded"
@@ -125,12 +125,16 @@ def _findings(context: EncounterContext) -> tuple[Group, ...]:
     abnormal = sorted((item for item in context.labs if _is_abnormal(item)), key=lambda item: not _is_critical(item))
     calm = [item for item in context.labs if not _is_abnormal(item)]
     within = [item for item in calm if item.judged]
-    named = "; ".join(f"{short(item.name)} {item.last.value}" for item in within)
+    names = short_names(context.labs)
+    named = "; ".join(f"{names[item.name]} {item.last.value}" for item in within)
     unknown = [item for item in calm if not item.judged]
     none = context.allergies_unknown or "None recorded: neither an allergy nor that there is none"
     return (
         _group("Allergies and intolerances", _entries(context.allergies), none),
-        _group("Abnormal laboratory results", (Fact(text=_course(item), source=item.last.source) for item in abnormal)),
+        _group(
+            "Abnormal laboratory results",
+            (Fact(text=_course(item, names[item.name]), source=item.last.source) for item in abnormal),
+        ),
         _group(
             "Laboratory results within range (last values)",
             [Fact(text=named, source=within[0].last.source)] if within else [],
@@ -138,7 +142,7 @@ def _findings(context: EncounterContext) -> tuple[Group, ...]:
         *_groups(
             (
                 "Laboratory results, no reference range given",
-                [Fact(text=_course(item), source=item.last.source) for item in unknown],
+                [Fact(text=_course(item, names[item.name]), source=item.last.source) for item in unknown],
             ),
             ("Microbiology", _entries(context.microbiology, dated=True)),
         ),
@@ -165,7 +169,7 @@ def _is_critical(series: Series) -> bool:
     return any(item is not None and item.flag in CRITICAL for item in (series.first, series.last, series.worst))
 
 
-def _course(series: Series) -> str:
+def _course(series: Series, name: str) -> str:
     """`Creatinine 1.9 mg/dL (high), then 1.2 mg/dL; reference 0.6-1.2 mg/dL`."""
     between = [item for item in (series.worst, series.lowest, series.highest) if item is not None]
     points = [series.first, *sorted(between, key=lambda item: item.time)]
@@ -173,7 +177,7 @@ def _course(series: Series) -> str:
         points.append(series.last)
     words = ", then ".join(_measured(item) for item in points)
     reference = f"; reference {series.range}" if series.range else ""
-    return f"{short(series.name)} {words} on {_day(series.last.time, series.last.on)}{reference}"
+    return f"{name} {words} on {_day(series.last.time, series.last.on)}{reference}"
 
 
 def _measured(item: Measurement) -> str:

@@ -1,6 +1,7 @@
 """Results and vital signs, reduced to what tells their course; where the record does not judge a value, nobody does."""
 
 import re
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
@@ -11,26 +12,10 @@ from services.drafter.record import interpretation, quantities
 from services.drafter.record.interpretation import Bounds, Judgement, Person
 from services.drafter.record.scope import Scope, source
 from services.drafter.record.values import pressure, value
+from services.drafter.record.vital_signs import ORDER, vital_sign
 from shared.clinical import elements
 from shared.clinical.elements import Resource
 
-# LOINC of the vital signs a summary shows; the rest of a chart's measurements is noise at discharge.
-VITALS = {
-    "8867-4": "Heart rate",
-    "85354-9": "Blood pressure",
-    "55284-4": "Blood pressure",
-    "9279-1": "Respiratory rate",
-    "8310-5": "Body temperature",
-    "2708-6": "Oxygen saturation",
-    "59408-5": "Oxygen saturation",
-    "3151-8": "Inhaled oxygen flow rate",
-    "3150-6": "Inhaled oxygen concentration",
-    "29463-7": "Body weight",
-    "3141-9": "Body weight",
-    "8302-2": "Body height",
-    "8339-4": "Birth weight",
-}
-_VITALS_ORDER = {name: index for index, name in enumerate(dict.fromkeys(VITALS.values()))}
 _LAB = re.compile(r"\blab(or(atory)?)?\b|klinische chemie|bepaling", re.IGNORECASE)
 _LAB_CODES = frozenset({"laboratory", "LAB", "CH", "HM", "49581000146104", "26436-6"})
 _PENDING = frozenset({"registered", "preliminary"})
@@ -68,14 +53,14 @@ def measurements(observations: list[Resource], scope: Scope, person: Person, tak
     for item in observations:
         if source(item) in taken:
             continue
-        vital = elements.loinc(item.get("code")) & VITALS.keys()
-        if not vital and not is_laboratory(item):
+        vital = vital_sign(item)
+        if vital is None and not is_laboratory(item):
             continue
-        found = list(_results(item, scope, person, pending, next(iter(sorted(vital)), None)))
+        found = list(_results(item, scope, person, pending, vital))
         (vitals if vital else results).extend(found)
     return Measurements(
         labs=list(_series(results)),
-        vitals=sorted(_series(vitals), key=lambda item: _VITALS_ORDER.get(item.name, len(VITALS))),
+        vitals=sorted(_series(vitals), key=lambda item: ORDER.get(item.name, len(ORDER))),
         pending=pending,
         contradictions=list(_contradictions(results)),
     )
@@ -83,7 +68,7 @@ def measurements(observations: list[Resource], scope: Scope, person: Person, tak
 
 def is_measured(item: Resource) -> bool:
     """Whether an Observation is a result or a vital sign."""
-    return bool(elements.loinc(item.get("code")) & VITALS.keys()) or is_laboratory(item)
+    return vital_sign(item) is not None or is_laboratory(item)
 
 
 def is_laboratory(item: Resource) -> bool:
@@ -140,7 +125,7 @@ def _values(item: Resource, name: str, vital: str | None) -> Iterator[tuple[Reso
     """The resource's own value and those of its components: resource, name, key, words."""
     own = value(item)
     if own is not None:
-        yield item, VITALS.get(vital or "", name), VITALS.get(vital or "", "") or _key(item, name), own
+        yield item, vital or name, vital or _key(item, name), own
     if pressure(item) is not None and own == pressure(item):
         return
     for part in elements.children(item, "component"):
@@ -174,7 +159,7 @@ def _series(results: Iterable[Result]) -> Iterator[Series]:
         groups.setdefault(item.key, []).append(item)
     for found in groups.values():
         found.sort(key=lambda item: item.measurement.time)
-        yield _one_series(found)
+        yield _one_series(list({(item.measurement.time, item.measurement.value): item for item in found}.values()))
 
 
 def _one_series(found: list[Result]) -> Series:
@@ -241,6 +226,28 @@ def _has_time(item: Resource) -> bool:
     )
 
 
+_LOINC_NAME = re.compile(r"(?P<component>.+?) \[[^\]]+\](?: (?:in|of) (?P<system>.+?))?(?: by .+| --.+)?")
+_BLOOD = re.compile(
+    r"((platelet poor )?(serum|plasma|blood)|red blood cells)((,| or) (serum|plasma|blood))*", re.IGNORECASE
+)
+_WITHOUT_PROPERTY = re.compile(r"(?P<component>.+?) in (?P<system>[^\[]*?)(?: by .+)?")
+
+
 def short(name: str) -> str:
-    """LOINC's long names without specimen and method: `Potassium [Moles/volume] in Serum or Plasma` → `Potassium`."""
-    return name.split(" [")[0].split(" in ")[0].strip() or name
+    """LOINC's long names without property and method: `Potassium [Moles/volume] in Serum or Plasma` → `Potassium`.
+
+    What was looked at stays where it is no blood: `Glucose [Mass/volume] in Urine` → `Glucose (Urine)`.
+    """
+    match = _LOINC_NAME.fullmatch(name)
+    if match is None:
+        match = _WITHOUT_PROPERTY.fullmatch(name)
+        return match["component"] if match is not None and _BLOOD.fullmatch(match["system"]) else name
+    system = match["system"]
+    return f"{match['component']} ({system})" if system and not _BLOOD.fullmatch(system) else match["component"]
+
+
+def short_names(series: Iterable[Series]) -> dict[str, str]:
+    """The short name of each full name; the full one where two tests would be called the same."""
+    names = dict.fromkeys(item.name for item in series)
+    counts = Counter(short(name).lower() for name in names)
+    return {name: short(name) if counts[short(name).lower()] == 1 else name for name in names}

@@ -63,7 +63,7 @@ def _described(
         for part in elements.children(item, "bodySite")
         if (text := elements.concept(part)) and not _NO_SITE.search(text)
     ]
-    sites = [text.removesuffix(" structure") for text in sites]
+    sites = [text.removesuffix(" structure").removeprefix("Structure of ") for text in sites]
     sites += [text for part in _sides(item) if (text := elements.concept(part))]
     outcome = elements.concept(item.get("outcome"))
     complications = [elements.concept(part) for part in elements.children(item, "complication")]
