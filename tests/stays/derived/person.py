@@ -1,5 +1,7 @@
 """Facts about the person: who, when, why, diagnoses, family, allergies, how the patient left."""
 
+import base64
+import re
 from collections.abc import Iterator
 
 from tests.stays.derived.reading import UNKNOWN, Record, any_name, codes, literal, moment, must, names, never
@@ -67,6 +69,24 @@ def diagnoses(record: Record) -> Iterator[Fact]:
                 yield must("high", "diagnosis", name, item(told, under=(*DIAGNOSES, *PRINCIPAL)))
         elif moment(began) > record.end:
             yield never("critical", "diagnosis", f"{name}, of a later visit", item(f"^({told})$", under=DIAGNOSES))
+
+
+def principal(record: Record) -> Iterator[Fact]:
+    """The discharge diagnosis of the first rank is the principal one."""
+    for entry in record.encounter.get("diagnosis", ()):
+        if entry.get("rank") == 1 and "DD" in codes(entry.get("use")) and (found := record.read(entry["condition"])):
+            told = item(any_name(found["code"]), under=PRINCIPAL)
+            yield must("critical", "diagnosis", f"{names(found['code'])[0]} is the principal diagnosis", told)
+
+
+def complications(record: Record) -> Iterator[Fact]:
+    """What a progress note calls a complication, which is coded nowhere."""
+    for note in record.of_stay("DocumentReference"):
+        for content in note.get("content", ()):
+            written = base64.b64decode(content["attachment"].get("data", "")).decode()
+            for found in re.findall(r"Complications noted \(([^)]+)\)", written):
+                for complication in found.split(", "):
+                    yield must("high", "diagnosis", f"complication: {complication}", item(literal(complication)))
 
 
 def family(record: Record) -> Iterator[Fact]:

@@ -9,7 +9,9 @@ from tests.stays.model import Fact, Resource
 RULES: tuple[Callable[[Record], Iterator[Fact]], ...] = (
     person.identity,
     person.reason,
+    person.principal,
     person.diagnoses,
+    person.complications,
     person.family,
     person.allergies,
     person.procedures,

@@ -3,7 +3,7 @@
 from tests.stays.build import Chart
 from tests.stays.elements import LOINC, SNOMED, coded, dosage, exact
 from tests.stays.habits import named, signed
-from tests.stays.model import Stay
+from tests.stays.model import Pattern, Stay
 from tests.stays.words import (
     ABNORMAL,
     ALLERGIES,
@@ -105,6 +105,7 @@ def _devices(chart: Chart) -> None:
         bodySite={"text": "Left forearm"},
     )
     chart.says("critical", "device", "fistula on the left", item("fistula", "left", under=DEVICES), "fistula.*left")
+    chart.never("medium", "device", "the fistula twice", Pattern("fistula.*fistula", DEVICES, whole=True))
     catheter = chart.add(
         "Device",
         type={"text": "Temporary dialysis catheter, right jugular"},

@@ -10,6 +10,7 @@ from tests.stays.words import (
     DIAGNOSES,
     FAMILY,
     HOME,
+    NO_RANGE,
     NORMAL,
     PENDING,
     PRINCIPAL,
@@ -54,6 +55,7 @@ def _diagnoses(chart: Chart) -> None:
     )
     chart.family("Mother", "Ovarian cancer", note=[{"text": "BRCA1 carrier"}])
     chart.says("high", "family history", "the mother's ovarian cancer", item("mother", "ovarian", under=FAMILY))
+    chart.says("medium", "family history", "the mother's BRCA1", item("BRCA1", under=FAMILY))
     chart.never(
         "critical",
         "diagnosis",
@@ -83,6 +85,8 @@ def _results(chart: Chart) -> None:
     )
     chart.lab("C-reactive protein", 212, "mg/L", (LOINC, "1988-5"), referenceRange=[{"text": "up to 5"}])
     chart.says("high", "laboratory", "CRP 212", item("C-reactive", number("212")))
+    chart.says("medium", "laboratory", "its range, up to 5", item("C-reactive", "up to 5|(<|≤) ?5"))
+    chart.never("high", "laboratory", "that CRP has no range", item("C-reactive", under=NO_RANGE))
     chart.never("high", "laboratory", "CRP 212 within range", item("C-reactive", under=NORMAL))
     chart.lab("Blood culture, central line", "No growth after 5 days", at="2026-11-09T10:40:00+05:30")
     chart.says("critical", "microbiology", "no growth after 5 days", "no growth after 5 days")

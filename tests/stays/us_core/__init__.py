@@ -10,6 +10,7 @@ from tests.stays.us_core.infarction import infarction
 from tests.stays.us_core.ketoacidosis import ketoacidosis
 from tests.stays.us_core.mania import mania
 from tests.stays.us_core.newborn import newborn
+from tests.stays.us_core.pancreatitis import pancreatitis
 from tests.stays.us_core.respiratory_failure import respiratory_failure
 from tests.stays.us_core.sepsis import sepsis
 from tests.stays.us_core.stroke import stroke
@@ -26,6 +27,7 @@ STAYS = (
     ketoacidosis,
     mania,
     newborn,
+    pancreatitis,
     respiratory_failure,
     sepsis,
     stroke,

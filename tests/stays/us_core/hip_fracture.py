@@ -95,6 +95,7 @@ def _operation(chart: Chart) -> None:
     )
     chart.says("high", "procedure", "hypotension in the operation", "intraoperative hypotension")
     chart.says("critical", "follow-up", "staples out on day 14", "staples.*day 14")
+    chart.says("high", "follow-up", "and the patient reads it", item("staples.*day 14", under=AFTERCARE))
     chart.says("medium", "procedure", "350 mL of blood lost", "350 ?mL")
     chart.says("high", "device", "bipolar prosthesis", "bipolar hip prosthesis")
     for text, status, timing in (

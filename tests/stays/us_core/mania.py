@@ -9,6 +9,7 @@ from tests.stays.words import (
     AFTERCARE,
     ALLERGIES,
     DISPOSITION,
+    GIVEN,
     HOME,
     PRINCIPAL,
     RECONCILIATION,
@@ -135,9 +136,12 @@ def _medicines(chart: Chart) -> None:
         statusReason={"text": "Thrombocytopenia"},
     )
     chart.never("critical", "medicine status", "divalproex, cancelled", taken("divalproex"))
+    why = "divalproex.*thrombocytopenia"
+    chart.says("medium", "medicine status", "why divalproex was cancelled", why, anywhere=True)
     chart.medicine(
         "haloperidol 5 mg tablet", dosage("5 mg, Oral, q6h, PRN agitation"), category="inpatient", status="stopped"
     )
+    chart.says("medium", "medicine", "haloperidol in hospital", item("haloperidol", under=GIVEN))
     chart.never("critical", "medicine status", "haloperidol to take at home", item("haloperidol", under=HOME))
     chart.medicine("melatonin 3 mg tablet", dosage("3 mg at bedtime"), status="entered-in-error")
     chart.never("critical", "medicine status", "melatonin, entered in error", "melatonin")

@@ -4,7 +4,7 @@ from tests.stays.build import Chart
 from tests.stays.elements import ICD10CM, dosage
 from tests.stays.habits import local, named, oracle, signed
 from tests.stays.model import Stay
-from tests.stays.words import ABNORMAL, ALLERGIES, day, item, taken
+from tests.stays.words import ABNORMAL, ALLERGIES, PRINCIPAL, day, item, taken
 
 
 def syncope() -> Stay:
@@ -29,6 +29,7 @@ def syncope() -> Stay:
 def _course(chart: Chart) -> None:
     chart.diagnosis(chart.condition("Vasovagal syncope", (ICD10CM, "R55")), None, None)
     chart.says("critical", "diagnosis", "syncope", item("vasovagal syncope"))
+    chart.says("medium", "diagnosis", "which is the only one of the Encounter", item("syncope", under=PRINCIPAL))
     chart.report("12-lead ECG", "Sinus rhythm, QTc 431 ms. No ischemia.", category="EC")
     chart.says("high", "report", "ECG", "QTc 431")
     chart.lab("Troponin I", "<0.012 ng/mL", referenceRange=[{"text": "0.000-0.034"}])
