@@ -149,7 +149,10 @@ class _Builder:
             ),
             goals=tuple(plans.goals(self._of("Goal"), scope)),
             team=_each_once(plans.team(self._of("CareTeam"), record.people, scope, bases)),
-            services=tuple(plans.services([*self._of("ServiceRequest"), *self._of("DeviceRequest")], scope)),
+            services=(
+                *plans.services([*self._of("ServiceRequest"), *self._of("DeviceRequest")], scope),
+                *procedures.aftercare(self._of("Procedure"), scope),
+            ),
             follow_up=tuple(
                 sorted(
                     plans.appointments(self._of("Appointment"), scope),

@@ -60,7 +60,10 @@ class Roles:
             return not codes & _PRINCIPAL, "DD" not in codes, rank
 
         every = [(reference, rank, codes) for reference, said in self._said.items() for rank, codes in said]
-        named = [item for item in every if item[2] & (_PRINCIPAL | {"DD"}) or (item[1] == 1 and "AD" not in item[2])]
+        only = len(every) == 1 and not every[0][2]  # the only diagnosis of an encounter is what it was about
+        named = [
+            item for item in every if only or item[2] & (_PRINCIPAL | {"DD"}) or (item[1] == 1 and "AD" not in item[2])
+        ]
         return min(named, key=order)[0] if named else None
 
 
@@ -204,7 +207,7 @@ def family_history(resources: list[Resource], scope: Scope) -> Iterator[Entry]:
             scope.leave_out(item, relation, "entered in error" if status == "entered-in-error" else "health unknown")
             continue
         found = [_inherited(part) for part in elements.children(item, "condition")]
-        text = elements.listed(found)
+        text = elements.listed([*found, *elements.notes(item)])
         if text:
             yield scope.entry(item, f"{relation}: {text}")
 
@@ -215,7 +218,11 @@ def _inherited(condition: Resource) -> str | None:
     age = elements.number(condition.get("onsetAge"))
     unit = elements.words(condition.get("onsetAge"), "unit") or "years"
     more = elements.listed(
-        [f"at {elements.plain(age, trailing_zeros=False)} {unit}" if age is not None else None, outcome]
+        [
+            f"at {elements.plain(age, trailing_zeros=False)} {unit}" if age is not None else None,
+            outcome,
+            *elements.notes(condition),
+        ]
     )
     return f"{name} ({more})" if name and more else name
 

@@ -92,7 +92,7 @@ class Medications:
         reported = elements.flag(item, "reportedBoolean") or bool(elements.child(item, "reportedReference"))
         reason = _NOT_USABLE.get(status) or (None if reported else _NO_ORDERS.get(intent))
         if reason is not None:
-            self._scope.leave_out(item, name, reason)
+            self._scope.leave_out(item, name, elements.listed([reason, self._why(item)], ": "))
             return None
         kind = self._list_of(item, status, time)
         if kind is None:
@@ -100,8 +100,8 @@ class Medications:
             return None
         if name is None:
             self._scope.leave_out(item, None, "which nothing names", important=kind != "hospital")
-        if kind == "hospital":
-            return "hospital" if status not in ("on-hold", "stopped") and not _avoid(item) else "other"
+        if kind == "hospital":  # what was stopped on the ward says nothing of the time after it
+            return "other" if _avoid(item) else "hospital"
         return kind if _status(item) == "active" else "other"
 
     def _list_of(self, item: Resource, status: str, time: Moment | None) -> Kind | None:
@@ -211,16 +211,16 @@ class Medications:
 
     def _reason(self, item: Resource) -> str:
         """Why: for a held or stopped order why it is, else what the medicine is for."""
-        stated = [
-            elements.concept(item.get("statusReason")),
-            *(elements.concept(part) for part in elements.children(item, "statusReason")),
-        ]
         coded = [elements.concept(part) for part in elements.children(item, "reasonCode")]
         referred = []
         for part in elements.children(item, "reasonReference"):
             condition = self._conditions.get(references.relative(part, self._bases) or "")
             referred.append(elements.concept((condition or {}).get("code")) or elements.words(part, "display"))
-        return elements.listed([*stated, *(coded or referred)], "; ")
+        return elements.listed([self._why(item), *(coded or referred)], "; ")
+
+    def _why(self, item: Resource) -> str | None:
+        """The reason of its status: one concept of an order, several of a statement."""
+        return elements.listed(elements.concept(part) for part in elements.children(item, "statusReason")) or None
 
 
 def _avoid(item: Resource) -> bool:
@@ -244,5 +244,7 @@ def _status(item: Resource) -> OrderStatus:
 def _conditions(item: Resource) -> list[str]:
     """What else an order says: no substitution, a status that leaves doubt."""
     allowed = elements.flag(elements.child(item, "substitution"), "allowedBoolean")
-    doubt = "status of the order unknown" if item.get("status") == "unknown" else ""
-    return ["no substitution" if allowed is False else "", doubt]
+    said = {"unknown": "status of the order unknown"}
+    if "inpatient" in elements.codes(item.get("category")):
+        said |= {"stopped": "stopped in the stay", "on-hold": "on hold"}
+    return ["no substitution" if allowed is False else "", said.get(str(item.get("status")), "")]

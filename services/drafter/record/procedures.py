@@ -40,6 +40,20 @@ def procedures(
     return iter(sorted(found, key=lambda entry: (entry.time is None, entry.time and entry.time.timestamp())))
 
 
+def aftercare(resources: list[Resource], scope: Scope) -> Iterator[Entry]:
+    """What a procedure of the stay asks for afterwards: `Remove staples on day 14 (after hip replacement)`."""
+    for item in resources:
+        time = scope.first(item, "performedDateTime", "performedPeriod")
+        done = (
+            item.get("status") in ("completed", "in-progress")
+            and scope.belongs(item)
+            and not scope.is_after(item, time)
+        )
+        for part in elements.children(item, "followUp") if done else ():
+            if text := elements.concept(part):
+                yield scope.entry(item, f"{text} (after {_name(item) or 'a procedure'})")
+
+
 def _name(item: Resource) -> str | None:
     name = elements.concept_or_code(item.get("code"))
     return _ORDER_PREFIX.sub("", name) if name else None
@@ -130,8 +144,11 @@ def devices_in_place(
 ) -> Iterator[Entry]:
     """Devices of the patient and statements of their use that were not ended."""
     removed = {references.relative(item.get("device"), bases) for item in uses if _use_ended(item, scope)}
+    told = {references.relative(item.get("device"), bases) for item in uses} - removed
     for item in devices:
         name, status = device_name(item), "inactive" if source(item) in removed else item.get("status")
+        if source(item) in told and status not in ("entered-in-error", "inactive"):
+            continue  # the statement of its use says more
         if status in ("entered-in-error", "inactive"):
             scope.leave_out(item, name, "entered in error" if status == "entered-in-error" else "no longer in use")
         elif name is not None and not _is_software(item):

@@ -23,8 +23,8 @@ _UNITS = {
 }
 _COMPARATORS = {"<": "<", "<=": "≤", ">=": "≥", ">": ">", "ad": ""}
 _SPOKEN = (
-    (r"(greater|more|higher) than or equal( to)?|at least", ">="),
-    (r"(less|lower) than or equal( to)?|at most", "<="),
+    (r"(greater|more|higher) than or equal( to)?|at least|min(imum|\.)?|mindestens|vanaf|ab", ">="),
+    (r"(less|lower) than or equal( to)?|at most|up to|max(imum|\.)?|bis( zu)?|tot|höchstens", "<="),
     (r"(greater|more|higher) than|above|over", ">"),
     (r"(less|lower) than|below|under", "<"),
 )
@@ -102,12 +102,12 @@ def measured(observation: Resource) -> Measured | None:
 
 
 def measured_text(text: str) -> Measured | None:
-    """`> 35,5 mg/L` → 35.5 with its comparator and unit; None where it is no number."""
+    """`> 35,5 mg/L` → 35.5 with its comparator and unit; None where it is no number, or not clearly one."""
     for spoken, sign in _SPOKEN:
         text = re.sub(rf"^\s*({spoken})\b", sign, text, flags=re.IGNORECASE)
     match = _MEASURED.fullmatch(text)
-    if match is None:
-        return None
+    if match is None or re.fullmatch(r"[-+]?\d{1,3},\d{3}", match[2]):
+        return None  # `35,000` is thirty-five thousand to some and thirty-five to others
     comparator = {"=<": "<=", "=>": ">=", "≤": "<=", "≥": ">="}.get(match[1] or "", match[1] or "")
     try:
         return Measured(Decimal(match[2].replace(",", ".")), comparator, unit((match[3] or "").strip()))
