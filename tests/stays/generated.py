@@ -23,7 +23,7 @@ def seed_ended_on_a_day() -> Iterator[Stay]:
     """The same, where admission and discharge have a day and no time: nothing of these days may be lost."""
     for stay in seed():
         resources = tuple(_ended_on_a_day(one) if one["id"] == stay.encounter else one for one in stay.resources)
-        yield replace(stay, name=f"{stay.name}-day", resources=resources)
+        yield replace(stay, name=f"{stay.name}-day", source="seed, days only", resources=resources)
 
 
 def _ended_on_a_day(encounter: Resource) -> Resource:
