@@ -23,6 +23,7 @@ def all_stays(tell: Callable[[str], None]) -> Iterator[Stay]:
     yield from written()
     yield from import_module("tests.stays.carebundle_stays").stays()
     yield from generated.seed()
+    yield from generated.seed_ended_on_a_day()
     if not SHARED_ENCOUNTERS.is_dir():
         tell("the shared encounters are not here (../shared/data/encounters): their stays are left out")
     yield from generated.shared()

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,17 @@ def seed() -> Iterator[Stay]:
     """The stays of the sandbox EHR's seed."""
     for file in sorted(SEED.glob("enc-*.json")):
         yield _from_file(file, "seed")
+
+
+def seed_ended_on_a_day() -> Iterator[Stay]:
+    """The same, where admission and discharge have a day and no time: nothing of these days may be lost."""
+    for stay in seed():
+        resources = tuple(_ended_on_a_day(one) if one["id"] == stay.encounter else one for one in stay.resources)
+        yield replace(stay, name=f"{stay.name}-day", source="seed, days only", resources=resources)
+
+
+def _ended_on_a_day(encounter: Resource) -> Resource:
+    return encounter | {"period": {name: moment[:10] for name, moment in encounter["period"].items()}}
 
 
 def shared() -> Iterator[Stay]:

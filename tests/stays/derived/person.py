@@ -142,8 +142,8 @@ def leaving(record: Record) -> Iterator[Fact]:
             yield must(*(("critical", "code status") if what == "resuscitation" else ("high", "function")), told, said)
     oxygen = _last(record, "3151-8")
     if oxygen and (record.end - moment(oxygen["effectiveDateTime"])).total_seconds() < LAST_HOURS and not record.died:
-        flow = number(f"{oxygen['valueQuantity']['value']:g}")
-        yield must("critical", "vital sign", f"oxygen at {flow} L/min in the last hours", item("oxygen", flow))
+        flow = f"{oxygen['valueQuantity']['value']:g}"
+        yield must("critical", "vital sign", f"oxygen at {flow} L/min at last", item("oxygen", number(flow)))
 
 
 def _last(record: Record, code: str) -> Resource | None:

@@ -29,8 +29,9 @@ class Record:
         return (r for r in self.of(type) if self.names_stay(r))
 
     def names_stay(self, resource: Resource) -> bool:
-        named = resource.get("encounter") or (resource.get("context") or {})
-        return str(named.get("reference", "")).endswith(f"Encounter/{self.encounter['id']}")
+        context = resource.get("context") or {}
+        named = [resource.get("encounter") or context, *(context.get("encounter") or ())]  # R4 documents have a list
+        return any(str(one.get("reference", "")).endswith(f"Encounter/{self.encounter['id']}") for one in named)
 
     def read(self, reference: Resource | None) -> Resource | None:
         """The resource that a relative reference names."""
