@@ -43,8 +43,8 @@ def _row(row: Row) -> Fact:
     item = row.medicine
     change = _change(row)
     directions = item.dose or "not recorded"
-    why = "; ".join(part for part in (item.reason, item.note) if part)
-    text = f"{item.text} — {change}" + (f" (reason: {why})" if why else "")
+    why = _why(item)
+    text = f"{item.text} — {change}" + (f" ({why})" if why else "")
     cells = (
         item.name,
         item.amount if _coded(item) else directions,
@@ -54,6 +54,12 @@ def _row(row: Row) -> Fact:
         why,
     )
     return Fact(text=text, source=item.source, cells=cells)
+
+
+def _why(item: Medicine) -> str:
+    """The reason of an order and what its prescriber noted."""
+    stated = (f"reason: {item.reason}" if item.reason else "", f"note: {item.note}" if item.note else "")
+    return "; ".join(part for part in stated if part)
 
 
 def _coded(item: Medicine) -> bool:

@@ -208,7 +208,7 @@ def _contradictions(results: list[Result]) -> Iterator[Entry]:
     for item in results:
         at = (item.key, item.measurement.time)
         other = seen.setdefault(at, item)
-        differs = other.measurement.value != item.measurement.value
+        differs = _differ(other, item)
         if (
             differs
             and source(other.parent) != source(item.parent)
@@ -218,6 +218,14 @@ def _contradictions(results: list[Result]) -> Iterator[Entry]:
                 continue
             text = f"{short(item.name)}: {other.measurement.value} and {item.measurement.value} at the same time"
             yield Entry(text=text, source=source(item.parent), time=item.measurement.time, on=item.measurement.on)
+
+
+def _differ(one: Result, other: Result) -> bool:
+    """Whether two values are different ones: 4.10 and 4.1 are not."""
+    numbers = [quantities.measured(item.resource) for item in (one, other)]
+    if all(number is not None for number in numbers):
+        return len({(number.value, number.comparator) for number in numbers if number is not None}) > 1
+    return one.measurement.value != other.measurement.value
 
 
 def _has_time(item: Resource) -> bool:

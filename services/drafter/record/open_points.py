@@ -65,7 +65,11 @@ def _unread(item: Unread) -> str:
 
 
 def _of_allergies(context: EncounterContext, record: SourceRecord) -> Iterator[OpenPoint]:
-    if not context.allergies and not any(item.type == "AllergyIntolerance" for item in record.unread):
+    if any(item.type == "AllergyIntolerance" for item in record.unread):
+        return
+    if context.allergies_unknown:
+        yield OpenPoint(text=f"Allergies: {context.allergies_unknown[0].lower()}{context.allergies_unknown[1:]}")
+    elif not context.allergies:
         yield OpenPoint(
             text="The record has no entry about allergies, neither an allergy nor that there is none: ask the patient"
         )

@@ -127,7 +127,9 @@ def _led_to(item: Resource, encounter: Resource, bases: frozenset[str]) -> bool:
         return True
     ended = moments.read(elements.child(item, "period").get("end"))
     began = moments.read(elements.child(encounter, "period").get("start"))
-    return ended is not None and began is not None and abs(began.begins - ended.begins) <= JUST_BEFORE
+    if ended is None or began is None:
+        return False
+    return began.begins - ended.ends <= JUST_BEFORE and ended.begins - began.ends <= JUST_BEFORE
 
 
 def _code(encounter: Resource) -> str:
