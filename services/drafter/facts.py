@@ -141,7 +141,7 @@ def _findings(context: EncounterContext) -> tuple[Group, ...]:
         ),
         *_groups(
             (
-                "Laboratory results, no reference range given",
+                "Laboratory results, no reference range given or not comparable",
                 [Fact(text=_course(item, names[item.name]), source=item.last.source) for item in unknown],
             ),
             ("Microbiology", _entries(context.microbiology, dated=True)),

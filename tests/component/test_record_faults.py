@@ -32,13 +32,15 @@ def test_every_digit_of_doses_and_results_stays() -> None:
         "Fentanyl patch, 0.025 mg",
     ]
     assert groups["Laboratory results within range (last values)"] == ["Troponin T 0.004 µg/L"]
-    assert groups["Laboratory results, no reference range given"] == ["pH 7.345 on 2026-06-02"]
+    assert groups["Laboratory results, no reference range given or not comparable"] == ["pH 7.345 on 2026-06-02"]
 
 
 def test_what_the_record_does_not_judge_is_not_within_range() -> None:
     _, groups = drafted("03")
     assert groups["Laboratory results within range (last values)"] == ["None recorded"]
-    assert [text.partition(" on ")[0] for text in groups["Laboratory results, no reference range given"]] == [
+    assert [
+        text.partition(" on ")[0] for text in groups["Laboratory results, no reference range given or not comparable"]
+    ] == [
         "Potassium 7.1 mmol/L",
         "Hemoglobin 5.2 g/dL",
     ]

@@ -63,7 +63,7 @@ def span(element: Any, *, trailing_zeros: bool = True) -> str | None:
     if first and last:
         same = unit_of(low) == unit_of(high) or not unit_of(low)
         start = plain(low["value"], trailing_zeros=trailing_zeros) if same else first
-        return f"{start}-{last}" if same else f"{start} - {last}"
+        return f"{start} to {last}" if "-" in start or not same else f"{start}-{last}"
     return f"≥ {first}" if first else f"≤ {last}" if last else None
 
 
