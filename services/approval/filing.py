@@ -8,7 +8,7 @@ from collections.abc import Mapping
 
 from services.approval import resources
 from services.approval.provenances import carrying, provenances_of
-from services.approval.resources import Resource, with_identifier
+from services.approval.resources import Resource, chain_head_of, with_identifier
 from services.approval.tasks import Devices
 from shared.clinical.fhir import FhirClient, NotFoundError, PreconditionFailedError, oldest, version_of
 from shared.contracts.envelope import Recorded
@@ -62,10 +62,10 @@ class Filing:
                     raise TransientError("a copy of the document has changed just now") from None
 
     async def _provenance(self, decision: Recorded, approved: Approved, document: str, device: str) -> str:
-        """The id of the Provenance of this approval."""
+        """The id of the Provenance of this approval, or of one before it: a backup may not know what was filed."""
         head = decision.head.digest
-        target = f"DocumentReference/{document}"
-        existing = carrying(head, await provenances_of(self._ehr, target))
+        found = await provenances_of(self._ehr, f"DocumentReference/{document}")
+        existing = carrying(head, found) or [item for item in found if chain_head_of(item) is not None]
         if not existing:
             wanted = resources.provenance(approved, document, device, head, decision.time, self._clock())
             existing = [await self._make(wanted, resources.provenance_id(head))]

@@ -5,6 +5,7 @@ Which searches, parameters and scopes are needed: docs/ehr.md.
 
 import asyncio
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta, tzinfo
 
 from services.drafter.context import EncounterContext
@@ -116,6 +117,7 @@ class _Reading:
             encounter = await self._ehr.read("Encounter", id)
         except NotFoundError:
             raise PermanentError("the EHR has no such encounter") from None
+        await self._learn_bases(encounter)
         named = references.relative(encounter.get("partOf"), self._ehr.bases)
         parent = await self._maybe(named) if named and named.startswith("Encounter/") else None
         if parent is None or not is_part_only(encounter, parent):
@@ -123,6 +125,18 @@ class _Reading:
         if parent.get("status") != "finished":
             raise PermanentError("the encounter is a part of a stay that has not ended")
         return parent
+
+    async def _learn_bases(self, encounter: Resource) -> None:
+        """By which base URL the server names itself, before references are judged by it.
+
+        One behind a proxy may use another than ours; a read does not tell it, the fullUrl of a search does.
+        """
+        await self._ehr.capabilities()
+        subject = encounter.get("subject")
+        if references.relative(subject) is None or references.relative(subject, self._ehr.bases) is not None:
+            return
+        with suppress(PermanentError):  # refused: the patient is then one of another server
+            await self._ehr.find("Encounter", {"_id": str(encounter["id"])})
 
     async def _patients(self, encounter: Resource) -> tuple[Resource, list[Resource]]:
         """The patient's surviving record, and those that were merged into it."""
