@@ -122,7 +122,7 @@ class _Reading:
         parent = await self._maybe(named) if named and named.startswith("Encounter/") else None
         if parent is None or not is_part_only(encounter, parent):
             return encounter
-        if parent.get("status") != "finished":
+        if elements.words(parent, "status") != "finished":
             raise PermanentError("the encounter is a part of a stay that has not ended")
         return parent
 
@@ -295,7 +295,7 @@ def _references(record: SourceRecord) -> Iterable[str]:
     named += [
         elements.child(part, "member")
         for item in record.of("CareTeam")
-        if item.get("status") in ("active", "proposed", None)
+        if elements.words(item, "status") in ("active", "proposed", None)
         for part in elements.children(item, "participant")
         if not elements.words(elements.child(part, "member"), "display")
     ]

@@ -63,9 +63,9 @@ def _why(item: Medicine) -> str:
 
 
 def _coded(item: Medicine) -> bool:
-    """Whether amount and frequency together say the whole order, so that it can stand in columns."""
+    """Whether amount, route and frequency are all that the order says: only then may it be split into columns."""
     said = " ".join(part for part in (item.amount, item.route, item.frequency) if part)
-    return bool(item.amount and item.frequency) and len(item.dose) <= len(said) + 2 and ";" not in item.dose
+    return bool(item.amount and item.frequency) and item.dose == said
 
 
 def _change(row: Row) -> str:

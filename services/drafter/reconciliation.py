@@ -12,6 +12,16 @@ _STRENGTH = re.compile(
     r"(?<!\d)\d{1,9}(?:[.,]\d{1,9})? ?(?:mg|g|mcg|ug|µg|ml|l|iu|ie|units?|%|mmol|meq)\b", re.IGNORECASE
 )
 _WORDS = re.compile(r"[^\W\d_]{4,}")
+_TOKENS = re.compile(r"\d+(?:[.,]\d+)?|[^\W\d_]+")
+_GENERIC = frozenset({"insulin", "human insulin", "insuline", "vitamin"})  # a class: the name must say which of it
+# What makes two products of one ingredient different ones, beside their numbers.
+_RELEASE = frozenset(
+    "er xr xl sr cr la mr ec dr ir retard depot mix extended delayed prolonged modified sustained controlled".split()  # noqa: SIM905 - a list of words
+)
+_SALTS = frozenset(
+    "tartrate succinate maleate besylate fumarate mesylate sulfate sulphate phosphate acetate citrate gluconate"  # noqa: SIM905 - a list of words
+    " carbonate chloride hydrochloride sodium potassium calcium magnesium".split()
+)
 _FORMS = frozenset(
     [
         "tablet",
@@ -70,7 +80,12 @@ def reconcile(context: EncounterContext) -> tuple[Row, ...]:
 
 
 def same_medicine(one: Medicine, other: Medicine) -> bool:
-    """By ingredients where both are known, else by a code, else by the words of their names without strength."""
+    """By ingredients where both are known, else by a code, else by the words of their names without strength.
+
+    An ingredient that is a class says too little: insulin aspart is not insulin glargine, vitamin D is not vitamin K.
+    """
+    if _is_class(one) or _is_class(other):
+        return _types(one.name) == _types(other.name)
     if one.ingredients and other.ingredients:
         return one.ingredients == other.ingredients
     if set(one.codes) & set(other.codes):
@@ -81,6 +96,15 @@ def same_medicine(one: Medicine, other: Medicine) -> bool:
 def _words(name: str) -> frozenset[str] | str:
     words = frozenset(_WORDS.findall(_STRENGTH.sub(" ", name).lower())) - _FORMS
     return words or name.lower()
+
+
+def _is_class(medicine: Medicine) -> bool:
+    return bool(_GENERIC & {*medicine.ingredients, *_TOKENS.findall(medicine.name.lower())})
+
+
+def _types(name: str) -> frozenset[str]:
+    """The words of a name, short ones too (`vitamin K`, `Humulin N`), without strength and form."""
+    return frozenset(_TOKENS.findall(_STRENGTH.sub(" ", name).lower())) - _FORMS
 
 
 def _group_of(medicine: Medicine, groups: list[_Group]) -> _Group:
@@ -95,7 +119,7 @@ def _rows(group: _Group) -> Iterator[Row]:
     before = list(group.home)
     changed: list[Medicine] = []
     for order in group.discharge:
-        same = next((item for item in before if _order(item) == _order(order)), None)
+        same = next((item for item in before if _continues(item, order)), None)
         if same is not None and order.dose:
             before.remove(same)
             yield Row(order, "continued", (same,))
@@ -113,11 +137,36 @@ def _rows(group: _Group) -> Iterator[Row]:
     changes: dict[str, Change] = {"on-hold": "on hold", "stopped": "stopped", "avoid": "do not give"}
     for item in group.other:
         yield Row(item, changes[item.status], tuple(group.home))
-    if not group.discharge and not group.other:
-        yield from (Row(item, "unclear") for item in group.home)
+    if not group.discharge:
+        yield from (Row(item, "unclear") for item in group.home if not any(_ends(other, item) for other in group.other))
 
 
-def _order(medicine: Medicine) -> tuple[tuple[str, ...], str]:
-    """An order for comparison: strengths in the name, then the dosage."""
-    strengths = tuple(re.sub(r"\s", "", text.lower().replace(",", ".")) for text in _STRENGTH.findall(medicine.name))
-    return strengths, medicine.normal or medicine.dose.lower()
+def _ends(other: Medicine, home: Medicine) -> bool:
+    """Whether a held, stopped or forbidden order speaks of this one: it says no dose, or the same."""
+    return not home.dose or not other.dose or _continues(other, home)
+
+
+def _continues(before: Medicine, order: Medicine) -> bool:
+    """Whether an order says what the one before said: product, strength and every part of the dosage."""
+    if _order(before) != _order(order):
+        return False
+    salts = [_SALTS & _product(item) for item in (before, order)]
+    forms = [_RELEASE & _product(item) for item in (before, order)]
+    if all(salts) and not salts[0] & salts[1]:
+        return False
+    # A brand name does not say its release form: `Panadol Osteo` is a modified release tablet.
+    return forms[0] == forms[1] or (not all(forms) and any(_is_brand(item) for item in (before, order)))
+
+
+def _is_brand(medicine: Medicine) -> bool:
+    return bool(medicine.ingredients) and not any(name in medicine.name.lower() for name in medicine.ingredients)
+
+
+def _product(medicine: Medicine) -> frozenset[str]:
+    return frozenset(_TOKENS.findall(re.sub(r"(?<=\d),(?=\d)", ".", medicine.name.lower())))
+
+
+def _order(medicine: Medicine) -> tuple[frozenset[str], str]:
+    """An order for comparison: the numbers in the name, then the dosage."""
+    numbers = frozenset(text for text in _product(medicine) if text[0].isdigit())
+    return numbers, medicine.normal or medicine.dose.lower()

@@ -63,12 +63,16 @@ def words(element: Any, name: str) -> str | None:
     return " ".join(found.split()) or None if isinstance(found, str) else None
 
 
+LARGEST = 60  # decimal places of a number before or after the point; FHIR asks servers for 18 digits
+
+
 def number(element: Any, name: str = "value") -> Number | None:
-    """The finite number under `name`."""
+    """The finite number under `name`; None beyond `LARGEST` places, which no measurement has and no text can hold."""
     found = element.get(name) if isinstance(element, dict) else None
     if isinstance(found, bool) or not isinstance(found, int | float | Decimal):
         return None
-    return found if Decimal(str(found)).is_finite() else None
+    exact = Decimal(str(found))
+    return found if exact.is_finite() and abs(exact.adjusted()) <= LARGEST else None
 
 
 def flag(element: Any, name: str) -> bool | None:

@@ -235,7 +235,15 @@ async def test_streams_move_to_other_servers_while_cases_go_on(three: Callable[.
             await cluster.provision(Keeping(2, read_placement("region:eu,DISCHARGE=storage:worm")))
         changed = {item.what for item in await cluster.provision(apart) if item.action == "updated"}
         assert changed == {"stream DISCHARGE", "stream KV_artifacts"}
-        later = await stack.discharge(stays(ehr.style)[1])
+        sent = {"encounter_id": stays(ehr.style)[1], "department": "internal-medicine"}
+
+        async def accepted() -> str:
+            # While the stream moves, the first copy may not be stored yet: 503 asks the sender to try again.
+            response = await stack.call("ingest", "POST", "/v1/encounters/discharged", json=sent)
+            assert response.status_code in (202, 503), response.text
+            return str(response.json().get("case_id", ""))
+
+        later = await until(accepted, "the discharge to be accepted")
 
         async def arrived() -> bool:
             found = await look(cluster)

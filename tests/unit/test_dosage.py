@@ -99,3 +99,67 @@ def test_the_ordered_dose_counts_where_several_are_told() -> None:
 @pytest.mark.parametrize("text", ["from 01.12.2026 10 mg", "1.2.3", "m² 1.8", "½ Tablette", "", "–"])
 def test_no_odd_words_stop_a_dosage(text: str) -> None:
     assert dosage(order({"text": text})).directions == text.rstrip(".;, ")
+
+
+def once(text: str, value: float, unit: str, **repeated: Any) -> Any:
+    line: dict[str, Any] = {"text": text, "doseAndRate": [{"doseQuantity": {"value": value, "unit": unit}}]}
+    return dosage(order(line | ({"timing": repeat(**repeated)} if repeated else {})))
+
+
+@pytest.mark.parametrize(
+    ("text", "value", "unit", "per"),
+    [
+        ("25-100mg PO daily", 100, "mg", 1),
+        ("2.5-5mg PO BID", 5, "mg", 2),
+        ("15U SC TID", 5, "U", 3),
+        ("Take 12 mg daily", 2, "mg", 1),
+        ("875/125mg PO BID", 125, "mg", 2),
+        ("1 tablet twice daily", 1, "tablet", 1),
+        ("10mg PO weekly", 10, "mg", 1),
+    ],
+)
+def test_words_and_structure_that_differ_leave_a_doubt(text: str, value: float, unit: str, per: int) -> None:
+    found = once(text, value, unit, frequency=per, period=1, periodUnit="d")
+    assert found.doubt
+    assert found.directions.startswith(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "value", "unit", "per"),
+    [
+        ("Take 5 mg by mouth twice daily", 5, "mg", 2),
+        ("0,5 mg once daily", 0.5, "mg", 1),
+        ("1 tablet (500 mg) every 8 hours", 500, "mg", 3),
+        ("2 tablets at bedtime", 500, "mg", 1),
+    ],
+)
+def test_words_and_structure_that_agree_leave_none(text: str, value: float, unit: str, per: int) -> None:
+    assert not once(text, value, unit, frequency=per, period=1, periodUnit="d").doubt
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ({"text": "2 x 500mg tablets", "timing": repeat(frequency=2, period=1, periodUnit="d")}, "twice daily"),
+        (
+            {"text": "Take 10 mg for 12 weeks", "timing": repeat(frequency=1, period=1, periodUnit="wk")},
+            "once a week",
+        ),
+        ({"text": "Take 5 mg every day", "timing": repeat(boundsDuration={"value": 5, "code": "d"})}, "for 5 days"),
+        (
+            {"text": "8 mg one hour before meals", "timing": repeat(frequency=1, period=8, periodUnit="h")},
+            "every 8 hours",
+        ),
+        (
+            {"text": "1 tablet by mouth", "patientInstruction": "Stop all other oral anticoagulants"},
+            "Stop all other oral anticoagulants",
+        ),
+    ],
+)
+def test_what_only_the_structure_says_is_told_beside_the_words(line: dict[str, Any], words: str) -> None:
+    assert words in dosage(order(line)).directions
+
+
+def test_a_step_of_a_taper_that_comes_again_is_told_again() -> None:
+    steps = [{"text": f"{step} mg for 3 days"} for step in (40, 20, 10, 20)]
+    assert dosage(order(*steps)).directions.count("20 mg") == 2

@@ -101,3 +101,75 @@ def test_medicines_of_a_context_stored_by_an_earlier_version_are_compared_by_the
         update={"home_medicines": (old("Aspirin", "81 mg"),), "discharge_medicines": (old("aspirin", "81 mg"),)}
     )
     assert [row.change for row in reconcile(stored)] == ["continued"]
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ("Levothyroxine 50 microgram tablets", "Levothyroxine 100 microgram tablets"),
+        ("Fentanyl 25 micrograms/hour patches", "Fentanyl 50 micrograms/hour patches"),
+        ("L-Thyroxin 50 Mikrogramm", "L-Thyroxin 100 Mikrogramm"),
+        ("Heparine 5000 E", "Heparine 10000 E"),
+        ("NovoMix 30", "NovoMix 50"),
+        ("Metoprolol tartrate 50 mg", "Metoprolol succinate ER 50 mg"),
+        ("Diltiazem 120 mg tablet", "Diltiazem 120 mg ER capsule"),
+    ],
+)
+def test_another_product_is_a_change(before: str, after: str) -> None:
+    assert changes(home(before, "1 daily"), discharge(after, "1 daily")) == [(after, "changed")]
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ("Insulin aspart", "Insulin glargine"),
+        ("Sliding scale insulin", "Insulin glargine"),
+        ("Humulin N", "Humulin R"),
+        ("Vitamin D", "Vitamin K"),
+        ("Vitamin B12", "Vitamin B6"),
+    ],
+)
+def test_two_of_one_class_are_two_medicines(before: str, after: str) -> None:
+    assert changes(home(before, "1 daily"), discharge(after, "1 daily")) == [(after, "new"), (before, "unclear")]
+
+
+AMOUNT = {"doseAndRate": [{"doseQuantity": {"value": 5, "unit": "mg"}}]}
+DAILY = {"timing": {"repeat": {"frequency": 1, "period": 1, "periodUnit": "d"}}}
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        ({"site": {"text": "Left eye"}}, {"site": {"text": "Right eye"}}),
+        (
+            {"doseAndRate": [{"rateQuantity": {"value": 30, "unit": "mL/h"}}]},
+            {"doseAndRate": [{"rateQuantity": {"value": 60, "unit": "mL/h"}}]},
+        ),
+        (
+            {"maxDosePerAdministration": {"value": 40, "unit": "mg"}},
+            {"maxDosePerAdministration": {"value": 10, "unit": "mg"}},
+        ),
+        ({"text": "5 mg daily"}, {"text": "5 mg daily except 2.5 mg on Mon and Fri"}),
+        ({}, {"additionalInstruction": [{"text": "Hold if SBP below 100"}]}),
+        ({"asNeededCodeableConcept": {"text": "pain"}}, {"asNeededCodeableConcept": {"text": "dyspnea"}}),
+    ],
+)
+def test_every_part_of_the_dosage_is_compared(first: dict[str, Any], second: dict[str, Any]) -> None:
+    one = home("Warfarin", "", dosageInstruction=[AMOUNT | DAILY | first])
+    other = discharge("Warfarin", "", dosageInstruction=[AMOUNT | DAILY | second])
+    assert changes(one, other) == [("Warfarin", "changed")]
+    assert changes(one, discharge("Warfarin", "", dosageInstruction=[AMOUNT | DAILY | first])) == [
+        ("Warfarin", "continued")
+    ]
+
+
+def test_every_evening_is_not_every_day() -> None:
+    assert changes(home("Simvastatin", "10 mg every evening"), discharge("Simvastatin", "10 mg every day")) == [
+        ("Simvastatin", "changed")
+    ]
+
+
+def test_a_medicine_at_home_does_not_vanish_behind_another_order_of_it_that_was_stopped() -> None:
+    stopped = order("s", "Warfarin 2 mg", "community", status="stopped", **sig("2 mg daily"))
+    stopped["dosageInstruction"][0]["timing"] = {"repeat": {"boundsPeriod": {"end": "2026-06-02"}}}
+    assert ("Warfarin 5 mg", "unclear") in changes(home("Warfarin 5 mg", "5 mg daily"), stopped)

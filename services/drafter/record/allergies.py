@@ -4,7 +4,7 @@ import re
 from dataclasses import dataclass
 
 from services.drafter.context import Entry
-from services.drafter.record.scope import Scope
+from services.drafter.record.scope import IN_ERROR, Scope
 from shared.clinical import elements
 from shared.clinical.elements import Resource
 from shared.clinical.moments import Moment
@@ -38,7 +38,7 @@ _NOT_ASKED_WORDS = re.compile(
 )
 _OF_MEDICINES = re.compile(r"drug|medic|nkda|nkma|arznei|medikament|medicijn|geneesmiddel", re.IGNORECASE)
 _OF_FOOD = re.compile(r"food|voeding|nahrung|aliment", re.IGNORECASE)
-_UNSURE = {"unconfirmed": "unconfirmed", "presumed": "presumed"}
+_UNSURE = frozenset({"unconfirmed", "presumed"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,9 +88,9 @@ def _name(item: Resource) -> str | None:
 
 
 def _holds(item: Resource, name: str | None, scope: Scope) -> bool:
-    status = elements.code(item.get("verificationStatus"))
-    if status in ("refuted", "entered-in-error"):
-        scope.leave_out(item, name, "refuted" if status == "refuted" else "entered in error")
+    stated = elements.codes(item.get("verificationStatus"))
+    if stated & {"refuted", IN_ERROR}:
+        scope.leave_out(item, name, "entered in error" if IN_ERROR in stated else "refuted")
         return False
     return True
 
@@ -100,7 +100,7 @@ def _says(item: Resource, name: str, codes: frozenset[str], words: re.Pattern[st
 
 
 def _inactive(item: Resource) -> bool:
-    return elements.code(item.get("clinicalStatus")) in ("inactive", "resolved")
+    return bool(elements.codes(item.get("clinicalStatus")) & {"inactive", "resolved"})
 
 
 def _described(item: Resource, name: str | None, recorded: Moment | None, scope: Scope) -> str:
@@ -116,7 +116,7 @@ def _described(item: Resource, name: str | None, recorded: Moment | None, scope:
     more = [
         *reactions,
         criticality,
-        _UNSURE.get(elements.code(item.get("verificationStatus")) or ""),
+        *(elements.codes(item.get("verificationStatus")) & _UNSURE),
         "intolerance" if item.get("type") == "intolerance" else None,
         *elements.notes(item),
         late,

@@ -33,7 +33,7 @@ def build_context(record: SourceRecord) -> EncounterContext:
     end = stay.ended_at(record.encounter, record.occurred_at, record.zone)
     encounters = stay.parts(record.encounter, record.of("Encounter"), record.bases)
     scope = _scope(record, encounters, end)
-    entries = _entries_of(record)
+    entries = _entries_of(record, scope)
     patient = identity.patient(record.patient, scope, elements.child(record.encounter, "serviceProvider"))
     builder = _Builder(record, entries, encounters, scope, patient)
     return builder.build()
@@ -51,10 +51,10 @@ def _scope(record: SourceRecord, encounters: list[Resource], end: datetime) -> S
     )
 
 
-def _entries_of(record: SourceRecord) -> dict[str, list[Resource]]:
+def _entries_of(record: SourceRecord, scope: Scope) -> dict[str, list[Resource]]:
     """The entries that are about this patient, or about a record that was merged with theirs."""
     patients = identity.patients([record.patient, *record.of("Patient")], record.bases)
-    return {type: diagnoses.of_patient(record.of(type), patients) for type in record.entries}
+    return {type: list(identity.about(record.of(type), patients, scope)) for type in record.entries}
 
 
 class _Builder:
@@ -115,7 +115,7 @@ class _Builder:
             end=scope.end,
             end_on=f"{scope.end:%Y-%m-%d}",
             disposition=stay.disposition(encounter, record.people, bases),
-            died_later=stay.died_later(record.patient, scope),
+            died_later=None if died else stay.died_later(record.patient, scope),
             reasons=self._reasons(passages),
             diagnoses=self._diagnoses(passages),
             family_history=tuple(diagnoses.family_history(self._of("FamilyMemberHistory"), scope)),

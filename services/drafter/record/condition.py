@@ -100,7 +100,7 @@ def _latest(observations: list[Resource], scope: Scope, wanted: Callable[[Resour
         time = scope.first(item, "effectiveDateTime", "effectivePeriod", "effectiveInstant", "issued")
         name = elements.concept_or_code(item.get("code"))
         words = value_and_parts(item)
-        if not wanted(item) or item.get("status") in ("cancelled", "registered"):
+        if not wanted(item) or elements.words(item, "status") in ("cancelled", "registered"):
             continue
         if words is None or not scope.usable(item, name, time) or time is None or name is None:
             continue
@@ -127,7 +127,9 @@ def outcome_of_death(
     """Cause of death and autopsy, from observations, requests and the certificate among the notes."""
     for item in observations:
         words = value_and_parts(item)
-        valid = item.get("status") not in ("cancelled", "entered-in-error") and scope.belongs(item) is not False
+        valid = (
+            elements.words(item, "status") not in ("cancelled", "entered-in-error") and scope.belongs(item) is not False
+        )
         if words and valid and _is_cause_of_death(item):
             yield scope.entry(item, f"Cause of death: {words}")
     for item in conditions:
@@ -145,7 +147,7 @@ def outcome_of_death(
         if (
             name
             and _AUTOPSY.search(name)
-            and item.get("status") in ("active", "completed")
+            and elements.words(item, "status") in ("active", "completed")
             and scope.belongs(item) is not False
         ):
             yield scope.entry(item, name)

@@ -4,11 +4,10 @@ from collections.abc import Iterator
 from typing import Any, Literal
 
 from services.drafter.context import Diagnosis, Entry
-from services.drafter.record.scope import OF_ANOTHER_ENCOUNTER, Scope, source
+from services.drafter.record.scope import IN_ERROR, OF_ANOTHER_ENCOUNTER, Scope, source
 from shared.clinical import elements, references
 from shared.clinical.elements import Resource
 from shared.clinical.moments import Moment
-from shared.clinical.references import Targets
 
 Certainty = Literal["confirmed", "suspected", "ruled-out"]
 
@@ -86,8 +85,7 @@ def diagnoses(conditions: list[Resource], roles: Roles, scope: Scope) -> Iterato
 
 def _usable(item: Resource, name: str | None, onset: Moment | None, named: bool, scope: Scope) -> bool:
     own = named or bool(scope.belongs(item))
-    status = elements.code(item.get("verificationStatus"))
-    if status == "entered-in-error":
+    if IN_ERROR in elements.codes(item.get("verificationStatus")):
         scope.leave_out(item, name, "entered in error")
     elif name is None:
         scope.leave_out(item, None, "which nothing names", important=own)
@@ -95,7 +93,7 @@ def _usable(item: Resource, name: str | None, onset: Moment | None, named: bool,
         return True
     elif certainty(item) == "ruled-out":
         scope.leave_out(item, name, "ruled out before this stay")
-    elif elements.code(item.get("clinicalStatus")) in _INACTIVE or "abatementDateTime" in item:
+    elif elements.codes(item.get("clinicalStatus")) & _INACTIVE or "abatementDateTime" in item:
         scope.leave_out(item, name, "resolved before this stay")
     elif scope.is_after(item, onset or scope.first(item, "recordedDate")):
         scope.leave_out(item, name, "from after the discharge")
@@ -112,7 +110,7 @@ def _usable(item: Resource, name: str | None, onset: Moment | None, named: bool,
 
 def _without_status(item: Resource) -> bool:
     """Whether a diagnosis of another encounter has ended with it: an acute one does not go on by itself."""
-    return elements.code(item.get("clinicalStatus")) is None
+    return not elements.codes(item.get("clinicalStatus"))
 
 
 def _diagnosis(item: Resource, name: str, onset: Moment | None, roles: Roles, scope: Scope) -> Diagnosis:
@@ -140,7 +138,8 @@ def certainty(item: Resource) -> Certainty:
             code = elements.words(elements.child(extension, "valueCoding"), "code") or ""
             if code in _GERMAN:
                 return _GERMAN[code]
-    return _CERTAINTY.get(elements.code(item.get("verificationStatus")) or "", "confirmed")
+    stated = elements.codes(item.get("verificationStatus"))  # a local code may stand before the standard one
+    return next((said for code, said in _CERTAINTY.items() if code in stated), "confirmed")
 
 
 def _name(item: Resource) -> str | None:
@@ -157,7 +156,7 @@ def _described(item: Resource, name: str, scope: Scope) -> str:
     more += [severity.lower()] if severity and severity.lower() not in name.lower() else []
     more += [text for text in stages if text.lower() not in name.lower()]
     abated = scope.first(item, "abatementDateTime", "abatementPeriod")
-    if elements.code(item.get("clinicalStatus")) in ("resolved", "inactive"):
+    if elements.codes(item.get("clinicalStatus")) & {"resolved", "inactive"}:
         shown = abated is not None and not scope.is_after({}, abated)
         more.append(f"resolved {abated.text}" if shown and abated else "resolved")
     return f"{name} ({', '.join(more)})" if more else name
@@ -226,15 +225,3 @@ def _inherited(condition: Resource) -> str | None:
         ]
     )
     return f"{name} ({more})" if name and more else name
-
-
-def of_patient(resources: list[Resource], patients: Targets) -> list[Resource]:
-    """Entries whose subject is the patient; a reference to somebody else is not read as theirs."""
-
-    def concerns(item: Resource) -> bool:
-        named = [
-            part for name in ("subject", "patient") for part in elements.items(item.get(name)) if part.get("reference")
-        ]
-        return not named or any(part in patients for part in named)
-
-    return [item for item in resources if concerns(item)]

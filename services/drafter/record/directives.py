@@ -22,7 +22,7 @@ def of_observations(observations: list[Resource], scope: Scope) -> Iterator[Entr
         if elements.codes(item.get("code")) & RESUSCITATION or is_code_status(item):
             time = scope.first(item, "effectiveDateTime", "effectivePeriod", "issued")
             words, name = value_and_parts(item), elements.concept_or_code(item.get("code"))
-            if words and item.get("status") != "cancelled" and scope.usable(item, name, time):
+            if words and elements.words(item, "status") != "cancelled" and scope.usable(item, name, time):
                 yield scope.entry(item, f"{name}: {words}", time)
 
 
@@ -30,7 +30,7 @@ def of_requests(requests: list[Resource], scope: Scope) -> Iterator[Entry]:
     """Orders about resuscitation."""
     for item in requests:
         time, name = scope.first(item, "authoredOn"), elements.concept_or_code(item.get("code"))
-        if name is None or not is_code_status(item) or item.get("status") not in ("active", "completed"):
+        if name is None or not is_code_status(item) or elements.words(item, "status") not in ("active", "completed"):
             continue
         if scope.usable(item, name, time):
             forbidden = "Do not perform: " if elements.flag(item, "doNotPerform") else ""
@@ -49,7 +49,7 @@ def of_documents(documents: list[Resource], scope: Scope) -> Iterator[Entry]:
         names = list(elements.displays(item.get("type")))
         coded = elements.codes(item.get("type")) & _DIRECTIVE_DOCUMENTS
         time = scope.first(item, "date")
-        if item.get("status") != "current" or scope.is_after(item, time):
+        if elements.words(item, "status") != "current" or scope.is_after(item, time):
             continue
         if coded or any(_DIRECTIVE_WORDS.search(text) for text in names):
             yield scope.entry(item, f"{names[0] if names else 'Advance directive'}: a document is in the chart", time)
@@ -60,9 +60,9 @@ def of_flags(flags: list[Resource], scope: Scope) -> Iterator[Entry]:
     for item in flags:
         name, started = elements.concept_or_code(item.get("code")), scope.first(item, "period")
         ended = scope.moment(elements.child(item, "period").get("end"))
-        if item.get("status") != "active" or (ended is not None and not scope.is_after({}, ended)):
+        if elements.words(item, "status") != "active" or (ended is not None and not scope.is_after({}, ended)):
             scope.leave_out(
-                item, name, "entered in error" if item.get("status") == "entered-in-error" else "not active"
+                item, name, "entered in error" if elements.words(item, "status") == "entered-in-error" else "not active"
             )
         elif name is not None and not scope.is_after(item, started):
             yield scope.entry(item, name, started)
@@ -78,7 +78,7 @@ def _consent(item: Resource, scope: Scope) -> Iterator[Entry]:
     if scopes & {"research", "patient-privacy"} and not acts:
         return
     name = elements.listed([*acts]) or elements.listed(kinds) or elements.concept(item.get("scope"))
-    if item.get("status") != "active":
+    if elements.words(item, "status") != "active":
         scope.leave_out(item, name, f"of status {item.get('status')}")
         return
     if name is None or (time is not None and time.begins > scope.end_of_day):

@@ -21,23 +21,29 @@ _ROUTES = {
     "inhal": r"inhal|\bneb|puff",
     "topical": r"topical|skin|apply",
 }
+_A_DAY = r" ?(x|×)(?! ?\d)"  # `2 x daily`, not `2 x 500 mg`
 _OFTEN = {
-    "once daily": r"\bdaily\b|once (a|per) day|every (day|morning|evening|night)|each (day|morning)|\bq?od?\b|q24|1 ?x",
-    "twice daily": r"twice|\bbid\b|b\.i\.d|\bbd\b|two times|2 \(two\)|2 times|2 ?x|every 12|q12|2 maal",
-    "three times daily": r"three times|\btid\b|t\.i\.d|\btds\b|3 times|3 ?x|every 8|q8|3 maal|thrice",
-    "four times daily": r"four times|\bqid\b|q\.i\.d|\bqds\b|4 times|4 ?x|every 6|q6|4 maal",
-    "once a week": r"week|\bqwk|wkly",
+    "once daily": r"\bdaily\b|once (a|per) day|every day|each day|\bq?od?\b|q24|\b1" + _A_DAY,
+    "twice daily": r"twice|\bbid\b|b\.i\.d|\bbd\b|two times|2 \(two\)|2 times|every 12|q12|2 maal|\b2" + _A_DAY,
+    "three times daily": r"three times|\btid\b|t\.i\.d|\btds\b|3 times|every 8 ?h|q8|3 maal|thrice|\b3" + _A_DAY,
+    "four times daily": r"four times|\bqid\b|q\.i\.d|\bqds\b|4 times|every 6 ?h|q6|4 maal|\b4" + _A_DAY,
+    "once a week": r"weekly|\b(a|per|each|every|pro) (week|woche)|wöchentl|wekelijks|\bqwk|wkly",
     "every other day": r"other day|second day|alternate|om de dag|\bqod\b|jeden zweiten",
     "at bedtime": r"bed|\bq?hs\b|nocte|nacht",
     "in the morning": r"morning|\bmane\b|ochtend|morgen",
 }
 
 
+_COUNTED = ("once daily", "twice daily", "three times daily", "four times daily", "once a week", "every other day")
+_NUMBER = r"\d+(?:[.,]\d+)?(?: ?[-–/] ?\d+(?:[.,]\d+)?)*"  # a range or a strength of two is one number
+
+
 @dataclass(frozen=True, slots=True)
 class Dosage:
     """The dosages of one order. `directions` has all that they say; the others are its parts, empty where not coded.
 
-    `normal` is what two orders are compared by: equal strings are equal orders.
+    `normal` is what two orders are compared by: equal strings are equal orders. `doubt` says where words and structure
+    give different amounts or frequencies, which only the prescriber can decide between.
     """
 
     directions: str
@@ -45,6 +51,7 @@ class Dosage:
     route: str
     frequency: str
     normal: str
+    doubt: bool = False
 
 
 def dosage(order: Resource) -> Dosage:
@@ -52,11 +59,12 @@ def dosage(order: Resource) -> Dosage:
     found = [*elements.children(order, "dosageInstruction"), *elements.children(order, "dosage")]
     found.sort(key=lambda line: float(elements.number(line, "sequence") or 0))
     return Dosage(
-        directions=_joined([_directions(line) for line in found]),
+        directions="; ".join(text for line in found if (text := _directions(line))),  # a taper repeats its steps
         amount=_joined([_amount(line) for line in found]),
         route=elements.listed(_route(line) for line in found),
         frequency=_joined([_often(line) for line in found]),
         normal=" | ".join(_normal(line) for line in found),
+        doubt=any(_differs(line) for line in found),
     )
 
 
@@ -72,31 +80,53 @@ def _directions(line: Resource) -> str:
     more = [*_most(line), *_instructions(line)]
     if not text:
         return elements.listed([elements.listed(structure, " "), *more], ", ")
-    lacking = [part for part in [*structure, *more] if part and not _is_in(part, text)]
+    route = _route(line)
+    lacking = [
+        part
+        for part in [*structure, *more]
+        if part and not (_is_in(part, text) or (part == route and _has_route(part, text)))
+    ]
     return elements.listed([text, *lacking], ", ")
 
 
-def _is_in(part: str, text: str) -> bool:
-    """Whether the words of a dosage say what `part` of its structure says."""
-    part, said = part.lower(), text.lower()
-    if part in said or part.replace(" ", "") in said.replace(" ", ""):
+def _has_route(route: str, text: str) -> bool:
+    route, said = route.lower(), text.lower()
+    return any(
+        re.search(words, said) is not None
+        for name, words in _ROUTES.items()
+        if name in route or re.fullmatch(words, route)
+    )
+
+
+def _differs(line: Resource) -> bool:
+    """Whether the words of a dosage give another amount in the same unit, or another frequency, than its structure."""
+    said = (elements.words(line, "text") or "").lower()
+    often, amount = frequency(line.get("timing")), re.fullmatch(rf"({_NUMBER}) ?([^\W\d_]+)", _amount(line).lower())
+    stated = {name for name in _COUNTED if re.search(_OFTEN[name], said)}
+    stated = stated - {"once daily"} or stated  # "twice daily" has the word of "daily", too
+    if often in _COUNTED and stated and often not in stated:
         return True
-    for name, words in _ROUTES.items():
-        if name in part or re.fullmatch(words, part):
-            return re.search(words, said) is not None
+    if amount is None or _is_in(amount[0], said):
+        return False
+    unit = re.escape(amount[2].removesuffix("s"))
+    return re.search(rf"{_NUMBER} ?{unit}s?(?![^\W\d_]|/)", said) is not None
+
+
+def _is_in(part: str, text: str) -> bool:
+    """Whether the words of a dosage say what `part` of its structure says: whole numbers, whole words."""
+    part, said = part.lower(), re.sub(r"(?<=\d),(?=\d)", ".", text.lower())
+    spaced = r"\s*".join(re.escape(token) for token in re.findall(rf"{_NUMBER}|[^\W\d_]+|[^\w\s]", part))
+    if re.search(rf"(?<![\d.,/–-])(?<![^\W\d_]){spaced}(?![^\W_]|[.,/–-]\d|/)", said):
+        return True
     if part.startswith("as needed"):
         return len(part) <= len("as needed") and re.search(r"needed|\bprn\b|required|bedarf|zo nodig", said) is not None
     if part in _OFTEN:
-        return re.search(_OFTEN[part], said) is not None
+        others = (_OFTEN[name] for name in _COUNTED if name not in (part, "once daily"))
+        return re.search(_OFTEN[part], said) is not None and not any(re.search(words, said) for words in others)
     if (times := re.fullmatch(r"(\d+) times daily", part)) and 24 % int(times[1]) == 0:
         hours = 24 // int(times[1])
         return re.search(rf"\bq ?{hours} ?h|every {hours} h", said) is not None
-    numbers = re.findall(r"\d+(?:\.\d+)?", part)
-    written = re.findall(r"\d+(?:\.\d+)?", re.sub(r"(?<=\d),(?=\d)", ".", said))
-    if not numbers or not all(number in written for number in numbers):
-        return False
-    named = re.findall(r"[^\W\d_]+", re.sub(r"\b(daily|times|every|for|the|at|on|and|to)\b", "", part))
-    return all(word.rstrip("s") in said for word in named)
+    return False
 
 
 def _amount(line: Resource) -> str:
@@ -180,7 +210,8 @@ def _instructions(line: Resource) -> list[str]:
 def _normal(line: Resource) -> str:
     """What is compared: amount, route, how often and whether as needed, from the structure, else from the words.
 
-    Words that say more than these are compared too, where the structure does not say the whole order.
+    Site, rate, limits and instructions count as they are. Words that say more are compared too, where the structure
+    does not say the whole order; where it does, their numbers are.
     """
     text = spelled(elements.words(line, "text") or "")
     often = frequency(line.get("timing"))
@@ -199,8 +230,16 @@ def _normal(line: Resource) -> str:
         if (not often or often == name) and re.search(words, text):
             often, text = _taken(words, often or name, text)
             break
-    limited = " ".join(limits(line.get("timing")))
-    return "|".join([amount, route, often, needed and "as needed", limited, "" if coded else " ".join(text.split())])
+    more = [*limits(line.get("timing")), _site(line), _rate(line), *_most(line), *_instructions(line)]
+    more += [_as_needed(line).removeprefix("as needed")]
+    rest = " ".join(part for part in more if part).lower()
+    words = " ".join(sorted(_numbers_beyond(text, f"{rest} {often}")) if coded else text.split())
+    return "|".join([amount, route, often, needed and "as needed", rest, words])
+
+
+def _numbers_beyond(text: str, structure: str) -> set[str]:
+    """Numbers of the words that the structure does not have: `except 2.5 mg on Mondays`."""
+    return set(re.findall(_NUMBER, text)) - set(re.findall(_NUMBER, structure)) - {"1"}  # `1 tablet` is an amount, too
 
 
 def _taken(pattern: str, found: str, text: str) -> tuple[str, str]:

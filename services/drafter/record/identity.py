@@ -49,7 +49,7 @@ _TYPED_OTHERWISE = frozenset(
     ]
 )
 ATTENDING = ("ATND", "PPRF", "ADM", "DIS")  # v3-ParticipationType, the first that is there
-_ATTENDS = re.compile(r"attend|behandeln|behandelaar|hoofdbehand|responsible|médecin traitant", re.IGNORECASE)
+_ATTENDS = re.compile(r"\battending|behandeln|behandelaar|hoofdbehand|responsible", re.IGNORECASE)
 
 
 def patient(resource: Resource, scope: Scope, provider: Resource) -> Patient:
@@ -114,9 +114,14 @@ def attending(encounter: Resource) -> Resource:
             if code in elements.codes(item.get("type")) or (code == "ATND" and _called(item))
         ]
         if found:
-            last = max(found, key=lambda item: elements.words(elements.child(item, "period"), "start") or "")
-            return elements.child(last, "individual")
+            return elements.child(max(found, key=_lasted), "individual")
     return {}
+
+
+def _lasted(participant: Resource) -> tuple[str, str]:
+    """Order of participants by their end, then their start: one without an end is still in force."""
+    period = elements.child(participant, "period")
+    return elements.words(period, "end") or "9999", elements.words(period, "start") or ""
 
 
 def _called(participant: Resource) -> bool:
@@ -152,6 +157,28 @@ def _turned(display: str | None) -> str | None:
 def patients(resources: list[Resource], bases: frozenset[str]) -> Targets:
     """The records of one patient: the surviving one and those that were merged into it."""
     return references.targets(resources, bases)
+
+
+def about(resources: list[Resource], patients: Targets, scope: Scope) -> Iterator[Resource]:
+    """Entries that are about the patient. What somebody else is the subject of is not theirs.
+
+    A newborn's weight may stand in the mother's record, with the child as its focus; it is named as left out.
+    """
+    for item in resources:
+        subjects = [part for name in ("subject", "patient") for part in elements.children(item, name)]
+        named = [part for part in subjects if part.get("reference")]
+        if named and not any(part in patients for part in named):
+            continue
+        if all(part in patients for part in elements.children(item, "focus") if _is_person(part)):
+            yield item
+        else:
+            scope.leave_out(item, elements.concept_or_code(item.get("code")), "about another person")
+
+
+def _is_person(reference: Resource) -> bool:
+    literal = references.parse(reference)
+    type = literal.type if literal is not None and literal.type else elements.words(reference, "type")
+    return type in ("Patient", "RelatedPerson")
 
 
 def merged_into(resource: Resource, bases: frozenset[str]) -> Iterator[str]:

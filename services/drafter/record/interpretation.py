@@ -65,6 +65,12 @@ _NEGATED = re.compile(
     r"(positiv\w*|detected|reactive|isolated|present|growth|nachgewiesen|aangetoond)?",
     re.IGNORECASE,
 )
+_NEGATION_BEFORE = re.compile(
+    r"\b(no|not|non|none|nicht|geen|niet|kein\w*|never|without|absence of)\b[ -]*(\w+[ -]+){0,3}$|\b(un|non-?)$",
+    re.IGNORECASE,
+)
+NEGATED_WITHIN = 60  # characters before a finding in which its negation is looked for
+LONGEST_INTERPRETATION = 200  # characters of a stated interpretation that are read
 _SEXES = dict.fromkeys(("248152002", "F", "female", "women", "weiblich", "vrouw"), "female") | dict.fromkeys(
     ("248153007", "M", "male", "men", "männlich", "man"), "male"
 )
@@ -129,6 +135,7 @@ def is_negative(result: Resource) -> bool:
 
 
 def _spelled(text: str) -> Judgement | None:
+    text = text[:LONGEST_INTERPRETATION]
     if _NEGATED.fullmatch(text) or re.search(r"\bnegati", text, re.IGNORECASE):
         return None
     return next((said for pattern, said in _SPELLINGS if re.search(pattern, text, re.IGNORECASE)), None)
@@ -140,14 +147,7 @@ def _by_value(result: Resource) -> Judgement | None:
     found = _POSITIVE_VALUE.search(text)
     if found is None:
         return None
-    before = text[: found.start()]
-    return (
-        None
-        if re.search(
-            r"\b(no|not|non|nicht|geen|niet|kein\w*|never)\b[ -]*(\w+[ -]*){0,2}$|\b(un|non-?)$", before, re.IGNORECASE
-        )
-        else "abnormal"
-    )
+    return None if _NEGATION_BEFORE.search(text[: found.start()][-NEGATED_WITHIN:]) else "abnormal"
 
 
 def ranges(result: Resource, person: Person) -> list[Bounds]:

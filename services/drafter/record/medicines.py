@@ -75,7 +75,7 @@ class Medications:
             behind = {
                 references.relative(part, self._bases) for part in elements.children(item, "authorizingPrescription")
             }
-            if item.get("status") not in ("completed", "in-progress", "preparation") or behind & known:
+            if elements.words(item, "status") not in ("completed", "in-progress", "preparation") or behind & known:
                 continue
             near = (
                 time is not None
@@ -207,6 +207,7 @@ class Medications:
             ingredients=ingredients(named, self._names.substances(item, concept)),
             codes=tuple(sorted(f"{system}|{code}" for system, code in elements.coded(concept.get("code")))),
             normal=found.normal,
+            doubt=found.doubt,
         )
 
     def _reason(self, item: Resource) -> str:

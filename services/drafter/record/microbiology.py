@@ -96,14 +96,18 @@ class Microbiology:
         for item in sorted(roots, key=lambda item: str(item.get("effectiveDateTime", ""))):
             time = scope.first(item, "effectiveDateTime", "effectivePeriod", "effectiveInstant", "issued")
             name = elements.concept_or_code(item.get("code"))
-            if item.get("status") == "cancelled" or not scope.usable(item, name, time, important=True) or name is None:
+            if (
+                elements.words(item, "status") == "cancelled"
+                or not scope.usable(item, name, time, important=True)
+                or name is None
+            ):
                 continue
             text = self._told(item, scope)
-            if item.get("status") in ("registered", "preliminary", "partial"):
+            if elements.words(item, "status") in ("registered", "preliminary", "partial"):
                 pending.append(scope.entry(item, f"{name} ({item['status']})", time))
             if text is None:
                 continue
-            preliminary = " (preliminary)" if item.get("status") == "preliminary" else ""
+            preliminary = " (preliminary)" if elements.words(item, "status") == "preliminary" else ""
             yield scope.entry(item, f"{text}{preliminary}", time)
 
     def _told(self, item: Resource, scope: Scope, above: tuple[str, ...] = ()) -> str | None:
@@ -129,7 +133,8 @@ class Microbiology:
         usable = [
             part
             for part in found
-            if part.get("status") not in _NOTHING and not scope.is_after(part, scope.first(part, "effectiveDateTime"))
+            if elements.words(part, "status") not in _NOTHING
+            and not scope.is_after(part, scope.first(part, "effectiveDateTime"))
         ]
         return sorted(usable, key=lambda part: (elements.concept(part.get("code")) or "", str(part.get("id"))))
 

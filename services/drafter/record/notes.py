@@ -77,7 +77,10 @@ def passages(
 
 
 def _is_note(item: Resource, time: Moment | None, scope: Scope) -> bool:
-    if item.get("status") in ("entered-in-error", "superseded") or item.get("docStatus") == "entered-in-error":
+    if (
+        elements.words(item, "status") in ("entered-in-error", "superseded")
+        or elements.words(item, "docStatus") == "entered-in-error"
+    ):
         return False
     identifiers = [str(part.get("system", "")) for part in elements.children(item, "identifier")]
     summary = elements.codes(item.get("type")) & _SUMMARY_CODES or _SUMMARIES.search(_kind(item))

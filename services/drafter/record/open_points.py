@@ -92,6 +92,12 @@ def _of_medicines(context: EncounterContext) -> Iterator[OpenPoint]:
             yield OpenPoint(
                 text=f"{row.medicine.name}: the order says neither dose nor how often", source=row.medicine.source
             )
+    for medicine in context.discharge_medicines:
+        if medicine.doubt:
+            yield OpenPoint(
+                text=f"{medicine.name}: the words and the structure of the order differ ({medicine.dose})",
+                source=medicine.source,
+            )
 
 
 def _of_results(context: EncounterContext) -> Iterator[OpenPoint]:

@@ -97,7 +97,7 @@ def services(resources: list[Resource], scope: Scope) -> Iterator[Entry]:
         reason = _CLOSED.get(str(item.get("status"))) or _NOT_ORDERS.get(str(item.get("intent")))
         if elements.flag(item, "doNotPerform"):
             reason = reason or "an order not to do it"
-        if item.get("status") == "completed" and not later:
+        if elements.words(item, "status") == "completed" and not later:
             continue  # done in the stay: what came of it stands with the procedures and reports
         if reason is not None:
             if scope.is_of_stay(item, time):
@@ -164,7 +164,9 @@ def care_plans(resources: list[Resource], scope: Scope) -> Iterator[Entry]:
 
 def _activity(part: Resource) -> str | None:
     detail = elements.child(part, "detail")
-    if detail.get("status") in ("cancelled", "stopped", "entered-in-error") or elements.flag(detail, "doNotPerform"):
+    if elements.words(detail, "status") in ("cancelled", "stopped", "entered-in-error") or elements.flag(
+        detail, "doNotPerform"
+    ):
         return None
     name = elements.concept_or_code(detail.get("code"))
     when = timing(elements.child(detail, "scheduledTiming")) or elements.words(detail, "scheduledString")
@@ -235,7 +237,7 @@ def team(
     """Members of the care team who go on after the stay: teams that are active, or name no encounter."""
     for item in resources:
         if (
-            item.get("status") not in ("active", "proposed", None)
+            elements.words(item, "status") not in ("active", "proposed", None)
             or elements.words(item, "status") == "entered-in-error"
         ):
             continue

@@ -45,7 +45,7 @@ def aftercare(resources: list[Resource], scope: Scope) -> Iterator[Entry]:
     for item in resources:
         time = scope.first(item, "performedDateTime", "performedPeriod")
         done = (
-            item.get("status") in ("completed", "in-progress")
+            elements.words(item, "status") in ("completed", "in-progress")
             and scope.belongs(item)
             and not scope.is_after(item, time)
         )
@@ -158,8 +158,8 @@ def devices_in_place(
         device = known.get(references.relative(item.get("device"), bases) or "")
         name = (device_name(device) if device else None) or elements.words(elements.child(item, "device"), "display")
         site = elements.concept(item.get("bodySite"))
-        if item.get("status") == "entered-in-error" or _use_ended(item, scope):
-            error = item.get("status") == "entered-in-error"
+        if elements.words(item, "status") == "entered-in-error" or _use_ended(item, scope):
+            error = elements.words(item, "status") == "entered-in-error"
             scope.leave_out(item, name, "entered in error" if error else "no longer in use")
         elif scope.is_after(item, time):
             scope.leave_out(item, name, "from after the discharge")
@@ -170,7 +170,7 @@ def devices_in_place(
 def _use_ended(use: Resource, scope: Scope) -> bool:
     """Whether a device was out of use at the discharge."""
     ended = scope.moment(elements.child(use, "timingPeriod").get("end"))
-    return use.get("status") == "completed" or (ended is not None and not scope.is_after(use, ended))
+    return elements.words(use, "status") == "completed" or (ended is not None and not scope.is_after(use, ended))
 
 
 def _is_software(device: Resource) -> bool:
@@ -190,7 +190,7 @@ def immunizations(resources: list[Resource], scope: Scope) -> Iterator[Entry]:
             continue
         dose = quantities.quantity(item.get("doseQuantity"), trailing_zeros=False)
         lot = elements.words(item, "lotNumber")
-        if item.get("status") == "not-done":
+        if elements.words(item, "status") == "not-done":
             reason = elements.concept(item.get("statusReason"))
             yield scope.entry(item, elements.listed([f"{name}: not given", reason], ", "), time)
         else:

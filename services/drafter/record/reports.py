@@ -46,7 +46,7 @@ def reports(
     for item in resources:
         time = scope.first(item, "effectiveDateTime", "effectivePeriod", "issued")
         name = _name(item, images, bases)
-        if item.get("status") == "cancelled":
+        if elements.words(item, "status") == "cancelled":
             scope.leave_out(item, name, "cancelled")
             continue
         if _comes_late(item, time, scope):
@@ -96,7 +96,7 @@ def _read(
 
 def _comes_late(item: Resource, time: Moment | None, scope: Scope) -> bool:
     """Whether a report that names the stay came after its end: it was pending then."""
-    if not scope.belongs(item) or item.get("status") == "entered-in-error":
+    if not scope.belongs(item) or elements.words(item, "status") == "entered-in-error":
         return False
     issued = scope.moment(item.get("issued"))
     return any(moment is not None and moment.begins > scope.end_of_day for moment in (time, issued))
@@ -180,8 +180,8 @@ def pending_requests(
     for item in requests:
         if (
             not is_diagnostic(item)
-            or item.get("status") not in _ORDERED
-            or item.get("intent") in ("proposal", "plan", "option")
+            or elements.words(item, "status") not in _ORDERED
+            or elements.words(item, "intent") in ("proposal", "plan", "option")
         ):
             continue
         time = scope.first(item, "authoredOn", "occurrenceDateTime", "occurrencePeriod")

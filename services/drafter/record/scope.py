@@ -121,7 +121,7 @@ class Scope:
     def usable(self, resource: Resource, name: str | None, time: Moment | None, *, important: bool = False) -> bool:
         """Whether an entry of the stay may be used; if not, it is remembered with the reason."""
         status = elements.words(resource, "status")
-        if status == IN_ERROR or elements.code(resource.get("verificationStatus")) == IN_ERROR:
+        if status == IN_ERROR or IN_ERROR in elements.codes(resource.get("verificationStatus")):
             self.leave_out(resource, name, "entered in error")
         elif not self.is_of_stay(resource, time):
             after = self.belongs(resource) is None and time is not None and time.begins > self.end

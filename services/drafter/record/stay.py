@@ -22,13 +22,25 @@ _CALLED_VISIT = re.compile(
     re.I,
 )
 EMERGENCY_STAY = timedelta(hours=24)  # an emergency encounter that lasts longer was an admission
+DEEPEST = 10  # levels of `partOf`: a department, its wards, their beds; more of them is a broken record
 JUST_BEFORE = timedelta(hours=6)  # between the end of emergency care and the admission that it led to
 
 # "Expired" in hl7's discharge-disposition, NUBC's patient discharge status and v2 table 0112.
 _DIED_CODES = frozenset({"exp", "20", "40", "41", "42"})
+_STANDARD_DISPOSITIONS = re.compile(
+    r"terminology\.hl7\.org/CodeSystem/discharge-disposition$|PatDischargeStatus|nubc|0112", re.I
+)
 _DISPOSITION_SYSTEMS = re.compile(r"^$|discharge-?(disposition|status)|PatDischargeStatus|nubc|0112", re.IGNORECASE)
+_NOT_A_DEATH = re.compile(
+    r"(deceased|dead) donor"
+    r"|(authori[sz]ation|insurance|coverage|certificate|consent|order|licen[cs]e)s? (has |have )?expired"
+    r"|expired (authori|insur|coverage|certif|consent|order|licen)|brain death (excluded|ruled out|not)"
+    r"|(death|tod) (is |wird )?(expected|imminent|anticipated|erwartet)|(expected|imminent|anticipated|impending) death"
+    r"|\b(no|not|nicht|kein\w*|geen|niet|pas)\b[ \w]{0,20}$",
+    re.IGNORECASE,
+)
 _DIED = re.compile(
-    r"\b(expired|deceased|died|dead|death|verstorben|gestorben|tod|overleden|décédée?|decede|d[ée]c[èe]s|fallecid[oa]|"
+    r"\b(expired|deceased|died|dead|death|verstorben|gestorben|tod|overleden|décédée?|decede|d[ée]c[èe]s|falleci[óo]|fallecid[oa]|decesso|"
     r"exitus|óbito|obito|deceduto|morto|zmarł\w*|avliden|død)\b",
     re.IGNORECASE,
 )
@@ -76,12 +88,12 @@ def ended_at(encounter: Resource, occurred_at: datetime | None, zone: tzinfo | N
     """The stay's last moment. Raises PermanentError while it has none."""
     fallback = offset_of(encounter)
     found = moments.read(elements.child(encounter, "period").get("end"), zone, fallback)
-    if found is not None and (encounter.get("status") == "finished" or occurred_at is not None):
+    if found is not None and (elements.words(encounter, "status") == "finished" or occurred_at is not None):
         reported = occurred_at.astimezone(zone or fallback) if occurred_at is not None else None
         within = reported is not None and found.begins <= reported <= found.ends
         return reported if within and reported is not None and found.begins != found.ends else found.ends
     if occurred_at is None:
-        finished = encounter.get("status") == "finished"
+        finished = elements.words(encounter, "status") == "finished"
         raise PermanentError("the encounter has no end" if finished else "the encounter is not finished")
     return occurred_at.astimezone(zone or fallback)
 
@@ -91,19 +103,15 @@ def parts(encounter: Resource, others: Iterable[Resource], bases: frozenset[str]
 
     A part with a discharge of its own at another provider is a stay of its own.
     """
-    found = [encounter]
-    known = [item for item in others if item.get("id") != encounter.get("id")]
-    for _ in range(len(known)):
-        targets = references.targets(found, bases)
-        more = [
-            item
-            for item in known
-            if item not in found and item.get("partOf") in targets and not _apart(item, encounter)
-        ]
-        if not more:
-            break
-        found += more
-    return [*found, *(item for item in known if item not in found and _led_to(item, encounter, bases))]
+    found, latest = [encounter], [encounter]
+    rest = [item for item in others if item.get("id") != encounter.get("id")]
+    for _ in range(DEEPEST):
+        targets = references.targets(latest, bases)
+        latest = [item for item in rest if item.get("partOf") in targets and not _apart(item, encounter)]
+        taken = {id(item) for item in latest}
+        rest = [item for item in rest if id(item) not in taken]
+        found += latest
+    return [*found, *(item for item in rest if _led_to(item, encounter, bases))]
 
 
 def _apart(part: Resource, whole: Resource) -> bool:
@@ -160,9 +168,27 @@ def _disposition(stated: object) -> str | None:
 def died(encounter: Resource, patient: Resource, observations: Iterable[Resource], scope: Scope) -> bool:
     """Whether the stay ended with the patient's death, in any of the ways that records say it."""
     stated = elements.child(encounter, "hospitalization").get("dischargeDisposition")
-    if any(_means_death(*pair) for pair in elements.coded(stated)) or any(
-        _DIED.search(text) for text in _words_of(stated)
-    ):
+    if _left_dead(stated):
+        return True
+    went = _disposition(stated) is not None  # somewhere: a death is then one of the time after
+    when = scope.moment(patient.get("deceasedDateTime"))
+    if when is not None:
+        last = scope.end if went and when.begins == when.ends else scope.end_of_day
+        return when.begins <= last and (scope.start is None or when.ends >= scope.start.begins)
+    if elements.flag(patient, "deceasedBoolean") and not went:
+        return True
+    own = (
+        item
+        for item in observations
+        if scope.belongs(item) and elements.words(item, "status") not in ("entered-in-error", "cancelled")
+    )
+    return any(elements.loinc(item.get("code")) & _DEATH_OBSERVATIONS for item in own)
+
+
+def _left_dead(stated: object) -> bool:
+    """Whether the disposition itself says that the patient died: in words, else by a code."""
+    words = _words_of(stated)
+    if any((said := _DIED.search(text)) and not _denied(text, said) for text in words):
         return True
     inner = (
         item
@@ -171,27 +197,22 @@ def died(encounter: Resource, patient: Resource, observations: Iterable[Resource
     )
     if any(elements.words(elements.child(item, "valueCoding"), "code") == _DIED_DE for item in inner):
         return True
-    when = scope.moment(patient.get("deceasedDateTime"))
-    if when is not None:
-        return when.begins <= scope.end_of_day and (scope.start is None or when.ends >= scope.start.begins)
-    if elements.flag(patient, "deceasedBoolean"):
-        return True
-    own = (
-        item
-        for item in observations
-        if scope.belongs(item) and item.get("status") not in ("entered-in-error", "cancelled")
+    # A local table may use these numbers for something else, and then its words say what.
+    standard = _STANDARD_DISPOSITIONS if list(elements.displays(stated)) else _DISPOSITION_SYSTEMS
+    return any(code in _DIED_CODES and standard.search(system) for system, code in elements.coded(stated))
+
+
+def _denied(text: str, said: re.Match[str]) -> bool:
+    return any(
+        found.start() <= said.start() < found.end() or found.end() == said.start()
+        for found in (*_NOT_A_DEATH.finditer(text), *_NOT_A_DEATH.finditer(text[: said.start()]))
     )
-    return any(elements.loinc(item.get("code")) & _DEATH_OBSERVATIONS for item in own)
-
-
-def _means_death(system: str, code: str) -> bool:
-    return code in _DIED_CODES and _DISPOSITION_SYSTEMS.search(system) is not None
 
 
 def died_later(patient: Resource, scope: Scope) -> str | None:
     """The day of a death after the stay, as recorded."""
     when = scope.moment(patient.get("deceasedDateTime"))
-    return when.text if when is not None and when.begins > scope.end_of_day else None
+    return when.text if when is not None and when.begins > scope.end else None
 
 
 def _words_of(concept: object) -> list[str]:
