@@ -1,7 +1,7 @@
 """Renders the facts of a stay, part by part: nothing is written by a model, nothing that matters is left unsaid."""
 
 from collections.abc import Iterable, Iterator
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from services.drafter.context import Diagnosis, EncounterContext, Entry, Measurement, Medicine, Series
 from services.drafter.medicine_facts import given, medicine, reconciliation, to_avoid
@@ -10,6 +10,7 @@ from shared.contracts.draft import Fact, Group, Part
 
 NONE = "None recorded"
 CRITICAL = ("critical", "critically low", "critically high")
+LATELY = timedelta(hours=24)  # before the discharge: an older vital sign is told with its day
 
 
 def render(context: EncounterContext) -> tuple[Part, ...]:
@@ -171,8 +172,8 @@ def _is_critical(series: Series) -> bool:
 
 def _course(series: Series, name: str) -> str:
     """`Creatinine 1.9 mg/dL (high), then 1.2 mg/dL; reference 0.6-1.2 mg/dL`."""
-    between = [item for item in (series.worst, series.lowest, series.highest) if item is not None]
-    points = [series.first, *sorted(between, key=lambda item: item.time)]
+    between = {item.time: item for item in (series.worst, series.lowest, series.highest) if item is not None}
+    points = [series.first, *(between[time] for time in sorted(between))]
     if series.count > 1:
         points.append(series.last)
     words = ", then ".join(_measured(item) for item in points)
@@ -208,6 +209,7 @@ def _condition(context: EncounterContext) -> Part:
     vitals = [
         Fact(
             text=f"{item.name} {_measured(item.last)}"
+            + (f" on {_day(item.last.time, item.last.on)}" if context.end - item.last.time > LATELY else "")
             + (f"; on admission {item.first.value}" if item.count > 1 else ""),
             source=item.last.source,
         )

@@ -168,6 +168,20 @@ def extensions(element: Any, *tails: str) -> Iterator[Resource]:
                 yield item
 
 
+def sides(item: Resource) -> list[Any]:
+    """Laterality as extensions of the code or the site have it (of German and Dutch profiles)."""
+    holders = [item, *children(item, "bodySite"), *codings(item.get("code"))]
+    found = [part for holder in holders for part in extensions(holder, "eitenlokalisation", "laterality", "Laterality")]
+    return [part.get("valueCodeableConcept") or {"coding": [_side(part)]} for part in found]
+
+
+def _side(extension: Resource) -> Resource:
+    """R, L and B of the German key stand for right, left and both sides."""
+    coding = child(extension, "valueCoding")
+    display = {"R": "right", "L": "left", "B": "both sides"}.get(words(coding, "code") or "")
+    return coding if words(coding, "display") or display is None else coding | {"display": display}
+
+
 def listed(parts: Iterable[str | None], between: str = ", ") -> str:
     """The parts that say something, each once."""
     return between.join(dict.fromkeys(part for part in parts if part))

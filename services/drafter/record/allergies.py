@@ -36,6 +36,7 @@ _NOT_ASKED_WORDS = re.compile(
     r"not asked|not on file|no information|unable to (obtain|assess)|unknown allerg|not assessed|nicht erhoben",
     re.IGNORECASE,
 )
+_EXCEPTION = re.compile(r"\b(except|excluding|other than|apart from|besides|sauf|außer|behalve|salvo)\b", re.IGNORECASE)
 _OF_MEDICINES = re.compile(r"drug|medic|nkda|nkma|arznei|medikament|medicijn|geneesmiddel", re.IGNORECASE)
 _OF_FOOD = re.compile(r"food|voeding|nahrung|aliment", re.IGNORECASE)
 _UNSURE = frozenset({"unconfirmed", "presumed"})
@@ -59,9 +60,9 @@ def allergies(resources: list[Resource], scope: Scope) -> Allergies:
         recorded = scope.first(item, "recordedDate", "onsetDateTime", "onsetPeriod", "lastOccurrence")
         if not _holds(item, name, scope):
             continue
-        if name is not None and _says(item, name, _NONE_KNOWN, _NONE_WORDS):
+        if name is not None and _is_absence(item, name):
             absent.append((item, name, recorded))
-        elif name is not None and _says(item, name, _NOT_ASKED, _NOT_ASKED_WORDS):
+        elif name is not None and _is_unasked(item, name):
             asked = False
         elif _inactive(item):
             scope.leave_out(item, name, "no longer active")
@@ -73,7 +74,10 @@ def allergies(resources: list[Resource], scope: Scope) -> Allergies:
             when = f" of {recorded.text}" if recorded else ""
             scope.leave_out(item, f"the statement “{name}”{when}", "which the allergies of the record contradict")
         else:
-            entries.append(scope.entry(item, name, recorded))
+            # Some systems close such a statement with the encounter: it is told, and with its status.
+            closed = "recorded as no longer active: ask the patient" if _inactive(item) else None
+            more = elements.listed([closed, _late(recorded, scope)], "; ")
+            entries.append(scope.entry(item, f"{name} ({more})" if more else name, recorded))
     return Allergies(
         tuple(entries), "" if entries else "" if asked else "Not asked, or no information: ask the patient"
     )
@@ -95,8 +99,22 @@ def _holds(item: Resource, name: str | None, scope: Scope) -> bool:
     return True
 
 
-def _says(item: Resource, name: str, codes: frozenset[str], words: re.Pattern[str]) -> bool:
-    return bool(elements.codes(item.get("code")) & codes) or words.search(name) is not None
+def _is_absence(item: Resource, name: str) -> bool:
+    """Whether an entry says that there is no allergy; `none except penicillin` says that there is one."""
+    if _EXCEPTION.search(name):
+        return False
+    return bool(elements.codes(item.get("code")) & _NONE_KNOWN) or _NONE_WORDS.search(name) is not None
+
+
+def _is_unasked(item: Resource, name: str) -> bool:
+    """Whether an entry says that nobody asked. One with a reaction is an allergy, whatever caused it."""
+    if elements.children(item, "reaction") or elements.words(item, "criticality") == "high":
+        return False
+    if _NOT_ASKED_WORDS.search(name):
+        return True
+    named = next(elements.displays(item.get("code")), None)  # a name beside a code for "unknown" is a name
+    unknown = named is None or re.search(r"unknown|unbekannt|onbekend", named, re.IGNORECASE) is not None
+    return unknown and bool(elements.codes(item.get("code")) & _NOT_ASKED)
 
 
 def _inactive(item: Resource) -> bool:
@@ -112,17 +130,20 @@ def _described(item: Resource, name: str | None, recorded: Moment | None, scope:
     criticality = {"high": "high criticality", "unable-to-assess": "criticality not assessed"}.get(
         str(item.get("criticality"))
     )
-    late = f"recorded {recorded.text}, after the discharge" if recorded and recorded.begins > scope.end_of_day else None
     more = [
         *reactions,
         criticality,
         *(elements.codes(item.get("verificationStatus")) & _UNSURE),
         "intolerance" if item.get("type") == "intolerance" else None,
         *elements.notes(item),
-        late,
+        _late(recorded, scope),
     ]
     text = elements.listed(more, "; ")
     return f"{name or 'Substance not recorded'} ({text})" if text else name or "Substance not recorded"
+
+
+def _late(recorded: Moment | None, scope: Scope) -> str | None:
+    return f"recorded {recorded.text}, after the discharge" if recorded and recorded.begins > scope.end_of_day else None
 
 
 def _manifestations(reaction: Resource) -> list[str | None]:

@@ -20,7 +20,9 @@ _CERTAINTY: dict[str, Certainty] = {
 }
 # ICD-10-GM Diagnosesicherheit: V suspected, A excluded; Z is a state after, G confirmed.
 _GERMAN: dict[str, Certainty] = {"V": "suspected", "A": "ruled-out"}
-_PRINCIPAL = frozenset({"hauptdiagnose", "principal", "principal-diagnosis"})
+# http://fhir.de/CodeSystem/KontaktDiagnoseProzedur names the principal and the referral diagnosis in German stays.
+_PRINCIPAL = frozenset({"hauptdiagnose", "principal", "principal-diagnosis", "hospital-main-diagnosis"})
+_ON_ADMISSION = frozenset({"AD", "referral-diagnosis"})
 _INACTIVE = frozenset({"inactive", "resolved", "remission"})
 _NOT_PRESENT_ON_ADMISSION = frozenset({"N", "n", "no"})  # present-on-admission indicator
 _NO_SITE = ("not specified", "unspecified", "unknown")
@@ -50,7 +52,7 @@ class Roles:
 
     def only_on_admission(self, reference: str) -> bool:
         uses = [codes for _, codes in self._said.get(reference, [])]
-        return bool(uses) and all("AD" in codes and not codes & (_PRINCIPAL | {"DD"}) for codes in uses)
+        return bool(uses) and all(codes & _ON_ADMISSION and not codes & (_PRINCIPAL | {"DD"}) for codes in uses)
 
     def _principal(self) -> str | None:
         """The one that is called so, else the discharge diagnosis of the lowest rank, else the one of rank 1."""
@@ -62,7 +64,9 @@ class Roles:
         every = [(reference, rank, codes) for reference, said in self._said.items() for rank, codes in said]
         only = len(every) == 1 and not every[0][2]  # the only diagnosis of an encounter is what it was about
         named = [
-            item for item in every if only or item[2] & (_PRINCIPAL | {"DD"}) or (item[1] == 1 and "AD" not in item[2])
+            item
+            for item in every
+            if only or item[2] & (_PRINCIPAL | {"DD"}) or (item[1] == 1 and not item[2] & _ON_ADMISSION)
         ]
         return min(named, key=order)[0] if named else None
 
@@ -133,23 +137,30 @@ def _diagnosis(item: Resource, name: str, onset: Moment | None, roles: Roles, sc
 
 def certainty(item: Resource) -> Certainty:
     """Confirmed unless the status, or the certainty that German records keep at the code, says otherwise."""
-    for coding in elements.codings(item.get("code")):
-        for extension in elements.extensions(coding, "diagnosesicherheit"):
-            code = elements.words(elements.child(extension, "valueCoding"), "code") or ""
-            if code in _GERMAN:
-                return _GERMAN[code]
+    if german := next((_GERMAN[code] for code in _german_certainty(item) if code in _GERMAN), None):
+        return german
     stated = elements.codes(item.get("verificationStatus"))  # a local code may stand before the standard one
     return next((said for code, said in _CERTAINTY.items() if code in stated), "confirmed")
 
 
+def _german_certainty(item: Resource) -> list[str]:
+    return [
+        elements.words(elements.child(extension, "valueCoding"), "code") or ""
+        for coding in elements.codings(item.get("code"))
+        for extension in elements.extensions(coding, "diagnosesicherheit")
+    ]
+
+
 def _name(item: Resource) -> str | None:
-    return elements.concept_or_code(item.get("code"))
+    name = elements.concept_or_code(item.get("code"))
+    return f"State after: {name}" if name and "Z" in _german_certainty(item) else name
 
 
 def _described(item: Resource, name: str, scope: Scope) -> str:
     """The name with site, severity and stage, and that it has resolved."""
     sites = [text for site in elements.children(item, "bodySite") if (text := elements.concept(site))]
     sites = [text.removesuffix(" structure") for text in sites if not text.lower().endswith(_NO_SITE)]
+    sites += [text for part in elements.sides(item) if (text := elements.concept(part))]
     more = [text for text in sites if text.lower() not in name.lower()]
     severity = elements.concept(item.get("severity"))
     stages = [text for stage in elements.children(item, "stage") if (text := elements.concept(stage.get("summary")))]

@@ -58,14 +58,14 @@ def patient(resource: Resource, scope: Scope, provider: Resource) -> Patient:
     return Patient(
         source=source(resource),
         name=elements.person_name(resource) or "Name not recorded",
-        mrn=record_number(resource, provider),
+        mrn=record_number(resource, provider, scope),
         birth_date=born.begins.date() if born and born.is_day else None,
         birth=born.text if born else None,
         sex=elements.words(resource, "gender"),
     )
 
 
-def record_number(resource: Resource, provider: Resource) -> str | None:
+def record_number(resource: Resource, provider: Resource, scope: Scope) -> str | None:
     """The medical record number: typed MR or called MRN, this hospital's before others'; never a national number."""
 
     def rank(item: Resource) -> tuple[int, bool, int]:
@@ -75,7 +75,9 @@ def record_number(resource: Resource, provider: Resource) -> str | None:
         return _kind(item), other, use
 
     usable = [
-        item for item in elements.children(resource, "identifier") if elements.words(item, "value") and not _ended(item)
+        item
+        for item in elements.children(resource, "identifier")
+        if elements.words(item, "value") and not _ended(item, scope)
     ]
     numbers = sorted((item for item in usable if _kind(item) < len(_KINDS)), key=rank)
     return elements.words(numbers[0], "value") if numbers else None
@@ -100,8 +102,9 @@ def _kind(item: Resource) -> int:
     return 1 if re.search(r"mrn|medical-?record", system, re.IGNORECASE) else len(_KINDS)
 
 
-def _ended(item: Resource) -> bool:
-    return item.get("use") == "old" or bool(elements.words(elements.child(item, "period"), "end"))
+def _ended(item: Resource, scope: Scope) -> bool:
+    end = scope.moment(elements.child(item, "period").get("end"))
+    return item.get("use") == "old" or (end is not None and end.ends < scope.end)
 
 
 def attending(encounter: Resource) -> Resource:

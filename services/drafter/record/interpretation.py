@@ -66,19 +66,24 @@ _NEGATED = re.compile(
     re.IGNORECASE,
 )
 _NEGATION_BEFORE = re.compile(
-    r"\b(no|not|non|none|nicht|geen|niet|kein\w*|never|without|absence of)\b[ -]*(\w+[ -]+){0,3}$|\b(un|non-?)$",
+    r"\b(no|not|non|none|nicht|geen|niet|kein\w*|never|without|absence of)\b[ -]*(\w+[ -]+){0,4}$|\b(un|non-?)$",
     re.IGNORECASE,
 )
+_DENIED_AFTER = re.compile(r"\s*[:=]\s*(no|none|not|nil|nein|nee|non|negativ\w*)\b", re.IGNORECASE)
 NEGATED_WITHIN = 60  # characters before a finding in which its negation is looked for
 LONGEST_INTERPRETATION = 200  # characters of a stated interpretation that are read
 _SEXES = dict.fromkeys(("248152002", "F", "female", "women", "weiblich", "vrouw"), "female") | dict.fromkeys(
     ("248153007", "M", "male", "men", "männlich", "man"), "male"
 )
+_EVERYBODY = re.compile(r"normal|general|everyone|all\b|adult|alle\b", re.IGNORECASE)
 _YEARS = {"a": 1.0, "mo": 1 / 12, "wk": 7 / 365.25, "d": 1 / 365.25, "year": 1.0, "years": 1.0, "": 1.0, "h": 1 / 8766}
 _CRITICAL_RANGES = frozenset({"critical", "panic", "alert"})
 _TEXT_RANGE = re.compile(
     r"\s*(-?\d+(?:[.,]\d+)?)\s*(?:-|–|—|to|bis|tot|\.\.+)\s*(-?\d+(?:[.,]\d+)?)\b(.*)", re.DOTALL | re.IGNORECASE
 )
+
+_THOUSANDS = re.compile(r"-?\d{1,3},\d{3}")
+_ANOTHER_RANGE = re.compile(r"\d\s*(-|–|—|to|bis|tot)\s*\d|:\s*\d|[<>≤≥]", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +93,8 @@ class Bounds:
     low: Decimal | None
     high: Decimal | None
     text: str
+    unit: str = ""
+    strict: bool = False  # the limit itself lies outside: `< 0.04`
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +114,8 @@ def judge(result: Resource, person: Person) -> Judgement | None:
     by_range = _by_ranges(result, person)
     if stated is None or (stated == "normal" and by_range not in (None, "normal")):
         return by_range or _by_value(result)
+    if stated in ("low", "high") and by_range == f"critically {stated}":
+        return by_range
     if stated in ("abnormal", "critical") and by_range in ("low", "high"):
         return by_range if stated == "abnormal" else "critically low" if by_range == "low" else "critically high"
     return stated
@@ -147,7 +156,10 @@ def _by_value(result: Resource) -> Judgement | None:
     found = _POSITIVE_VALUE.search(text)
     if found is None:
         return None
-    return None if _NEGATION_BEFORE.search(text[: found.start()][-NEGATED_WITHIN:]) else "abnormal"
+    denied = _NEGATION_BEFORE.search(text[: found.start()][-NEGATED_WITHIN:]) or _DENIED_AFTER.match(
+        text[found.end() :]
+    )
+    return None if denied else "abnormal"
 
 
 def ranges(result: Resource, person: Person) -> list[Bounds]:
@@ -167,15 +179,25 @@ def bounds(stated: Resource) -> Bounds | None:
     low, high = elements.child(stated, "low"), elements.child(stated, "high")
     first, last = elements.number(low), elements.number(high)
     if first is not None or last is not None:
-        return Bounds(_decimal(first), _decimal(last), quantities.span(stated) or "")
+        unit = quantities.unit_of(low) or quantities.unit_of(high)
+        return Bounds(_decimal(first), _decimal(last), quantities.span(stated) or "", unit)
     text = elements.words(stated, "text") or ""
     if match := _TEXT_RANGE.fullmatch(text):
-        return Bounds(Decimal(match[1].replace(",", ".")), Decimal(match[2].replace(",", ".")), text)
+        if any(_THOUSANDS.fullmatch(match[end]) for end in (1, 2)) or _ANOTHER_RANGE.search(match[3]):
+            return None  # `4,500` is two numbers to two readers; of several ranges in words nobody says which applies
+        low_end, high_end = (Decimal(match[end].replace(",", ".")) for end in (1, 2))
+        return Bounds(low_end, high_end, text, _unit_in(match[3]))
     limit = quantities.measured_text(text)
-    if limit is None or not limit.comparator:
+    if limit is None or not limit.comparator or _ANOTHER_RANGE.search(limit.unit):
         return None
-    below = limit.comparator in ("<", "<=")
-    return Bounds(None if below else limit.value, limit.value if below else None, text)
+    below, strict = limit.comparator in ("<", "<="), limit.comparator in ("<", ">")
+    return Bounds(None if below else limit.value, limit.value if below else None, text, _unit_in(limit.unit), strict)
+
+
+def _unit_in(text: str) -> str:
+    """The unit at the beginning of `text`: `mg/dL (fasting)`; empty where a word stands there."""
+    first = next(iter(text.split()), "")
+    return quantities.unit(first) if "/" in first and "(" not in first else ""
 
 
 def critical_bounds(result: Resource, person: Person) -> list[Bounds]:
@@ -202,6 +224,8 @@ def _fits(stated: Resource, person: Person) -> bool:
     sexes = {_SEXES[key] for text in named for key in (text, text.lower()) if key in _SEXES}
     if sexes and person.sex in ("male", "female") and person.sex not in sexes:
         return False
+    if named and not sexes and not any(_EVERYBODY.search(text) for text in named):
+        return False  # a pregnancy or an ancestry, of which the record says nothing here
     age = elements.child(stated, "age")
     if not age or person.years is None:
         return True
@@ -232,8 +256,12 @@ def _by_ranges(result: Resource, person: Person) -> Judgement | None:
 
 def _against(value: Measured, limits: Bounds) -> Judgement | None:
     """Where a value lies; None where its comparator leaves it open (`<10` against a limit of 5)."""
+    if value.unit and limits.unit and value.unit.lower() != limits.unit.lower():
+        return None
     low, high, sign = limits.low, limits.high, value.comparator
     number = value.value
+    if limits.strict and not sign and number in (low, high):
+        return "low" if number == low else "high"
     if sign in ("<", "<="):
         if low is not None and (number < low or (number == low and sign == "<")):
             return "low"

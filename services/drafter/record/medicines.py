@@ -137,11 +137,7 @@ class Medications:
 
     def _ended_in_stay(self, item: Resource) -> bool:
         """Whether an order that is over ended within the stay, by its own dates."""
-        for line in elements.children(item, "dosageInstruction"):
-            bounds = elements.child(elements.child(elements.child(line, "timing"), "repeat"), "boundsPeriod")
-            if self._scope.within(self._scope.moment(bounds.get("end"))):
-                return True
-        return False
+        return self._scope.within(self._ended(item))
 
     def _leave_out(self, item: Resource, name: str | None, time: Moment | None) -> None:
         scope = self._scope
@@ -149,9 +145,28 @@ class Medications:
         if time is not None and time.begins > scope.end and scope.belongs(item) is not False:
             scope.leave_out(item, name, AFTER)
         elif status in ("stopped", "completed"):
-            scope.leave_out(item, name, f"{status} before this stay")
+            self._leave_out_ended(item, name, status)
         else:
             scope.leave_out(item, name, OF_ANOTHER_ENCOUNTER)
+
+    def _leave_out_ended(self, item: Resource, name: str | None, status: str) -> None:
+        """What ended: before the stay where the record says when; else a stop with its reason asks for a word."""
+        why, ended = self._why(item), self._ended(item)
+        if ended is not None and self._scope.start is not None and ended.ends < self._scope.start.begins:
+            self._scope.leave_out(item, name, f"{status} before this stay")
+            return
+        reason = elements.listed([f"{status}, the record does not say when", why], ": ")
+        self._scope.leave_out(item, name, reason, important=status == "stopped" and why is not None)
+
+    def _ended(self, item: Resource) -> Moment | None:
+        """When a statement or an order ended, by its own dates."""
+        repeats = [
+            elements.child(elements.child(line, "timing"), "repeat")
+            for line in elements.children(item, "dosageInstruction")
+        ]
+        periods = [elements.child(item, "effectivePeriod"), *(elements.child(part, "boundsPeriod") for part in repeats)]
+        found = [moment for period in periods if (moment := self._scope.moment(period.get("end")))]
+        return max(found, key=lambda moment: moment.ends, default=None)
 
     def _statement_kind(self, item: Resource, name: str | None, time: Moment | None) -> Kind | None:
         status, scope = str(item.get("status")), self._scope
@@ -161,12 +176,17 @@ class Medications:
             )
             return None
         over = status in ("completed", "stopped")
-        ended = scope.moment(elements.child(item, "effectivePeriod").get("end"))
+        ended = self._ended(item)
+        # A stop without a date is of the stay in which it was told.
+        stopped = scope.moment(item.get("dateAsserted")) if status == "stopped" and ended is None else ended
         if time is not None and time.begins > scope.end_of_day:
             scope.leave_out(item, name, AFTER)
             return None
-        if over and not scope.belongs(item) and not scope.within(ended):
-            scope.leave_out(item, name, f"{status} before this stay")
+        if over and not scope.belongs(item) and not scope.within(stopped):
+            self._leave_out_ended(item, name, status)
+            return None
+        if not over and ended is not None and scope.start is not None and ended.ends < scope.start.begins:
+            scope.leave_out(item, name, f"ended {ended.text}, before this stay")
             return None
         if name is None:
             scope.leave_out(item, None, "which nothing names", important=True)
@@ -190,7 +210,7 @@ class Medications:
             [
                 found.directions,
                 f"supply for {supply}" if supply and supply not in found.directions else None,
-                *_conditions(item),
+                *self._conditions_of(item),
             ]
         )
         concept = self._names.concept(item)
@@ -219,6 +239,18 @@ class Medications:
             referred.append(elements.concept((condition or {}).get("code")) or elements.words(part, "display"))
         return elements.listed([self._why(item), *(coded or referred)], "; ")
 
+    def _conditions_of(self, item: Resource) -> list[str]:
+        """What else an order says: no substitution, a status that leaves doubt, why it was stopped on the ward."""
+        allowed = elements.flag(elements.child(item, "substitution"), "allowedBoolean")
+        said = {"unknown": "status of the order unknown"}
+        if "inpatient" in elements.codes(item.get("category")):
+            why = self._why(item)
+            said |= {
+                status: f"{words}: {why}" if why else words
+                for status, words in (("stopped", "stopped in the stay"), ("on-hold", "on hold"))
+            }
+        return ["no substitution" if allowed is False else "", said.get(str(item.get("status")), "")]
+
     def _why(self, item: Resource) -> str | None:
         """The reason of its status: one concept of an order, several of a statement."""
         return elements.listed(elements.concept(part) for part in elements.children(item, "statusReason")) or None
@@ -240,12 +272,3 @@ def _status(item: Resource) -> OrderStatus:
     if status == "stopped" or _stop_agreement(item):
         return "stopped"
     return "on-hold" if status == "on-hold" else "active"
-
-
-def _conditions(item: Resource) -> list[str]:
-    """What else an order says: no substitution, a status that leaves doubt."""
-    allowed = elements.flag(elements.child(item, "substitution"), "allowedBoolean")
-    said = {"unknown": "status of the order unknown"}
-    if "inpatient" in elements.codes(item.get("category")):
-        said |= {"stopped": "stopped in the stay", "on-hold": "on hold"}
-    return ["no substitution" if allowed is False else "", said.get(str(item.get("status")), "")]

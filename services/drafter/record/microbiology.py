@@ -102,6 +102,11 @@ class Microbiology:
                 or name is None
             ):
                 continue
+            issued = scope.moment(item.get("issued"))
+            if issued is not None and issued.begins > scope.end_of_day:
+                late = f"resulted {issued.text}, after the discharge"
+                pending.append(scope.entry(item, f"{name} ({late})", time))
+                continue
             text = self._told(item, scope)
             if elements.words(item, "status") in ("registered", "preliminary", "partial"):
                 pending.append(scope.entry(item, f"{name} ({item['status']})", time))
@@ -135,6 +140,7 @@ class Microbiology:
             for part in found
             if elements.words(part, "status") not in _NOTHING
             and not scope.is_after(part, scope.first(part, "effectiveDateTime"))
+            and not scope.is_after(part, scope.first(part, "issued"))
         ]
         return sorted(usable, key=lambda part: (elements.concept(part.get("code")) or "", str(part.get("id"))))
 

@@ -169,6 +169,8 @@ def _one_series(found: list[Result]) -> Series:
     ends = (first, last)
     low, high = _extremes(found)
     unjudged = not judged and not any(item.judgement for item in found)
+    both = {"low", "high"} <= {str(item.judgement).removeprefix("critically ") for item in found}
+    told = unjudged or both  # where both limits were crossed, the worst is only one of two
     return Series(
         name=found[-1].name,
         code=elements.code(found[0].resource.get("code")),
@@ -176,8 +178,8 @@ def _one_series(found: list[Result]) -> Series:
         first=first,
         last=last,
         worst=worst.measurement if worst.measurement.flag and worst.measurement not in ends else None,
-        lowest=low if unjudged and low not in ends else None,
-        highest=high if unjudged and high not in ends and high != low else None,
+        lowest=low if told and low not in ends else None,
+        highest=high if told and high not in ends and high != low else None,
         count=len(found),
         judged=judged,
     )

@@ -92,19 +92,19 @@ def services(resources: list[Resource], scope: Scope) -> Iterator[Entry]:
             or None
         )
         later = planned is not None and planned.begins > scope.end_of_day
-        if is_code_status(item) or (is_diagnostic(item) and not later):
+        forbidden = elements.flag(item, "doNotPerform")
+        if is_code_status(item) or (is_diagnostic(item) and not later and not forbidden):
             continue
         reason = _CLOSED.get(str(item.get("status"))) or _NOT_ORDERS.get(str(item.get("intent")))
-        if elements.flag(item, "doNotPerform"):
-            reason = reason or "an order not to do it"
         if elements.words(item, "status") == "completed" and not later:
             continue  # done in the stay: what came of it stands with the procedures and reports
         if reason is not None:
             if scope.is_of_stay(item, time):
                 scope.leave_out(item, name, reason)
         elif scope.usable(item, name, time) and name is not None:
+            shown = f"Not to be done: {name}" if forbidden else name
             yield scope.entry(
-                item, elements.listed([name, *_details(item, planned.text if planned and later else None)])
+                item, elements.listed([shown, *_details(item, planned.text if planned and later else None)])
             )
 
 
@@ -164,13 +164,12 @@ def care_plans(resources: list[Resource], scope: Scope) -> Iterator[Entry]:
 
 def _activity(part: Resource) -> str | None:
     detail = elements.child(part, "detail")
-    if elements.words(detail, "status") in ("cancelled", "stopped", "entered-in-error") or elements.flag(
-        detail, "doNotPerform"
-    ):
+    if elements.words(detail, "status") in ("cancelled", "stopped", "entered-in-error"):
         return None
     name = elements.concept_or_code(detail.get("code"))
     when = timing(elements.child(detail, "scheduledTiming")) or elements.words(detail, "scheduledString")
-    return elements.listed([name, elements.words(detail, "description"), when]) or None
+    text = elements.listed([name, elements.words(detail, "description"), when]) or None
+    return f"Not to be done: {text}" if text and elements.flag(detail, "doNotPerform") else text
 
 
 def diet(orders: list[Resource], scope: Scope) -> Iterator[Entry]:

@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Iterator
-from typing import Any
 
 from services.drafter.context import Entry
 from services.drafter.record import quantities
@@ -78,7 +77,7 @@ def _described(
         if (text := elements.concept(part)) and not _NO_SITE.search(text)
     ]
     sites = [text.removesuffix(" structure").removeprefix("Structure of ") for text in sites]
-    sites += [text for part in _sides(item) if (text := elements.concept(part))]
+    sites += [text for part in elements.sides(item) if (text := elements.concept(part))]
     outcome = elements.concept(item.get("outcome"))
     complications = [elements.concept(part) for part in elements.children(item, "complication")]
     complications += [elements.words(part, "display") for part in elements.children(item, "complicationDetail")]
@@ -102,24 +101,6 @@ def _described(
 
 def _labelled(label: str, text: str | None) -> str | None:
     return f"{label}: {text}" if text else None
-
-
-def _sides(item: Resource) -> list[Any]:
-    """Laterality as extensions of the code or the site have it (the German OPS side)."""
-    holders = [item, *elements.children(item, "bodySite"), *elements.codings(item.get("code"))]
-    found = [
-        part
-        for holder in holders
-        for part in elements.extensions(holder, "eitenlokalisation", "laterality", "Laterality")
-    ]
-    return [part.get("valueCodeableConcept") or {"coding": [_side(part)]} for part in found]
-
-
-def _side(extension: Resource) -> Resource:
-    """R, L and B of the German key stand for right, left and both sides."""
-    coding = elements.child(extension, "valueCoding")
-    display = {"R": "right", "L": "left", "B": "both sides"}.get(elements.words(coding, "code") or "")
-    return coding if elements.words(coding, "display") or display is None else coding | {"display": display}
 
 
 def _device(part: Resource, devices: dict[str, Resource], bases: frozenset[str]) -> str | None:

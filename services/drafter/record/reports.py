@@ -89,7 +89,7 @@ def _read(
     )
     entry = scope.entry(item, shown, time)
     panel = elements.codes(item.get("category")) & _LABORATORY and elements.children(item, "result")
-    if not panel:
+    if not panel or elements.words(item, "conclusion"):
         found.entries.append(entry)
     return entry
 

@@ -1,0 +1,78 @@
+"""A value is judged only by a range that is surely its own: the person's, in its unit, and read as it was written."""
+
+from typing import Any
+
+import pytest
+
+from services.drafter.record.interpretation import Person, judge
+
+MAN, WOMAN = Person("male", 40.0), Person("female", 40.0)
+
+
+def measured(value: float, unit: str, *ranges: dict[str, Any], **more: Any) -> dict[str, Any]:
+    return {"valueQuantity": {"value": value, "unit": unit}, "referenceRange": list(ranges)} | more
+
+
+def between(low: float, high: float, unit: str = "", **more: Any) -> dict[str, Any]:
+    return {"low": {"value": low, "unit": unit}, "high": {"value": high, "unit": unit}} | more
+
+
+@pytest.mark.parametrize(
+    ("result", "person", "expected"),
+    [
+        (measured(250_000, "/uL", {"text": "150,000-400,000"}), MAN, None),
+        (measured(8_000, "/uL", {"text": "4,500 - 11,000 /uL"}), MAN, None),
+        (measured(12.5, "g/dL", {"text": "13-17 (M), 12-15 (F)"}), WOMAN, None),
+        (measured(50, "ng/mL", {"text": "18-65 years: 15-150"}), MAN, None),
+        (measured(80, "umol/L", between(0.6, 1.2, "mg/dL")), MAN, None),
+        (measured(8, "mg/L", {"text": "0-0.5 mg/dL"}), MAN, None),
+        (measured(0.3, "mg/dL", {"text": "0-0.5 mg/dL (fasting)"}), MAN, "normal"),
+        (measured(0.04, "ng/mL", {"text": "<0.04"}), MAN, "high"),
+        (measured(0.04, "ng/mL", {"text": "<=0.04"}), MAN, "normal"),
+        (measured(0.03, "ng/mL", {"text": "<0.04"}), MAN, "normal"),
+        (measured(250, "10^9/L", {"text": "150-400 10^9/L"}), MAN, "normal"),
+        (
+            measured(11.5, "g/dL", between(13, 17, "g/dL"), between(11, 14, appliesTo=[{"text": "pregnant"}])),
+            MAN,
+            "low",
+        ),
+        (
+            measured(12.5, "g/dL", between(13, 17, appliesTo=[{"text": "male"}]), between(12, 15)),
+            WOMAN,
+            "normal",
+        ),
+        (
+            measured(
+                7.1,
+                "mmol/L",
+                between(3.5, 5.1),
+                between(2.5, 6.5, type={"text": "critical"}),
+                interpretation=[{"coding": [{"code": "H"}]}],
+            ),
+            MAN,
+            "critically high",
+        ),
+    ],
+)
+def test_a_value_is_judged_by_its_own_range(result: dict[str, Any], person: Person, expected: str | None) -> None:
+    assert judge(result, person) == expected
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "None detected",
+        "Detected: none",
+        "nachgewiesen: nein",
+        "Absence of growth",
+        "Culture without growth",
+        "No evidence of significant bacterial growth",
+    ],
+)
+def test_a_negation_is_no_finding(words: str) -> None:
+    assert judge({"valueString": words}, MAN) is None
+
+
+@pytest.mark.parametrize("words", ["Detected", "Growth of Escherichia coli", "SARS-CoV-2 detected, no other virus"])
+def test_a_finding_is_one(words: str) -> None:
+    assert judge({"valueString": words}, MAN) == "abnormal"
