@@ -4,7 +4,7 @@ UV_VERSION := 0.13.9
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo up watch test pictures dashboards compose-secrets lint bench bench-knowledge bench-airflow bench-waiting bench-beginning bench-scale bench-sharing bench-telemetry format contracts clean
+.PHONY: help install demo up watch test pictures dashboards compose-secrets lint bench bench-knowledge bench-airflow bench-waiting bench-beginning bench-scale bench-sharing bench-telemetry quality format contracts clean
 
 help: ## list the commands
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 22
@@ -59,6 +59,9 @@ lint: install ## formatting, rules, types, walls
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy -p services -p shared -p cli -p deploy.sandbox_ehr -p deploy.grafana -p deploy.watch
 	@$(BIN)/lint-imports
+
+quality: install ## how much of what whole stays must say the drafts say, and what they say wrongly
+	@$(BIN)/python -m tests.stays $(QUALITY)
 
 bench: install .venv-bench/ready ## the same case on Countersign, Temporal and Restate, side by side
 	@$(BIN)/python -m bench.run $(BENCH)

@@ -31,7 +31,7 @@ class Assumed:
     tokens_read: int = 1500
     tokens_written: int = 350
     gpu_tokens_per_second: float = 1500.0  # written; one GPU, an 8B model, batches: a guess in the middle
-    fhir_calls: int = 25  # a case, on a real EHR
+    fhir_calls: int = 60  # a case: some 40 to read the stay where every type is known, the rest to write and look again
     artifacts_kb: float = 60.0  # context, draft, signed text of a real stay
     replicas: int = 3
     usable: float = 0.5  # of a core or a GPU, so that queues stay short

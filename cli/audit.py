@@ -8,7 +8,6 @@ from typing import Any
 from cli.bus import bus
 from cli.stack.access import read_access
 from services.approval.resources import chain_head_of
-from shared.clinical.connect import connect_ehr
 from shared.clinical.fhir import FhirClient
 from shared.contracts.envelope import chain_digest, decode
 from shared.contracts.events import Filed
@@ -56,7 +55,7 @@ async def verify(data_dir: Path, case: str | None) -> Report:
     if case is not None and not stored:
         raise PermanentError("there is no such case")
     settings = EhrSettings(url=access.ehr_url)  # the token, where the EHR wants one, is in the environment
-    ehr = connect_ehr(settings.url, settings.token, settings.connections)
+    ehr = settings.connect()
     try:
         return await verify_stored(stored, ehr)
     finally:

@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
-from rich.panel import Panel
 
 from cli.audit import Report, verify
 from cli.client import Api
+from cli.draft_view import print_draft
 from cli.errors import CommandError
 from cli.knowledge import watch
 from cli.stack.access import Access
@@ -47,6 +47,7 @@ class Demo:
         self._data_dir = data_dir
         self._port = port
         self._cited: list[str] = []
+        self._open_points = 0
 
     async def run(self) -> dict[str, Any]:
         """The whole way of a case. Raises CommandError when a step does not happen in time."""
@@ -67,6 +68,7 @@ class Demo:
             "provenance": case["provenance"],
             "knowledge": knowledge,
             "cited": self._cited,
+            "open_points": self._open_points,
             "audit": {"verified": report.verified, "events": report.events},
             "seconds": round(time.monotonic() - started, 1),
         }
@@ -112,7 +114,8 @@ class Demo:
     async def _review(self, physician: Api, access: Access, case: Case) -> None:
         review = await physician("GET", f"/v1/reviews/{case['case_id']}")
         draft = review["draft"]
-        self._console.print(Panel(draft["text"], title="the draft", subtitle=draft["model"] or "to be written by hand"))
+        print_draft(self._console, draft)
+        self._open_points = len(draft["open_points"])
         self._tell_passages(draft["knowledge"])
         open_points = [item for item in draft["sentences"] if not item["supported"]]
         for sentence in open_points:

@@ -18,6 +18,8 @@ TEXT = "The patient was admitted and cared for on the ward, and went home.\nInst
 class NoOpEhr:
     """Every read finds the least that is a stay, every create works, every search finds what a create made."""
 
+    bases: frozenset[str] = frozenset()
+
     def __init__(self) -> None:
         self._made: dict[str, dict[str, Any]] = {}
 
@@ -28,7 +30,7 @@ class NoOpEhr:
             return {"resourceType": type, "id": id, "status": "finished", "period": period, "subject": subject}
         return self._made.get(type, {"resourceType": type, "id": id, "status": "requested"})
 
-    async def search(self, type: str, params: Any) -> list[dict[str, Any]]:
+    async def search(self, type: str, params: Any, *, fresh: bool = False) -> list[dict[str, Any]]:
         return [self._made[type]] if type in ("DocumentReference", "Provenance") and type in self._made else []
 
     async def create(self, resource: dict[str, Any], *, if_none_exist: Any = None) -> Created:

@@ -8,9 +8,11 @@ import httpx
 from cli.doctor.findings import Finding, Group
 from cli.doctor.place import Place
 from cli.doctor.server import skew
+from shared.clinical.fhir import FhirClient
 from shared.contracts.failures import Failure
 
 TIMEOUT = 5.0
+REFUSED = "set COUNTERSIGN_EHR_TOKEN or COUNTERSIGN_EHR_TOKEN_FILE, or ask whoever runs the EHR what the token may do"
 
 
 async def check(place: Place) -> list[Finding]:
@@ -27,16 +29,18 @@ async def check(place: Place) -> list[Finding]:
 
 async def _ehr(group: Group, http: httpx.AsyncClient, place: Place) -> None:
     headers = {"Accept": "application/fhir+json"}
-    if place.ehr_token is not None:
-        headers["Authorization"] = f"Bearer {place.ehr_token.get_secret_value()}"
     try:
+        value = await place.ehr_authorization.value() if place.ehr_authorization is not None else None
+        headers |= {"Authorization": value} if value is not None else {}
         answer = await http.get(f"{place.ehr_url.rstrip('/')}/metadata", headers=headers)
+    except Failure as failure:
+        group.fault("EHR", failure.reason, "COUNTERSIGN_EHR_TOKEN_FILE names the file that holds the token")
+        return
     except httpx.HTTPError as error:
         group.fault("EHR", f"it does not answer ({type(error).__name__})", f"is {place.ehr_url} right, and running?")
         return
     if answer.status_code in (401, 403):
-        do = "set COUNTERSIGN_EHR_TOKEN, or ask whoever runs the EHR what the token may do"
-        group.fault("EHR", f"it refuses the token (HTTP {answer.status_code})", do)
+        group.fault("EHR", f"it refuses the token (HTTP {answer.status_code})", REFUSED)
         return
     try:
         statement = answer.raise_for_status().json()
@@ -44,7 +48,10 @@ async def _ehr(group: Group, http: httpx.AsyncClient, place: Place) -> None:
     except (httpx.HTTPError, ValueError, KeyError):
         group.fault("EHR", f"it shows no CapabilityStatement (HTTP {answer.status_code})", "is it the FHIR R4 base?")
         return
-    if release.startswith("4.0"):
+    # Most servers show their CapabilityStatement to everybody.
+    if not await FhirClient(place.ehr_url, http, place.ehr_authorization).ready():
+        group.fault("EHR", "it shows its capabilities, and lets nothing be looked for", REFUSED)
+    elif release.startswith("4.0"):
         group.ok("EHR", f"FHIR {release}")
     else:
         group.fault("EHR", f"it speaks FHIR {release}", "name its R4 base (4.0)")

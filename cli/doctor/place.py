@@ -5,13 +5,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from pydantic import Field, SecretStr, ValidationError
+from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from cli.backup.places import Spread
 from cli.errors import CommandError
 from cli.stack.access import default_data_dir, read_access
 from cli.stack.secrets import load_or_make
+from shared.clinical.authorization import Authorization
 from shared.messaging.provision import Keeping
 from shared.runtime.oidc import OidcSettings
 from shared.runtime.settings import EhrSettings, QdrantSettings, TritonSettings
@@ -38,7 +39,7 @@ class Place:
     monitor_url: str
     keeping: Keeping
     ehr_url: str
-    ehr_token: SecretStr | None
+    ehr_authorization: Authorization | None
     triton: TritonSettings
     qdrant: QdrantSettings
     oidc: OidcSettings
@@ -63,7 +64,7 @@ def find_place(data_dir: Path | None) -> Place:
             seeds=_seeds(around.seeds_file),
             monitor_url=around.nats_monitor_url,
             ehr_url=ehr.url,
-            ehr_token=ehr.token,
+            ehr_authorization=ehr.authorization,
             triton=TritonSettings(),
             data_dir=None,
             base_url="",
@@ -80,7 +81,7 @@ def find_place(data_dir: Path | None) -> Place:
         seeds={user: seed for user, seed in secrets.seeds.items() if user not in ("admin", "system")},
         monitor_url=access.nats_monitor_url,
         ehr_url=access.ehr_url,
-        ehr_token=ehr.token,
+        ehr_authorization=ehr.authorization,
         triton=TritonSettings(url=access.triton_url, drafter_model=access.drafter_model),
         data_dir=directory,
         base_url=access.base_url,

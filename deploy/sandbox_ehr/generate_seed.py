@@ -65,7 +65,7 @@ def _belongs(resource: Resource, encounter: Resource) -> bool:
 
 def _bundle(encounter: Resource, resources: dict[str, list[Resource]], by_key: dict[str, Resource]) -> Resource:
     patient = encounter["subject"]["reference"]
-    kept = [by_key[patient]]
+    kept = [_at_discharge(by_key[patient], encounter)]
     kept += [item for item in resources["Encounter"] if item["subject"]["reference"] == patient]
     for type, items in resources.items():
         if type in OF_THE_STAY:
@@ -75,6 +75,13 @@ def _bundle(encounter: Resource, resources: dict[str, list[Resource]], by_key: d
     referenced = set(re.findall(r'"((?:Practitioner|Organization|Location)/[^"]+)"', json.dumps(kept)))
     kept += [by_key[key] for key in sorted(referenced) if key in by_key]
     return {"resourceType": "Bundle", "type": "collection", "entry": [{"resource": _slim(item)} for item in kept]}
+
+
+def _at_discharge(patient: Resource, encounter: Resource) -> Resource:
+    """The patient as a chart has them when the stay ends: a later death is not known yet."""
+    if patient.get("deceasedDateTime", "") <= encounter["period"]["end"]:
+        return patient
+    return {name: value for name, value in patient.items() if name != "deceasedDateTime"} | {"deceasedBoolean": False}
 
 
 def _slim(resource: Resource) -> Resource:

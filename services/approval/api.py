@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from services.approval.desk import Desk
 from services.approval.domain import Refused, Why
+from services.approval.local_time import ZoneOf
 from services.approval.reviews import OpenReview, Reviews
 from services.approval.rights import must_sign_in_again
 from services.approval.views import CaseView, ReviewView, case_view, review_view
@@ -117,6 +118,7 @@ class Parts:
     log: AccessLog
     clock: Clock
     sign_within: timedelta
+    zone_of: ZoneOf
 
     def check_recent(self, caller: Caller) -> None:
         """Raises Problem where the caller has to prove again who they are: RFC 9470."""

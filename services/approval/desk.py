@@ -122,11 +122,18 @@ class Desk:
         return (await self.draft(approved.draft.digest)).text
 
     async def approve(
-        self, case_id: str, seen: str, by: Caller, text: str | None, confirmed: Sequence[int] | None = None
+        self,
+        case_id: str,
+        seen: str,
+        by: Caller,
+        text: str | None,
+        confirmed: Sequence[int] | None = None,
+        acknowledged: Sequence[int] | None = None,
     ) -> Approved:
         """Countersign the draft with digest `seen`, or `text` in its place.
 
-        `confirmed` are the sentences without support that the physician lets stand; None: not asked one by one.
+        `confirmed` are the sentences without support that the physician lets stand, `acknowledged` the open points that
+        they have seen; None: not asked one by one.
         """
         ref, case = await self._look(case_id, seen)
         await self._permit(ref, case, by, "decide")
@@ -134,7 +141,7 @@ class Desk:
         if text is not None:
             domain.check_written(text)
         await self._withdraw_if_taken_back(ref, case, review)
-        figures = await self._figures(seen, text, confirmed)
+        figures = await self._figures(seen, text, confirmed, acknowledged)
         written = digest(text.encode()) if text is not None else None
         if text is not None and written != review.draft.text:
             await self._artifacts.put(text.encode())
@@ -148,8 +155,10 @@ class Desk:
 
         return await self._decide(ref, case, by, "decide", decide)
 
-    async def _figures(self, seen: str, text: str | None, confirmed: Sequence[int] | None) -> Edits | None:
-        """What was changed. Raises Refused where a sentence without support still waits for a word on it."""
+    async def _figures(
+        self, seen: str, text: str | None, confirmed: Sequence[int] | None, acknowledged: Sequence[int] | None
+    ) -> Edits | None:
+        """What was changed. Raises Refused where a sentence without support or an open point still waits for a word."""
         if text is None and confirmed is None:
             return None
         draft = await self.draft(seen)
@@ -159,6 +168,8 @@ class Desk:
             raise domain.Refused(
                 "incomplete", f"Confirm, change or remove what the record does not support: {numbers}."
             )
+        if acknowledged is not None and edits.unacknowledged(draft, acknowledged):
+            raise domain.Refused("incomplete", "There are open points that were not said to have been seen.")
         return edits.figures(draft, final)
 
     async def _look(self, case_id: str, seen: str = "") -> tuple[CaseRef, Case]:

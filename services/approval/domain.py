@@ -14,6 +14,7 @@ from shared.contracts.events import (
     Channel,
     Closed,
     Drafted,
+    DraftRef,
     Escalated,
     Reassigned,
     RedraftRequested,
@@ -269,6 +270,23 @@ def ended_by(told: Told, history: Iterable[Recorded]) -> End | None:
             case Reassigned() as reassigned if reassigned.deadlines is not None:
                 return End("reassigned", done=False)
     return None
+
+
+def reviewed(history: Iterable[Recorded]) -> list[tuple[DraftRef, str | None]]:
+    """Every draft of an ended case with the outcome of its review; None where it was called off before a decision.
+
+    Drafts are told apart by their number, as their Tasks are: a stay that is discharged again begins with 1 again.
+    """
+    found: dict[int, tuple[DraftRef, str | None]] = {}
+    for event in history:
+        match event.body:
+            case Drafted() as drafted:
+                found[drafted.draft.number] = drafted.draft, None
+            case Approved() as approved:
+                found[approved.draft.number] = approved.draft, "approved"
+            case Rejected() as rejected:
+                found[rejected.draft.number] = rejected.draft, f"rejected-{rejected.action}"
+    return list(found.values())
 
 
 def waiting_since(history: Iterable[Recorded]) -> datetime | None:

@@ -9,6 +9,7 @@ from services.approval.desk import Desk
 from services.approval.directory import Directory
 from services.approval.domain import Refused
 from services.approval.ehr_word import Asked, Word
+from services.approval.provenances import provenances_of
 from services.approval.resources import Resource
 from shared.clinical.fhir import FhirClient, NotFoundError
 from shared.contracts.case import fold
@@ -42,6 +43,8 @@ class EhrDecisions:
             task = await self._ehr.read("Task", fact.task_id)
         except NotFoundError:
             return  # deleted: nothing was decided, and the review goes on in our own inbox
+        except PermanentError as error:  # what a physician decided is not given up for it
+            raise TransientError(error.reason) from None
         asked, word = ehr_word.asked_by(task), ehr_word.word_of(task)
         if asked is None or word is None:
             return
@@ -95,10 +98,7 @@ class EhrDecisions:
                     await self._tell("review-declined", asked, history, body.action)
 
     async def _provenances(self, task: str) -> list[Resource]:
-        try:
-            return await self._ehr.search("Provenance", {"target": f"Task/{task}"})
-        except PermanentError:
-            return []  # this EHR does not say who changed what
+        return await provenances_of(self._ehr, f"Task/{task}")  # none where the EHR does not say who changed what
 
     async def _not_taken(self, asked: Asked, history: list[Recorded], why: str) -> None:
         """The review goes on, with its escalations, in our own inbox: the EHR's no longer shows it."""

@@ -124,4 +124,4 @@ class Escalation:
         await self._timers.cancel(history[-1].case.id)
         for event in history:
             if isinstance(event.body, ReviewRequested | Drafted):
-                await self._tasks.cancel(event.case, event.body.draft)
+                await self._tasks.end(event.case, event.body.draft, None)

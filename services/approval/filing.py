@@ -1,11 +1,20 @@
-"""Puts the signed document into the chart: one DocumentReference and one Provenance, also where creates race."""
+"""Puts the signed document into the chart: one DocumentReference and one Provenance, also where creates race.
+
+Where the EHR lets us choose ids, both get one that is derived from the case, and writing twice is writing once.
+Elsewhere a search comes after the create; what an EHR shows too late for that is mended later (see follow_up.py).
+"""
+
+from collections.abc import Mapping
 
 from services.approval import resources
-from services.approval.resources import Resource
+from services.approval.provenances import carrying, provenances_of
+from services.approval.resources import Resource, with_identifier
 from services.approval.tasks import Devices
-from shared.clinical.fhir import FhirClient, oldest, version_of
+from shared.clinical.fhir import FhirClient, NotFoundError, PreconditionFailedError, oldest, version_of
 from shared.contracts.envelope import Recorded
 from shared.contracts.events import Approved, Filed
+from shared.contracts.failures import PermanentError, TransientError
+from shared.contracts.subjects import CaseRef
 from shared.messaging.steps import Clock
 
 
@@ -19,32 +28,91 @@ class Filing:
         """File `text` for the approval `decision`; however often this runs, the chart holds one current document."""
         device = await self._devices.id_of(approved.draft)
         document = await self._document(decision, approved, text, device)
-        provenance = await self._provenance(decision, approved, str(document["id"]), device)
-        return Filed(document_reference=str(document["id"]), provenance=str(provenance["id"]))
+        provenance = await self._provenance(decision, approved, document, device)
+        return Filed(document_reference=document, provenance=provenance)
 
-    async def _document(self, decision: Recorded, approved: Approved, text: str, device: str) -> Resource:
-        query = {"identifier": "|".join(resources.document_identifier(decision.case))}
+    async def _document(self, decision: Recorded, approved: Approved, text: str, device: str) -> str:
+        """The id of the one current document; whatever else is current under its identifier is retired."""
+        identifier = resources.document_identifier(decision.case)
+        query = {"identifier": "|".join(identifier)}
         wanted = resources.document(decision.case, approved, text, device, decision.time)
-        await self._ehr.create(wanted, if_none_exist=query)
-        # Parallel conditional creates duplicate on several real servers: look, and let the oldest one stand.
-        found = [item for item in await self._ehr.search("DocumentReference", query) if item["status"] == "current"]
-        kept = oldest(found)
-        for other in found:
-            if other["id"] != kept["id"]:
-                await self._ehr.update(other | {"status": "entered-in-error"}, if_match=version_of(other))
+        made = await self._make(wanted, resources.document_id(decision.case), query)
+        # Parallel conditional creates duplicate on several real servers: look, and let the oldest one stand. What was
+        # just made counts also where the search does not show it yet.
+        current = _current(await self._documents(decision.case, made))
+        if not current:  # it was there, and somebody has retired it before the filing ended
+            current = [(await self._ehr.create(wanted)).resource]
+        kept = str(oldest(current)["id"])
+        await self._retire(current, kept)
         return kept
 
-    async def _provenance(self, decision: Recorded, approved: Approved, document: str, device: str) -> Resource:
-        query = {"target": f"DocumentReference/{document}"}
-        existing = self._ours(await self._ehr.search("Provenance", query))
-        if not existing:
-            wanted = resources.provenance(
-                approved, document, device, decision.head.digest, decision.time, self._clock()
-            )
-            await self._ehr.create(wanted)
-            existing = self._ours(await self._ehr.search("Provenance", query))
-        return oldest(existing)
+    async def _documents(self, case: CaseRef, *known: Resource) -> list[Resource]:
+        """Documents of the case, `known` ones among them; each once."""
+        identifier = resources.document_identifier(case)
+        found = await self._ehr.search("DocumentReference", {"identifier": "|".join(identifier)}, fresh=True)
+        return with_identifier([*known, *found], identifier)
 
-    def _ours(self, found: list[Resource]) -> list[Resource]:
-        """A server may write a Provenance of its own about the same document."""
-        return [item for item in found if resources.chain_head_of(item) is not None]
+    async def _retire(self, documents: list[Resource], kept: str) -> None:
+        """Set all but `kept` to entered-in-error: of several copies one stands."""
+        for other in documents:
+            if other["id"] != kept:
+                try:
+                    await self._ehr.update(other | {"status": "entered-in-error"}, if_match=version_of(other))
+                except PreconditionFailedError:
+                    raise TransientError("a copy of the document has changed just now") from None
+
+    async def _provenance(self, decision: Recorded, approved: Approved, document: str, device: str) -> str:
+        """The id of the Provenance of this approval."""
+        head = decision.head.digest
+        target = f"DocumentReference/{document}"
+        existing = carrying(head, await provenances_of(self._ehr, target))
+        if not existing:
+            wanted = resources.provenance(approved, document, device, head, decision.time, self._clock())
+            existing = [await self._make(wanted, resources.provenance_id(head))]
+        return str(oldest(existing)["id"])
+
+    async def follow_up(self, case: CaseRef, filed: Filed, chain_head: str) -> int:
+        """Leave what is on the trail, and nothing that came into the chart after it was filed.
+
+        Returns how many Provenances of ours are too many and cannot be deleted: they have no status to retire them by.
+        Raises PermanentError where what was filed is not there any more: then nothing is touched.
+        """
+        documents = await self._documents(case)
+        await self._ensure("DocumentReference", filed.document_reference, documents)
+        await self._retire(_current(documents), filed.document_reference)
+        ids = {filed.document_reference, *(str(item["id"]) for item in documents)}
+        found = [item for id in sorted(ids) for item in await provenances_of(self._ehr, f"DocumentReference/{id}")]
+        surplus = {str(item["id"]) for item in carrying(chain_head, found)} - {filed.provenance}
+        if surplus:
+            await self._ensure("Provenance", filed.provenance, found)
+        return sum([await self._cannot_delete("Provenance", id) for id in sorted(surplus)])
+
+    async def _ensure(self, type: str, id: str, found: list[Resource]) -> None:
+        """Raises NotFoundError where the EHR neither found the resource nor can read it."""
+        if all(item["id"] != id for item in found):
+            await self._ehr.read(type, id)
+
+    async def _cannot_delete(self, type: str, id: str) -> bool:
+        try:
+            await self._ehr.delete(type, id)
+        except PermanentError:
+            return True
+        return False
+
+    async def _make(self, wanted: Resource, id: str, if_none_exist: Mapping[str, str] | None = None) -> Resource:
+        """`wanted` in the EHR: under `id` where it lets us choose, else where nothing matches `if_none_exist`."""
+        type = str(wanted["resourceType"])
+        if type in (await self._ehr.capabilities()).update_creates:
+            try:
+                return await self._ehr.read(type, id)
+            except NotFoundError:
+                pass
+            try:
+                return await self._ehr.update(wanted | {"id": id})
+            except PermanentError:
+                pass  # it says that it does, and does not for this id
+        return (await self._ehr.create(wanted, if_none_exist=if_none_exist)).resource
+
+
+def _current(documents: list[Resource]) -> list[Resource]:
+    return [item for item in documents if item.get("status") == "current"]

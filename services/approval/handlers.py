@@ -18,7 +18,7 @@ from shared.contracts.events import (
     Rejected,
     ReviewRequested,
 )
-from shared.contracts.failures import PermanentError
+from shared.contracts.failures import PermanentError, never_permanent
 from shared.contracts.subjects import derived_id
 from shared.messaging.artifacts import Artifacts
 from shared.messaging.connection import Bus
@@ -66,15 +66,20 @@ class Approval:
         """The case was withdrawn while the review was being requested."""
         assert isinstance(cause.body, Drafted)  # noqa: S101
         await self._timers.cancel(cause.case.id)
-        await self._tasks.cancel(cause.case, cause.body.draft)
+        await self._tasks.end(cause.case, cause.body.draft, None)
 
     async def file(self, work: Work) -> Filed:
-        """Stop the clock, put the signed document into the chart, complete the Task."""
+        """Stop the clock, put the signed document into the chart, complete the Task.
+
+        What is signed is not given up, whatever the EHR answers; only a text that is not the signed one is.
+        """
         approved, case = work.cause.body, work.cause.case
         assert isinstance(approved, Approved)  # noqa: S101
         _, text = await asyncio.gather(self._timers.cancel(case.id), self._signed_text(approved))
-        filed = await self._filing.file(work.cause, approved, text)
-        await self._tasks.complete(approved.task, "approved", f"DocumentReference/{filed.document_reference}")
+        with never_permanent():
+            filed = await self._filing.file(work.cause, approved, text)
+        document = f"DocumentReference/{filed.document_reference}"
+        await self._tasks.complete(case, approved.draft, approved.task, "approved", document)
         return filed
 
     async def _signed_text(self, approved: Approved) -> str:
@@ -94,5 +99,5 @@ class Approval:
         rejected, case = work.cause.body, work.cause.case
         assert isinstance(rejected, Rejected)  # noqa: S101
         await self._timers.cancel(case.id)
-        await self._tasks.complete(rejected.task, f"rejected-{rejected.action}")
+        await self._tasks.complete(case, rejected.draft, rejected.task, f"rejected-{rejected.action}")
         return domain.after_rejection(rejected)

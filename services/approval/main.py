@@ -19,6 +19,7 @@ from services.approval.ehr_decisions import EhrDecisions
 from services.approval.escalation import Escalation
 from services.approval.escalations_api import make_escalations_router
 from services.approval.filing import Filing
+from services.approval.follow_up import FollowUp
 from services.approval.handlers import Approval
 from services.approval.inbox.case import add_case
 from services.approval.inbox.lists import add_lists
@@ -36,7 +37,6 @@ from services.approval.settings import ApprovalSettings
 from services.approval.sign_in.routes import SignIn, add_sign_in
 from services.approval.sign_in.sessions import SessionStore
 from services.approval.tasks import Devices, Tasks
-from shared.clinical.connect import connect_ehr
 from shared.clinical.fhir import FhirClient
 from shared.messaging.access_log import AccessLog
 from shared.messaging.connection import Bus
@@ -57,25 +57,30 @@ def build(
     ehr: FhirClient | None = None,
     people: Sequence[Caller] = (),
 ) -> Service:
-    """Everything approval needs, built and not started. `ehr` takes the place of the real one.
+    """Everything approval needs, built and not started. `ehr` takes the place of the real ones.
+
+    What a person waits for has a client of its own, so that no slow filing delays a page or a signature.
 
     `people` may be signed in as by whoever reaches the sign-in page: the embedded stack's demo, and no setting.
     """
     steps = Steps("approval", clock)
-    ehr = ehr or connect_ehr(settings.ehr.url, settings.ehr.token, settings.ehr.connections)
+    front = ehr or settings.ehr.connect_interactive()
+    ehr = ehr or settings.ehr.connect()
     file = read_directory(settings.directory) if settings.directory else None
     directory = Directory(ehr, settings.supervisors, settings.escalate_after, file)
+    front_directory = Directory(front, settings.supervisors, settings.escalate_after, file)
     devices, reviews = Devices(ehr), Reviews()
     tasks = Tasks(ehr, devices, clock, settings.public_url)
     filing = Filing(ehr, devices, clock)
     approval = Approval(steps, tasks, filing, directory, reviews, clock)
     escalation = Escalation(steps, tasks, directory, clock)
     threads = ThreadPoolExecutor(consumer("approval-deliver").workers, "notify")
-    notify = Notify(steps, directory, tasks.link, clock, channels.send, threads)
+    notify = Notify(steps, directory, tasks.link, clock, channels.send, threads, settings.zones.of)
     log = AccessLog(clock, new_id)
-    desk = Desk(ehr, directory, reviews, log, clock, new_id)
+    desk = Desk(front, front_directory, reviews, log, clock, new_id)
     decisions, opened = EhrDecisions(steps, ehr, desk, directory), Opened(steps, tasks)
-    reconciling = Reconciling(steps, ehr, reviews, settings.reconcile_every, clock, new_id)
+    follow_up = FollowUp(ehr, filing, tasks, clock)
+    reconciling = Reconciling(steps, ehr, reviews, settings.reconcile_every, clock, new_id, follow_up.run)
     sessions = SessionStore(clock, new_secret, settings.idle, settings.session)
     census, patrol = Census(reviews, clock), Patrol(settings.nats_monitor_url)
     working, names = WorkingCopies(), Names()
@@ -85,19 +90,20 @@ def build(
         for part in (log, sessions, working, names, desk, escalation, notify, decisions, opened, patrol):
             part.attach(bus)
         await approval.attach(bus)
+        await follow_up.attach(bus)
         await reconciling.attach(bus)
         await census.start(bus)
 
     guard = Guard(read_grants(settings.tokens_file), provider, sessions, partial(_refused, log))
-    parts = Parts(desk, reviews, guard, log, clock, settings.sign_within)
+    parts = Parts(desk, reviews, guard, log, clock, settings.sign_within, settings.zones.of)
     router = make_router(parts)
-    router.include_router(make_escalations_router(desk, directory, guard))
+    router.include_router(make_escalations_router(desk, front_directory, guard))
     pages = APIRouter(route_class=PageRoute)
     add_assets(pages)
     add_sign_in(pages, SignIn(sessions, log, clock, new_secret, settings.public_url, provider, people), guard)
     add_lists(pages, parts, names)
     add_case(pages, parts, working)
-    add_people(pages, parts, ehr)
+    add_people(pages, parts, front)
     router.include_router(pages)
     return Service(
         "approval",
@@ -107,8 +113,9 @@ def build(
         steps,
         on_connect,
         router,
-        checks={"ehr": ehr.ready},
+        checks={"ehr": front.ready},
         closers=(
+            front.close,
             ehr.close,
             partial(asyncio.to_thread, threads.shutdown, wait=False),
             *((provider.close,) if provider else ()),

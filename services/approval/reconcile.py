@@ -1,11 +1,11 @@
 """Finds decisions that the EHR did not tell of: one search for all reviews, every few minutes, by a chained timer.
 
 Where the last run came to is kept in the EHR's own time: no clocks are compared, and after a downtime the next run
-begins where the last one ended. https://hl7.org/fhir/R4/search.html
+begins where the last one ended. The same timer has ended cases looked at again (follow_up.py). https://hl7.org/fhir/R4/search.html
 """
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime, timedelta
 
 from nats.aio.msg import Msg
@@ -53,12 +53,14 @@ class Reconciling:
         every: timedelta,
         clock: Clock,
         new_id: Callable[[], str],
+        follow_up: Callable[[], Awaitable[None]],
     ) -> None:
         self._ehr = ehr
         self._reviews = reviews
         self._every = every
         self._clock = clock
         self._new_id = new_id
+        self._follow_up = follow_up
         steps.effect("approval-reconcile", self.on_timer)
 
     async def attach(self, bus: Bus) -> None:
@@ -83,6 +85,7 @@ class Reconciling:
         """It is time. The next timer is set first, so that no failure of this run ends the chain."""
         await self._set_timer()
         await self.run()
+        await self._follow_up()
         await self._set_timer()  # again: the first may have fired, if the run was long, and is purged with this one
         await self._timers.purge(message.subject)
 

@@ -6,11 +6,12 @@ Provenance https://hl7.org/fhir/R4/provenance.html, Device https://hl7.org/fhir/
 
 import base64
 import hashlib
+from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
 from shared.contracts.events import Approved, DraftRef, Stay
-from shared.contracts.subjects import CaseRef
+from shared.contracts.subjects import CaseRef, derived_id
 
 Resource = dict[str, Any]
 
@@ -48,8 +49,31 @@ def document_identifier(case: CaseRef) -> tuple[str, str]:
     return DOCUMENT_SYSTEM, f"{case.id}/final"
 
 
+def document_id(case: CaseRef) -> str:
+    """The document's id, where the EHR lets us choose it."""
+    return derived_id(case.id, "document")
+
+
+def provenance_id(chain_head: str) -> str:
+    """The id of the Provenance that carries `chain_head`, where the EHR lets us choose it."""
+    return derived_id(chain_head, "provenance")
+
+
 def identified(pair: tuple[str, str]) -> list[Resource]:
     return [{"system": pair[0], "value": pair[1]}]
+
+
+def with_identifier(found: Iterable[Resource], pair: tuple[str, str]) -> list[Resource]:
+    """Those of `found` that carry the identifier, each once: a server may pass over a parameter that it does not know,
+    and answer with what belongs to others.
+    """
+    carrying = {
+        str(item["id"]): item
+        for item in found
+        for own in item.get("identifier") or []
+        if isinstance(own, dict) and (own.get("system"), own.get("value")) == pair
+    }
+    return list(carrying.values())
 
 
 def instant(time: datetime) -> str:
@@ -278,8 +302,9 @@ def _digest_entity(role: str, system: str, value: str) -> Resource:
 
 def chain_head_of(provenance: Resource) -> str | None:
     """The audit chain's head that a Provenance of ours carries."""
-    for entity in provenance.get("entity", []):
-        identifier = entity.get("what", {}).get("identifier", {})
-        if identifier.get("system") == CHAIN_HEAD_SYSTEM:
+    for entity in provenance.get("entity") or []:
+        what = entity.get("what") if isinstance(entity, dict) else None
+        identifier = what.get("identifier") if isinstance(what, dict) else None
+        if isinstance(identifier, dict) and identifier.get("system") == CHAIN_HEAD_SYSTEM:
             return str(identifier.get("value"))
     return None

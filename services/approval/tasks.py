@@ -7,10 +7,10 @@ from datetime import datetime
 from services.approval import resources
 from services.approval.domain import End, Told
 from services.approval.ehr_word import called_off
-from services.approval.resources import Resource
-from shared.clinical.fhir import FhirClient, PreconditionFailedError, oldest, version_of
+from services.approval.resources import Resource, with_identifier
+from shared.clinical.fhir import FhirClient, NotFoundError, PreconditionFailedError, oldest, version_of
 from shared.contracts.events import Drafted, DraftRef
-from shared.contracts.failures import PermanentError
+from shared.contracts.failures import PermanentError, never_permanent
 from shared.contracts.subjects import CaseRef
 from shared.messaging.steps import Clock
 
@@ -35,11 +35,11 @@ class Devices:
         """The Device's id, created on first use."""
         name = resources.device_name(draft)
         if name not in self._ids:
-            identifier = f"{resources.DEVICE_SYSTEM}|{name}"
-            found = await self._ehr.search("Device", {"identifier": identifier})
+            identifier = resources.DEVICE_SYSTEM, name
+            query = {"identifier": "|".join(identifier)}
+            found = with_identifier(await self._ehr.search("Device", query, fresh=True), identifier)
             if not found:
-                created = await self._ehr.create(resources.device(draft), if_none_exist={"identifier": identifier})
-                found = [created.resource]
+                found = [(await self._ehr.create(resources.device(draft), if_none_exist=query)).resource]
             self._ids[name] = str(oldest(found)["id"])
         return self._ids[name]
 
@@ -106,35 +106,73 @@ class Tasks:
                 return resources.completed(found, end.outcome, now)
             return resources.cancelled(found, now, end.outcome)
 
-        for number in range(1 + len(told.deputies)):
-            identifier = resources.escalation_identifier(told.event.case, told.clock, told.level, number)
-            for found in await self._ehr.search("Task", {"identifier": "|".join(identifier)}):
-                await self._change(str(found["id"]), change)
+        with never_permanent():
+            for number in range(1 + len(told.deputies)):
+                identifier = resources.escalation_identifier(told.event.case, told.clock, told.level, number)
+                for found in await self._with(identifier):
+                    await self._change(str(found["id"]), change)
 
-    async def complete(self, task: str | None, outcome: str, document: str | None = None) -> None:
-        """The decision is made."""
-        await self._change(task, lambda found: resources.completed(found, outcome, self._clock(), document))
+    async def complete(
+        self, case: CaseRef, draft: DraftRef, task: str | None, outcome: str, document: str | None = None
+    ) -> None:
+        """The decision about `draft` is made. `task` is its Task as the trail has it; one whose create was answered too
+        late for that, or never, is found by its identifier.
+        """
+        if task is None:
+            return  # this EHR takes no Task
+
+        with never_permanent():
+            await self._change(task, lambda found: resources.completed(found, outcome, self._clock(), document))
+        await self.end(case, draft, outcome, document)
+
+    async def end(self, case: CaseRef, draft: DraftRef, outcome: str | None, document: str | None = None) -> None:
+        """Nothing about `draft` is to be decided any more: its Tasks are completed or, without an outcome, cancelled,
+        whether or not their ids ever reached the trail.
+        """
+
+        def change(found: Resource) -> Resource:
+            if outcome is None:
+                return resources.cancelled(found, self._clock())
+            return resources.completed(found, outcome, self._clock(), document)
+
+        with never_permanent():
+            for found in await self._of_review(case, draft):
+                if found.get("status") not in FINAL_STATUSES:
+                    await self._change(str(found["id"]), change)
 
     async def give_to(self, task: str | None, owner: str, due: datetime | None = None) -> None:
         """Somebody else owns the review now, to be decided until `due` where that has changed."""
         reference = resources.person(owner)
-        await self._change(task, lambda found: resources.owned_by(found, reference, self._clock(), due))
+        with never_permanent():
+            await self._change(task, lambda found: resources.owned_by(found, reference, self._clock(), due))
 
-    async def cancel(self, case: CaseRef, draft: DraftRef) -> None:
-        """Nothing is to be decided any more, whether or not the Task's id ever reached the trail."""
+    async def _of_review(self, case: CaseRef, draft: DraftRef) -> list[Resource]:
+        """Every Task that asks for the review of this draft, of discharges that were taken back before too."""
+        found: list[Resource] = []
         for again in range(ROUNDS):
-            identifier = "|".join(resources.review_identifier(case, draft, again))
-            tasks = await self._ehr.search("Task", {"identifier": identifier})
-            for found in tasks:
-                await self._change(str(found["id"]), lambda task: resources.cancelled(task, self._clock()))
+            tasks = await self._with(resources.review_identifier(case, draft, again))
+            found += tasks
             if not tasks:
-                return
+                break
+        return found
+
+    async def _with(self, identifier: tuple[str, str]) -> list[Resource]:
+        """Tasks that carry the identifier; none where the EHR does not look for Tasks by it."""
+        try:
+            found = await self._ehr.search("Task", {"identifier": "|".join(identifier)}, fresh=True)
+        except PermanentError as error:
+            logger.warning("the EHR does not find Tasks by their identifier: %s", error.reason)
+            return []
+        return with_identifier(found, identifier)
 
     async def _change(self, task: str | None, change: Change) -> None:
         if task is None:
             return
         for attempt in range(1, UPDATE_TRIES + 1):
-            found = await self._ehr.read("Task", task)
+            try:
+                found = await self._ehr.read("Task", task)
+            except NotFoundError:
+                return  # deleted in the EHR: it is in nobody's inbox
             if found.get("status") in FINAL_STATUSES:
                 return
             changed = change(found)

@@ -45,6 +45,7 @@ class DraftView(BaseModel):
     number: int
     by_hand: str | None
     left_out: list[str]
+    open_points: list[dict[str, Any]]
     model: str
     prompt: dict[str, Any]
     context_digest: str

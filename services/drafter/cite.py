@@ -37,8 +37,9 @@ async def cite(retriever: Retriever, context: EncounterContext) -> Knowledge | N
 
 def problems(context: EncounterContext) -> list[str]:
     """What is asked about: why the patient came, the principal diagnosis, then the others."""
-    principal = [item.text for item in context.diagnoses if item.role == "principal"]
-    others = [item.text for item in context.diagnoses if item.role != "principal"]
+    confirmed = [item for item in context.diagnoses if item.certainty == "confirmed"]
+    principal = [item.text for item in confirmed if item.role == "principal"]
+    others = [item.text for item in confirmed if item.role in ("comorbidity", "problem")]
     named = [*principal, *(item.text for item in context.reasons), *others]
     for words in UNHELPFUL:
         named = [text.replace(words, "") for text in named]

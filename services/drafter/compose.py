@@ -41,6 +41,7 @@ def compose(
         text=_text(context, parts, by_hand is not None),
         by_hand=by_hand,
         left_out=context.left_out,
+        open_points=context.open_points,
         model=model,
         prompt=prompt,
         context_digest=context_digest,
@@ -68,7 +69,7 @@ def _narrative(context: EncounterContext, part: Part, by_hand: bool) -> list[str
     wanted: list[Narrative] = [name for name, code in HOME.items() if code == part.code]
     lines: list[str] = []
     for name in wanted:
-        if context.died and name == "patient-instructions":
+        if not context.instructs and name == "patient-instructions":
             continue
         sentences = [item.text for item in part.narrative if item.narrative == name]
         if by_hand:

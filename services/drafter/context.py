@@ -3,10 +3,13 @@
 from datetime import date, datetime
 from typing import Literal
 
+from shared.contracts.draft import OpenPoint
 from shared.contracts.events import DocumentKind, Stay
 from shared.contracts.model import Model
 
-Flag = Literal["low", "high", "abnormal", "critical"]
+Flag = Literal["low", "high", "abnormal", "critical", "critically low", "critically high"]
+# on-hold: paused; stopped: ended by an order or a status; avoid: an order not to give it.
+OrderStatus = Literal["active", "on-hold", "stopped", "avoid"]
 
 
 class Entry(Model):
@@ -15,6 +18,7 @@ class Entry(Model):
     text: str
     source: str
     time: datetime | None = None
+    on: str | None = None  # the day as it is printed, with no more precision than the record has: `2026-06`
 
 
 class Patient(Model):
@@ -23,27 +27,34 @@ class Patient(Model):
     source: str
     name: str
     mrn: str | None = None
-    birth_date: date | None = None
+    birth_date: date | None = None  # where the record has the day
+    birth: str | None = None  # as the record has it: `1950`
     sex: str | None = None
 
 
 class Diagnosis(Entry):
+    """A diagnosis of the stay or a problem of the patient. `acquired`: it began after the admission."""
+
     code: str | None = None  # ICD-10-CM or SNOMED CT, as the record has it
-    role: Literal["principal", "comorbidity", "problem"]
+    role: Literal["principal", "comorbidity", "problem", "admission"]
+    certainty: Literal["confirmed", "suspected", "ruled-out"] = "confirmed"
+    acquired: bool = False
 
 
 class Medicine(Entry):
-    """An order. `name` is what the record calls it, `dose` how it is to be taken."""
+    """An order. `name` is what the record calls it, `dose` how it is to be taken, in full; the others are its parts."""
 
     name: str
     dose: str
-
-
-class MedicineChange(Model):
-    """A home medicine that leaves with another dose."""
-
-    before: Medicine
-    after: Medicine
+    amount: str = ""
+    route: str = ""
+    frequency: str = ""
+    reason: str = ""
+    note: str = ""
+    status: OrderStatus = "active"
+    ingredients: tuple[str, ...] = ()  # by which a brand and its generic are one medicine
+    codes: tuple[str, ...] = ()  # `system|code`
+    normal: str = ""  # the order for comparison: equal strings are equal orders
 
 
 class Measurement(Model):
@@ -53,6 +64,7 @@ class Measurement(Model):
     time: datetime
     flag: Flag | None = None
     source: str
+    on: str | None = None
 
 
 class Series(Model):
@@ -64,7 +76,10 @@ class Series(Model):
     first: Measurement
     last: Measurement
     worst: Measurement | None = None  # the most abnormal one, where it is neither first nor last
+    lowest: Measurement | None = None  # of a series without a range: the extremes between first and last
+    highest: Measurement | None = None
     count: int
+    judged: bool = True  # whether the record says for each value if it is normal: by a range or an interpretation
 
 
 class EncounterContext(Model):
@@ -81,25 +96,55 @@ class EncounterContext(Model):
     organization_name: str | None = None
     service: str | None = None
     start: datetime | None = None
+    start_on: str | None = None
     end: datetime
+    end_on: str | None = None
     disposition: str | None = None
+    died_later: str | None = None  # the day of a death after this stay: nobody is left to instruct
     reasons: tuple[Entry, ...] = ()
     diagnoses: tuple[Diagnosis, ...] = ()
+    family_history: tuple[Entry, ...] = ()
     procedures: tuple[Entry, ...] = ()
+    devices: tuple[Entry, ...] = ()
+    immunizations: tuple[Entry, ...] = ()
     allergies: tuple[Entry, ...] = ()
+    allergies_unknown: str = (
+        ""  # why there are none to list; empty where there are, or where the record says there are none
+    )
     home_medicines: tuple[Medicine, ...] = ()
-    hospital_medicines: tuple[Medicine, ...] = ()
+    hospital_medicines: tuple[Medicine, ...] = ()  # ordered for the stay
+    given_medicines: tuple[Medicine, ...] = ()  # recorded as given
     discharge_medicines: tuple[Medicine, ...] = ()
+    other_medicines: tuple[Medicine, ...] = ()  # held, stopped, not to be given
     labs: tuple[Series, ...] = ()
     vitals: tuple[Series, ...] = ()
+    microbiology: tuple[Entry, ...] = ()
     reports: tuple[Entry, ...] = ()
+    contradictions: tuple[Entry, ...] = ()
+    pending: tuple[Entry, ...] = ()
+    function: tuple[Entry, ...] = ()
+    observed: tuple[Entry, ...] = ()  # scores, assessments and social history that stand nowhere else
+    directives: tuple[Entry, ...] = ()
     care_plans: tuple[Entry, ...] = ()
+    diet: tuple[Entry, ...] = ()
+    goals: tuple[Entry, ...] = ()
+    team: tuple[Entry, ...] = ()
+    services: tuple[Entry, ...] = ()  # referrals and care that were ordered for after the stay
     follow_up: tuple[Entry, ...] = ()
+    outcome: tuple[Entry, ...] = ()  # of a death: its cause, an autopsy
+    notes: tuple[Entry, ...] = ()  # sentences of clinical notes: evidence, not facts of the document
+    unread: tuple[str, ...] = ()  # what could not be read in full from the EHR
     left_out: tuple[str, ...] = ()
+    open_points: tuple[OpenPoint, ...] = ()
 
     @property
     def died(self) -> bool:
         return self.kind == "death-summary"
+
+    @property
+    def instructs(self) -> bool:
+        """Whether there is a patient to instruct."""
+        return not self.died and self.died_later is None
 
     @property
     def stay(self) -> Stay:
@@ -112,40 +157,3 @@ class EncounterContext(Model):
             start=self.start,
             end=self.end,
         )
-
-
-class Medicines(Model):
-    """Home and discharge lists compared."""
-
-    started: tuple[Medicine, ...] = ()
-    changed: tuple[MedicineChange, ...] = ()
-    continued: tuple[Medicine, ...] = ()
-    stopped: tuple[Medicine, ...] = ()
-
-
-def compare(home: tuple[Medicine, ...], discharge: tuple[Medicine, ...]) -> Medicines:
-    """What changes for the patient. Names are compared without case; doses by their numbers and units."""
-    before = {medicine.name.lower(): medicine for medicine in home}
-    after = {medicine.name.lower(): medicine for medicine in discharge}
-    both = [(before[name], after[name]) for name in after if name in before]
-    return Medicines(
-        started=tuple(medicine for name, medicine in after.items() if name not in before),
-        changed=tuple(
-            MedicineChange(before=old, after=new) for old, new in both if _strength(old.dose) != _strength(new.dose)
-        ),
-        continued=tuple(new for old, new in both if _strength(old.dose) == _strength(new.dose)),
-        stopped=tuple(medicine for name, medicine in before.items() if name not in after),
-    )
-
-
-def _strength(dose: str) -> str:
-    """`5 mg PO daily` → `5mg`: what is compared is the amount, as free text differs between orders."""
-    words = dose.lower().replace(" ", "")
-    digits = [index for index, char in enumerate(words) if char.isdigit()]
-    if not digits:
-        return ""
-    end = digits[0]
-    while end < len(words) and (words[end].isdigit() or words[end] == "."):
-        end += 1
-    unit = "".join(char for char in words[end : end + 3] if char.isalpha())
-    return f"{float(words[digits[0] : end].rstrip('.')):g}{unit[:2]}"

@@ -1,97 +1,296 @@
-"""Reads one stay's record over FHIR R4: bounded searches per type, everything else is `build_context`'s business."""
+"""Reads one stay's record over FHIR R4: bounded searches per type, everything else is `build_context`'s business.
+
+Which searches, parameters and scopes are needed: docs/ehr.md.
+"""
 
 import asyncio
-from dataclasses import dataclass, field
-from datetime import datetime
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime, timedelta, tzinfo
 
-from services.drafter import reading
 from services.drafter.context import EncounterContext
 from services.drafter.record import build_context
-from shared.clinical.fhir import FhirClient, NotFoundError, Resource
+from services.drafter.record.identity import attending as attending_of
+from services.drafter.record.identity import merged_from, merged_into
+from services.drafter.record.stay import check_is_stay, is_part_only
+from services.drafter.source_record import SourceRecord, Unread
+from shared.clinical import elements, moments, references
+from shared.clinical.elements import Resource
+from shared.clinical.fhir import Capabilities, FhirClient, NotFoundError, SearchResult
 from shared.contracts.failures import PermanentError
 
-# By patient and, where the server can, by encounter: the stay's own entries.
-OF_THE_STAY = ("Observation", "Procedure", "DiagnosticReport", "CarePlan")
-# By patient alone: they live longer than a stay.
-OF_THE_PATIENT = ("Condition", "AllergyIntolerance", "MedicationRequest", "MedicationStatement", "Appointment")
-DATE_PARAMETERS = {"Observation": "date", "Procedure": "date", "DiagnosticReport": "date", "CarePlan": "date"}
+Record = SourceRecord
+
+# Read for the stay: by encounter, and by patient from the day before the admission on.
+OF_THE_STAY: Mapping[str, str] = {
+    "Observation": "date",
+    "Procedure": "date",
+    "DiagnosticReport": "date",
+    "ImagingStudy": "started",
+    "MedicationAdministration": "effective-time",
+    "Composition": "date",
+    "DocumentReference": "date",
+}
+# Read for the patient: they live longer than a stay.
+OF_THE_PATIENT = (
+    "Condition",
+    "AllergyIntolerance",
+    "MedicationRequest",
+    "MedicationStatement",
+    "MedicationDispense",
+    "Appointment",
+    "CarePlan",
+    "CareTeam",
+    "ClinicalImpression",
+    "Consent",
+    "Device",
+    "DeviceRequest",
+    "DeviceUseStatement",
+    "Encounter",
+    "FamilyMemberHistory",
+    "Flag",
+    "Goal",
+    "Immunization",
+    "NutritionOrder",
+    "ServiceRequest",
+)
+# Without these no document is whole; of the others a server that does not know the type loses nothing.
+ESSENTIAL = ("Condition", "AllergyIntolerance", "MedicationRequest", "Observation", "Procedure", "DiagnosticReport")
+INCLUDED = {
+    "MedicationRequest": "MedicationRequest:medication",
+    "MedicationStatement": "MedicationStatement:medication",
+}
 AT_ONCE = 4  # requests of one extraction; a hospital's server has other clients
-
-
-@dataclass(slots=True)
-class Record:
-    """What was read, as the server gave it."""
-
-    encounter: Resource
-    patient: Resource
-    people: dict[str, Resource]  # practitioners, organizations and medications by reference
-    entries: dict[str, list[Resource]] = field(default_factory=dict)
-    occurred_at: datetime | None = None
-    attending: str | None = None
+BEFORE = timedelta(days=1)  # of the admission: emergency care
+MERGES = 5  # records of one patient that were merged into each other
 
 
 async def extract(
-    ehr: FhirClient, encounter_id: str, *, occurred_at: datetime | None, attending: str | None
+    ehr: FhirClient,
+    encounter_id: str,
+    *,
+    occurred_at: datetime | None,
+    attending: str | None,
+    zone: tzinfo | None = None,
 ) -> EncounterContext:
-    """The stay up to its discharge.
+    """The stay up to its discharge, in the hospital's time `zone`.
 
-    Raises PermanentError when there is no such encounter, it has no patient or it has not ended; TransientError.
+    Raises PermanentError when there is no such encounter, it is no stay, has no patient or has not ended, or when
+    nothing of its record can be read; TransientError.
     """
-    try:
-        encounter = await ehr.read("Encounter", encounter_id)
-    except NotFoundError:
-        raise PermanentError("the EHR has no such encounter") from None
-    patient = reading.reference(encounter.get("subject"))
-    if patient is None or not patient.startswith("Patient/"):
-        raise PermanentError("the encounter names no patient")
-    limit = asyncio.Semaphore(AT_ONCE)
-    capabilities = await ehr.capabilities()
-    types = [type for type in (*OF_THE_STAY, *OF_THE_PATIENT) if capabilities.knows(type)]
-    person, found = await asyncio.gather(
-        _read(ehr, limit, patient),
-        asyncio.gather(*(_search(ehr, limit, type, patient.removeprefix("Patient/"), encounter) for type in types)),
-    )
-    record = Record(encounter, person, {}, dict(zip(types, found, strict=True)), occurred_at, attending)
-    await _resolve(ehr, limit, record)
-    return build_context(record)
+    record = await _Reading(ehr).record(encounter_id, occurred_at, attending, zone)
+    return await asyncio.to_thread(build_context, record)  # thousands of entries take their time; others are served
 
 
-async def _read(ehr: FhirClient, limit: asyncio.Semaphore, reference: str) -> Resource:
-    type, _, id = reference.partition("/")
-    async with limit:
-        return await ehr.read(type, id)
+def _can_ask(capabilities: Capabilities, type: str) -> bool:
+    """Whether the server can be asked for a patient's entries of this type."""
+    return not capabilities.search or any(capabilities.has(type, name) for name in ("patient", "subject", "actor"))
 
 
-async def _search(
-    ehr: FhirClient, limit: asyncio.Semaphore, type: str, patient: str, encounter: Resource
-) -> list[Resource]:
-    params = {"patient": patient}
-    capabilities = await ehr.capabilities()
-    if type in OF_THE_STAY:
-        start = reading.words(reading.child(encounter, "period"), "start")
-        if capabilities.has(type, "encounter"):
-            params["encounter"] = encounter["id"]
-        elif start and capabilities.has(type, DATE_PARAMETERS[type]):
-            params[DATE_PARAMETERS[type]] = f"ge{start}"
-    async with limit:
-        return [item for item in await ehr.search(type, params) if item.get("resourceType") == type]
+class _Reading:
+    """One extraction."""
 
+    def __init__(self, ehr: FhirClient) -> None:
+        self._ehr = ehr
+        self._limit = asyncio.Semaphore(AT_ONCE)
+        self._unread: dict[tuple[str, str], Unread] = {}
+        self._included: dict[str, Resource] = {}
 
-async def _resolve(ehr: FhirClient, limit: asyncio.Semaphore, record: Record) -> None:
-    """Read the few resources that are only named by reference; what dangles is noticed later, by its absence."""
-    wanted = {
-        reading.reference(participant.get("individual"))
-        for participant in reading.items(record.encounter.get("participant"))
-    }
-    wanted |= {record.attending, reading.reference(record.encounter.get("serviceProvider"))}
-    for type in ("MedicationRequest", "MedicationStatement"):
-        wanted |= {reading.reference(item.get("medicationReference")) for item in record.entries.get(type, [])}
-    references = sorted(item for item in wanted if item and "/" in item and not item.startswith(("#", "http")))
+    async def record(
+        self, id: str, occurred_at: datetime | None, attending: str | None, zone: tzinfo | None
+    ) -> SourceRecord:
+        encounter = await self._encounter(id)
+        check_is_stay(encounter)
+        patient, others = await self._patients(encounter)
+        record = SourceRecord(encounter, patient, {}, {}, occurred_at, attending, zone=zone)
+        record.entries = await self._entries(record, [patient, *others])
+        record.entries["Patient"] = others
+        record.bases = self._ehr.bases
+        record.people = await self._named_only(record)
+        record.unread = tuple(self._unread.values())
+        self._check_not_empty(record)
+        return record
 
-    async def one(reference: str) -> None:
+    async def _encounter(self, id: str) -> Resource:
+        """The encounter of the stay; where `id` names a section of one, the whole of it."""
         try:
-            record.people[reference] = await _read(ehr, limit, reference)
-        except PermanentError:
-            return  # dangling or refused
+            encounter = await self._ehr.read("Encounter", id)
+        except NotFoundError:
+            raise PermanentError("the EHR has no such encounter") from None
+        named = references.relative(encounter.get("partOf"), self._ehr.bases)
+        parent = await self._maybe(named) if named and named.startswith("Encounter/") else None
+        if parent is None or not is_part_only(encounter, parent):
+            return encounter
+        if parent.get("status") != "finished":
+            raise PermanentError("the encounter is a part of a stay that has not ended")
+        return parent
 
-    await asyncio.gather(*(one(reference) for reference in references))
+    async def _patients(self, encounter: Resource) -> tuple[Resource, list[Resource]]:
+        """The patient's surviving record, and those that were merged into it."""
+        subject = encounter.get("subject")
+        named = references.relative(subject, self._ehr.bases) or await self._by_identifier(subject)
+        if named is None or not named.startswith("Patient/"):
+            raise PermanentError("the encounter names no patient")
+        found: dict[str, Resource] = {}
+        waiting, surviving = [named], named
+        while waiting and len(found) < MERGES:
+            reference = waiting.pop(0)
+            try:
+                patient = await self._read(reference)
+            except NotFoundError:
+                if not found:
+                    raise PermanentError("the EHR has no such patient") from None
+                continue
+            found[reference] = patient
+            newer, older = list(merged_into(patient, self._ehr.bases)), list(merged_from(patient, self._ehr.bases))
+            surviving = newer[0] if newer and reference == surviving else surviving
+            waiting += [item for item in (*newer, *older) if item not in found and item not in waiting]
+        surviving = surviving if surviving in found else named
+        return found[surviving], [item for reference, item in found.items() if reference != surviving]
+
+    async def _by_identifier(self, subject: object) -> str | None:
+        """The patient of a logical reference, where exactly one has the identifier."""
+        for system, value in references.identifiers_of(subject):
+            found = await self._find("Patient", {"identifier": f"{system}|{value}" if system else value})
+            if len(found.matches) == 1:
+                return f"Patient/{found.matches[0]['id']}"
+        return None
+
+    async def _entries(self, record: SourceRecord, patients: list[Resource]) -> dict[str, list[Resource]]:
+        """Everything of the patient and the stay by type; where nothing at all is found, by other spellings."""
+        capabilities = await self._ehr.capabilities()
+        types = [type for type in (*OF_THE_STAY, *OF_THE_PATIENT) if _can_ask(capabilities, type)]
+        for type in ESSENTIAL:
+            if type not in types:
+                self._cannot_read(type, "the server cannot be asked for them")
+        ids = [str(patient["id"]) for patient in patients]
+        for spelling in ("Patient/{}", "{}"):
+            found = await asyncio.gather(
+                *(self._of_type(type, record, [spelling.format(id) for id in ids]) for type in types)
+            )
+            if any(items for type, items in zip(types, found, strict=True) if type != "Encounter"):
+                break
+        return dict(zip(types, found, strict=True))
+
+    async def _of_type(self, type: str, record: SourceRecord, patients: list[str]) -> list[Resource]:
+        """The entries of one type, each once."""
+        found: dict[str, Resource] = {}
+        for patient in patients:
+            for params in await self._queries(type, record, patient):
+                for item in (await self._find(type, params)).matches:
+                    if item.get("resourceType") == type:
+                        found.setdefault(str(item["id"]), item)
+        return list(found.values())
+
+    async def _queries(self, type: str, record: SourceRecord, patient: str) -> list[dict[str, str]]:
+        """What to ask for. Of the stay's own types both by encounter and by time: some servers know only one of them,
+        and a reference to the encounter may be spelled in a way that the server does not resolve.
+        """
+        capabilities = await self._ehr.capabilities()
+        stated = bool(capabilities.search)
+        by = "actor" if type == "Appointment" and stated and not capabilities.has(type, "patient") else "patient"
+        by = "subject" if stated and not capabilities.has(type, by) and capabilities.has(type, "subject") else by
+        base = {by: patient} | ({"_include": INCLUDED[type]} if type in INCLUDED else {})
+        if type not in OF_THE_STAY:
+            return [base]
+        queries = []
+        parameter = (
+            "context" if type == "MedicationAdministration" and capabilities.has(type, "context") else "encounter"
+        )
+        if capabilities.has(type, parameter):
+            named = f"Encounter/{record.encounter['id']}" if "/" in patient else str(record.encounter["id"])
+            queries.append(base | {parameter: named})
+        start = moments.read(elements.child(record.encounter, "period").get("start"))
+        if start is not None and capabilities.has(type, OF_THE_STAY[type]):
+            day = (start.begins.astimezone(UTC) - BEFORE).date()
+            queries.append(base | {OF_THE_STAY[type]: f"ge{day.isoformat()}"})
+        return queries if len(queries) == 2 else [*queries, base]
+
+    async def _find(self, type: str, params: Mapping[str, str]) -> SearchResult:
+        """A search whose refusal or incompleteness is remembered, for the person who reviews."""
+        async with self._limit:
+            try:
+                result = await self._ehr.find(type, params)
+            except PermanentError as error:
+                if "_include" in params:
+                    return await self._without_include(type, params)
+                self._cannot_read(type, error.reason.partition(": ")[2] or error.reason)
+                return SearchResult([], [])
+        if result.issues:
+            self._cannot_read(type, f"the server says: {', '.join(result.issues)}")
+        for item in result.included:
+            self._included[f"{item['resourceType']}/{item['id']}"] = item
+        return result
+
+    async def _without_include(self, type: str, params: Mapping[str, str]) -> SearchResult:
+        try:
+            return await self._ehr.find(type, {name: value for name, value in params.items() if name != "_include"})
+        except PermanentError as error:
+            self._cannot_read(type, error.reason.partition(": ")[2] or error.reason)
+            return SearchResult([], [])
+
+    def _cannot_read(self, type: str, reason: str) -> None:
+        self._unread.setdefault((type, reason), Unread(type, reason))
+
+    async def _read(self, reference: str) -> Resource:
+        type, _, id = reference.partition("/")
+        async with self._limit:
+            return await self._ehr.read(type, id)
+
+    async def _named_only(self, record: SourceRecord) -> dict[str, Resource]:
+        """The few resources that are only named by reference; what dangles is noticed later, by its absence."""
+        people = dict(self._included)
+        wanted = set(_references(record))
+        for _ in range(2):  # a role names a person, a medication its substance
+            missing = sorted(wanted - people.keys())
+            found = await asyncio.gather(*(self._maybe(reference) for reference in missing))
+            new = {reference: item for reference, item in zip(missing, found, strict=True) if item is not None}
+            people |= new
+            wanted = set(_second_references(new.values(), self._ehr.bases))
+        return people
+
+    async def _maybe(self, reference: str) -> Resource | None:
+        try:
+            return await self._read(reference)
+        except PermanentError:
+            return None  # dangling or refused
+
+    def _check_not_empty(self, record: SourceRecord) -> None:
+        """An empty record must not become a letter. Raises PermanentError: an operator sees it, and may retry."""
+        if not any(items for type, items in record.entries.items() if type not in ("Encounter", "Patient")):
+            raise PermanentError(
+                "the EHR shows nothing of this stay but the encounter: no draft is made of an empty record"
+            )
+
+
+def _references(record: SourceRecord) -> Iterable[str]:
+    """What the entries name of practitioners, organizations, medications and devices."""
+    named = [
+        attending_of(record.encounter),
+        {"reference": record.attending},
+        elements.child(record.encounter, "serviceProvider"),
+    ]
+    for type in ("MedicationRequest", "MedicationStatement", "MedicationAdministration", "MedicationDispense"):
+        named += [elements.child(item, "medicationReference") for item in record.of(type)]
+    named += [elements.child(elements.child(record.encounter, "hospitalization"), "destination")]
+    named += [elements.child(item, "device") for item in record.of("DeviceUseStatement")]
+    named += [
+        elements.child(part, "manipulated")
+        for item in record.of("Procedure")
+        for part in elements.children(item, "focalDevice")
+    ]
+    named += [
+        elements.child(part, "member")
+        for item in record.of("CareTeam")
+        if item.get("status") in ("active", "proposed", None)
+        for part in elements.children(item, "participant")
+        if not elements.words(elements.child(part, "member"), "display")
+    ]
+    found = (references.relative(element, record.bases) for element in named)
+    return (reference for reference in found if reference and not reference.startswith("Patient/"))
+
+
+def _second_references(found: Iterable[Resource], bases: frozenset[str]) -> Iterable[str]:
+    for item in found:
+        named = [elements.child(item, "practitioner")] if item.get("resourceType") == "PractitionerRole" else []
+        named += [elements.child(part, "itemReference") for part in elements.children(item, "ingredient")]
+        yield from (reference for element in named if (reference := references.relative(element, bases)))

@@ -1,12 +1,15 @@
-"""Renders the facts of a stay, part by part: nothing is written by a model, nothing that is empty is left unsaid."""
+"""Renders the facts of a stay, part by part: nothing is written by a model, nothing that matters is left unsaid."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from datetime import datetime
 
-from services.drafter.context import EncounterContext, Entry, Medicine, Series, compare
+from services.drafter.context import Diagnosis, EncounterContext, Entry, Measurement, Medicine, Series
+from services.drafter.medicine_facts import given, medicine, reconciliation, to_avoid
+from services.drafter.record.observations import short_names
 from shared.contracts.draft import Fact, Group, Part
 
-MOST_NORMAL_LABS = 6  # named; the others are counted, so that the abnormal ones stand out
+NONE = "None recorded"
+CRITICAL = ("critical", "critically low", "critically high")
 
 
 def render(context: EncounterContext) -> tuple[Part, ...]:
@@ -22,16 +25,21 @@ def render(context: EncounterContext) -> tuple[Part, ...]:
 
 
 def header(context: EncounterContext) -> tuple[Fact, ...]:
-    """Who and when: the lines above the parts."""
+    """Who and when, and what of the record could not be read: the lines above the parts."""
     patient = context.patient
-    born = f"born {patient.birth_date:%Y-%m-%d}" if patient.birth_date else "date of birth not recorded"
+    stated = patient.birth or (f"{patient.birth_date:%Y-%m-%d}" if patient.birth_date else None)
+    born = f"born {stated}" if stated else "date of birth not recorded"
     identity = [patient.name, born, patient.sex or "sex not recorded", f"MRN {patient.mrn or 'not recorded'}"]
     ended = "died" if context.died else "discharged"
-    stay = [f"Admitted {_day(context.start)}", f"{ended} {_day(context.end)}"]
+    stay = [f"Admitted {_day(context.start, context.start_on)}", f"{ended} {_day(context.end, context.end_on)}"]
     place = [part for part in dict.fromkeys((context.service, context.organization_name)) if part]
+    unread = (
+        [Fact(text=f"Not read in full from the EHR: {', '.join(context.unread)}", source="")] if context.unread else []
+    )
     return (
         Fact(text=f"Patient: {', '.join(identity)}", source=patient.source),
         Fact(text=f"Stay: {', '.join([*stay, *place])}", source=context.encounter),
+        *unread,
     )
 
 
@@ -49,13 +57,19 @@ def length_of_stay(context: EncounterContext) -> int | None:
     return max((context.end.date() - context.start.date()).days, 1) if context.start else None
 
 
-def _day(time: datetime | None) -> str:
-    return f"{time:%Y-%m-%d}" if time else "date not recorded"
+def _day(time: datetime | None, on: str | None = None) -> str:
+    return on or (f"{time:%Y-%m-%d}" if time else "date not recorded")
 
 
-def _group(title: str, facts: Iterable[Fact], empty: str = "None recorded") -> Group:
+def _group(title: str, facts: Iterable[Fact], empty: str = NONE) -> Group:
+    """A group that says so where it is empty."""
     found = tuple(facts)
     return Group(title=title, facts=found or (Fact(text=empty, source=""),))
+
+
+def _groups(*groups: tuple[str, list[Fact]]) -> tuple[Group, ...]:
+    """The groups that have facts."""
+    return tuple(Group(title=title, facts=tuple(facts)) for title, facts in groups if facts)
 
 
 def _entries(entries: Iterable[Entry], *, dated: bool = False) -> list[Fact]:
@@ -65,7 +79,7 @@ def _entries(entries: Iterable[Entry], *, dated: bool = False) -> list[Fact]:
         found.setdefault(entry.text, []).append(entry)
     return [
         Fact(
-            text=(f"{text.rstrip('.')}, {_day(same[0].time)}" if dated and same[0].time else text)
+            text=(f"{text.rstrip('.')}, {_day(same[0].time, same[0].on)}" if dated and same[0].time else text)
             + (f" ({len(same)} times)" if len(same) > 1 else ""),
             source=same[0].source,
         )
@@ -74,117 +88,180 @@ def _entries(entries: Iterable[Entry], *, dated: bool = False) -> list[Fact]:
 
 
 def _reason(context: EncounterContext) -> tuple[Group, ...]:
-    principal = [item for item in context.diagnoses if item.role == "principal"]
-    others = [item for item in context.diagnoses if item.role != "principal"]
+    confirmed = [item for item in context.diagnoses if item.certainty == "confirmed"]
+    principal = [item for item in context.diagnoses if item.role == "principal" and item.certainty != "ruled-out"]
+    others = [item for item in confirmed if item.role in ("comorbidity", "problem")]
+    on_admission = [item for item in context.diagnoses if item.role == "admission" and item.certainty != "ruled-out"]
+    reasons = [
+        *_entries(context.reasons),
+        *(Fact(text=f"Admission diagnosis: {_certain(item)}", source=item.source) for item in on_admission),
+    ]
     return (
-        _group("Reason for admission", _entries(context.reasons)),
-        _group("Principal diagnosis", _entries(principal)),
-        _group("Other diagnoses and problems", _entries(others)),
+        _group("Reason for admission", reasons),
+        _group("Principal diagnosis", (Fact(text=_certain(item), source=item.source) for item in principal)),
+        _group("Other diagnoses and problems", _entries(item for item in others if not item.acquired)),
+        *_groups(
+            (
+                "Diagnoses that began during the stay (hospital-acquired)",
+                _entries(item for item in others if item.acquired),
+            ),
+            ("Suspected diagnoses, not confirmed", _suspected(context.diagnoses)),
+            ("Diagnoses ruled out", _entries(item for item in context.diagnoses if item.certainty == "ruled-out")),
+            ("Family history", _entries(context.family_history)),
+        ),
     )
+
+
+def _certain(item: Diagnosis) -> str:
+    return f"{item.text} (suspected, not confirmed)" if item.certainty == "suspected" else item.text
+
+
+def _suspected(diagnoses: Iterable[Diagnosis]) -> list[Fact]:
+    found = [item for item in diagnoses if item.certainty == "suspected" and item.role in ("comorbidity", "problem")]
+    return [fact.model_copy(update={"text": f"{fact.text} (suspected)"}) for fact in _entries(found)]
 
 
 def _findings(context: EncounterContext) -> tuple[Group, ...]:
-    abnormal = [item for item in context.labs if _is_abnormal(item)]
-    normal = [item for item in context.labs if not _is_abnormal(item)]
-    named = ", ".join(f"{_short(item.name)} {item.last.value}" for item in normal[:MOST_NORMAL_LABS])
-    more = f", and {len(normal) - MOST_NORMAL_LABS} more" if len(normal) > MOST_NORMAL_LABS else ""
-    within = [Fact(text=f"{named}{more}", source=normal[0].last.source)] if normal else []
+    abnormal = sorted((item for item in context.labs if _is_abnormal(item)), key=lambda item: not _is_critical(item))
+    calm = [item for item in context.labs if not _is_abnormal(item)]
+    within = [item for item in calm if item.judged]
+    names = short_names(context.labs)
+    named = "; ".join(f"{names[item.name]} {item.last.value}" for item in within)
+    unknown = [item for item in calm if not item.judged]
+    none = context.allergies_unknown or "None recorded: neither an allergy nor that there is none"
     return (
-        _group("Abnormal laboratory results", (Fact(text=_course(item), source=item.last.source) for item in abnormal)),
-        _group("Laboratory results within range (last values)", within),
+        _group("Allergies and intolerances", _entries(context.allergies), none),
+        _group(
+            "Abnormal laboratory results",
+            (Fact(text=_course(item, names[item.name]), source=item.last.source) for item in abnormal),
+        ),
+        _group(
+            "Laboratory results within range (last values)",
+            [Fact(text=named, source=within[0].last.source)] if within else [],
+        ),
+        *_groups(
+            (
+                "Laboratory results, no reference range given or not comparable",
+                [Fact(text=_course(item, names[item.name]), source=item.last.source) for item in unknown],
+            ),
+            ("Microbiology", _entries(context.microbiology, dated=True)),
+        ),
         _group("Imaging and other reports", _entries(context.reports, dated=True)),
+        *_groups(("Results that contradict each other", _entries(context.contradictions))),
+        _group("Results pending at discharge", _pending(context)),
     )
+
+
+def _pending(context: EncounterContext) -> list[Fact]:
+    """What is awaited, and who has to follow it up: the attending, until somebody else takes it over."""
+    who = f"the attending, {context.attending_name}" if context.attending_name else "the attending physician"
+    return [
+        Fact(text=f"{fact.text}; follow-up by {who}, unless handed over", source=fact.source)
+        for fact in _entries(context.pending, dated=True)
+    ]
 
 
 def _is_abnormal(series: Series) -> bool:
     return any(item is not None and item.flag for item in (series.first, series.last, series.worst))
 
 
-def _short(name: str) -> str:
-    """LOINC's long names without specimen and method: `Potassium [Moles/volume] in Serum or Plasma` → `Potassium`."""
-    return name.split(" [")[0].split(" in ")[0].strip() or name
+def _is_critical(series: Series) -> bool:
+    return any(item is not None and item.flag in CRITICAL for item in (series.first, series.last, series.worst))
 
 
-def _course(series: Series) -> str:
+def _course(series: Series, name: str) -> str:
     """`Creatinine 1.9 mg/dL (high), then 1.2 mg/dL; reference 0.6-1.2 mg/dL`."""
-    points = [series.first]
-    if series.worst is not None:
-        points.append(series.worst)
+    between = [item for item in (series.worst, series.lowest, series.highest) if item is not None]
+    points = [series.first, *sorted(between, key=lambda item: item.time)]
     if series.count > 1:
         points.append(series.last)
-    words = ", then ".join(f"{item.value}{f' ({item.flag})' if item.flag else ''}" for item in points)
+    words = ", then ".join(_measured(item) for item in points)
     reference = f"; reference {series.range}" if series.range else ""
-    return f"{_short(series.name)} {words} on {_day(series.last.time)}{reference}"
+    return f"{name} {words} on {_day(series.last.time, series.last.on)}{reference}"
+
+
+def _measured(item: Measurement) -> str:
+    return f"{item.value} ({item.flag})" if item.flag else item.value
 
 
 def _treatment(context: EncounterContext) -> tuple[Group, ...]:
-    groups = [
+    named = {item.name.lower() for item in context.given_medicines}
+    ordered = [item for item in context.hospital_medicines if item.name.lower() not in named]
+    groups = (
         _group("Procedures", _entries(context.procedures, dated=True)),
-        _group("Medications given in hospital", _medicines(context.hospital_medicines)),
-        _group("Allergies", _entries(context.allergies)),
-    ]
+        *_groups(
+            ("Devices and lines", _entries(context.devices, dated=True)),
+            ("Immunizations", _entries(context.immunizations, dated=True)),
+            ("Medications given in hospital", given(context.given_medicines)),
+            ("Medications ordered in hospital", [medicine(item) for item in ordered]),
+        ),
+    )
     if context.died:
-        return (*groups, _group("Home medications before admission", _medicines(context.home_medicines)))
-    return (*groups, *_medication_changes(context))
-
-
-def _medication_changes(context: EncounterContext) -> tuple[Group, ...]:
-    if not context.discharge_medicines:
         return (
-            _group("Home medications before admission", _medicines(context.home_medicines)),
-            _group("Discharge medications", (), "No discharge prescriptions recorded: confirm with the patient"),
+            *groups,
+            _group("Home medications before admission", [medicine(item) for item in context.home_medicines]),
         )
-    lists = compare(context.home_medicines, context.discharge_medicines)
-    changed = (
-        Fact(text=f"{item.after.text} (before: {item.before.dose or 'dose not recorded'})", source=item.after.source)
-        for item in lists.changed
-    )
-    return (
-        _group("Medications started", _medicines(lists.started)),
-        _group("Medications changed", changed),
-        _group("Medications continued", _medicines(lists.continued)),
-        _group("Medications stopped (home medications without a discharge prescription)", _medicines(lists.stopped)),
-    )
-
-
-def _medicines(medicines: Iterable[Medicine]) -> list[Fact]:
-    return [Fact(text=medicine.text, source=medicine.source) for medicine in medicines]
+    return (*groups, *reconciliation(context))
 
 
 def _condition(context: EncounterContext) -> Part:
     vitals = [
         Fact(
-            text=f"{item.name} {item.last.value}"
-            + (f" ({item.last.flag})" if item.last.flag else "")
+            text=f"{item.name} {_measured(item.last)}"
             + (f"; on admission {item.first.value}" if item.count > 1 else ""),
             source=item.last.source,
         )
         for item in context.vitals
     ]
     disposition = (Fact(text=text, source=context.encounter) for text in [context.disposition] if text)
+    more = _groups(
+        ("Functional and cognitive status", _entries(context.function, dated=True)),
+        ("Code status and advance directives", _entries(context.directives, dated=True)),
+        ("Other observations (last values)", _together(context.observed)),
+    )
+    code = "condition-at-discharge"
     if context.died:
-        death = Fact(text=f"The patient died during this stay, {_day(context.end)}", source=context.encounter)
-        groups = (_group("Outcome", (death,)), _group("Last vital signs", vitals))
-        return Part(code="condition-at-discharge", title="Outcome of the stay", groups=groups)
-    groups = (_group("Discharged to", disposition), _group("Last vital signs", vitals))
-    return Part(code="condition-at-discharge", title="Condition at discharge", groups=groups)
+        death = Fact(
+            text=f"The patient died during this stay, {_day(context.end, context.end_on)}", source=context.encounter
+        )
+        groups = (_group("Outcome", (death, *_entries(context.outcome))), _group("Last vital signs", vitals), *more)
+        return Part(code=code, title="Outcome of the stay", groups=groups)
+    return Part(
+        code=code,
+        title="Condition at discharge",
+        groups=(_group("Discharged to", disposition), _group("Last vital signs", vitals), *more),
+    )
+
+
+def _together(entries: tuple[Entry, ...]) -> list[Fact]:
+    """Many small facts in one line: scores, assessments, social history."""
+    return [Fact(text="; ".join(item.text for item in entries), source=entries[0].source)] if entries else []
 
 
 def _instructions(context: EncounterContext) -> Part:
     code = "patient-and-family-instructions"
-    if context.died:
-        none = Fact(text="No patient instructions: the patient died", source=context.encounter)
+    if not context.instructs:
+        later = f" on {context.died_later}, after this stay" if context.died_later else ""
+        none = Fact(text=f"No patient instructions: the patient died{later}", source=context.patient.source)
         return Part(code=code, title="Information for the family", groups=(_group("Instructions", (none,)),))
-    follow_up = [
-        Fact(text=f"{item.text}, {_day(item.time)}" if item.time else item.text, source=item.source)
-        for item in context.follow_up
-    ]
     groups = (
-        _group("Medications to take at home", _medicines(context.discharge_medicines)),
-        _group("Follow-up", follow_up, "No follow-up visit recorded: arrange or confirm"),
-        _group("Care plan", _entries(context.care_plans)),
+        _group("Medications to take at home", [medicine(item) for item in context.discharge_medicines]),
+        *_groups(("Medications not to take", to_avoid(context.other_medicines))),
+        _group("Follow-up", _visits(context.follow_up)),
+        *_groups(
+            ("Referrals and services", _entries(context.services)),
+            ("Care plan", _entries(context.care_plans)),
+            ("Diet and activity", _entries(context.diet)),
+            ("Goals", _entries(context.goals)),
+            ("Care team", _entries(context.team)),
+        ),
     )
     return Part(code=code, title="Instructions for patient and family", groups=groups)
+
+
+def _visits(entries: Iterable[Entry]) -> Iterator[Fact]:
+    for item in entries:
+        yield Fact(text=f"{item.text}, {_day(item.time, item.on)}" if item.time else item.text, source=item.source)
 
 
 def _signature(context: EncounterContext) -> tuple[Group, ...]:
@@ -195,3 +272,10 @@ def _signature(context: EncounterContext) -> tuple[Group, ...]:
         Fact(text="Countersignature: see the authenticator of this document", source=""),
     )
     return (_group("Signature", facts),)
+
+
+def lines(context: EncounterContext) -> list[Fact]:
+    """Everything that the document says of the record, and the medicines that a narrative may name."""
+    shown = [fact for part in render(context) for group in part.groups for fact in group.facts]
+    home: list[Medicine] = [*context.home_medicines, *context.hospital_medicines]
+    return [*header(context), *shown, *(medicine(item) for item in home)]

@@ -1,6 +1,8 @@
 """The drafter's two steps: read the stay, then draft from what was read."""
 
 import logging
+from collections.abc import Callable
+from datetime import tzinfo
 
 from services.drafter import domain, facts, grounding, narrative, prompts
 from services.drafter.cite import cite
@@ -8,7 +10,7 @@ from services.drafter.compose import compose
 from services.drafter.context import EncounterContext
 from services.drafter.extract import extract
 from shared.clinical.fhir import FhirClient
-from shared.contracts.draft import Fact, Knowledge, Part, Sentence
+from shared.contracts.draft import Fact, Knowledge, Sentence
 from shared.contracts.events import ContextExtracted, Discharged, Drafted, RedraftRequested
 from shared.contracts.failures import PermanentError, TransientError
 from shared.inference.generate import Generation, Generator, Sampling
@@ -25,12 +27,20 @@ PROMPTS = {kind: prompts.load(name) for kind, name in narrative.PROMPTS.items()}
 
 class Drafter:
     def __init__(
-        self, steps: Steps, ehr: FhirClient, generator: Generator, deadline: float, retriever: Retriever | None
+        self,
+        steps: Steps,
+        ehr: FhirClient,
+        generator: Generator,
+        deadline: float,
+        retriever: Retriever | None,
+        zone_of: Callable[[str], tzinfo | None],
     ) -> None:
+        """`zone_of` gives the time zone of a department; None where none is set."""
         self._ehr = ehr
         self._retriever = retriever
         self._generator = generator
         self._deadline = deadline
+        self._zone_of = zone_of
         steps.step("drafter-extract", self.extract)
         steps.step("drafter-draft", self.draft)
 
@@ -43,7 +53,13 @@ class Drafter:
         """Read the stay from the EHR and store what may be used of it."""
         cause = work.cause.body
         assert isinstance(cause, Discharged)  # noqa: S101 - the step's consumer is filtered to it
-        context = await extract(self._ehr, cause.encounter_id, occurred_at=cause.occurred_at, attending=cause.attending)
+        context = await extract(
+            self._ehr,
+            cause.encounter_id,
+            occurred_at=cause.occurred_at,
+            attending=cause.attending,
+            zone=self._zone_of(work.cause.case.department),
+        )
         digest = await self._artifacts.put(context.model_dump_json(exclude_none=True).encode())
         return ContextExtracted(
             stay=context.stay.model_copy(update={"reported_at": work.cause.time}),
@@ -65,11 +81,11 @@ class Drafter:
         rendered = facts.render(context)
         sentences: tuple[Sentence, ...] = ()
         if generation is not None:
-            found = narrative.parse(generation.text, died=context.died)
+            found = narrative.parse(generation.text, died=not context.instructs)
             if isinstance(found, narrative.Nonsense):
                 by_hand = found.reason
             else:
-                sentences = checked(found, context, rendered)
+                sentences = checked(found, context)
         draft = compose(
             context,
             rendered,
@@ -103,10 +119,10 @@ class Drafter:
             return None, "the model failed"
 
 
-def checked(found: narrative.Narratives, context: EncounterContext, rendered: tuple[Part, ...]) -> tuple[Sentence, ...]:
-    """Each sentence of the narratives with its evidence and what the record does not have."""
-    lines = [fact for part in rendered for group in part.groups for fact in group.facts]
-    record = grounding.Record([*facts.header(context), *lines, *_derived(context)])
+def checked(found: narrative.Narratives, context: EncounterContext) -> tuple[Sentence, ...]:
+    """Each sentence of the narratives with its evidence and what the record does not have; notes are evidence too."""
+    notes = [Fact(text=item.text, source=item.source) for item in context.notes]
+    record = grounding.Record([*facts.lines(context), *notes, *_derived(context)])
     return tuple(
         grounding.check(sentence, name, record) for name, text in found.items() for sentence in grounding.split(text)
     )

@@ -4,7 +4,6 @@ from datetime import UTC, datetime
 
 from services.drafter.handlers import Drafter
 from services.drafter.settings import DrafterSettings
-from shared.clinical.connect import connect_ehr
 from shared.clinical.fhir import FhirClient
 from shared.inference.embed import Embedder, TritonEmbedder
 from shared.inference.generate import Generator, TritonGenerator
@@ -29,7 +28,7 @@ def build(
     ones; a `base` that is handed over stays the caller's. Without a Qdrant, drafts cite nothing.
     """
     steps = Steps("drafter", clock)
-    ehr = ehr or connect_ehr(settings.ehr.url, settings.ehr.token, settings.ehr.connections)
+    ehr = ehr or settings.ehr.connect()
     generator = generator or TritonGenerator(settings.triton.url, settings.triton.drafter_model)
     closers = [generator.close, ehr.close]
     if base is None and settings.qdrant.url is not None:
@@ -40,7 +39,7 @@ def build(
         embedder = embedder or TritonEmbedder(settings.triton.url, settings.triton.embedder_model)
         closers.append(embedder.close)
         retriever = Retriever(embedder, base)
-    drafter = Drafter(steps, ehr, generator, settings.generation_deadline, retriever)
+    drafter = Drafter(steps, ehr, generator, settings.generation_deadline, retriever, settings.zones.of)
 
     async def on_connect(bus: Bus) -> None:
         drafter.attach(bus)

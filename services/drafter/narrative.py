@@ -3,8 +3,9 @@
 import re
 from dataclasses import dataclass
 
-from services.drafter.context import EncounterContext, compare
+from services.drafter.context import EncounterContext
 from services.drafter.facts import age
+from services.drafter.reconciliation import reconcile
 from shared.contracts.draft import Knowledge, Narrative
 
 MOST = 6  # items of one list; a small model loses the thread in long ones
@@ -28,22 +29,23 @@ def brief(context: EncounterContext, knowledge: Knowledge | None = None) -> str:
     """The facts as the model gets them: few, short, without identity; and a guideline's first words on the problem."""
     years = age(context)
     person = SEXES.get(context.patient.sex or "", "patient")
-    principal = [item.text for item in context.diagnoses if item.role == "principal"]
-    others = [item.text for item in context.diagnoses if item.role != "principal"]
+    confirmed = [item for item in context.diagnoses if item.certainty == "confirmed"]
+    principal = [item.text for item in confirmed if item.role == "principal"]
+    others = [item.text for item in confirmed if item.role in ("comorbidity", "problem")]
     lines = [
         ("Patient", [f"{years}-year-old {person}" if years is not None else person]),
         ("Reason", [item.text for item in context.reasons] or principal),
         ("Other problems", others),
         ("Procedures", [item.text for item in context.procedures]),
-        ("Given in hospital", [item.name for item in context.hospital_medicines]),
+        ("Given in hospital", [item.name for item in context.given_medicines or context.hospital_medicines]),
     ]
     if context.died:
         lines.append(("Outcome", ["died"]))
     else:
-        lists = compare(context.home_medicines, context.discharge_medicines)
+        rows = reconcile(context)
         lines += [
-            ("Started", [item.name for item in lists.started]),
-            ("Stopped", [item.name for item in lists.stopped]),
+            ("Started", [row.medicine.name for row in rows if row.change == "new"]),
+            ("Stopped", [row.medicine.name for row in rows if row.change == "stopped"]),
             ("Discharged to", [context.disposition or "not recorded"]),
         ]
     if knowledge is not None and knowledge.passages:

@@ -1,20 +1,36 @@
 """Builds the FHIR client of a service."""
 
+from collections.abc import Collection
+from pathlib import Path
+
 import httpx
 from pydantic import SecretStr
 
+from shared.clinical.authorization import Authorization, FixedToken, TokenFile
 from shared.clinical.fhir import FhirClient
 from shared.http import HttpClient
 
-TIMEOUT = httpx.Timeout(15.0, connect=5.0, pool=30.0)
+# `pool` is shorter than an attempt at a step: where all connections are in use, the step says so instead of hanging.
+TIMEOUT = httpx.Timeout(15.0, connect=5.0, pool=10.0)
+# A person waits for the answer, and none is needed for what they do.
+INTERACTIVE_TIMEOUT = httpx.Timeout(5.0, connect=2.0, pool=1.0)
 
 
-def connect_ehr(url: str, token: SecretStr | None, connections: int) -> FhirClient:
-    """A client with at most `connections` open at once; `token` is sent as a bearer token."""
+def connect_ehr(
+    url: str,
+    authorization: Authorization | None,
+    connections: int,
+    *,
+    page_hosts: Collection[str] = (),
+    timeout: httpx.Timeout = TIMEOUT,
+) -> FhirClient:
+    """A client with at most `connections` open at once. `page_hosts`: see FhirClient."""
     limits = httpx.Limits(max_connections=connections, max_keepalive_connections=connections)
-    http = HttpClient(timeout=TIMEOUT, limits=limits)
+    return FhirClient(url, HttpClient(timeout=timeout, limits=limits), authorization, page_hosts)
 
-    async def authorization() -> str | None:
-        return f"Bearer {token.get_secret_value()}" if token is not None else None
 
-    return FhirClient(url, http, authorization)
+def authorization(token: SecretStr | None, file: Path | None) -> Authorization | None:
+    """Bearer tokens from the file, else the fixed one; None where neither is set."""
+    if file is not None:
+        return TokenFile(file)
+    return FixedToken(token) if token is not None else None

@@ -5,33 +5,54 @@ their words carry types, interactions, statuses and issue codes, never ids of pa
 https://hl7.org/fhir/R4/http.html
 """
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from typing import Any
-from urllib.parse import urlencode, urljoin, urlsplit, urlunsplit
+from urllib.parse import quote, urlencode
 
 import httpx
 
-from shared.clinical.references import base_of
-from shared.contracts.failures import Failure, PermanentError, RateLimitedError, TransientError
+from shared.clinical import fhir_json
+from shared.clinical.answers import (
+    BadRequestError,
+    NotFoundError,
+    PreconditionFailedError,
+    UnauthorizedError,
+    failure,
+    resource_in,
+    retry_after,
+    written,
+)
+from shared.clinical.authorization import Authorization
+from shared.clinical.capabilities import Capabilities, read_capabilities
+from shared.clinical.paging import Pages, Place, SearchResult
+from shared.clinical.references import base_of, parse_url
+from shared.contracts.failures import PermanentError, TransientError
 from shared.telemetry.calls import asked_http
 
+__all__ = (
+    "BadRequestError",
+    "Capabilities",
+    "Created",
+    "FhirClient",
+    "NotFoundError",
+    "PreconditionFailedError",
+    "Resource",
+    "SearchResult",
+    "UnauthorizedError",
+    "oldest",
+    "read_capabilities",
+    "retry_after",
+    "version_of",
+)
+
 Resource = dict[str, Any]
-Authorization = Callable[[], Awaitable[str | None]]
 
 MEDIA_TYPE = "application/fhir+json"
-MAX_PAGES = 200  # a server whose next link never ends must not hold a step for ever
-DEFAULT_RETRY_AFTER = 5.0
-
-
-class NotFoundError(PermanentError):
-    """404 or 410."""
-
-
-class PreconditionFailedError(PermanentError):
-    """412: a stale If-Match, or several matches of a conditional create."""
+# Resources a page. Servers give twenty or fewer unless they are asked, and cut what is too much for them.
+PAGE = 200
+# A server may answer from a search that it made a minute ago (HAPI does): https://hl7.org/fhir/R4/http.html#general
+FRESH = {"Cache-Control": "no-cache"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,257 +63,227 @@ class Created:
     created: bool
 
 
-@dataclass(frozen=True, slots=True)
-class SearchResult:
-    """All pages of a search. `issues` are codes of what the server said about it: `incomplete`, `not-supported`, …"""
-
-    matches: list[Resource]
-    included: list[Resource]
-    issues: tuple[str, ...] = ()
-
-
 class FhirClient:
-    """Talks to one FHIR base. `authorization` gives the header's value; `requests` counts what was sent."""
+    """Talks to one FHIR base; `requests` counts what was sent.
 
-    def __init__(self, base_url: str, http: httpx.AsyncClient, authorization: Authorization | None = None) -> None:
-        self._base = base_url.rstrip("/") + "/"
+    `page_hosts` (`host` or `host:port`) may serve pages of a search, and are never sent the authorization.
+    """
+
+    def __init__(
+        self,
+        base_url: str,
+        http: httpx.AsyncClient,
+        authorization: Authorization | None = None,
+        page_hosts: Collection[str] = (),
+    ) -> None:
+        base = base_url.rstrip("/") + "/"
+        self._place = Place(base, frozenset(host.lower() for host in page_hosts))
         self._http = http
         self._authorization = authorization
         self._capabilities: Capabilities | None = None
         self._named_bases: frozenset[str] = frozenset()
+        self._counts = True  # until the server has refused `_count`
         self.requests = 0
 
     async def read(self, type: str, id: str) -> Resource:
         """The resource `type/id`. Raises NotFoundError, PermanentError, TransientError."""
-        return _json(await self._send("GET", f"{type}/{id}", "read", type), type)
+        what = f"read {type}"
+        return resource_in(await self._send("GET", self._url(type, id), what, type), what, type)
 
     @property
     def bases(self) -> frozenset[str]:
         """How this server's resources are named in absolute references, as `references.base_of` gives them."""
-        return frozenset({base_of(self._base), *self._named_bases})
+        return frozenset({base_of(self._place.base), *self._named_bases})
 
-    async def search(self, type: str, params: Mapping[str, str]) -> list[Resource]:
+    async def search(self, type: str, params: Mapping[str, str], *, fresh: bool = False) -> list[Resource]:
         """Every match and included resource, all pages of it. Entries that are no resources are left out."""
-        found = await self.find(type, params)
+        found = await self.find(type, params, fresh=fresh)
         return [*found.matches, *found.included]
 
-    async def find(self, type: str, params: Mapping[str, str]) -> SearchResult:
-        """As `search`, with the included resources apart and what the server said about the result."""
-        found = SearchResult([], [])
-        issues: list[str] = []
-        url: str | None = f"{type}?{urlencode(params)}"
-        for _ in range(MAX_PAGES):
-            bundle = _json(await self._send("GET", url, "search", type), "Bundle")
-            for entry in bundle.get("entry") or []:
-                if _is_resource(entry):
-                    included = (entry.get("search") or {}).get("mode") == "include"
-                    (found.included if included else found.matches).append(entry["resource"])
-                    self._named_bases |= _base_in(entry)
-                else:
-                    issues += _issues_in(entry)
-            url = self._next(bundle)
-            if url is None:
-                return SearchResult(found.matches, found.included, tuple(dict.fromkeys(issues)))
-        raise PermanentError(f"search {type}: more than {MAX_PAGES} pages")
+    async def find(self, type: str, params: Mapping[str, str], *, fresh: bool = False) -> SearchResult:
+        """As `search`, with the included resources apart and what the server said about the result.
+
+        `fresh` asks the server not to answer from an earlier search: where the result decides about a write or follows
+        one. An index that is behind may answer late nevertheless.
+        """
+        what = f"search {type}"
+        if not self._counts or "_count" in params:
+            return await self._pages(Pages(what), type, params, fresh)
+        pages = Pages(what)
+        try:
+            return await self._pages(pages, type, {**params, "_count": str(PAGE)}, fresh)
+        except BadRequestError:
+            if len(pages.asked) > 1:
+                raise
+            found = await self._pages(Pages(what), type, params, fresh)
+            self._counts = False  # taken without, so it was refused because of it
+            return found
+
+    async def _pages(self, pages: Pages, type: str, params: Mapping[str, str], fresh: bool) -> SearchResult:
+        url: str | None = f"{self._url(type)}?{urlencode(params)}"
+        while url is not None:
+            response = await self._send("GET", pages.ask(url), pages.what, type, headers=FRESH if fresh else None)
+            bundle = resource_in(response, pages.what, "Bundle")
+            pages.add(bundle, len(response.content))
+            self._named_bases |= pages.bases
+            url = self._place.next_page(bundle, url, self._named_bases)
+        return pages.result
 
     async def create(self, resource: Resource, *, if_none_exist: Mapping[str, str] | None = None) -> Created:
         """Create; with `if_none_exist` only where nothing matches, and what matches is returned.
 
-        Where a racing create made several, the oldest of them is returned: everybody picks the same one.
+        Where a racing create made several, the oldest of them is returned: everybody picks the same one. What the
+        server says of the resource that it made is taken as it is; a search may not show it yet.
+
+        Raises TransientError where it is not known what was made or found: it may show later.
         """
         type = str(resource["resourceType"])
         headers = {"If-None-Exist": urlencode(if_none_exist)} if if_none_exist else {}
         try:
-            response = await self._send("POST", type, "create", type, json=resource, headers=headers)
+            response = await self._send(
+                "POST", self._url(type), f"create {type}", type, resource=resource, headers=headers
+            )
         except PreconditionFailedError:
             return Created(await self._existing(type, if_none_exist), created=False)
         created = response.status_code == httpx.codes.CREATED
-        if response.content and (body := _json(response, type)).get("resourceType") == type:
-            return Created(body, created)
-        if location := response.headers.get("location"):
-            return Created(await self.read(type, _id_in(location, type)), created)
-        return Created(await self._existing(type, if_none_exist), created)
+        if (shown := written(response, type)) is not None:
+            return Created(shown, created)
+        named = parse_url(response.headers.get("location", ""))
+        if named is None or named.type != type:
+            return Created(await self._existing(type, if_none_exist), created)
+        if created:  # a read may be too early for it
+            return Created(resource | {"id": named.id}, created)
+        return Created(await self.read(type, named.id), created)
 
     async def _existing(self, type: str, query: Mapping[str, str] | None) -> Resource:
-        found = await self.search(type, query) if query else []
+        found = await self.search(type, query, fresh=True) if query else []
         if not found:
-            raise PermanentError(f"create {type}: the server does not show what it made")
+            raise TransientError(f"create {type}: the server does not show yet what it made or found")
         return oldest(found)
 
     async def update(self, resource: Resource, *, if_match: str | None = None) -> Resource:
-        """Replace the resource, only while it is still the version `if_match` (an ETag as it was given)."""
+        """Replace the resource, only while it is still the version `if_match` (an ETag as it was given).
+
+        Where the server lets an update create (`Capabilities.update_creates`), it makes the resource with this id.
+        """
         type = str(resource["resourceType"])
         headers = {"If-Match": if_match} if if_match else {}
-        response = await self._send("PUT", f"{type}/{resource['id']}", "update", type, json=resource, headers=headers)
-        return _json(response, type) if response.content else resource
+        url = self._url(type, str(resource["id"]))
+        response = await self._send("PUT", url, f"update {type}", type, resource=resource, headers=headers)
+        return written(response, type) or resource
 
-    async def capabilities(self) -> "Capabilities":
-        """What the server says it supports; asked once."""
+    async def delete(self, type: str, id: str) -> None:
+        """The resource is gone, whether or not it was there."""
+        try:
+            await self._send("DELETE", self._url(type, id), f"delete {type}", type)
+        except NotFoundError:
+            return
+
+    async def capabilities(self) -> Capabilities:
+        """What the server says it supports; asked until it has said so."""
         if self._capabilities is None:
+            what = "capabilities"
             try:
-                statement = _json(await self._send("GET", "metadata", "capabilities", "metadata"), "metadata")
+                response = await self._send("GET", self._place.url("metadata"), what, "metadata")
+                statement = resource_in(response, what, "CapabilityStatement")
             except PermanentError:
-                statement = {}
+                return read_capabilities({})
             self._capabilities = read_capabilities(statement)
             stated = (statement.get("implementation") or {}).get("url")
             self._named_bases |= {base_of(stated)} if isinstance(stated, str) else set()
         return self._capabilities
 
     async def ready(self) -> bool:
-        """Whether the server answers at all."""
+        """Whether the server can be used: it answers, and takes our token.
+
+        `metadata` is open to everybody on most servers, so one Encounter is looked for that no server has: by its id,
+        which costs no server much and shows nobody's data. A refusal of the search itself (400, 403) is an answer of a
+        server that knows who asks.
+        """
+        what = "search Encounter"
         try:
-            await self._send("GET", "metadata", "capabilities", "metadata")
-        except Failure:
+            response = await self._send("GET", f"{self._url('Encounter')}?_id=none", what, "Encounter")
+            resource_in(response, what, "Bundle")
+        except NotFoundError:
+            return await self._states_capabilities()  # or the base URL is wrong
+        except PermanentError:
+            return True
+        except TransientError:
+            return False
+        return True
+
+    async def _states_capabilities(self) -> bool:
+        try:
+            await self._send("GET", self._place.url("metadata"), "capabilities", "metadata")
+        except (PermanentError, TransientError):
             return False
         return True
 
     async def close(self) -> None:
         await self._http.aclose()
 
+    def _url(self, type: str, id: str | None = None) -> str:
+        return self._place.url(quote(type) if id is None else f"{quote(type)}/{quote(id, safe='')}")
+
     async def _send(
         self,
         method: str,
-        url: str | None,
-        interaction: str,
+        url: str,
+        what: str,
         type: str,
         *,
-        json: Resource | None = None,
+        resource: Resource | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> httpx.Response:
+        """One interaction; with a token that was refused, once more with another one if there is one."""
         sent = {"Accept": MEDIA_TYPE} | dict(headers or {})
-        if json is not None:
+        content = None
+        if resource is not None:
+            content = fhir_json.encode(resource)
             sent |= {"Content-Type": MEDIA_TYPE, "Prefer": "return=representation"}
-        if self._authorization is not None and (value := await self._authorization()):
-            sent["Authorization"] = value
+        authorization = self._authorization if self._place.holds(url) else None
+        value = await authorization.value() if authorization is not None else None
+        response = await self._request(method, url, what, type, content, sent, value)
+        if response.status_code == httpx.codes.UNAUTHORIZED and authorization is not None and value is not None:
+            await authorization.renew(value)
+            renewed = await authorization.value()
+            if renewed != value:
+                response = await self._request(method, url, what, type, content, sent, renewed)
+        if response.is_success:
+            return response
+        raise failure(response, what)
+
+    async def _request(
+        self,
+        method: str,
+        url: str,
+        what: str,
+        type: str,
+        content: bytes | None,
+        headers: Mapping[str, str],
+        authorization: str | None,
+    ) -> httpx.Response:
+        sent = dict(headers) | ({"Authorization": authorization} if authorization is not None else {})
         self.requests += 1
         with asked_http(method, type) as answer:
             try:
-                response = await self._http.request(method, urljoin(self._base, url or ""), json=json, headers=sent)
+                response = await self._http.request(method, url, content=content, headers=sent)
+            except httpx.PoolTimeout:
+                raise TransientError(f"{what}: every connection to the EHR is in use") from None
             except httpx.HTTPError as error:
-                raise TransientError(f"{interaction} {type}: {error.__class__.__name__}") from None
+                raise TransientError(f"{what}: {error.__class__.__name__}") from None
+            except httpx.InvalidURL:
+                raise PermanentError(f"{what}: a URL that is none") from None
             answer["http.response.status_code"] = response.status_code
-        if response.is_success:
-            return response
-        raise _failure(response, f"{interaction} {type}")
-
-    def _next(self, bundle: Resource) -> str | None:
-        """The next page, on our host even where a server behind a proxy names itself otherwise."""
-        for link in bundle.get("link") or []:
-            if link.get("relation") == "next" and link.get("url"):
-                parts = urlsplit(urljoin(self._base, link["url"]))
-                return str(urlunsplit(("", "", parts.path, parts.query, "")))
-        return None
-
-
-@dataclass(frozen=True, slots=True)
-class Capabilities:
-    """Search parameters by type. Empty where the server states none: then only `_id` and `patient` are relied on."""
-
-    search: Mapping[str, frozenset[str]]
-
-    def has(self, type: str, parameter: str) -> bool:
-        return parameter in self.search.get(type, frozenset())
-
-    def knows(self, type: str) -> bool:
-        """Whether the type can be asked for. A server that states nothing is asked for everything."""
-        return not self.search or type in self.search
-
-
-def read_capabilities(statement: Resource) -> Capabilities:
-    """The search parameters of a CapabilityStatement."""
-    search: dict[str, frozenset[str]] = {}
-    for rest in statement.get("rest") or []:
-        for item in rest.get("resource") or []:
-            names = (parameter.get("name") for parameter in item.get("searchParam") or [])
-            search[str(item.get("type"))] = frozenset(str(name) for name in names)
-    return Capabilities(search)
+        return response
 
 
 def version_of(resource: Resource) -> str | None:
     """The weak ETag of what was read, as opaque as the server made it."""
-    version = resource.get("meta", {}).get("versionId")
+    version = (resource.get("meta") or {}).get("versionId")
     return f'W/"{version}"' if version else None
 
 
-def oldest(found: list[Resource]) -> Resource:
-    """The one that everybody agrees on when a racing create has made several."""
-    return min(found, key=lambda item: (item.get("meta", {}).get("lastUpdated", ""), item["id"]))
-
-
-def _is_resource(entry: object) -> bool:
-    if not isinstance(entry, dict) or not isinstance(entry.get("resource"), dict):
-        return False
-    type = entry["resource"].get("resourceType")
-    return isinstance(type, str) and type != "OperationOutcome" and isinstance(entry["resource"].get("id"), str)
-
-
-def _base_in(entry: Resource) -> frozenset[str]:
-    """The base URL that a fullUrl of the server's own resource begins with."""
-    url, resource = entry.get("fullUrl"), entry["resource"]
-    tail = f"/{resource['resourceType']}/{resource['id']}"
-    if not isinstance(url, str) or "://" not in url or not url.endswith(tail):
-        return frozenset()
-    return frozenset({base_of(url.removesuffix(tail))})
-
-
-def _issues_in(entry: object) -> list[str]:
-    """Issue codes of an OperationOutcome in a Bundle; information is no issue."""
-    resource = entry.get("resource") if isinstance(entry, dict) else None
-    if not isinstance(resource, dict) or resource.get("resourceType") != "OperationOutcome":
-        return []
-    issues = [item for item in resource.get("issue") or [] if isinstance(item, dict)]
-    return [str(item.get("code", "unknown")) for item in issues if item.get("severity") != "information"]
-
-
-def _json(response: httpx.Response, what: str) -> Resource:
-    try:
-        body = response.json()
-    except ValueError:
-        raise PermanentError(f"{what}: the server's answer is not JSON") from None
-    if not isinstance(body, dict):
-        raise PermanentError(f"{what}: the server's answer is not a resource")
-    return body
-
-
-def _id_in(location: str, type: str) -> str:
-    """`https://host/fhir/Task/123/_history/1` → `123`."""
-    tokens = urlsplit(location).path.split("/")
-    return tokens[tokens.index(type) + 1]
-
-
-def _failure(response: httpx.Response, what: str) -> Failure:
-    status = response.status_code
-    reason = f"{what}: HTTP {status}{_issue_codes(response)}"
-    if status == 429 or (status == 503 and "retry-after" in response.headers):
-        return RateLimitedError(reason, retry_after(response.headers.get("retry-after"), datetime.now(UTC)))
-    if status >= 500 or status in (408, 425):
-        return TransientError(reason)
-    if status in (404, 410):
-        return NotFoundError(reason)
-    if status == 412:
-        return PreconditionFailedError(reason)
-    return PermanentError(reason)
-
-
-def _issue_codes(response: httpx.Response) -> str:
-    """Issue codes of an OperationOutcome; its diagnostics may quote what was sent, so they stay out."""
-    try:
-        issues = response.json().get("issue") or []
-        codes = sorted({str(issue["code"]) for issue in issues if "code" in issue})
-    except (ValueError, AttributeError, TypeError):
-        return ""
-    return f" ({', '.join(codes)})" if codes else ""
-
-
-def retry_after(value: str | None, now: datetime) -> float:
-    """Seconds that a Retry-After header asks for: a number, or an HTTP date."""
-    if value is None:
-        return DEFAULT_RETRY_AFTER
-    try:
-        return max(0.0, float(value))
-    except ValueError:
-        pass
-    try:
-        return max(0.0, (parsedate_to_datetime(value) - now).total_seconds())
-    except (TypeError, ValueError):
-        return DEFAULT_RETRY_AFTER
+def oldest(found: Collection[Resource]) -> Resource:
+    """The one that everybody agrees on when a racing create has made several. `found` is not empty."""
+    return min(found, key=lambda item: ((item.get("meta") or {}).get("lastUpdated") or "", item["id"]))

@@ -3,6 +3,9 @@
 Messages reach operators, logs and events: they name steps, codes and resource ids, never patient data.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 
 class Failure(Exception):
     """Base of the three kinds. `reason` is one sentence without patient data."""
@@ -29,3 +32,12 @@ class RateLimitedError(TransientError):
 
 class PermanentError(Failure):
     """No retry mends it: a missing encounter, a refused request, a payload that breaks the contract."""
+
+
+@contextmanager
+def never_permanent() -> Iterator[None]:
+    """For work that is not given up, whatever a server answers: a PermanentError of the block becomes transient."""
+    try:
+        yield
+    except PermanentError as error:
+        raise TransientError(error.reason) from None

@@ -4,6 +4,8 @@ from dataclasses import dataclass
 
 from shared.contracts.failures import PermanentError, RateLimitedError, TransientError
 
+LONGEST = 3600.0  # seconds that a server may ask us to stay away at once
+
 
 @dataclass(frozen=True, slots=True)
 class RetryRow:
@@ -14,11 +16,12 @@ class RetryRow:
     first_wait: float
     factor: float = 2.0
     cap: float = 600.0
-    alert_after: int | None = None  # attempts after which a person is told, for steps that never give up
+    alert_after: int | None = None  # attempts after which a person is told, for steps that go on trying for long
 
     def wait(self, attempt: int) -> float:
         """Seconds to wait after failed attempt number `attempt` (1 for the first)."""
-        return float(min(self.cap, self.first_wait * self.factor ** (attempt - 1)))
+        power = min(attempt - 1, 64)  # a power of thousands is no float any more
+        return float(min(self.cap, self.first_wait * self.factor**power))
 
     def is_last(self, attempt: int) -> bool:
         return self.attempts is not None and attempt >= self.attempts
@@ -29,5 +32,5 @@ def delay_after(row: RetryRow, attempt: int, failure: Exception) -> float | None
     if isinstance(failure, PermanentError) or not isinstance(failure, TransientError) or row.is_last(attempt):
         return None
     if isinstance(failure, RateLimitedError):
-        return max(failure.retry_after, row.first_wait)
+        return min(max(failure.retry_after, row.first_wait), LONGEST)
     return row.wait(attempt)

@@ -91,9 +91,11 @@ STREAMS = (
 # ahead: which process does what before its turn. reviews: from where on the inbox reads the trail.
 BUCKETS = ("artifacts", "sources", "live", "sessions", "working", "reconciled", "ahead", "reviews")
 
-_EHR_CALLS = RetryRow(attempt=30, attempts=3, first_wait=2)
+# What nobody has decided yet waits for the EHR for a day: longer than any maintenance window, and not for ever, so that
+# a record that kills its process at each attempt comes before a person. Somebody is told after some four minutes.
+_EHR_FOR_A_DAY = RetryRow(attempt=180, attempts=300, first_wait=2, cap=300, alert_after=8)
 _BUS_ONLY = RetryRow(attempt=30, attempts=None, first_wait=1, cap=60, alert_after=5)
-_EHR_UNTIL_DONE = RetryRow(attempt=30, attempts=None, first_wait=5, cap=600, alert_after=5)
+_EHR_UNTIL_DONE = RetryRow(attempt=120, attempts=None, first_wait=5, cap=600, alert_after=5)
 
 
 # Of a refresh. What gives up here ends the attempt; the whole refresh has another one, five minutes later.
@@ -123,8 +125,9 @@ CONSUMERS = (
         "drafter-extract",
         "DISCHARGE",
         case_events("discharged", "retried"),
-        _EHR_CALLS,
+        _EHR_FOR_A_DAY,
         workers=16,
+        parked=10_000,
         ahead=4,
         step="extract",
     ),
@@ -141,8 +144,9 @@ CONSUMERS = (
         "approval-request",
         "DISCHARGE",
         case_events("drafted", "retried"),
-        RetryRow(attempt=30, attempts=5, first_wait=2),
+        _EHR_FOR_A_DAY,
         workers=32,
+        parked=10_000,
         step="request-review",
     ),
     Consumer(
@@ -203,8 +207,8 @@ CONSUMERS = (
         parked=10_000,
     ),
     # What a physician decided in the EHR is not given up. One process reconciles at a time.
-    Consumer("approval-ehr-task", "EHR", ("ehr.task.updated.*",), _EHR_UNTIL_DONE, workers=16),
-    Consumer("approval-opened", "ACCESS", ("access.viewed.*",), _EHR_UNTIL_DONE, workers=8),
+    Consumer("approval-ehr-task", "EHR", ("ehr.task.updated.*",), _EHR_UNTIL_DONE, workers=16, parked=10_000),
+    Consumer("approval-opened", "ACCESS", ("access.viewed.*",), _EHR_UNTIL_DONE, workers=8, parked=10_000),
     Consumer(
         "approval-reconcile",
         "TIMERS",

@@ -1,14 +1,26 @@
 """Groups of settings that several services share. The environment is read when a service starts, never at import."""
 
 from pathlib import Path
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import Field, SecretStr, model_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import BeforeValidator, Field, SecretStr, model_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from shared.clinical.authorization import Authorization
+from shared.clinical.connect import INTERACTIVE_TIMEOUT, authorization, connect_ehr
+from shared.clinical.fhir import FhirClient
 from shared.knowledge.base import KnowledgeBase
 from shared.knowledge.connect import connect_base
 from shared.runtime.oidc import OidcSettings
+
+
+def parse_names(value: object) -> object:
+    """`"a.example, b.example:8443"` → two names."""
+    return tuple(filter(None, map(str.strip, value.split(",")))) if isinstance(value, str) else value
+
+
+Names = Annotated[tuple[str, ...], NoDecode, BeforeValidator(parse_names)]
 
 
 class Allowed(BaseSettings):
@@ -20,6 +32,36 @@ class Allowed(BaseSettings):
     plain_nats: bool = Field(default=False, description="no TLS to NATS on another machine")
     plain_ehr: bool = Field(default=False, description="no TLS to an EHR on another machine")
     static_tokens: bool = Field(default=False, description="no identity provider, though others can reach the API")
+
+
+def parse_zone(value: object) -> object:
+    """`"America/Chicago"` → the time zone. Raises ValueError for a name that is none."""
+    if not isinstance(value, str):
+        return value
+    try:
+        return ZoneInfo(value)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        raise ValueError(f"{value!r} is no time zone; one is called like America/Chicago or Europe/Berlin") from None
+
+
+Zone = Annotated[ZoneInfo, BeforeValidator(parse_zone)]
+
+
+class TimeZones(BaseSettings):
+    """In which time zone the hospital and its departments are."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="COUNTERSIGN_", extra="ignore", frozen=True, arbitrary_types_allowed=True
+    )
+
+    time_zone: Zone | None = Field(default=None, description="of the hospital, as IANA names it")
+    department_time_zones: dict[str, Zone] = Field(
+        default_factory=dict, description="JSON: department → time zone, where it is another one"
+    )
+
+    def of(self, department: str) -> ZoneInfo | None:
+        """The department's time zone; None where none is set."""
+        return self.department_time_zones.get(department, self.time_zone)
 
 
 class ServiceSettings(BaseSettings):
@@ -36,6 +78,7 @@ class ServiceSettings(BaseSettings):
     nats_seed_file: Path | None = Field(default=None, description="file that holds the seed instead")
     tokens_file: Path = Field(default=Path("/run/secrets/countersign-tokens.json"), description="who may call the API")
     oidc: OidcSettings = Field(default_factory=OidcSettings)
+    zones: TimeZones = Field(default_factory=TimeZones)
     organization: str = Field(default="countersign", description="part of every case id; never change it in operation")
     host: str = "127.0.0.1"
     port: int = 8080
@@ -61,7 +104,32 @@ class EhrSettings(BaseSettings):
 
     url: str = "http://127.0.0.1:8080/fhir"
     token: SecretStr | None = Field(default=None, description="static bearer token, where the EHR wants one")
+    token_file: Path | None = Field(
+        default=None, description="file that holds the token instead; read again when the token is refused"
+    )
     connections: int = Field(default=32, ge=1, description="open connections to the EHR, and requests at once")
+    page_hosts: Names = Field(
+        default=(), description="other hosts that serve pages of searches, with commas; never sent the token"
+    )
+
+    @property
+    def authorization(self) -> Authorization | None:
+        """What is sent with each request; None where the EHR wants no token."""
+        return authorization(self.token, self.token_file)
+
+    def connect(self) -> FhirClient:
+        """A client for work that nobody waits for."""
+        return connect_ehr(self.url, self.authorization, self.connections, page_hosts=self.page_hosts)
+
+    def connect_interactive(self) -> FhirClient:
+        """A client for what a person waits for: connections of its own, a quarter more, which no slow work takes."""
+        return connect_ehr(
+            self.url,
+            self.authorization,
+            max(1, self.connections // 4),
+            page_hosts=self.page_hosts,
+            timeout=INTERACTIVE_TIMEOUT,
+        )
 
 
 class TritonSettings(BaseSettings):

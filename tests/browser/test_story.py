@@ -22,7 +22,9 @@ TEXT = (
 
 
 async def settle(page: Page) -> None:
-    """Deal with every sentence that the record does not support."""
+    """Deal with every open point and every sentence that the record does not support."""
+    for tick in await page.get_by_role("checkbox", name="I have seen this").all():
+        await tick.check()
     for tick in await page.get_by_role("checkbox", name="Confirm: it is true").all():
         await tick.check()
     await expect(page.locator("#open-ends")).to_be_hidden()

@@ -14,6 +14,7 @@ from cli.redrive import redrive_one
 from deploy.sandbox_ehr.faults import Fault
 from shared.contracts.failures import PermanentError, TransientError
 from shared.contracts.subjects import encounter_subject
+from shared.messaging.retry import RetryRow
 from tests.support.ehr import client, stays
 from tests.support.stack import Stack, until
 
@@ -278,6 +279,9 @@ async def test_what_an_engine_sends_wrong_is_a_dead_letter_with_the_reason(
         ("DocumentReference", "POST", {"kind": "racing-create"}),
         ("Provenance", "POST", {"kind": "lost-response"}),
         ("DocumentReference", "POST", {"kind": "status", "status": 503}),
+        ("DocumentReference", "POST", {"kind": "status", "status": 401}),
+        ("Provenance", "POST", {"kind": "status", "status": 403}),
+        ("Task", "PUT", {"kind": "status", "status": 403}),
         ("Task", "PUT", {"kind": "lost-response"}),
         ("Task", "POST", {"kind": "lost-response"}),
     ],
@@ -295,6 +299,18 @@ async def test_filed_exactly_once_whatever_the_ehr_does(
     assert [item["id"] for item in documents] == [case["document_reference"]]
     assert len([item for item in stack.in_chart("Provenance") if "entity" in item]) == 1
     assert [item["status"] for item in stack.in_chart("Task")] == ["completed"]
+
+
+@pytest.mark.parametrize(("status", "type"), [(503, "Encounter"), (401, "Encounter"), (409, "Task"), (401, "Task")])
+async def test_a_case_outlasts_an_ehr_that_is_away_for_many_attempts_without_an_operator(
+    stack: Stack, monkeypatch: pytest.MonkeyPatch, status: int, type: str
+) -> None:
+    monkeypatch.setattr(RetryRow, "wait", lambda row, attempt: 0.05)
+    stack.ehr.faults.armed.append(Fault(kind="status", type=type, status=status, times=12))
+    case_id = await stack.discharge()
+    case = await stack.reaches(case_id, "awaiting-review")
+    assert [event["event"] for event in case["events"]] == TO_REVIEW
+    assert len(stack.in_chart("Task")) == 1
 
 
 async def test_an_ehr_that_takes_no_task_does_not_stop_a_review(stack: Stack) -> None:

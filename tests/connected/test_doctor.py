@@ -5,7 +5,6 @@ from datetime import UTC, datetime, timedelta
 
 import nkeys
 import pytest
-from pydantic import SecretStr
 
 from cli.doctor import server, users
 from cli.doctor.findings import Finding
@@ -30,7 +29,7 @@ def place(nats: NatsServer) -> Place:
         monitor_url=f"http://127.0.0.1:{nats.ports.monitor}",
         keeping=Keeping(),
         ehr_url="http://127.0.0.1:1/fhir",
-        ehr_token=SecretStr(""),
+        ehr_authorization=None,
         triton=TritonSettings(),
         qdrant=QdrantSettings(),
         oidc=OidcSettings(),

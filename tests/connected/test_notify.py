@@ -4,7 +4,7 @@ import asyncio
 import threading
 from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
-from datetime import timedelta
+from datetime import timedelta, tzinfo
 from pathlib import Path
 from typing import Any
 
@@ -69,7 +69,9 @@ class Bench:
     def fresh(self) -> Notify:
         """As after a restart: nothing is remembered."""
         steps = Steps("approval", lambda: T0)
-        made = Notify(steps, self.directory, lambda case: LINK, lambda: T0, self.channel, self.threads)
+        made = Notify(
+            steps, self.directory, lambda case: LINK, lambda: T0, self.channel, self.threads, dict[str, tzinfo]().get
+        )
         made.attach(self.bus)
         return made
 

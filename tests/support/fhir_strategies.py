@@ -33,14 +33,38 @@ from tests.support.fhir_elements import (
 
 PATIENT, ENCOUNTER, DOCTOR = "Patient/quill", "Encounter/stay", "Practitioner/marlow"
 ALLERGENS = ("Zimtpollen", "Oxalbumin", "Café-latex", "Kiwiprotein", "β-Laktamring", "Hornissengift")
-MEDICINES = tuple(
-    "Abrocil Benotrix Cardovane Delumab Eprolast Fumorin Galoptin Hexaforte Ibrolone Jantuval Kelzomid Lumivar".split()
+MEDICINES = (
+    "Abrocil",
+    "Benotrix",
+    "Cardovane",
+    "Delumab",
+    "Eprolast",
+    "Fumorin",
+    "Galoptin",
+    "Hexaforte",
+    "Ibrolone",
+    "Jantuval",
+    "Kelzomid",
+    "Lumivar",
 )
-TESTS = tuple("Alphasin Betacrit Gammolyt Deltaferrin Epsilase Zetaglobin Etacount Thetarate".split())
-OTHERS = tuple(
-    "Morbus Nordlund, Rupture of the quux, Tarsal widening, Open quuxectomy, Drain of the frob, Scan of the frob, "
-    "Walking school, Dorn vaccine, Visit at the quux clinic, Low frob diet, Climb stairs, Frob catheter, "
-    "Nurse at home, Old quux, Family quux, Quux grading".split(", ")
+TESTS = ("Alphasin", "Betacrit", "Gammolyt", "Deltaferrin", "Epsilase", "Zetaglobin", "Etacount", "Thetarate")
+OTHERS = (
+    "Morbus Nordlund",
+    "Rupture of the quux",
+    "Tarsal widening",
+    "Open quuxectomy",
+    "Drain of the frob",
+    "Scan of the frob",
+    "Walking school",
+    "Dorn vaccine",
+    "Visit at the quux clinic",
+    "Low frob diet",
+    "Climb stairs",
+    "Frob catheter",
+    "Nurse at home",
+    "Old quux",
+    "Family quux",
+    "Quux grading",
 )
 CONDITION_CODES = ("active", "recurrence", "inactive", "resolved", "remission")
 REQUEST_STATUS = ("active", "active", "completed", "stopped", "cancelled", "on-hold", "entered-in-error", "draft")

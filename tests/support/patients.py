@@ -11,7 +11,11 @@ MARKS = ("Zzyzxfamily", "Qwxgiven", "MRNPLANTED", "1911-11-11")
 
 def write_stays(folder: Path, number: int) -> list[str]:
     """`number` copies of a small stay as Bundles in `folder`; returns their encounter ids."""
-    files = [file for file in SEED.glob("*.json") if file.name not in ("index.json", "supervisors.json")]
+    files = [
+        file
+        for file in SEED.glob("*.json")
+        if file.name not in ("index.json", "supervisors.json", "open-at-discharge.json")
+    ]
     smallest = min(files, key=lambda file: file.stat().st_size)
     resources = [entry["resource"] for entry in json.loads(smallest.read_text())["entry"]]
     (encounter,) = [item for item in resources if item["resourceType"] == "Encounter" and item["id"] == smallest.stem]

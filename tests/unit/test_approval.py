@@ -19,7 +19,7 @@ from services.approval.settings import ApprovalSettings, parse_durations
 from shared.contracts.case import fold
 from shared.contracts.envelope import Head, Recorded
 from shared.contracts.events import Actor, Approved, CaseEvent, Drafted, Rejected, ReviewRequested
-from tests.support.examples import CASE, DIGEST, PHYSICIAN, T0, event
+from tests.support.examples import CASE, DIGEST, PHYSICIAN, T0, draft_ref, event
 
 EXAMPLES = Path(__file__).parents[3] / "shared" / "data" / "fhir-examples"
 SUPERVISOR = Actor(subject="boss", role="supervisor")
@@ -97,6 +97,21 @@ def test_a_rejection_leads_back_to_the_drafter_or_to_the_end() -> None:
     assert again.event == "redraft-requested"
     assert (again.number, again.words, again.context) == (2, "b" * 64, "c" * 64)
     assert domain.after_rejection(rejected.model_copy(update={"action": "close"})).event == "closed"
+
+
+def test_what_became_of_each_draft_of_an_ended_case() -> None:
+    drafted, rejected, approved = event("drafted"), event("rejected"), event("approved")
+    assert isinstance(drafted, Drafted)
+    assert isinstance(rejected, Rejected)
+    assert isinstance(approved, Approved)
+    second = draft_ref(2, "b" * 64)
+    redrafted = drafted.model_copy(update={"draft": second})
+    signed = approved.model_copy(update={"draft": second})
+    past = history(*REVIEW, rejected, "redraft-requested", redrafted, "review-requested", signed, "filed")
+    assert domain.reviewed(past) == [(draft_ref(), "rejected-redraft"), (second, "approved")]
+    assert domain.reviewed(history(*REVIEW, "withdrawn")) == [(draft_ref(), None)]
+    again = history(*REVIEW, "withdrawn", *REVIEW, "approved", "filed")
+    assert domain.reviewed(again) == [(draft_ref(), "approved")]
 
 
 def test_escalations_are_told_once_in_order_and_only_while_nobody_decided() -> None:

@@ -3,6 +3,7 @@
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 
@@ -151,6 +152,7 @@ def test_a_notice_says_what_waits_and_where_and_nothing_about_the_patient() -> N
         "Department: cardiology\nWaiting since: 2026-11-23 09:00 UTC\nEscalation: 2\nReview: https://x/reviews/c\n"
     )
     assert NOTICE.text("").endswith(f"Case: {CASE.id}\n")
+    assert "Waiting since: 2026-11-23 10:00 CET" in NOTICE.text("", ZoneInfo("Europe/Berlin"))
     assert (NOTICE.weight, NOTICE.model_copy(update={"level": 3}).weight) == ("warning", "failure")
 
 

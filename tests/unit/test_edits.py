@@ -3,7 +3,7 @@
 import pytest
 
 from services.approval import edits
-from shared.contracts.draft import Claim, Draft, Part, Prompt, Sentence
+from shared.contracts.draft import Claim, Draft, OpenPoint, Part, Prompt, Sentence
 
 COURSE = "She came with a stroke."
 INVENTED = "She was given Ibuprofen 400 mg."
@@ -60,3 +60,10 @@ def test_a_diff_says_what_went_and_what_came_and_leaves_the_rest_out() -> None:
 def test_a_diff_of_long_texts_is_quick_enough_to_type_by() -> None:
     long = "".join(f"  - line {number} of the record\n" for number in range(3000))
     assert len(edits.diff(long, long.replace("line 1500", "row 1500"))) < 20
+
+
+def test_open_points_wait_until_somebody_says_to_have_seen_them(draft: Draft) -> None:
+    opened = draft.model_copy(update={"open_points": (OpenPoint(text="one"), OpenPoint(text="two"))})
+    assert edits.unacknowledged(opened, ()) == (0, 1)
+    assert edits.unacknowledged(opened, (1, 7)) == (0,)
+    assert edits.unacknowledged(draft, ()) == ()

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -154,6 +155,42 @@ async def test_the_last_attempt_gives_up() -> None:
     assert (await bench.deliver(attempt=row.attempts)).answer == "term"
     assert bench.works[-1].last
     assert fold(await bench.journal.history(CASE)).state == "failed"
+
+
+@pytest.mark.parametrize("name", ["drafter-extract", "approval-request"])
+def test_what_waits_for_the_ehr_outlasts_a_maintenance_window_and_holds_up_nobody(name: str) -> None:
+    target = consumer(name)
+    row = target.row
+    assert row.attempts is not None
+    assert row.alert_after is not None
+    waits = [row.wait(attempt) for attempt in range(1, row.attempts)]
+    assert timedelta(hours=20) < timedelta(seconds=sum(waits)) < timedelta(hours=30)
+    assert max(waits) <= 300, "it goes on soon after the EHR is back"
+    assert 120 <= sum(waits[: row.alert_after - 1]) <= 600, "a nightly restart tells nobody, an outage does"
+    assert target.parked >= 10_000
+
+
+async def test_a_step_that_is_still_trying_tells_a_person_once() -> None:
+    bench = Bench()
+    await bench.append(event("discharged"), "d1")
+    bench.outcome = TransientError("the EHR is away")
+    alert_after = consumer("drafter-extract").row.alert_after
+    assert alert_after is not None
+    for attempt in range(1, alert_after + 3):
+        assert (await bench.deliver(attempt=attempt)).answer == "nak"
+    (told,) = bench.in_stream("ALERTS")
+    assert json.loads(told.data)["attempts"] == alert_after
+    bench.outcome = event("context-extracted")
+    assert (await bench.deliver(attempt=alert_after + 3)).answer == "ack"
+    assert await bench.names() == ["discharged", "context-extracted"]
+
+
+def test_a_step_that_has_failed_for_weeks_still_has_a_next_attempt() -> None:
+    assert delay_after(FOREVER, 5000, TransientError("down")) == FOREVER.cap
+
+
+def test_a_server_that_asks_for_a_year_is_asked_again_within_the_hour() -> None:
+    assert delay_after(FOREVER, 1, RateLimitedError("later", 31_536_000)) == 3600
 
 
 async def test_a_bug_ends_in_front_of_a_person_and_its_words_stay_out_of_everything(

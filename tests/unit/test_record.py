@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.drafter import reading
-from services.drafter.context import Medicine, compare
 from services.drafter.extract import Record
 from services.drafter.record import build_context
+from services.drafter.record.quantities import quantity
+from shared.clinical import elements, moments, references
 from shared.contracts.failures import PermanentError
 
 ENC = {"reference": "Encounter/e1"}
@@ -65,7 +65,7 @@ def test_a_series_keeps_first_last_and_the_most_abnormal_value() -> None:
     ]
     found = build_context(record({"Observation": [observation(*item) for item in reversed(values)]}))
     (series,) = found.labs
-    assert (series.first.value, series.last.value, series.count) == ("4 mmol/L", "4.4 mmol/L", 4)
+    assert (series.first.value, series.last.value, series.count) == ("4.0 mmol/L", "4.4 mmol/L", 4)
     assert series.worst is not None
     assert (series.worst.value, series.worst.flag, series.range) == ("6.8 mmol/L", "high", "3.5-5.1 mmol/L")
 
@@ -73,25 +73,30 @@ def test_a_series_keeps_first_last_and_the_most_abnormal_value() -> None:
 @pytest.mark.parametrize(
     ("entry", "reason"),
     [
-        (procedure("x", code={"coding": [{"code": ""}]}), "no readable code"),
-        (procedure("x", status="entered-in-error"), "entered-in-error"),
-        (procedure("x", status="not-done"), "not-done"),
-        (procedure("x", encounter={"reference": "Encounter/other"}), "another encounter"),
-        (procedure("x", "2026-06-05"), "after the discharge"),
-        (procedure("x", None), "no date"),
+        (procedure("x", code={"coding": [{"code": ""}]}), "Procedure: without a name, which nothing names"),
+        (procedure("x", status="entered-in-error"), "Procedure: Biopsy, entered in error"),
+        (procedure("x", status="not-done"), "Procedure: Biopsy, not done"),
+        (procedure("x", encounter={"reference": "Encounter/other"}), "Procedure: Biopsy, of another encounter"),
+        (procedure("x", "2026-06-05"), "Procedure: Biopsy, from after the discharge"),
+        (procedure("x", None, encounter={}), "Procedure: Biopsy, without a date"),
     ],
 )
 def test_what_cannot_be_used_is_left_out_and_named(entry: dict[str, Any], reason: str) -> None:
     found = build_context(record({"Procedure": [procedure("ok"), entry]}))
     assert [item.source for item in found.procedures] == ["Procedure/ok"]
-    (line,) = found.left_out
-    assert line.startswith("Procedure/x: ")
-    assert reason in line
+    assert found.left_out == (reason,)
 
 
-def test_results_issued_after_the_discharge_are_not_used() -> None:
+def test_many_entries_of_one_kind_are_counted() -> None:
+    others = [procedure(f"x{index}", encounter={"reference": f"Encounter/{index}"}) for index in range(9)]
+    assert build_context(record({"Procedure": others})).left_out == ("Procedure: 9 entries, of another encounter",)
+
+
+def test_a_result_issued_after_the_discharge_was_pending_then() -> None:
     late = observation("o1", "2026-06-03", 4.0, issued="2026-06-09T00:00:00Z")
-    assert build_context(record({"Observation": [late]})).labs == ()
+    found = build_context(record({"Observation": [late]}))
+    assert found.labs == ()
+    assert [item.text for item in found.pending] == ["Potassium (resulted 2026-06-09, after the discharge)"]
 
 
 def test_a_stay_that_has_not_ended_is_refused_unless_the_event_says_when_it_did() -> None:
@@ -154,29 +159,15 @@ def test_medicines_are_told_apart_by_where_they_are_taken() -> None:
     assert [[item.name for item in items] for items in lists] == [["Lisinopril"], ["Cefazolin"], ["Cephalexin"]]
 
 
-def medicine(name: str, dose: str) -> Medicine:
-    return Medicine(text=f"{name}, {dose}", source=f"MedicationRequest/{name}", name=name, dose=dose)
-
-
-def test_home_and_discharge_lists_are_compared_by_name_and_amount() -> None:
-    home = (medicine("Lisinopril", "10 mg daily"), medicine("Aspirin", "81mg"), medicine("Metformin", "500 mg"))
-    after = (medicine("lisinopril", "20 mg daily"), medicine("aspirin", "81 mg PO"), medicine("Warfarin", "5 mg"))
-    found = compare(home, after)
-    assert [item.name for item in found.started] == ["Warfarin"]
-    assert [item.after.name for item in found.changed] == ["lisinopril"]
-    assert [item.name for item in found.continued] == ["aspirin"]
-    assert [item.name for item in found.stopped] == ["Metformin"]
-
-
 @given(st.dictionaries(st.sampled_from(["text", "coding", "value", "unit", "start", "reference"]), JUNK), JUNK)
 def test_reading_never_raises_on_dirt(element: dict[str, Any], other: Any) -> None:
     for item in (element, other):
-        reading.concept(item)
-        reading.code(item)
-        reading.codes(item)
-        reading.reference(item)
-        reading.moment(item)
-        reading.quantity(item)
+        elements.concept_or_code(item)
+        elements.codes(item)
+        elements.person_name({"name": item})
+        references.parse(item)
+        moments.read(item)
+        quantity(item)
 
 
 TYPES = (
@@ -205,11 +196,19 @@ def test_no_dirt_in_the_entries_stops_a_summary(entries: list[tuple[str, dict[st
 
 @pytest.mark.parametrize(
     ("text", "expected"),
-    [("2026", "2026-01-01"), ("2026-06", "2026-06-01"), ("2026-06-04", "2026-06-04"), ("junk", None), ("", None)],
+    [
+        ("2026", ("2026-01-01", "2026-12-31", "2026")),
+        ("2026-06", ("2026-06-01", "2026-06-30", "2026-06")),
+        ("2026-06-04", ("2026-06-04", "2026-06-04", "2026-06-04")),
+        ("2026-06-04T23:30:00-07:00", ("2026-06-04", "2026-06-04", "2026-06-04")),
+        ("junk", None),
+        ("", None),
+    ],
 )
-def test_dates_of_any_precision(text: str, expected: str | None) -> None:
-    found = reading.moment(text)
-    assert (found.date().isoformat() if found else None) == expected
+def test_dates_keep_the_precision_they_were_written_in(text: str, expected: tuple[str, str, str] | None) -> None:
+    found = moments.read(text)
+    shown = found and (found.begins.date().isoformat(), found.ends.date().isoformat(), found.text)
+    assert shown == expected
 
 
 ENCOUNTER_FIELDS = ("participant", "serviceProvider", "hospitalization", "reasonCode", "diagnosis", "serviceType")

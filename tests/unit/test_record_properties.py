@@ -5,10 +5,8 @@ A line that names a test or a medicine may hold only the numbers of the resource
 
 import re
 from collections.abc import Callable, Iterator
-from datetime import timedelta
 from typing import Any, NamedTuple
 
-import pytest
 from hypothesis import HealthCheck, assume, given, settings
 
 from services.drafter.extract import Record
@@ -16,7 +14,7 @@ from services.drafter.facts import header, render
 from services.drafter.record import build_context
 from shared.contracts.failures import PermanentError
 from tests.support.fhir_strategies import MEDICINES, PATIENT, TESTS, Drawn, records
-from tests.support.numbers import DATE, Sources, leaves, plain, shown
+from tests.support.numbers import Sources, leaves, plain, shown
 
 HOME, WITHIN = "medications to take at home", "within range"
 NOT_TAKEN = {
@@ -41,7 +39,7 @@ class Line(NamedTuple):
 def each_record(check: Property) -> Property:
     """Runs `check` on many drawn records."""
     slow = [HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much]
-    return settings(max_examples=120, deadline=None, suppress_health_check=slow)(given(drawn=records())(check))
+    return settings(max_examples=60, deadline=None, suppress_health_check=slow)(given(drawn=records())(check))
 
 
 def lines(drawn: Drawn) -> list[Line]:

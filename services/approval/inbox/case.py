@@ -23,8 +23,8 @@ from shared.runtime.problems import Problem
 LONGEST = 200_000
 NOTES = {
     "stale": "There is a newer draft than the one you were looking at. Nothing was signed.",
-    "incomplete": "Not signed yet: confirm, change or remove every sentence that the record does not support, and "
-    "write what is still to be written.",
+    "incomplete": "Not signed yet: look at every open point, confirm, change or remove every sentence that the record "
+    "does not support, and write what is still to be written.",
 }
 Numbers = Annotated[list[int], Form()]
 
@@ -51,6 +51,7 @@ def _add_reading(router: APIRouter, parts: Parts, working: WorkingCopies) -> Non
                 words=EVENT_WORDS,
                 state=STATE_WORDS,
                 head=case.head.sequence,
+                zone=parts.zone_of(ref.department),
             )
         digest = case.review.draft.digest
         copy = await working.find(ref.id, digest, who.subject) if case.open else None
@@ -74,6 +75,7 @@ def _add_reading(router: APIRouter, parts: Parts, working: WorkingCopies) -> Non
             barred=_barred(who, case, ref),
             following=_following(parts, case),
             note=NOTES.get(note, ""),
+            zone=parts.zone_of(ref.department),
             **_progress(draft, copy),
         )
 
@@ -88,12 +90,13 @@ def _add_signing(router: APIRouter, parts: Parts, working: WorkingCopies) -> Non
         digest: Annotated[str, Form()],
         text: Annotated[str, Form(max_length=LONGEST)],
         confirmed: Numbers = [],  # noqa: B006 - FastAPI copies defaults
+        acknowledged: Numbers = [],  # noqa: B006
     ) -> Response:
         """Keep what was typed; answers what differs from the draft and what still waits for a word."""
         ref, draft = await _under_review(parts, case_id, who, digest)
-        copy = Working(text=_typed(text, draft), confirmed=tuple(confirmed))
+        copy = Working(text=_typed(text, draft), confirmed=tuple(confirmed), acknowledged=tuple(acknowledged))
         await working.keep(ref.id, digest, who.subject, copy)
-        return page("changes.html", saved=parts.clock(), **_progress(draft, copy))
+        return page("changes.html", saved=parts.clock(), zone=parts.zone_of(ref.department), **_progress(draft, copy))
 
     @router.post("/reviews/{case_id}/approve", include_in_schema=False)
     async def approve(
@@ -102,9 +105,10 @@ def _add_signing(router: APIRouter, parts: Parts, working: WorkingCopies) -> Non
         digest: Annotated[str, Form()],
         text: Annotated[str, Form(max_length=LONGEST)],
         confirmed: Numbers = [],  # noqa: B006
+        acknowledged: Numbers = [],  # noqa: B006
     ) -> Response:
         ref, draft = await _under_review(parts, case_id, who, digest)
-        copy = Working(text=_typed(text, draft), confirmed=tuple(confirmed))
+        copy = Working(text=_typed(text, draft), confirmed=tuple(confirmed), acknowledged=tuple(acknowledged))
         subject = who.subject
         await working.keep(ref.id, digest, subject, copy)  # nothing typed is lost, whatever comes of it
         try:
@@ -113,7 +117,7 @@ def _add_signing(router: APIRouter, parts: Parts, working: WorkingCopies) -> Non
             return RedirectResponse(f"/sign-in?again=1&after=/reviews/{ref.id}", 303)
         changed = copy.text if copy.text != draft.text else None
         try:
-            await parts.desk.approve(ref.id, digest, who, changed, copy.confirmed)
+            await parts.desk.approve(ref.id, digest, who, changed, copy.confirmed, copy.acknowledged)
         except Refused as refused:
             return _back(ref.id, refused)
         await working.drop(ref.id, digest, subject)
@@ -182,10 +186,11 @@ def _typed(text: str, draft: Draft) -> str:
 
 
 def _progress(draft: Draft, copy: Working) -> dict[str, Any]:
-    """What differs from the draft, and which sentences still wait for a word."""
+    """What differs from the draft, and which sentences and open points still wait for a word."""
     return {
         "diff": edits.diff(draft.text, copy.text) if copy.text != draft.text else [],
         "unresolved": edits.unresolved(draft, copy.text, copy.confirmed),
+        "unacknowledged": edits.unacknowledged(draft, copy.acknowledged),
         "gone": [index for index in range(len(draft.sentences)) if index not in edits.standing(draft, copy.text)],
     }
 

@@ -8,8 +8,10 @@ from urllib.parse import quote
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import FileResponse, HTMLResponse, RedirectResponse
 from fastapi.routing import APIRoute
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, pass_context
+from jinja2.runtime import Context
 
+from services.approval.local_time import local
 from shared.runtime.problems import KNOWN, Problem, as_problem
 
 HERE = Path(__file__).parent
@@ -68,8 +70,10 @@ def span(seconds: float) -> str:
     return f"{minutes // 60} h" if minutes >= 60 else f"{minutes} min"
 
 
-def moment(time: datetime) -> str:
-    return f"{time:%d %b %Y, %H:%M} UTC"
+@pass_context
+def moment(values: Context, time: datetime, form: str = "%d %b %Y, %H:%M %Z") -> str:
+    """A time in the zone of the page's department."""
+    return local(time, values["zone"], form)
 
 
 templates.filters["moment"] = moment

@@ -17,7 +17,8 @@ class Working(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     text: str
-    confirmed: tuple[int, ...] = ()
+    confirmed: tuple[int, ...] = ()  # sentences without support that are to stand
+    acknowledged: tuple[int, ...] = ()  # open points that were seen
 
 
 class WorkingCopies:

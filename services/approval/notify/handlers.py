@@ -10,6 +10,7 @@ from nats.aio.msg import Msg
 from services.approval import domain
 from services.approval.directory import Directory
 from services.approval.domain import Told
+from services.approval.local_time import ZoneOf
 from services.approval.notify.channels import Weight
 from services.approval.notify.notices import STREAM, Notice, read_notice
 from shared.contracts.case import fold
@@ -33,13 +34,21 @@ class Notify:
     """`send` runs in a thread of `threads`: what carries the messages blocks."""
 
     def __init__(
-        self, steps: Steps, directory: Directory, link: Link, clock: Clock, send: Send, threads: Executor
+        self,
+        steps: Steps,
+        directory: Directory,
+        link: Link,
+        clock: Clock,
+        send: Send,
+        threads: Executor,
+        zone_of: ZoneOf,
     ) -> None:
         self._directory = directory
         self._link = link
         self._clock = clock
         self._send = send
         self._threads = threads
+        self._zone_of = zone_of
         self._sending: dict[str, asyncio.Future[None]] = {}  # by place: begun, or sent not long ago
         steps.effect("approval-notify", self.announce)
         steps.effect("approval-deliver", self.deliver)
@@ -112,7 +121,7 @@ class Notify:
         if channel is None:
             raise PermanentError("the channel of a notice is no longer in the directory")
         link = self._link(CaseRef(notice.department, notice.case))
-        call = (channel.address(), notice.title, notice.text(link), notice.weight)
+        call = (channel.address(), notice.title, notice.text(link, self._zone_of(notice.department)), notice.weight)
         return asyncio.get_running_loop().run_in_executor(self._threads, self._send, *call)
 
     def _forget_oldest(self) -> None:

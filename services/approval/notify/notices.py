@@ -1,10 +1,11 @@
 """One message to one channel about one escalation: what the bus carries of it, and what a person reads."""
 
-from datetime import UTC, datetime
+from datetime import datetime, tzinfo
 
 from pydantic import ValidationError
 
 from services.approval.domain import TAKES_OVER
+from services.approval.local_time import local
 from services.approval.notify.channels import Weight
 from shared.contracts.failures import PermanentError
 from shared.contracts.model import Model
@@ -44,9 +45,9 @@ class Notice(Model):
     def title(self) -> str:
         return f"A discharge summary waits for its review: escalation {self.level} of {TAKES_OVER}"
 
-    def text(self, link: str) -> str:
+    def text(self, link: str, zone: tzinfo | None = None) -> str:
         """No name, no diagnosis, no reference to the patient: it leaves the house."""
-        since = self.since.astimezone(UTC).strftime("%Y-%m-%d %H:%M UTC")
+        since = local(self.since, zone, "%Y-%m-%d %H:%M %Z")
         where = f"Review: {link}" if link else f"Case: {self.case}"
         return f"Department: {self.department}\nWaiting since: {since}\nEscalation: {self.level}\n{where}\n"
 

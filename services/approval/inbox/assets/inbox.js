@@ -76,18 +76,21 @@ async function send() {
 function mark() {
   const found = document.getElementById("changes").dataset;
   const waiting = found.unresolved ? found.unresolved.split(" ") : [];
+  const unseen = found.unacknowledged ? found.unacknowledged.split(" ") : [];
   const gone = found.gone ? found.gone.split(" ") : [];
   for (const box of document.querySelectorAll(".sentence")) {
     const number = box.dataset.number;
     box.classList.toggle("gone", gone.includes(number));
     box.classList.toggle("settled", box.classList.contains("unsupported") && !waiting.includes(number));
   }
-  const words = waiting.length === 1 ? "1 sentence wants a word from you" : `${waiting.length} sentences want a word from you`;
+  for (const point of document.querySelectorAll(".point")) point.classList.toggle("settled", !unseen.includes(point.dataset.number));
+  const places = [...unseen.map((number) => `p${number}`), ...waiting.map((number) => `s${number}`)];
+  const words = places.length === 1 ? "1 wants a word from you" : `${places.length} want a word from you`;
   const next = document.getElementById("open-ends");
-  next.textContent = waiting.length ? words : "";
-  next.href = `#s${waiting[0]}`;
-  next.hidden = !waiting.length;
-  return waiting;
+  next.textContent = places.length ? words : "";
+  next.href = `#${places[0]}`;
+  next.hidden = !places.length;
+  return places;
 }
 
 // Whoever goes from sentence to sentence by keyboard sees the evidence on the way.
@@ -102,14 +105,14 @@ if (sign) {
   for (const button of document.querySelectorAll(".needs-script")) button.hidden = false;
   for (const box of document.querySelectorAll(".sentence")) tools(box, text);
   text.addEventListener("input", later);
-  for (const tick of document.querySelectorAll("[name=confirmed]")) tick.addEventListener("change", keep);
+  for (const tick of document.querySelectorAll("[name=confirmed], [name=acknowledged]")) tick.addEventListener("change", keep);
   sign.addEventListener("submit", (event) => {
     const [first] = mark();
     if (first === undefined) return;
     event.preventDefault();
-    const box = document.getElementById(`s${first}`);
+    const box = document.getElementById(first);
     box.scrollIntoView({ block: "center" });
-    box.querySelector("summary").focus();
+    box.querySelector("summary, input").focus();
   });
   addEventListener("beforeunload", (event) => pending && event.preventDefault());
   mark();

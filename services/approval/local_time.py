@@ -1,0 +1,11 @@
+"""Times as people read them: in their hospital's time zone, with its abbreviation. Pure."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime, tzinfo
+
+ZoneOf = Callable[[str], tzinfo | None]  # of a department; None where none is set
+
+
+def local(time: datetime, zone: tzinfo | None, form: str = "%d %b %Y, %H:%M %Z") -> str:
+    """`28 Nov 2026, 04:22 CET`; UTC where no zone is set."""
+    return time.astimezone(zone or UTC).strftime(form)

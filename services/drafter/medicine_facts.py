@@ -1,0 +1,100 @@
+"""Renders medicines: what was given, the reconciliation as a table, what not to take."""
+
+from collections.abc import Iterable
+
+from services.drafter.context import EncounterContext, Medicine
+from services.drafter.reconciliation import Row, reconcile
+from shared.contracts.draft import Fact, Group
+
+COLUMNS = ("Medicine", "Dose and directions", "Route", "Frequency", "Change", "Reason")
+
+
+def medicine(item: Medicine) -> Fact:
+    """A medicine with its directions and what it is for."""
+    reason = f"for: {item.reason}" if item.reason and item.status == "active" else ""
+    more = "; ".join(part for part in (reason, item.note) if part)
+    return Fact(text=f"{item.text} ({more})" if more else item.text, source=item.source)
+
+
+def given(medicines: Iterable[Medicine]) -> list[Fact]:
+    """One fact for each medicine and dose that was given, with how often and when."""
+    found: dict[str, list[Medicine]] = {}
+    for item in medicines:
+        found.setdefault(item.text, []).append(item)
+    facts = []
+    for text, same in found.items():
+        days = sorted(item.on for item in same if item.on)
+        span = f"{days[0]} to {days[-1]}" if days and days[0] != days[-1] else days[0] if days else ""
+        times = f"{len(same)} times" if len(same) > 1 else ""
+        more = ", ".join(part for part in (times, span) if part)
+        facts.append(Fact(text=f"{text} ({more})" if more else text, source=same[0].source))
+    return facts
+
+
+def reconciliation(context: EncounterContext) -> tuple[Group, ...]:
+    """The table of all medicines: what goes on, changes, ends, or is not clear."""
+    rows = reconcile(context)
+    if not rows:
+        return (Group(title="Medication reconciliation", facts=(Fact(text="None recorded", source=""),)),)
+    return (Group(title="Medication reconciliation", columns=COLUMNS, facts=tuple(_row(row) for row in rows)),)
+
+
+def _row(row: Row) -> Fact:
+    item = row.medicine
+    change = _change(row)
+    directions = item.dose or "not recorded"
+    why = _why(item)
+    text = f"{item.text} — {change}" + (f" ({why})" if why else "")
+    cells = (
+        item.name,
+        item.amount if _coded(item) else directions,
+        item.route,
+        item.frequency if _coded(item) else "",
+        change,
+        why,
+    )
+    return Fact(text=text, source=item.source, cells=cells)
+
+
+def _why(item: Medicine) -> str:
+    """The reason of an order and what its prescriber noted."""
+    stated = (f"reason: {item.reason}" if item.reason else "", f"note: {item.note}" if item.note else "")
+    return "; ".join(part for part in stated if part)
+
+
+def _coded(item: Medicine) -> bool:
+    """Whether amount and frequency together say the whole order, so that it can stand in columns."""
+    said = " ".join(part for part in (item.amount, item.route, item.frequency) if part)
+    return bool(item.amount and item.frequency) and len(item.dose) <= len(said) + 2 and ";" not in item.dose
+
+
+def _change(row: Row) -> str:
+    before = "; ".join(item.dose or "dose not recorded" for item in row.before)
+    if row.change == "changed":
+        return f"changed (before: {_named_before(row, before)})"
+    if row.change == "unclear":
+        if row.before:
+            return f"unclear: compare with the order of before ({before})"
+        return "unclear: at home before, no order at discharge: confirm"
+    return row.change
+
+
+def _named_before(row: Row, before: str) -> str:
+    """With the name, where the medicine was called otherwise (a brand, another strength)."""
+    names = {item.name for item in row.before}
+    return before if names == {row.medicine.name} else f"{'; '.join(sorted(names))}, {before}"
+
+
+def to_avoid(medicines: Iterable[Medicine]) -> list[Fact]:
+    """Held, stopped and forbidden medicines, each with the words that say so before its name."""
+    words = {
+        "on-hold": "On hold, do not take for now",
+        "stopped": "Stopped, do not take any more",
+        "avoid": "Do not take",
+    }
+    return [
+        Fact(text=f"{words[item.status]}: {item.text}" + (f" ({why})" if why else ""), source=item.source)
+        for item in medicines
+        if item.status in words
+        for why in ["; ".join(part for part in (item.reason, item.note) if part)]
+    ]

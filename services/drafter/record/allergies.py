@@ -1,0 +1,143 @@
+"""Allergies and intolerances. They belong to the patient, not to the stay: none is dropped for its date."""
+
+import re
+from dataclasses import dataclass
+
+from services.drafter.context import Entry
+from services.drafter.record.scope import Scope
+from shared.clinical import elements
+from shared.clinical.elements import Resource
+from shared.clinical.moments import Moment
+
+# SNOMED CT and IPS codes for the absence of allergies. https://hl7.org/fhir/uv/ips/CodeSystem-absent-unknown-uv-ips.html
+_NONE_KNOWN = frozenset(
+    [
+        "716186003",
+        "409137002",
+        "428607008",
+        "428197003",
+        "716184000",
+        "716185004",
+        "716220001",
+        "1003774007",
+        "no-known-allergies",
+        "no-known-medication-allergies",
+        "no-known-food-allergies",
+        "no-known-environmental-allergies",
+    ]
+)
+_NOT_ASKED = frozenset({"no-allergy-info", "1631000175102", "asked-unknown", "unknown"})
+_NONE_WORDS = re.compile(
+    r"no known .*(allerg|intoleran)|no allerg|^n\.?k\.?[dmf]?\.?a\.?$|keine .*allergie|geen .*allergie|pas d.allergie"
+    r"|allergien? nicht bekannt",
+    re.IGNORECASE,
+)
+_NOT_ASKED_WORDS = re.compile(
+    r"not asked|not on file|no information|unable to (obtain|assess)|unknown allerg|not assessed|nicht erhoben",
+    re.IGNORECASE,
+)
+_OF_MEDICINES = re.compile(r"drug|medic|nkda|nkma|arznei|medikament|medicijn|geneesmiddel", re.IGNORECASE)
+_OF_FOOD = re.compile(r"food|voeding|nahrung|aliment", re.IGNORECASE)
+_UNSURE = {"unconfirmed": "unconfirmed", "presumed": "presumed"}
+
+
+@dataclass(frozen=True, slots=True)
+class Allergies:
+    """Active ones, or the record's own word that there are none; else `unknown` says why nothing is listed."""
+
+    entries: tuple[Entry, ...]
+    unknown: str = ""
+
+
+def allergies(resources: list[Resource], scope: Scope) -> Allergies:
+    """All active, not refuted ones, with what the record says of them; statements of absence only while they hold."""
+    active: list[tuple[Resource, Entry]] = []
+    absent: list[tuple[Resource, str, Moment | None]] = []
+    asked = True
+    for item in resources:
+        name = _name(item)
+        recorded = scope.first(item, "recordedDate", "onsetDateTime", "onsetPeriod", "lastOccurrence")
+        if not _holds(item, name, scope):
+            continue
+        if name is not None and _says(item, name, _NONE_KNOWN, _NONE_WORDS):
+            absent.append((item, name, recorded))
+        elif name is not None and _says(item, name, _NOT_ASKED, _NOT_ASKED_WORDS):
+            asked = False
+        elif _inactive(item):
+            scope.leave_out(item, name, "no longer active")
+        else:
+            active.append((item, scope.entry(item, _described(item, name, recorded, scope), recorded)))
+    entries = [entry for _, entry in active]
+    for item, name, recorded in absent:
+        if any(_contradicts(name, other) for other, _ in active):
+            when = f" of {recorded.text}" if recorded else ""
+            scope.leave_out(item, f"the statement “{name}”{when}", "which the allergies of the record contradict")
+        else:
+            entries.append(scope.entry(item, name, recorded))
+    return Allergies(
+        tuple(entries), "" if entries else "" if asked else "Not asked, or no information: ask the patient"
+    )
+
+
+def _name(item: Resource) -> str | None:
+    """The substance: of the entry, else of its reactions."""
+    substances = [elements.concept(reaction.get("substance")) for reaction in elements.children(item, "reaction")]
+    return (
+        elements.concept(item.get("code")) or elements.listed(substances) or elements.concept_or_code(item.get("code"))
+    )
+
+
+def _holds(item: Resource, name: str | None, scope: Scope) -> bool:
+    status = elements.code(item.get("verificationStatus"))
+    if status in ("refuted", "entered-in-error"):
+        scope.leave_out(item, name, "refuted" if status == "refuted" else "entered in error")
+        return False
+    return True
+
+
+def _says(item: Resource, name: str, codes: frozenset[str], words: re.Pattern[str]) -> bool:
+    return bool(elements.codes(item.get("code")) & codes) or words.search(name) is not None
+
+
+def _inactive(item: Resource) -> bool:
+    return elements.code(item.get("clinicalStatus")) in ("inactive", "resolved")
+
+
+def _described(item: Resource, name: str | None, recorded: Moment | None, scope: Scope) -> str:
+    """`Penicillin V (anaphylaxis, severe; high criticality)`."""
+    reactions = [
+        elements.listed([*_manifestations(part), elements.words(part, "severity")])
+        for part in elements.children(item, "reaction")
+    ]
+    criticality = {"high": "high criticality", "unable-to-assess": "criticality not assessed"}.get(
+        str(item.get("criticality"))
+    )
+    late = f"recorded {recorded.text}, after the discharge" if recorded and recorded.begins > scope.end_of_day else None
+    more = [
+        *reactions,
+        criticality,
+        _UNSURE.get(elements.code(item.get("verificationStatus")) or ""),
+        "intolerance" if item.get("type") == "intolerance" else None,
+        *elements.notes(item),
+        late,
+    ]
+    text = elements.listed(more, "; ")
+    return f"{name or 'Substance not recorded'} ({text})" if text else name or "Substance not recorded"
+
+
+def _manifestations(reaction: Resource) -> list[str | None]:
+    names = [elements.concept_or_code(item) for item in elements.children(reaction, "manifestation")]
+    description = elements.words(reaction, "description")
+    said = description is not None and any(name and name.lower() in description.lower() for name in names)
+    return [description] if said else [*names, description]
+
+
+def _contradicts(statement: str, allergy: Resource) -> bool:
+    """Whether an allergy makes a statement of absence untrue: no known drug allergies stands beside a food allergy."""
+    found = allergy.get("category")
+    categories = {item for item in found if isinstance(item, str)} if isinstance(found, list) else set()
+    if _OF_MEDICINES.search(statement):
+        return not categories or bool(categories & {"medication", "biologic"})
+    if _OF_FOOD.search(statement):
+        return not categories or "food" in categories
+    return True

@@ -1,0 +1,263 @@
+"""Builds the context of a stay from its record."""
+
+from collections.abc import Iterable
+from datetime import datetime
+
+from services.drafter.context import Diagnosis, EncounterContext, Entry, Medicine, Patient
+from services.drafter.record import (
+    allergies,
+    condition,
+    diagnoses,
+    directives,
+    identity,
+    microbiology,
+    notes,
+    open_points,
+    plans,
+    procedures,
+    stay,
+)
+from services.drafter.record.interpretation import Person
+from services.drafter.record.medicines import Kind, Medications
+from services.drafter.record.observations import Measurements, is_measured, measurements
+from services.drafter.record.reports import Reports, pending_requests, reports
+from services.drafter.record.scope import Scope, source, told
+from services.drafter.source_record import SourceRecord
+from shared.clinical import elements, moments, references
+from shared.clinical.elements import Resource
+
+
+def build_context(record: SourceRecord) -> EncounterContext:
+    """The context of a record. Raises PermanentError when the encounter is no stay, or has not ended."""
+    stay.check_is_stay(record.encounter)
+    end = stay.ended_at(record.encounter, record.occurred_at, record.zone)
+    encounters = stay.parts(record.encounter, record.of("Encounter"), record.bases)
+    scope = _scope(record, encounters, end)
+    entries = _entries_of(record)
+    patient = identity.patient(record.patient, scope, elements.child(record.encounter, "serviceProvider"))
+    builder = _Builder(record, entries, encounters, scope, patient)
+    return builder.build()
+
+
+def _scope(record: SourceRecord, encounters: list[Resource], end: datetime) -> Scope:
+    fallback = stay.offset_of(record.encounter)
+    return Scope(
+        encounters=references.targets(encounters, record.bases),
+        start=moments.read(elements.child(record.encounter, "period").get("start"), record.zone, fallback),
+        end=end,
+        end_of_day=moments.day_of(end, record.zone)[1],
+        zone=record.zone,
+        fallback=fallback,
+    )
+
+
+def _entries_of(record: SourceRecord) -> dict[str, list[Resource]]:
+    """The entries that are about this patient, or about a record that was merged with theirs."""
+    patients = identity.patients([record.patient, *record.of("Patient")], record.bases)
+    return {type: diagnoses.of_patient(record.of(type), patients) for type in record.entries}
+
+
+class _Builder:
+    """Puts the parts of one context together."""
+
+    def __init__(
+        self,
+        record: SourceRecord,
+        entries: dict[str, list[Resource]],
+        encounters: list[Resource],
+        scope: Scope,
+        patient: Patient,
+    ) -> None:
+        self._record = record
+        self._entries = entries
+        self._encounters = encounters
+        self._scope = scope
+        self._patient = patient
+        self._devices = record.people | {source(item): item for item in self._of("Device")}
+
+    def _of(self, type: str) -> list[Resource]:
+        return self._entries.get(type, [])
+
+    def build(self) -> EncounterContext:
+        record, scope, encounter = self._record, self._scope, self._record.encounter
+        bases = record.bases
+        died = stay.died(encounter, record.patient, self._of("Observation"), scope)
+        passages = notes.passages(
+            self._of("Composition"), self._of("DocumentReference"), self._of("ClinicalImpression"), scope
+        )
+        found = self._measurements()
+        others = self._not_measured()
+        studied = self._reports()
+        allergy = allergies.allergies(self._of("AllergyIntolerance"), scope)
+        lists = self._medicines()
+        attending, attending_name = identity.practitioner(
+            record.attending or identity.attending(encounter), record.people, bases
+        )
+        provider = elements.child(encounter, "serviceProvider")
+        organization = references.relative(provider, bases)
+        cultures = list(self._microbiology.cultures(scope, found.pending))
+        context = EncounterContext(
+            encounter=source(encounter),
+            encounter_status=str(encounter.get("status", "")),
+            kind="death-summary" if died else "discharge-summary",
+            patient=self._patient,
+            attending=attending,
+            attending_name=attending_name,
+            organization=organization if organization in record.people else None,
+            organization_name=elements.words(record.people.get(organization or ""), "name")
+            or elements.words(provider, "display"),
+            service=elements.concept(encounter.get("serviceType")),
+            start=scope.start.begins if scope.start else None,
+            start_on=scope.start.text if scope.start else None,
+            end=scope.end,
+            end_on=f"{scope.end:%Y-%m-%d}",
+            disposition=stay.disposition(encounter, record.people, bases),
+            died_later=stay.died_later(record.patient, scope),
+            reasons=self._reasons(passages),
+            diagnoses=self._diagnoses(passages),
+            family_history=tuple(diagnoses.family_history(self._of("FamilyMemberHistory"), scope)),
+            procedures=(
+                *procedures.procedures(self._of("Procedure"), self._devices, scope, bases),
+                *notes.operations(passages),
+            ),
+            devices=_each_once(
+                procedures.devices_in_place(
+                    self._of("Device"), self._of("DeviceUseStatement"), self._devices, scope, bases
+                )
+            ),
+            immunizations=tuple(procedures.immunizations(self._of("Immunization"), scope)),
+            allergies=allergy.entries,
+            allergies_unknown=self._why_no_allergies(allergy.unknown),
+            home_medicines=lists["home"],
+            hospital_medicines=lists["hospital"],
+            given_medicines=lists["given"],
+            discharge_medicines=lists["discharge"],
+            other_medicines=lists["other"],
+            labs=tuple(found.labs),
+            vitals=tuple(found.vitals),
+            microbiology=tuple(cultures),
+            reports=tuple(studied.entries),
+            contradictions=tuple([*found.contradictions, *studied.contradictions]),
+            pending=_each_once([*found.pending, *studied.pending, *self._requested()]),
+            function=tuple(condition.function(others, scope)),
+            observed=tuple(condition.others(others, scope)),
+            directives=self._directives(),
+            care_plans=tuple(plans.care_plans(self._of("CarePlan"), scope)),
+            diet=(
+                *plans.diet(self._of("NutritionOrder"), scope),
+                *condition.activity(others, scope),
+            ),
+            goals=tuple(plans.goals(self._of("Goal"), scope)),
+            team=_each_once(plans.team(self._of("CareTeam"), record.people, scope, bases)),
+            services=(
+                *plans.services([*self._of("ServiceRequest"), *self._of("DeviceRequest")], scope),
+                *procedures.aftercare(self._of("Procedure"), scope),
+            ),
+            follow_up=tuple(
+                sorted(
+                    plans.appointments(self._of("Appointment"), scope),
+                    key=lambda item: (item.time is None, item.time and item.time.timestamp()),
+                )
+            ),
+            outcome=self._outcome(died, passages),
+            notes=tuple(notes.evidence(passages)),
+            unread=tuple(open_points.NAMES.get(item.type, item.type) for item in record.unread),
+        )
+        return context.model_copy(
+            update={
+                "left_out": (*open_points.unread(record), *told(scope.left_out)),
+                "open_points": open_points.open_points(context, scope.left_out, record),
+            }
+        )
+
+    def _why_no_allergies(self, stated: str) -> str:
+        unread = any(item.type == "AllergyIntolerance" for item in self._record.unread)
+        return "Could not be read from the EHR: ask the patient" if unread else stated
+
+    def _measurements(self) -> Measurements:
+        observations, scope = self._of("Observation"), self._scope
+        self._microbiology = microbiology.Microbiology(observations, self._of("DiagnosticReport"), self._record.bases)
+        return measurements(observations, scope, self._person(), self._microbiology.taken)
+
+    def _person(self) -> Person:
+        born = self._scope.moment(self._record.patient.get("birthDate"))
+        years = (self._scope.end - born.begins).days / 365.25 if born is not None else None
+        return Person(self._patient.sex, years)
+
+    def _reports(self) -> Reports:
+        shown = frozenset(source(item) for item in self._of("Observation"))
+        return reports(self._of("DiagnosticReport"), self._of("ImagingStudy"), shown, self._scope, self._record.bases)
+
+    def _requested(self) -> list[Entry]:
+        results = [
+            item for type in ("DiagnosticReport", "Observation", "ImagingStudy", "Procedure") for item in self._of(type)
+        ]
+        return list(pending_requests(self._of("ServiceRequest"), results, self._scope, self._record.bases))
+
+    def _reasons(self, passages: list[notes.Passage]) -> tuple[Entry, ...]:
+        stated = diagnoses.reasons(self._encounters, self._of("Condition"), self._record.bases)
+        return _each_once([*stated, *notes.complaints(passages)])
+
+    def _diagnoses(self, passages: list[notes.Passage]) -> tuple[Diagnosis, ...]:
+        roles = diagnoses.Roles(self._encounters, self._record.bases)
+        found = list(diagnoses.diagnoses(self._of("Condition"), roles, self._scope))
+        named = [
+            Diagnosis(**item.model_dump(), role="comorbidity", acquired=True) for item in notes.complications(passages)
+        ]
+        return (*found, *named)
+
+    def _medicines(self) -> dict[Kind, tuple[Medicine, ...]]:
+        known = self._record.people | {source(item): item for item in self._of("Medication")}
+        reader = Medications(known, self._of("Condition"), self._record.bases, self._scope)
+        orders = self._of("MedicationRequest")
+        found = [
+            *reader.orders(orders),
+            *reader.statements(self._of("MedicationStatement")),
+            *reader.administrations(self._of("MedicationAdministration")),
+            *reader.supplies(self._of("MedicationDispense"), orders),
+        ]
+        kinds: tuple[Kind, ...] = ("home", "hospital", "given", "discharge", "other")
+        return {kind: _orders_once([medicine for listed, medicine in found if listed == kind]) for kind in kinds}
+
+    def _not_measured(self) -> list[Resource]:
+        """Observations that are neither results nor vital signs: of some stays few among thousands."""
+        taken = self._microbiology.taken
+        return [item for item in self._of("Observation") if source(item) not in taken and not is_measured(item)]
+
+    def _directives(self) -> tuple[Entry, ...]:
+        found = [
+            *directives.of_observations(self._of("Observation"), self._scope),
+            *directives.of_requests(self._of("ServiceRequest"), self._scope),
+            *directives.of_consents(self._of("Consent"), self._scope),
+            *directives.of_documents(self._of("DocumentReference"), self._scope),
+            *directives.of_flags(self._of("Flag"), self._scope),
+        ]
+        return _each_once(found)
+
+    def _outcome(self, died: bool, passages: list[notes.Passage]) -> tuple[Entry, ...]:
+        if not died:
+            return ()
+        stated = condition.outcome_of_death(
+            self._of("Observation"),
+            self._of("Condition"),
+            self._of("ServiceRequest"),
+            notes.deaths(passages),
+            self._scope,
+        )
+        return _each_once(stated)
+
+
+def _each_once(entries: Iterable[Entry]) -> tuple[Entry, ...]:
+    """Entries of different words, in their order."""
+    found: dict[str, Entry] = {}
+    for entry in entries:
+        found.setdefault(entry.text, entry)
+    return tuple(found.values())
+
+
+def _orders_once(medicines: list[Medicine]) -> tuple[Medicine, ...]:
+    """Orders that differ in anything, in their order: two orders of one medicine stay two."""
+    found: dict[tuple[str, str, str, str], Medicine] = {}
+    for item in medicines:
+        found.setdefault((item.name.lower(), item.dose, item.status, item.reason), item)
+    return tuple(found.values())

@@ -1,0 +1,154 @@
+"""How the patient was: functional and cognitive status, code status and directives, and of a death its cause."""
+
+import re
+from collections.abc import Callable, Iterator
+
+from services.drafter.context import Entry
+from services.drafter.record.plans import is_activity, is_code_status
+from services.drafter.record.scope import Scope
+from services.drafter.record.values import value
+from shared.clinical import elements
+from shared.clinical.elements import Resource
+from shared.clinical.moments import Moment
+
+# LOINC and SNOMED CT of what tells how somebody can live at home.
+_FUNCTION = frozenset(
+    [
+        "96761-2",
+        "9269-2",
+        "38227-5",
+        "59460-6",
+        "72106-8",
+        "72172-0",
+        "75246-9",
+        "89247-1",
+        "88020-3",
+        "54635-4",
+        "9271-8",
+        "9272-6",
+        "9274-2",
+        "80288-4",
+        "45454-2",
+        "95419-8",
+        "72133-2",
+    ]
+)
+_FUNCTION_WORDS = re.compile(
+    r"barthel|\badl\b|activities of daily|glasgow coma|\bgcs\b|consciousness|orientation|cogniti|mini.?mental"
+    r"|\bmmse\b|moca\b|delirium|confusion|karnofsky|ecog|frailty|functional|mobil|ambulat|gait|walking|mental status"
+    r"|braden|fall risk|continen|swallow|dysphagia|apgar|rankin|nihss|pain severity|wound|ulcer|stoma"
+    r"|zelfredzaam|loopvermogen|bewusstsein|weight.?bearing|smok|tobacco",
+    re.IGNORECASE,
+)
+_FUNCTION_CATEGORIES = frozenset(
+    {"functional-status", "cognitive-status", "functional-mental-status", "disability-status"}
+)
+_DEATH = frozenset({"69453-9", "79378-6"})  # LOINC: cause of death
+_DEATH_WORDS = re.compile(r"cause of death|todesursache|doodsoorzaak|cause du d[ée]c[èe]s", re.IGNORECASE)
+RESUSCITATION = frozenset(
+    {"304251008", "75773-2", "81376-6", "100822-6", "81351-9", "78823-2"}
+)  # code status in SNOMED CT, LOINC
+_AUTOPSY = re.compile(r"autops|post.?mortem|medical examiner|coroner|obduction|obduktion|obductie", re.IGNORECASE)
+
+
+def function(observations: list[Resource], scope: Scope) -> Iterator[Entry]:
+    """The last value of each measure of function, cognition or wounds, and of diet and activity."""
+    yield from _latest(observations, scope, _is_function)
+
+
+def others(observations: list[Resource], scope: Scope) -> Iterator[Entry]:
+    """The last values of what stands in no other list: scores, assessments, social history."""
+
+    def wanted(item: Resource) -> bool:
+        elsewhere = _is_function(item) or _is_activity(item) or _is_cause_of_death(item) or is_code_status(item)
+        return not elsewhere and not elements.codes(item.get("code")) & RESUSCITATION
+
+    yield from _latest(observations, scope, wanted)
+
+
+def activity(observations: list[Resource], scope: Scope) -> Iterator[Entry]:
+    """The last word of the record on diet and activity."""
+    yield from _latest(observations, scope, _is_activity)
+
+
+def _is_activity(item: Resource) -> bool:
+    return not _is_function(item) and _named(item, is_activity) and "valueQuantity" not in item
+
+
+def _is_cause_of_death(item: Resource) -> bool:
+    coded = elements.loinc(item.get("code")) & _DEATH
+    return bool(coded) or _named(item, lambda text: _DEATH_WORDS.search(text) is not None)
+
+
+def _is_function(item: Resource) -> bool:
+    codes = elements.codes(item.get("code"))
+    if is_code_status(item) or codes & RESUSCITATION:
+        return False
+    categories = elements.codes(item.get("category"))
+    if categories & {"laboratory", "imaging"}:
+        return False
+    return bool(codes & _FUNCTION or categories & _FUNCTION_CATEGORIES) or _named(
+        item, lambda text: _FUNCTION_WORDS.search(text) is not None
+    )
+
+
+def _named(item: Resource, matches: Callable[[str], bool]) -> bool:
+    return any(matches(text) for text in elements.displays(item.get("code")))
+
+
+def _latest(observations: list[Resource], scope: Scope, wanted: Callable[[Resource], bool]) -> Iterator[Entry]:
+    found: dict[str, tuple[Moment, Entry]] = {}
+    for item in observations:
+        time = scope.first(item, "effectiveDateTime", "effectivePeriod", "effectiveInstant", "issued")
+        name = elements.concept_or_code(item.get("code"))
+        words = value_and_parts(item)
+        if not wanted(item) or item.get("status") in ("cancelled", "registered"):
+            continue
+        if words is None or not scope.usable(item, name, time) or time is None or name is None:
+            continue
+        entry = scope.entry(item, f"{name}: {words}", time)
+        key = elements.code(item.get("code")) or name
+        if key not in found or found[key][0].begins <= time.begins:
+            found[key] = (time, entry)
+    yield from (entry for _, entry in found.values())
+
+
+def value_and_parts(item: Resource) -> str | None:
+    parts = []
+    for part in elements.children(item, "component"):
+        name, words = elements.concept_or_code(part.get("code")), value(part)
+        parts += [f"{name} {words}"] if name and words else []
+    own = value(item)
+    text = elements.listed([own, *parts, *elements.notes(item)])
+    return text or None
+
+
+def outcome_of_death(
+    observations: list[Resource], conditions: list[Resource], requests: list[Resource], notes: list[Entry], scope: Scope
+) -> Iterator[Entry]:
+    """Cause of death and autopsy, from observations, requests and the certificate among the notes."""
+    for item in observations:
+        words = value_and_parts(item)
+        valid = item.get("status") not in ("cancelled", "entered-in-error") and scope.belongs(item) is not False
+        if words and valid and _is_cause_of_death(item):
+            yield scope.entry(item, f"Cause of death: {words}")
+    for item in conditions:
+        due = [
+            text
+            for part in elements.children(item, "category")
+            for text in elements.displays(part)
+            if _DEATH_WORDS.search(text)
+        ]
+        name = elements.concept_or_code(item.get("code"))
+        if due and name and scope.belongs(item):
+            yield scope.entry(item, f"Cause of death: {name}")
+    for item in requests:
+        name = elements.concept_or_code(item.get("code"))
+        if (
+            name
+            and _AUTOPSY.search(name)
+            and item.get("status") in ("active", "completed")
+            and scope.belongs(item) is not False
+        ):
+            yield scope.entry(item, name)
+    yield from (note for note in notes if _DEATH_WORDS.search(note.text) or _AUTOPSY.search(note.text))

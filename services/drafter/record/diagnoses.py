@@ -1,0 +1,239 @@
+"""Diagnoses with their role, certainty and beginning; reasons for the admission; the family's history."""
+
+from collections.abc import Iterator
+from typing import Any, Literal
+
+from services.drafter.context import Diagnosis, Entry
+from services.drafter.record.scope import OF_ANOTHER_ENCOUNTER, Scope, source
+from shared.clinical import elements, references
+from shared.clinical.elements import Resource
+from shared.clinical.moments import Moment
+from shared.clinical.references import Targets
+
+Certainty = Literal["confirmed", "suspected", "ruled-out"]
+
+# https://terminology.hl7.org/CodeSystem-condition-ver-status.html
+_CERTAINTY: dict[str, Certainty] = {
+    "unconfirmed": "suspected",
+    "provisional": "suspected",
+    "differential": "suspected",
+    "refuted": "ruled-out",
+}
+# ICD-10-GM Diagnosesicherheit: V suspected, A excluded; Z is a state after, G confirmed.
+_GERMAN: dict[str, Certainty] = {"V": "suspected", "A": "ruled-out"}
+_PRINCIPAL = frozenset({"hauptdiagnose", "principal", "principal-diagnosis"})
+_INACTIVE = frozenset({"inactive", "resolved", "remission"})
+_NOT_PRESENT_ON_ADMISSION = frozenset({"N", "n", "no"})  # present-on-admission indicator
+_NO_SITE = ("not specified", "unspecified", "unknown")
+
+
+class Roles:
+    """What Encounter.diagnosis says of each Condition."""
+
+    def __init__(self, encounters: list[Resource], bases: frozenset[str]) -> None:
+        self._bases = bases
+        self._said: dict[str, list[tuple[float, frozenset[str]]]] = {}
+        for item in (item for encounter in encounters for item in elements.children(encounter, "diagnosis")):
+            if (named := references.relative(item.get("condition"), bases)) is not None:
+                rank = float(elements.number(item, "rank") or 99)
+                self._said.setdefault(named, []).append((rank, elements.codes(item.get("use"))))
+        self.principal = self._principal()
+
+    def names(self, reference: str) -> bool:
+        return reference in self._said
+
+    def unread(self, known: set[str]) -> list[str]:
+        return [reference for reference in self._said if reference not in known]
+
+    def rank(self, reference: str) -> float:
+        return min((rank for rank, _ in self._said.get(reference, [])), default=99.0)
+
+    def only_on_admission(self, reference: str) -> bool:
+        uses = [codes for _, codes in self._said.get(reference, [])]
+        return bool(uses) and all("AD" in codes and not codes & (_PRINCIPAL | {"DD"}) for codes in uses)
+
+    def _principal(self) -> str | None:
+        """The one that is called so, else the discharge diagnosis of the lowest rank, else the one of rank 1."""
+
+        def order(said: tuple[str, float, frozenset[str]]) -> tuple[bool, bool, float]:
+            _, rank, codes = said
+            return not codes & _PRINCIPAL, "DD" not in codes, rank
+
+        every = [(reference, rank, codes) for reference, said in self._said.items() for rank, codes in said]
+        only = len(every) == 1 and not every[0][2]  # the only diagnosis of an encounter is what it was about
+        named = [
+            item for item in every if only or item[2] & (_PRINCIPAL | {"DD"}) or (item[1] == 1 and "AD" not in item[2])
+        ]
+        return min(named, key=order)[0] if named else None
+
+
+def diagnoses(conditions: list[Resource], roles: Roles, scope: Scope) -> Iterator[Diagnosis]:
+    """The stay's own diagnoses by rank, then the patient's other problems."""
+    for reference in roles.unread({source(item) for item in conditions}):
+        scope.leave_out(
+            {"resourceType": "Condition", "id": reference.partition("/")[2]},
+            None,
+            "which the record does not have",
+            important=True,
+        )
+    for item in sorted(conditions, key=lambda item: roles.rank(source(item))):
+        name, named = _name(item), roles.names(source(item))
+        onset = scope.first(item, "onsetDateTime", "onsetPeriod")
+        if _usable(item, name, onset, named, scope) and name is not None:
+            yield _diagnosis(item, name, onset, roles, scope)
+
+
+def _usable(item: Resource, name: str | None, onset: Moment | None, named: bool, scope: Scope) -> bool:
+    own = named or bool(scope.belongs(item))
+    status = elements.code(item.get("verificationStatus"))
+    if status == "entered-in-error":
+        scope.leave_out(item, name, "entered in error")
+    elif name is None:
+        scope.leave_out(item, None, "which nothing names", important=own)
+    elif own:
+        return True
+    elif certainty(item) == "ruled-out":
+        scope.leave_out(item, name, "ruled out before this stay")
+    elif elements.code(item.get("clinicalStatus")) in _INACTIVE or "abatementDateTime" in item:
+        scope.leave_out(item, name, "resolved before this stay")
+    elif scope.is_after(item, onset or scope.first(item, "recordedDate")):
+        scope.leave_out(item, name, "from after the discharge")
+    elif (
+        scope.belongs(item) is False
+        and "encounter-diagnosis" in elements.codes(item.get("category"))
+        and _without_status(item)
+    ):
+        scope.leave_out(item, name, OF_ANOTHER_ENCOUNTER)
+    else:
+        return True
+    return False
+
+
+def _without_status(item: Resource) -> bool:
+    """Whether a diagnosis of another encounter has ended with it: an acute one does not go on by itself."""
+    return elements.code(item.get("clinicalStatus")) is None
+
+
+def _diagnosis(item: Resource, name: str, onset: Moment | None, roles: Roles, scope: Scope) -> Diagnosis:
+    reference = source(item)
+    own = roles.names(reference) or bool(scope.belongs(item))
+    role: Any = "comorbidity" if own else "problem"
+    if reference == roles.principal and certainty(item) != "ruled-out":
+        role = "principal"
+    elif roles.only_on_admission(reference):
+        role = "admission"
+    entry = scope.entry(item, _described(item, name, scope), onset)
+    return Diagnosis(
+        **entry.model_dump(),
+        code=elements.code(item.get("code")),
+        role=role,
+        certainty=certainty(item),
+        acquired=own and role != "principal" and _began_in_hospital(item, onset, scope),
+    )
+
+
+def certainty(item: Resource) -> Certainty:
+    """Confirmed unless the status, or the certainty that German records keep at the code, says otherwise."""
+    for coding in elements.codings(item.get("code")):
+        for extension in elements.extensions(coding, "diagnosesicherheit"):
+            code = elements.words(elements.child(extension, "valueCoding"), "code") or ""
+            if code in _GERMAN:
+                return _GERMAN[code]
+    return _CERTAINTY.get(elements.code(item.get("verificationStatus")) or "", "confirmed")
+
+
+def _name(item: Resource) -> str | None:
+    return elements.concept_or_code(item.get("code"))
+
+
+def _described(item: Resource, name: str, scope: Scope) -> str:
+    """The name with site, severity and stage, and that it has resolved."""
+    sites = [text for site in elements.children(item, "bodySite") if (text := elements.concept(site))]
+    sites = [text.removesuffix(" structure") for text in sites if not text.lower().endswith(_NO_SITE)]
+    more = [text for text in sites if text.lower() not in name.lower()]
+    severity = elements.concept(item.get("severity"))
+    stages = [text for stage in elements.children(item, "stage") if (text := elements.concept(stage.get("summary")))]
+    more += [severity.lower()] if severity and severity.lower() not in name.lower() else []
+    more += [text for text in stages if text.lower() not in name.lower()]
+    abated = scope.first(item, "abatementDateTime", "abatementPeriod")
+    if elements.code(item.get("clinicalStatus")) in ("resolved", "inactive"):
+        shown = abated is not None and not scope.is_after({}, abated)
+        more.append(f"resolved {abated.text}" if shown and abated else "resolved")
+    return f"{name} ({', '.join(more)})" if more else name
+
+
+def _began_in_hospital(item: Resource, onset: Moment | None, scope: Scope) -> bool:
+    """By the present-on-admission indicator, by words of the record, or because it began after the day of admission."""
+    for extension in elements.extensions(item, "present-on-admission", "presentOnAdmission", "poa"):
+        value = extension.get("valueBoolean", extension.get("valueCode"))
+        codes = elements.codes(extension.get("valueCodeableConcept")) or elements.codes(extension.get("valueCoding"))
+        return value is False or value in _NOT_PRESENT_ON_ADMISSION or bool(codes & _NOT_PRESENT_ON_ADMISSION)
+    said = [
+        text
+        for part in elements.children(item, "evidence")
+        for code in elements.children(part, "code")
+        for text in elements.displays(code)
+    ]
+    if any("in-hospital complication" in text.lower() or "hospital-acquired" in text.lower() for text in said):
+        return True
+    return (
+        onset is not None
+        and onset.is_day
+        and scope.start is not None
+        and onset.begins.date() > scope.start.begins.date()
+    )
+
+
+def reasons(encounters: list[Resource], conditions: list[Resource], bases: frozenset[str]) -> Iterator[Entry]:
+    """Why the patient came: complaints of the stay and of the emergency care before it, and what they refer to."""
+    known = {source(item): item for item in conditions}
+    for encounter in encounters:
+        for reason in elements.children(encounter, "reasonCode"):
+            if text := elements.concept_or_code(reason):
+                yield Entry(text=text, source=source(encounter))
+        for reference in elements.children(encounter, "reasonReference"):
+            found = known.get(references.relative(reference, bases) or "")
+            text = _name(found) if found else elements.words(reference, "display")
+            if text:
+                yield Entry(text=text, source=source(found or encounter))
+
+
+def family_history(resources: list[Resource], scope: Scope) -> Iterator[Entry]:
+    """`mother: Type 2 diabetes (at 50 years)`: never the patient's own."""
+    for item in resources:
+        relation = elements.concept(item.get("relationship")) or elements.words(item, "name") or "relative"
+        status = elements.words(item, "status")
+        if status in ("entered-in-error", "health-unknown"):
+            scope.leave_out(item, relation, "entered in error" if status == "entered-in-error" else "health unknown")
+            continue
+        found = [_inherited(part) for part in elements.children(item, "condition")]
+        text = elements.listed([*found, *elements.notes(item)])
+        if text:
+            yield scope.entry(item, f"{relation}: {text}")
+
+
+def _inherited(condition: Resource) -> str | None:
+    name = elements.concept_or_code(condition.get("code"))
+    outcome = elements.concept(condition.get("outcome"))
+    age = elements.number(condition.get("onsetAge"))
+    unit = elements.words(condition.get("onsetAge"), "unit") or "years"
+    more = elements.listed(
+        [
+            f"at {elements.plain(age, trailing_zeros=False)} {unit}" if age is not None else None,
+            outcome,
+            *elements.notes(condition),
+        ]
+    )
+    return f"{name} ({more})" if name and more else name
+
+
+def of_patient(resources: list[Resource], patients: Targets) -> list[Resource]:
+    """Entries whose subject is the patient; a reference to somebody else is not read as theirs."""
+
+    def concerns(item: Resource) -> bool:
+        named = [
+            part for name in ("subject", "patient") for part in elements.items(item.get(name)) if part.get("reference")
+        ]
+        return not named or any(part in patients for part in named)
+
+    return [item for item in resources if concerns(item)]

@@ -1,0 +1,97 @@
+"""Resuscitation status, limits of treatment, advance directives and alerts, by whichever resource says them."""
+
+import re
+from collections.abc import Iterator
+
+from services.drafter.context import Entry
+from services.drafter.record.condition import RESUSCITATION, value_and_parts
+from services.drafter.record.plans import is_code_status
+from services.drafter.record.scope import Scope
+from shared.clinical import elements
+from shared.clinical.elements import Resource
+
+_DIRECTIVE_DOCUMENTS = frozenset({"42348-3", "64298-3", "86533-7", "93037-0", "75320-2"})  # LOINC
+_DIRECTIVE_WORDS = re.compile(
+    r"advance (health )?(care )?directive|living will|power of attorney|patientenverf|wilsverkl", re.I
+)
+
+
+def of_observations(observations: list[Resource], scope: Scope) -> Iterator[Entry]:
+    """The resuscitation status as it was observed."""
+    for item in observations:
+        if elements.codes(item.get("code")) & RESUSCITATION or is_code_status(item):
+            time = scope.first(item, "effectiveDateTime", "effectivePeriod", "issued")
+            words, name = value_and_parts(item), elements.concept_or_code(item.get("code"))
+            if words and item.get("status") != "cancelled" and scope.usable(item, name, time):
+                yield scope.entry(item, f"{name}: {words}", time)
+
+
+def of_requests(requests: list[Resource], scope: Scope) -> Iterator[Entry]:
+    """Orders about resuscitation."""
+    for item in requests:
+        time, name = scope.first(item, "authoredOn"), elements.concept_or_code(item.get("code"))
+        if name is None or not is_code_status(item) or item.get("status") not in ("active", "completed"):
+            continue
+        if scope.usable(item, name, time):
+            forbidden = "Do not perform: " if elements.flag(item, "doNotPerform") else ""
+            yield scope.entry(item, f"{forbidden}{name}", time)
+
+
+def of_consents(consents: list[Resource], scope: Scope) -> Iterator[Entry]:
+    """Treatment directives and advance directives."""
+    for item in consents:
+        yield from _consent(item, scope)
+
+
+def of_documents(documents: list[Resource], scope: Scope) -> Iterator[Entry]:
+    """That a directive is in the chart as a document."""
+    for item in documents:
+        names = list(elements.displays(item.get("type")))
+        coded = elements.codes(item.get("type")) & _DIRECTIVE_DOCUMENTS
+        time = scope.first(item, "date")
+        if item.get("status") != "current" or scope.is_after(item, time):
+            continue
+        if coded or any(_DIRECTIVE_WORDS.search(text) for text in names):
+            yield scope.entry(item, f"{names[0] if names else 'Advance directive'}: a document is in the chart", time)
+
+
+def of_flags(flags: list[Resource], scope: Scope) -> Iterator[Entry]:
+    """Alerts of the chart that hold."""
+    for item in flags:
+        name, started = elements.concept_or_code(item.get("code")), scope.first(item, "period")
+        ended = scope.moment(elements.child(item, "period").get("end"))
+        if item.get("status") != "active" or (ended is not None and not scope.is_after({}, ended)):
+            scope.leave_out(
+                item, name, "entered in error" if item.get("status") == "entered-in-error" else "not active"
+            )
+        elif name is not None and not scope.is_after(item, started):
+            yield scope.entry(item, name, started)
+
+
+def _consent(item: Resource, scope: Scope) -> Iterator[Entry]:
+    """A treatment directive or an advance directive; consents to research or to the use of data are none."""
+    scopes = elements.codes(item.get("scope"))
+    kinds = [text for part in elements.children(item, "category") for text in elements.displays(part)]
+    time = scope.first(item, "dateTime")
+    provision = elements.child(item, "provision")
+    acts = [text for part in elements.children(provision, "code") if (text := elements.concept_or_code(part))]
+    if scopes & {"research", "patient-privacy"} and not acts:
+        return
+    name = elements.listed([*acts]) or elements.listed(kinds) or elements.concept(item.get("scope"))
+    if item.get("status") != "active":
+        scope.leave_out(item, name, f"of status {item.get('status')}")
+        return
+    if name is None or (time is not None and time.begins > scope.end_of_day):
+        return
+    said = {"deny": "not to be done", "permit": "permitted"}.get(str(provision.get("type"))) if acts else None
+    more = elements.listed([said, *_directive_words(item)])
+    yield scope.entry(item, f"{name}: {more}" if more else name, time)
+
+
+def _directive_words(item: Resource) -> list[str | None]:
+    texts = [
+        elements.words(part, "valueString") or elements.concept(part.get("valueCodeableConcept"))
+        for part in elements.extensions(item, "Comment", "comment", "specificationOther")
+    ]
+    source_words = elements.words(elements.child(item, "sourceAttachment"), "title")
+    return [*texts, source_words]

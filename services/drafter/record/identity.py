@@ -1,0 +1,171 @@
+"""Who the document is about, and who answers for it: names in force, the medical record number, the attending."""
+
+import re
+from collections.abc import Iterator
+
+from services.drafter.context import Patient
+from services.drafter.record.scope import Scope, source
+from shared.clinical import elements, references
+from shared.clinical.elements import Resource
+from shared.clinical.references import Targets
+
+# National, insurance and social numbers: never a hospital's own. Parts of identifier systems.
+_NOT_OURS = re.compile(
+    r"ssn|2\.16\.840\.1\.113883\.4\.[13]\b|driver|licen[cs]e|passport|bsn|kvid|kvnr|pkv|iknr|ihi|medicare|dva|medicaid"
+    r"|nhs-?number|insurance|insur|ahv|nir\b|insee|cpf|aadhaar|personnummer|beneficiary|/npi|social",
+    re.IGNORECASE,
+)
+_MRN = re.compile(
+    r"\b(mrn|m\.r\.n\.|medical[ -]record([ -](number|no\.?))?|patient(en)?nummer|ur number|urn|hospital number)\b", re.I
+)
+# https://terminology.hl7.org/CodeSystem-v2-0203.html, and the German identifier types.
+_TYPED_OTHERWISE = frozenset(
+    [
+        "SS",
+        "SB",
+        "DL",
+        "PPN",
+        "NI",
+        "NH",
+        "MC",
+        "MA",
+        "AN",
+        "VN",
+        "FIN",
+        "HC",
+        "WC",
+        "TAX",
+        "PEN",
+        "DVA",
+        "KVZ10",
+        "GKV",
+        "PKV",
+        "NIIP",
+        "JHN",
+        "CZ",
+        "BC",
+        "MB",
+        "SN",
+    ]
+)
+ATTENDING = ("ATND", "PPRF", "ADM", "DIS")  # v3-ParticipationType, the first that is there
+_ATTENDS = re.compile(r"attend|behandeln|behandelaar|hoofdbehand|responsible|médecin traitant", re.IGNORECASE)
+
+
+def patient(resource: Resource, scope: Scope, provider: Resource) -> Patient:
+    """Name, number, birth and sex as the record has them in force."""
+    born = scope.moment(resource.get("birthDate"))
+    return Patient(
+        source=source(resource),
+        name=elements.person_name(resource) or "Name not recorded",
+        mrn=record_number(resource, provider),
+        birth_date=born.begins.date() if born and born.is_day else None,
+        birth=born.text if born else None,
+        sex=elements.words(resource, "gender"),
+    )
+
+
+def record_number(resource: Resource, provider: Resource) -> str | None:
+    """The medical record number: typed MR or called MRN, this hospital's before others'; never a national number."""
+
+    def rank(item: Resource) -> tuple[int, bool, int]:
+        assigner = elements.words(elements.child(item, "assigner"), "reference")
+        other = bool(assigner and provider and assigner != elements.words(provider, "reference"))
+        use = {"usual": 0, "official": 1, "old": 9}.get(str(item.get("use")), 2)
+        return _kind(item), other, use
+
+    usable = [
+        item for item in elements.children(resource, "identifier") if elements.words(item, "value") and not _ended(item)
+    ]
+    numbers = sorted((item for item in usable if _kind(item) < len(_KINDS)), key=rank)
+    return elements.words(numbers[0], "value") if numbers else None
+
+
+_KINDS = ("typed MR", "called MRN", "typed internal")
+
+
+def _kind(item: Resource) -> int:
+    """How surely an identifier is the hospital's record number: 0 most, `len(_KINDS)` not at all."""
+    type, system = item.get("type"), elements.words(item, "system") or ""
+    codes = elements.codes(type)
+    texts = " ".join(elements.displays(type))
+    if "MR" in codes:
+        return 0
+    if _MRN.search(texts):
+        return 1
+    if codes & _TYPED_OTHERWISE or _NOT_OURS.search(f"{system} {texts}"):
+        return len(_KINDS)
+    if codes & {"PI", "PT", "PN"}:
+        return 2
+    return 1 if re.search(r"mrn|medical-?record", system, re.IGNORECASE) else len(_KINDS)
+
+
+def _ended(item: Resource) -> bool:
+    return item.get("use") == "old" or bool(elements.words(elements.child(item, "period"), "end"))
+
+
+def attending(encounter: Resource) -> Resource:
+    """The Reference of the attending physician: the last of those in force; empty where nobody is named."""
+    participants = elements.children(encounter, "participant")
+    for code in ATTENDING:
+        found = [
+            item
+            for item in participants
+            if code in elements.codes(item.get("type")) or (code == "ATND" and _called(item))
+        ]
+        if found:
+            last = max(found, key=lambda item: elements.words(elements.child(item, "period"), "start") or "")
+            return elements.child(last, "individual")
+    return {}
+
+
+def _called(participant: Resource) -> bool:
+    names = (text for type in elements.children(participant, "type") for text in elements.displays(type))
+    return any(_ATTENDS.search(text) for text in names)
+
+
+def practitioner(
+    reference: Resource | str | None, people: dict[str, Resource], bases: frozenset[str]
+) -> tuple[str | None, str | None]:
+    """Reference and name of a person; of a PractitionerRole its Practitioner's."""
+    element = {"reference": reference} if isinstance(reference, str) else reference or {}
+    named = references.relative(element, bases)
+    found = people.get(named or "")
+    display = elements.words(element, "display")
+    if found is not None and found.get("resourceType") == "PractitionerRole":
+        role = elements.child(found, "practitioner")
+        inner, name = practitioner(role, people, bases) if role else (None, None)
+        return inner or named, name or display
+    name = elements.person_name(found, prefixes=True) if found else None
+    return named, name or _turned(display)
+
+
+def _turned(display: str | None) -> str | None:
+    """`Ostrowski, Kamil` → `Kamil Ostrowski`; titles after a comma stay (`Noor Haddad, MD`)."""
+    if display is None:
+        return None
+    family, comma, given = display.partition(", ")
+    titles = re.fullmatch(r"(MD|DO|PhD|RN|NP|PA|FRCP|MBBS|Dr\.?)\b.*", given)
+    return f"{given} {family}" if comma and not titles and " " not in family else display
+
+
+def patients(resources: list[Resource], bases: frozenset[str]) -> Targets:
+    """The records of one patient: the surviving one and those that were merged into it."""
+    return references.targets(resources, bases)
+
+
+def merged_into(resource: Resource, bases: frozenset[str]) -> Iterator[str]:
+    """References of the records that replaced a patient's record."""
+    yield from _linked(resource, ("replaced-by",), bases)
+
+
+def merged_from(resource: Resource, bases: frozenset[str]) -> Iterator[str]:
+    """References of the records that a patient's record replaced."""
+    yield from _linked(resource, ("replaces",), bases)
+
+
+def _linked(resource: Resource, types: tuple[str, ...], bases: frozenset[str]) -> Iterator[str]:
+    for link in elements.children(resource, "link"):
+        other = references.relative(link.get("other"), bases)
+        if link.get("type") in types and other and other.startswith("Patient/"):
+            yield other

@@ -1,0 +1,251 @@
+"""What the record says of a result: its interpretation in any usual spelling, and the reference range that applies.
+
+https://terminology.hl7.org/CodeSystem-v3-ObservationInterpretation.html
+"""
+
+import re
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Literal
+
+from services.drafter.context import Flag
+from services.drafter.record import quantities
+from services.drafter.record.quantities import Measured
+from shared.clinical import elements
+from shared.clinical.elements import Resource
+
+Judgement = Flag | Literal["normal"]
+
+_CODES: dict[str, Judgement] = {
+    "L": "low",
+    "LL": "critically low",
+    "LU": "critically low",
+    "H": "high",
+    "HH": "critically high",
+    "HU": "critically high",
+    "A": "abnormal",
+    "AA": "critical",
+    "N": "normal",
+    "POS": "abnormal",
+    "DET": "abnormal",
+    "RR": "abnormal",
+    "WR": "abnormal",
+    "E": "abnormal",
+    "<": "low",
+    ">": "high",
+    "L*": "low",
+    "H*": "high",
+    "++": "critically high",
+    "--": "critically low",
+    "+": "high",
+    "-": "low",
+}
+_NEGATIVE = frozenset({"NEG", "ND", "NR"})
+_SPELLINGS: tuple[tuple[str, Judgement], ...] = (
+    (
+        r"(critical|panic|alert|kritisch).*(low|niedrig|laag)|(low|niedrig|laag).*(critical|panic|alert|kritisch)",
+        "critically low",
+    ),
+    (
+        r"(critical|panic|alert|kritisch).*(high|hoch|hoog)|(high|hoch|hoog).*(critical|panic|alert|kritisch)",
+        "critically high",
+    ),
+    (r"\b(critical|panic|kritisch)", "critical"),
+    (r"\b(not|non)[ -]?abnormal|\b(within|in) (normal|reference)", "normal"),
+    (r"abnormal|pathologi|afwijkend|auffällig|\bpositi(ve|v|ef)\b|\bdetected\b|\breactive\b", "abnormal"),
+    (r"\b(low|below|decreased|erniedrigt|niedrig|verlaagd|laag|bas|bajo)\b", "low"),
+    (r"\b(high|above|elevated|increased|erhöht|hoch|verhoogd|hoog|élevé|alto)\b", "high"),
+    (r"\b(normal|unremarkable|unauffällig|normaal|normale?)\b", "normal"),
+)
+_POSITIVE_VALUE = re.compile(
+    r"\b(positive?|positief|detected|reactive|isolated|present|growth|nachgewiesen|aangetoond)\b", re.IGNORECASE
+)
+_NEGATED = re.compile(
+    r"\b(not?|non|nicht|geen|kein\w*|niet|negativ\w*|un|absent|without)\b[ -]*(\w+[ -]+)?"
+    r"(positiv\w*|detected|reactive|isolated|present|growth|nachgewiesen|aangetoond)?",
+    re.IGNORECASE,
+)
+_SEXES = dict.fromkeys(("248152002", "F", "female", "women", "weiblich", "vrouw"), "female") | dict.fromkeys(
+    ("248153007", "M", "male", "men", "männlich", "man"), "male"
+)
+_YEARS = {"a": 1.0, "mo": 1 / 12, "wk": 7 / 365.25, "d": 1 / 365.25, "year": 1.0, "years": 1.0, "": 1.0, "h": 1 / 8766}
+_CRITICAL_RANGES = frozenset({"critical", "panic", "alert"})
+_TEXT_RANGE = re.compile(
+    r"\s*(-?\d+(?:[.,]\d+)?)\s*(?:-|–|—|to|bis|tot|\.\.+)\s*(-?\d+(?:[.,]\d+)?)\b(.*)", re.DOTALL | re.IGNORECASE
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """A reference range: its ends in the unit of the value, and as it is printed."""
+
+    low: Decimal | None
+    high: Decimal | None
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """What decides which of several ranges applies."""
+
+    sex: str | None = None
+    years: float | None = None
+
+
+def judge(result: Resource, person: Person) -> Judgement | None:
+    """What the record says of a result; None where it does not say.
+
+    The stated interpretation counts, unless it calls a value normal that lies outside the stated range.
+    """
+    stated = interpretation(result)
+    by_range = _by_ranges(result, person)
+    if stated is None or (stated == "normal" and by_range not in (None, "normal")):
+        return by_range or _by_value(result)
+    if stated in ("abnormal", "critical") and by_range in ("low", "high"):
+        return by_range if stated == "abnormal" else "critically low" if by_range == "low" else "critically high"
+    return stated
+
+
+def interpretation(result: Resource) -> Judgement | None:
+    """The strongest of the stated interpretations, by code, by a local code's display, or by text."""
+    found: list[Judgement] = []
+    for item in elements.children(result, "interpretation"):
+        named: list[Judgement] = []
+        for coding in elements.codings(item):
+            code = (elements.words(coding, "code") or "").upper()
+            if code in _CODES and code not in _NEGATIVE:
+                named.append(_CODES[code])
+        if not named:
+            texts = [*elements.displays(item), *(code.replace("_", " ") for code in elements.codes(item))]
+            named = [said for text in texts if (said := _spelled(text))]
+        found += named[:1] if len(set(named)) == 1 else named
+    order = ("critically low", "critically high", "critical", "low", "high", "abnormal", "normal")
+    return min(found, key=order.index, default=None)
+
+
+def is_negative(result: Resource) -> bool:
+    """Whether the interpretation is the negative one of a test that looks for something."""
+    return bool({code.upper() for code in elements.codes(result.get("interpretation"))} & _NEGATIVE)
+
+
+def _spelled(text: str) -> Judgement | None:
+    if _NEGATED.fullmatch(text) or re.search(r"\bnegati", text, re.IGNORECASE):
+        return None
+    return next((said for pattern, said in _SPELLINGS if re.search(pattern, text, re.IGNORECASE)), None)
+
+
+def _by_value(result: Resource) -> Judgement | None:
+    """`Detected`, `Positive`, `Reactive` are findings; their negations say only that nothing was found."""
+    text = elements.concept(result.get("valueCodeableConcept")) or elements.words(result, "valueString") or ""
+    found = _POSITIVE_VALUE.search(text)
+    if found is None:
+        return None
+    before = text[: found.start()]
+    return (
+        None
+        if re.search(
+            r"\b(no|not|non|nicht|geen|niet|kein\w*|never)\b[ -]*(\w+[ -]*){0,2}$|\b(un|non-?)$", before, re.IGNORECASE
+        )
+        else "abnormal"
+    )
+
+
+def ranges(result: Resource, person: Person) -> list[Bounds]:
+    """The normal ranges that apply to the person."""
+    stated = elements.children(result, "referenceRange")
+    normal = [
+        item for item in stated if not _type(item) & _CRITICAL_RANGES and not _type(item) & {"treatment", "therapeutic"}
+    ]
+    fitting = [item for item in normal if _fits(item, person)]
+    specific = [item for item in fitting if item.get("appliesTo") or item.get("age")]
+    chosen = specific or [item for item in fitting if not item.get("appliesTo") and not item.get("age")]
+    return [found for item in chosen if (found := bounds(item))]
+
+
+def bounds(stated: Resource) -> Bounds | None:
+    """A range from its ends, else from its text; None where it has no number."""
+    low, high = elements.child(stated, "low"), elements.child(stated, "high")
+    first, last = elements.number(low), elements.number(high)
+    if first is not None or last is not None:
+        return Bounds(_decimal(first), _decimal(last), quantities.span(stated) or "")
+    text = elements.words(stated, "text") or ""
+    if match := _TEXT_RANGE.fullmatch(text):
+        return Bounds(Decimal(match[1].replace(",", ".")), Decimal(match[2].replace(",", ".")), text)
+    limit = quantities.measured_text(text)
+    if limit is None or not limit.comparator:
+        return None
+    below = limit.comparator in ("<", "<=")
+    return Bounds(None if below else limit.value, limit.value if below else None, text)
+
+
+def critical_bounds(result: Resource, person: Person) -> list[Bounds]:
+    stated = [
+        item
+        for item in elements.children(result, "referenceRange")
+        if _type(item) & _CRITICAL_RANGES and _fits(item, person)
+    ]
+    return [found for item in stated if (found := bounds(item))]
+
+
+def _type(stated: Resource) -> set[str]:
+    type = stated.get("type")
+    return {text.lower() for text in (*elements.codes(type), *elements.displays(type))}
+
+
+def _fits(stated: Resource, person: Person) -> bool:
+    """Whether a range is for this sex and age; where the person's is not known, any may be."""
+    named = [
+        code
+        for item in elements.children(stated, "appliesTo")
+        for code in (*elements.codes(item), *elements.displays(item))
+    ]
+    sexes = {_SEXES[key] for text in named for key in (text, text.lower()) if key in _SEXES}
+    if sexes and person.sex in ("male", "female") and person.sex not in sexes:
+        return False
+    age = elements.child(stated, "age")
+    if not age or person.years is None:
+        return True
+    low, high = (_years(elements.child(age, end)) for end in ("low", "high"))
+    whole_years = _unit(elements.child(age, "high")) in ("a", "year", "years", "")
+    return (low is None or low <= person.years) and (high is None or person.years < high + whole_years)
+
+
+def _years(age: Resource) -> float | None:
+    amount = elements.number(age)
+    return None if amount is None else float(amount) * _YEARS.get(_unit(age), 1.0)
+
+
+def _unit(age: Resource) -> str:
+    return (elements.words(age, "code") or elements.words(age, "unit") or "").lower()
+
+
+def _by_ranges(result: Resource, person: Person) -> Judgement | None:
+    value = quantities.measured(result)
+    if value is None:
+        return None
+    for limits in critical_bounds(result, person):
+        if (found := _against(value, limits)) in ("low", "high"):
+            return "critically low" if found == "low" else "critically high"
+    said = {_against(value, limits) for limits in ranges(result, person)}
+    return said.pop() if len(said) == 1 else None
+
+
+def _against(value: Measured, limits: Bounds) -> Judgement | None:
+    """Where a value lies; None where its comparator leaves it open (`<10` against a limit of 5)."""
+    low, high, sign = limits.low, limits.high, value.comparator
+    number = value.value
+    if sign in ("<", "<="):
+        if low is not None and (number < low or (number == low and sign == "<")):
+            return "low"
+        return "normal" if low in (None, Decimal(0)) and high is not None and number <= high else None
+    if sign in (">", ">="):
+        if high is not None and (number > high or (number == high and sign == ">")):
+            return "high"
+        return "normal" if high is None and low is not None and number >= low else None
+    if low is not None and number < low:
+        return "low"
+    return "high" if high is not None and number > high else "normal"
+
+
+def _decimal(number: elements.Number | None) -> Decimal | None:
+    return None if number is None else Decimal(str(number))

@@ -1,0 +1,75 @@
+"""What medicines are called: by text, code, ingredient or identifier, in a Medication, a concept or contained. Pure."""
+
+import re
+
+from services.drafter.grounding.vocabulary import drugs, words_of
+from services.drafter.record import quantities
+from shared.clinical import elements, references
+from shared.clinical.elements import Resource
+
+_STRENGTH = re.compile(r"\d\s*(mg|g|mcg|ug|µg|ml|iu|ie|units?|%|mmol|meq)\b", re.IGNORECASE)
+
+
+class Names:
+    """Names the medicines of one record. `medications` are Medication and Substance resources by reference."""
+
+    def __init__(self, medications: dict[str, Resource], bases: frozenset[str]) -> None:
+        self._medications = medications
+        self._bases = bases
+
+    def name(self, item: Resource) -> str | None:
+        """What the medicine is called: its text or display, with the strength where only another coding has it."""
+        concept = self.concept(item)
+        name = _with_strength(concept.get("code")) or elements.listed(self.substances(item, concept)) or None
+        display = elements.words(elements.child(item, "medicationReference"), "display")
+        identifiers = [elements.words(part, "value") for part in elements.children(concept, "identifier")]
+        spoken = next(
+            (text for text in identifiers if text and re.search(r"[^\W\d]{4}", text) and " " not in text), None
+        )
+        return name or display or spoken or elements.concept_or_code(concept.get("code"))
+
+    def concept(self, item: Resource) -> Resource:
+        """A Medication, or the concept in its place as one."""
+        if "medicationCodeableConcept" in item:
+            return {"code": elements.child(item, "medicationCodeableConcept")}
+        element = elements.child(item, "medicationReference")
+        reference = elements.words(element, "reference") or ""
+        if reference.startswith("#"):
+            return next((part for part in elements.children(item, "contained") if part.get("id") == reference[1:]), {})
+        return self._medications.get(references.relative(element, self._bases) or "", {})
+
+    def substances(self, item: Resource, medication: Resource) -> list[str]:
+        """The substances of a Medication, with their strength: also by a Substance that is contained or referred to."""
+        names = []
+        contained = [*elements.children(item, "contained"), *elements.children(medication, "contained")]
+        for part in elements.children(medication, "ingredient"):
+            element = elements.child(part, "itemReference")
+            reference = elements.words(element, "reference") or ""
+            inner = next((one for one in contained if reference == f"#{one.get('id')}"), None)
+            inner = inner or self._medications.get(references.relative(element, self._bases) or "", {})
+            name = (
+                elements.concept(part.get("itemCodeableConcept"))
+                or elements.concept(inner.get("code"))
+                or elements.words(element, "display")
+            )
+            strength = quantities.ratio(part.get("strength"), trailing_zeros=False)
+            names += [f"{name} {strength}" if strength and not _STRENGTH.search(name) else name] if name else []
+        return names
+
+
+def _with_strength(concept: object) -> str | None:
+    """The name; in brackets the first display that has a strength, where the name has none."""
+    name = elements.concept(concept)
+    if name is None or re.search(r"\d", name):
+        return name
+    strong = next(
+        (text for text in elements.displays(concept) if _STRENGTH.search(text)),
+        None,
+    )
+    return f"{name} ({strong})" if strong else name
+
+
+def ingredients(name: str, substances: list[str]) -> tuple[str, ...]:
+    """The generic names behind a name, brand or generic: `Norvasc 5 mg` and `amlodipine` are one medicine."""
+    text = " ".join([name, *substances]).lower()
+    return tuple(sorted({mention.canonical for mention in drugs().find(text, words_of(text))}))

@@ -1,0 +1,145 @@
+"""Cultures with their organisms and susceptibilities: one line a culture, never among the results within range."""
+
+import re
+from collections.abc import Iterator
+
+from services.drafter.context import Entry
+from services.drafter.record.scope import Scope, source
+from services.drafter.record.values import value
+from shared.clinical import elements, references
+from shared.clinical.elements import Resource
+
+_SUSCEPTIBILITY = {
+    "S": "susceptible",
+    "R": "resistant",
+    "I": "intermediate",
+    "SDD": "susceptible, dose dependent",
+    "NS": "not susceptible",
+    "SYN-R": "resistant (synergy)",
+    "SYN-S": "susceptible (synergy)",
+}
+_SUSCEPTIBILITY_WORDS = (
+    dict.fromkeys(("susceptible", "sensitive", "sensibel", "gevoelig"), "susceptible")
+    | dict.fromkeys(("resistant", "resistent"), "resistant")
+    | dict.fromkeys(("intermediate", "intermediär"), "intermediate")
+)
+_CULTURE = re.compile(
+    r"cultur|kultur|kweek|bacteria identified|organism|isolate|suscept|antibiogram|resisten|gram stain|mycobacteri"
+    r"|fungus identified|erreger|mrsa|c\.? ?difficile",
+    re.IGNORECASE,
+)
+_CATEGORIES = frozenset({"microbiology", "MB", "18725-2"})
+_NOTHING = ("cancelled", "entered-in-error")
+
+
+class Microbiology:
+    """Finds what is microbiology among the observations: by category, by name, or as a relative of a susceptibility."""
+
+    def __init__(self, observations: list[Resource], reports: list[Resource], bases: frozenset[str]) -> None:
+        self._bases = bases
+        self._known = {source(item): item for item in observations}
+        self._parents: dict[str, str] = {}
+        for item in observations:
+            for part in elements.children(item, "hasMember"):
+                if (name := references.relative(part, bases)) in self._known and name != source(item):
+                    self._parents.setdefault(str(name), source(item))
+            for part in elements.children(item, "derivedFrom"):
+                if (name := references.relative(part, bases)) in self._known and name != source(item):
+                    self._parents.setdefault(source(item), str(name))
+        self._of_reports = {
+            name
+            for report in reports
+            if elements.codes(report.get("category")) & _CATEGORIES
+            for part in elements.children(report, "result")
+            if (name := references.relative(part, bases)) in self._known
+        }
+        core = {name for name, item in self._known.items() if name in self._of_reports or is_microbiology(item)}
+        self.taken = frozenset(
+            name for name in self._known if core & {name, *self._line(name)} or self._above(name, core)
+        )
+
+    def _line(self, name: str) -> list[str]:
+        """What an observation is a member of, upwards."""
+        found: list[str] = []
+        while (name := self._parents.get(name, "")) and name not in found:
+            found.append(name)
+        return found
+
+    def _above(self, name: str, core: set[str]) -> bool:
+        return any(name in self._line(item) for item in core)
+
+    def cultures(self, scope: Scope, pending: list[Entry]) -> Iterator[Entry]:
+        """One entry for each culture; those that are not final are pending as well."""
+        roots = [self._known[name] for name in self.taken if not set(self._line(name)) & self.taken]
+        for item in sorted(roots, key=lambda item: str(item.get("effectiveDateTime", ""))):
+            time = scope.first(item, "effectiveDateTime", "effectivePeriod", "effectiveInstant", "issued")
+            name = elements.concept_or_code(item.get("code"))
+            if item.get("status") == "cancelled" or not scope.usable(item, name, time, important=True) or name is None:
+                continue
+            text = self._told(item, scope)
+            if item.get("status") in ("registered", "preliminary", "partial"):
+                pending.append(scope.entry(item, f"{name} ({item['status']})", time))
+            if text is None:
+                continue
+            preliminary = " (preliminary)" if item.get("status") == "preliminary" else ""
+            yield scope.entry(item, f"{text}{preliminary}", time)
+
+    def _told(self, item: Resource, scope: Scope) -> str | None:
+        """`Urine culture: 10,000-100,000 organisms/mL; Escherichia coli (gentamicin resistant)`."""
+        name = elements.concept_or_code(item.get("code")) or ""
+        own = value(item)
+        tests = [text for part in elements.children(item, "component") if (text := _test(part))]
+        organisms: list[str] = []
+        for member in self._members(item, scope):
+            if (text := _test(member)) is not None:
+                tests.append(text)
+            elif (text := self._told(member, scope)) is not None:
+                organisms.append(text)
+        finding = own if own is not None and own.lower() != name.lower() else None
+        if finding is None and not tests and not organisms and own is None:
+            return None
+        head = name if finding is None else f"{name}: {finding}"
+        head = f"{head} ({', '.join(tests)})" if tests else head
+        return elements.listed([head, *organisms, *elements.notes(item)], "; ")
+
+    def _members(self, item: Resource, scope: Scope) -> list[Resource]:
+        found = [self._known[name] for name in self.taken if self._parents.get(name) == source(item)]
+        usable = [
+            part
+            for part in found
+            if part.get("status") not in _NOTHING and not scope.is_after(part, scope.first(part, "effectiveDateTime"))
+        ]
+        return sorted(usable, key=lambda part: (elements.concept(part.get("code")) or "", str(part.get("id"))))
+
+
+def is_microbiology(item: Resource) -> bool:
+    """By category, by its name, or because it is a susceptibility."""
+    if elements.codes(item.get("category")) & _CATEGORIES or _test(item) is not None:
+        return True
+    if any(_test(part) is not None for part in elements.children(item, "component")):
+        return True
+    return any(_CULTURE.search(text) for text in elements.displays(item.get("code")))
+
+
+def _test(item: Resource) -> str | None:
+    """`gentamicin resistant`, with its concentration; None for what is no susceptibility."""
+    for element in (item.get("interpretation"), item.get("valueCodeableConcept")):
+        said = next((_SUSCEPTIBILITY[code] for code in elements.codes(element) if code in _SUSCEPTIBILITY), None)
+        said = said or next(
+            (
+                _SUSCEPTIBILITY_WORDS[text.lower()]
+                for text in elements.displays(element)
+                if text.lower() in _SUSCEPTIBILITY_WORDS
+            ),
+            None,
+        )
+        name = elements.concept_or_code(item.get("code"))
+        if said and name:
+            amount = value(item) if "valueQuantity" in item or "valueString" in item else None
+            spoken = name.removesuffix(" [Susceptibility]").split(" [Susc")[0]
+            return (
+                f"{spoken} {amount} {said}"
+                if amount and amount.lower() != said and amount not in _SUSCEPTIBILITY
+                else f"{spoken} {said}"
+            )
+    return None

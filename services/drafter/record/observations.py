@@ -1,0 +1,261 @@
+"""Results and vital signs, reduced to what tells their course; where the record does not judge a value, nobody does."""
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+
+from services.drafter.context import Entry, Measurement, Series
+from services.drafter.record import interpretation, quantities
+from services.drafter.record.interpretation import Bounds, Judgement, Person
+from services.drafter.record.scope import Scope, source
+from services.drafter.record.values import pressure, value
+from services.drafter.record.vital_signs import ORDER, vital_sign
+from shared.clinical import elements
+from shared.clinical.elements import Resource
+
+_LAB = re.compile(r"\blab(or(atory)?)?\b|klinische chemie|bepaling", re.IGNORECASE)
+_LAB_CODES = frozenset({"laboratory", "LAB", "CH", "HM", "49581000146104", "26436-6"})
+_PENDING = frozenset({"registered", "preliminary"})
+_DEVIATION = {"critically low": 4, "critically high": 4, "critical": 4, "low": 2, "high": 2, "abnormal": 1}
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """One value of an Observation or of one of its components."""
+
+    resource: Resource  # that has value, range and interpretation
+    parent: Resource  # the Observation
+    name: str
+    key: str
+    measurement: Measurement
+    judgement: Judgement | None
+    limits: list[Bounds]
+
+
+@dataclass(slots=True)
+class Measurements:
+    """What the Observations of a stay say, sorted."""
+
+    labs: list[Series]
+    vitals: list[Series]
+    pending: list[Entry]
+    contradictions: list[Entry]
+
+
+def measurements(observations: list[Resource], scope: Scope, person: Person, taken: frozenset[str]) -> Measurements:
+    """Results and vital signs of the stay; observations in `taken` are told elsewhere."""
+    results: list[Result] = []
+    vitals: list[Result] = []
+    pending: list[Entry] = []
+    for item in observations:
+        if source(item) in taken:
+            continue
+        vital = vital_sign(item)
+        if vital is None and not is_laboratory(item):
+            continue
+        found = list(_results(item, scope, person, pending, vital))
+        (vitals if vital else results).extend(found)
+    return Measurements(
+        labs=list(_series(results)),
+        vitals=sorted(_series(vitals), key=lambda item: ORDER.get(item.name, len(ORDER))),
+        pending=pending,
+        contradictions=list(_contradictions(results)),
+    )
+
+
+def is_measured(item: Resource) -> bool:
+    """Whether an Observation is a result or a vital sign."""
+    return vital_sign(item) is not None or is_laboratory(item)
+
+
+def is_laboratory(item: Resource) -> bool:
+    """By category in any system or text; without a category by having a range."""
+    categories = item.get("category")
+    if not categories:
+        return bool(item.get("referenceRange") or item.get("interpretation") or _loinc_quantity(item))
+    return bool(elements.codes(categories) & _LAB_CODES) or any(
+        _LAB.search(text) for part in elements.items(categories) for text in elements.displays(part)
+    )
+
+
+def _loinc_quantity(item: Resource) -> bool:
+    return "valueQuantity" in item and any(
+        system == "http://loinc.org" for system, _ in elements.coded(item.get("code"))
+    )
+
+
+def _results(item: Resource, scope: Scope, person: Person, pending: list[Entry], vital: str | None) -> Iterator[Result]:
+    time = scope.first(
+        item, "effectiveDateTime", "effectivePeriod", "effectiveInstant", "effectiveTiming"
+    ) or scope.first(item, "issued")
+    name, status = elements.concept_or_code(item.get("code")), elements.words(item, "status")
+    if status == "cancelled":
+        scope.leave_out(item, name, "cancelled")
+        return
+    if not scope.usable(item, name, time, important=_is_flagged(item, person)) or name is None:
+        return
+    issued = scope.moment(item.get("issued"))
+    if status in _PENDING or (issued is not None and issued.begins > scope.end_of_day):
+        late = (
+            f"resulted {issued.text}, after the discharge"
+            if issued is not None and issued.begins > scope.end_of_day
+            else status
+        )
+        pending.append(scope.entry(item, f"{short(name)} ({late})", time))
+        if status == "registered" or late != status:
+            return
+    if time is None:
+        scope.leave_out(item, name, "without a date", important=_is_flagged(item, person))
+        return
+    found = list(_values(item, name, vital))
+    if not found and not elements.children(item, "hasMember"):
+        scope.leave_out(item, name, _why_no_value(item))
+    for part, named, key, words in found:
+        judgement = interpretation.judge(part, person)
+        flag = None if judgement == "normal" else judgement
+        shown = f"{words} (preliminary)" if status == "preliminary" else words
+        measurement = Measurement(value=shown, time=time.begins, flag=flag, source=source(item), on=time.text)
+        yield Result(part, item, named, key, measurement, judgement, interpretation.ranges(part, person))
+
+
+def _values(item: Resource, name: str, vital: str | None) -> Iterator[tuple[Resource, str, str, str]]:
+    """The resource's own value and those of its components: resource, name, key, words."""
+    own = value(item)
+    if own is not None:
+        yield item, vital or name, vital or _key(item, name), own
+    if pressure(item) is not None and own == pressure(item):
+        return
+    for part in elements.children(item, "component"):
+        words, inner = value(part), elements.concept_or_code(part.get("code"))
+        if words is not None and inner is not None:
+            named = inner if short(name).lower() in inner.lower() else f"{short(name)}: {short(inner)}"
+            yield part, named, f"{_key(item, name)}/{_key(part, inner)}", words
+
+
+def _key(item: Resource, name: str) -> str:
+    """What makes two values of one series: a LOINC code, else any code, else the name; and the unit."""
+    codes = sorted(elements.coded(item.get("code")))
+    loinc = [code for system, code in codes if system == "http://loinc.org"]
+    base = loinc[0] if loinc else f"{codes[0][0]}|{codes[0][1]}" if codes else name.lower()
+    return f"{base} {quantities.unit_of(item.get('valueQuantity'))}".strip()
+
+
+def _is_flagged(item: Resource, person: Person) -> bool:
+    return interpretation.judge(item, person) not in (None, "normal")
+
+
+def _why_no_value(item: Resource) -> str:
+    absent = elements.concept(item.get("dataAbsentReason"))
+    said = elements.listed([absent.lower() if absent else None, *elements.notes(item)], "; ")
+    return f"without a value ({said})" if said else "without a value"
+
+
+def _series(results: Iterable[Result]) -> Iterator[Series]:
+    groups: dict[str, list[Result]] = {}
+    for item in results:
+        groups.setdefault(item.key, []).append(item)
+    for found in groups.values():
+        found.sort(key=lambda item: item.measurement.time)
+        yield _one_series(list({(item.measurement.time, item.measurement.value): item for item in found}.values()))
+
+
+def _one_series(found: list[Result]) -> Series:
+    first, last = found[0].measurement, found[-1].measurement
+    worst = max(found, key=_deviation)
+    judged = all(item.judgement is not None or interpretation.is_negative(item.resource) for item in found)
+    ends = (first, last)
+    low, high = _extremes(found)
+    unjudged = not judged and not any(item.judgement for item in found)
+    return Series(
+        name=found[-1].name,
+        code=elements.code(found[0].resource.get("code")),
+        range=next((item.limits[0].text for item in reversed(found) if len(item.limits) == 1), None),
+        first=first,
+        last=last,
+        worst=worst.measurement if worst.measurement.flag and worst.measurement not in ends else None,
+        lowest=low if unjudged and low not in ends else None,
+        highest=high if unjudged and high not in ends and high != low else None,
+        count=len(found),
+        judged=judged,
+    )
+
+
+def _extremes(found: list[Result]) -> tuple[Measurement | None, Measurement | None]:
+    numbers = [(number.value, item.measurement) for item in found if (number := quantities.measured(item.resource))]
+    if len(numbers) < 3:
+        return None, None
+    return min(numbers, key=lambda pair: pair[0])[1], max(numbers, key=lambda pair: pair[0])[1]
+
+
+def _deviation(item: Result) -> tuple[int, Decimal]:
+    """How bad a value is: by what the record calls it, then by how far outside its range it lies."""
+    number = quantities.measured(item.resource)
+    share = Decimal(0)
+    for limits in item.limits:
+        if number is not None and limits.high:
+            share = max(share, (number.value - limits.high) / abs(limits.high))
+        if number is not None and limits.low:
+            share = max(share, (limits.low - number.value) / abs(limits.low))
+    return _DEVIATION.get(item.judgement or "", 0), share
+
+
+def _contradictions(results: list[Result]) -> Iterator[Entry]:
+    """Two final values of one test at one time."""
+    seen: dict[tuple[str, datetime], Result] = {}
+    for item in results:
+        at = (item.key, item.measurement.time)
+        other = seen.setdefault(at, item)
+        differs = _differ(other, item)
+        if (
+            differs
+            and source(other.parent) != source(item.parent)
+            and len(item.measurement.on or "") == len("2026-06-01")
+        ):
+            if not _has_time(item.parent):
+                continue
+            text = f"{short(item.name)}: {other.measurement.value} and {item.measurement.value} at the same time"
+            yield Entry(text=text, source=source(item.parent), time=item.measurement.time, on=item.measurement.on)
+
+
+def _differ(one: Result, other: Result) -> bool:
+    """Whether two values are different ones: 4.10 and 4.1 are not."""
+    numbers = [quantities.measured(item.resource) for item in (one, other)]
+    if all(number is not None for number in numbers):
+        return len({(number.value, number.comparator) for number in numbers if number is not None}) > 1
+    return one.measurement.value != other.measurement.value
+
+
+def _has_time(item: Resource) -> bool:
+    return len(elements.words(item, "effectiveDateTime") or elements.words(item, "effectiveInstant") or "") > len(
+        "2026-06-01"
+    )
+
+
+_LOINC_NAME = re.compile(r"(?P<component>.+?) \[[^\]]+\](?: (?:in|of) (?P<system>.+?))?(?: by .+| --.+)?")
+_BLOOD = re.compile(
+    r"((platelet poor )?(serum|plasma|blood)|red blood cells)((,| or) (serum|plasma|blood))*", re.IGNORECASE
+)
+_WITHOUT_PROPERTY = re.compile(r"(?P<component>.+?) in (?P<system>[^\[]*?)(?: by .+)?")
+
+
+def short(name: str) -> str:
+    """LOINC's long names without property and method: `Potassium [Moles/volume] in Serum or Plasma` → `Potassium`.
+
+    What was looked at stays where it is no blood: `Glucose [Mass/volume] in Urine` → `Glucose (Urine)`.
+    """
+    match = _LOINC_NAME.fullmatch(name)
+    if match is None:
+        match = _WITHOUT_PROPERTY.fullmatch(name)
+        return match["component"] if match is not None and _BLOOD.fullmatch(match["system"]) else name
+    system = match["system"]
+    return f"{match['component']} ({system})" if system and not _BLOOD.fullmatch(system) else match["component"]
+
+
+def short_names(series: Iterable[Series]) -> dict[str, str]:
+    """The short name of each full name; the full one where two tests would be called the same."""
+    names = dict.fromkeys(item.name for item in series)
+    counts = Counter(short(name).lower() for name in names)
+    return {name: short(name) if counts[short(name).lower()] == 1 else name for name in names}

@@ -1,0 +1,252 @@
+"""What comes after the stay: visits, referrals and services, care plans, diet and activity, goals, the care team."""
+
+import re
+from collections.abc import Iterator
+
+from services.drafter.context import Entry
+from services.drafter.record import quantities
+from services.drafter.record.reports import is_diagnostic, stripped
+from services.drafter.record.scope import Scope
+from services.drafter.record.timing import timing
+from shared.clinical import elements, references
+from shared.clinical.elements import Resource
+
+_DEAD_ENDS = {
+    "cancelled": "cancelled",
+    "noshow": "not attended",
+    "entered-in-error": "entered in error",
+    "waitlist": "on a waiting list",
+}
+_NOT_ORDERS = {"proposal": "a proposal, not an order", "option": "an option, not an order"}
+_CLOSED = {
+    "revoked": "revoked",
+    "cancelled": "cancelled",
+    "entered-in-error": "entered in error",
+    "draft": "a draft",
+    "on-hold": "on hold",
+    "stopped": "stopped",
+    "abandoned": "abandoned",
+    "rejected": "rejected",
+}
+_CODE_STATUS = re.compile(
+    r"resuscit|\bdnr\b|\bdnar\b|code status|full code|reanim|comfort (care|measures)|intubat", re.IGNORECASE
+)
+_ACTIVITY = re.compile(
+    r"diet|activit|exercise|weight[- ]bearing|lifting|fluid|bed ?rest|nutrition|mobili[sz]", re.IGNORECASE
+)
+
+
+def appointments(resources: list[Resource], scope: Scope) -> Iterator[Entry]:
+    """Visits to come, also where they were made after the discharge of that day."""
+    for item in resources:
+        start = scope.first(item, "start") or scope.first(elements.child(item, "requestedPeriod"), "start")
+        made = scope.moment(item.get("created"))
+        name = _visit(item)
+        reason = _DEAD_ENDS.get(str(item.get("status")))
+        if start is not None and start.ends <= scope.end:
+            continue  # a visit of before is no follow-up
+        if made is not None and made.begins > scope.end_of_day:
+            reason = reason or "made after the day of the discharge"
+        if reason is not None:
+            scope.leave_out(item, name, reason)
+        else:
+            where = [_with(part) for part in elements.children(item, "participant")]
+            status = {"proposed": "proposed", "pending": "not confirmed yet"}.get(str(item.get("status")))
+            at = f"at {start.begins:%H:%M}" if start is not None and not _date_only(item) else None
+            details = elements.listed([elements.listed(where), at, status, elements.words(item, "patientInstruction")])
+            yield scope.entry(item, f"{name} ({details})" if details else name, start)
+
+
+def _visit(item: Resource) -> str:
+    names = [
+        elements.concept(part)
+        for field in ("serviceType", "appointmentType", "reasonCode", "specialty")
+        for part in elements.children(item, field)
+    ]
+    description = elements.words(item, "description")
+    return elements.listed([next((name for name in names if name), None), description], ": ") or "Appointment"
+
+
+def _with(participant: Resource) -> str | None:
+    actor = elements.child(participant, "actor")
+    if (elements.words(actor, "reference") or "").rpartition("/")[0].endswith("Patient") or elements.words(
+        actor, "type"
+    ) == "Patient":
+        return None
+    return elements.words(actor, "display")
+
+
+def _date_only(item: Resource) -> bool:
+    return len(elements.words(item, "start") or "") <= len("2026-06-01")
+
+
+def services(resources: list[Resource], scope: Scope) -> Iterator[Entry]:
+    """Referrals, home care, nursing and therapies that were ordered for after the stay."""
+    for item in resources:
+        time = scope.first(item, "authoredOn", "occurrenceDateTime", "occurrencePeriod")
+        planned = scope.first(item, "occurrenceDateTime", "occurrencePeriod", "occurrenceTiming")
+        name = (
+            elements.concept_or_code(item.get("code") or item.get("codeCodeableConcept"))
+            or elements.words(elements.child(item, "codeReference"), "display")
+            or elements.listed(elements.concept(part) for part in elements.children(item, "orderDetail"))
+            or None
+        )
+        later = planned is not None and planned.begins > scope.end_of_day
+        if is_code_status(item) or (is_diagnostic(item) and not later):
+            continue
+        reason = _CLOSED.get(str(item.get("status"))) or _NOT_ORDERS.get(str(item.get("intent")))
+        if elements.flag(item, "doNotPerform"):
+            reason = reason or "an order not to do it"
+        if item.get("status") == "completed" and not later:
+            continue  # done in the stay: what came of it stands with the procedures and reports
+        if reason is not None:
+            if scope.is_of_stay(item, time):
+                scope.leave_out(item, name, reason)
+        elif scope.usable(item, name, time) and name is not None:
+            yield scope.entry(
+                item, elements.listed([name, *_details(item, planned.text if planned and later else None)])
+            )
+
+
+def _details(item: Resource, planned: str | None) -> list[str | None]:
+    performers = [elements.words(part, "display") for part in elements.children(item, "performer")]
+    order = [elements.concept(part) for part in elements.children(item, "orderDetail")]
+    reasons = [elements.concept(part) for part in elements.children(item, "reasonCode")]
+    reason = elements.listed(reasons)
+    return [
+        *order,
+        timing(elements.child(item, "occurrenceTiming")) or None,
+        f"from {planned}" if planned else None,
+        elements.listed(performers),
+        f"for {reason}" if reason else None,
+        elements.words(item, "patientInstruction"),
+        *elements.notes(item),
+    ]
+
+
+def is_code_status(item: Resource) -> bool:
+    """Whether an order or observation is about resuscitation and the limits of treatment."""
+    return any(_CODE_STATUS.search(text) for text in elements.displays(item.get("code")))
+
+
+def care_plans(resources: list[Resource], scope: Scope) -> Iterator[Entry]:
+    """Plans with their activities, whichever element names them."""
+    for item in resources:
+        time = scope.first(item, "created", "period")
+        status, intent = str(item.get("status")), str(item.get("intent"))
+        activities = [text for part in elements.children(item, "activity") if (text := _activity(part))]
+        categories = [elements.concept(part) for part in elements.children(item, "category")]
+        title = elements.words(item, "title") or elements.words(item, "description")
+        narrative = None if activities or title else stripped(str(elements.child(item, "text").get("div") or ""))
+        name = (
+            elements.listed(
+                [
+                    title or (elements.listed(categories) if activities else None),
+                    narrative,
+                    *activities,
+                    *elements.notes(item),
+                ],
+                "; ",
+            )
+            or None
+        )
+        reason = _CLOSED.get(status) or _NOT_ORDERS.get(intent)
+        if reason is not None and scope.belongs(item) is not False:
+            scope.leave_out(item, name, reason)
+        elif status in ("completed", "unknown") and scope.belongs(item) is not True:
+            continue
+        elif scope.belongs(item) is None and time is not None and not scope.is_after(item, time):
+            if name is not None:
+                yield scope.entry(item, name)
+        elif name is not None and scope.usable(item, name, time):
+            yield scope.entry(item, name)
+
+
+def _activity(part: Resource) -> str | None:
+    detail = elements.child(part, "detail")
+    if detail.get("status") in ("cancelled", "stopped", "entered-in-error") or elements.flag(detail, "doNotPerform"):
+        return None
+    name = elements.concept_or_code(detail.get("code"))
+    when = timing(elements.child(detail, "scheduledTiming")) or elements.words(detail, "scheduledString")
+    return elements.listed([name, elements.words(detail, "description"), when]) or None
+
+
+def diet(orders: list[Resource], scope: Scope) -> Iterator[Entry]:
+    """Diets that are ordered."""
+    for item in orders:
+        time = scope.first(item, "dateTime")
+        oral, enteral = elements.child(item, "oralDiet"), elements.child(item, "enteralFormula")
+        types = [elements.concept(part) for part in elements.children(oral, "type")]
+        supplements = [
+            elements.words(part, "productName") or elements.concept(part.get("type"))
+            for part in elements.children(item, "supplement")
+        ]
+        fluids = [elements.concept(part) for part in elements.children(oral, "fluidConsistencyType")]
+        textures = [elements.concept(elements.child(part, "modifier")) for part in elements.children(oral, "texture")]
+        formula = [
+            elements.concept(enteral.get("baseFormulaType")),
+            elements.concept(enteral.get("routeofAdministration")),
+            elements.words(enteral, "baseFormulaProductName"),
+            elements.words(enteral, "administrationInstruction"),
+        ]
+        said = [*types, *textures, *fluids, elements.words(oral, "instruction"), *supplements, *formula]
+        name = elements.listed([*said, *elements.notes(item)])
+        status = str(item.get("status"))
+        if status in _CLOSED or status == "completed":
+            if scope.is_of_stay(item, time):
+                scope.leave_out(item, name or None, _CLOSED.get(status, "ended in the stay"))
+        elif scope.usable(item, name or None, time):
+            yield scope.entry(item, name)
+
+
+def is_activity(name: str) -> bool:
+    return _ACTIVITY.search(name) is not None
+
+
+def goals(resources: list[Resource], scope: Scope) -> Iterator[Entry]:
+    """Goals that hold, with their targets."""
+    for item in resources:
+        name = elements.concept_or_code(item.get("description"))
+        status = str(item.get("lifecycleStatus"))
+        start = scope.first(item, "startDate", "statusDate")
+        if status in _CLOSED or status in ("completed", "proposed"):
+            scope.leave_out(item, name, _CLOSED.get(status, status))
+        elif name is not None and not scope.is_after(item, start):
+            targets = [_target(part) for part in elements.children(item, "target")]
+            yield scope.entry(item, elements.listed([name, *targets, *elements.notes(item)]))
+
+
+def _target(part: Resource) -> str | None:
+    stated = part.get("detailQuantity")
+    amount = (
+        quantities.quantity(stated)
+        or quantities.span(part.get("detailRange"))
+        or elements.words(part, "detailString")
+        or elements.concept(part.get("detailCodeableConcept"))
+    )
+    due = elements.words(part, "dueDate")
+    measure = elements.concept(part.get("measure"))
+    return elements.listed([elements.listed([measure, amount], " "), f"by {due}" if due else None]) or None
+
+
+def team(
+    resources: list[Resource], people: dict[str, Resource], scope: Scope, bases: frozenset[str]
+) -> Iterator[Entry]:
+    """Members of the care team who go on after the stay: teams that are active, or name no encounter."""
+    for item in resources:
+        if (
+            item.get("status") not in ("active", "proposed", None)
+            or elements.words(item, "status") == "entered-in-error"
+        ):
+            continue
+        for part in elements.children(item, "participant"):
+            member = elements.child(part, "member")
+            found = people.get(references.relative(member, bases) or "")
+            name = (
+                elements.person_name(found, prefixes=True) or elements.words(found, "name") if found else None
+            ) or elements.words(member, "display")
+            role = elements.listed(elements.concept(role) for role in elements.children(part, "role"))
+            ended = scope.moment(elements.child(part, "period").get("end"))
+            kind = (elements.words(member, "reference") or "").rpartition("/")[0].rpartition("/")[2]
+            if name and kind != "Patient" and (ended is None or scope.is_after(item, ended)):
+                yield scope.entry(item, f"{name} ({role})" if role else name)

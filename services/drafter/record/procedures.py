@@ -1,0 +1,203 @@
+"""What was done: procedures with outcome and complications, devices and lines, immunizations."""
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+from services.drafter.context import Entry
+from services.drafter.record import quantities
+from services.drafter.record.scope import Scope, source
+from shared.clinical import elements, references
+from shared.clinical.elements import Resource
+from shared.clinical.moments import Moment
+
+_NOT_DONE = {
+    "not-done": "not done",
+    "preparation": "only prepared",
+    "on-hold": "on hold",
+    "unknown": "of unknown status",
+}
+_NO_SITE = re.compile(r"(not specified|unspecified|unknown)$", re.IGNORECASE)
+# Words that order systems put before a procedure's name: `urinary_catheter: Foley 16 Fr`.
+_ORDER_PREFIX = re.compile(r"^[a-z]+(_[a-z]+)*: (?=\S)")
+
+
+def procedures(
+    resources: list[Resource], devices: dict[str, Resource], scope: Scope, bases: frozenset[str]
+) -> Iterator[Entry]:
+    """Procedures of the stay that were done, begun or broken off, in order of time."""
+    found: list[Entry] = []
+    for item in resources:
+        time = scope.first(item, "performedDateTime", "performedPeriod", "performedString")
+        name, status = _name(item), str(item.get("status"))
+        if status in _NOT_DONE:
+            if scope.is_of_stay(item, time):
+                reason = elements.concept(item.get("statusReason"))
+                scope.leave_out(item, name, elements.listed([_NOT_DONE[status], reason], ": "))
+            continue
+        if scope.usable(item, name, time) and name is not None:
+            found.append(scope.entry(item, _described(item, name, _until(item, time, scope), devices, bases), time))
+    return iter(sorted(found, key=lambda entry: (entry.time is None, entry.time and entry.time.timestamp())))
+
+
+def aftercare(resources: list[Resource], scope: Scope) -> Iterator[Entry]:
+    """What a procedure of the stay asks for afterwards: `Remove staples on day 14 (after hip replacement)`."""
+    for item in resources:
+        time = scope.first(item, "performedDateTime", "performedPeriod")
+        done = (
+            item.get("status") in ("completed", "in-progress")
+            and scope.belongs(item)
+            and not scope.is_after(item, time)
+        )
+        for part in elements.children(item, "followUp") if done else ():
+            if text := elements.concept(part):
+                yield scope.entry(item, f"{text} (after {_name(item) or 'a procedure'})")
+
+
+def _name(item: Resource) -> str | None:
+    name = elements.concept_or_code(item.get("code"))
+    return _ORDER_PREFIX.sub("", name) if name else None
+
+
+def _until(item: Resource, began: Moment | None, scope: Scope) -> str | None:
+    """The end of what lasted, within the stay: oxygen until the discharge is another thing than until the first day."""
+    ended = scope.moment(elements.child(item, "performedPeriod").get("end"))
+    if ended is None or began is None or scope.is_after(item, ended) or ended.text == began.text:
+        return None
+    return f"until {ended.begins:%Y-%m-%d %H:%M}" if ended.begins == ended.ends else f"until {ended.text}"
+
+
+def _described(
+    item: Resource, name: str, until: str | None, devices: dict[str, Resource], bases: frozenset[str]
+) -> str:
+    """The name with site and side, outcome, complications, implants and what its notes say."""
+    status = {"stopped": "broken off", "in-progress": "in progress at discharge"}.get(str(item.get("status")))
+    sites = [
+        text
+        for part in elements.children(item, "bodySite")
+        if (text := elements.concept(part)) and not _NO_SITE.search(text)
+    ]
+    sites = [text.removesuffix(" structure").removeprefix("Structure of ") for text in sites]
+    sites += [text for part in _sides(item) if (text := elements.concept(part))]
+    outcome = elements.concept(item.get("outcome"))
+    complications = [elements.concept(part) for part in elements.children(item, "complication")]
+    complications += [elements.words(part, "display") for part in elements.children(item, "complicationDetail")]
+    used = [elements.concept(part) for part in elements.children(item, "usedCode")]
+    implants = [_device(part, devices, bases) for part in elements.children(item, "focalDevice")]
+    after = [elements.concept(part) for part in elements.children(item, "followUp")]
+    more = [
+        status,
+        until,
+        *(site for site in sites if site.lower() not in name.lower()),
+        elements.listed(used),
+        _labelled("implant", elements.listed(implants)),
+        _labelled("outcome", outcome.lower() if outcome and outcome.istitle() else outcome),
+        _labelled("complication", elements.listed(complications)),
+        _labelled("follow-up", elements.listed(after)),
+        *elements.notes(item),
+    ]
+    text = elements.listed(more, "; ")
+    return f"{name} ({text})" if text else name
+
+
+def _labelled(label: str, text: str | None) -> str | None:
+    return f"{label}: {text}" if text else None
+
+
+def _sides(item: Resource) -> list[Any]:
+    """Laterality as extensions of the code or the site have it (the German OPS side)."""
+    holders = [item, *elements.children(item, "bodySite"), *elements.codings(item.get("code"))]
+    found = [
+        part
+        for holder in holders
+        for part in elements.extensions(holder, "eitenlokalisation", "laterality", "Laterality")
+    ]
+    return [part.get("valueCodeableConcept") or {"coding": [_side(part)]} for part in found]
+
+
+def _side(extension: Resource) -> Resource:
+    """R, L and B of the German key stand for right, left and both sides."""
+    coding = elements.child(extension, "valueCoding")
+    display = {"R": "right", "L": "left", "B": "both sides"}.get(elements.words(coding, "code") or "")
+    return coding if elements.words(coding, "display") or display is None else coding | {"display": display}
+
+
+def _device(part: Resource, devices: dict[str, Resource], bases: frozenset[str]) -> str | None:
+    element = elements.child(part, "manipulated")
+    device = devices.get(references.relative(element, bases) or "")
+    return (
+        (device_name(device) if device else None)
+        or elements.words(element, "display")
+        or elements.concept(part.get("action"))
+    )
+
+
+def device_name(device: Resource) -> str | None:
+    """The device by its type or names, with its lot and serial number where it has them."""
+    names = [elements.words(item, "name") for item in elements.children(device, "deviceName")]
+    name = elements.concept(device.get("type")) or elements.listed(names[:1]) or elements.words(device, "modelNumber")
+    return name or elements.concept_or_code(device.get("type"))
+
+
+def devices_in_place(
+    devices: list[Resource], uses: list[Resource], known: dict[str, Resource], scope: Scope, bases: frozenset[str]
+) -> Iterator[Entry]:
+    """Devices of the patient and statements of their use that were not ended."""
+    removed = {references.relative(item.get("device"), bases) for item in uses if _use_ended(item, scope)}
+    told = {references.relative(item.get("device"), bases) for item in uses} - removed
+    for item in devices:
+        name, status = device_name(item), "inactive" if source(item) in removed else item.get("status")
+        if source(item) in told and status not in ("entered-in-error", "inactive"):
+            continue  # the statement of its use says more
+        if status in ("entered-in-error", "inactive"):
+            scope.leave_out(item, name, "entered in error" if status == "entered-in-error" else "no longer in use")
+        elif name is not None and not _is_software(item):
+            yield scope.entry(item, elements.listed([name, *elements.notes(item)], "; "))
+    for item in uses:
+        time = scope.first(item, "timingDateTime", "timingPeriod", "timingTiming", "recordedOn")
+        device = known.get(references.relative(item.get("device"), bases) or "")
+        name = (device_name(device) if device else None) or elements.words(elements.child(item, "device"), "display")
+        site = elements.concept(item.get("bodySite"))
+        if item.get("status") == "entered-in-error" or _use_ended(item, scope):
+            error = item.get("status") == "entered-in-error"
+            scope.leave_out(item, name, "entered in error" if error else "no longer in use")
+        elif scope.is_after(item, time):
+            scope.leave_out(item, name, "from after the discharge")
+        elif name is not None:
+            yield scope.entry(item, elements.listed([name, site, *elements.notes(item)]), time)
+
+
+def _use_ended(use: Resource, scope: Scope) -> bool:
+    """Whether a device was out of use at the discharge."""
+    ended = scope.moment(elements.child(use, "timingPeriod").get("end"))
+    return use.get("status") == "completed" or (ended is not None and not scope.is_after(use, ended))
+
+
+def _is_software(device: Resource) -> bool:
+    """An AI or a program that wrote into the chart is no device in the patient."""
+    codes = elements.codes(device.get("type"))
+    return "Artificial-Intelligence" in codes or any(
+        "software" in text.lower() for text in elements.displays(device.get("type"))
+    )
+
+
+def immunizations(resources: list[Resource], scope: Scope) -> Iterator[Entry]:
+    """Vaccines that were given in the stay; one that was not is said to be so."""
+    for item in resources:
+        time = scope.first(item, "occurrenceDateTime", "recorded")
+        name = elements.concept_or_code(item.get("vaccineCode"))
+        if not scope.usable(item, name, time) or name is None:
+            continue
+        dose = quantities.quantity(item.get("doseQuantity"), trailing_zeros=False)
+        lot = elements.words(item, "lotNumber")
+        if item.get("status") == "not-done":
+            reason = elements.concept(item.get("statusReason"))
+            yield scope.entry(item, elements.listed([f"{name}: not given", reason], ", "), time)
+        else:
+            details = [
+                dose,
+                elements.concept(item.get("route")),
+                elements.concept(item.get("site")),
+                f"lot {lot}" if lot else None,
+            ]
+            yield scope.entry(item, elements.listed([name, *details]), time)

@@ -1,0 +1,204 @@
+"""Diagnostic reports: what they conclude, what is still pending, and where two of one study differ."""
+
+import base64
+import binascii
+import html
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from services.drafter.context import Entry
+from services.drafter.record.scope import Scope, source
+from shared.clinical import elements, references
+from shared.clinical.elements import Resource
+from shared.clinical.moments import Moment
+
+_PENDING = frozenset({"registered", "partial", "preliminary"})
+_LABORATORY = frozenset({"LAB", "laboratory", "CH", "HM", "SR"})
+_ORDERED = frozenset({"active", "draft", "on-hold"})
+_DIAGNOSTIC = re.compile(
+    r"laborat|imaging|radiolog|patholog|cultur|histolog|cytolog|biops|genetic|serolog|\bct\b|\bmri?\b|ultrasound|x-?ray|echo|diagnostic",
+    re.IGNORECASE,
+)
+_DIAGNOSTIC_CODES = frozenset(
+    {"108252007", "363679005", "103693007", "LAB", "RAD"}
+)  # SNOMED CT: laboratory, imaging, diagnostic
+MOST_TEXT = 1200  # characters of a report that has no conclusion
+
+
+@dataclass(slots=True)
+class Reports:
+    """What the reports of a stay say."""
+
+    entries: list[Entry] = field(default_factory=list)
+    pending: list[Entry] = field(default_factory=list)
+    contradictions: list[Entry] = field(default_factory=list)
+
+
+def reports(
+    resources: list[Resource], studies: list[Resource], told: frozenset[str], scope: Scope, bases: frozenset[str]
+) -> Reports:
+    """Reports with a conclusion, those that are pending, and pairs that differ. `told` observations stand elsewhere."""
+    found = Reports()
+    named: dict[tuple[str, str], list[tuple[Entry, str]]] = {}
+    images = {source(item): item for item in studies}
+    for item in resources:
+        time = scope.first(item, "effectiveDateTime", "effectivePeriod", "issued")
+        name = _name(item, images, bases)
+        if item.get("status") == "cancelled":
+            scope.leave_out(item, name, "cancelled")
+            continue
+        if _comes_late(item, time, scope):
+            found.pending.append(scope.entry(item, f"{name or 'Report'} ({_lateness(item, time, scope)})", None))
+            continue
+        if not scope.usable(item, name, time, important=True) or name is None:
+            continue
+        entry = _read(item, name, time, told, scope, bases, found)
+        if entry is not None:
+            named.setdefault((name.lower(), entry.on or ""), []).append((entry, _conclusion(item) or ""))
+    found.contradictions += _differing(named)
+    return found
+
+
+def _read(
+    item: Resource,
+    name: str,
+    time: Moment | None,
+    told: frozenset[str],
+    scope: Scope,
+    bases: frozenset[str],
+    found: Reports,
+) -> Entry | None:
+    status = str(item.get("status"))
+    if status in _PENDING:
+        found.pending.append(scope.entry(item, f"{name} ({status})", time))
+    text = _conclusion(item)
+    if text is None:
+        results = {references.relative(part, bases) for part in elements.children(item, "result")}
+        if (
+            status not in _PENDING
+            and not results & told
+            and not (results and elements.codes(item.get("category")) & _LABORATORY)
+        ):
+            pictures = not elements.codes(item.get("category")) & _LABORATORY
+            scope.leave_out(item, name, "without a conclusion or text", important=pictures)
+        return None
+    shown = f"{name}: {text}" + (
+        f" ({status})" if status in ("preliminary", "partial", "amended", "corrected", "appended") else ""
+    )
+    entry = scope.entry(item, shown, time)
+    panel = elements.codes(item.get("category")) & _LABORATORY and elements.children(item, "result")
+    if not panel:
+        found.entries.append(entry)
+    return entry
+
+
+def _comes_late(item: Resource, time: Moment | None, scope: Scope) -> bool:
+    """Whether a report that names the stay came after its end: it was pending then."""
+    if not scope.belongs(item) or item.get("status") == "entered-in-error":
+        return False
+    issued = scope.moment(item.get("issued"))
+    return any(moment is not None and moment.begins > scope.end_of_day for moment in (time, issued))
+
+
+def _lateness(item: Resource, time: Moment | None, scope: Scope) -> str:
+    issued = scope.moment(item.get("issued")) or time
+    return f"reported {issued.text}, after the discharge" if issued is not None else "reported after the discharge"
+
+
+def _name(item: Resource, images: dict[str, Resource], bases: frozenset[str]) -> str | None:
+    """By its code, else by the imaging study it is about, else by its category."""
+    if (name := elements.concept(item.get("code"))) is not None:
+        return name
+    for part in elements.children(item, "imagingStudy"):
+        study = images.get(references.relative(part, bases) or "", {})
+        name = elements.words(study, "description") or elements.concept(elements.child(study, "procedureCode"))
+        if name or (name := elements.words(part, "display")):
+            return name
+    titles = [elements.words(form, "title") for form in elements.children(item, "presentedForm")]
+    category = next((text for part in elements.children(item, "category") for text in elements.displays(part)), None)
+    return (
+        elements.listed(titles[:1])
+        or elements.concept_or_code(item.get("code"))
+        or (f"{category} report" if category else None)
+    )
+
+
+def _conclusion(item: Resource) -> str | None:
+    coded = [text for part in elements.children(item, "conclusionCode") if (text := elements.concept(part))]
+    stated = elements.words(item, "conclusion")
+    new = [text for text in coded if stated is None or text.lower() not in stated.lower()]
+    return elements.listed([stated.rstrip(".") if stated and new else stated, *new], "; ") or next(_forms(item), None)
+
+
+def _forms(item: Resource) -> Iterator[str]:
+    """The text of attached forms, where it is inline."""
+    for form in elements.children(item, "presentedForm"):
+        if text := inline_text(form):
+            yield (
+                text
+                if len(text) <= MOST_TEXT
+                else f"{text[:MOST_TEXT].rpartition(' ')[0]} … (cut: {len(text)} characters)"
+            )
+
+
+def inline_text(attachment: Resource) -> str | None:
+    """The text of an Attachment that carries plain text or HTML itself."""
+    kind, data = elements.words(attachment, "contentType") or "", attachment.get("data")
+    if not kind.startswith(("text/", "application/xhtml")) or not isinstance(data, str):
+        return None
+    try:
+        text = base64.b64decode(data, validate=False).decode("utf-8", errors="replace")
+    except (binascii.Error, ValueError):
+        return None
+    return stripped(text) if "html" in kind or "<div" in text[:200] else text.strip() or None
+
+
+def stripped(markup: str) -> str | None:
+    """The words of XHTML narrative, blocks apart."""
+    spaced = re.sub(r"(?i)<(br|/p|/div|/li|/tr|/h\d|/td|/th)[^>]*>", " \n", markup)
+    text = html.unescape(re.sub(r"<[^>]*>", "", spaced))
+    return " ".join(text.split()) or None
+
+
+def _differing(named: dict[tuple[str, str], list[tuple[Entry, str]]]) -> Iterator[Entry]:
+    for found in named.values():
+        texts = dict.fromkeys(text for _, text in found)
+        if len(texts) > 1:
+            first, last = found[0][0], found[-1][0]
+            yield last.model_copy(
+                update={"text": f"Two reports of one study on one day differ: {first.text} / {last.text}"}
+            )
+
+
+def pending_requests(
+    requests: list[Resource], results: list[Resource], scope: Scope, bases: frozenset[str]
+) -> Iterator[Entry]:
+    """Diagnostic ServiceRequests of the stay that are active and that no report or result answers."""
+    answered = {references.relative(part, bases) for item in results for part in elements.children(item, "basedOn")}
+    for item in requests:
+        if (
+            not is_diagnostic(item)
+            or item.get("status") not in _ORDERED
+            or item.get("intent") in ("proposal", "plan", "option")
+        ):
+            continue
+        time = scope.first(item, "authoredOn", "occurrenceDateTime", "occurrencePeriod")
+        name = elements.concept_or_code(item.get("code"))
+        after = scope.first(item, "occurrenceDateTime", "occurrencePeriod")
+        planned = after is not None and after.begins > scope.end_of_day
+        if source(item) in answered or planned or elements.flag(item, "doNotPerform"):
+            continue
+        if scope.usable(item, name, time) and name is not None:
+            yield scope.entry(item, f"{name} (ordered, no result yet)", time)
+
+
+def is_diagnostic(item: Resource) -> bool:
+    """Whether a ServiceRequest asks for a test or a study, not for care or a visit."""
+    codes = elements.codes(item.get("category"))
+    if codes & _DIAGNOSTIC_CODES:
+        return True
+    texts = [text for part in elements.children(item, "category") for text in elements.displays(part)]
+    if texts:
+        return any(_DIAGNOSTIC.search(text) for text in texts)
+    return any(system == "http://loinc.org" for system, _ in elements.coded(item.get("code")))

@@ -1,0 +1,163 @@
+"""What a document may draw on: which entries belong to the stay, when it ended, and what was left out and why."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, tzinfo
+from typing import Any
+
+from services.drafter.context import Entry
+from shared.clinical import elements, moments
+from shared.clinical.elements import Resource
+from shared.clinical.moments import Moment
+from shared.clinical.references import Targets
+
+IN_ERROR = "entered-in-error"
+KINDS = {
+    "AllergyIntolerance": "Allergy",
+    "Condition": "Diagnosis",
+    "Procedure": "Procedure",
+    "Observation": "Result",
+    "DiagnosticReport": "Report",
+    "MedicationRequest": "Medication order",
+    "MedicationStatement": "Medication statement",
+    "MedicationAdministration": "Medication given",
+    "MedicationDispense": "Medication dispensed",
+    "FamilyMemberHistory": "Family history",
+    "Immunization": "Immunization",
+    "ServiceRequest": "Request",
+    "Appointment": "Appointment",
+    "CarePlan": "Care plan",
+    "NutritionOrder": "Diet order",
+    "Goal": "Goal",
+    "Device": "Device",
+    "DeviceUseStatement": "Device",
+    "DeviceRequest": "Device order",
+    "Consent": "Directive",
+    "Flag": "Alert",
+    "Composition": "Note",
+    "DocumentReference": "Note",
+}
+NAMED_APART = 3  # entries of one kind that were left out for one reason; more of them are counted
+OF_ANOTHER_ENCOUNTER = "of another encounter"
+AFTER = "from after the discharge"
+
+
+@dataclass(frozen=True, slots=True)
+class LeftOut:
+    """An entry that the document does not say. `important` ones ask for a physician's word."""
+
+    kind: str
+    name: str
+    reason: str
+    source: str
+    important: bool = False
+
+    def __str__(self) -> str:
+        return f"{self.kind}: {self.name}, {self.reason}"
+
+
+@dataclass(slots=True)
+class Scope:
+    """One stay: its encounters, its patient's records, its time."""
+
+    encounters: Targets
+    start: Moment | None
+    end: datetime  # of the stay; the last moment of the day where the record only has the day
+    end_of_day: datetime
+    zone: tzinfo | None
+    fallback: tzinfo
+    left_out: list[LeftOut] = field(default_factory=list)
+
+    def moment(self, value: Any) -> Moment | None:
+        return moments.read(value, self.zone, self.fallback)
+
+    def first(self, resource: Resource, *fields: str) -> Moment | None:
+        """The first of `fields` that holds a time; of a Period its start, else its end; of a Timing its first event."""
+        for name in fields:
+            value = resource.get(name)
+            if isinstance(value, dict):
+                events = value.get("event")
+                value = (
+                    value.get("start")
+                    or value.get("end")
+                    or (events[0] if isinstance(events, list) and events else None)
+                )
+            if (found := self.moment(value)) is not None:
+                return found
+        return None
+
+    def belongs(self, resource: Resource) -> bool | None:
+        """Whether an entry names the stay; None where it names no encounter."""
+        context = resource.get("context")
+        nested = (
+            elements.items(context.get("encounter")) if isinstance(context, dict) and "encounter" in context else []
+        )
+        named = nested or [item for name in ("encounter", "context") for item in elements.items(resource.get(name))]
+        named = [item for item in named if "reference" in item or "identifier" in item]
+        return any(item in self.encounters for item in named) if named else None
+
+    def within(self, time: Moment | None) -> bool:
+        """Whether a time lies in the stay; the day before it counts, as emergency care precedes admission."""
+        if time is None or time.begins > self.end_of_day:
+            return False
+        return self.start is None or (self.start.begins - time.ends).total_seconds() <= 86_400
+
+    def is_after(self, resource: Resource, time: Moment | None) -> bool:
+        """Whether an entry is from after the discharge. What names the stay counts until the end of that day."""
+        if time is None:
+            return False
+        return time.begins > (self.end_of_day if self.belongs(resource) else self.end)
+
+    def is_of_stay(self, resource: Resource, time: Moment | None) -> bool:
+        """Whether an entry is the stay's own: it names it, or it names no encounter and lies in its time."""
+        own = self.belongs(resource)
+        return own if own is not None else self.within(time)
+
+    def leave_out(self, resource: Resource, name: str | None, reason: str, *, important: bool = False) -> None:
+        kind = KINDS.get(str(resource.get("resourceType")), "Entry")
+        self.left_out.append(LeftOut(kind, name or "without a name", reason, source(resource), important))
+
+    def usable(self, resource: Resource, name: str | None, time: Moment | None, *, important: bool = False) -> bool:
+        """Whether an entry of the stay may be used; if not, it is remembered with the reason."""
+        status = elements.words(resource, "status")
+        if status == IN_ERROR or elements.code(resource.get("verificationStatus")) == IN_ERROR:
+            self.leave_out(resource, name, "entered in error")
+        elif not self.is_of_stay(resource, time):
+            after = self.belongs(resource) is None and time is not None and time.begins > self.end
+            reason = (
+                AFTER
+                if after
+                else OF_ANOTHER_ENCOUNTER
+                if time or self.belongs(resource) is False
+                else "without a date"
+            )
+            self.leave_out(resource, name, reason)
+        elif self.is_after(resource, time):
+            self.leave_out(resource, name, AFTER, important=important)
+        elif name is None:
+            self.leave_out(resource, None, "which nothing names", important=important)
+        else:
+            return True
+        return False
+
+    def entry(self, resource: Resource, text: str, time: Moment | None = None) -> Entry:
+        return Entry(
+            text=text, source=source(resource), time=time.begins if time else None, on=time.text if time else None
+        )
+
+
+def source(resource: Resource) -> str:
+    return f"{resource.get('resourceType', '')}/{resource.get('id', '')}"
+
+
+def told(left_out: Sequence[LeftOut]) -> tuple[str, ...]:
+    """What was left out, in words: the important entries first, many of a kind counted."""
+    ordered = sorted(dict.fromkeys(left_out), key=lambda item: (not item.important, item.kind, item.reason, item.name))
+    counts = Counter((item.kind, item.reason) for item in ordered if not item.important)
+    lines: dict[str, None] = {}
+    for item in ordered:
+        count = counts[item.kind, item.reason]
+        many = not item.important and count > NAMED_APART
+        lines[f"{item.kind}: {count} entries, {item.reason}" if many else str(item)] = None
+    return tuple(lines)

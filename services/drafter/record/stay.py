@@ -1,0 +1,197 @@
+"""Which encounters are one stay, whether it is one that gets a letter, when it ended and how."""
+
+import re
+from collections.abc import Iterable
+from datetime import UTC, datetime, timedelta, tzinfo
+
+from services.drafter.record.scope import Scope
+from shared.clinical import elements, moments, references
+from shared.clinical.elements import Resource
+from shared.contracts.failures import PermanentError
+
+# v3-ActCode: https://terminology.hl7.org/ValueSet-v3-ActEncounterCode.html
+NO_STAY = {"AMB": "an ambulatory visit", "VR": "a virtual visit", "HH": "home health care", "FLD": "care in the field",
+           "PRENC": "a visit before admission"}  # fmt: skip
+STAYS = frozenset({"IMP", "ACUTE", "NONAC", "OBSENC", "SS"})
+_CALLED_STAY = re.compile(
+    r"inpatient|hospital encounter|hospitali[sz]|admission|klinisch|station(ä|ae)r|opname|acute|observation", re.I
+)
+_CALLED_VISIT = re.compile(
+    r"outpatient|out-patient|ambul|virtual|tele(health|medicine|phone|visit)|video|office|clinic visit|appointment"
+    r"|home (health|visit)|poli(kli|cli)",
+    re.I,
+)
+EMERGENCY_STAY = timedelta(hours=24)  # an emergency encounter that lasts longer was an admission
+JUST_BEFORE = timedelta(hours=6)  # between the end of emergency care and the admission that it led to
+
+# "Expired" in hl7's discharge-disposition, NUBC's patient discharge status and v2 table 0112.
+_DIED_CODES = frozenset({"exp", "20", "40", "41", "42"})
+_DISPOSITION_SYSTEMS = re.compile(r"^$|discharge-?(disposition|status)|PatDischargeStatus|nubc|0112", re.IGNORECASE)
+_DIED = re.compile(
+    r"\b(expired|deceased|died|dead|death|verstorben|gestorben|tod|overleden|décédée?|decede|d[ée]c[èe]s|fallecid[oa]|"
+    r"exitus|óbito|obito|deceduto|morto|zmarł\w*|avliden|død)\b",
+    re.IGNORECASE,
+)
+_DIED_DE = "07"  # Entlassungsgrund, first and second place: Tod
+_DEATH_OBSERVATIONS = frozenset({"69453-9", "81956-5", "31211-6", "79378-6"})  # LOINC: cause, date, time of death
+
+
+def check_is_stay(encounter: Resource, classes: frozenset[str] = STAYS) -> None:
+    """Raises PermanentError for a visit that gets no discharge summary, with the reason."""
+    coding = elements.child(encounter, "class")
+    code = (elements.words(coding, "code") or "").upper()
+    if code in classes:
+        return
+    if code in NO_STAY:
+        raise PermanentError(
+            f"the encounter is {NO_STAY[code]} (class {code}), not a stay: no discharge summary is drafted"
+        )
+    if code == "EMER":
+        period = elements.child(encounter, "period")
+        start, end = moments.read(period.get("start")), moments.read(period.get("end"))
+        if start is None or end is None or end.ends - start.begins < EMERGENCY_STAY:
+            raise PermanentError("the encounter is an emergency visit of less than a day (class EMER), not a stay")
+        return
+    names = " ".join(
+        [
+            elements.words(coding, "display") or "",
+            *(text for item in elements.children(encounter, "type") for text in elements.displays(item)),
+        ]
+    )
+    if _CALLED_VISIT.search(names) and not _CALLED_STAY.search(names):
+        raise PermanentError("the encounter's class and type are those of a visit, not of a stay")
+
+
+def offset_of(encounter: Resource) -> tzinfo:
+    """The offset that the encounter's own times are written at: what dates without a time are days of."""
+    period = elements.child(encounter, "period")
+    for value in (period.get("end"), period.get("start")):
+        found = moments.read(value)
+        if found is not None and isinstance(value, str) and len(value) > len("2026-06-01"):
+            return found.begins.tzinfo or UTC
+    return UTC
+
+
+def ended_at(encounter: Resource, occurred_at: datetime | None, zone: tzinfo | None) -> datetime:
+    """The stay's last moment. Raises PermanentError while it has none."""
+    fallback = offset_of(encounter)
+    found = moments.read(elements.child(encounter, "period").get("end"), zone, fallback)
+    if found is not None and (encounter.get("status") == "finished" or occurred_at is not None):
+        reported = occurred_at.astimezone(zone or fallback) if occurred_at is not None else None
+        within = reported is not None and found.begins <= reported <= found.ends
+        return reported if within and reported is not None and found.begins != found.ends else found.ends
+    if occurred_at is None:
+        raise PermanentError("the encounter is not finished")
+    return occurred_at.astimezone(zone or fallback)
+
+
+def parts(encounter: Resource, others: Iterable[Resource], bases: frozenset[str]) -> list[Resource]:
+    """The encounters that make up the stay: itself, what it consists of, and the emergency care that led to it.
+
+    A part with a discharge of its own at another provider is a stay of its own.
+    """
+    found = [encounter]
+    known = [item for item in others if item.get("id") != encounter.get("id")]
+    for _ in range(len(known)):
+        targets = references.targets(found, bases)
+        more = [
+            item
+            for item in known
+            if item not in found and item.get("partOf") in targets and not _apart(item, encounter)
+        ]
+        if not more:
+            break
+        found += more
+    return [*found, *(item for item in known if item not in found and _led_to(item, encounter, bases))]
+
+
+def _apart(part: Resource, whole: Resource) -> bool:
+    own = elements.child(part, "hospitalization").get("dischargeDisposition")
+    here, there = elements.child(part, "serviceProvider"), elements.child(whole, "serviceProvider")
+    elsewhere = bool(here and there) and elements.words(here, "reference") != elements.words(there, "reference")
+    return bool(own) and elsewhere
+
+
+def is_part_only(encounter: Resource, parent: Resource | None) -> bool:
+    """Whether an encounter is a section of a longer stay (a ward, intensive care), with no discharge of its own."""
+    if parent is None or _code(parent) in (*NO_STAY, "EMER"):
+        return False
+    return not elements.child(encounter, "hospitalization").get("dischargeDisposition")
+
+
+def _led_to(item: Resource, encounter: Resource, bases: frozenset[str]) -> bool:
+    """Emergency care of which the stay is a part, or that ended when it began."""
+    if _code(item) != "EMER":
+        return False
+    if encounter.get("partOf") in references.targets([item], bases):
+        return True
+    ended = moments.read(elements.child(item, "period").get("end"))
+    began = moments.read(elements.child(encounter, "period").get("start"))
+    if ended is None or began is None:
+        return False
+    return began.begins - ended.ends <= JUST_BEFORE and ended.begins - began.ends <= JUST_BEFORE
+
+
+def _code(encounter: Resource) -> str:
+    return (elements.words(elements.child(encounter, "class"), "code") or "").upper()
+
+
+def disposition(encounter: Resource, people: dict[str, Resource], bases: frozenset[str]) -> str | None:
+    """Where the patient went: the disposition in words, and the place that took them."""
+    hospitalization = elements.child(encounter, "hospitalization")
+    destination = elements.child(hospitalization, "destination")
+    found = people.get(references.relative(destination, bases) or "", {})
+    where = elements.words(found, "name") or elements.words(destination, "display")
+    return elements.listed([_disposition(hospitalization.get("dischargeDisposition")), where]) or None
+
+
+def _disposition(stated: object) -> str | None:
+    """German records have the words only in an extension."""
+    if (name := elements.concept(stated)) is not None:
+        return name
+    for outer in elements.extensions(stated, "Entlassungsgrund"):
+        for inner in elements.extensions(outer, "ErsteUndZweiteStelle"):
+            if name := elements.words(elements.child(inner, "valueCoding"), "display"):
+                return name
+    return elements.concept_or_code(stated)
+
+
+def died(encounter: Resource, patient: Resource, observations: Iterable[Resource], scope: Scope) -> bool:
+    """Whether the stay ended with the patient's death, in any of the ways that records say it."""
+    stated = elements.child(encounter, "hospitalization").get("dischargeDisposition")
+    if any(_means_death(*pair) for pair in elements.coded(stated)) or any(
+        _DIED.search(text) for text in _words_of(stated)
+    ):
+        return True
+    inner = (
+        item
+        for outer in elements.extensions(stated, "Entlassungsgrund")
+        for item in elements.extensions(outer, "ErsteUndZweiteStelle")
+    )
+    if any(elements.words(elements.child(item, "valueCoding"), "code") == _DIED_DE for item in inner):
+        return True
+    when = scope.moment(patient.get("deceasedDateTime"))
+    if when is not None:
+        return when.begins <= scope.end_of_day and (scope.start is None or when.ends >= scope.start.begins)
+    if elements.flag(patient, "deceasedBoolean"):
+        return True
+    own = (
+        item
+        for item in observations
+        if scope.belongs(item) and item.get("status") not in ("entered-in-error", "cancelled")
+    )
+    return any(elements.loinc(item.get("code")) & _DEATH_OBSERVATIONS for item in own)
+
+
+def _means_death(system: str, code: str) -> bool:
+    return code in _DIED_CODES and _DISPOSITION_SYSTEMS.search(system) is not None
+
+
+def died_later(patient: Resource, scope: Scope) -> str | None:
+    """The day of a death after the stay, as recorded."""
+    when = scope.moment(patient.get("deceasedDateTime"))
+    return when.text if when is not None and when.begins > scope.end_of_day else None
+
+
+def _words_of(concept: object) -> list[str]:
+    return [*elements.displays(concept), *(code.replace("_", " ") for code in elements.codes(concept))]

@@ -1,0 +1,35 @@
+"""What was read of one stay, as the server gave it: the input of `build_context`."""
+
+from dataclasses import dataclass, field
+from datetime import datetime, tzinfo
+
+from shared.clinical.elements import Resource
+
+
+@dataclass(frozen=True, slots=True)
+class Unread:
+    """A part of the record that could not be read, or not in full."""
+
+    type: str  # of the resources: `AllergyIntolerance`
+    reason: str  # without patient data
+
+
+@dataclass(slots=True)
+class SourceRecord:
+    """One stay. `entries` are resources by type; `people` what is only named by reference, by `Type/id`."""
+
+    encounter: Resource
+    patient: Resource
+    people: dict[str, Resource]  # practitioners, organizations, medications, devices
+    entries: dict[str, list[Resource]] = field(default_factory=dict)
+    occurred_at: datetime | None = None  # when the discharge is reported to have happened
+    attending: str | None = None  # as the discharge event names it
+    bases: frozenset[str] = frozenset()  # of the server's own absolute references
+    zone: tzinfo | None = None  # of the hospital; without one, times stay at the record's offsets
+    unread: tuple[Unread, ...] = ()
+
+    def of(self, *types: str) -> list[Resource]:
+        """The entries of some types that have an id."""
+        return [
+            item for type in types for item in self.entries.get(type, []) if isinstance(item, dict) and item.get("id")
+        ]

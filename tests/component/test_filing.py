@@ -1,0 +1,251 @@
+"""The signed document and its Task on EHRs with the habits of real ones: one document, one Provenance, no open Task."""
+
+from typing import Any
+
+import pytest
+
+from services.approval import resources
+from services.approval.filing import Filing
+from services.approval.tasks import Devices, Tasks
+from shared.contracts.envelope import Head, Recorded
+from shared.contracts.events import Approved, Drafted, Filed
+from shared.contracts.failures import PermanentError, TransientError
+from tests.support.ehr import sandbox
+from tests.support.examples import CASE, PHYSICIAN, STAY, T0, draft_ref
+from tests.support.troubled_ehr import Troubled
+
+APPROVED = Approved(
+    stay=STAY, draft=draft_ref(), task=None, signed="e" * 64, edited=True, by=PHYSICIAN, signer="Practitioner/dr-1"
+)
+DECISION = Recorded(CASE, "id-5", "countersign/approval", T0, "", APPROVED, Head(5, "h" * 64))
+DRAFTED = Drafted(stay=STAY, draft=draft_ref(), sentences=4, unsupported=0, encounter_status="finished")
+
+
+def filing(ehr: Troubled) -> Filing:
+    """As a process that has just been started has it."""
+    return Filing(ehr.client, Devices(ehr.client), lambda: T0)
+
+
+def tasks(ehr: Troubled) -> Tasks:
+    return Tasks(ehr.client, Devices(ehr.client), lambda: T0, "https://countersign.test")
+
+
+async def file(ehr: Troubled) -> Filed:
+    return await filing(ehr).file(DECISION, APPROVED, "The letter.")
+
+
+def current(ehr: Troubled) -> list[str]:
+    return [item["id"] for item in ehr.chart("DocumentReference") if item["status"] == "current"]
+
+
+def ours(ehr: Troubled) -> list[str]:
+    return [item["id"] for item in ehr.chart("Provenance") if resources.chain_head_of(item)]
+
+
+@pytest.mark.parametrize(
+    "habits",
+    [
+        {},
+        {"stale": True},
+        {"lagging": True},
+        {"bare": "location"},
+        {"bare": "location", "lagging": True},
+        {"puts_create": True},
+        {"puts_create": True, "lagging": True},
+        {"puts_create": True, "refused": {("PUT", "DocumentReference"): 405, ("PUT", "Provenance"): 403}},
+        {"unknown": {"target"}},
+    ],
+)
+async def test_one_document_and_one_provenance_whatever_the_habits(habits: dict[str, Any]) -> None:
+    ehr = Troubled(sandbox(), **habits)
+    filed = await file(ehr)
+    assert current(ehr) == [filed.document_reference]
+    assert ours(ehr) == [filed.provenance]
+    (provenance,) = ehr.chart("Provenance")
+    assert provenance["target"] == [{"reference": f"DocumentReference/{filed.document_reference}"}]
+
+
+@pytest.mark.parametrize("puts_create", [False, True])
+async def test_filing_again_changes_nothing(*, puts_create: bool) -> None:
+    ehr = Troubled(sandbox(), puts_create=puts_create)
+    assert await file(ehr) == await file(ehr)
+    assert len(ehr.chart("DocumentReference")) == len(ehr.chart("Provenance")) == len(ehr.chart("Device")) == 1
+    assert {item["meta"]["versionId"] for item in ehr.chart("DocumentReference")} == {"1"}
+
+
+async def test_an_answer_without_anything_is_looked_for() -> None:
+    ehr = Troubled(sandbox(), bare="nothing")
+    with pytest.raises(TransientError):  # a Provenance has no identifier that it could be looked for by
+        await file(ehr)
+    filed = await file(ehr)
+    assert current(ehr) == [filed.document_reference]
+    assert ours(ehr) == [filed.provenance]
+
+
+async def test_a_server_that_forgets_our_ids_in_its_index_makes_no_second_one() -> None:
+    ehr = Troubled(sandbox(), puts_create=True, lagging=True)
+    first = await file(ehr)
+    assert await file(ehr) == first
+    assert current(ehr) == [first.document_reference]
+    assert ours(ehr) == [first.provenance]
+
+
+async def test_a_copy_of_a_racing_create_is_retired_and_the_oldest_stands() -> None:
+    ehr = Troubled(sandbox())
+    ehr.late.add("DocumentReference")
+    with pytest.raises(TransientError):
+        await file(ehr)
+    await ehr.commit()
+    first = current(ehr)
+    assert [(await file(ehr)).document_reference] == first == current(ehr)
+
+
+async def test_documents_of_others_stay_where_the_server_passes_over_the_identifier() -> None:
+    ehr = Troubled(sandbox(), lenient={"identifier", "target"})
+    other = resources.document(CASE, APPROVED, "Another letter.", "d", T0) | {
+        "id": "other",
+        "identifier": [{"system": "urn:other", "value": "1"}],
+    }
+    ehr.sandbox.store.put(other)
+    of_another = resources.provenance(APPROVED, "other", "d", "f" * 64, T0, T0) | {"id": "of-another"}
+    ehr.sandbox.store.put(of_another)
+    filed = await file(ehr)
+    assert set(current(ehr)) == {"other", filed.document_reference}
+    assert filed.provenance != "of-another"
+
+
+async def test_a_document_that_was_retired_before_the_filing_ended_is_filed_again() -> None:
+    ehr = Troubled(sandbox())
+    await file(ehr)
+    (document,) = ehr.chart("DocumentReference")
+    ehr.sandbox.store.put(document | {"status": "entered-in-error"})
+    filed = await file(ehr)
+    assert current(ehr) == [filed.document_reference] != [document["id"]]
+
+
+async def test_what_an_ehr_stores_oddly_ends_no_filing() -> None:
+    ehr = Troubled(sandbox(), lenient={"identifier", "target"})
+    filed = await file(ehr)
+    target = [{"reference": f"DocumentReference/{filed.document_reference}"}]
+    odd: list[Any] = [None, "x", {}, {"what": None}, {"what": {"identifier": []}}]
+    ehr.sandbox.store.put({"resourceType": "Provenance", "id": "odd", "target": ["x", *target], "entity": odd})
+    ehr.sandbox.store.put({"resourceType": "DocumentReference", "id": "odd", "meta": None, "identifier": {}})
+    assert await file(ehr) == filed
+
+
+async def late_pair(ehr: Troubled, type: str) -> Filed:
+    """Filed while an earlier create of `type` hung, which is committed afterwards."""
+    ehr.late.add(type)
+    with pytest.raises(TransientError):
+        await file(ehr)
+    filed = await file(ehr)
+    await ehr.commit()
+    return filed
+
+
+@pytest.mark.parametrize("lagging", [False, True])
+async def test_a_document_that_is_committed_after_all_was_done_is_retired(*, lagging: bool) -> None:
+    ehr = Troubled(sandbox(), lagging=lagging)
+    filed = await late_pair(ehr, "DocumentReference")
+    assert len(current(ehr)) == 2
+    ehr.lagging = False
+    for _ in range(2):
+        assert await filing(ehr).follow_up(CASE, filed, DECISION.head.digest) == 0
+        assert current(ehr) == [filed.document_reference], "the one that is on the trail stands, not the older one"
+        assert ours(ehr) == [filed.provenance]
+    assert {item["status"] for item in ehr.chart("DocumentReference")} == {"current", "entered-in-error"}
+
+
+@pytest.mark.parametrize("deletes", [False, True])
+async def test_a_provenance_that_is_committed_after_all_was_done_is_deleted_where_that_is_allowed(
+    *, deletes: bool
+) -> None:
+    ehr = Troubled(sandbox(), deletes=deletes)
+    filed = await late_pair(ehr, "Provenance")
+    assert len(ours(ehr)) == 2
+    assert await filing(ehr).follow_up(CASE, filed, DECISION.head.digest) == (0 if deletes else 1)
+    assert filed.provenance in ours(ehr)
+    assert len(ours(ehr)) == (1 if deletes else 2)
+
+
+async def test_provenances_of_others_are_never_deleted() -> None:
+    ehr = Troubled(sandbox(), deletes=True, lenient={"target"})
+    filed = await file(ehr)
+    target = [{"reference": f"DocumentReference/{filed.document_reference}"}]
+    of_ehr = {"resourceType": "Provenance", "id": "of-ehr", "target": target, "recorded": "2026-11-23", "agent": [{}]}
+    of_another = resources.provenance(APPROVED, "other", "d", "f" * 64, T0, T0) | {"id": "of-another"}
+    for item in (of_ehr, of_another):
+        ehr.sandbox.store.put(item)
+    assert await filing(ehr).follow_up(CASE, filed, DECISION.head.digest) == 0
+    assert {item["id"] for item in ehr.chart("Provenance")} == {"of-ehr", "of-another", filed.provenance}
+
+
+async def test_a_letter_that_somebody_withdrew_is_not_brought_back_by_a_late_copy() -> None:
+    ehr = Troubled(sandbox())
+    filed = await late_pair(ehr, "DocumentReference")
+    kept = ehr.sandbox.store.get("DocumentReference", filed.document_reference)
+    assert kept is not None
+    ehr.sandbox.store.put(kept | {"status": "entered-in-error"})
+    await filing(ehr).follow_up(CASE, filed, DECISION.head.digest)
+    assert current(ehr) == []
+
+
+async def test_the_last_copy_is_not_touched_where_the_filed_document_is_gone() -> None:
+    ehr = Troubled(sandbox())
+    filed = await late_pair(ehr, "DocumentReference")
+    ehr.remove("DocumentReference", filed.document_reference)
+    (copy,) = ehr.chart("DocumentReference")
+    with pytest.raises(PermanentError):
+        await filing(ehr).follow_up(CASE, filed, DECISION.head.digest)
+    assert current(ehr) == [copy["id"]]
+
+
+async def test_a_task_whose_answer_was_lost_and_that_came_late_is_completed_too() -> None:
+    ehr = Troubled(sandbox(), late={"Task"})
+    with pytest.raises(TransientError):
+        await tasks(ehr).request(CASE, DRAFTED, T0)
+    task = await tasks(ehr).request(CASE, DRAFTED, T0)
+    await ehr.commit()
+    assert [item["status"] for item in ehr.chart("Task")] == ["requested"] * 2
+    await tasks(ehr).complete(CASE, DRAFTED.draft, task, "approved", "DocumentReference/1")
+    assert [item["status"] for item in ehr.chart("Task")] == ["completed"] * 2
+
+
+@pytest.mark.parametrize("habits", [{"refused": {}}, {"lenient": {"identifier"}}])
+async def test_only_tasks_of_the_case_are_completed(habits: dict[str, Any]) -> None:
+    ehr = Troubled(sandbox(), **habits)
+    task = await tasks(ehr).request(CASE, DRAFTED, T0)
+    other = ehr.chart("Task")[0] | {"id": "other", "identifier": [{"system": "urn:other", "value": "1"}]}
+    ehr.sandbox.store.put(other)
+    await tasks(ehr).complete(CASE, DRAFTED.draft, task, "approved")
+    assert {item["id"]: item["status"] for item in ehr.chart("Task")} == {task: "completed", "other": "requested"}
+
+
+async def test_a_task_that_was_deleted_is_in_nobodys_inbox() -> None:
+    ehr = Troubled(sandbox())
+    await tasks(ehr).complete(CASE, DRAFTED.draft, "gone", "approved")
+
+
+async def test_where_tasks_are_not_found_by_identifier_the_one_on_the_trail_is_completed() -> None:
+    ehr = Troubled(sandbox())
+    task = await tasks(ehr).request(CASE, DRAFTED, T0)
+    ehr.unknown.add("identifier")
+    await tasks(ehr).complete(CASE, DRAFTED.draft, task, "approved")
+    assert [item["status"] for item in ehr.chart("Task")] == ["completed"]
+
+
+@pytest.mark.parametrize("status", [400, 401, 403, 405, 409, 422, 423, 500, 501])
+async def test_a_decision_is_not_given_up_for_what_the_server_answers_about_the_task(status: int) -> None:
+    ehr = Troubled(sandbox())
+    task = await tasks(ehr).request(CASE, DRAFTED, T0)
+    ehr.refused["PUT", "Task"] = status
+    for act in (
+        lambda: tasks(ehr).complete(CASE, DRAFTED.draft, task, "approved"),
+        lambda: tasks(ehr).give_to(task, "Practitioner/dr-2"),
+        lambda: tasks(ehr).end(CASE, DRAFTED.draft, None),
+    ):
+        with pytest.raises(TransientError):
+            await act()
+    ehr.refused.clear()
+    await tasks(ehr).complete(CASE, DRAFTED.draft, task, "approved")
+    assert [item["status"] for item in ehr.chart("Task")] == ["completed"]

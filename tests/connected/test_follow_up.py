@@ -1,0 +1,194 @@
+"""Cases that have ended are looked at again: what an EHR commits late leaves one document and no open Task."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from services.approval import follow_up, resources
+from services.approval.follow_up import due
+from shared.messaging import pull
+from shared.messaging.journal import Stored
+from shared.messaging.retry import RetryRow
+from shared.messaging.topology import Consumer
+from tests.connected.test_ehr_task import alerts
+from tests.connected.test_ehr_task_crash import Death
+from tests.support import stack as stacks
+from tests.support.ehr import sandbox, stays
+from tests.support.server import NatsServer
+from tests.support.stack import Stack, running, until
+from tests.support.troubled_ehr import Troubled
+
+pytestmark = [pytest.mark.connected, pytest.mark.timeout(120)]
+
+SOON = timedelta(milliseconds=300)
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What failed comes back at once, what is of the dead soon; looks are due when they are wanted."""
+    monkeypatch.setattr(RetryRow, "wait", lambda row, attempt: 0.05)
+    monkeypatch.setattr(Consumer, "ack_wait", 1.5)
+    monkeypatch.setattr(pull, "GRACE", 0.05)
+    monkeypatch.setattr(follow_up, "LOOKS", (timedelta(0),))
+
+
+@pytest.fixture
+def ehr(monkeypatch: pytest.MonkeyPatch) -> Troubled:
+    troubled = Troubled(sandbox(), deletes=True)
+    monkeypatch.setattr(stacks, "client", lambda _: troubled.client)
+    return troubled
+
+
+@asynccontextmanager
+async def looking(nats: NatsServer, ehr: Troubled) -> AsyncIterator[Stack]:
+    async with running(nats, ehr.sandbox, reconcile_every=SOON) as stack:
+        yield stack
+
+
+def in_order(ehr: Troubled, case: dict[str, Any]) -> bool:
+    current = [item["id"] for item in ehr.chart("DocumentReference") if item["status"] == "current"]
+    ours = [item for item in ehr.chart("Provenance") if resources.chain_head_of(item)]
+    tasks = {item["status"] for item in ehr.chart("Task")}
+    return current == [case["document_reference"]] and len(ours) == 1 and tasks <= {"completed", "cancelled"}
+
+
+async def filed(stack: Stack) -> tuple[str, dict[str, Any]]:
+    case_id = await stack.discharge()
+    await stack.reaches(case_id, "awaiting-review")
+    assert (await stack.decide(case_id, "approve")).status_code == 200
+    return case_id, await stack.reaches(case_id, "filed")
+
+
+async def gets_in_order(ehr: Troubled, case: dict[str, Any]) -> None:
+    async def now() -> bool:
+        return in_order(ehr, case)
+
+    await until(now, "one document, one Provenance, no open Task")
+
+
+@pytest.mark.parametrize("type", ["DocumentReference", "Provenance", "Task"])
+async def test_what_is_committed_after_all_was_done_is_put_in_order(
+    nats: NatsServer, ehr: Troubled, monkeypatch: pytest.MonkeyPatch, type: str
+) -> None:
+    await nats.provision()
+    monkeypatch.setattr(follow_up, "LOOKS", (timedelta(days=1),))
+    ehr.late.add(type)
+    async with looking(nats, ehr) as stack:
+        _, case = await filed(stack)
+        assert len(ehr.held) == 1
+    await ehr.commit()
+    assert not in_order(ehr, case)
+    monkeypatch.setattr(follow_up, "LOOKS", (timedelta(0),))
+    async with looking(nats, ehr) as stack:  # by another process
+        await gets_in_order(ehr, case)
+
+
+async def test_a_task_that_comes_after_its_case_was_withdrawn_is_called_off(nats: NatsServer, ehr: Troubled) -> None:
+    await nats.provision()
+    ehr.late.add("Task")
+    async with looking(nats, ehr) as stack:
+        case_id = await stack.discharge()
+        await stack.reaches(case_id, "awaiting-review")
+        sent = {"encounter_id": stays()[0], "department": "internal-medicine"}
+        await stack.call("ingest", "POST", "/v1/encounters/discharge-cancelled", json=sent)
+        await stack.reaches(case_id, "withdrawn")
+        await ehr.commit()
+
+        async def called_off() -> bool:
+            return [item["status"] for item in ehr.chart("Task")] == ["cancelled"] * 2
+
+        await until(called_off, "both Tasks to be cancelled")
+
+
+@pytest.mark.parametrize("after", [False, True])
+@pytest.mark.parametrize("subject", [".approved", ".filed"])
+async def test_a_death_in_the_middle_of_a_filing_leaves_one_document_and_no_open_task(
+    nats: NatsServer, ehr: Troubled, monkeypatch: pytest.MonkeyPatch, subject: str, *, after: bool
+) -> None:
+    await nats.provision()
+    death = Death(monkeypatch, subject, after=after)
+    ehr.late |= {"DocumentReference", "Provenance", "Task"}
+    async with looking(nats, ehr) as stack:
+        case_id = await stack.discharge()
+        await stack.reaches(case_id, "awaiting-review")
+        death.armed = True
+        approving = asyncio.create_task(stack.decide(case_id, "approve"))
+        await asyncio.wait_for(death.came.wait(), 20)
+        approving.cancel()
+    death.armed = False
+    await ehr.commit()
+    async with looking(nats, ehr) as stack:
+        if (await stack.case(case_id))["state"] == "awaiting-review":  # the decision itself was lost
+            await stack.decide(case_id, "approve")
+        await gets_in_order(ehr, await stack.reaches(case_id, "filed"))
+
+
+@pytest.mark.parametrize("after", [False, True])
+@pytest.mark.parametrize("subject", ["$KV.reconciled.filed", "timers.reconcile"])
+async def test_a_death_in_the_middle_of_a_look_loses_none(
+    nats: NatsServer, ehr: Troubled, monkeypatch: pytest.MonkeyPatch, subject: str, *, after: bool
+) -> None:
+    await nats.provision()
+    monkeypatch.setattr(follow_up, "LOOKS", (timedelta(days=1),))
+    death = Death(monkeypatch, subject, after=after)
+    ehr.late |= {"DocumentReference", "Provenance", "Task"}
+    async with looking(nats, ehr) as stack:
+        _, case = await filed(stack)
+    await ehr.commit()
+    monkeypatch.setattr(follow_up, "LOOKS", (timedelta(0),))
+    async with looking(nats, ehr):
+        death.armed = True
+        await asyncio.wait_for(death.came.wait(), 20)
+    death.armed = False
+    async with looking(nats, ehr):
+        await gets_in_order(ehr, case)
+
+
+async def test_a_provenance_that_cannot_be_deleted_is_told_and_holds_up_no_other_case(
+    nats: NatsServer, ehr: Troubled
+) -> None:
+    await nats.provision()
+    ehr.deletes = False
+    ehr.late.add("Provenance")
+    async with looking(nats, ehr) as stack:
+        await filed(stack)
+        await ehr.commit()
+
+        async def told() -> Any:
+            return await alerts(stack, "chart-not-in-order")
+
+        await until(told, "the alert")
+
+
+async def test_an_ehr_that_is_away_is_waited_for(nats: NatsServer, ehr: Troubled) -> None:
+    await nats.provision()
+    ehr.late.add("DocumentReference")
+    async with looking(nats, ehr) as stack:
+        _, case = await filed(stack)
+        ehr.refused = {(method, type): 503 for method in ("GET", "PUT") for type in ("DocumentReference", "Encounter")}
+        await ehr.commit()
+        asked = len(ehr.seen)
+
+        async def tried_often() -> bool:
+            tries = [item for item in ehr.seen[asked:] if item.url.path == "/fhir/DocumentReference"]
+            return len(tries) > follow_up.TELL_AFTER + 1
+
+        await until(tried_often, "several runs")
+        assert not in_order(ehr, case)
+        ehr.refused = {}
+        await gets_in_order(ehr, case)
+
+
+def test_looks_are_due_in_the_order_of_the_trail() -> None:
+    def ended(sequence: int, minute: int) -> Stored:
+        time = datetime(2026, 11, 23, 9, minute, tzinfo=UTC)
+        return Stored("discharge.d.c.filed", {"ce-time": time.isoformat()}, b"", sequence)
+
+    page = [ended(1, 0), ended(2, 5), ended(3, 1)]
+    until_ = datetime(2026, 11, 23, 9, 4, tzinfo=UTC)
+    assert [item.sequence for item in due(page, until_)] == [1], "a clock that went back is waited for"
+    assert due([], until_) == []

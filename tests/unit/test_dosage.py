@@ -1,0 +1,101 @@
+"""Orders in the words of a prescription: every dosage, every digit, whichever way it is recorded."""
+
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from services.drafter.record.dosage import dosage
+from services.drafter.record.timing import timing
+
+
+def repeat(**elements: Any) -> dict[str, Any]:
+    return {"repeat": elements}
+
+
+@pytest.mark.parametrize(
+    ("element", "words"),
+    [
+        (repeat(frequency=1, period=1, periodUnit="d"), "once daily"),
+        (repeat(frequency=3, period=Decimal("1.0"), periodUnit="d"), "three times daily"),
+        (repeat(frequency=5, period=1, periodUnit="d"), "5 times daily"),
+        (repeat(frequency=1, period=8, periodUnit="h"), "every 8 hours"),
+        (repeat(frequency=1, period=6, periodMax=8, periodUnit="h"), "every 6-8 hours"),
+        (repeat(frequency=1, period=2, periodUnit="d"), "every other day"),
+        (repeat(frequency=1, period=1, periodUnit="wk"), "once a week"),
+        (repeat(frequency=2, period=1, periodUnit="wk"), "twice a week"),
+        (repeat(frequency=1, period=3, periodUnit="mo"), "every 3 months"),
+        (repeat(frequency=1, frequencyMax=2, period=1, periodUnit="d"), "1-2 times daily"),
+        (repeat(frequency=1, period=1, periodUnit="wk", dayOfWeek=["mon", "thu"]), "on Mon and Thu"),
+        (repeat(frequency=2, period=1, periodUnit="d", timeOfDay=["08:00:00", "20:00:00"]), "daily at 08:00 and 20:00"),
+        (repeat(when=["CM", "CV"]), "with breakfast and with dinner"),
+        (repeat(when=["ACM"], offset=30), "30 minutes before breakfast"),
+        ({"code": {"text": "BID"}}, "twice daily"),
+        ({"code": {"coding": [{"code": "Q12H"}]}}, "every 12 hours"),
+        (
+            repeat(frequency=1, period=1, periodUnit="d", boundsDuration={"value": 5, "code": "d"}),
+            "once daily for 5 days",
+        ),
+        (repeat(boundsPeriod={"start": "2026-06-04", "end": "2026-06-11"}), "from 2026-06-04 until 2026-06-11"),
+        (repeat(count=3), "3 doses in all"),
+        ({"repeat": "dirt"}, ""),
+        ("dirt", ""),
+    ],
+)
+def test_timing_in_words(element: Any, words: str) -> None:
+    assert timing(element) == words
+
+
+def order(*lines: dict[str, Any]) -> dict[str, Any]:
+    return {"resourceType": "MedicationRequest", "id": "m", "dosageInstruction": list(lines)}
+
+
+def dose(value: Any, unit: str = "mg") -> dict[str, Any]:
+    return {"doseAndRate": [{"doseQuantity": {"value": value, "unit": unit}}]}
+
+
+DAILY = repeat(frequency=1, period=1, periodUnit="d")
+RANGE = {"low": {"value": 1, "unit": "g"}, "high": {"value": 2, "unit": "g"}}
+FOUR_A_DAY = {"numerator": {"value": 4, "unit": "g"}, "denominator": {"value": 24, "code": "h"}}
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        (dose(0.125) | {"route": {"text": "oral"}}, "0.125 mg oral"),
+        (dose(Decimal("0.0625")), "0.0625 mg"),
+        (dose(Decimal("40.0")), "40 mg"),
+        (
+            {"text": "35mg", "route": {"text": "PO"}, "timing": repeat(frequency=1, period=1, periodUnit="wk")},
+            "35mg, PO, once a week",
+        ),
+        ({"text": "1 tablet by mouth daily", "route": {"text": "Oral"}, "timing": DAILY}, "1 tablet by mouth daily"),
+        ({"text": "100mcg", "asNeededBoolean": True}, "100mcg, as needed"),
+        ({"text": "2 puffs", "asNeededCodeableConcept": {"text": "Wheezing"}}, "2 puffs, as needed for wheezing"),
+        ({"doseAndRate": [{"doseRange": RANGE}]}, "1-2 g"),
+        ({"doseAndRate": [{"rateQuantity": {"value": 83, "unit": "mL/h"}}]}, "at 83 mL/h"),
+        (dose(1, "g") | {"maxDosePerPeriod": FOUR_A_DAY}, "1 g, at most 4 g in 24 hours"),
+        (dose(1, "drop") | {"site": {"text": "Left eye"}}, "1 drop to the Left eye"),
+        ({"text": "1 tab", "patientInstruction": "Take with food."}, "1 tab, Take with food"),
+    ],
+)
+def test_a_dosage_says_what_its_words_and_its_structure_say(line: dict[str, Any], words: str) -> None:
+    assert dosage(order(line)).directions == words
+
+
+def test_every_dosage_is_told_in_its_sequence() -> None:
+    lines = ({"sequence": 2, "text": "then 20 mg daily"}, {"sequence": 1, "text": "40 mg daily for 5 days"})
+    assert dosage(order(*lines)).directions == "40 mg daily for 5 days; then 20 mg daily"
+
+
+def test_the_ordered_dose_counts_where_several_are_told() -> None:
+    doses = [
+        {"type": {"text": "admin-amount"}, "doseQuantity": {"value": 1, "unit": "tablet"}},
+        {"type": {"coding": [{"code": "ordered"}]}, "doseQuantity": {"value": 37.5, "unit": "mg"}},
+    ]
+    assert dosage(order({"doseAndRate": doses})).amount == "37.5 mg"
+
+
+@pytest.mark.parametrize("text", ["from 01.12.2026 10 mg", "1.2.3", "m² 1.8", "½ Tablette", "", "–"])
+def test_no_odd_words_stop_a_dosage(text: str) -> None:
+    assert dosage(order({"text": text})).directions == text.rstrip(".;, ")

@@ -1,0 +1,103 @@
+"""What goes on, changes or ends: whole orders are compared, and what is not sure is called so."""
+
+from typing import Any
+
+import pytest
+
+from services.drafter.context import EncounterContext, Medicine
+from services.drafter.extract import Record
+from services.drafter.reconciliation import reconcile
+from services.drafter.record import build_context
+from tests.unit.test_record import encounter, order
+
+
+def context(*orders: dict[str, Any]) -> EncounterContext:
+    patient = {"resourceType": "Patient", "id": "p1", "name": [{"family": "Doe"}]}
+    return build_context(Record(encounter(), patient, {}, {"MedicationRequest": list(orders)}))
+
+
+def changes(*orders: dict[str, Any]) -> list[tuple[str, str]]:
+    return [(row.medicine.name, row.change) for row in reconcile(context(*orders))]
+
+
+def sig(text: str, **more: Any) -> dict[str, Any]:
+    return {"dosageInstruction": [{"text": text} | more]}
+
+
+def home(name: str, text: str, **more: Any) -> dict[str, Any]:
+    return order(f"h-{name}-{text}", name, "community", **(sig(text) | more))
+
+
+def discharge(name: str, text: str, **more: Any) -> dict[str, Any]:
+    return order(f"d-{name}-{text}", name, "discharge", **(sig(text) | more))
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "change"),
+    [
+        ("500 mg once daily", "500 mg once daily", "continued"),
+        ("500 mg once daily", "500 mg three times daily", "changed"),
+        ("1,5 mg daily", "1,0 mg daily", "changed"),
+        ("1,5 mg daily", "1.5 mg daily", "continued"),
+        ("5 mg PO daily", "5 mg IV daily", "changed"),
+        ("as directed", "take as directed by your doctor", "changed"),
+        ("10 mg", "", "unclear"),
+        ("from 01.12.2026 10 mg once daily", "from 10.1.2026 2.5 mg daily", "changed"),
+    ],
+)
+def test_a_change_of_anything_in_an_order_is_a_change(before: str, after: str, change: str) -> None:
+    assert changes(home("Metformin", before), discharge("Metformin", after)) == [("Metformin", change)]
+
+
+def test_structure_counts_where_orders_have_it() -> None:
+    daily = {"timing": {"repeat": {"frequency": 1, "period": 1, "periodUnit": "d"}}}
+    twice = {"timing": {"repeat": {"frequency": 2, "period": 1, "periodUnit": "d"}}}
+    amount = {"doseAndRate": [{"doseQuantity": {"value": 5, "unit": "mg"}}]}
+    first = home("Apixaban", "", dosageInstruction=[amount | daily])
+    assert changes(first, discharge("Apixaban", "", dosageInstruction=[amount | daily])) == [("Apixaban", "continued")]
+    assert changes(first, discharge("Apixaban", "", dosageInstruction=[amount | twice])) == [("Apixaban", "changed")]
+
+
+def test_brand_and_generic_are_one_medicine() -> None:
+    assert changes(home("Norvasc 5 mg tablet", "1 daily"), discharge("amlodipine 5 mg tablet", "1 daily")) == [
+        ("amlodipine 5 mg tablet", "continued")
+    ]
+
+
+def test_another_strength_with_the_same_words_is_a_change() -> None:
+    before, after = (
+        home("Lisinopril 10 mg tablet", "1 tablet daily"),
+        discharge("Lisinopril 20 mg tablet", "1 tablet daily"),
+    )
+    assert changes(before, after) == [("Lisinopril 20 mg tablet", "changed")]
+
+
+def test_two_orders_of_one_medicine_stay_two() -> None:
+    found = changes(discharge("Insulin", "10 units in the morning"), discharge("insulin", "24 units at night"))
+    assert found == [("Insulin", "new"), ("insulin", "new")]
+
+
+def test_nothing_is_called_stopped_without_an_order_or_a_status_that_says_so() -> None:
+    assert changes(home("Candesartan", "8 mg daily")) == [("Candesartan", "unclear")]
+    ended = discharge("Candesartan", "8 mg daily", status="stopped", statusReason={"text": "Hyperkalaemia"})
+    (row,) = reconcile(context(home("Candesartan", "8 mg daily"), ended))
+    assert (row.change, row.medicine.reason) == ("stopped", "Hyperkalaemia")
+
+
+@pytest.mark.parametrize(
+    ("more", "change"), [({"status": "on-hold"}, "on hold"), ({"doNotPerform": True}, "do not give")]
+)
+def test_held_and_forbidden_orders_are_no_medicines_to_take(more: dict[str, Any], change: str) -> None:
+    found = context(discharge("Ibuprofen", "400 mg", **more))
+    assert [(row.medicine.name, row.change) for row in reconcile(found)] == [("Ibuprofen", change)]
+    assert found.discharge_medicines == ()
+
+
+def test_medicines_of_a_context_stored_by_an_earlier_version_are_compared_by_their_words() -> None:
+    def old(name: str, dose: str) -> Medicine:
+        return Medicine(text=f"{name}, {dose}", source=f"MedicationRequest/{name}", name=name, dose=dose)
+
+    stored = context().model_copy(
+        update={"home_medicines": (old("Aspirin", "81 mg"),), "discharge_medicines": (old("aspirin", "81 mg"),)}
+    )
+    assert [row.change for row in reconcile(stored)] == ["continued"]

@@ -1,0 +1,54 @@
+"""The hospital's time zone: a setting with a clear error, per department where it differs."""
+
+from datetime import UTC, datetime
+from zoneinfo import ZoneInfo
+
+import pytest
+from pydantic import ValidationError
+
+from services.approval.local_time import local
+from services.drafter import facts
+from services.drafter.extract import Record
+from services.drafter.record import build_context
+from shared.runtime.settings import TimeZones
+from tests.unit.test_record import encounter
+
+
+def test_a_department_may_be_in_another_zone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COUNTERSIGN_TIME_ZONE", "America/Chicago")
+    monkeypatch.setenv("COUNTERSIGN_DEPARTMENT_TIME_ZONES", '{"telestroke": "America/Denver"}')
+    zones = TimeZones()
+    assert zones.of("cardiology") == ZoneInfo("America/Chicago")
+    assert zones.of("telestroke") == ZoneInfo("America/Denver")
+
+
+def test_nothing_set_is_no_zone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("COUNTERSIGN_TIME_ZONE", raising=False)
+    assert TimeZones().of("cardiology") is None
+
+
+@pytest.mark.parametrize("name", ["Mars/Olympus", "CEST+1:", "../etc/passwd", ""])
+def test_a_name_that_is_no_zone_is_refused(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    monkeypatch.setenv("COUNTERSIGN_TIME_ZONE", name)
+    with pytest.raises(ValidationError, match="is no time zone"):
+        TimeZones()
+
+
+def test_times_are_printed_with_their_zone() -> None:
+    time = datetime(2026, 11, 28, 3, 22, tzinfo=UTC)
+    assert local(time, ZoneInfo("Europe/Berlin")) == "28 Nov 2026, 04:22 CET"
+    assert local(time, None) == "28 Nov 2026, 03:22 UTC"
+
+
+@pytest.mark.parametrize(
+    ("zone", "stay"),
+    [
+        (None, "Stay: Admitted 2026-06-02, discharged 2026-06-05"),
+        ("America/Los_Angeles", "Stay: Admitted 2026-06-01, discharged 2026-06-04"),
+    ],
+)
+def test_the_document_has_the_days_of_the_hospital(zone: str | None, stay: str) -> None:
+    period = {"start": "2026-06-02T03:00:00Z", "end": "2026-06-05T06:59:00Z"}
+    record = Record(encounter(period=period), {"resourceType": "Patient", "id": "p1"}, {})
+    record.zone = ZoneInfo(zone) if zone else None
+    assert facts.header(build_context(record))[1].text == stay
