@@ -11,7 +11,6 @@ from tests.stays.words import (
     FOLLOW_UP,
     IMMUNIZATIONS,
     MICRO,
-    NO_RANGE,
     PENDING,
     PRINCIPAL,
     PROCEDURES,
@@ -48,7 +47,7 @@ def bronchiolitis() -> Stay:
     chart.says("critical", "laboratory", "RSV found", item("RSV", "nachweisbar", under=(*ABNORMAL, *MICRO)))
     for at, value in (("2026-12-02T02:20:00+01:00", 86), ("2026-12-06T09:00:00+01:00", 97)):
         chart.vital(loinc("59408-5", "Sauerstoffsättigung durch Pulsoxymetrie"), value, "%", at=at)
-    chart.says("high", "vital sign", "saturation 97 % at the end", item("sättigung", number("97"), under=VITALS))
+    chart.says("high", "vital sign", "saturation 97 % at the end", item("sättigung|saturation", number("97"), under=VITALS))
     chart.vital(loinc("29463-7", "Körpergewicht"), exact("7.120"), "kg", at="2026-12-06T08:00:00+01:00")
     chart.says("high", "vital sign", "weight with its digits", item(r"gewicht|weight", r"7[.,]12(0)? ?kg"))
     chart.procedure("Sauerstoffgabe über High-Flow-Kanüle, max. 14 l/min", at="2026-12-02T03:30:00+01:00")
@@ -121,7 +120,7 @@ def newborn_jaundice() -> Stay:
     chart.observation("APGAR nach 5 Minuten", category="survey", at="2026-06-30T21:53:00+02:00", valueInteger=9)
     chart.says("high", "function", "Apgar 9", item("apgar", number("9")))
     chart.vital(loinc("8339-4", "Geburtsgewicht"), 2390, "g", at="2026-06-30T22:00:00+02:00")
-    chart.says("high", "vital sign", "birth weight 2390 g", item("geburtsgewicht", number("2390")), anywhere=True)
+    chart.says("high", "vital sign", "birth weight 2390 g", item("geburtsgewicht|birth weight", number("2390")))
     chart.report("Neugeborenenscreening (Trockenblut)", category="LAB", status="registered", at="2026-07-02T10:00:00+02:00")
     chart.says("critical", "pending", "the screening is under way", item("screening", under=PENDING))
     chart.procedure(
@@ -143,5 +142,4 @@ def newborn_jaundice() -> Stay:
     chart.order("Hörscreening wiederholen (rechts auffällig)")
     chart.says("high", "follow-up", "hearing again", item("hörscreening", under=AFTERCARE))
     discharged(chart, "01", "Behandlung regulär beendet")
-    chart.says("medium", "laboratory", "blood group is not judged", item("blutgruppe", under=(*NO_RANGE, "blood|immuno")))
     return chart.stay(time_zone="Europe/Berlin")

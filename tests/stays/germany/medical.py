@@ -1,8 +1,11 @@
 """A myocardial infarction with a medication plan, and a geriatric stay that ends in a nursing home."""
 
+from typing import Any
+
+from tests.stays.build import Chart
 from tests.stays.elements import SNOMED, Element, coded, dosage, exact, quantity
 from tests.stays.germany.profiles import contact, diagnosis, discharged, drug, icd, insured, loinc, ward
-from tests.stays.model import Stay
+from tests.stays.model import Resource, Stay
 from tests.stays.words import (
     ABNORMAL,
     AFTERCARE,
@@ -37,6 +40,13 @@ def _plan(morning: float = 0, noon: float = 0, evening: float = 0, night: float 
         for when, value in columns
         if value
     ]
+
+
+def _planned(chart: Chart, medicine: Element, *dosages: Element, **more: Any) -> Resource:
+    """A line of the medication plan that is given to the patient at the discharge."""
+    own: Element = {"context": chart.ref(chart.encounter), "dateAsserted": chart.end}
+    own |= {"effectiveDateTime": None, "effectivePeriod": {"start": chart.end[:10]}}
+    return chart.statement(medicine, *dosages, **(own | more))
 
 
 def infarction() -> Stay:
@@ -82,15 +92,16 @@ def infarction() -> Stay:
     at = "2026-03-29T00:20:00+01:00"
     chart.procedure(coded("http://fhir.de/CodeSystem/bfarm/ops", "8-837.00", "PTCA einer Koronararterie"), at=at)
     chart.says("high", "procedure", "angioplasty, local day", item("PTCA", day("2026-03-29"), under=PROCEDURES))
-    chart.statement(drug("B01AC06", "Acetylsalicylsäure", "04562798", "ASS 100 mg TAH"), *_plan(morning=1))
+    _planned(chart, drug("B01AC06", "Acetylsalicylsäure", "04562798", "ASS 100 mg TAH"), *_plan(morning=1))
     chart.says("critical", "dose", "aspirin 100 mg in the morning", taken("ASS 100|acetylsalicyl", MORNING))
-    chart.statement(drug("B01AC24", "Ticagrelor", "09999301", "Brilique 90 mg"), *_plan(morning=1, evening=1))
+    _planned(chart, drug("B01AC24", "Ticagrelor", "09999301", "Brilique 90 mg"), *_plan(morning=1, evening=1))
     chart.says(
         "critical", "dose", "ticagrelor in the morning and evening", taken("ticagrelor|brilique 90", MORNING, EVENING)
     )
-    chart.statement(drug("C10AA05", "Atorvastatin", "01447010", "Atorvastatin 80 mg"), *_plan(night=0.5))
+    _planned(chart, drug("C10AA05", "Atorvastatin", "01447010", "Atorvastatin 80 mg"), *_plan(night=0.5))
     chart.says("critical", "dose", "atorvastatin, half a tablet", taken("atorvastatin", r"(0[.,]5|½|half)", EVENING))
-    chart.statement(
+    _planned(
+        chart,
         drug("C07AB02", "Metoprolol", "01234561", "Beloc-Zok mite 47,5 mg"),
         status="stopped",
         statusReason=[{"text": "Bradykardie"}],

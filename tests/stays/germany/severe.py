@@ -111,7 +111,7 @@ def septic_shock() -> Stay:
     chart.says("high", "diagnosis", "shock and resistance", item("septischer schock", under=DIAGNOSES))
     discharged(chart, "07", "Tod")
     chart.says("critical", "outcome", "he died", r"\b(died|deceased|tod\b|verstorben|death|expired)")
-    chart.says("high", "outcome", "for the family", "information for the family|famil")
+    chart.says("high", "outcome", "a part for the family", item(".", under=("for the family",)))
     chart.never("critical", "outcome", "medicines to take at home", item("tamsulosin", under=HOME))
     chart.never("critical", "outcome", "a visit of a dead man", item("urologische praxis", under=("follow.?up$",)))
     chart.home_medicine("Tamsulosin 0,4 mg", dosage("0-0-1-0"))
@@ -138,8 +138,8 @@ def septic_shock() -> Stay:
             )
         )
     growth["hasMember"] = [chart.ref(part) for part in parts]
-    chart.says("high", "microbiology", "resistant to ciprofloxacin", item("ciprofloxacin", r"resisten|\bR\b"))
-    chart.never("critical", "microbiology", "meropenem resistant", r"meropenem[^;,.]{0,40}resistent")
+    chart.says("high", "microbiology", "resistant to ciprofloxacin", item("ciprofloxacin", r"resist[ae]n|\bR\b"))
+    chart.never("critical", "microbiology", "meropenem resistant", r"meropenem[^;,.]{0,40}resist")
     chart.lab(
         {"coding": [{"system": LOINC, "code": "2524-7", "display": "Laktat [Mol/Volumen] in Serum"}]},
         14.25,
