@@ -277,7 +277,7 @@ def dirtied(draw: st.DrawFn, element: Element, most: int = 2) -> Element:
         if junk is ...:
             del holder[key]
         else:
-            holder[key] = junk
+            holder[key] = copy.deepcopy(junk)  # what is drawn is shared by all examples
     return element
 
 

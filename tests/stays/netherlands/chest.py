@@ -24,6 +24,7 @@ from tests.stays.words import (
     NOT_TAKEN,
     PRINCIPAL,
     REPORTS,
+    TAKEN,
     VITALS,
     day,
     item,
@@ -74,14 +75,14 @@ def copd() -> Stay:
         "critical",
         "dose",
         "every step of the course",
-        taken("prednisolon", "24 feb.*6 stuks.*1 mrt.*4 stuks.*6 mrt.*2 stuks"),
+        item("prednisolon", "24 feb.*6 stuks.*1 mrt.*4 stuks.*6 mrt.*2 stuks", under=HOME),
     )
     agreement(chart, "AMOXICILLINE/CLAVULAANZUUR TABLET 500/125MG", given("3 maal per dag 1 stuk t/m 3 mrt", 1, 3),
               status="completed", use={"start": "2026-02-24", "end": "2026-03-03"})  # fmt: skip
     inhaler = agreement(
-        chart, "TIOTROPIUM INHALATIEPOEDER 18MCG", given("1 maal per dag 1 inhalatie", 1, 1, unit="dosis"), at="2024-05-05"
+        chart, "TIOTROPIUM INHALATIEPOEDER 18MCG", given("1 maal per dag 1 inhalatie", 1, 1, unit="dosis"), at="2024-05-05", encounter=None
     )
-    chart.says("critical", "dose", "tiotropium goes on", taken("tiotropium", "1 maal per dag 1 inhalatie|once"))
+    chart.says("critical", "dose", "tiotropium goes on", item("tiotropium", "1 maal per dag 1 inhalatie|once", under=TAKEN))
     chart.dispense(
         "TIOTROPIUM INHALATIEPOEDER 18MCG",
         given("1 maal per dag 1 inhalatie", 1, 1, unit="dosis"),
@@ -98,7 +99,7 @@ def copd() -> Stay:
         effectiveDateTime=None,
         effectivePeriod={"start": "2019-01-01"},
     )
-    chart.says("critical", "dose", "salbutamol as the patient uses it", item("salbutamol", "max 8 per dag", under=HOME))
+    chart.says("critical", "dose", "salbutamol as the patient uses it", item("salbutamol", "max 8 per dag", under=TAKEN))
     chart.statement(
         {"text": "ACETYLCYSTEINE BRUISTABLET 600MG"},
         category=USE,

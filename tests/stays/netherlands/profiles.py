@@ -36,7 +36,7 @@ def admission(name: str, about: str, start: str, end: str, *, number: str, atten
 def agreement(chart: Chart, medicine: str, *dosages: Element, **more: Any) -> Resource:
     """A MedicationAgreement that refers to a Medication with a code of the G-Standaard."""
     product = chart.add("Medication", code={"coding": [{"system": PRK, "code": "1", "display": medicine}]})
-    start = more.get("authoredOn", chart.end)
+    start = more.get("at", chart.end)
     period = {"url": f"{ZIB}ext-TimeInterval.Period", "valuePeriod": more.pop("use", {"start": start})}
     own: Element = {"extension": [period], "category": AGREEMENT}
     return chart.medicine(product, *dosages, **(own | more))

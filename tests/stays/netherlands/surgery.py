@@ -65,7 +65,7 @@ def foot() -> Stay:
     chart.report(
         "Botkweek", "Staphylococcus aureus (MSSA), gevoelig voor flucloxacilline", category="MB", at="2026-07-08T13:30:00+02:00"
     )
-    chart.says("critical", "microbiology", "staphylococcus", item("botkweek", "MSSA", under=MICRO))
+    chart.says("high", "microbiology", "staphylococcus", item("botkweek", "MSSA", under=MICRO))
     chart.lab("CRP", 288, "mg/L", (LOINC, "1988-5"), high=5, at="2026-07-06T09:30:00+02:00", flag="HH")
     chart.lab("CRP", 31, "mg/L", (LOINC, "1988-5"), high=5, at="2026-07-19T07:00:00+02:00", flag="H")
     chart.says("critical", "laboratory", "CRP 288, then 31", first_before(f"CRP.*{number('288')}", number("31"), ABNORMAL))
