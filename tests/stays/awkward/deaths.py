@@ -24,7 +24,9 @@ def _stay(name: str, about: str, disposition: Element | None, *, died: bool, **p
         chart.never("critical", "outcome", "a summary of a discharge", "^discharge summary")
     else:
         chart.says("critical", "outcome", "nifedipine to take at home", taken("nifedipine", "30 mg daily"))
-        chart.never("critical", "outcome", "a death", DIED)
+        chart.says("critical", "outcome", "a summary of a discharge", "^discharge summary")
+        in_stay = r"^(?!.*(after (this|the) stay|later)).*"
+        chart.never("critical", "outcome", "a death in the stay", f"{in_stay}{DIED}")
     return chart.stay(time_zone="Europe/Paris")
 
 
@@ -49,10 +51,17 @@ def left_by_table_0112() -> Stay:
 
 def deceased_in_another_zone() -> Stay:
     """Half past midnight three hours west of Greenwich: the day and the hours in which the stay ended."""
-    return _stay("zone", "deceasedDateTime with another offset, no disposition", None, died=True,
-                 deceasedDateTime="2026-03-23T00:30:00-03:00")  # fmt: skip
+    return _stay(
+        "zone",
+        "deceasedDateTime with another offset, no disposition",
+        None,
+        died=True,
+        deceasedDateTime="2026-03-23T00:30:00-03:00",
+    )
 
 
 def died_later() -> Stay:
     found = coded("http://terminology.hl7.org/CodeSystem/discharge-disposition", "home", "Home")
-    return _stay("later", "went home and died three weeks later", found, died=False, deceasedDateTime="2026-04-13T05:00:00+02:00")
+    return _stay(
+        "later", "went home and died three weeks later", found, died=False, deceasedDateTime="2026-04-13T05:00:00+02:00"
+    )

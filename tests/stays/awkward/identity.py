@@ -23,10 +23,20 @@ def merged_both_ways() -> Stay:
         "the Encounter names a record that was merged away; that record names the surviving one, which names a third",
     )
     chart.says("critical", "identity", "the surviving record's name and number", r"patient:? merged tamm.*AW/merged")
-    old = chart.add("Patient", active=False, identifier=[identifier("AW/old", MRN)], name=[{"text": "Unknown 41"}],
-                    link=[{"other": chart.ref(chart.patient), "type": "replaced-by"}])  # fmt: skip
-    third = chart.add("Patient", active=False, identifier=[identifier("AW/third", MRN)], name=[{"text": "Tamm, M."}],
-                      link=[{"other": chart.ref(chart.patient), "type": "replaced-by"}])  # fmt: skip
+    old = chart.add(
+        "Patient",
+        active=False,
+        identifier=[identifier("AW/old", MRN)],
+        name=[{"text": "Unknown 41"}],
+        link=[{"other": chart.ref(chart.patient), "type": "replaced-by"}],
+    )
+    third = chart.add(
+        "Patient",
+        active=False,
+        identifier=[identifier("AW/third", MRN)],
+        name=[{"text": "Tamm, M."}],
+        link=[{"other": chart.ref(chart.patient), "type": "replaced-by"}],
+    )
     chart.patient["link"] = [
         {"other": chart.ref(old), "type": "replaces"},
         {"other": chart.ref(third), "type": "replaces"},
@@ -48,7 +58,9 @@ def merged_both_ways() -> Stay:
 
 
 def logical_subject() -> Stay:
-    chart = awkward("logical", "the entries name the patient by number beside a reference, or the Encounter by number only")
+    chart = awkward(
+        "logical", "the entries name the patient by number beside a reference, or the Encounter by number only"
+    )
     number_of_patient = {"identifier": {"system": "urn:oid:1.2.3.4.5", "value": "AW/logical"}, "type": "Patient"}
     chart.encounter["identifier"] = [identifier("VISIT-77", system="urn:oid:1.2.3.4.6")]
     visit = {"identifier": {"system": "urn:oid:1.2.3.4.6", "value": "VISIT-77"}, "type": "Encounter"}
@@ -57,7 +69,12 @@ def logical_subject() -> Stay:
     chart.lab("White cells", 21.4, "10*9/L", low=4, high=11, flag="H", encounter=visit)
     chart.says("critical", "laboratory", "by the visit's number", item("white cells", number("21.4"), under=ABNORMAL))
     chart.procedure("Laparoscopic appendicectomy", subject=number_of_patient)
-    chart.says("critical", "procedure", "the patient by number, the stay by reference", item("appendicectomy", under=PROCEDURES))
+    chart.says(
+        "critical",
+        "procedure",
+        "the patient by number, the stay by reference",
+        item("appendicectomy", under=PROCEDURES),
+    )
     other = {"identifier": {"system": "urn:oid:1.2.3.4.6", "value": "VISIT-78"}, "type": "Encounter"}
     chart.lab("Lipase", 1777, "U/L", high=60, flag="HH", encounter=other)
     chart.never("critical", "laboratory", "a result of another visit by number", number("1777"))
@@ -70,7 +87,9 @@ def logical_subject() -> Stay:
 
 
 def spelled_references() -> Stay:
-    chart = awkward("spelled", "absolute, upper-case host, versioned and urn:uuid references; the same id on another server")
+    chart = awkward(
+        "spelled", "absolute, upper-case host, versioned and urn:uuid references; the same id on another server"
+    )
     stay = chart.encounter["id"]
     loud = BASE.replace("ehr.test", "EHR.Test")
 
@@ -85,14 +104,33 @@ def spelled_references() -> Stay:
     chart.report("CT abdomen", "Necrosis of the tail.", encounter={"reference": f"urn:uuid:{stay}"})
     chart.says("critical", "report", "CT", item("CT abdomen", "necrosis", under=REPORTS))
     for other in ("https://ehr.test.example/fhir", "http://ehr.test:8443/fhir", "http://ehr.test/other/fhir"):
-        chart.lab(f"Calcium ({other[-12:]})", 1.11, "mmol/L", low=2.2, flag="LL", encounter=at(other, "Encounter", stay))
+        chart.lab(
+            f"Calcium ({other[-12:]})", 1.11, "mmol/L", low=2.2, flag="LL", encounter=at(other, "Encounter", stay)
+        )
     chart.never("critical", "laboratory", "results of other servers with this id", number("1.11"))
     substance = {"resourceType": "Substance", "id": "s", "code": {"text": "pancrelipase"}}
-    medication = {"resourceType": "Medication", "id": "m", "ingredient": [{"itemReference": {"reference": "#s"},
-                  "strength": {"numerator": {"value": 25000, "unit": "U"}, "denominator": {"value": 1, "unit": "capsule"}}}]}  # fmt: skip
+    medication = {
+        "resourceType": "Medication",
+        "id": "m",
+        "ingredient": [
+            {
+                "itemReference": {"reference": "#s"},
+                "strength": {
+                    "numerator": {"value": 25000, "unit": "U"},
+                    "denominator": {"value": 1, "unit": "capsule"},
+                },
+            }
+        ],
+    }
     order = chart.medicine("", {"text": "2 capsules with meals"})
     order |= {"contained": [medication, substance], "medicationReference": {"reference": "#m"}}
-    chart.says("critical", "medicine", "the contained ingredient's name", taken("pancrelipase", "2 capsules with meals"))
-    chart.medicine("", {"text": "1 tablet at night"}, medicationReference={"reference": "#gone", "display": "amitriptyline 10 mg"})
-    chart.says("high", "medicine", "the display of a reference that leads nowhere", item("amitriptyline 10", under=HOME))
+    chart.says(
+        "critical", "medicine", "the contained ingredient's name", taken("pancrelipase", "2 capsules with meals")
+    )
+    chart.medicine(
+        "", {"text": "1 tablet at night"}, medicationReference={"reference": "#gone", "display": "amitriptyline 10 mg"}
+    )
+    chart.says(
+        "high", "medicine", "the display of a reference that leads nowhere", item("amitriptyline 10", under=HOME)
+    )
     return chart.stay(serve=Serve(ids="typed", page=2))

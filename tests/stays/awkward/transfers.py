@@ -27,20 +27,40 @@ def intensive_care() -> Stay:
     chart.diagnosis(chart.condition("Status epilepticus"), rank=1)
     chart.says("critical", "diagnosis", "status epilepticus", item("status epilepticus", under=PRINCIPAL))
     chart.lab("Glucose", 1.4, "mmol/L", low=3.9, flag="LL", at="2026-03-16T07:10:00Z", encounter=chart.ref(emergency))
-    chart.says("critical", "laboratory", "a result of the emergency department", item("glucose", number("1.4"), under=ABNORMAL))
+    chart.says(
+        "critical", "laboratory", "a result of the emergency department", item("glucose", number("1.4"), under=ABNORMAL)
+    )
     chart.lab("CK", 18400, "U/L", high=200, flag="HH", at="2026-03-17T13:00:00Z", encounter=chart.ref(bed))
     chart.says("critical", "laboratory", "a result of a part of a part", item("CK", number("18400"), under=ABNORMAL))
-    chart.procedure("Intubation and ventilation", encounter=chart.ref(intensive), performedDateTime=None,
-                    performedPeriod={"start": "2026-03-16T12:10:00Z", "end": "2026-03-18T09:00:00Z"})  # fmt: skip
+    chart.procedure(
+        "Intubation and ventilation",
+        encounter=chart.ref(intensive),
+        performedDateTime=None,
+        performedPeriod={"start": "2026-03-16T12:10:00Z", "end": "2026-03-18T09:00:00Z"},
+    )
     chart.says("critical", "procedure", "ventilation", item("ventilation", under=PROCEDURES))
     chart.condition("Aspiration pneumonia", encounter=chart.ref(intensive), onsetDateTime="2026-03-18")
     chart.says("high", "diagnosis", "pneumonia in intensive care", item("aspiration pneumonia", under=DIAGNOSES))
     chart.procedure("Vagus nerve stimulator", encounter=chart.ref(planned), status="preparation")
     chart.never("high", "procedure", "what was planned in a cancelled part", item("vagus", under=PROCEDURES))
-    chart.lab("Valproate level", 12, "mg/L", low=50, high=100, flag="L", at="2026-03-02T09:10:00Z", encounter=chart.ref(clinic))
+    chart.lab(
+        "Valproate level",
+        12,
+        "mg/L",
+        low=50,
+        high=100,
+        flag="L",
+        at="2026-03-02T09:10:00Z",
+        encounter=chart.ref(clinic),
+    )
     chart.never("high", "laboratory", "the clinic's level as the stay's", item("valproate level", under=ABNORMAL))
     chart.condition("Psychogenic seizures", encounter=chart.ref(twin))
-    chart.never("critical", "diagnosis", "a finding of the erroneous twin as the principal", item("psychogenic", under=PRINCIPAL))
+    chart.never(
+        "critical",
+        "diagnosis",
+        "a finding of the erroneous twin as the principal",
+        item("psychogenic", under=PRINCIPAL),
+    )
     chart.add("Device", status="inactive", type={"text": "Arterial line"}, patient=chart.ref(chart.patient))
     chart.never("high", "device", "a line that is no longer there", item("arterial line", under=DEVICES))
     return chart.stay(serve=Serve(ids="typed", page=5))

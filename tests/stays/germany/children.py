@@ -1,4 +1,4 @@
-"""A child with bronchiolitis and a newborn: doses in millilitres, weights, a mother whose findings are not the child's."""
+"""A child with bronchiolitis and a newborn: doses in millilitres, a mother's findings in the child's record."""
 
 from tests.stays.elements import SNOMED, coded, dosage, exact, hl7, quantity
 from tests.stays.germany.profiles import diagnosis, discharged, icd, loinc, ward
@@ -47,7 +47,9 @@ def bronchiolitis() -> Stay:
     chart.says("critical", "laboratory", "RSV found", item("RSV", "nachweisbar", under=(*ABNORMAL, *MICRO)))
     for at, value in (("2026-12-02T02:20:00+01:00", 86), ("2026-12-06T09:00:00+01:00", 97)):
         chart.vital(loinc("59408-5", "Sauerstoffsättigung durch Pulsoxymetrie"), value, "%", at=at)
-    chart.says("high", "vital sign", "saturation 97 % at the end", item("sättigung|saturation", number("97"), under=VITALS))
+    chart.says(
+        "high", "vital sign", "saturation 97 % at the end", item("sättigung|saturation", number("97"), under=VITALS)
+    )
     chart.vital(loinc("29463-7", "Körpergewicht"), exact("7.120"), "kg", at="2026-12-06T08:00:00+01:00")
     chart.says("high", "vital sign", "weight with its digits", item(r"gewicht|weight", r"7[.,]12(0)? ?kg"))
     chart.procedure("Sauerstoffgabe über High-Flow-Kanüle, max. 14 l/min", at="2026-12-02T03:30:00+01:00")
@@ -59,12 +61,21 @@ def bronchiolitis() -> Stay:
     chart.says("critical", "dose", "paracetamol 2.5 ml", taken("paracetamol", r"2,5 ml.*38,5", "6 stunden|6 hours"))
     chart.medicine(
         "Colecalciferol 500 I.E. Tabletten",
-        dosage(dose=(1, "Tablette"), frequency=1, route=coded("http://standardterms.edqm.eu", "20053000", "Zum Einnehmen")),
+        dosage(
+            dose=(1, "Tablette"), frequency=1, route=coded("http://standardterms.edqm.eu", "20053000", "Zum Einnehmen")
+        ),
     )
-    chart.says("critical", "dose", "vitamin D once a day", taken("colecalciferol", r"1 tablette", "dail|once|every day|per day|/ ?d"))
+    chart.says(
+        "critical",
+        "dose",
+        "vitamin D once a day",
+        taken("colecalciferol", r"1 tablette", "dail|once|every day|per day|/ ?d"),
+    )
     chart.medicine("Salbutamol Inhalation", dosage("alle 4 h"), category="inpatient", status="stopped")
     chart.never("critical", "medicine status", "salbutamol at home", taken("salbutamol"))
-    chart.immunization("Nirsevimab 50 mg", "2026-12-05", status="not-done", statusReason={"text": "nach RSV-Infektion nicht nötig"})
+    chart.immunization(
+        "Nirsevimab 50 mg", "2026-12-05", status="not-done", statusReason={"text": "nach RSV-Infektion nicht nötig"}
+    )
     chart.never("critical", "immunization", "nirsevimab as given", r"^(?!.*(not (done|given)|nicht)).*nirsevimab")
     chart.family("Mutter", "Asthma bronchiale")
     chart.says("high", "family history", "the mother's asthma", item("asthma", under=FAMILY))
@@ -99,7 +110,9 @@ def newborn_jaundice() -> Stay:
     diagnosis(chart, icd("P59.9", "Neugeborenenikterus, nicht näher bezeichnet"), "hauptdiagnose")
     chart.says("critical", "diagnosis", "jaundice", item("neugeborenenikterus", under=PRINCIPAL))
     diagnosis(chart, icd("P36.9", "Bakterielle Sepsis beim Neugeborenen", certainty="A"))
-    chart.never("critical", "diagnosis", "sepsis as a diagnosis", item(r"^(?!.*(ruled out|ausge)).*sepsis", under=DIAGNOSES))
+    chart.never(
+        "critical", "diagnosis", "sepsis as a diagnosis", item(r"^(?!.*(ruled out|ausge)).*sepsis", under=DIAGNOSES)
+    )
     chart.lab(
         loinc("1975-2", "Bilirubin gesamt [Mol/Volumen] in Serum"),
         318,
@@ -108,9 +121,21 @@ def newborn_jaundice() -> Stay:
         flag="H",
         at="2026-07-03T08:00:00+02:00",
     )
-    chart.lab(loinc("1975-2", "Bilirubin gesamt [Mol/Volumen] in Serum"), 171, "umol/L", high=205, at="2026-07-05T07:00:00+02:00")
+    chart.lab(
+        loinc("1975-2", "Bilirubin gesamt [Mol/Volumen] in Serum"),
+        171,
+        "umol/L",
+        high=205,
+        at="2026-07-05T07:00:00+02:00",
+    )
     chart.says("critical", "laboratory", "bilirubin 318", item("bilirubin", number("318"), under=ABNORMAL))
-    chart.lab("Hepatitis-B-Oberflächenantigen", "reaktiv", focus=[chart.ref(mother)], at="2026-06-30T22:00:00+02:00", flag="POS")
+    chart.lab(
+        "Hepatitis-B-Oberflächenantigen",
+        "reaktiv",
+        focus=[chart.ref(mother)],
+        at="2026-06-30T22:00:00+02:00",
+        flag="POS",
+    )
     chart.never(
         "critical",
         "laboratory",
@@ -121,7 +146,9 @@ def newborn_jaundice() -> Stay:
     chart.says("high", "function", "Apgar 9", item("apgar", number("9")))
     chart.vital(loinc("8339-4", "Geburtsgewicht"), 2390, "g", at="2026-06-30T22:00:00+02:00")
     chart.says("high", "vital sign", "birth weight 2390 g", item("geburtsgewicht|birth weight", number("2390")))
-    chart.report("Neugeborenenscreening (Trockenblut)", category="LAB", status="registered", at="2026-07-02T10:00:00+02:00")
+    chart.report(
+        "Neugeborenenscreening (Trockenblut)", category="LAB", status="registered", at="2026-07-02T10:00:00+02:00"
+    )
     chart.says("critical", "pending", "the screening is under way", item("screening", under=PENDING))
     chart.procedure(
         "Phototherapie",
@@ -130,9 +157,18 @@ def newborn_jaundice() -> Stay:
     )
     chart.says("high", "procedure", "phototherapy", item("phototherapie", day("2026-07-03"), under=PROCEDURES))
     chart.immunization(
-        "Hepatitis-B-Impfstoff", "2026-06-30", lotNumber="HBV-77A1", doseQuantity=quantity(0.5, "ml"), primarySource=True
+        "Hepatitis-B-Impfstoff",
+        "2026-06-30",
+        lotNumber="HBV-77A1",
+        doseQuantity=quantity(0.5, "ml"),
+        primarySource=True,
     )
-    chart.says("critical", "immunization", "vaccine on the first day", item("hepatitis-b-impfstoff", day("2026-06-30"), under=IMMUNIZATIONS))
+    chart.says(
+        "critical",
+        "immunization",
+        "vaccine on the first day",
+        item("hepatitis-b-impfstoff", day("2026-06-30"), under=IMMUNIZATIONS),
+    )
     chart.says("medium", "immunization", "its batch", item("HBV-77A1"))
     chart.medicine("Phytomenadion 2 mg Lösung", dosage("U2 und U3 je 2 Tropfen p.o."))
     chart.says("critical", "dose", "vitamin K", taken("phytomenadion", "U2 und U3 je 2 tropfen"))

@@ -140,7 +140,9 @@ def geriatrics() -> Stay:
         {"use": "maiden", "family": "Schmitt", "given": ["Adelheid"]},
     ]
     chart.says("critical", "identity", "the name of today, once", "Adelheid Gräfin von der Auenhof")
-    chart.never("high", "identity", "the maiden name or a doubled prefix", "patient:.*(schmitt|der von der|gräfin gräfin)")
+    chart.never(
+        "high", "identity", "the maiden name or a doubled prefix", "patient:.*(schmitt|der von der|gräfin gräfin)"
+    )
     diagnosis(chart, icd("S32.5", "Fraktur des Os pubis", side="L"), "hauptdiagnose")
     chart.says("critical", "diagnosis", "fracture of the pubis", item("os pubis|S32.5", under=PRINCIPAL))
     chart.says("high", "diagnosis", "on the left", item("os pubis|S32.5", r"left|links|\bL\b", under=PRINCIPAL))
@@ -167,24 +169,42 @@ def geriatrics() -> Stay:
         subject=chart.ref(chart.patient),
         period={"start": "2026-01-07"},
     )
-    chart.says("critical", "code status", "no resuscitation", "keine kardiopulmonale reanimation|no (cpr|resuscitation)")
+    chart.says(
+        "critical", "code status", "no resuscitation", "keine kardiopulmonale reanimation|no (cpr|resuscitation)"
+    )
     chart.never("high", "code status", "full code", item(r"full code", under=CODE_STATUS))
     chart.lab(
-        loinc("2951-2", "Natrium [Mol/Volumen] in Serum"), 127, "mmol/l", low=136, high=145, at="2026-01-06T07:00:00+01:00"
+        loinc("2951-2", "Natrium [Mol/Volumen] in Serum"),
+        127,
+        "mmol/l",
+        low=136,
+        high=145,
+        at="2026-01-06T07:00:00+01:00",
     )
     chart.lab(
-        loinc("2951-2", "Natrium [Mol/Volumen] in Serum"), 137, "mmol/l", low=136, high=145, at="2026-01-20T07:00:00+01:00"
+        loinc("2951-2", "Natrium [Mol/Volumen] in Serum"),
+        137,
+        "mmol/l",
+        low=136,
+        high=145,
+        at="2026-01-20T07:00:00+01:00",
     )
-    chart.says("critical", "laboratory", "sodium 127, then 137", first_before(rf"natrium.*{number('127')}", number("137")))
+    chart.says(
+        "critical", "laboratory", "sodium 127, then 137", first_before(rf"natrium.*{number('127')}", number("137"))
+    )
     chart.home_medicine("Hydrochlorothiazid 25 mg Tabletten", dosage("1-0-0-0"), status="stopped")
     chart.never("critical", "medicine status", "the thiazide to be taken", taken("hydrochlorothiazid"))
     chart.medicine("Digitoxin 0,07 mg Tabletten", dosage("1-0-0-0, Mo-Fr, Sa und So Pause"))
     chart.says("critical", "dose", "digitoxin with its pause", taken(r"digitoxin 0,07", "1-0-0-0.*Sa und So Pause"))
     chart.medicine("Tilidin comp. 50/4 mg Tropfen", dosage("bei Bedarf 10 Tropfen, max. 4-mal täglich"))
-    chart.says("critical", "dose", "tilidine as needed", taken("tilidin", rf"bei bedarf|{AS_NEEDED}", "10 (tropfen|drops)"))
+    chart.says(
+        "critical", "dose", "tilidine as needed", taken("tilidin", rf"bei bedarf|{AS_NEEDED}", "10 (tropfen|drops)")
+    )
     chart.medicine("Enoxaparin 40 mg Fertigspritze", dosage("0-0-1-0 s.c."), category="inpatient", status="completed")
     chart.never("high", "medicine status", "enoxaparin to be taken at home", item("enoxaparin", under=TAKEN))
-    chart.allergy({"coding": [{"system": SNOMED, "code": "716186003", "display": "Keine Allergie bekannt"}]}, recorded="2020")
+    chart.allergy(
+        {"coding": [{"system": SNOMED, "code": "716186003", "display": "Keine Allergie bekannt"}]}, recorded="2020"
+    )
     chart.allergy("Pflaster (Acrylate)", reaction="Kontaktdermatitis", recorded="2026-01-30")
     chart.says("critical", "allergy", "plasters, recorded later", item("pflaster", under=("allerg|intoleran",)))
     chart.order("Physiotherapie: Gangschule mit Rollator 2 x wöchentlich")

@@ -1,4 +1,4 @@
-"""Elements of the German profiles: contacts of three levels, ICD-10-GM with certainty, OPS with side, Entlassungsgrund."""
+"""Elements of the German profiles: contacts, ICD-10-GM with certainty, OPS with side, Entlassungsgrund."""
 
 from typing import Any
 
@@ -78,7 +78,9 @@ def icd(code: str, display: str, certainty: str = "G", side: str | None = None, 
         more.append({"url": SIDE, "valueCoding": {"system": SIDES, "code": side}})
     if mark:
         url = "http://fhir.de/StructureDefinition/icd-10-gm-mehrfachcodierungs-kennzeichen"
-        more.append({"url": url, "valueCoding": {"system": "http://fhir.de/CodeSystem/icd-10-gm-mehrfach", "code": mark}})
+        more.append(
+            {"url": url, "valueCoding": {"system": "http://fhir.de/CodeSystem/icd-10-gm-mehrfach", "code": mark}}
+        )
     return {"coding": [{"system": ICD, "version": "2026", "code": code, "display": display, "extension": more}]}
 
 
@@ -119,9 +121,7 @@ def discharged(chart: Chart, first: str, display: str, third: str = "9") -> None
             "valueCoding": {"system": "http://fhir.de/CodeSystem/dkgev/EntlassungsgrundDritteStelle", "code": third},
         },
     ]
-    chart.encounter["hospitalization"] = {
-        "dischargeDisposition": {"extension": [{"url": REASON, "extension": inner}]}
-    }
+    chart.encounter["hospitalization"] = {"dischargeDisposition": {"extension": [{"url": REASON, "extension": inner}]}}
 
 
 def loinc(code: str, display: str) -> Element:
@@ -131,4 +131,6 @@ def loinc(code: str, display: str) -> Element:
 
 def drug(atc: str, group: str, pzn: str, product: str) -> Element:
     """A medicine as German systems code it: the ATC group first, the product under its PZN."""
-    return {"coding": [{"system": ATC, "code": atc, "display": group}, {"system": PZN, "code": pzn, "display": product}]}
+    return {
+        "coding": [{"system": ATC, "code": atc, "display": group}, {"system": PZN, "code": pzn, "display": product}]
+    }

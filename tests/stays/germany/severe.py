@@ -40,8 +40,12 @@ def lung_cancer() -> Stay:
     diagnosis(chart, icd("D70.10", "Arzneimittelinduzierte Agranulozytose"), "hauptdiagnose")
     chart.says("critical", "diagnosis", "agranulocytosis is principal", item("agranulozytose", under=PRINCIPAL))
     diagnosis(chart, icd("C34.1", "Bösartige Neubildung: Oberlappen (-Bronchus)", side="L"))
-    chart.says("high", "diagnosis", "cancer of the left upper lobe", item("oberlappen", r"left|links|\bL\b", under=DIAGNOSES))
-    chart.observation(loinc("21908-9", "Stadium nach TNM"), category="exam", at="2026-09-01", valueString="cT2b cN2 cM1c")
+    chart.says(
+        "high", "diagnosis", "cancer of the left upper lobe", item("oberlappen", r"left|links|\bL\b", under=DIAGNOSES)
+    )
+    chart.observation(
+        loinc("21908-9", "Stadium nach TNM"), category="exam", at="2026-09-01", valueString="cT2b cN2 cM1c"
+    )
     chart.lab(
         loinc("26464-8", "Leukozyten [Anzahl/Volumen] im Blut"),
         0.1,
@@ -60,7 +64,9 @@ def lung_cancer() -> Stay:
         high=10.0,
         at="2026-10-26T06:00:00+01:00",
     )
-    chart.says("critical", "laboratory", "leucocytes < 0.1, then 3.05", first_before(r"leukozyten.*< ?0[.,]1", r"3[.,]05"))
+    chart.says(
+        "critical", "laboratory", "leucocytes < 0.1, then 3.05", first_before(r"leukozyten.*< ?0[.,]1", r"3[.,]05")
+    )
     chart.observation(
         "Blutkultur aerob/anaerob",
         category="laboratory",
@@ -70,14 +76,18 @@ def lung_cancer() -> Stay:
     )
     chart.says("high", "microbiology", "culture without growth", item("blutkultur", "kein wachstum"))
     chart.never("critical", "microbiology", "the culture as abnormal", item("blutkultur", under=ABNORMAL))
-    chart.add("Device", status="active", type={"text": "Portkatheter V. subclavia rechts"}, patient=chart.ref(chart.patient))
+    chart.add(
+        "Device", status="active", type={"text": "Portkatheter V. subclavia rechts"}, patient=chart.ref(chart.patient)
+    )
     chart.says("high", "device", "the port", item("portkatheter", under=DEVICES))
     chart.medicine("Piperacillin/Tazobactam 4,5 g", dosage("3 x tgl. i.v."), category="inpatient", status="completed")
     chart.never("critical", "medicine status", "the antibiotic of the ward at home", taken("piperacillin"))
     chart.medicine("Filgrastim 30 Mio. E.", dosage("1 x tgl. s.c., Beginn 24 h nach Chemotherapie"), status="draft")
     chart.never("critical", "medicine status", "an order that is only a draft", taken("filgrastim"))
     chart.medicine("Dexamethason 4 mg", dosage("Tag 1: 2-0-0-0"), dosage("Tag 2 und 3: 1-0-0-0"))
-    chart.says("critical", "dose", "dexamethasone on each day", taken("dexamethason", "Tag 1: 2-0-0-0.*Tag 2 und 3: 1-0-0-0"))
+    chart.says(
+        "critical", "dose", "dexamethasone on each day", taken("dexamethason", "Tag 1: 2-0-0-0.*Tag 2 und 3: 1-0-0-0")
+    )
     chart.allergy("Iodhaltiges Kontrastmittel", verification=None, clinical=None, reaction="Urtikaria", recorded="2018")
     chart.says("critical", "allergy", "contrast medium, without a status", item("kontrastmittel", under=ALLERGIES))
     chart.allergy("Carboplatin", verification="entered-in-error", clinical=None)
@@ -124,9 +134,17 @@ def septic_shock() -> Stay:
         valueCodeableConcept=coded(SNOMED, "112283007", "Escherichia coli"),
         interpretation=[hl7("v3-ObservationInterpretation", "POS")],
     )
-    chart.says("critical", "microbiology", "E. coli in the blood", item("kultur|blut", "escherichia coli", under=(*ABNORMAL, *MICRO)))
+    chart.says(
+        "critical",
+        "microbiology",
+        "E. coli in the blood",
+        item("kultur|blut", "escherichia coli", under=(*ABNORMAL, *MICRO)),
+    )
     parts = []
-    for code, display, letter in (("18928-2", "Ciprofloxacin [Empfindlichkeit]", "R"), ("18943-1", "Meropenem [Empfindlichkeit]", "S")):
+    for code, display, letter in (
+        ("18928-2", "Ciprofloxacin [Empfindlichkeit]", "R"),
+        ("18943-1", "Meropenem [Empfindlichkeit]", "S"),
+    ):
         parts.append(
             chart.observation(
                 loinc(code, display),
@@ -149,7 +167,12 @@ def septic_shock() -> Stay:
         at="2026-02-17T02:00:00+01:00",
         encounter=here,
     )
-    chart.says("critical", "laboratory", "lactate 14.25", item("laktat", number("14.25").replace(r"\.", "[.,]"), under=ABNORMAL))
+    chart.says(
+        "critical",
+        "laboratory",
+        "lactate 14.25",
+        item("laktat", number("14.25").replace(r"\.", "[.,]"), under=ABNORMAL),
+    )
     chart.procedure(
         ops("8-854.3", "Hämodialyse: kontinuierlich, venovenös"),
         encounter=here,
@@ -157,6 +180,8 @@ def septic_shock() -> Stay:
         performedPeriod={"start": "2026-02-15T04:00:00+01:00", "end": "2026-02-17T03:00:00+01:00"},
     )
     chart.says("critical", "procedure", "dialysis", item("hämodialyse", day("2026-02-15"), under=PROCEDURES))
-    chart.administration("Noradrenalin", {"rateQuantity": quantity(1.2, "ug/kg/min")}, at="2026-02-16T20:00:00+01:00", context=here)
+    chart.administration(
+        "Noradrenalin", {"rateQuantity": quantity(1.2, "ug/kg/min")}, at="2026-02-16T20:00:00+01:00", context=here
+    )
     chart.says("medium", "medicine", "noradrenaline", item("noradrenalin"))
     return chart.stay(time_zone="Europe/Berlin")

@@ -1,29 +1,22 @@
-"""A COPD exacerbation with a tapering course, and a stroke with an anticoagulant that is interrupted."""
+"""A COPD exacerbation with a tapering course."""
 
-from tests.stays.elements import LOINC, SNOMED, coded, concept, hl7, quantity
-from tests.stays.model import Serve, Stay
+from tests.stays.elements import LOINC, SNOMED, coded, quantity
+from tests.stays.model import Stay
 from tests.stays.netherlands.profiles import (
     ADMINISTRATION_AGREEMENT,
     USE,
     admission,
     agreement,
-    directive,
     given,
-    stop,
 )
 from tests.stays.words import (
     ABNORMAL,
     AFTERCARE,
     ALLERGIES,
-    CODE_STATUS,
-    DIAGNOSES,
     DIET,
     DISPOSITION,
-    FUNCTION,
     HOME,
-    NOT_TAKEN,
     PRINCIPAL,
-    REPORTS,
     TAKEN,
     VITALS,
     day,
@@ -45,10 +38,16 @@ def copd() -> Stay:
     chart.patient |= {"gender": "male", "birthDate": "1953-10-08"}
     own = {"url": "http://hl7.org/fhir/StructureDefinition/humanname-own-name", "valueString": "Veenstra"}
     chart.patient["name"] = [
-        {"use": "official", "text": "Sjoerd Veenstra", "family": "Veenstra", "_family": {"extension": [own]},
-         "given": ["Sjoerd", "S."], "_given": [{"extension": [_qualifier("BR")]}, {"extension": [_qualifier("IN")]}]},
+        {
+            "use": "official",
+            "text": "Sjoerd Veenstra",
+            "family": "Veenstra",
+            "_family": {"extension": [own]},
+            "given": ["Sjoerd", "S."],
+            "_given": [{"extension": [_qualifier("BR")]}, {"extension": [_qualifier("IN")]}],
+        },
         {"use": "usual", "given": ["Sjors"]},
-    ]  # fmt: skip
+    ]
     chart.says("high", "identity", "his official name", "patient:? sjoerd (S\\.? )?veenstra")
     chart.says("critical", "dates", "days as they are", item(day("2026-02-24"), day("2026-03-03")))
     chart.encounter["reasonReference"] = [
@@ -58,31 +57,53 @@ def copd() -> Stay:
     chart.says("critical", "diagnosis", "exacerbation is principal", item("exacerbatie", under=PRINCIPAL))
     chart.condition("Roker", category="problem-list-item", clinical="inactive", abatementDateTime="2019")
     chart.lab(
-        "pCO2", 8.4, "kPa", (LOINC, "2019-8"), low=4.6, high=6.0, at="2026-02-24T20:10:00+01:00", note=[{"text": "arterieel"}]
+        "pCO2",
+        8.4,
+        "kPa",
+        (LOINC, "2019-8"),
+        low=4.6,
+        high=6.0,
+        at="2026-02-24T20:10:00+01:00",
+        note=[{"text": "arterieel"}],
     )
     chart.lab("pCO2", 5.9, "kPa", (LOINC, "2019-8"), low=4.6, high=6.0, at="2026-03-02T09:00:00+01:00")
-    chart.says("critical", "laboratory", "pCO2 8.4, then 5.9", item("pco2", number("8.4"), number("5.9"), under=ABNORMAL))
+    chart.says(
+        "critical", "laboratory", "pCO2 8.4, then 5.9", item("pco2", number("8.4"), number("5.9"), under=ABNORMAL)
+    )
     steps = [("6 stuks", 6, "vanaf 24 feb"), ("4 stuks", 4, "vanaf 1 mrt"), ("2 stuks", 2, "vanaf 6 mrt")]
     agreement(
         chart,
         "PREDNISOLON TABLET 5MG",
-        *(given(f"{start} gedurende 5 dagen 1 maal per dag {text}", value, 1, sequence=n)
-          for n, (text, value, start) in enumerate(steps, 1)),
+        *(
+            given(f"{start} gedurende 5 dagen 1 maal per dag {text}", value, 1, sequence=n)
+            for n, (text, value, start) in enumerate(steps, 1)
+        ),
         given("vanaf 11 mrt: stoppen", sequence=4),
         use={"start": "2026-02-24", "end": "2026-03-11"},
-    )  # fmt: skip
+    )
     chart.says(
         "critical",
         "dose",
         "every step of the course",
         item("prednisolon", "24 feb.*6 stuks.*1 mrt.*4 stuks.*6 mrt.*2 stuks", under=HOME),
     )
-    agreement(chart, "AMOXICILLINE/CLAVULAANZUUR TABLET 500/125MG", given("3 maal per dag 1 stuk t/m 3 mrt", 1, 3),
-              status="completed", use={"start": "2026-02-24", "end": "2026-03-03"})  # fmt: skip
-    inhaler = agreement(
-        chart, "TIOTROPIUM INHALATIEPOEDER 18MCG", given("1 maal per dag 1 inhalatie", 1, 1, unit="dosis"), at="2024-05-05", encounter=None
+    agreement(
+        chart,
+        "AMOXICILLINE/CLAVULAANZUUR TABLET 500/125MG",
+        given("3 maal per dag 1 stuk t/m 3 mrt", 1, 3),
+        status="completed",
+        use={"start": "2026-02-24", "end": "2026-03-03"},
     )
-    chart.says("critical", "dose", "tiotropium goes on", item("tiotropium", "1 maal per dag 1 inhalatie|once", under=TAKEN))
+    inhaler = agreement(
+        chart,
+        "TIOTROPIUM INHALATIEPOEDER 18MCG",
+        given("1 maal per dag 1 inhalatie", 1, 1, unit="dosis"),
+        at="2024-05-05",
+        encounter=None,
+    )
+    chart.says(
+        "critical", "dose", "tiotropium goes on", item("tiotropium", "1 maal per dag 1 inhalatie|once", under=TAKEN)
+    )
     chart.dispense(
         "TIOTROPIUM INHALATIEPOEDER 18MCG",
         given("1 maal per dag 1 inhalatie", 1, 1, unit="dosis"),
@@ -99,7 +120,9 @@ def copd() -> Stay:
         effectiveDateTime=None,
         effectivePeriod={"start": "2019-01-01"},
     )
-    chart.says("critical", "dose", "salbutamol as the patient uses it", item("salbutamol", "max 8 per dag", under=TAKEN))
+    chart.says(
+        "critical", "dose", "salbutamol as the patient uses it", item("salbutamol", "max 8 per dag", under=TAKEN)
+    )
     chart.statement(
         {"text": "ACETYLCYSTEINE BRUISTABLET 600MG"},
         category=USE,
@@ -116,9 +139,11 @@ def copd() -> Stay:
         intent="order",
         patient=chart.ref(chart.patient),
         dateTime="2026-03-02",
-        oralDiet={"type": [{"text": "Energie- en eiwitverrijkt dieet"}], "nutrient": [
-            {"modifier": {"text": "Eiwit"}, "amount": quantity(95, "g")}]},
-    )  # fmt: skip
+        oralDiet={
+            "type": [{"text": "Energie- en eiwitverrijkt dieet"}],
+            "nutrient": [{"modifier": {"text": "Eiwit"}, "amount": quantity(95, "g")}],
+        },
+    )
     chart.says("high", "care plan", "the diet", item("eiwitverrijkt", under=(*DIET, *AFTERCARE)))
     chart.vital("SpO2", 91, "%", (LOINC, "59408-5"), at="2026-03-03", note=[{"text": "met 1 L zuurstof"}])
     chart.says("high", "vital sign", "saturation 91 %", item("spo2|saturation", number("91"), under=VITALS))
@@ -133,87 +158,3 @@ def copd() -> Stay:
 
 def _qualifier(code: str) -> dict[str, str]:
     return {"url": "http://hl7.org/fhir/StructureDefinition/iso21090-EN-qualifier", "valueCode": code}
-
-
-def stroke() -> Stay:
-    chart = admission(
-        "herseninfarct",
-        "a partner's name, apixaban interrupted for a time, a report that is corrected, sides at body sites",
-        "2026-10-24T18:20:00+02:00",
-        "2026-10-30T14:00:00+01:00",
-        number="4410-915",
-        attending="Anouk Bos",
-    )
-    chart.patient |= {"gender": "female", "birthDate": "1948-03-17"}
-    parts = ["humanname-partner-prefix|van den", "humanname-partner-name|Heuvel", "humanname-own-name|Ypma"]
-    chart.patient["name"] = [
-        {
-            "use": "official",
-            "family": "van den Heuvel-Ypma",
-            "_family": {
-                "extension": [
-                    {"url": f"http://hl7.org/fhir/StructureDefinition/{url}", "valueString": text}
-                    for url, text in (part.split("|") for part in parts)
-                ]
-            },
-            "given": ["Geertruida"],
-        }
-    ]
-    chart.says("critical", "identity", "both her names, once", r"patient:? geertruida van den heuvel-ypma(?! ypma)")
-    infarct = chart.condition(
-        "Herseninfarct",
-        (SNOMED, "432504007", "cerebraal infarct"),
-        bodySite=[{"extension": [{"url": "http://nictiz.nl/fhir/StructureDefinition/ext-AnatomicalLocation.Laterality",
-                                  "valueCodeableConcept": coded(SNOMED, "7771000", "links")}],
-                   "coding": [{"system": SNOMED, "code": "17232002", "display": "arteria cerebri media"}]}],
-    )  # fmt: skip
-    chart.diagnosis(infarct, use=None, rank=1)
-    chart.says("critical", "diagnosis", "stroke is principal", item("herseninfarct", under=PRINCIPAL))
-    chart.says("high", "diagnosis", "its side", item("herseninfarct", "links|left", under=PRINCIPAL))
-    chart.condition("Hersenbloeding", verification="refuted")
-    chart.never("critical", "diagnosis", "bleeding as a diagnosis", item("^(?!.*(ruled|refuted)).*hersenbloeding", under=DIAGNOSES))
-    chart.report(
-        "CT-cerebrum", "Geen bloeding. Demarcatie links.", status="corrected", at="2026-10-24T19:00:00+02:00",
-        conclusionCode=[concept("Herseninfarct")],
-    )  # fmt: skip
-    chart.report("CT-cerebrum", "Demarcatie rechts.", status="entered-in-error", at="2026-10-24T19:00:00+02:00")
-    chart.says("critical", "report", "the corrected report", item("CT", "demarcatie links", under=REPORTS))
-    chart.never("critical", "report", "the erroneous one", "demarcatie rechts")
-    agreement(
-        chart,
-        "APIXABAN TABLET 5MG",
-        given("2 maal per dag 1 stuk", 1, 2),
-        status="on-hold",
-        modifierExtension=stop("tijdelijk gestopt", "385655000"),
-        reasonCode=[{"text": "hemorragische transformatie: herstart na controle"}],
-    )
-    chart.never("critical", "medicine status", "apixaban to be taken", taken("apixaban"))
-    chart.says("critical", "medicine status", "apixaban interrupted", item("apixaban", under=NOT_TAKEN))
-    agreement(chart, "CLOPIDOGREL TABLET 75MG", given("1 maal per dag 1 stuk", 1, 1),
-              status="active", modifierExtension=stop("stopgezet", "410546004"))  # fmt: skip
-    chart.never("critical", "medicine status", "a stop agreement as an order", taken("clopidogrel"))
-    chart.says("high", "medicine status", "clopidogrel is stopped", item("clopidogrel", under=NOT_TAKEN))
-    agreement(chart, "ATORVASTATINE TABLET 40MG", given("1 maal per dag 1 stuk, 's avonds", 1, 1))
-    chart.says("critical", "dose", "atorvastatin in the evening", taken("atorvastatine tablet 40 ?mg", "'s avonds|evening"))
-    agreement(chart, "NIMODIPINE TABLET 30MG", given("6 maal per dag 2 stuks", 2, 6), intent="proposal")
-    chart.never("critical", "medicine status", "a proposal as an order", taken("nimodipine"))
-    chart.observation("Slikstoornis", category=None, at="2026-10-29", code=coded(SNOMED, "40739000", "Slikstoornis"),
-                      valueCodeableConcept=coded(SNOMED, "260415000", "niet gevonden"))  # fmt: skip
-    chart.observation(
-        {"coding": [{"system": SNOMED, "code": "273302005", "display": "Barthel-index"}]},
-        category="survey",
-        at="2026-10-29",
-        valueInteger=11,
-    )
-    chart.says("high", "function", "Barthel 11", item("barthel", number("11"), under=FUNCTION))
-    directive(chart, "opname op intensive care", "305351004", "deny", "2026-10-25")
-    directive(chart, "cardiopulmonale resuscitatie", "89666000", "permit", "2026-10-25")
-    chart.says("critical", "code status", "no intensive care", item("intensive care", "not|no\\b|den|niet|refus", under=CODE_STATUS))
-    chart.says("high", "code status", "resuscitation is permitted", item("resuscitatie", "permit|allow|yes|ja\\b|wanted|accept", under=CODE_STATUS))
-    chart.never("critical", "code status", "no resuscitation", item("resuscitatie[^;.]{0,20}(den|not|no\\b)|(not|no) .{0,15}resuscitatie|DNR"))
-    chart.lab("LDL-cholesterol", 4.61, "mmol/L", (LOINC, "22748-8"), at="2026-10-25T08:00:00+01:00",
-              referenceRange=[{"high": quantity(2.6, "mmol/L"), "type": hl7("referencerange-meaning", "treatment")}])  # fmt: skip
-    chart.says("high", "laboratory", "LDL 4.61", item("LDL", number("4.61")))
-    chart.encounter["hospitalization"] = {"dischargeDisposition": {"text": "Geriatrische revalidatie De Vlietstroom"}}
-    chart.says("critical", "disposition", "to rehabilitation", item("revalidatie", under=DISPOSITION))
-    return chart.stay(time_zone="Europe/Amsterdam", serve=Serve(ids="typed", page=10, mirror=True))

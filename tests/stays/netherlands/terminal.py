@@ -48,11 +48,23 @@ def palliative() -> Stay:
         sourceAttachment={"title": "Wilsverklaring: behandelverbod"},
     )
     for what, pattern in (("resuscitation", "resuscitatie"), ("antibiotics", "antibiotica")):
-        chart.says("critical", "code status", f"no {what}", item(pattern, r"den|not\b|no\b|niet|refus|declin", under=CODE_STATUS))
+        chart.says(
+            "critical",
+            "code status",
+            f"no {what}",
+            item(pattern, r"den|not\b|no\b|niet|refus|declin", under=CODE_STATUS),
+        )
     chart.says("medium", "code status", "her written will", item("wilsverklaring", under=CODE_STATUS))
-    chart.never("high", "code status", "a directive that has ended", item("^(?!.*(ended|inactive|no longer)).*bloedtransfusie"))
+    chart.never(
+        "high", "code status", "a directive that has ended", item("^(?!.*(ended|inactive|no longer)).*bloedtransfusie")
+    )
     agreement(chart, "FENTANYL PLEISTER 12MCG/UUR", dosage(dose=(1, "pleister"), frequency=1, period=72, unit="h"))
-    chart.says("critical", "dose", "a patch every 72 hours", taken("fentanyl", r"every (72 ?h|3 days|three days|third day)|72 uur|q72h"))
+    chart.says(
+        "critical",
+        "dose",
+        "a patch every 72 hours",
+        taken("fentanyl", r"every (72 ?h|3 days|three days|third day)|72 uur|q72h"),
+    )
     agreement(
         chart,
         "MORFINE DRANK 2MG/ML",
@@ -72,7 +84,9 @@ def palliative() -> Stay:
     agreement(chart, "HALOPERIDOL DRANK 2MG/ML", given("'s avonds 5 druppels, zo nodig ophogen tot 10"))
     chart.says("critical", "dose", "haloperidol drops", taken("haloperidol", "5 druppels, zo nodig ophogen tot 10"))
     for medicine in ("SIMVASTATINE TABLET 40MG", "PERINDOPRIL TABLET 4MG"):
-        agreement(chart, medicine, given("1 maal per dag 1 stuk", 1, 1), status="stopped", statusReason={"text": "palliatief"})
+        agreement(
+            chart, medicine, given("1 maal per dag 1 stuk", 1, 1), status="stopped", statusReason={"text": "palliatief"}
+        )
         name = medicine.split()[0]
         chart.never("critical", "medicine status", f"{name} to be taken", taken(name))
         chart.says("high", "medicine status", f"{name} stopped", item(name, under=NOT_TAKEN))
@@ -82,17 +96,30 @@ def palliative() -> Stay:
     chart.observation("Karnofsky-score", (LOINC, "89243-0"), category="survey", at="2026-11-10", valueInteger=30)
     chart.says("high", "function", "Karnofsky 30", item("karnofsky", number("30"), under=FUNCTION))
     chart.observation(
-        "Bewustzijn", (SNOMED, "6942003"), category="exam", at="2026-11-11", valueCodeableConcept={"text": "wisselend, wekbaar"}
+        "Bewustzijn",
+        (SNOMED, "6942003"),
+        category="exam",
+        at="2026-11-11",
+        valueCodeableConcept={"text": "wisselend, wekbaar"},
     )
     chart.says("medium", "function", "awake when called", item("bewustzijn", "wekbaar"))
     chart.lab("Calcium (gecorrigeerd)", 3.18, "mmol/L", low=2.2, high=2.6, at="2026-11-03T08:00:00+01:00", flag="HH")
     chart.says("critical", "laboratory", "calcium 3.18", item("calcium", number("3.18"), under=ABNORMAL))
-    chart.lab("CA 19-9", at="2026-11-04T08:00:00+01:00", dataAbsentReason=coded("http://terminology.hl7.org/CodeSystem/data-absent-reason", "error"),
-              note=[{"text": "monster hemolytisch"}])  # fmt: skip
+    chart.lab(
+        "CA 19-9",
+        at="2026-11-04T08:00:00+01:00",
+        dataAbsentReason=coded("http://terminology.hl7.org/CodeSystem/data-absent-reason", "error"),
+        note=[{"text": "monster hemolytisch"}],
+    )
     chart.never("high", "laboratory", "a number for CA 19-9", item(r"CA 19-9\D{0,12}\d+ ?(k?U|E)"))
     chart.order("DPYD-genotypering", category=[{"text": "Laboratorium"}], status="revoked", at="2026-11-04")
     chart.never("medium", "pending", "a test that was revoked", item("DPYD", under=PENDING))
-    chart.add("Goal", lifecycleStatus="active", description={"text": "Comfortabel sterven in hospice"}, subject=chart.ref(chart.patient))
+    chart.add(
+        "Goal",
+        lifecycleStatus="active",
+        description={"text": "Comfortabel sterven in hospice"},
+        subject=chart.ref(chart.patient),
+    )
     chart.says("high", "care plan", "the goal", item("comfortabel", under=GOALS))
     chart.add(
         "CareTeam",
