@@ -152,16 +152,16 @@ def not_for_home() -> Stay:
     chart.says("critical", "dose", "aspirin goes on", taken("aspirin 75", "1 daily"))
     free_text = ("urn:local:drugs", "FREETEXT")
     known_as = "urn:local:names"
-    chart.home_medicine(concept("", free_text, (known_as, "1", "gliclazide")), dosage("1 with breakfast"))
-    chart.medicine(concept("", free_text, (known_as, "2", "pregabalin")), dosage("1 at night"))
-    chart.says("critical", "dose", "pregabalin", taken("pregabalin", "1 at night"))
+    chart.home_medicine(concept("", free_text, (known_as, "1", "Ortoton")), dosage("1 with breakfast"))
+    chart.medicine(concept("", free_text, (known_as, "2", "Lefax")), dosage("1 at night"))
+    chart.says("critical", "dose", "Lefax", taken("Lefax", "1 at night"))
     chart.never(
         "critical",
         "medicine status",
-        "pregabalin as a change of another medicine with the same placeholder code",
-        item("pregabalin.*(changed|1 with breakfast|compare|continued)"),
+        "Lefax as a change of another medicine with the same placeholder code",
+        item("Lefax.*(changed|1 with breakfast|compare|continued)"),
     )
-    chart.says("high", "medicine", "gliclazide has no order", item("gliclazide", under=TAKEN))
+    chart.says("high", "medicine", "Ortoton has no order", item("Ortoton", under=TAKEN))
     chart.statement("St John's wort", status="not-taken")
     chart.never("high", "medicine status", "a herb that is not taken", taken("st john"))
     chart.dispense("naloxone 4 mg nasal spray", dosage("1 spray for overdose"), status="declined")
