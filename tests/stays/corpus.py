@@ -8,7 +8,19 @@ from tests.stays.model import Stay
 from tests.support.ehr import SHARED_ENCOUNTERS
 
 # Modules with a tuple STAYS of functions; a stay names its own source.
-MODULES: tuple[str, ...] = ("us_core", "ips", "isik", "zib", "au_core", "nasty", "no_stays")
+MODULES: tuple[str, ...] = (
+    "us_core",
+    "ips",
+    "isik",
+    "zib",
+    "au_core",
+    "nasty",
+    "no_stays",
+    "germany",
+    "netherlands",
+    "australia",
+    "awkward",
+)
 
 
 def written() -> Iterator[Stay]:
