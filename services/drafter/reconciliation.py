@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from services.drafter.context import EncounterContext, Medicine
+from shared.clinical.elements import SYSTEM_NAMES
 
 Change = Literal["new", "changed", "continued", "stopped", "on hold", "do not give", "unclear"]
 _STRENGTH = re.compile(
@@ -88,7 +89,8 @@ def same_medicine(one: Medicine, other: Medicine) -> bool:
         return _types(one.name) == _types(other.name)
     if one.ingredients and other.ingredients:
         return one.ingredients == other.ingredients
-    if set(one.codes) & set(other.codes):
+    # A hospital's own code may be a placeholder that many medicines share: its names must agree, too.
+    if any(code.partition("|")[0] in SYSTEM_NAMES for code in set(one.codes) & set(other.codes)):
         return True
     return _words(one.name) == _words(other.name)
 

@@ -138,7 +138,7 @@ class _Builder:
             other_medicines=lists["other"],
             labs=tuple(found.labs),
             vitals=tuple(found.vitals),
-            microbiology=tuple(cultures),
+            microbiology=(*cultures, *studied.cultures),
             reports=tuple(studied.entries),
             contradictions=tuple([*found.contradictions, *studied.contradictions]),
             pending=_each_once([*found.pending, *studied.pending, *self._requested()]),

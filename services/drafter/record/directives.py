@@ -77,14 +77,15 @@ def _consent(item: Resource, scope: Scope) -> Iterator[Entry]:
     acts = [text for part in elements.children(provision, "code") if (text := elements.concept_or_code(part))]
     if scopes & {"research", "patient-privacy"} and not acts:
         return
-    name = elements.listed([*acts]) or elements.listed(kinds) or elements.concept(item.get("scope"))
+    title = elements.words(elements.child(item, "sourceAttachment"), "title")
+    name = elements.listed([*acts]) or elements.listed(kinds) or elements.concept(item.get("scope")) or title
     if elements.words(item, "status") != "active":
         scope.leave_out(item, name, f"of status {item.get('status')}")
         return
     if name is None or (time is not None and time.begins > scope.end_of_day):
         return
     said = {"deny": "not to be done", "permit": "permitted"}.get(str(provision.get("type"))) if acts else None
-    more = elements.listed([said, *_directive_words(item)])
+    more = elements.listed([said, *_directive_words(item), title if title != name else None])
     yield scope.entry(item, f"{name}: {more}" if more else name, time)
 
 
@@ -93,5 +94,4 @@ def _directive_words(item: Resource) -> list[str | None]:
         elements.words(part, "valueString") or elements.concept(part.get("valueCodeableConcept"))
         for part in elements.extensions(item, "Comment", "comment", "specificationOther")
     ]
-    source_words = elements.words(elements.child(item, "sourceAttachment"), "title")
-    return [*texts, source_words]
+    return list(texts)

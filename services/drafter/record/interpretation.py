@@ -75,6 +75,9 @@ LONGEST_INTERPRETATION = 200  # characters of a stated interpretation that are r
 _SEXES = dict.fromkeys(("248152002", "F", "female", "women", "weiblich", "vrouw"), "female") | dict.fromkeys(
     ("248153007", "M", "male", "men", "männlich", "man"), "male"
 )
+_BLOOD_GROUP = re.compile(
+    r"blood (group|type)|blutgruppe|bloedgroep|groupe sanguin|\brh(esus)?\b ?\(?(d|type|factor|pos|neg)|abo\b", re.I
+)
 _EVERYBODY = re.compile(r"normal|general|everyone|all\b|adult|alle\b", re.IGNORECASE)
 _YEARS = {"a": 1.0, "mo": 1 / 12, "wk": 7 / 365.25, "d": 1 / 365.25, "year": 1.0, "years": 1.0, "": 1.0, "h": 1 / 8766}
 _CRITICAL_RANGES = frozenset({"critical", "panic", "alert"})
@@ -110,6 +113,8 @@ def judge(result: Resource, person: Person) -> Judgement | None:
 
     The stated interpretation counts, unless it calls a value normal that lies outside the stated range.
     """
+    if _is_blood_group(result):
+        return None
     stated = interpretation(result)
     by_range = _by_ranges(result, person)
     if stated is None or (stated == "normal" and by_range not in (None, "normal")):
@@ -119,6 +124,12 @@ def judge(result: Resource, person: Person) -> Judgement | None:
     if stated in ("abnormal", "critical") and by_range in ("low", "high"):
         return by_range if stated == "abnormal" else "critically low" if by_range == "low" else "critically high"
     return stated
+
+
+def _is_blood_group(result: Resource) -> bool:
+    """Rh positive is no finding, whatever interprets it."""
+    words = [*elements.displays(result.get("code")), elements.concept(result.get("valueCodeableConcept"))]
+    return any(text and _BLOOD_GROUP.search(text) for text in words)
 
 
 def interpretation(result: Resource) -> Judgement | None:

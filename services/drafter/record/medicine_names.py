@@ -26,7 +26,10 @@ class Names:
         spoken = next(
             (text for text in identifiers if text and re.search(r"[^\W\d]{4}", text) and " " not in text), None
         )
-        return name or display or spoken or elements.concept_or_code(concept.get("code"))
+        named = name or display or spoken or elements.concept_or_code(concept.get("code"))
+        brands = [elements.words(part, "valueString") for part in elements.extensions(concept, "medication-brand-name")]
+        new = [brand for brand in brands if brand and named and brand.lower() not in named.lower()]
+        return f"{named} ({elements.listed(new)})" if new else named
 
     def concept(self, item: Resource) -> Resource:
         """A Medication, or the concept in its place as one."""

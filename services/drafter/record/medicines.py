@@ -90,6 +90,8 @@ class Medications:
         status, intent = str(item.get("status")), str(item.get("intent"))
         # What a patient is reported to take is no order of this hospital's, and some systems call it a plan.
         reported = elements.flag(item, "reportedBoolean") or bool(elements.child(item, "reportedReference"))
+        if status == "cancelled" and _stop_agreement(item):
+            status = "stopped"  # that is how a Dutch agreement to stop is recorded
         reason = _NOT_USABLE.get(status) or (None if reported else _NO_ORDERS.get(intent))
         if reason is not None:
             self._scope.leave_out(item, name, elements.listed([reason, self._why(item)], ": "))

@@ -29,7 +29,7 @@ _CULTURE = re.compile(
     re.IGNORECASE,
 )
 DEEPEST = 10  # a culture has organisms, and they have susceptibilities: what is deeper is broken
-_CATEGORIES = frozenset({"microbiology", "MB", "18725-2"})
+CATEGORIES = frozenset({"microbiology", "MB", "18725-2"})
 _NOTHING = ("cancelled", "entered-in-error")
 
 
@@ -50,7 +50,7 @@ class Microbiology:
         self._of_reports = {
             name
             for report in reports
-            if elements.codes(report.get("category")) & _CATEGORIES
+            if elements.codes(report.get("category")) & CATEGORIES
             for part in elements.children(report, "result")
             if (name := references.relative(part, bases)) in self._known
         }
@@ -147,7 +147,7 @@ class Microbiology:
 
 def is_microbiology(item: Resource) -> bool:
     """By category, by its name, or because it is a susceptibility."""
-    if elements.codes(item.get("category")) & _CATEGORIES or _test(item) is not None:
+    if elements.codes(item.get("category")) & CATEGORIES or _test(item) is not None:
         return True
     if any(_test(part) is not None for part in elements.children(item, "component")):
         return True

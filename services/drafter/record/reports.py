@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from services.drafter.context import Entry
+from services.drafter.record.microbiology import CATEGORIES as MICROBIOLOGY
 from services.drafter.record.scope import Scope, source
 from shared.clinical import elements, references
 from shared.clinical.elements import Resource
@@ -34,6 +35,7 @@ class Reports:
     entries: list[Entry] = field(default_factory=list)
     pending: list[Entry] = field(default_factory=list)
     contradictions: list[Entry] = field(default_factory=list)
+    cultures: list[Entry] = field(default_factory=list)
 
 
 def reports(
@@ -45,7 +47,7 @@ def reports(
     images = {source(item): item for item in studies}
     for item in resources:
         time = scope.first(item, "effectiveDateTime", "effectivePeriod", "issued")
-        name = _name(item, images, bases)
+        name = _name(item, images, bases) or ("Report without a name" if _conclusion(item) else None)
         if elements.words(item, "status") == "cancelled":
             scope.leave_out(item, name, "cancelled")
             continue
@@ -90,7 +92,7 @@ def _read(
     entry = scope.entry(item, shown, time)
     panel = elements.codes(item.get("category")) & _LABORATORY and elements.children(item, "result")
     if not panel or elements.words(item, "conclusion"):
-        found.entries.append(entry)
+        (found.cultures if elements.codes(item.get("category")) & MICROBIOLOGY else found.entries).append(entry)
     return entry
 
 
