@@ -35,16 +35,18 @@ class Allowed(BaseSettings):
 
 
 def parse_zone(value: object) -> object:
-    """`"America/Chicago"` → the time zone. Raises ValueError for a name that is none."""
+    """`"America/Chicago"` → the time zone, nothing → None. Raises ValueError for a name that is none."""
     if not isinstance(value, str):
         return value
+    if not value:
+        return None  # Compose passes on what is not set as an empty text
     try:
         return ZoneInfo(value)
     except (ZoneInfoNotFoundError, ValueError, OSError):
         raise ValueError(f"{value!r} is no time zone; one is called like America/Chicago or Europe/Berlin") from None
 
 
-Zone = Annotated[ZoneInfo, BeforeValidator(parse_zone)]
+Zone = Annotated[ZoneInfo | None, BeforeValidator(parse_zone)]
 
 
 class TimeZones(BaseSettings):
@@ -54,7 +56,7 @@ class TimeZones(BaseSettings):
         env_prefix="COUNTERSIGN_", extra="ignore", frozen=True, arbitrary_types_allowed=True
     )
 
-    time_zone: Zone | None = Field(default=None, description="of the hospital, as IANA names it")
+    time_zone: Zone = Field(default=None, description="of the hospital, as IANA names it")
     department_time_zones: dict[str, Zone] = Field(
         default_factory=dict, description="JSON: department → time zone, where it is another one"
     )

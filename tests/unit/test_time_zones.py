@@ -25,9 +25,11 @@ def test_a_department_may_be_in_another_zone(monkeypatch: pytest.MonkeyPatch) ->
 def test_nothing_set_is_no_zone(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("COUNTERSIGN_TIME_ZONE", raising=False)
     assert TimeZones().of("cardiology") is None
+    monkeypatch.setenv("COUNTERSIGN_TIME_ZONE", "")
+    assert TimeZones().of("cardiology") is None
 
 
-@pytest.mark.parametrize("name", ["Mars/Olympus", "CEST+1:", "../etc/passwd", ""])
+@pytest.mark.parametrize("name", ["Mars/Olympus", "CEST+1:", "../etc/passwd"])
 def test_a_name_that_is_no_zone_is_refused(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     monkeypatch.setenv("COUNTERSIGN_TIME_ZONE", name)
     with pytest.raises(ValidationError, match="is no time zone"):

@@ -73,6 +73,9 @@ class _Builder:
         self._encounters = encounters
         self._scope = scope
         self._patient = patient
+        self._microbiology = microbiology.Microbiology(
+            self._of("Observation"), self._of("DiagnosticReport"), record.bases
+        )
         self._devices = record.people | {source(item): item for item in self._of("Device")}
 
     def _of(self, type: str) -> list[Resource]:
@@ -175,9 +178,7 @@ class _Builder:
         return "Could not be read from the EHR: ask the patient" if unread else stated
 
     def _measurements(self) -> Measurements:
-        observations, scope = self._of("Observation"), self._scope
-        self._microbiology = microbiology.Microbiology(observations, self._of("DiagnosticReport"), self._record.bases)
-        return measurements(observations, scope, self._person(), self._microbiology.taken)
+        return measurements(self._of("Observation"), self._scope, self._person(), self._microbiology.taken)
 
     def _person(self) -> Person:
         born = self._scope.moment(self._record.patient.get("birthDate"))

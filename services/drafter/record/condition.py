@@ -43,11 +43,9 @@ _FUNCTION_WORDS = re.compile(
 _FUNCTION_CATEGORIES = frozenset(
     {"functional-status", "cognitive-status", "functional-mental-status", "disability-status"}
 )
-_DEATH = frozenset({"69453-9", "79378-6"})  # LOINC: cause of death
+_DEATH = frozenset({"69453-9"})  # LOINC: cause of death
 _DEATH_WORDS = re.compile(r"cause of death|todesursache|doodsoorzaak|cause du d[ée]c[èe]s", re.IGNORECASE)
-RESUSCITATION = frozenset(
-    {"304251008", "75773-2", "81376-6", "100822-6", "81351-9", "78823-2"}
-)  # code status in SNOMED CT, LOINC
+RESUSCITATION = frozenset({"304251008"})  # SNOMED CT: resuscitation status; other codes are known by their names
 _AUTOPSY = re.compile(r"autops|post.?mortem|medical examiner|coroner|obduction|obduktion|obductie", re.IGNORECASE)
 
 

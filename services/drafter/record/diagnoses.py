@@ -34,7 +34,8 @@ class Roles:
         self._bases = bases
         self._said: dict[str, list[tuple[float, frozenset[str]]]] = {}
         for item in (item for encounter in encounters for item in elements.children(encounter, "diagnosis")):
-            if (named := references.relative(item.get("condition"), bases)) is not None:
+            named = references.relative(item.get("condition"), bases)
+            if named is not None and named.startswith("Condition/"):  # R4 allows a Procedure, too
                 rank = float(elements.number(item, "rank") or 99)
                 self._said.setdefault(named, []).append((rank, elements.codes(item.get("use"))))
         self.principal = self._principal()

@@ -33,7 +33,7 @@ _DIED = re.compile(
     re.IGNORECASE,
 )
 _DIED_DE = "07"  # Entlassungsgrund, first and second place: Tod
-_DEATH_OBSERVATIONS = frozenset({"69453-9", "81956-5", "31211-6", "79378-6"})  # LOINC: cause, date, time of death
+_DEATH_OBSERVATIONS = frozenset({"69453-9", "81956-5"})  # LOINC: cause of death, date and time of death
 
 
 def check_is_stay(encounter: Resource, classes: frozenset[str] = STAYS) -> None:
@@ -81,7 +81,8 @@ def ended_at(encounter: Resource, occurred_at: datetime | None, zone: tzinfo | N
         within = reported is not None and found.begins <= reported <= found.ends
         return reported if within and reported is not None and found.begins != found.ends else found.ends
     if occurred_at is None:
-        raise PermanentError("the encounter is not finished")
+        finished = encounter.get("status") == "finished"
+        raise PermanentError("the encounter has no end" if finished else "the encounter is not finished")
     return occurred_at.astimezone(zone or fallback)
 
 
