@@ -19,7 +19,7 @@ from starlette.routing import Mount, Route
 from starlette.types import ASGIApp
 
 from deploy.sandbox_ehr.faults import Fault, Faults
-from deploy.sandbox_ehr.habits import Habits, HabitualServer
+from deploy.sandbox_ehr.habits import Habits, HabitualServer, State
 from deploy.sandbox_ehr.notify import Subscriber
 from deploy.sandbox_ehr.search import INCLUDES, PARAMETERS, REQUIRED, in_order, matches, values
 from deploy.sandbox_ehr.store import Resource, Store
@@ -53,6 +53,8 @@ class Sandbox:
     ) -> None:
         self.store = store
         self.habits = habits
+        self.state = State()
+        self._deletes = habits is not None and habits.deletes
         self.style = style
         self.subscriber = subscriber
         self.faults = Faults()
@@ -88,6 +90,7 @@ class Sandbox:
         interactions: dict[tuple[str, bool], Callable[[], Awaitable[Response]]] = {
             ("GET", True): lambda: self._read(type, str(id)),
             ("PUT", True): lambda: self._update(request, type, str(id)),
+            **({("DELETE", True): lambda: self._delete(type, str(id))} if self._deletes else {}),
             ("POST", False): lambda: self._create(request, type, racing),
         }
         if request.method == "GET" and id is None:
@@ -127,6 +130,10 @@ class Sandbox:
             raise Refusal(412, "conflict", "the resource has changed")
         version = current["meta"].get("versionId", "0")
         return _answer(self._store(resource, int(version) + 1 if version.isdigit() else 1))
+
+    async def _delete(self, type: str, id: str) -> Response:
+        self.store.remove(self._stored(type, id))
+        return Response(status_code=204)
 
     def _store(self, resource: Resource, version: int) -> Resource:
         now = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
@@ -244,7 +251,7 @@ def create_app(sandbox: Sandbox, *, faults: bool = False) -> ASGIApp:
     if faults:
         outer.append(Route("/sandbox/faults", _faults_endpoint(sandbox.faults), methods=["GET", "POST", "DELETE"]))
     app = Starlette(routes=outer)
-    return HabitualServer(app, sandbox.habits) if sandbox.habits is not None else app
+    return HabitualServer(app, sandbox.habits, sandbox.state) if sandbox.habits is not None else app
 
 
 def _faults_endpoint(faults: Faults) -> Callable[[Request], Awaitable[Response]]:

@@ -18,6 +18,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 Clock = Callable[[], float]  # seconds
 Body = dict[str, Any]
+Spelling = Literal["relative", "absolute", "versioned", "absolute-versioned"]
 
 FHIR = "application/fhir+json"
 REFERENCES = frozenset({"patient", "subject", "encounter", "context", "target", "focus", "owner", "actor"})
@@ -30,34 +31,51 @@ class Habits:
 
     cache: float = 0.0  # seconds for which a search is answered as it first was, unless asked for `no-cache` (HAPI: 60)
     page: int | None = None  # entries of a page, at most, whatever `_count` says (HAPI: 20 by default)
-    references: Literal["relative", "absolute", "versioned"] = "relative"  # in what it answers
+    references: Spelling = "relative"  # in what it answers
     typed: bool = False  # a search by a reference without its type finds nothing (Medplum)
     next: Literal["here", "path", "host"] = "here"  # where the link to the next page leads
     created: Literal["whole", "location", "nothing"] = "whole"  # what a create answers (Oracle Health: the location)
     contended: bool = False  # the first conditional create of each type is a 409
-    refused: Mapping[str, int] = field(default_factory=dict)  # type → status of its searches (a scope that is missing)
+    # The first conditional create of each type is one of two that ran at once: each looked before the other committed.
+    raced: bool = False
+    # TYPE or TYPE?PARAMETER → status of its searches (a scope that is missing; a parameter that is not supported)
+    refused: Mapping[str, int] = field(default_factory=dict)
     incomplete: frozenset[str] = frozenset()  # types whose searches say that they are incomplete (Epic)
-    late: float = 0.0  # seconds after which the first create of each type is committed, while its client waits
+    # Seconds after which the first create of each type is committed, while its client waits; its condition is looked at
+    # when it comes.
+    late: float = 0.0
+    deletes: bool = False  # DELETE removes a resource
     token_file: Path | None = None  # a bearer token is needed; the file always has the one that counts
     token_life: float = 300.0  # seconds until the token is another one
+
+
+@dataclass(slots=True)
+class State:
+    """What a server with habits remembers. Several apps over one store share it, as they are one server."""
+
+    cache: dict[str, tuple[float, httpx.Response]] = field(default_factory=dict)  # URL → when it ends, the answer
+    begun: set[tuple[str, str]] = field(default_factory=set)  # habits of the first create of a type: habit, type
+    token: str = ""
+    token_ends: float = 0.0
 
 
 class HabitualServer:
     """`app` with habits. `clock` tells when caches and tokens end."""
 
-    def __init__(self, app: ASGIApp, habits: Habits, clock: Clock = time.monotonic) -> None:
+    def __init__(self, app: ASGIApp, habits: Habits, state: State, clock: Clock = time.monotonic) -> None:
+        self._app = app
         self._inner = httpx.ASGITransport(app)
         self._habits = habits
         self._clock = clock
-        self._cache: dict[str, tuple[float, httpx.Response]] = {}
-        self._contended: set[str] = set()
-        self._late: set[str] = set()
-        self._token, self._token_ends = "", 0.0
+        self._state = state
         if habits.token_file is not None:
             self._current_token()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
+            return
+        if not scope["path"].startswith(("/fhir", OTHER_PATH)):
+            await self._app(scope, receive, send)  # what tests ask of the sandbox is no server's answer
             return
         request = await _request(scope, receive)
         answer = await self._answer(request)
@@ -73,22 +91,24 @@ class HabitualServer:
             return _outcome(401, "login", {"WWW-Authenticate": 'Bearer error="invalid_token"'})
         if request.method == "GET" and request.url.path.count("/") == 2 and type != "metadata":
             return await self._search(request, type)
-        if request.method == "POST":
+        if request.method == "POST" and request.url.path.count("/") == 2:
             return await self._create(request, type)
         return self._written(await self._pass(request), str(request.url))
 
     async def _search(self, request: httpx.Request, type: str) -> httpx.Response:
         habits = self._habits
-        if type in habits.refused:
-            return _outcome(habits.refused[type], "forbidden")
+        names = [type, *(f"{type}?{name}" for name in request.url.params)]
+        refusals = [habits.refused[name] for name in names if name in habits.refused]
+        if refusals:
+            return _outcome(refusals[0], "forbidden" if refusals[0] == httpx.codes.FORBIDDEN else "not-supported")
         fresh = "no-cache" in request.headers.get("cache-control", "")
-        known = self._cache.get(str(request.url))
+        known = self._state.cache.get(str(request.url))
         if habits.cache and known is not None and not fresh and self._clock() < known[0]:
             return known[1]
         answer = await self._pass(self._as_paged(request))
         if answer.status_code == httpx.codes.OK:
             answer = self._as_found(answer, request, type)
-        self._cache[str(request.url)] = (self._clock() + habits.cache, answer)
+        self._state.cache[str(request.url)] = (self._clock() + habits.cache, answer)
         return answer
 
     def _as_paged(self, request: httpx.Request) -> httpx.Request:
@@ -115,18 +135,40 @@ class HabitualServer:
         return self._written(_json(answer, bundle), str(request.url))
 
     async def _create(self, request: httpx.Request, type: str) -> httpx.Response:
-        if self._habits.contended and "if-none-exist" in request.headers and type not in self._contended:
-            self._contended.add(type)
+        conditional = "if-none-exist" in request.headers
+        if self._habits.contended and conditional and self._first("contended", type):
             return _outcome(409, "conflict")
-        if self._habits.late and type not in self._late:
-            self._late.add(type)
+        if self._habits.late and self._first("late", type) and not await self._holds(request):
             # The client may be gone by then: the write goes on, as it does in a database.
-            await asyncio.shield(asyncio.create_task(asyncio.sleep(self._habits.late)))
-        answer = await self._pass(request)
+            answer = await asyncio.shield(asyncio.create_task(self._commit_late(_unconditional(request))))
+        elif self._habits.raced and conditional and self._first("raced", type):
+            await self._pass(_unconditional(request))
+            answer = await self._pass(_unconditional(request))
+        else:
+            answer = await self._pass(request)
         if answer.status_code != httpx.codes.CREATED or self._habits.created == "whole":
             return self._written(answer, str(request.url))
         headers = {"location": answer.headers["location"]} if self._habits.created == "location" else {}
         return httpx.Response(201, headers=headers)
+
+    def _first(self, habit: str, type: str) -> bool:
+        """Whether `habit` has not met a create of `type` before."""
+        if (habit, type) in self._state.begun:
+            return False
+        self._state.begun.add((habit, type))
+        return True
+
+    async def _holds(self, request: httpx.Request) -> bool:
+        """Whether the condition of a create finds something now; when it is committed is another time."""
+        if "if-none-exist" not in request.headers:
+            return False
+        url = request.url.copy_with(query=request.headers["if-none-exist"].encode())
+        found = await self._pass(httpx.Request("GET", url, headers=_unconditional(request).headers))
+        return bool(found.json().get("entry"))
+
+    async def _commit_late(self, request: httpx.Request) -> httpx.Response:
+        await asyncio.sleep(self._habits.late)
+        return await self._pass(request)
 
     async def _pass(self, request: httpx.Request) -> httpx.Response:
         answer = await self._inner.handle_async_request(request)
@@ -135,10 +177,11 @@ class HabitualServer:
 
     def _written(self, answer: httpx.Response, url: str) -> httpx.Response:
         """The answer with references as this server spells them."""
-        if self._habits.references == "relative" or not answer.content or "/metadata" in url:
+        ours = answer.headers.get("content-type", "").startswith(FHIR) and "/metadata" not in url
+        if self._habits.references == "relative" or not ours:
             return answer
-        base = url.partition("/fhir/")[0] + "/fhir"
-        return _json(answer, _spelled(answer.json(), base, self._habits.references == "versioned"))
+        base = url.partition("/fhir/")[0] + "/fhir/"
+        return _json(answer, _spelled(answer.json(), base, self._habits.references))
 
     def _may(self, request: httpx.Request) -> bool:
         wanted = f"Bearer {self._current_token()}"
@@ -146,10 +189,11 @@ class HabitualServer:
 
     def _current_token(self) -> str:
         file = self._habits.token_file
-        if file is not None and self._clock() >= self._token_ends:
-            self._token, self._token_ends = secrets.token_urlsafe(16), self._clock() + self._habits.token_life
-            file.write_text(self._token)
-        return self._token
+        state = self._state
+        if file is not None and self._clock() >= state.token_ends:
+            state.token, state.token_ends = secrets.token_urlsafe(16), self._clock() + self._habits.token_life
+            file.write_text(state.token)
+        return state.token
 
 
 async def _request(scope: Scope, receive: Receive) -> httpx.Request:
@@ -185,15 +229,21 @@ def _elsewhere(url: str, where: str) -> str:
     return urlunsplit(parts._replace(netloc=OTHER_HOST)) if where == "host" else url
 
 
-def _spelled(node: Any, base: str, versioned: bool) -> Any:
+def _unconditional(request: httpx.Request) -> httpx.Request:
+    headers = [(name, value) for name, value in request.headers.raw if name.lower() != b"if-none-exist"]
+    return httpx.Request(request.method, request.url, headers=headers, content=request.content)
+
+
+def _spelled(node: Any, base: str, spelling: Spelling) -> Any:
     if isinstance(node, list):
-        return [_spelled(item, base, versioned) for item in node]
+        return [_spelled(item, base, spelling) for item in node]
     if not isinstance(node, dict):
         return node
-    found = {name: _spelled(value, base, versioned) for name, value in node.items()}
+    found = {name: _spelled(value, base, spelling) for name, value in node.items()}
     reference = found.get("reference")
     if isinstance(reference, str) and reference.count("/") == 1 and not reference.startswith("#"):
-        found["reference"] = f"{reference}/_history/1" if versioned else f"{base}/{reference}"
+        version = "/_history/1" if spelling in ("versioned", "absolute-versioned") else ""
+        found["reference"] = f"{'' if spelling == 'versioned' else base}{reference}{version}"
     return found
 
 

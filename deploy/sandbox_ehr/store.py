@@ -37,6 +37,12 @@ class Store:
             self._unindex(previous)
         self._index(resource)
 
+    def remove(self, resource: Resource) -> None:
+        """Forget a resource that is stored."""
+        type, id = resource["resourceType"], resource["id"]
+        self._db.execute("DELETE FROM resource WHERE type = ? AND id = ?", (type, id))
+        self._unindex(self._types[type].pop(id))
+
     def put_all(self, resources: list[Resource]) -> None:
         """Store many in one transaction."""
         self._db.execute("BEGIN")

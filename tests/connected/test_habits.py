@@ -2,8 +2,9 @@
 
 import asyncio
 import base64
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +15,11 @@ import uvicorn
 from cli.stack.ports import free_port
 from deploy.sandbox_ehr.app import Sandbox, create_app
 from deploy.sandbox_ehr.habits import Habits
+from services.approval import follow_up
 from services.approval.resources import DOCUMENT_SYSTEM, chain_head_of
 from shared.clinical.connect import connect_ehr
 from shared.clinical.fhir import FhirClient
+from shared.messaging.retry import RetryRow
 from tests.support import stack as stacks
 from tests.support.ehr import sandbox
 from tests.support.server import NatsServer
@@ -30,6 +33,7 @@ HABITS = {
     "pages of one": Habits(page=1),
     "absolute references": Habits(references="absolute"),
     "versioned references": Habits(references="versioned"),
+    "absolute and versioned references": Habits(references="absolute-versioned"),
     "bare ids find nothing": Habits(typed=True),
     "the next page at another path": Habits(page=5, next="path"),
     "the next page named by another host": Habits(page=5, next="host"),
@@ -37,10 +41,28 @@ HABITS = {
     "a create answers nothing": Habits(created="nothing"),
     "a create answers nothing, searches come from a cache": Habits(created="nothing", cache=60),
     "409 on the first conditional create": Habits(contended=True),
+    "conditional creates that race": Habits(raced=True),
+    "parameters that are refused": Habits(refused={"MedicationRequest?_include": 400, "Observation?_count": 400}),
     "all at once": Habits(
-        cache=60, page=7, references="versioned", typed=True, next="path", created="location", contended=True
+        cache=60,
+        page=7,
+        references="absolute-versioned",
+        typed=True,
+        next="path",
+        created="location",
+        contended=True,
+        raced=True,
     ),
 }
+SOON = timedelta(milliseconds=300)
+LATE, PATIENCE = 2.0, 1.0  # seconds until a late create is committed, and until its client gives it up
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What failed comes back at once; a look at what has ended is due when it is wanted."""
+    monkeypatch.setattr(RetryRow, "wait", lambda row, attempt: 0.05)
+    monkeypatch.setattr(follow_up, "LOOKS", (timedelta(0),))
 
 
 async def filed(stack: Stack) -> str:
@@ -49,36 +71,55 @@ async def filed(stack: Stack) -> str:
     await stack.reaches(case_id, "awaiting-review")
     assert (await stack.decide(case_id, "approve")).status_code == 200
     await stack.reaches(case_id, "filed")
-
-    async def ended() -> bool:
-        return all(task["status"] == "completed" for task in stack.in_chart("Task"))
-
-    await until(ended, "the Tasks to be completed")
+    await until(lambda: ended(stack.ehr), "the Tasks to be completed")
     return text_in(stack.ehr)
+
+
+async def ended(ehr: Sandbox) -> bool:
+    tasks = of_type(ehr, "Task")
+    return bool(tasks) and all(task["status"] == "completed" for task in tasks)
 
 
 def text_in(ehr: Sandbox) -> str:
     """The one current document of ours, with one Provenance of ours."""
-    documents = [item for item in of_type(ehr, "DocumentReference") if item["status"] == "current" and ours(item)]
-    (document,) = documents
-    (_,) = [item for item in of_type(ehr, "Provenance") if chain_head_of(item) is not None]
+    (document,) = current(ehr)
+    (_,) = provenances(ehr)
     return base64.b64decode(document["content"][0]["attachment"]["data"]).decode()
 
 
-def ours(item: dict[str, Any]) -> bool:
-    return any(part.get("system") == DOCUMENT_SYSTEM for part in item.get("identifier", []))
+def current(ehr: Sandbox) -> list[dict[str, Any]]:
+    return [item for item in documents(ehr) if item["status"] == "current"]
+
+
+def documents(ehr: Sandbox) -> list[dict[str, Any]]:
+    """Documents of ours, retired ones among them."""
+    found = of_type(ehr, "DocumentReference")
+    return [item for item in found if any(part.get("system") == DOCUMENT_SYSTEM for part in item.get("identifier", []))]
+
+
+def provenances(ehr: Sandbox) -> list[dict[str, Any]]:
+    return [item for item in of_type(ehr, "Provenance") if chain_head_of(item) is not None]
 
 
 def of_type(ehr: Sandbox, type: str) -> list[dict[str, Any]]:
     return list(ehr.store.candidates(type, None, None))
 
 
-@pytest.fixture
-async def as_it_is(empty: NatsServer) -> str:
+@pytest.fixture(scope="module")
+def as_it_is(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The document of the same stay from a server without habits."""
-    await empty.provision()
-    async with running(empty, sandbox()) as stack:
-        return await filed(stack)
+    server = NatsServer(tmp_path_factory.mktemp("without-habits"))
+    server.start()
+
+    async def from_discharge() -> str:
+        await server.provision()
+        async with running(server, sandbox()) as stack:
+            return await filed(stack)
+
+    try:
+        yield asyncio.run(from_discharge())
+    finally:
+        server.kill()
 
 
 @pytest.fixture(autouse=True)
@@ -113,19 +154,31 @@ async def test_what_cannot_be_read_is_said_in_the_document(nats: NatsServer, hab
     assert said in line
 
 
-async def test_a_create_that_is_committed_late_leaves_one_document(
+async def test_creates_that_are_committed_after_the_filing_leave_one_document(
     monkeypatch: pytest.MonkeyPatch, as_it_is: str, nats: NatsServer
 ) -> None:
-    ehr = sandbox(habits=Habits(late=0.6))
+    ehr = sandbox(habits=Habits(late=LATE, deletes=True))
     async with served(ehr) as base:
         monkeypatch.setattr(stacks, "client", lambda _: impatient(base))
-        async with running(nats, ehr) as stack:
-            assert await filed(stack) == as_it_is
+        async with running(nats, ehr, reconcile_every=SOON) as stack:
+            case_id = await stack.discharge()
+            await stack.reaches(case_id, "awaiting-review")
+            assert (await stack.decide(case_id, "approve")).status_code == 200
+            case = await stack.reaches(case_id, "filed")
+
+            async def in_order() -> bool:
+                twice = len(documents(ehr)) == 2 and len(of_type(ehr, "Task")) == 2
+                return twice and len(current(ehr)) == len(provenances(ehr)) == 1 and await ended(ehr)
+
+            await until(in_order, "the copies to come and to be retired")
+            (document,) = current(ehr)
+            assert document["id"] == case["document_reference"]
+            assert text_in(ehr) == as_it_is
 
 
 def impatient(base: str) -> FhirClient:
     """A client that gives a write up before this server commits it."""
-    return connect_ehr(base, None, 8, timeout=httpx.Timeout(0.3, connect=5.0))
+    return connect_ehr(base, None, 8, timeout=httpx.Timeout(PATIENCE, connect=5.0))
 
 
 @asynccontextmanager

@@ -1,5 +1,6 @@
 """A FHIR server that others wrote, as a process: Medplum's router over its repository in memory."""
 
+import fcntl
 import json
 import shutil
 import subprocess
@@ -17,9 +18,11 @@ def installed() -> None:
     """Installs the server as its lock file says; the test is skipped where there is no Node.js."""
     if shutil.which("node") is None or shutil.which("npm") is None:
         pytest.skip("node and npm are not here: the third-party server comes from npm's registry")
-    if not (FOLDER / "node_modules").is_dir():
-        command = ["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"]
-        subprocess.run(command, cwd=FOLDER, check=True, capture_output=True, timeout=300)
+    with (FOLDER / "package-lock.json").open() as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # tests run in several processes, and they share the folder
+        if not (FOLDER / "node_modules" / ".package-lock.json").is_file():  # npm writes it last
+            command = ["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"]
+            subprocess.run(command, cwd=FOLDER, check=True, capture_output=True, timeout=300)
 
 
 @contextmanager

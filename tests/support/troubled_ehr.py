@@ -40,9 +40,9 @@ class Troubled(httpx.AsyncBaseTransport):
         return list(self.sandbox.store.candidates(type, None, None))
 
     def remove(self, type: str, id: str) -> None:
-        """The sandbox itself deletes nothing."""
-        store = self.sandbox.store
-        store._unindex(store._types[type].pop(id))
+        """By its id; the sandbox itself deletes nothing unless it is told to."""
+        if (found := self.sandbox.store.get(type, id)) is not None:
+            self.sandbox.store.remove(found)
 
     async def commit(self) -> None:
         """What was held is committed, as its conditions were when it came."""
