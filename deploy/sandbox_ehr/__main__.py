@@ -1,13 +1,14 @@
 """`python -m deploy.sandbox_ehr`: the sandbox as a process of its own."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import httpx
 import typer
 import uvicorn
 
 from deploy.sandbox_ehr.app import Sandbox, Style, create_app
+from deploy.sandbox_ehr.habits import Habits
 from deploy.sandbox_ehr.notify import Subscriber
 from deploy.sandbox_ehr.seed import SEED, seed
 from deploy.sandbox_ehr.store import Store
@@ -23,14 +24,46 @@ def run(
     faults: Annotated[bool, typer.Option(help="open /sandbox/faults")] = False,
     notify: Annotated[str | None, typer.Option(help="endpoint that is told of every Task that has ended")] = None,
     notify_token: Annotated[str | None, typer.Option(help="bearer token for it")] = None,
+    cache: Annotated[float, typer.Option(help="seconds for which searches are answered from a cache")] = 0.0,
+    page: Annotated[int | None, typer.Option(help="entries of a page, at most")] = None,
+    references: Annotated[str, typer.Option(help="relative, absolute or versioned")] = "relative",
+    typed: Annotated[bool, typer.Option(help="find nothing by ids without a type")] = False,
+    next_page: Annotated[str, typer.Option(help="here, path or host")] = "here",
+    created: Annotated[str, typer.Option(help="what a create answers: whole, location or nothing")] = "whole",
+    contended: Annotated[bool, typer.Option(help="answer 409 to the first conditional create of each type")] = False,
+    refuse: Annotated[list[str] | None, typer.Option(help="TYPE=STATUS: refuse searches of a type")] = None,
+    incomplete: Annotated[list[str] | None, typer.Option(help="TYPE: say that its searches are incomplete")] = None,
+    late: Annotated[float, typer.Option(help="seconds after which the first create of each type is committed")] = 0.0,
+    token_file: Annotated[Path | None, typer.Option(help="ask for the token that this file always has")] = None,
+    token_life: Annotated[float, typer.Option(help="seconds until the token is another one")] = 300.0,
 ) -> None:
     """Serve FHIR R4 under /fhir."""
     chosen: Style = "opaque" if style == "opaque" else "plain"
     store = Store(db)
     seed(store, chosen, folder)
     subscriber = Subscriber(httpx.AsyncClient(), notify, notify_token) if notify else None
-    app = create_app(Sandbox(store, chosen, token, subscriber), faults=faults)
+    habits = Habits(
+        cache=cache,
+        page=page,
+        references=_one_of("--references", references, ("relative", "absolute", "versioned")),
+        typed=typed,
+        next=_one_of("--next-page", next_page, ("here", "path", "host")),
+        created=_one_of("--created", created, ("whole", "location", "nothing")),
+        contended=contended,
+        refused={type: int(status) for type, _, status in (item.partition("=") for item in refuse or [])},
+        incomplete=frozenset(incomplete or []),
+        late=late,
+        token_file=token_file,
+        token_life=token_life,
+    )
+    app = create_app(Sandbox(store, chosen, token, subscriber, habits), faults=faults)
     uvicorn.run(app, host=host, port=port, log_level="warning", access_log=False)
+
+
+def _one_of(option: str, value: str, allowed: tuple[Any, ...]) -> Any:
+    if value not in allowed:
+        raise typer.BadParameter(f"{value} is none of {', '.join(allowed)}", param_hint=option)
+    return value
 
 
 if __name__ == "__main__":

@@ -16,8 +16,10 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Mount, Route
+from starlette.types import ASGIApp
 
 from deploy.sandbox_ehr.faults import Fault, Faults
+from deploy.sandbox_ehr.habits import Habits, HabitualServer
 from deploy.sandbox_ehr.notify import Subscriber
 from deploy.sandbox_ehr.search import INCLUDES, PARAMETERS, REQUIRED, in_order, matches, values
 from deploy.sandbox_ehr.store import Resource, Store
@@ -42,9 +44,15 @@ class Sandbox:
     """One FHIR base over one store. `opaque` imitates a vendor with UUID ids, opaque ETags and small pages."""
 
     def __init__(
-        self, store: Store, style: Style = "plain", token: str | None = None, subscriber: Subscriber | None = None
+        self,
+        store: Store,
+        style: Style = "plain",
+        token: str | None = None,
+        subscriber: Subscriber | None = None,
+        habits: Habits | None = None,
     ) -> None:
         self.store = store
+        self.habits = habits
         self.style = style
         self.subscriber = subscriber
         self.faults = Faults()
@@ -224,7 +232,7 @@ def _capability(type: str) -> Resource:
     }
 
 
-def create_app(sandbox: Sandbox, *, faults: bool = False) -> Starlette:
+def create_app(sandbox: Sandbox, *, faults: bool = False) -> ASGIApp:
     """The ASGI app: the FHIR base under `/fhir` and, for tests, `/sandbox/faults`."""
     methods = ["GET", "POST", "PUT", "PATCH", "DELETE"]
     routes: list[Route | Mount] = [
@@ -235,7 +243,8 @@ def create_app(sandbox: Sandbox, *, faults: bool = False) -> Starlette:
     outer: list[Route | Mount] = [Mount("/fhir", routes=routes)]
     if faults:
         outer.append(Route("/sandbox/faults", _faults_endpoint(sandbox.faults), methods=["GET", "POST", "DELETE"]))
-    return Starlette(routes=outer)
+    app = Starlette(routes=outer)
+    return HabitualServer(app, sandbox.habits) if sandbox.habits is not None else app
 
 
 def _faults_endpoint(faults: Faults) -> Callable[[Request], Awaitable[Response]]:

@@ -52,6 +52,10 @@ class Store:
             return iter(list(self._by_patient.get((type, patient), {}).values()))
         return iter(list(self._types.get(type, {}).values()))
 
+    def everything(self) -> Iterator[Resource]:
+        """All resources."""
+        return (item for found in self._types.values() for item in list(found.values()))
+
     def close(self) -> None:
         self._db.close()
 

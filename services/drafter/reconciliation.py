@@ -8,7 +8,9 @@ from typing import Literal
 from services.drafter.context import EncounterContext, Medicine
 
 Change = Literal["new", "changed", "continued", "stopped", "on hold", "do not give", "unclear"]
-_STRENGTH = re.compile(r"\d+(?:[.,]\d+)?\s*(?:mg|g|mcg|ug|µg|ml|l|iu|ie|units?|%|mmol|meq)\b", re.IGNORECASE)
+_STRENGTH = re.compile(
+    r"(?<!\d)\d{1,9}(?:[.,]\d{1,9})? ?(?:mg|g|mcg|ug|µg|ml|l|iu|ie|units?|%|mmol|meq)\b", re.IGNORECASE
+)
 _WORDS = re.compile(r"[^\W\d_]{4,}")
 _FORMS = frozenset(
     [

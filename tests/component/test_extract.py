@@ -128,3 +128,16 @@ async def test_a_stay_whose_parent_is_not_there_is_read_by_itself() -> None:
     ehr.store.put(encounter | {"partOf": {"reference": "Encounter/gone"}})
     found = await extract(client(ehr), stays()[0], occurred_at=None, attending=None)
     assert found.encounter == f"Encounter/{stays()[0]}"
+
+
+async def test_a_record_of_which_nothing_can_be_read_is_no_draft() -> None:
+    ehr = sandbox()
+    encounter = ehr.store.get("Encounter", stays()[0])
+    assert encounter is not None
+    patient = {"resourceType": "Patient", "id": "nobody", "name": [{"text": "Nobody Known"}]}
+    ehr.store.put(patient)
+    ehr.store.put(
+        encounter | {"id": "alone", "subject": {"reference": "Patient/nobody"}, "partOf": {}, "diagnosis": []}
+    )
+    with pytest.raises(PermanentError, match="no draft is made of an empty record"):
+        await extract(client(ehr), "alone", occurred_at=None, attending=None)

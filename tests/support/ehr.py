@@ -7,8 +7,10 @@ import httpx
 import pytest
 
 from deploy.sandbox_ehr.app import Sandbox, Style, create_app
+from deploy.sandbox_ehr.habits import Habits
 from deploy.sandbox_ehr.seed import SEED, load_bundle, opaque_id, seed
 from deploy.sandbox_ehr.store import Store
+from shared.clinical.authorization import TokenFile
 from shared.clinical.fhir import FhirClient
 
 SHARED_ENCOUNTERS = Path(__file__).parents[3] / "shared" / "data" / "encounters"
@@ -25,11 +27,11 @@ class Losing(httpx.ASGITransport):
             raise httpx.ReadError("the response was lost") from None
 
 
-def sandbox(style: Style = "plain", token: str | None = None) -> Sandbox:
+def sandbox(style: Style = "plain", token: str | None = None, habits: Habits | None = None) -> Sandbox:
     """A sandbox with the seed's stays."""
     store = Store()
     seed(store, style)
-    return Sandbox(store, style, token)
+    return Sandbox(store, style, token, habits=habits)
 
 
 def shared_sandbox(style: Style = "plain") -> Sandbox:
@@ -54,7 +56,9 @@ def stays(style: Style = "plain") -> list[str]:
 
 
 def client(of: Sandbox) -> FhirClient:
-    return FhirClient(BASE, http(of))
+    """Its client; with a token that ends, the client reads it from its file."""
+    file = of.habits.token_file if of.habits is not None else None
+    return FhirClient(BASE, http(of), TokenFile(file) if file is not None else None)
 
 
 def http(of: Sandbox) -> httpx.AsyncClient:

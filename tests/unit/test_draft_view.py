@@ -6,7 +6,10 @@ from typing import Any
 from rich.console import Console
 
 from cli.draft_view import PENDING, pending, print_draft
+from services.drafter import facts
+from services.drafter.extract import extract
 from shared.contracts.draft import Fact, Group, OpenPoint, Part
+from tests.support.ehr import client, sandbox, stays
 from tests.support.examples import draft
 
 MEDICINES = Group(
@@ -64,6 +67,13 @@ def test_there_is_no_heading_over_nothing() -> None:
     assert "Open points" not in said
     assert pending(view(NOTHING_LATE)) == []
     assert pending(view(LATE)) == ["Blood culture (preliminary)"]
+
+
+async def test_the_drafter_gives_pending_results_the_heading_that_is_looked_for() -> None:
+    # The first stay of the demo has a test whose result has not come.
+    context = await extract(client(sandbox()), stays()[0], occurred_at=None, attending=None, zone=None)
+    shown = {"parts": [part.model_dump(mode="json") for part in facts.render(context)]}
+    assert len(pending(shown)) == 1
 
 
 def test_brackets_in_the_record_are_text() -> None:

@@ -7,7 +7,7 @@ from services.drafter.record import quantities
 from shared.clinical import elements, references
 from shared.clinical.elements import Resource
 
-_STRENGTH = re.compile(r"\d\s*(mg|g|mcg|ug|µg|ml|iu|ie|units?|%|mmol|meq)\b", re.IGNORECASE)
+_STRENGTH = re.compile(r"\d ?(mg|g|mcg|ug|µg|ml|iu|ie|units?|%|mmol|meq)\b", re.IGNORECASE)
 
 
 class Names:

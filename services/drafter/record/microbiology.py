@@ -28,6 +28,7 @@ _CULTURE = re.compile(
     r"|fungus identified|erreger|mrsa|c\.? ?difficile",
     re.IGNORECASE,
 )
+DEEPEST = 10  # a culture has organisms, and they have susceptibilities: what is deeper is broken
 _CATEGORIES = frozenset({"microbiology", "MB", "18725-2"})
 _NOTHING = ("cancelled", "entered-in-error")
 
@@ -53,24 +54,45 @@ class Microbiology:
             for part in elements.children(report, "result")
             if (name := references.relative(part, bases)) in self._known
         }
+        self._children: dict[str, list[str]] = {}
+        for name, parent in self._parents.items():
+            self._children.setdefault(parent, []).append(name)
         core = {name for name, item in self._known.items() if name in self._of_reports or is_microbiology(item)}
-        self.taken = frozenset(
-            name for name in self._known if core & {name, *self._line(name)} or self._above(name, core)
-        )
+        self.taken = frozenset(self._related(core))
 
-    def _line(self, name: str) -> list[str]:
-        """What an observation is a member of, upwards."""
-        found: list[str] = []
-        while (name := self._parents.get(name, "")) and name not in found:
-            found.append(name)
+    def _related(self, core: set[str]) -> set[str]:
+        """`core`, what its observations are made of, and what they are a part of."""
+        below: set[str] = set()
+        waiting = list(core)
+        while waiting:
+            name = waiting.pop()
+            if name not in below:
+                below.add(name)
+                waiting += self._children.get(name, [])
+        found = set(below)
+        for name in core:
+            while (name := self._parents.get(name, "")) and name not in found:
+                found.add(name)
         return found
 
-    def _above(self, name: str, core: set[str]) -> bool:
-        return any(name in self._line(item) for item in core)
+    def _roots(self) -> list[str]:
+        """Observations that are a part of no other; of a circle, which is broken, the first by name."""
+        roots = sorted(name for name in self.taken if self._parents.get(name) not in self.taken)
+        reached: set[str] = set()
+        for name in [*roots, *sorted(self.taken)]:
+            if name not in reached:
+                roots += [name] if name not in roots else []
+                waiting = [name]
+                while waiting:
+                    inner = waiting.pop()
+                    if inner not in reached:
+                        reached.add(inner)
+                        waiting += self._children.get(inner, [])
+        return roots
 
     def cultures(self, scope: Scope, pending: list[Entry]) -> Iterator[Entry]:
         """One entry for each culture; those that are not final are pending as well."""
-        roots = [self._known[name] for name in self.taken if not set(self._line(name)) & self.taken]
+        roots = [self._known[name] for name in self._roots()]
         for item in sorted(roots, key=lambda item: str(item.get("effectiveDateTime", ""))):
             time = scope.first(item, "effectiveDateTime", "effectivePeriod", "effectiveInstant", "issued")
             name = elements.concept_or_code(item.get("code"))
@@ -84,7 +106,7 @@ class Microbiology:
             preliminary = " (preliminary)" if item.get("status") == "preliminary" else ""
             yield scope.entry(item, f"{text}{preliminary}", time)
 
-    def _told(self, item: Resource, scope: Scope) -> str | None:
+    def _told(self, item: Resource, scope: Scope, above: tuple[str, ...] = ()) -> str | None:
         """`Urine culture: 10,000-100,000 organisms/mL; Escherichia coli (gentamicin resistant)`."""
         name = elements.concept_or_code(item.get("code")) or ""
         own = value(item)
@@ -93,8 +115,8 @@ class Microbiology:
         for member in self._members(item, scope):
             if (text := _test(member)) is not None:
                 tests.append(text)
-            elif (text := self._told(member, scope)) is not None:
-                organisms.append(text)
+            elif source(member) not in above and len(above) < DEEPEST:
+                organisms += [text] if (text := self._told(member, scope, (*above, source(item)))) else []
         finding = own if own is not None and own.lower() != name.lower() else None
         if finding is None and not tests and not organisms and own is None:
             return None
@@ -103,7 +125,7 @@ class Microbiology:
         return elements.listed([head, *organisms, *elements.notes(item)], "; ")
 
     def _members(self, item: Resource, scope: Scope) -> list[Resource]:
-        found = [self._known[name] for name in self.taken if self._parents.get(name) == source(item)]
+        found = [self._known[name] for name in self._children.get(source(item), []) if name in self.taken]
         usable = [
             part
             for part in found

@@ -28,6 +28,7 @@ _NONE = re.compile(
     r"\b(no|without|keine?|ohne|geen|zonder|none|denies|nil)\b|complications?: *(none|no)\b", re.IGNORECASE
 )
 _IMAGING_CODES = frozenset({"18748-4"})
+DEEPEST = 20  # sections within sections
 MOST_SENTENCES = 400  # of one stay's notes that are kept as evidence
 
 
@@ -89,14 +90,14 @@ def _kind(item: Resource) -> str:
     return elements.concept(item.get("type")) or elements.words(item, "title") or "Note"
 
 
-def _sections(item: Resource, section: Resource, time: Moment | None) -> Iterator[Passage]:
+def _sections(item: Resource, section: Resource, time: Moment | None, depth: int = 0) -> Iterator[Passage]:
     text = stripped(str(elements.child(section, "text").get("div") or ""))
     title = elements.words(section, "title") or elements.concept(section.get("code")) or ""
     if text:
         codes = elements.codes(item.get("type")) | elements.codes(section.get("code"))
         yield Passage(item, _kind(item), codes, title, text, time)
-    for inner in elements.children(section, "section"):
-        yield from _sections(item, inner, time)
+    for inner in elements.children(section, "section") if depth < DEEPEST else ():
+        yield from _sections(item, inner, time, depth + 1)
 
 
 def complaints(found: list[Passage]) -> Iterator[Entry]:

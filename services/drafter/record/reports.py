@@ -23,6 +23,7 @@ _DIAGNOSTIC = re.compile(
 _DIAGNOSTIC_CODES = frozenset(
     {"108252007", "363679005", "103693007", "LAB", "RAD"}
 )  # SNOMED CT: laboratory, imaging, diagnostic
+LONGEST = 4_000_000  # characters of an attachment, in base64, that is read
 MOST_TEXT = 1200  # characters of a report that has no conclusion
 
 
@@ -145,7 +146,7 @@ def _forms(item: Resource) -> Iterator[str]:
 def inline_text(attachment: Resource) -> str | None:
     """The text of an Attachment that carries plain text or HTML itself."""
     kind, data = elements.words(attachment, "contentType") or "", attachment.get("data")
-    if not kind.startswith(("text/", "application/xhtml")) or not isinstance(data, str):
+    if not kind.startswith(("text/", "application/xhtml")) or not isinstance(data, str) or len(data) > LONGEST:
         return None
     try:
         text = base64.b64decode(data, validate=False).decode("utf-8", errors="replace")
@@ -156,8 +157,8 @@ def inline_text(attachment: Resource) -> str | None:
 
 def stripped(markup: str) -> str | None:
     """The words of XHTML narrative, blocks apart."""
-    spaced = re.sub(r"(?i)<(br|/p|/div|/li|/tr|/h\d|/td|/th)[^>]*>", " \n", markup)
-    text = html.unescape(re.sub(r"<[^>]*>", "", spaced))
+    spaced = re.sub(r"(?i)<(br|/p|/div|/li|/tr|/h\d|/td|/th)[^<>]*>", " \n", markup)
+    text = html.unescape(re.sub(r"<[^<>]*>", "", spaced))
     return " ".join(text.split()) or None
 
 
