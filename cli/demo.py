@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
+from rich.markup import escape
 
 from cli.audit import Report, verify
 from cli.client import Api
@@ -117,10 +118,9 @@ class Demo:
         print_draft(self._console, draft)
         self._open_points = len(draft["open_points"])
         self._tell_passages(draft["knowledge"])
-        open_points = [item for item in draft["sentences"] if not item["supported"]]
-        for sentence in open_points:
+        for sentence in (item for item in draft["sentences"] if not item["supported"]):
             said = ", ".join(f"{claim['kind']} “{claim['text']}”" for claim in sentence["unsupported"])
-            self._console.print(f"[yellow]not in the record:[/] {said} — {sentence['text']}")
+            self._console.print(f"[yellow]not in the record:[/] {escape(said)} — {escape(sentence['text'])}")
         if not self._auto_approve:
             link = f"{access.base_url}/reviews/{case['case_id']}"
             signs = next((line for line in draft["text"].splitlines() if "Attending:" in line), "").strip(" -")
@@ -165,13 +165,16 @@ async def unseen_stays(engine: Api) -> list[DemoEncounter]:
 
 
 async def sign(physician: Api, case_id: str, draft: dict[str, Any]) -> None:
-    """Countersign `draft`. What the record does not support is taken out before, as a physician would."""
+    """Countersign `draft`. What the record does not support is taken out before, and every open point is acknowledged,
+    as a physician would.
+    """
     text = draft["text"]
-    open_points = [item["text"] for item in draft["sentences"] if not item["supported"]]
-    for sentence in open_points:
+    for sentence in (item["text"] for item in draft["sentences"] if not item["supported"]):
         text = text.replace(sentence, "").replace("  \n", "")
-    body = {"text": text} if open_points else None
     if draft["by_hand"]:
-        body = {"text": text.replace(TO_BE_WRITTEN, "[Not written in this demo")}
+        text = text.replace(TO_BE_WRITTEN, "[Not written in this demo")
+    body: dict[str, Any] = {"confirmed": [], "acknowledged": list(range(len(draft["open_points"])))}
+    if text != draft["text"]:
+        body["text"] = text
     headers = {"If-Match": f'"{draft["digest"]}"'}
     await physician("POST", f"/v1/reviews/{case_id}/approve", headers=headers, json=body)

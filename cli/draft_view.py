@@ -1,26 +1,25 @@
 """A draft on a terminal: first what a physician has to look at, then the document."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from rich.console import Console
 from rich.panel import Panel
 from rich.table import Table
+from rich.text import Text
 
-RECONCILIATION = "Medication reconciliation"
 PENDING = "Results pending at discharge"
 
 
 def print_draft(console: Console, draft: dict[str, Any]) -> None:
-    """`draft` is the `draft` of a review, as the API gives it."""
+    """`draft` is the `draft` of a review, as the API gives it. No text of it is taken for markup."""
     for group in _groups(draft):
         if group["columns"]:
             console.print(_table(group))
-    for point in draft["open_points"]:
-        console.print(f"[yellow]open point:[/] {point['text']}", highlight=False)
-    for fact in pending(draft):
-        console.print(f"[cyan]pending:[/] {fact}", highlight=False)
-    console.print(Panel(draft["text"], title="the draft", subtitle=draft["model"] or "to be written by hand"))
+    _print_list(console, PENDING, pending(draft))
+    _print_list(console, "Open points: look at them before you sign", [item["text"] for item in draft["open_points"]])
+    said_by = draft["model"] or "to be written by hand"
+    console.print(Panel(Text(draft["text"]), title="the draft", subtitle=Text(said_by)))
 
 
 def pending(draft: dict[str, Any]) -> list[str]:
@@ -34,15 +33,27 @@ def pending(draft: dict[str, Any]) -> list[str]:
     ]
 
 
+def _print_list(console: Console, heading: str, lines: Iterable[str]) -> None:
+    lines = list(lines)
+    if not lines:
+        return
+    console.print(Text(heading, style="bold"))
+    for line in lines:
+        console.print(Text(f"  - {line}"))
+    console.print()
+
+
 def _groups(draft: dict[str, Any]) -> Iterator[dict[str, Any]]:
     for part in draft["parts"]:
         yield from part["groups"]
 
 
 def _table(group: dict[str, Any]) -> Table:
-    table = Table(title=group["title"], title_justify="left", expand=False)
+    """A line that has no cell for each column is printed whole in the first one."""
+    table = Table(title=Text(group["title"]), title_justify="left", title_style="bold")
     for column in group["columns"]:
-        table.add_column(column, overflow="fold")
+        table.add_column(Text(column), overflow="fold")
     for fact in group["facts"]:
-        table.add_row(*fact["cells"])
+        cells = fact["cells"] if len(fact["cells"]) == len(group["columns"]) else [fact["text"]]
+        table.add_row(*map(Text, cells))
     return table

@@ -72,6 +72,9 @@ class Approve(BaseModel):
         max_length=1000,
         description="sentences without support, from 0, that may stand; absent: all that the text still has",
     )
+    acknowledged: list[int] | None = Field(
+        default=None, max_length=1000, description="open points, from 0, that were seen; absent: not asked for"
+    )
 
 
 class Reject(BaseModel):
@@ -104,7 +107,7 @@ class Decided(BaseModel):
 def problem_of(refused: Refused) -> Problem:
     status, title = TITLES[refused.why]
     if refused.why == "incomplete":
-        return Problem(status, title, refused.detail, errors=[{"field": "text", "detail": refused.detail}])
+        return Problem(status, title, refused.detail, errors=[{"field": refused.field, "detail": refused.detail}])
     return Problem(status, title, refused.detail)
 
 
@@ -201,7 +204,7 @@ def _add_decision_routes(router: APIRouter, parts: Parts) -> None:
         parts.check_recent(by)
         body = body or Approve()
         try:
-            event = await desk.approve(case_id, seen(if_match), by, body.text, body.confirmed)
+            event = await desk.approve(case_id, seen(if_match), by, body.text, body.confirmed, body.acknowledged)
         except Refused as refused:
             raise problem_of(refused) from None
         return Decided(case_id=case_id, state="approved", by=by.subject, signed=event.signed)

@@ -159,7 +159,7 @@ class Desk:
         self, seen: str, text: str | None, confirmed: Sequence[int] | None, acknowledged: Sequence[int] | None
     ) -> Edits | None:
         """What was changed. Raises Refused where a sentence without support or an open point still waits for a word."""
-        if text is None and confirmed is None:
+        if text is None and confirmed is None and acknowledged is None:
             return None
         draft = await self.draft(seen)
         final = draft.text if text is None else text
@@ -168,8 +168,10 @@ class Desk:
             raise domain.Refused(
                 "incomplete", f"Confirm, change or remove what the record does not support: {numbers}."
             )
-        if acknowledged is not None and edits.unacknowledged(draft, acknowledged):
-            raise domain.Refused("incomplete", "There are open points that were not said to have been seen.")
+        if acknowledged is not None and (unseen := edits.unacknowledged(draft, acknowledged)):
+            numbers = ", ".join(str(index + 1) for index in unseen)
+            found = f"Look at the open points that are not acknowledged: {numbers}."
+            raise domain.Refused("incomplete", found, "acknowledged")
         return edits.figures(draft, final)
 
     async def _look(self, case_id: str, seen: str = "") -> tuple[CaseRef, Case]:

@@ -35,12 +35,11 @@ Why = Literal["unknown", "decided", "not-open", "stale", "incomplete", "forbidde
 
 
 class Refused(Exception):
-    """A decision that may not be taken. `why` tells the edge which answer to give."""
+    """A decision that may not be taken. `why` tells the edge which answer to give, `field` which field it is about."""
 
-    def __init__(self, why: Why, detail: str) -> None:
+    def __init__(self, why: Why, detail: str, field: str = "text") -> None:
         super().__init__(detail)
-        self.why = why
-        self.detail = detail
+        self.why, self.detail, self.field = why, detail, field
 
 
 def deadlines(now: datetime, after: Sequence[timedelta]) -> tuple[datetime, ...]:

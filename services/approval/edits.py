@@ -31,7 +31,7 @@ def unresolved(draft: Draft, text: str, confirmed: Sequence[int]) -> tuple[int, 
 
 
 def unacknowledged(draft: Draft, acknowledged: Sequence[int]) -> tuple[int, ...]:
-    """Open points of the draft, from 0, that nobody has said to have seen."""
+    """Open points of the draft, from 0, that nobody has confirmed to have seen."""
     return tuple(index for index in range(len(draft.open_points)) if index not in acknowledged)
 
 

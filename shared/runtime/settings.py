@@ -1,5 +1,7 @@
 """Groups of settings that several services share. The environment is read when a service starts, never at import."""
 
+import json
+import re
 from pathlib import Path
 from typing import Annotated, Literal, Self
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -10,6 +12,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from shared.clinical.authorization import Authorization
 from shared.clinical.connect import INTERACTIVE_TIMEOUT, authorization, connect_ehr
 from shared.clinical.fhir import FhirClient
+from shared.contracts.subjects import DEPARTMENT
 from shared.knowledge.base import KnowledgeBase
 from shared.knowledge.connect import connect_base
 from shared.runtime.oidc import OidcSettings
@@ -35,30 +38,51 @@ class Allowed(BaseSettings):
 
 
 def parse_zone(value: object) -> object:
-    """`"America/Chicago"` → the time zone, nothing → None. Raises ValueError for a name that is none."""
+    """`"America/Chicago"` → the time zone; an empty variable is one that is not set.
+
+    Raises ValueError for a name that is none.
+    """
     if not isinstance(value, str):
         return value
     if not value:
-        return None  # Compose passes on what is not set as an empty text
+        return None
     try:
         return ZoneInfo(value)
+    # OSError: the name is that of a folder of time zones, such as "Europe".
     except (ZoneInfoNotFoundError, ValueError, OSError):
         raise ValueError(f"{value!r} is no time zone; one is called like America/Chicago or Europe/Berlin") from None
 
 
-Zone = Annotated[ZoneInfo | None, BeforeValidator(parse_zone)]
+def parse_zones(value: object) -> object:
+    """JSON, department → name, becomes department → time zone.
+
+    Raises ValueError saying which of them is wrong.
+    """
+    if isinstance(value, str):
+        try:
+            value = json.loads(value or "{}")
+        except ValueError:
+            raise ValueError("is not the JSON that it must be") from None
+    if not isinstance(value, dict):
+        raise ValueError("must be an object: department → time zone")
+    if wrong := [name for name in value if not re.match(DEPARTMENT, name)]:
+        raise ValueError(f"{wrong[0]!r} is not the token of a department, such as internal-medicine")
+    zones = {department: parse_zone(zone) for department, zone in value.items()}
+    if missing := [department for department, zone in zones.items() if not isinstance(zone, ZoneInfo)]:
+        raise ValueError(f"{missing[0]} has no time zone")
+    return zones
 
 
 class TimeZones(BaseSettings):
     """In which time zone the hospital and its departments are."""
 
-    model_config = SettingsConfigDict(
-        env_prefix="COUNTERSIGN_", extra="ignore", frozen=True, arbitrary_types_allowed=True
-    )
+    model_config = SettingsConfigDict(env_prefix="COUNTERSIGN_", extra="ignore", frozen=True)
 
-    time_zone: Zone = Field(default=None, description="of the hospital, as IANA names it")
-    department_time_zones: dict[str, Zone] = Field(
-        default_factory=dict, description="JSON: department → time zone, where it is another one"
+    time_zone: Annotated[ZoneInfo | None, BeforeValidator(parse_zone)] = Field(
+        default=None, description="of the hospital, as IANA names it"
+    )
+    department_time_zones: Annotated[dict[str, ZoneInfo], NoDecode, BeforeValidator(parse_zones)] = Field(
+        default={}, description="JSON: department → time zone, where it is another one"
     )
 
     def of(self, department: str) -> ZoneInfo | None:

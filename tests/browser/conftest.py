@@ -13,7 +13,7 @@ from cli.stack.people import demo_people
 from cli.stack.ports import free_port
 from shared.runtime.service import make_server
 from tests.support.browser import chromium
-from tests.support.ehr import sandbox
+from tests.support.ehr import sandbox, stays
 from tests.support.server import NatsServer
 from tests.support.stack import Stack, running, until
 
@@ -42,6 +42,10 @@ class Ward:
         found = await self.browser.new_context(**({"viewport": {"width": 1440, "height": 900}} | options))
         found.set_default_timeout(10_000)
         return found
+
+    async def case_with_open_points(self) -> str:
+        """A case that waits for Dr. Gee, of a stay with contradicting reports and without a follow-up visit."""
+        return await self.case(encounter=stays()[2], attending="Practitioner/DR-IM-006")
 
     async def case(self, **sent: Any) -> str:
         """A case that waits for Dr. Gee."""

@@ -46,7 +46,7 @@ async def look(url: str) -> None:
                 await summary.click()
             await page.screenshot(path=FOLDER / f"case-{kind}-whole.png", full_page=True)
         await readme(browser, url)
-        for tick in await page.get_by_role("checkbox", name="Confirm: it is true").all():
+        for tick in await page.locator("[name=acknowledged], [name=confirmed]").all():
             await tick.check()
         await page.locator("#open-ends").wait_for(state="hidden")
         await page.get_by_role("button", name="Countersign").click()

@@ -3,12 +3,14 @@
 import asyncio
 import re
 from collections.abc import Awaitable, Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
+from zoneinfo import ZoneInfo
 
 import pytest
 from axe_playwright_python.async_playwright import Axe
 from playwright.async_api import Page, expect
 
+from shared.runtime.settings import TimeZones
 from tests.browser.conftest import COLLEAGUE, PHYSICIAN, SUPERVISOR, Ward
 from tests.support.generator import ScriptedGenerator
 
@@ -88,6 +90,74 @@ async def test_what_the_record_does_not_support_holds_the_signature_up(
     await expect(page.get_by_label("The signed document")).not_to_contain_text("Ibuprofen")
 
 
+async def test_open_points_hold_the_signature_up_until_each_was_seen(make_ward: Callable[..., Awaitable[Ward]]) -> None:
+    ward = await make_ward(generator=ScriptedGenerator(TEXT))
+    case_id = await ward.case_with_open_points()
+    page = await ward.person(PHYSICIAN)
+    await open_case(page, case_id)
+    await expect(page.locator(".draft > *").first.get_by_role("heading")).to_contain_text("Before you sign")
+    points, ticks = page.locator(".point"), page.get_by_role("checkbox", name="I have seen this")
+    count = await points.count()
+    assert count > 1
+    sentences = await page.locator(".sentence.unsupported").count()
+    assert sentences > 0
+    counter = page.locator("#open-ends")
+    await expect(counter).to_have_text(f"{count + sentences} want a word from you")
+    await ticks.first.check()
+    await expect(points.first).to_have_class(re.compile("settled"))
+    await expect(counter).to_have_text(f"{count + sentences - 1} want a word from you")
+    await page.reload()  # kept with what was typed
+    await expect(ticks.first).to_be_checked()
+    await expect(ticks.nth(1)).not_to_be_checked()
+    await page.get_by_role("button", name="Countersign").click()
+    await expect(ticks.nth(1)).to_be_focused()
+    assert (await ward.stack.case(case_id))["state"] == "awaiting-review"
+    for tick in await page.get_by_role("checkbox", name="Confirm: it is true").all():
+        await tick.check()
+    await expect(counter).to_have_text(re.compile(f"^{count - 1} wants? a word from you$"))
+    # A browser that sends it all the same is refused by the server.
+    await page.evaluate("document.getElementById('sign').submit()")
+    await expect(page.get_by_role("alert")).to_contain_text("Not signed yet: look at every open point")
+    text = await points.last.locator("span").inner_text()
+    await settle(page)
+    await page.get_by_role("button", name="Countersign").click()
+    await expect(page.locator(".note.fine")).to_contain_text("Countersigned by")
+    await expect(page.get_by_role("heading", name="Open points of the draft")).to_be_visible()
+    await expect(ticks).to_have_count(0)
+    await expect(page.get_by_label("The signed document")).not_to_contain_text(text)
+
+
+async def test_medicines_are_a_table_and_lines_on_a_phone(ward: Ward) -> None:
+    case_id = await ward.case_with_open_points()
+    page = await ward.person(PHYSICIAN)
+    await page.goto(f"{ward.url}/reviews/{case_id}")
+    table = page.get_by_role("table", name="Medication reconciliation")
+    await expect(table.get_by_role("columnheader", name="Change")).to_be_visible()
+    row = table.get_by_role("row").filter(has=page.get_by_role("rowheader", name="Celecoxib"))
+    await expect(row.get_by_role("cell", name=re.compile("^unclear"))).to_be_visible()
+    medicine, change = row.get_by_role("rowheader"), row.get_by_role("cell", name=re.compile("unclear"))
+    assert (await medicine.bounding_box() or {})["y"] == (await change.bounding_box() or {})["y"]
+    await page.set_viewport_size({"width": 360, "height": 740})
+    await expect(table.get_by_role("columnheader")).to_have_count(0)
+    await expect(row.get_by_role("cell", name=re.compile("^Change: unclear"))).to_be_visible()
+    above, below = await medicine.bounding_box() or {}, await change.bounding_box() or {}
+    assert below["y"] >= above["y"] + above["height"]
+    assert await page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+
+
+async def test_times_are_the_departments(make_ward: Callable[..., Awaitable[Ward]]) -> None:
+    ward = await make_ward(zones=TimeZones(time_zone=ZoneInfo("Asia/Kolkata")))
+    case_id = await ward.case()
+    page = await ward.person(PHYSICIAN)
+    await page.goto(f"{ward.url}/reviews/{case_id}")
+    first = (await ward.stack.case(case_id))["events"][0]
+    words = f"{datetime.fromisoformat(first['time']).astimezone(ZoneInfo('Asia/Kolkata')):%d %b %Y, %H:%M} IST"
+    await expect(page.locator(".timeline li").first).to_contain_text(words)
+    await page.get_by_role("textbox", name="The document, as it will be signed").press("End")
+    await page.keyboard.type(" ")
+    await expect(page.locator("#changes [role=status]")).to_contain_text(re.compile(r"Saved at \d\d:\d\d:\d\d IST"))
+
+
 async def test_reject_and_redraft(ward: Ward) -> None:
     page = await ward.person(PHYSICIAN)
     case_id = await ward.case()
@@ -147,10 +217,10 @@ async def test_escalation_is_seen_and_the_supervisor_takes_over(make_ward: Calla
 
 
 async def test_by_keyboard_alone(make_ward: Callable[..., Awaitable[Ward]]) -> None:
-    ward = await make_ward(generator=ScriptedGenerator(TEXT))
+    ward = await make_ward(generator=ScriptedGenerator(TEXT.replace("a cerebral infarction", "osteoporosis")))
     page = await (await ward.context()).new_page()
     await page.goto(ward.url)
-    case_id = await ward.case()
+    case_id = await ward.case_with_open_points()
 
     async def tab_to(selector: str, words: str = "") -> None:
         reached = """([wanted, words]) => {
@@ -169,6 +239,9 @@ async def test_by_keyboard_alone(make_ward: Callable[..., Awaitable[Ward]]) -> N
     await tab_to(f'a[href="/reviews/{case_id}"]')
     await page.keyboard.press("Enter")
     await expect(page.locator(".identity")).to_be_visible()
+    for _ in range(await page.locator(".point").count()):
+        await tab_to(".point:not(.settled) [name=acknowledged]")
+        await page.keyboard.press("Space")
     await tab_to(".supported summary")
     await expect(page.locator(".supported .evidence").first).to_be_visible()
     for _ in range(await page.locator(".unsupported").count()):
@@ -187,7 +260,7 @@ async def test_every_page_holds_wcag_and_fits(
 ) -> None:
     """No violations of WCAG 2.2 AA that axe can find, and nothing to scroll sideways."""
     ward = await make_ward(generator=ScriptedGenerator(TEXT))
-    case_id = await ward.case()
+    case_id = await ward.case_with_open_points()
     page = await ward.person(PHYSICIAN, viewport={"width": width, "height": 800}, color_scheme=scheme)
     axe = Axe()
     looked = [f"{ward.url}/", f"{ward.url}/reviews/{case_id}", f"{ward.url}/sign-in", f"{ward.url}/reviews/nothing"]
@@ -211,10 +284,10 @@ async def test_every_page_holds_wcag_and_fits(
 
 
 async def test_it_works_without_its_script(ward: Ward) -> None:
-    case_id = await ward.case()
+    case_id = await ward.case_with_open_points()
     page = await ward.person(PHYSICIAN, java_script_enabled=False)
     await page.locator(f'a[href="/reviews/{case_id}"]').click()
-    for tick in await page.get_by_role("checkbox", name="Confirm: it is true").all():
+    for tick in await page.locator("[name=acknowledged], [name=confirmed]").all():
         await tick.check()
     await page.get_by_role("button", name="Countersign").click()
     await expect(page.locator(".note.fine")).to_contain_text("Countersigned by")

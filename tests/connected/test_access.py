@@ -217,7 +217,13 @@ async def test_a_signature_wants_a_recent_sign_in(secured: Stack, provider: Oidc
     assert page.status_code == 200
     review = (await secured.http.get(f"/v1/reviews/{case_id}", headers=bearer(provider.token()))).json()["draft"]
     everything = [str(index) for index in range(len(review["sentences"]))]
-    form = {"digest": review["digest"], "text": review["text"] + "One line more.\n", "confirmed": everything}
+    points = [str(index) for index in range(len(review["open_points"]))]
+    form = {
+        "digest": review["digest"],
+        "text": review["text"] + "One line more.\n",
+        "confirmed": everything,
+        "acknowledged": points,
+    }
     clock.ahead = timedelta(minutes=16)
     asked = await post(secured, f"/reviews/{case_id}/approve", **form)
     assert asked.headers["location"] == f"/sign-in?again=1&after=/reviews/{case_id}"

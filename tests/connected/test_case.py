@@ -93,6 +93,22 @@ async def test_one_approves_exactly_what_one_saw(stack: Stack) -> None:
     assert (await stack.call("physician", "POST", path, headers={"If-Match": shown.headers["etag"]})).status_code == 200
 
 
+async def test_whoever_says_which_open_points_they_have_seen_names_all_of_them(stack: Stack) -> None:
+    case_id = await stack.discharge(stays()[2])  # two X-rays contradict each other, no follow-up is recorded
+    await stack.reaches(case_id, "awaiting-review")
+    draft = (await stack.review(case_id))["draft"]
+    assert len(draft["open_points"]) > 1
+    assert not any(point["text"] in draft["text"] for point in draft["open_points"] if not point["source"])
+    refused = await stack.decide(case_id, "approve", acknowledged=[0])
+    assert refused.status_code == 422
+    assert [error["field"] for error in refused.json()["errors"]] == ["acknowledged"]
+    everything = list(range(len(draft["open_points"])))
+    assert (await stack.decide(case_id, "approve", acknowledged=everything)).status_code == 200
+    case = await stack.reaches(case_id, "filed")
+    (approved,) = [event for event in case["events"] if event["event"] == "approved"]
+    assert approved["detail"]["edits"]["distance"] == 0
+
+
 async def test_edits_are_what_is_filed(stack: Stack) -> None:
     case_id = await stack.discharge()
     await stack.reaches(case_id, "awaiting-review")

@@ -1,10 +1,12 @@
 """A browser is answered with pages, whatever goes wrong behind them."""
 
 import httpx
+import lxml.html
 import pytest
 from fastapi import APIRouter, FastAPI, Form
 
-from services.approval.inbox.render import SECURITY_HEADERS, PageRoute
+from services.approval.inbox.render import SECURITY_HEADERS, PageRoute, templates
+from shared.contracts.draft import Fact, Group
 from shared.contracts.failures import PermanentError, RateLimitedError, TransientError
 from shared.runtime import problems
 from shared.runtime.problems import Problem
@@ -64,3 +66,29 @@ async def test_who_is_not_signed_in_is_sent_to_the_sign_in_and_back() -> None:
         answer = await browser.get("/fail/nobody", params={"q": "a b"})
     assert answer.status_code == 303
     assert answer.headers["location"] == "/sign-in?after=/fail/nobody%3Fq%3Da%2Bb"
+
+
+def table(*facts: Fact) -> lxml.html.HtmlElement:
+    """The part of a page that shows the facts as a table of two columns."""
+    group = Group(title="Medicines & more", columns=("Medicine", "Dose"), facts=facts)
+    return lxml.html.fragment_fromstring(
+        str(templates.get_template("table.html").module.table(group, "medicines")), create_parent=True
+    )
+
+
+def test_a_group_with_columns_is_a_table_under_its_heading() -> None:
+    found = table(Fact(text="Oxycodone/Acetaminophen, 5 mg", source="", cells=("Oxycodone/Acetaminophen", "<5 mg")))
+    assert found.findtext("h3") == "Medicines & more"
+    assert found.find(".//table").get("aria-labelledby") == found.find("h3").get("id")
+    assert [(cell.get("scope"), cell.text_content()) for cell in found.iter("th")] == [
+        ("col", "Medicine"),
+        ("col", "Dose"),
+        ("row", "Oxycodone/Acetaminophen"),
+    ]
+    assert [(cell.get("data-column"), cell.text_content()) for cell in found.iter("td")] == [("Dose", "<5 mg")]
+
+
+@pytest.mark.parametrize("cells", [(), ("Aspirin",), ("Aspirin", "100 mg", "daily")])
+def test_a_fact_whose_cells_do_not_fit_the_columns_is_a_row_of_its_text(cells: tuple[str, ...]) -> None:
+    (cell,) = table(Fact(text="Aspirin, 100 mg daily", source="", cells=cells)).iter("td")
+    assert (cell.get("colspan"), cell.text_content()) == ("2", "Aspirin, 100 mg daily")

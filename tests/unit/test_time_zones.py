@@ -10,7 +10,8 @@ from services.approval.local_time import local
 from services.drafter import facts
 from services.drafter.extract import Record
 from services.drafter.record import build_context
-from shared.runtime.settings import TimeZones
+from shared.runtime.settings import ServiceSettings, TimeZones
+from shared.runtime.start import in_words
 from tests.unit.test_record import encounter
 
 
@@ -26,20 +27,50 @@ def test_nothing_set_is_no_zone(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("COUNTERSIGN_TIME_ZONE", raising=False)
     assert TimeZones().of("cardiology") is None
     monkeypatch.setenv("COUNTERSIGN_TIME_ZONE", "")
+    monkeypatch.setenv("COUNTERSIGN_DEPARTMENT_TIME_ZONES", "")
     assert TimeZones().of("cardiology") is None
 
 
-@pytest.mark.parametrize("name", ["Mars/Olympus", "CEST+1:", "../etc/passwd"])
+@pytest.mark.parametrize("name", ["Mars/Olympus", "CEST+1:", "../etc/passwd", "Europe"])
 def test_a_name_that_is_no_zone_is_refused(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     monkeypatch.setenv("COUNTERSIGN_TIME_ZONE", name)
     with pytest.raises(ValidationError, match="is no time zone"):
         TimeZones()
 
 
+@pytest.mark.parametrize(
+    ("value", "words"),
+    [
+        ("Europe/Berlin", "is not the JSON that it must be"),
+        ('["Europe/Berlin"]', "must be an object: department → time zone"),
+        (
+            '{"Heart Centre": "Europe/Berlin"}',
+            "'Heart Centre' is not the token of a department, such as internal-medicine",
+        ),
+        ('{"cardiology": ""}', "cardiology has no time zone"),
+        ('{"cardiology": 1}', "cardiology has no time zone"),
+        (
+            '{"cardiology": "Mars/Olympus"}',
+            "'Mars/Olympus' is no time zone; one is called like America/Chicago or Europe/Berlin",
+        ),
+    ],
+)
+def test_a_service_does_not_start_with_wrong_time_zones_of_departments(
+    monkeypatch: pytest.MonkeyPatch, value: str, words: str
+) -> None:
+    monkeypatch.setenv("COUNTERSIGN_NATS_SEED", "unused")
+    monkeypatch.setenv("COUNTERSIGN_DEPARTMENT_TIME_ZONES", value)
+    with pytest.raises(ValidationError) as error:
+        ServiceSettings()
+    assert in_words(error.value) == f"COUNTERSIGN_DEPARTMENT_TIME_ZONES: {words}"
+
+
 def test_times_are_printed_with_their_zone() -> None:
     time = datetime(2026, 11, 28, 3, 22, tzinfo=UTC)
     assert local(time, ZoneInfo("Europe/Berlin")) == "28 Nov 2026, 04:22 CET"
     assert local(time, None) == "28 Nov 2026, 03:22 UTC"
+    assert local(time, ZoneInfo("America/Sao_Paulo")) == "28 Nov 2026, 00:22 UTC-03"
+    assert local(time, ZoneInfo("Asia/Kolkata"), "%H:%M:%S %Z") == "08:52:00 IST"
 
 
 @pytest.mark.parametrize(
