@@ -5,18 +5,21 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
-from deploy.sandbox_ehr.app import Style
+from deploy.sandbox_ehr.app import Style, create_app
+from deploy.sandbox_ehr.habits import Habits
 from deploy.sandbox_ehr.seed import opaque_id
 from services.drafter import facts
 from services.drafter.compose import compose
 from services.drafter.context import EncounterContext
 from services.drafter.extract import extract
 from shared.clinical import elements, moments
+from shared.clinical.fhir import FhirClient
 from shared.contracts.draft import Draft
 from shared.contracts.failures import PermanentError
-from tests.support.ehr import client, sandbox, shared_sandbox, shared_stays, stays
+from tests.support.ehr import BASE, Losing, client, sandbox, shared_sandbox, shared_stays, stays
 from tests.support.examples import PROMPT
 
 PARTS = [
@@ -128,6 +131,25 @@ async def test_a_stay_whose_parent_is_not_there_is_read_by_itself() -> None:
     ehr.store.put(encounter | {"partOf": {"reference": "Encounter/gone"}})
     found = await extract(client(ehr), stays()[0], occurred_at=None, attending=None)
     assert found.encounter == f"Encounter/{stays()[0]}"
+
+
+class BehindAProxy(Losing):
+    """The server is asked by another name than that of our settings, and writes that name into what it answers."""
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        request.url = request.url.copy_with(host="fhir.internal")
+        request.headers["host"] = "fhir.internal"
+        return await super().handle_async_request(request)
+
+
+async def test_a_server_that_names_itself_by_another_base_is_read_in_full() -> None:
+    ehr = sandbox(habits=Habits(references="absolute"))
+    proxied = FhirClient(BASE, httpx.AsyncClient(transport=BehindAProxy(create_app(ehr)), base_url=BASE))
+    encounter = await proxied.read("Encounter", stays()[0])
+    assert encounter["subject"]["reference"].startswith("http://fhir.internal/")
+    found = await extract(proxied, stays()[0], occurred_at=None, attending=None)
+    plain = await extract(client(sandbox()), stays()[0], occurred_at=None, attending=None)
+    assert composed(found).text == composed(plain).text
 
 
 async def test_a_record_of_which_nothing_can_be_read_is_no_draft() -> None:
