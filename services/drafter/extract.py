@@ -6,62 +6,23 @@ Which searches, parameters and scopes are needed: docs/ehr.md.
 import asyncio
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
-from datetime import UTC, datetime, timedelta, tzinfo
+from datetime import datetime, tzinfo
 
+from services.drafter import searches
 from services.drafter.context import EncounterContext
 from services.drafter.record import build_context
 from services.drafter.record.identity import attending as attending_of
 from services.drafter.record.identity import merged_from, merged_into
 from services.drafter.record.stay import check_is_stay, is_part_only
 from services.drafter.source_record import SourceRecord, Unread
-from shared.clinical import elements, moments, references
+from shared.clinical import elements, references
 from shared.clinical.elements import Resource
-from shared.clinical.fhir import Capabilities, FhirClient, NotFoundError, SearchResult
+from shared.clinical.fhir import FhirClient, NotFoundError, SearchResult
 from shared.contracts.failures import PermanentError
 
 Record = SourceRecord
 
-# Read for the stay: by encounter, and by patient from the day before the admission on.
-OF_THE_STAY: Mapping[str, str] = {
-    "Observation": "date",
-    "Procedure": "date",
-    "DiagnosticReport": "date",
-    "ImagingStudy": "started",
-    "MedicationAdministration": "effective-time",
-    "Composition": "date",
-    "DocumentReference": "date",
-}
-# Read for the patient: they live longer than a stay.
-OF_THE_PATIENT = (
-    "Condition",
-    "AllergyIntolerance",
-    "MedicationRequest",
-    "MedicationStatement",
-    "MedicationDispense",
-    "Appointment",
-    "CarePlan",
-    "CareTeam",
-    "ClinicalImpression",
-    "Consent",
-    "Device",
-    "DeviceRequest",
-    "DeviceUseStatement",
-    "Encounter",
-    "FamilyMemberHistory",
-    "Flag",
-    "Goal",
-    "Immunization",
-    "NutritionOrder",
-    "ServiceRequest",
-)
-# Without these no document is whole; of the others a server that does not know the type loses nothing.
-ESSENTIAL = ("Condition", "AllergyIntolerance", "MedicationRequest", "Observation", "Procedure", "DiagnosticReport")
-INCLUDED = {
-    "MedicationRequest": "MedicationRequest:medication",
-    "MedicationStatement": "MedicationStatement:medication",
-}
 AT_ONCE = 4  # requests of one extraction; a hospital's server has other clients
-BEFORE = timedelta(days=1)  # of the admission: emergency care
 MERGES = 5  # records of one patient that were merged into each other
 
 
@@ -80,11 +41,6 @@ async def extract(
     """
     record = await _Reading(ehr).record(encounter_id, occurred_at, attending, zone)
     return await asyncio.to_thread(build_context, record)  # thousands of entries take their time; others are served
-
-
-def _can_ask(capabilities: Capabilities, type: str) -> bool:
-    """Whether the server can be asked for a patient's entries of this type."""
-    return not capabilities.search or any(capabilities.has(type, name) for name in ("patient", "subject", "actor"))
 
 
 class _Reading:
@@ -172,8 +128,8 @@ class _Reading:
     async def _entries(self, record: SourceRecord, patients: list[Resource]) -> dict[str, list[Resource]]:
         """Everything of the patient and the stay by type; where nothing at all is found, by other spellings."""
         capabilities = await self._ehr.capabilities()
-        types = [type for type in (*OF_THE_STAY, *OF_THE_PATIENT) if _can_ask(capabilities, type)]
-        for type in ESSENTIAL:
+        types = [type for type in searches.TYPES if searches.can_ask(capabilities, type)]
+        for type in searches.ESSENTIAL:
             if type not in types:
                 self._cannot_read(type, "the server cannot be asked for them")
         ids = [str(patient["id"]) for patient in patients]
@@ -187,37 +143,14 @@ class _Reading:
 
     async def _of_type(self, type: str, record: SourceRecord, patients: list[str]) -> list[Resource]:
         """The entries of one type, each once."""
+        capabilities = await self._ehr.capabilities()
         found: dict[str, Resource] = {}
         for patient in patients:
-            for params in await self._queries(type, record, patient):
+            for params in searches.of(type, record.encounter, patient, capabilities):
                 for item in (await self._find(type, params)).matches:
                     if item.get("resourceType") == type:
                         found.setdefault(str(item["id"]), item)
         return list(found.values())
-
-    async def _queries(self, type: str, record: SourceRecord, patient: str) -> list[dict[str, str]]:
-        """What to ask for. Of the stay's own types both by encounter and by time: some servers know only one of them,
-        and a reference to the encounter may be spelled in a way that the server does not resolve.
-        """
-        capabilities = await self._ehr.capabilities()
-        stated = bool(capabilities.search)
-        by = "actor" if type == "Appointment" and stated and not capabilities.has(type, "patient") else "patient"
-        by = "subject" if stated and not capabilities.has(type, by) and capabilities.has(type, "subject") else by
-        base = {by: patient} | ({"_include": INCLUDED[type]} if type in INCLUDED else {})
-        if type not in OF_THE_STAY:
-            return [base]
-        queries = []
-        parameter = (
-            "context" if type == "MedicationAdministration" and capabilities.has(type, "context") else "encounter"
-        )
-        if capabilities.has(type, parameter):
-            named = f"Encounter/{record.encounter['id']}" if "/" in patient else str(record.encounter["id"])
-            queries.append(base | {parameter: named})
-        start = moments.read(elements.child(record.encounter, "period").get("start"))
-        if start is not None and capabilities.has(type, OF_THE_STAY[type]):
-            day = (start.begins.astimezone(UTC) - BEFORE).date()
-            queries.append(base | {OF_THE_STAY[type]: f"ge{day.isoformat()}"})
-        return queries if len(queries) == 2 else [*queries, base]
 
     async def _find(self, type: str, params: Mapping[str, str]) -> SearchResult:
         """A search whose refusal or incompleteness is remembered, for the person who reviews."""
