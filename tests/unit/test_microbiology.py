@@ -52,3 +52,10 @@ def test_a_chain_of_thousands_is_cut_and_raises_nothing() -> None:
     chain = [result(f"m{n}", "Culture", f"m{n + 1}", valueString=f"step {n}") for n in range(3000)]
     (text,) = told(*chain)
     assert text.startswith("Culture: step 0; Culture: step 1;")
+
+
+def test_cultures_of_one_time_stand_in_the_same_order_whatever_ids_a_server_gives() -> None:
+    for first, second in (("a", "b"), ("b", "a")):
+        blood = result(first, "Blood culture", valueString="No growth")
+        urine = result(second, "Urine culture", valueString="No growth")
+        assert told(urine, blood) == ["Blood culture: No growth", "Urine culture: No growth"]

@@ -93,7 +93,7 @@ class Microbiology:
     def cultures(self, scope: Scope, pending: list[Entry]) -> Iterator[Entry]:
         """One entry for each culture; those that are not final are pending as well."""
         roots = [self._known[name] for name in self._roots()]
-        for item in sorted(roots, key=lambda item: str(item.get("effectiveDateTime", ""))):
+        for item in sorted(roots, key=_by_time_and_name):  # not by id: each server has its own
             time = scope.first(item, "effectiveDateTime", "effectivePeriod", "effectiveInstant", "issued")
             name = elements.concept_or_code(item.get("code"))
             if (
@@ -143,6 +143,10 @@ class Microbiology:
             and not scope.is_after(part, scope.first(part, "issued"))
         ]
         return sorted(usable, key=lambda part: (elements.concept(part.get("code")) or "", str(part.get("id"))))
+
+
+def _by_time_and_name(item: Resource) -> tuple[str, str]:
+    return str(item.get("effectiveDateTime", "")), elements.concept_or_code(item.get("code")) or ""
 
 
 def is_microbiology(item: Resource) -> bool:
