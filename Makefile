@@ -36,7 +36,7 @@ watch: install ## the whole stack with its dashboards and alerts, without contai
 	@$(BIN)/python -m deploy.watch $(WATCH)
 
 # What loads models, drives a browser or kills things has the machine to itself; the rest shares it.
-ALONE := triton or browser or e2e or chaos
+ALONE := triton or browser or e2e or chaos or cluster
 
 test: install ## every test
 	@tests/browser/install.sh

@@ -19,7 +19,7 @@ from tests.support.ehr import client, sandbox, stays
 from tests.support.server import NatsServer
 from tests.support.stack import Stack, running, until
 
-pytestmark = [pytest.mark.connected, pytest.mark.timeout(360)]
+pytestmark = [pytest.mark.connected, pytest.mark.cluster, pytest.mark.timeout(360)]
 
 EVERY = {str(item.name) for item in wanted_streams(Keeping())}
 WORM = {"node-1", "node-2"}

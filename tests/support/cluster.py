@@ -1,5 +1,6 @@
 """Three nats-servers that keep every message thrice and speak TLS, on loopback; any can be killed and started again."""
 
+import asyncio
 import subprocess
 import time
 from pathlib import Path
@@ -10,6 +11,7 @@ from cli.stack.nats import NatsPorts, server_binary
 from cli.stack.nats_config import ACCOUNT, Cluster, Hospital, Node, configuration, key_environment
 from cli.stack.ports import free_port
 from cli.stack.secrets import load_or_make
+from shared.contracts.failures import TransientError
 from shared.messaging.connection import Bus, connect
 from shared.messaging.provision import Change, Keeping, provision
 from tests.support.server import certified
@@ -92,8 +94,15 @@ class NatsCluster:
         return await connect(self.url, user, self.secrets.seeds[user], ca_file=self.ca_file)
 
     async def provision(self, keeping: Keeping = Keeping(replicas=SIZE)) -> list[Change]:  # noqa: B008 - frozen
+        """Provision as soon as the cluster takes it: its leader may change between two requests."""
         bus = await self.connect("admin")
+        deadline = time.monotonic() + PATIENCE
         try:
-            return await provision(bus, keeping)
+            while True:
+                try:
+                    return await provision(bus, keeping)
+                except TransientError:
+                    assert time.monotonic() < deadline, (self.directory / "nats-0.log").read_text()[-2000:]
+                    await asyncio.sleep(0.2)
         finally:
             await bus.close()
