@@ -15,6 +15,7 @@ from shared.runtime.access import COOKIE
 from shared.runtime.oidc import OidcSettings
 from tests.support.ehr import sandbox
 from tests.support.oidc import CLIENT, GEE, OidcServer, oidc_server
+from tests.support.physician import settled
 from tests.support.server import NatsServer
 from tests.support.stack import Stack, running
 
@@ -187,9 +188,9 @@ async def test_a_role_too_low_and_another_department(secured: Stack, provider: O
 )
 async def test_who_may_decide(secured: Stack, provider: OidcServer, claims: dict[str, Any], status: int) -> None:
     case_id = await under_review(secured)
-    digest = (await secured.http.get(f"/v1/reviews/{case_id}", headers=bearer(provider.token()))).headers["etag"]
-    token = bearer(provider.token(**claims))
-    answer = await secured.http.post(f"/v1/reviews/{case_id}/approve", headers=token | {"If-Match": digest})
+    draft = (await secured.http.get(f"/v1/reviews/{case_id}", headers=bearer(provider.token()))).json()["draft"]
+    headers = bearer(provider.token(**claims)) | {"If-Match": draft["digest"]}
+    answer = await secured.http.post(f"/v1/reviews/{case_id}/approve", headers=headers, json=settled(draft))
     assert answer.status_code == status, answer.text
     if status == 200:
         case = await secured.reaches(case_id, "filed")

@@ -49,6 +49,25 @@ def shared_stays() -> list[Path]:
     return files
 
 
+def nothing_to_settle(of: Sandbox) -> str:
+    """A stay of the sandbox whose draft raises no open point; returns the encounter's id."""
+    id = stays(of.style)[1]
+    encounter = of.store.get("Encounter", id)
+    assert encounter is not None
+    of.store.put(
+        {
+            "resourceType": "Appointment",
+            "id": "follow-up",
+            "meta": {"versionId": "1", "lastUpdated": "2026-01-01T00:00:00Z"},
+            "status": "booked",
+            "start": "2036-01-01T09:00:00Z",
+            "description": "Follow-up visit",
+            "participant": [{"actor": encounter["subject"], "status": "accepted"}],
+        }
+    )
+    return id
+
+
 def stays(style: Style = "plain") -> list[str]:
     """Encounter ids of the seed."""
     ids = [item["encounter"] for item in json.loads((SEED / "index.json").read_text())]
