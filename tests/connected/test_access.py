@@ -318,3 +318,22 @@ async def test_every_page_and_review_route_refuses_a_role_too_low(secured: Stack
         for method in route.methods:
             answer = await secured.http.request(method, route.path.replace("{case_id}", "c1"), headers=token)
             assert answer.status_code == 403, (method, route.path)
+
+
+async def test_the_page_signs_no_text_that_is_not_this_stays_whole_document(
+    secured: Stack, provider: OidcServer
+) -> None:
+    case_id = await under_review(secured)
+    await sign_in(secured)
+    draft = (await secured.http.get(f"/v1/reviews/{case_id}", headers=bearer(provider.token()))).json()["draft"]
+    everything = {"digest": draft["digest"], "acknowledged": [str(n) for n in range(len(draft["open_points"]))]}
+    confirmed = [str(n) for n in range(len(draft["sentences"]))]
+    patient = next(line for line in draft["text"].splitlines() if line.startswith("Patient: "))
+    for text in ("", "My own words.", draft["text"].replace(patient, "Patient: Somebody Else, MRN 1")):
+        answer = await post(secured, f"/reviews/{case_id}/approve", text=text, confirmed=confirmed, **everything)
+        assert answer.headers["location"] == f"/reviews/{case_id}?note=incomplete"
+    assert draft["open_points"]
+    unseen = {"digest": draft["digest"], "text": draft["text"], "confirmed": confirmed}
+    answer = await post(secured, f"/reviews/{case_id}/approve", **unseen)
+    assert answer.headers["location"] == f"/reviews/{case_id}?note=unresolved"
+    assert (await secured.case(case_id))["state"] == "awaiting-review"

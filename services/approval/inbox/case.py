@@ -90,7 +90,7 @@ def _add_signing(router: APIRouter, parts: Parts, working: WorkingCopies) -> Non
         case_id: str,
         who: clinician,
         digest: Annotated[str, Form()],
-        text: Annotated[str, Form(max_length=LONGEST)],
+        text: Annotated[str, Form(max_length=LONGEST)] = "",
         confirmed: Numbers = [],  # noqa: B006 - FastAPI copies defaults
         acknowledged: Numbers = [],  # noqa: B006
     ) -> Response:
@@ -105,7 +105,7 @@ def _add_signing(router: APIRouter, parts: Parts, working: WorkingCopies) -> Non
         case_id: str,
         who: clinician,
         digest: Annotated[str, Form()],
-        text: Annotated[str, Form(max_length=LONGEST)],
+        text: Annotated[str, Form(max_length=LONGEST)] = "",
         confirmed: Numbers = [],  # noqa: B006
         acknowledged: Numbers = [],  # noqa: B006
     ) -> Response:
