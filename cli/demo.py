@@ -173,7 +173,7 @@ async def sign(physician: Api, case_id: str, draft: dict[str, Any]) -> None:
         text = text.replace(sentence, "").replace("  \n", "")
     if draft["by_hand"]:
         text = text.replace(TO_BE_WRITTEN, "[Not written in this demo")
-    body: dict[str, Any] = {"confirmed": [], "acknowledged": list(range(len(draft["open_points"])))}
+    body: dict[str, Any] = {"acknowledged": list(range(len(draft["open_points"])))}
     if text != draft["text"]:
         body["text"] = text
     headers = {"If-Match": f'"{draft["digest"]}"'}

@@ -15,7 +15,7 @@ from cli.stack.nats import NatsPorts, local, server_binary
 from cli.stack.nats_config import ACCOUNT, Hospital, configuration, key_environment
 from cli.stack.ports import free_port
 from cli.stack.secrets import load_or_make, write_tokens
-from shared.contracts.events import ReviewRequested, case_event
+from shared.contracts.events import DraftRef, ReviewRequested, case_event
 from shared.contracts.subjects import case_id, encounter_subject
 from shared.messaging.connection import Bus, connect
 from shared.messaging.provision import provision
@@ -42,7 +42,7 @@ class Countersign(Leg):
         ports = NatsPorts(free_port(), free_port())
         self._url = f"{'tls' if self._tls else 'nats'}://127.0.0.1:{ports.client}"
         self._names: dict[str, str] = {}  # case id → the driver's name of the case
-        self._drafts: dict[str, str] = {}
+        self._drafts: dict[str, DraftRef] = {}
         config = self.directory / "nats.conf"
         node = replace(local(ports, self.directory / "nats"), tls=self._tls)
         config.write_text(configuration(node, {ACCOUNT: Hospital(self._secrets)}, self._secrets.seeds["system"]))
@@ -90,7 +90,7 @@ class Countersign(Leg):
             if event == "review-requested":
                 body = case_event.validate_json(message.data)
                 assert isinstance(body, ReviewRequested)
-                self._drafts[name] = body.draft.digest
+                self._drafts[name] = body.draft
             self.happened("review" if event == "review-requested" else "filed", name)
 
         config = ConsumerConfig(
@@ -109,9 +109,14 @@ class Countersign(Leg):
         url = f"{self.api}/v1/reviews/{case_id(ORGANIZATION, case)}/approve"
         headers = {
             "Authorization": f"Bearer {self._secrets.tokens['physician']}",
-            "If-Match": f'"{self._drafts[case]}"',
+            "If-Match": f'"{self._drafts[case].digest}"',
         }
-        async with self._http.post(url, headers=headers, raise_for_status=True):
+        everything = range(self._drafts[case].to_settle or 0)
+        settled = {
+            "acknowledged": list(everything),
+            "resolutions": [{"sentence": index, "how": "confirmed"} for index in everything],
+        }
+        async with self._http.post(url, headers=headers, json=settled, raise_for_status=True):
             pass
 
     @property

@@ -8,16 +8,18 @@ from fastapi import APIRouter, Depends, Header, Query, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from services.approval.desk import Desk
-from services.approval.domain import Refused, Why
+from services.approval.gate import Settled
 from services.approval.local_time import ZoneOf
+from services.approval.refusal import Refused, Why
 from services.approval.reviews import OpenReview, Reviews
 from services.approval.rights import must_sign_in_again
 from services.approval.views import CaseView, ReviewView, case_view, review_view
+from shared.contracts.access import Access
 from shared.contracts.case import State, fold, state_after
 from shared.contracts.ehr import Department, PractitionerReference
 from shared.contracts.envelope import Recorded
-from shared.contracts.events import Refusing
-from shared.messaging.access_log import Access, AccessLog
+from shared.contracts.events import Refusing, Resolution
+from shared.messaging.access_log import AccessLog
 from shared.messaging.steps import Clock
 from shared.runtime.access import ROLES, Caller, Guard
 from shared.runtime.problems import Problem
@@ -27,7 +29,8 @@ TITLES: dict[Why, tuple[int, str]] = {
     "decided": (409, "Somebody has decided already"),
     "not-open": (409, "This case waits for no decision"),
     "stale": (412, "This is not the draft that is under review"),
-    "incomplete": (422, "The draft is not complete"),
+    "incomplete": (422, "The text is not the whole document of this stay"),
+    "unresolved": (409, "Sentences or open points of the draft are not settled"),
     "forbidden": (403, "This review is not yours to decide"),
 }
 RECENT_EVENTS = 2000
@@ -67,14 +70,19 @@ class Approve(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     text: str | None = Field(default=None, min_length=1, max_length=LONGEST_TEXT)
-    confirmed: list[int] | None = Field(
-        default=None,
+    resolutions: list[Resolution] = Field(
+        default=[],
         max_length=1000,
-        description="sentences without support, from 0, that may stand; absent: all that the text still has",
+        description="what was done about each sentence that the record does not support; one that still stands in the "
+        "text has to be confirmed",
     )
-    acknowledged: list[int] | None = Field(
-        default=None, max_length=1000, description="open points, from 0, that were seen; absent: not asked for"
+    acknowledged: list[int] = Field(
+        default=[], max_length=1000, description="open points, from 0, that were seen; all of them have to be"
     )
+
+    @property
+    def settled(self) -> Settled:
+        return Settled({item.sentence: item.how for item in self.resolutions}, self.acknowledged)
 
 
 class Reject(BaseModel):
@@ -106,9 +114,13 @@ class Decided(BaseModel):
 
 def problem_of(refused: Refused) -> Problem:
     status, title = TITLES[refused.why]
-    if refused.why == "incomplete":
-        return Problem(status, title, refused.detail, errors=[{"field": refused.field, "detail": refused.detail}])
-    return Problem(status, title, refused.detail)
+    if not refused.obstacles:
+        return Problem(status, title, refused.detail)
+    errors = [
+        {"field": item.field, "detail": item.detail} | ({} if item.index is None else {"index": item.index})
+        for item in refused.obstacles
+    ]
+    return Problem(status, title, refused.detail, errors=errors)
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,7 +216,7 @@ def _add_decision_routes(router: APIRouter, parts: Parts) -> None:
         parts.check_recent(by)
         body = body or Approve()
         try:
-            event = await desk.approve(case_id, seen(if_match), by, body.text, body.confirmed, body.acknowledged)
+            event = await desk.approve(case_id, seen(if_match), by, body.text, body.settled)
         except Refused as refused:
             raise problem_of(refused) from None
         return Decided(case_id=case_id, state="approved", by=by.subject, signed=event.signed)

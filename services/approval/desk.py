@@ -4,20 +4,21 @@ import re
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
-from services.approval import domain, edits
+from services.approval import domain
 from services.approval.directory import Directory
+from services.approval.gate import Settled
+from services.approval.refusal import Refused
 from services.approval.reviews import Reviews
 from services.approval.rights import Deed, denied
 from shared.clinical.fhir import FhirClient
 from shared.contracts.case import Case, fold
 from shared.contracts.draft import Draft
-from shared.contracts.envelope import Recorded, digest
+from shared.contracts.envelope import Recorded
 from shared.contracts.events import (
     Actor,
     Approved,
     CaseEvent,
     Channel,
-    Edits,
     Reassigned,
     Refusing,
     Rejected,
@@ -81,13 +82,14 @@ class Desk:
             subject=caller.subject,
             role=caller.role,
             method=caller.method,
+            practitioner=caller.practitioner,
         )
         return history
 
     async def _permit(self, ref: CaseRef, case: Case, caller: Caller, deed: Deed) -> None:
         """Raises Refused, once that is on the trail."""
         if not case.exists:
-            raise domain.Refused("unknown", "There is no such case.")
+            raise Refused("unknown", "There is no such case.")
         found = denied(caller, case, ref.department, deed)
         if found is None:
             return
@@ -100,8 +102,8 @@ class Desk:
             method=caller.method,
         )
         if found.hidden:
-            raise domain.Refused("unknown", "There is no such case.")
-        raise domain.Refused("forbidden", f"{found.reason[0].upper()}{found.reason[1:]}.")
+            raise Refused("unknown", "There is no such case.")
+        raise Refused("forbidden", f"{found.reason[0].upper()}{found.reason[1:]}.")
 
     async def recent(self, events: int) -> list[Recorded]:
         return await self._journal.recent(events)
@@ -127,52 +129,38 @@ class Desk:
         seen: str,
         by: Caller,
         text: str | None,
-        confirmed: Sequence[int] | None = None,
-        acknowledged: Sequence[int] | None = None,
+        settled: Settled = Settled(),  # noqa: B008 - frozen
     ) -> Approved:
-        """Countersign the draft with digest `seen`, or `text` in its place.
-
-        `confirmed` are the sentences without support that the physician lets stand, `acknowledged` the open points that
-        they have seen; None: not asked one by one.
-        """
+        """Countersign the draft with digest `seen`, or `text` in its place. Raises Refused."""
         ref, case = await self._look(case_id, seen)
         await self._permit(ref, case, by, "decide")
         review = domain.open_review(case, seen)
-        if text is not None:
-            domain.check_written(text)
-        await self._withdraw_if_taken_back(ref, case, review)
-        figures = await self._figures(seen, text, confirmed, acknowledged)
-        written = digest(text.encode()) if text is not None else None
-        if text is not None and written != review.draft.text:
-            await self._artifacts.put(text.encode())
+        draft = await self._draft_to_sign(review, text)
         # Only a supervisor's token without an identity of its own signs as the department's supervisor.
         stands_in = by.role == "supervisor" and by.practitioner is None
         supervisor = await self._supervisor(ref) if stands_in else None
 
         def decide(current: Case) -> Approved:
-            event = domain.approve(current, seen, by.actor, text=written, supervisor=supervisor, channel=channel_of(by))
-            return event.model_copy(update={"edits": figures})
+            return domain.approve(
+                current,
+                seen,
+                by.actor,
+                draft=draft,
+                text=text,
+                settled=settled,
+                supervisor=supervisor,
+                channel=channel_of(by),
+            )
 
+        event = decide(case)
+        await self._withdraw_if_taken_back(ref, case, review)
+        if text is not None and event.edited:
+            await self._artifacts.put(text.encode())
         return await self._decide(ref, case, by, "decide", decide)
 
-    async def _figures(
-        self, seen: str, text: str | None, confirmed: Sequence[int] | None, acknowledged: Sequence[int] | None
-    ) -> Edits | None:
-        """What was changed. Raises Refused where a sentence without support or an open point still waits for a word."""
-        if text is None and confirmed is None and acknowledged is None:
-            return None
-        draft = await self.draft(seen)
-        final = draft.text if text is None else text
-        if confirmed is not None and (waiting := edits.unresolved(draft, final, confirmed)):
-            numbers = ", ".join(str(index + 1) for index in waiting)
-            raise domain.Refused(
-                "incomplete", f"Confirm, change or remove what the record does not support: {numbers}."
-            )
-        if acknowledged is not None and (unseen := edits.unacknowledged(draft, acknowledged)):
-            numbers = ", ".join(str(index + 1) for index in unseen)
-            found = f"Look at the open points that are not acknowledged: {numbers}."
-            raise domain.Refused("incomplete", found, "acknowledged")
-        return edits.figures(draft, final)
+    async def _draft_to_sign(self, review: ReviewRequested, text: str | None = None) -> Draft | None:
+        """The draft under review where a signature needs it."""
+        return await self.draft(review.draft.digest) if domain.reads_draft(review, text) else None
 
     async def _look(self, case_id: str, seen: str = "") -> tuple[CaseRef, Case]:
         """The case as the inbox knows it, where that is about the draft `seen`; else as the trail has it."""
@@ -204,10 +192,15 @@ class Desk:
         Whether they may is for the EHR to say, and checked by whoever heard it. Raises Refused.
         """
         ref, case = _last(case_id, await self.history(case_id))
-        await self._withdraw_if_taken_back(ref, case, domain.open_review(case, seen))
-        return await self._decide(
-            ref, case, None, "decide", lambda current: domain.approve(current, seen, by, channel="ehr"), cause
-        )
+        review = domain.open_review(case, seen)
+        draft = await self._draft_to_sign(review)
+
+        def decide(current: Case) -> Approved:
+            return domain.approve(current, seen, by, draft=draft, channel="ehr")
+
+        decide(case)  # refused before the EHR is asked
+        await self._withdraw_if_taken_back(ref, case, review)
+        return await self._decide(ref, case, None, "decide", decide, cause)
 
     async def reject_in_ehr(
         self, case_id: str, seen: str, by: Actor, cause: str, action: Refusing, reason: str
@@ -267,7 +260,7 @@ class Desk:
                 await self._append(ref, case, Withdrawn(reason="encounter-not-finished"))
             except Conflict:
                 raise TransientError("the case changed while it was being decided") from None
-            raise domain.Refused("not-open", "The discharge was taken back in the EHR: the case is withdrawn.")
+            raise Refused("not-open", "The discharge was taken back in the EHR: the case is withdrawn.")
 
     async def _append(self, ref: CaseRef, case: Case, event: CaseEvent, id: str | None = None) -> None:
         await self._journal.append(ref, event, after=case.head, id=id or self._new_id(), time=self._clock())

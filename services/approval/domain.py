@@ -5,9 +5,13 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Literal
 
+from services.approval import edits, gate
+from services.approval.gate import Settled
+from services.approval.refusal import Refused, Why
+from shared.contracts.access import Access
 from shared.contracts.case import Case, apply, fold
-from shared.contracts.draft import TO_BE_WRITTEN
-from shared.contracts.envelope import Recorded
+from shared.contracts.draft import Draft
+from shared.contracts.envelope import Recorded, digest
 from shared.contracts.events import (
     Actor,
     Approved,
@@ -30,16 +34,6 @@ ONGOING = frozenset({"planned", "arrived", "triaged", "in-progress", "onleave"})
 # 1: the supervisor is told. 2: told again, with the deputies. 3: takes over, and the operators are told.
 WITH_DEPUTIES = 2
 TAKES_OVER = 3
-
-Why = Literal["unknown", "decided", "not-open", "stale", "incomplete", "forbidden"]
-
-
-class Refused(Exception):
-    """A decision that may not be taken. `why` tells the edge which answer to give, `field` which field it is about."""
-
-    def __init__(self, why: Why, detail: str, field: str = "text") -> None:
-        super().__init__(detail)
-        self.why, self.detail, self.field = why, detail, field
 
 
 def deadlines(now: datetime, after: Sequence[timedelta]) -> tuple[datetime, ...]:
@@ -79,35 +73,48 @@ def open_review(case: Case, seen: str) -> ReviewRequested:
     return case.review
 
 
+def reads_draft(review: ReviewRequested, text: str | None) -> bool:
+    """Whether a signature needs the draft itself: to see what is settled, or that `text` is this stay's document."""
+    return text is not None or review.draft.by_hand or review.draft.to_settle != 0
+
+
 def approve(
     case: Case,
     seen: str,
     by: Actor,
     *,
+    draft: Draft | None = None,
     text: str | None = None,
+    settled: Settled = Settled(),  # noqa: B008 - frozen
     supervisor: str | None = None,
     channel: Channel | None = None,
 ) -> Approved:
-    """Countersign: the draft as it was seen, or the text with digest `text` in its place."""
+    """Countersign: the draft with digest `seen`, or `text` in its place. `draft` is its content, see `reads_draft`.
+
+    Raises Refused: nobody signs what lacks its patient or a part, or what the record does not support and nobody has
+    confirmed.
+    """
     review = open_review(case, seen)
-    if review.draft.by_hand and text in (None, review.draft.text):
-        raise Refused("incomplete", "This draft asks for the narrative to be written by hand: send it as text.")
+    if draft is None and reads_draft(review, text):
+        raise ValueError("whether this may be signed is not known without the draft")
+    final = None
+    if draft is not None:
+        final = draft.text if text is None else text
+        gate.check(draft, final, settled)
+    signed = digest(final.encode()) if final is not None else review.draft.text
     return Approved(
         stay=review.stay,
         draft=review.draft,
         task=review.task,
-        signed=text or review.draft.text,
-        edited=text not in (None, review.draft.text),
+        signed=signed,
+        edited=signed != review.draft.text,
         by=by,
         signer=signer(case, by, supervisor),
+        edits=edits.figures(draft, final) if draft is not None and final is not None else None,
+        resolutions=gate.resolutions(draft, final, settled) if draft is not None and final is not None else (),
+        acknowledged=tuple(range(len(draft.open_points))) if draft is not None else (),
         channel=channel,
     )
-
-
-def check_written(text: str) -> None:
-    """Raises Refused when a part that the physician is to write still waits for it."""
-    if TO_BE_WRITTEN in text:
-        raise Refused("incomplete", "A part that you are to write is still open.")
 
 
 def signer(case: Case, by: Actor, supervisor: str | None) -> str | None:
@@ -182,6 +189,21 @@ def may_sign(case: Case, who: str, owners: Iterable[str | None]) -> bool:
     """Whether a decision that the EHR says `who` made is one by whom the review belongs to: as our own inbox has it."""
     attending = case.review.stay.attending if case.review else None
     return who in (case.owner, attending, *owners)
+
+
+def has_opened(case: Case, who: str, supervisor: str, looks: Iterable[Access]) -> bool:
+    """Whether `who` has seen the draft under review. A token without an identity stands for the owner, a supervisor's
+    for the department's supervisor, as it does when it signs.
+    """
+    if case.review is None:
+        return False
+    stands_for = {"physician": case.owner, "supervisor": supervisor}
+    return any(
+        look.event == "viewed"
+        and case.review.draft.digest in look.detail
+        and who == (look.practitioner or stands_for.get(look.role or ""))
+        for look in looks
+    )
 
 
 def begins(case: Case, role: str | None, looked_at: str) -> bool:

@@ -7,30 +7,49 @@ from nats.aio.msg import Msg
 from services.approval import domain, ehr_word
 from services.approval.desk import Desk
 from services.approval.directory import Directory
-from services.approval.domain import Refused
 from services.approval.ehr_word import Asked, Word
 from services.approval.provenances import provenances_of
+from services.approval.refusal import Refused
 from services.approval.resources import Resource
+from services.approval.tasks import Tasks
 from shared.clinical.fhir import FhirClient, NotFoundError
 from shared.contracts.case import fold
 from shared.contracts.ehr import read_task_fact
 from shared.contracts.envelope import Recorded
 from shared.contracts.events import Actor, Rejected
 from shared.contracts.failures import PermanentError, TransientError
+from shared.messaging.access_log import AccessLog
 from shared.messaging.connection import Bus
 from shared.messaging.deadletter import alert
 from shared.messaging.steps import Steps
 
 logger = logging.getLogger(__name__)
 
+OPEN_IT = "Open the draft in Countersign to do so."
+UNOPENED = "Not signed: the draft has not been opened. Open it in Countersign, then countersign it there or here."
+
 
 class EhrDecisions:
     """However it was heard that a Task has changed, and however often: one decision, or none and a person is told."""
 
-    def __init__(self, steps: Steps, ehr: FhirClient, desk: Desk, directory: Directory) -> None:
+    def __init__(
+        self,
+        steps: Steps,
+        ehr: FhirClient,
+        desk: Desk,
+        directory: Directory,
+        tasks: Tasks,
+        log: AccessLog,
+        *,
+        draft_shown: bool,
+    ) -> None:
+        """`draft_shown`: the EHR itself shows the draft beside the Task, so that nobody has to open our page."""
         self._ehr = ehr
         self._desk = desk
         self._directory = directory
+        self._tasks = tasks
+        self._log = log
+        self._draft_shown = draft_shown
         steps.effect("approval-ehr-task", self.on_task)
 
     def attach(self, bus: Bus) -> None:
@@ -72,6 +91,8 @@ class EhrDecisions:
             await self._not_taken(asked, history, "nobody-known")
         elif not domain.may_sign(fold(history), who, (ehr_word.owner_of(task), supervisor)):
             await self._not_taken(asked, history, "forbidden")
+        elif word.kind == "approve" and not await self._opened(history, who, supervisor):
+            await self._send_back(asked, history, "unopened", UNOPENED)
         else:
             role = "supervisor" if who == supervisor else "physician"
             by = Actor(subject=who, role=role, practitioner=who, method="ehr")
@@ -86,8 +107,21 @@ class EhrDecisions:
             else:
                 await self._desk.reject_in_ehr(asked.case_id, asked.digest, by, cause, word.action, word.text)
         except Refused as refused:
-            if refused.why not in ("decided", "not-open"):  # somebody else was faster
+            if refused.why in ("unresolved", "incomplete"):
+                await self._send_back(asked, history, refused.why, f"{refused.detail} {OPEN_IT}")
+            elif refused.why not in ("decided", "not-open"):  # somebody else was faster
                 await self._not_taken(asked, history, refused.why)
+
+    async def _opened(self, history: list[Recorded], who: str, supervisor: str) -> bool:
+        """Whether the signer has seen what they sign."""
+        if self._draft_shown:
+            return True
+        return domain.has_opened(fold(history), who, supervisor, await self._log.of_case(history[-1].case.id))
+
+    async def _send_back(self, asked: Asked, history: list[Recorded], why: str, words: str) -> None:
+        """The Task waits again, and says what for; the alert comes first, so that no crash keeps it back."""
+        await self._not_taken(asked, history, why)
+        await self._tasks.send_back(asked.task, words)
 
     async def _tell_declined(self, asked: Asked, task: Resource, history: list[Recorded]) -> None:
         """Whoever declines a Task may only mean "not me": a person looks after the letter that nobody writes here."""
@@ -101,7 +135,7 @@ class EhrDecisions:
         return await provenances_of(self._ehr, f"Task/{task}")  # none where the EHR does not say who changed what
 
     async def _not_taken(self, asked: Asked, history: list[Recorded], why: str) -> None:
-        """The review goes on, with its escalations, in our own inbox: the EHR's no longer shows it."""
+        """The review goes on, with its escalations, in our own inbox."""
         logger.warning("case %s: what Task %s says is not taken as a decision: %s", asked.case_id, asked.task, why)
         await self._tell("ehr-decision-not-taken", asked, history, why)
 

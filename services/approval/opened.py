@@ -12,9 +12,9 @@ from pydantic import ValidationError
 from services.approval import domain
 from services.approval.tasks import Tasks
 from shared.clinical.fhir import PreconditionFailedError
+from shared.contracts.access import Access
 from shared.contracts.case import fold
 from shared.contracts.failures import PermanentError, TransientError
-from shared.messaging.access_log import Access
 from shared.messaging.connection import Bus
 from shared.messaging.journal import Journal
 from shared.messaging.steps import Steps

@@ -190,6 +190,17 @@ def begun(task: Resource, now: datetime) -> Resource:
     return task | {"status": "in-progress", "lastModified": instant(now)}
 
 
+def sent_back(task: Resource, words: str, now: datetime) -> Resource:
+    """`task` as it waits again; `words` say why."""
+    kept = {name: value for name, value in task.items() if name not in ("output", "statusReason")}
+    return kept | {
+        "status": "in-progress",
+        "statusReason": {"text": words},
+        "businessStatus": business_status(AWAITING),
+        "lastModified": instant(now),
+    }
+
+
 def cancelled(task: Resource, now: datetime, why: str = DISCHARGE_CANCELLED) -> Resource:
     return task | {
         "status": "cancelled",

@@ -46,6 +46,10 @@ class ApprovalSettings(ServiceSettings):
         default=None, description="file that names supervisors, deputies, channels and times by department"
     )
     ehr: EhrSettings = Field(default_factory=EhrSettings)
+    ehr_shows_draft: bool = Field(
+        default=False,
+        description="the EHR shows the draft itself beside its Task: nobody has to open our page to sign there",
+    )
     idle: timedelta = Field(default=timedelta(minutes=30), description="a session nobody uses ends after this")
     session: timedelta = Field(default=timedelta(hours=12), description="a session ends after this in any case")
     sign_within: timedelta = Field(default=timedelta(minutes=15), description="how recent a sign-in a signature wants")

@@ -10,7 +10,7 @@ from services.approval.ehr_word import called_off
 from services.approval.resources import Resource, with_identifier
 from shared.clinical.fhir import FhirClient, NotFoundError, PreconditionFailedError, oldest, version_of
 from shared.contracts.events import Drafted, DraftRef
-from shared.contracts.failures import PermanentError, never_permanent
+from shared.contracts.failures import PermanentError, TransientError, never_permanent
 from shared.contracts.subjects import CaseRef
 from shared.messaging.steps import Clock
 
@@ -74,6 +74,21 @@ class Tasks:
         await self._change(
             task, lambda found: resources.begun(found, self._clock()) if found.get("status") in NOT_BEGUN else None
         )
+
+    async def send_back(self, task: str, words: str) -> None:
+        """A Task that was completed before it could be waits again, with the reason. An EHR that keeps what has ended
+        as it is shows it no more: the review goes on in our own inbox.
+        """
+
+        def change(found: Resource) -> Resource | None:
+            return resources.sent_back(found, words, self._clock()) if found.get("status") == "completed" else None
+
+        try:
+            await self._change(task, change, ended=True)
+        except PreconditionFailedError:
+            raise TransientError("the Task changed too often") from None
+        except PermanentError as error:
+            logger.warning("the EHR does not take a Task back to its inbox: %s", error.reason)
 
     def link(self, case: CaseRef) -> str:
         """The review page; empty where nobody said how physicians reach this service."""
@@ -165,7 +180,8 @@ class Tasks:
             return []
         return with_identifier(found, identifier)
 
-    async def _change(self, task: str | None, change: Change) -> None:
+    async def _change(self, task: str | None, change: Change, *, ended: bool = False) -> None:
+        """`ended`: also a Task that is over."""
         if task is None:
             return
         for attempt in range(1, UPDATE_TRIES + 1):
@@ -173,7 +189,7 @@ class Tasks:
                 found = await self._ehr.read("Task", task)
             except NotFoundError:
                 return  # deleted in the EHR: it is in nobody's inbox
-            if found.get("status") in FINAL_STATUSES:
+            if found.get("status") in FINAL_STATUSES and not ended:
                 return
             changed = change(found)
             if changed is None:

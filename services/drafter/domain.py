@@ -8,6 +8,7 @@ from shared.contracts.events import ContextExtracted, Drafted, DraftRef, Redraft
 def drafted(cause: ContextExtracted | RedraftRequested, draft: Draft, digest: str) -> Drafted:
     """The event for a composed draft."""
     sentences = draft.sentences
+    unsupported = sum(not sentence.supported for sentence in sentences)
     return Drafted(
         stay=cause.stay,
         draft=DraftRef(
@@ -21,9 +22,10 @@ def drafted(cause: ContextExtracted | RedraftRequested, draft: Draft, digest: st
             prompt=draft.prompt,
             knowledge=draft.knowledge.version if draft.knowledge else None,
             passages=tuple(item.id for item in draft.knowledge.passages) if draft.knowledge else (),
+            to_settle=unsupported + len(draft.open_points),
         ),
         sentences=len(sentences),
-        unsupported=sum(not sentence.supported for sentence in sentences),
+        unsupported=unsupported,
         encounter_status=cause.encounter_status,
     )
 

@@ -16,6 +16,7 @@ StepName = Literal["extract", "draft", "request-review", "settle-rejection", "fi
 DocumentKind = Literal["discharge-summary", "death-summary"]
 # Write another one; the physician writes it herself; there is to be none.
 Refusing = Literal["redraft", "close", "withdraw"]
+How = Literal["confirmed", "changed", "removed"]
 Channel = Literal["inbox", "api", "ehr"]  # where a decision was taken: our pages, our API, the EHR's own inbox
 
 
@@ -44,6 +45,8 @@ class DraftRef(Model):
     prompt: Prompt
     knowledge: int | None = None  # version of the knowledge base that was asked
     passages: tuple[str, ...] = ()  # ids of the chunks that the model was given
+    # Sentences without support and open points: what has to be settled before a signature; None on older trails.
+    to_settle: int | None = None
 
 
 class Actor(Model):
@@ -64,6 +67,13 @@ class Edits(Model):
     distance: int  # Levenshtein, in characters, between the draft's text and what was signed
     changed: tuple[int, ...] = ()  # sentences of the draft, from 0, that the signed text does not have as they were
     confirmed: tuple[int, ...] = ()  # sentences that the record does not support and the physician let stand
+
+
+class Resolution(Model):
+    """What a physician did about a sentence that the record does not support."""
+
+    sentence: int  # of the draft, from 0
+    how: How
 
 
 class Discharged(Model):
@@ -148,6 +158,8 @@ class Approved(Model):
     by: Actor
     signer: str | None = None  # FHIR reference of the physician; None when only the token's subject is known
     edits: Edits | None = None
+    resolutions: tuple[Resolution, ...] = ()
+    acknowledged: tuple[int, ...] = ()  # open points of the draft, from 0, that the physician has seen
     channel: Channel | None = None
 
 

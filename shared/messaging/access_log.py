@@ -6,31 +6,15 @@ Subjects `access.<event>.<case>`; `-` where no case is concerned.
 import json
 from collections.abc import Callable
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any
 
-from pydantic import BaseModel, ConfigDict
-
+from shared.contracts.access import Access, AccessEvent
 from shared.contracts.subjects import derived_id
 from shared.messaging.connection import Bus
 from shared.messaging.journal import as_stored
 
 STREAM = "ACCESS"
 PAGE = 512
-AccessEvent = Literal["viewed", "refused", "signed-in", "signed-out"]
-
-
-class Access(BaseModel):
-    """One entry. `detail` says which draft, or why not."""
-
-    model_config = ConfigDict(frozen=True)
-
-    event: AccessEvent
-    case_id: str | None
-    time: datetime
-    subject: str | None
-    role: str | None
-    method: str | None
-    detail: str
 
 
 class AccessLog:
@@ -52,6 +36,7 @@ class AccessLog:
         subject: str | None = None,
         role: str | None = None,
         method: str | None = None,
+        practitioner: str | None = None,
     ) -> None:
         """Stored when this returns. Raises TransientError: who cannot write it down may not show it.
 
@@ -59,7 +44,14 @@ class AccessLog:
         """
         time = self._clock()
         entry = Access(
-            event=event, case_id=case_id, time=time, subject=subject, role=role, method=method, detail=detail
+            event=event,
+            case_id=case_id,
+            time=time,
+            subject=subject,
+            role=role,
+            method=method,
+            detail=detail,
+            practitioner=practitioner,
         )
         minute = f"{time:%Y%m%d%H%M}"
         id = derived_id(f"{minute}/{subject}/{case_id}", detail) if event == "refused" else self._new_id()

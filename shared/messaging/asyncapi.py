@@ -8,10 +8,10 @@ import json
 from pathlib import Path
 from typing import Any, get_args
 
+from shared.contracts.access import AccessEvent
 from shared.contracts.envelope import CHAINED, TYPE_PREFIX
 from shared.contracts.events import EVENT_TYPES
 from shared.contracts.refresh import REFRESH_EVENT_TYPES
-from shared.messaging.access_log import AccessEvent
 from shared.messaging.rights import permissions
 from shared.messaging.topology import CONSUMERS, DAY, SERVICES, STREAMS
 

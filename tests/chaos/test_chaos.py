@@ -28,6 +28,7 @@ from shared.contracts.envelope import decode
 from shared.contracts.subjects import encounter_subject
 from shared.messaging.journal import Journal
 from tests.support.patients import MARKS, write_stays
+from tests.support.physician import settled
 from tests.support.processes import Fleet
 
 pytestmark = [pytest.mark.chaos, pytest.mark.triton, pytest.mark.timeout(900)]
@@ -59,8 +60,10 @@ class Physician:
     async def _round(self) -> None:
         listed = (await self._http.get("/v1/reviews?limit=20")).json()
         for item in listed["items"]:
-            headers = {"If-Match": f'"{item["draft"]}"'}
-            await self._http.post(f"/v1/reviews/{item['case_id']}/approve", headers=headers)
+            path = f"/v1/reviews/{item['case_id']}"
+            draft = (await self._http.get(path)).json()["draft"]
+            headers = {"If-Match": f'"{draft["digest"]}"'}
+            await self._http.post(f"{path}/approve", headers=headers, json=settled(draft))
 
 
 async def discharge_all(fleet: Fleet, encounters: list[str]) -> None:

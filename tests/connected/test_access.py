@@ -15,6 +15,7 @@ from shared.runtime.access import COOKIE
 from shared.runtime.oidc import OidcSettings
 from tests.support.ehr import sandbox
 from tests.support.oidc import CLIENT, GEE, OidcServer, oidc_server
+from tests.support.physician import settled
 from tests.support.server import NatsServer
 from tests.support.stack import Stack, running
 
@@ -187,9 +188,9 @@ async def test_a_role_too_low_and_another_department(secured: Stack, provider: O
 )
 async def test_who_may_decide(secured: Stack, provider: OidcServer, claims: dict[str, Any], status: int) -> None:
     case_id = await under_review(secured)
-    digest = (await secured.http.get(f"/v1/reviews/{case_id}", headers=bearer(provider.token()))).headers["etag"]
-    token = bearer(provider.token(**claims))
-    answer = await secured.http.post(f"/v1/reviews/{case_id}/approve", headers=token | {"If-Match": digest})
+    draft = (await secured.http.get(f"/v1/reviews/{case_id}", headers=bearer(provider.token()))).json()["draft"]
+    headers = bearer(provider.token(**claims)) | {"If-Match": draft["digest"]}
+    answer = await secured.http.post(f"/v1/reviews/{case_id}/approve", headers=headers, json=settled(draft))
     assert answer.status_code == status, answer.text
     if status == 200:
         case = await secured.reaches(case_id, "filed")
@@ -317,3 +318,22 @@ async def test_every_page_and_review_route_refuses_a_role_too_low(secured: Stack
         for method in route.methods:
             answer = await secured.http.request(method, route.path.replace("{case_id}", "c1"), headers=token)
             assert answer.status_code == 403, (method, route.path)
+
+
+async def test_the_page_signs_no_text_that_is_not_this_stays_whole_document(
+    secured: Stack, provider: OidcServer
+) -> None:
+    case_id = await under_review(secured)
+    await sign_in(secured)
+    draft = (await secured.http.get(f"/v1/reviews/{case_id}", headers=bearer(provider.token()))).json()["draft"]
+    everything = {"digest": draft["digest"], "acknowledged": [str(n) for n in range(len(draft["open_points"]))]}
+    confirmed = [str(n) for n in range(len(draft["sentences"]))]
+    patient = next(line for line in draft["text"].splitlines() if line.startswith("Patient: "))
+    for text in ("", "My own words.", draft["text"].replace(patient, "Patient: Somebody Else, MRN 1")):
+        answer = await post(secured, f"/reviews/{case_id}/approve", text=text, confirmed=confirmed, **everything)
+        assert answer.headers["location"] == f"/reviews/{case_id}?note=incomplete"
+    assert draft["open_points"]
+    unseen = {"digest": draft["digest"], "text": draft["text"], "confirmed": confirmed}
+    answer = await post(secured, f"/reviews/{case_id}/approve", **unseen)
+    assert answer.headers["location"] == f"/reviews/{case_id}?note=unresolved"
+    assert (await secured.case(case_id))["state"] == "awaiting-review"

@@ -16,6 +16,7 @@ from shared.contracts.failures import PermanentError, TransientError
 from shared.contracts.subjects import encounter_subject
 from shared.messaging.retry import RetryRow
 from tests.support.ehr import client, stays
+from tests.support.physician import settled
 from tests.support.stack import Stack, until
 
 pytestmark = pytest.mark.connected
@@ -89,21 +90,22 @@ async def test_one_approves_exactly_what_one_saw(stack: Stack) -> None:
     assert (await stack.call("physician", "POST", path, headers={"If-Match": '"f00"'})).status_code == 412
     assert (await stack.call("auditor", "POST", path, headers={"If-Match": '"f00"'})).status_code == 403
     shown = await stack.call("physician", "GET", f"/v1/reviews/{case_id}")
-    assert shown.headers["etag"] == f'"{shown.json()["draft"]["digest"]}"'
-    assert (await stack.call("physician", "POST", path, headers={"If-Match": shown.headers["etag"]})).status_code == 200
+    draft, seen = shown.json()["draft"], {"If-Match": shown.headers["etag"]}
+    assert seen["If-Match"] == f'"{draft["digest"]}"'
+    assert (await stack.call("physician", "POST", path, headers=seen, json=settled(draft))).status_code == 200
 
 
-async def test_whoever_says_which_open_points_they_have_seen_names_all_of_them(stack: Stack) -> None:
+async def test_every_open_point_has_to_be_seen(stack: Stack) -> None:
     case_id = await stack.discharge(stays()[2])  # two X-rays contradict each other, no follow-up is recorded
     await stack.reaches(case_id, "awaiting-review")
     draft = (await stack.review(case_id))["draft"]
     assert len(draft["open_points"]) > 1
     assert not any(point["text"] in draft["text"] for point in draft["open_points"] if not point["source"])
     refused = await stack.decide(case_id, "approve", acknowledged=[0])
-    assert refused.status_code == 422
-    assert [error["field"] for error in refused.json()["errors"]] == ["acknowledged"]
-    everything = list(range(len(draft["open_points"])))
-    assert (await stack.decide(case_id, "approve", acknowledged=everything)).status_code == 200
+    assert refused.status_code == 409
+    missing = [{"field": "acknowledged", "index": index} for index in range(1, len(draft["open_points"]))]
+    assert [error | {"detail": ""} for error in refused.json()["errors"]] == [item | {"detail": ""} for item in missing]
+    assert (await stack.decide(case_id, "approve")).status_code == 200
     case = await stack.reaches(case_id, "filed")
     (approved,) = [event for event in case["events"] if event["event"] == "approved"]
     assert approved["detail"]["edits"]["distance"] == 0
@@ -112,10 +114,11 @@ async def test_whoever_says_which_open_points_they_have_seen_names_all_of_them(s
 async def test_edits_are_what_is_filed(stack: Stack) -> None:
     case_id = await stack.discharge()
     await stack.reaches(case_id, "awaiting-review")
-    assert (await stack.decide(case_id, "approve", text="My own words.\n")).status_code == 200
+    text = await stack.text(case_id) + "My own words.\n"
+    assert (await stack.decide(case_id, "approve", text=text)).status_code == 200
     await stack.reaches(case_id, "filed")
     (document,) = stack.in_chart("DocumentReference")
-    assert base64.b64decode(document["content"][0]["attachment"]["data"]) == b"My own words.\n"
+    assert base64.b64decode(document["content"][0]["attachment"]["data"]).decode() == text
 
 
 async def test_a_rejection_with_words_leads_to_another_draft(stack: Stack) -> None:
@@ -226,7 +229,9 @@ async def test_a_model_that_fails_leaves_a_review_to_write_by_hand(stack: Stack)
     assert refused.json()["errors"][0]["field"] == "text"
     half = draft["text"].replace("[To be written by the physician: hospital course]", "She improved.")
     assert (await stack.decide(case_id, "approve", text=half)).status_code == 422, "one part is still open"
-    assert (await stack.decide(case_id, "approve", text="Written by hand.")).status_code == 200
+    assert (await stack.decide(case_id, "approve", text="Written by hand.")).status_code == 422, "of no stay"
+    written = half.replace("[To be written by the physician: in plain words]", "Rest for a week.")
+    assert (await stack.decide(case_id, "approve", text=written)).status_code == 200
 
 
 async def test_a_model_that_answers_nonsense_leaves_a_review_to_write_by_hand(stack: Stack) -> None:

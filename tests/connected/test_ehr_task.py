@@ -13,7 +13,7 @@ from shared.contracts.ehr import TaskFact
 from shared.messaging.connection import Bus
 from shared.messaging.ehr_facts import tell_task
 from tests.support.clinician import answer, open_task, subscribe
-from tests.support.ehr import sandbox
+from tests.support.ehr import nothing_to_settle, sandbox, stays
 from tests.support.server import NatsServer
 from tests.support.stack import Stack, running, until
 
@@ -22,10 +22,12 @@ pytestmark = pytest.mark.connected
 SOON = timedelta(milliseconds=300)
 
 
-async def awaiting(stack: Stack, encounter: str | None = None) -> tuple[str, dict[str, Any]]:
-    """A case that waits for its physician, and its Task."""
-    case_id = await stack.discharge(encounter)
+async def awaiting(stack: Stack, encounter: str | None = None, *, opened: bool = True) -> tuple[str, dict[str, Any]]:
+    """A case that waits for its physician, who has opened the draft, and its Task. Nothing of it is to be settled."""
+    case_id = await stack.discharge(encounter or nothing_to_settle(stack.ehr))
     await stack.reaches(case_id, "awaiting-review")
+    if opened:
+        await stack.review(case_id)
     return case_id, open_task(stack.ehr)
 
 
@@ -108,6 +110,7 @@ async def test_a_refusal_in_the_ehr_brings_another_draft_with_the_physicians_wor
     case = await told.reaches(case_id, "awaiting-review", events=8)
     assert decision(case)["detail"]["action"] == "redraft"
     assert "Mention the stairs." in told.generator.prompts[-1]
+    await told.review(case_id)
     await answer(told.ehr, open_task(told.ehr)["id"], "completed", "approved")
     await told.reaches(case_id, "filed")
     await all_heard(told)
@@ -153,11 +156,70 @@ async def test_a_draft_to_be_written_by_hand_is_not_signed_by_completing_the_tas
     case_id, task = await awaiting(told)
     await answer(told.ehr, task["id"], "completed")
     assert (await told_of(told, "ehr-decision-not-taken"))["why"] == "incomplete"
+    assert "you are to write" in await reason_of_return(told)
     assert (await told.case(case_id))["state"] == "awaiting-review"
+
+
+async def reason_of_return(stack: Stack) -> str:
+    """Why the Task waits in the EHR's inbox again, as it says itself."""
+
+    async def back() -> Any:
+        tasks = [task for task in stack.in_chart("Task") if task["status"] == "in-progress"]
+        return tasks and tasks[0].get("statusReason")
+
+    return str((await until(back, "the Task to wait again"))["text"])
+
+
+async def test_a_draft_that_nobody_opened_is_not_signed_by_completing_the_task(told: Stack) -> None:
+    case_id, task = await awaiting(told, opened=False)
+    await answer(told.ehr, task["id"], "completed")
+    assert (await told_of(told, "ehr-decision-not-taken"))["why"] == "unopened"
+    assert "has not been opened" in await reason_of_return(told)
+    await all_heard(told)
+    assert (await told.case(case_id))["state"] == "awaiting-review"
+    await told.review(case_id)
+    await answer(told.ehr, task["id"], "completed")
+    await told.reaches(case_id, "filed")
+
+
+async def test_somebody_elses_look_is_not_the_signers(told: Stack) -> None:
+    case_id, task = await awaiting(told, opened=False)
+    await told.call("supervisor", "GET", f"/v1/reviews/{case_id}")
+    await answer(told.ehr, task["id"], "completed")
+    assert (await told_of(told, "ehr-decision-not-taken"))["why"] == "unopened"
+
+
+async def test_what_is_to_be_settled_is_not_signed_by_completing_the_task(told: Stack) -> None:
+    case_id, task = await awaiting(told, stays()[2])
+    await answer(told.ehr, task["id"], "completed")
+    assert (await told_of(told, "ehr-decision-not-taken"))["why"] == "unresolved"
+    assert "open points" in await reason_of_return(told)
+    assert (await told.decide(case_id, "approve")).status_code == 200
+    await told.reaches(case_id, "filed")
+
+
+async def test_an_ehr_that_keeps_an_ended_task_leaves_the_review_to_our_inbox(told: Stack) -> None:
+    case_id, task = await awaiting(told, opened=False)
+    await answer(told.ehr, task["id"], "completed")
+    told.ehr.faults.armed.append(Fault(kind="status", type="Task", method="PUT", status=422))
+    assert (await told_of(told, "ehr-decision-not-taken"))["why"] == "unopened"
+    await all_heard(told)
+    assert (await told.decide(case_id, "approve")).status_code == 200
+    await told.reaches(case_id, "filed")
+
+
+async def test_where_the_ehr_shows_the_draft_nobody_has_to_open_our_page(nats: NatsServer) -> None:
+    await nats.provision()
+    async with running(nats, sandbox(), ehr_shows_draft=True) as stack:
+        case_id, task = await awaiting(stack, opened=False)
+        await answer(stack.ehr, task["id"], "completed")
+        await tell(stack, task["id"])
+        await stack.reaches(case_id, "filed")
 
 
 async def test_the_last_to_change_the_task_signs_where_the_ehr_says_who_it_was(told: Stack) -> None:
     case_id, task = await awaiting(told)
+    await told.call("supervisor", "GET", f"/v1/reviews/{case_id}")
     told.ehr.subscriber = None
     done = await answer(told.ehr, task["id"], "completed")
     by = {"reference": "Practitioner/boss"}
@@ -200,7 +262,7 @@ async def test_a_discharge_that_was_taken_back_is_not_signed_in_the_ehr_either(t
 
 
 async def test_a_look_at_the_draft_shows_in_the_ehr(stack: Stack) -> None:
-    case_id, task = await awaiting(stack)
+    case_id, task = await awaiting(stack, opened=False)
     stack.ehr.faults.armed.append(Fault(kind="status", type="Task", method="PUT", status=503))
 
     async def begun() -> bool:
@@ -261,7 +323,7 @@ async def test_an_answer_that_overtakes_the_review_on_the_trail_waits_for_it(
         return await real(bus, subject, *args, **sent)
 
     monkeypatch.setattr(Bus, "publish", publish)
-    case_id = await stack.discharge()
+    case_id = await stack.discharge(nothing_to_settle(stack.ehr))
 
     async def there() -> bool:
         return len(stack.in_chart("Task")) == 1
@@ -279,6 +341,8 @@ async def test_an_answer_that_overtakes_the_review_on_the_trail_waits_for_it(
     await until(tried, "the first attempt")
     await bus.close()
     held.set()
+    await stack.reaches(case_id, "awaiting-review")
+    await stack.review(case_id)
     await stack.reaches(case_id, "filed")
 
 

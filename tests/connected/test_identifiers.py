@@ -39,7 +39,7 @@ async def live_through_everything(stack: Stack, encounters: list[str]) -> None:
     await stack.decide(case_id, "reject", action="redraft", reason=words)
     await stack.reaches(case_id, "awaiting-review", events=8)
     await stack.call("physician", "POST", f"/v1/reviews/{case_id}/reassign", json={"to": "x", "reason": words})
-    await stack.decide(case_id, "approve", text=f"{words} Signed.")
+    await stack.decide(case_id, "approve", text=f"{await stack.text(case_id)}{words} Signed.\n")
     await stack.reaches(case_id, "filed")
     stack.generator.failures = [TransientError("not ready"), PermanentError("told to fail")]
     await stack.reaches(await stack.discharge(encounters[1]), "awaiting-review")

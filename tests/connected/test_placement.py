@@ -16,6 +16,7 @@ from shared.messaging.topology import all_consumers
 from tests.support.backup import as_user, back_up, put_back, reach, timers
 from tests.support.cluster import NatsCluster
 from tests.support.ehr import client, sandbox, stays
+from tests.support.physician import settled
 from tests.support.server import NatsServer
 from tests.support.stack import Stack, running, until
 
@@ -134,8 +135,10 @@ async def sign_until_filed(stack: Stack, case_id: str) -> None:
     async def filed() -> bool:
         shown = await stack.call("physician", "GET", f"/v1/reviews/{case_id}")
         if shown.status_code == 200:
-            seen = {"If-Match": f'"{shown.json()["draft"]["digest"]}"'}
-            await stack.call("physician", "POST", f"/v1/reviews/{case_id}/approve", headers=seen)
+            draft = shown.json()["draft"]
+            seen = {"If-Match": f'"{draft["digest"]}"'}
+            path = f"/v1/reviews/{case_id}/approve"
+            await stack.call("physician", "POST", path, headers=seen, json=settled(draft))
         case = await stack.call("auditor", "GET", f"/v1/cases/{case_id}")
         return case.status_code == 200 and case.json()["state"] == "filed"
 

@@ -47,10 +47,10 @@ async def telemetry(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[tuple[Rece
         await started.close()
 
 
-async def file_one(stack: Stack, encounter: str | None = None, **edit: str) -> str:
+async def file_one(stack: Stack, encounter: str | None = None, added: str = "") -> str:
     case_id = await stack.discharge(encounter)
     await stack.reaches(case_id, "awaiting-review")
-    await stack.decide(case_id, "approve", **edit)
+    await stack.decide(case_id, "approve", **({"text": f"{await stack.text(case_id)}{added}\n"} if added else {}))
     await stack.reaches(case_id, "filed")
     return case_id
 
@@ -120,7 +120,7 @@ async def test_every_metric_by_its_name_and_nothing_of_a_patient(
     caplog.set_level(logging.WARNING, logger="httpx")  # the browser of this test says where it goes
     with caplog.at_level(logging.DEBUG):
         async with running(nats, Sandbox(store)) as stack:
-            await file_one(stack, encounters[0], text=f"{MARKS[0]} was born {MARKS[3]}.")
+            await file_one(stack, encounters[0], added=f"{MARKS[0]} was born {MARKS[3]}.")
             await stack.reaches(await stack.discharge(encounters[1]), "awaiting-review")
             await stack.call("ingest", "GET", f"/{MARKS[0]}", params={"name": MARKS[0]})
 

@@ -22,6 +22,7 @@ from cli.stack.ports import free_port
 from deploy.sandbox_ehr.seed import opaque_id
 from tests.support.command import COUNTERSIGN, Up, run, up
 from tests.support.ehr import SHARED_ENCOUNTERS, shared_stays
+from tests.support.physician import settled
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
 
@@ -53,10 +54,13 @@ def discharge(stack: Up, encounter: str, **more: Any) -> str:
     return str(answer.json()["case_id"])
 
 
-def approve(stack: Up, case_id: str, **body: Any) -> httpx.Response:
+def approve(stack: Up, case_id: str, added: str = "") -> httpx.Response:
+    """Countersign; `added` is a line that the physician writes below the draft."""
     review = stack.call("physician", "GET", f"/v1/reviews/{case_id}")
     headers = {"If-Match": review.headers["etag"]}
-    return stack.call("physician", "POST", f"/v1/reviews/{case_id}/approve", headers=headers, json=body or None)
+    draft = review.json()["draft"]
+    sent = settled(draft) | ({"text": f"{draft['text']}{added}\n"} if added else {})
+    return stack.call("physician", "POST", f"/v1/reviews/{case_id}/approve", headers=headers, json=sent)
 
 
 def children_of(process: subprocess.Popen[str]) -> list[psutil.Process]:

@@ -29,6 +29,7 @@ from shared.contracts.subjects import encounter_subject
 from shared.messaging.connection import Bus, connect
 from tests.support.channels import Mailbox, Webhook, channels, write_directory
 from tests.support.command import Up, run, up
+from tests.support.physician import settled
 from tests.support.prometheus import RULES, Prometheus, prometheus
 
 DEMO = Path(__file__).parents[2] / "deploy/knowledge"
@@ -116,7 +117,10 @@ class GameDay:
         wait(lambda: self.state(case_id) == "awaiting-review", "a review")
         review = self.stack.call("physician", "GET", f"/v1/reviews/{case_id}")
         seen = {"If-Match": review.headers["etag"]}
-        self.stack.call("physician", "POST", f"/v1/reviews/{case_id}/approve", headers=seen).raise_for_status()
+        body = settled(review.json()["draft"])
+        self.stack.call(
+            "physician", "POST", f"/v1/reviews/{case_id}/approve", headers=seen, json=body
+        ).raise_for_status()
         wait(lambda: self.state(case_id) == "filed", "a document")
 
         async def work(bus: Bus) -> None:

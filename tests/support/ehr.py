@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Literal
 
 import httpx
 import pytest
@@ -47,6 +48,25 @@ def shared_stays() -> list[Path]:
     if not files:
         pytest.skip("the shared encounters are not here: ../shared/data/encounters")
     return files
+
+
+def nothing_to_settle(of: Sandbox, which: Literal[0, 1] = 0) -> str:
+    """One of two stays of the sandbox whose drafts raise no open point; returns the encounter's id."""
+    id = stays(of.style)[1 + 2 * which]
+    encounter = of.store.get("Encounter", id)
+    assert encounter is not None
+    of.store.put(
+        {
+            "resourceType": "Appointment",
+            "id": f"follow-up-{which}",
+            "meta": {"versionId": "1", "lastUpdated": "2026-01-01T00:00:00Z"},
+            "status": "booked",
+            "start": "2036-01-01T09:00:00Z",
+            "description": "Follow-up visit",
+            "participant": [{"actor": encounter["subject"], "status": "accepted"}],
+        }
+    )
+    return id
 
 
 def stays(style: Style = "plain") -> list[str]:

@@ -53,7 +53,16 @@ def draft_ref(number: int = 1, value: str = DIGEST) -> DraftRef:
     )
 
 
-def draft(text: str = "DISCHARGE SUMMARY\n", by_hand: str | None = None) -> Draft:
+TEXT = """DISCHARGE SUMMARY
+
+Patient: Jane Roe, born 1950-01-02, female, MRN 17
+
+REASON FOR HOSPITALIZATION
+  - Pneumonia
+"""
+
+
+def draft(text: str = TEXT, by_hand: str | None = None) -> Draft:
     facts = Group(title="Reason for admission", facts=(Fact(text="Pneumonia", source="Encounter/e1"),))
     sentence = Sentence(narrative="hospital-course", text="Admitted with pneumonia.")
     return Draft(

@@ -24,6 +24,7 @@ from shared.messaging.journal import Journal
 from shared.runtime.service import Service, create_app
 from tests.support.ehr import client, stays
 from tests.support.generator import ScriptedGenerator
+from tests.support.physician import settled
 from tests.support.server import NatsServer
 
 NEVER = (timedelta(hours=24), timedelta(hours=72), timedelta(days=7))
@@ -86,9 +87,15 @@ class Stack:
         return found
 
     async def decide(self, case_id: str, decision: str, role: str = "physician", **body: Any) -> httpx.Response:
-        """Approve, reject or reassign what is under review now."""
-        headers = {"If-Match": f'"{(await self.review(case_id))["draft"]["digest"]}"'}
+        """Approve, reject or reassign what is under review now; an approval settles what `body` does not."""
+        draft = (await self.review(case_id))["draft"]
+        headers = {"If-Match": f'"{draft["digest"]}"'}
+        body = settled(draft) | body if decision == "approve" else body
         return await self.call(role, "POST", f"/v1/reviews/{case_id}/{decision}", headers=headers, json=body or None)
+
+    async def text(self, case_id: str) -> str:
+        """Of the draft under review."""
+        return str((await self.review(case_id))["draft"]["text"])
 
     def in_chart(self, type: str) -> list[dict[str, Any]]:
         """What stands in the EHR."""

@@ -15,6 +15,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from cli.letters import DeadLetter, Deed
 from cli.redrive import redrive_one
 from services.approval import domain as approval
+from services.approval.refusal import Refused
 from services.drafter import domain as drafter
 from services.ingest.handlers import Ingest
 from shared.contracts.case import WITHDRAWABLE, broken_link, cause_of, fold, state_after
@@ -147,10 +148,10 @@ class CaseMachine(RuleBasedStateMachine):
         try:
             made: Approved | Rejected
             if decision == "approve":
-                made = approval.approve(case, seen, PHYSICIAN, text=DIGEST)
+                made = approval.approve(case, seen, PHYSICIAN, draft=draft())
             else:
                 made = approval.reject(case, seen, PHYSICIAN, decision, DIGEST)  # type: ignore[arg-type]
-        except approval.Refused:
+        except Refused:
             return
         self._append(history, made)
 
@@ -159,7 +160,7 @@ class CaseMachine(RuleBasedStateMachine):
         history = self.stale if stale else self.history()
         try:
             made = approval.reassign(fold(history), "Practitioner/dr-2", PHYSICIAN, DIGEST, DEADLINES)
-        except approval.Refused:
+        except Refused:
             return
         self._append(history, made)
 

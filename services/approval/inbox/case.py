@@ -7,9 +7,9 @@ from fastapi.responses import RedirectResponse, Response
 
 from services.approval import edits
 from services.approval.api import Parts, problem_of
-from services.approval.domain import Refused
 from services.approval.inbox.render import EVENT_WORDS, STATE_WORDS, page, span
 from services.approval.inbox.working import Working, WorkingCopies
+from services.approval.refusal import Refused
 from services.approval.rights import READERS, denied
 from services.approval.views import case_view
 from shared.contracts.case import Case, fold
@@ -23,8 +23,10 @@ from shared.runtime.problems import Problem
 LONGEST = 200_000
 NOTES = {
     "stale": "There is a newer draft than the one you were looking at. Nothing was signed.",
-    "incomplete": "Not signed yet: look at every open point, confirm, change or remove every sentence that the record "
-    "does not support, and write what is still to be written.",
+    "unresolved": "Not signed yet: look at every open point, and confirm, change or remove every sentence that the "
+    "record does not support.",
+    "incomplete": "Not signed: the text is not the whole document of this stay. Keep the line that names the patient, "
+    "keep every part with words in it, and write what is still to be written.",
 }
 Numbers = Annotated[list[int], Form()]
 
@@ -88,7 +90,7 @@ def _add_signing(router: APIRouter, parts: Parts, working: WorkingCopies) -> Non
         case_id: str,
         who: clinician,
         digest: Annotated[str, Form()],
-        text: Annotated[str, Form(max_length=LONGEST)],
+        text: Annotated[str, Form(max_length=LONGEST)] = "",
         confirmed: Numbers = [],  # noqa: B006 - FastAPI copies defaults
         acknowledged: Numbers = [],  # noqa: B006
     ) -> Response:
@@ -103,7 +105,7 @@ def _add_signing(router: APIRouter, parts: Parts, working: WorkingCopies) -> Non
         case_id: str,
         who: clinician,
         digest: Annotated[str, Form()],
-        text: Annotated[str, Form(max_length=LONGEST)],
+        text: Annotated[str, Form(max_length=LONGEST)] = "",
         confirmed: Numbers = [],  # noqa: B006
         acknowledged: Numbers = [],  # noqa: B006
     ) -> Response:
@@ -117,7 +119,7 @@ def _add_signing(router: APIRouter, parts: Parts, working: WorkingCopies) -> Non
             return RedirectResponse(f"/sign-in?again=1&after=/reviews/{ref.id}", 303)
         changed = copy.text if copy.text != draft.text else None
         try:
-            await parts.desk.approve(ref.id, digest, who, changed, copy.confirmed, copy.acknowledged)
+            await parts.desk.approve(ref.id, digest, who, changed, copy.settled)
         except Refused as refused:
             return _back(ref.id, refused)
         await working.drop(ref.id, digest, subject)

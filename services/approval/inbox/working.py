@@ -4,6 +4,7 @@ import hashlib
 
 from pydantic import BaseModel, ConfigDict
 
+from services.approval.gate import Settled
 from shared.messaging.buckets import Bucket
 from shared.messaging.connection import Bus
 
@@ -19,6 +20,10 @@ class Working(BaseModel):
     text: str
     confirmed: tuple[int, ...] = ()  # sentences without support that are to stand
     acknowledged: tuple[int, ...] = ()  # open points that were seen
+
+    @property
+    def settled(self) -> Settled:
+        return Settled(dict.fromkeys(self.confirmed, "confirmed"), self.acknowledged)
 
 
 class WorkingCopies:

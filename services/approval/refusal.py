@@ -1,0 +1,25 @@
+"""Why a decision may not be taken."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+Field = Literal["resolutions", "acknowledged", "text"]
+Why = Literal["unknown", "decided", "not-open", "stale", "incomplete", "unresolved", "forbidden"]
+
+
+@dataclass(frozen=True, slots=True)
+class Obstacle:
+    """One thing that has to be done before: `field` of the request that does it, `index` of what it is about."""
+
+    field: Field
+    detail: str
+    index: int | None = None
+
+
+class Refused(Exception):
+    """A decision that may not be taken. `why` tells the edge which answer to give, `obstacles` what is to be done."""
+
+    def __init__(self, why: Why, detail: str, obstacles: Sequence[Obstacle] = ()) -> None:
+        super().__init__(detail)
+        self.why, self.detail, self.obstacles = why, detail, tuple(obstacles)
