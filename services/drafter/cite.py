@@ -3,7 +3,7 @@
 import asyncio
 import logging
 
-from services.drafter.context import EncounterContext
+from shared.contracts.context import EncounterContext
 from shared.contracts.draft import Knowledge, Passage
 from shared.contracts.failures import Failure
 from shared.knowledge.base import Hit

@@ -1,7 +1,7 @@
 """Puts facts and narrative together into one draft and its plain text. Deterministic."""
 
 from services.drafter import facts
-from services.drafter.context import EncounterContext
+from shared.contracts.context import EncounterContext
 from shared.contracts.draft import TO_BE_WRITTEN, Draft, Knowledge, Narrative, Part, PartCode, Prompt, Sentence
 
 # Which part a narrative belongs to.

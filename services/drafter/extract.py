@@ -9,7 +9,6 @@ from contextlib import suppress
 from datetime import datetime, tzinfo
 
 from services.drafter import searches
-from services.drafter.context import EncounterContext
 from services.drafter.record import build_context
 from services.drafter.record.identity import attending as attending_of
 from services.drafter.record.identity import merged_from, merged_into
@@ -18,6 +17,7 @@ from services.drafter.source_record import SourceRecord, Unread
 from shared.clinical import elements, references
 from shared.clinical.elements import Resource
 from shared.clinical.fhir import FhirClient, NotFoundError, SearchResult
+from shared.contracts.context import EncounterContext
 from shared.contracts.failures import PermanentError
 
 Record = SourceRecord

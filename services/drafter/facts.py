@@ -3,9 +3,9 @@
 from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta
 
-from services.drafter.context import Diagnosis, EncounterContext, Entry, Measurement, Medicine, Series
 from services.drafter.medicine_facts import given, medicine, reconciliation, to_avoid
 from services.drafter.record.observations import short_names
+from shared.contracts.context import Diagnosis, EncounterContext, Entry, Measurement, Medicine, Series
 from shared.contracts.draft import Fact, Group, Part
 
 NONE = "None recorded"

@@ -7,9 +7,9 @@ from datetime import tzinfo
 from services.drafter import domain, facts, grounding, narrative, prompts
 from services.drafter.cite import cite
 from services.drafter.compose import compose
-from services.drafter.context import EncounterContext
 from services.drafter.extract import extract
 from shared.clinical.fhir import FhirClient
+from shared.contracts.context import EncounterContext
 from shared.contracts.draft import Fact, Knowledge, Sentence
 from shared.contracts.events import ContextExtracted, Discharged, Drafted, RedraftRequested
 from shared.contracts.failures import PermanentError, TransientError

@@ -2,8 +2,8 @@
 
 from collections.abc import Iterable
 
-from services.drafter.context import EncounterContext, Medicine
 from services.drafter.reconciliation import Row, reconcile
+from shared.contracts.context import EncounterContext, Medicine
 from shared.contracts.draft import Fact, Group
 
 COLUMNS = ("Medicine", "Dose and directions", "Route", "Frequency", "Change", "Reason")

@@ -3,9 +3,9 @@
 import re
 from dataclasses import dataclass
 
-from services.drafter.context import EncounterContext
 from services.drafter.facts import age
 from services.drafter.reconciliation import reconcile
+from shared.contracts.context import EncounterContext
 from shared.contracts.draft import Knowledge, Narrative
 
 MOST = 6  # items of one list; a small model loses the thread in long ones

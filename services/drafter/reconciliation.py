@@ -5,8 +5,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Literal
 
-from services.drafter.context import EncounterContext, Medicine
 from shared.clinical.elements import SYSTEM_NAMES
+from shared.contracts.context import EncounterContext, Medicine
 
 Change = Literal["new", "changed", "continued", "stopped", "on hold", "do not give", "unclear"]
 _STRENGTH = re.compile(

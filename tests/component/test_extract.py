@@ -13,10 +13,10 @@ from deploy.sandbox_ehr.habits import Habits
 from deploy.sandbox_ehr.seed import opaque_id
 from services.drafter import facts
 from services.drafter.compose import compose
-from services.drafter.context import EncounterContext
 from services.drafter.extract import extract
 from shared.clinical import elements, moments
 from shared.clinical.fhir import FhirClient
+from shared.contracts.context import EncounterContext
 from shared.contracts.draft import Draft
 from shared.contracts.failures import PermanentError
 from tests.support.ehr import BASE, Losing, client, sandbox, shared_sandbox, shared_stays, stays

@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from services.drafter import facts
-from services.drafter.context import EncounterContext
 from services.drafter.extract import Record
 from services.drafter.record import build_context
+from shared.contracts.context import EncounterContext
 
 FAULTS = Path(__file__).parents[3] / "shared/data/faults"
 

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from services.drafter import domain, facts, narrative, prompts
 from services.drafter.compose import compose
-from services.drafter.context import EncounterContext, Entry, Patient
 from services.drafter.narrative import Nonsense, parse
+from shared.contracts.context import EncounterContext, Entry, Patient
 from shared.contracts.draft import Claim, Sentence
 from shared.contracts.events import ContextExtracted, RedraftRequested
 from tests.support.examples import DIGEST, PROMPT, T0, event

@@ -4,10 +4,10 @@ from typing import Any
 
 import pytest
 
-from services.drafter.context import EncounterContext, Medicine
 from services.drafter.extract import Record
 from services.drafter.reconciliation import reconcile
 from services.drafter.record import build_context
+from shared.contracts.context import EncounterContext, Medicine
 from tests.unit.test_record import encounter, order
 
 

@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from services.drafter.context import EncounterContext
 from services.drafter.record import build_context
+from shared.contracts.context import EncounterContext
 from tests.unit.test_record import ENC, observation, order, record
 from tests.unit.test_untrusted_record import lines
 

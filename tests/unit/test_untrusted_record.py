@@ -6,11 +6,11 @@ from typing import Any
 import pytest
 
 from services.drafter import facts
-from services.drafter.context import EncounterContext
 from services.drafter.extract import Record
 from services.drafter.record import build_context
 from services.drafter.record import stay as stays
 from services.drafter.record.identity import attending
+from shared.contracts.context import EncounterContext
 from tests.unit.test_record import encounter, observation
 
 MOTHER = {"resourceType": "Patient", "id": "p1", "name": [{"family": "Doe"}]}

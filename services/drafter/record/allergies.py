@@ -3,11 +3,11 @@
 import re
 from dataclasses import dataclass
 
-from services.drafter.context import Entry
 from services.drafter.record.scope import IN_ERROR, Scope
 from shared.clinical import elements
 from shared.clinical.elements import Resource
 from shared.clinical.moments import Moment
+from shared.contracts.context import Entry
 
 # SNOMED CT and IPS codes for the absence of allergies. https://hl7.org/fhir/uv/ips/CodeSystem-absent-unknown-uv-ips.html
 _NONE_KNOWN = frozenset(

@@ -3,7 +3,6 @@
 from collections.abc import Iterable
 from datetime import datetime
 
-from services.drafter.context import Diagnosis, EncounterContext, Entry, Medicine, Patient
 from services.drafter.record import (
     allergies,
     condition,
@@ -25,6 +24,7 @@ from services.drafter.record.scope import Scope, source, told
 from services.drafter.source_record import SourceRecord
 from shared.clinical import elements, moments, references
 from shared.clinical.elements import Resource
+from shared.contracts.context import Diagnosis, EncounterContext, Entry, Medicine, Patient
 
 
 def build_context(record: SourceRecord) -> EncounterContext:

@@ -3,13 +3,13 @@
 import re
 from collections.abc import Callable, Iterator
 
-from services.drafter.context import Entry
 from services.drafter.record.plans import is_activity, is_code_status
 from services.drafter.record.scope import Scope
 from services.drafter.record.values import value
 from shared.clinical import elements
 from shared.clinical.elements import Resource
 from shared.clinical.moments import Moment
+from shared.contracts.context import Entry
 
 # LOINC and SNOMED CT of what tells how somebody can live at home.
 _FUNCTION = frozenset(

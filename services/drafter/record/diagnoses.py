@@ -3,11 +3,11 @@
 from collections.abc import Iterator
 from typing import Any, Literal
 
-from services.drafter.context import Diagnosis, Entry
 from services.drafter.record.scope import IN_ERROR, OF_ANOTHER_ENCOUNTER, Scope, source
 from shared.clinical import elements, references
 from shared.clinical.elements import Resource
 from shared.clinical.moments import Moment
+from shared.contracts.context import Diagnosis, Entry
 
 Certainty = Literal["confirmed", "suspected", "ruled-out"]
 

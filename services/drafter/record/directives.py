@@ -3,12 +3,12 @@
 import re
 from collections.abc import Iterator
 
-from services.drafter.context import Entry
 from services.drafter.record.condition import RESUSCITATION, value_and_parts
 from services.drafter.record.plans import is_code_status
 from services.drafter.record.scope import Scope
 from shared.clinical import elements
 from shared.clinical.elements import Resource
+from shared.contracts.context import Entry
 
 _DIRECTIVE_DOCUMENTS = frozenset({"42348-3", "64298-3", "86533-7", "93037-0", "75320-2"})  # LOINC
 _DIRECTIVE_WORDS = re.compile(

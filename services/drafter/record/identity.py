@@ -3,11 +3,11 @@
 import re
 from collections.abc import Iterator
 
-from services.drafter.context import Patient
 from services.drafter.record.scope import Scope, source
 from shared.clinical import elements, references
 from shared.clinical.elements import Resource
 from shared.clinical.references import Targets
+from shared.contracts.context import Patient
 
 # National, insurance and social numbers: never a hospital's own. Parts of identifier systems.
 _NOT_OURS = re.compile(

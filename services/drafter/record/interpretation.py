@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Literal
 
-from services.drafter.context import Flag
 from services.drafter.record import quantities
 from services.drafter.record.quantities import Measured
 from shared.clinical import elements
 from shared.clinical.elements import Resource
+from shared.contracts.context import Flag
 
 Judgement = Flag | Literal["normal"]
 

@@ -7,13 +7,13 @@ from collections.abc import Iterator
 from datetime import timedelta
 from typing import Literal
 
-from services.drafter.context import Medicine, OrderStatus
 from services.drafter.record.dosage import course, dosage
 from services.drafter.record.medicine_names import Names, ingredients
 from services.drafter.record.scope import AFTER, OF_ANOTHER_ENCOUNTER, Scope, source
 from shared.clinical import elements, references
 from shared.clinical.elements import Resource
 from shared.clinical.moments import Moment
+from shared.contracts.context import Medicine, OrderStatus
 
 Kind = Literal["home", "hospital", "given", "discharge", "other"]
 

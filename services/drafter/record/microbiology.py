@@ -3,11 +3,11 @@
 import re
 from collections.abc import Iterator
 
-from services.drafter.context import Entry
 from services.drafter.record.scope import Scope, source
 from services.drafter.record.values import value
 from shared.clinical import elements, references
 from shared.clinical.elements import Resource
+from shared.contracts.context import Entry
 
 _SUSCEPTIBILITY = {
     "S": "susceptible",

@@ -7,12 +7,12 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from services.drafter.context import Entry
 from services.drafter.record.reports import inline_text, stripped
 from services.drafter.record.scope import Scope, source
 from shared.clinical import elements
 from shared.clinical.elements import Resource
 from shared.clinical.moments import Moment
+from shared.contracts.context import Entry
 
 _OURS = "https://countersign.example/fhir"  # identifiers of what Countersign itself has filed
 _SUMMARIES = re.compile(r"discharge (summary|letter)|entlass(ungs)?brief|arztbrief|ontslagbrief", re.IGNORECASE)

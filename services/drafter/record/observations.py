@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 
-from services.drafter.context import Entry, Measurement, Series
 from services.drafter.record import interpretation, quantities
 from services.drafter.record.interpretation import Bounds, Judgement, Person
 from services.drafter.record.scope import Scope, source
@@ -15,6 +14,7 @@ from services.drafter.record.values import pressure, value
 from services.drafter.record.vital_signs import ORDER, vital_sign
 from shared.clinical import elements
 from shared.clinical.elements import Resource
+from shared.contracts.context import Entry, Measurement, Series
 
 _LAB = re.compile(r"\blab(or(atory)?)?\b|klinische chemie|bepaling", re.IGNORECASE)
 _LAB_CODES = frozenset({"laboratory", "LAB", "CH", "HM", "49581000146104", "26436-6"})

@@ -3,13 +3,13 @@
 import re
 from collections.abc import Iterator
 
-from services.drafter.context import Entry
 from services.drafter.record import quantities
 from services.drafter.record.reports import is_diagnostic, stripped
 from services.drafter.record.scope import Scope
 from services.drafter.record.timing import timing
 from shared.clinical import elements, references
 from shared.clinical.elements import Resource
+from shared.contracts.context import Entry
 
 _DEAD_ENDS = {
     "cancelled": "cancelled",

@@ -3,12 +3,12 @@
 import re
 from collections.abc import Iterator
 
-from services.drafter.context import Entry
 from services.drafter.record import quantities
 from services.drafter.record.scope import Scope, source
 from shared.clinical import elements, references
 from shared.clinical.elements import Resource
 from shared.clinical.moments import Moment
+from shared.contracts.context import Entry
 
 _NOT_DONE = {
     "not-done": "not done",

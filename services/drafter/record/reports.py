@@ -7,12 +7,12 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from services.drafter.context import Entry
 from services.drafter.record.microbiology import CATEGORIES as MICROBIOLOGY
 from services.drafter.record.scope import Scope, source
 from shared.clinical import elements, references
 from shared.clinical.elements import Resource
 from shared.clinical.moments import Moment
+from shared.contracts.context import Entry
 
 _PENDING = frozenset({"registered", "partial", "preliminary"})
 _LABORATORY = frozenset({"LAB", "laboratory", "CH", "HM", "SR"})

@@ -6,11 +6,11 @@ from dataclasses import dataclass, field
 from datetime import datetime, tzinfo
 from typing import Any
 
-from services.drafter.context import Entry
 from shared.clinical import elements, moments
 from shared.clinical.elements import Resource
 from shared.clinical.moments import Moment
 from shared.clinical.references import Targets
+from shared.contracts.context import Entry
 
 IN_ERROR = "entered-in-error"
 KINDS = {
