@@ -66,6 +66,8 @@ async def test_sign_in_open_evidence_edit_approve(make_ward: Callable[..., Await
     assert approved["edits"]["distance"] > 0
     assert 0 in approved["edits"]["changed"]
     assert approved["by"]["method"] == "demo"
+    assert approved["reading"]["parts"] == 6
+    assert approved["reading"]["seen"] >= 1, "the first part is in view at once"
 
 
 async def test_what_the_record_does_not_support_holds_the_signature_up(
@@ -293,4 +295,6 @@ async def test_it_works_without_its_script(ward: Ward) -> None:
         await tick.check()
     await page.get_by_role("button", name="Countersign").click()
     await expect(page.locator(".note.fine")).to_contain_text("Countersigned by")
-    await ward.stack.reaches(case_id, "filed")
+    case = await ward.stack.reaches(case_id, "filed")
+    approved = next(event["detail"] for event in case["events"] if event["event"] == "approved")
+    assert "reading" not in approved, "what nobody measured is not on the trail"

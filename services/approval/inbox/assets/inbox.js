@@ -100,7 +100,26 @@ for (const summary of document.querySelectorAll(".sentence summary")) {
   });
 }
 
+// How much of the draft was in front of somebody: figures for the trail.
+function reading() {
+  const seconds = sign.querySelector("[name=seconds]");
+  setInterval(() => {
+    if (document.visibilityState === "visible" && document.hasFocus()) seconds.value = Number(seconds.value) + 1;
+  }, 1000);
+  const views = new IntersectionObserver((entries) => {
+    for (const { isIntersecting, target } of entries) {
+      if (!isIntersecting) continue;
+      views.unobserve(target);
+      const value = target.closest("[data-part]").dataset.part;
+      if (sign.querySelector(`[name=seen][value="${value}"]`)) continue;
+      sign.append(Object.assign(document.createElement("input"), { type: "hidden", name: "seen", value }));
+    }
+  });
+  for (const title of document.querySelectorAll("[data-part] > h2")) views.observe(title);
+}
+
 if (sign) {
+  reading();
   const text = document.getElementById("text");
   for (const button of document.querySelectorAll(".needs-script")) button.hidden = false;
   for (const box of document.querySelectorAll(".sentence")) tools(box, text);
