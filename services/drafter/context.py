@@ -56,6 +56,9 @@ class Medicine(Entry):
     codes: tuple[str, ...] = ()  # `system|code`
     normal: str = ""  # the order for comparison: equal strings are equal orders
     doubt: bool = False  # the order's words and its structure give different amounts or frequencies
+    lacks: tuple[Literal["amount", "frequency", "limit"], ...] = ()  # what no dosage says; limit: of doses as needed
+    steps: bool = False  # nothing says whether the dosages of the order follow each other, or when
+    by_body: str = ""  # a dose that is only stated per weight or surface: `15 mg/kg`
 
 
 class Measurement(Model):

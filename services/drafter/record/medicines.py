@@ -230,6 +230,9 @@ class Medications:
             codes=tuple(sorted(f"{system}|{code}" for system, code in elements.coded(concept.get("code")))),
             normal=found.normal,
             doubt=found.doubt,
+            lacks=found.lacks,
+            by_body=found.by_body,
+            steps=found.steps,
         )
 
     def _reason(self, item: Resource) -> str:
