@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 
 from services.drafter.context import EncounterContext
 from services.drafter.record.medicine_points import of_medicines
+from services.drafter.record.order_checks import order_checks
 from services.drafter.record.scope import LeftOut
 from services.drafter.source_record import SourceRecord, Unread
 from shared.contracts.draft import OpenPoint
@@ -39,6 +40,7 @@ def open_points(context: EncounterContext, left_out: Sequence[LeftOut], record: 
         *_omissions([item for item in left_out if item.important]),
         *_of_allergies(context, record),
         *of_medicines(context),
+        *order_checks(context),
         *_of_results(context),
     ]
     return tuple({point.text: point for point in found}.values())
