@@ -66,6 +66,7 @@ class Medicine(Entry):
     doubt: bool = False  # the order's words and its structure give different amounts or frequencies
     lacks: tuple[Literal["amount", "frequency", "limit"], ...] = ()  # what no dosage says; limit: of doses as needed
     steps: bool = False  # nothing says whether the dosages of the order follow each other, or when
+    ambiguous: str = ""  # a number in the words of a dosage that may be 1250 or 1.25: `1.250`
     by_body: str = ""  # a dose that is only stated per weight or surface: `15 mg/kg`
 
 

@@ -132,3 +132,38 @@ def test_a_dose_that_is_only_per_kg_is_asked_for_with_the_last_weight(line: dict
 def test_words_that_say_the_computed_dose_leave_nothing_open(text: str) -> None:
     assert points({"text": text}) == ""
     assert points(doses(PER_KG) | {"text": text}) == ""
+
+
+def quantity(value: float, unit: str = "mg") -> dict[str, Any]:
+    return {"doseAndRate": [{"doseQuantity": {"value": value, "unit": unit}}]}
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        {"text": "1.250 mg täglich"} | quantity(1250),
+        {"text": "1.250 mg täglich"} | quantity(1.25),
+        {"text": "5.000 IE s.c. täglich"} | quantity(5000, "U"),
+        {"text": "1.250 mg täglich"},
+        {"text": "1,250 mg daily"} | quantity(1250),
+        {"text": "3.125 mg daily"} | quantity(3125),
+    ],
+)
+def test_a_number_that_may_be_thousands_is_asked_and_not_changed(line: dict[str, Any]) -> None:
+    asked = points(line)
+    assert "may have a decimal point or mark thousands" in asked
+    assert line["text"] in asked
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        {"text": "3.125 mg twice daily"},
+        {"text": "3.125 mg twice daily"} | quantity(3.125),
+        {"text": "5,000 units daily"},
+        {"text": "0.125 mg daily"} | quantity(0.125),
+        {"text": "1250 mg daily"} | quantity(1250),
+    ],
+)
+def test_a_number_that_has_one_reading_is_not_asked(line: dict[str, Any]) -> None:
+    assert points(line) == ""

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from services.drafter.record import dosage_steps, dosage_words, timing_codes
 from services.drafter.record.dosage_amounts import amount, amounts, by_body, most, rates
-from services.drafter.record.dosage_comparison import differs, normal
+from services.drafter.record.dosage_comparison import ambiguous, differs, normal
 from services.drafter.record.dosage_match import has_route, is_in
 from services.drafter.record.dosage_parts import as_needed, instructions, often, route, site
 from services.drafter.record.timing import frequency, is_said, limits, span
@@ -35,6 +35,7 @@ class Dosage:
     doubt: bool = False
     lacks: tuple[Lack, ...] = ()
     by_body: str = ""
+    ambiguous: str = ""  # `1.250`, which may be 1250 or 1.25
     steps: bool = False  # nothing says whether the dosages follow each other, or when
 
 
@@ -50,6 +51,7 @@ def dosage(order: Resource) -> Dosage:
         normal=" | ".join(normal(line) for line in found),
         doubt=any(differs(line) for line in found),
         lacks=_lacks(found),
+        ambiguous=elements.listed(ambiguous(line) for line in found),
         steps=dosage_steps.unclear(found),
         by_body=elements.listed(by_body(line) for line in found),
     )

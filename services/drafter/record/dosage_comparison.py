@@ -5,11 +5,13 @@ import re
 from services.drafter.record.dosage_amounts import amount, amounts, most, rate
 from services.drafter.record.dosage_match import COUNTED, OFTEN, ROUTES, is_in
 from services.drafter.record.dosage_parts import as_needed, instructions, route, site
-from services.drafter.record.dosage_words import NUMBER
+from services.drafter.record.dosage_words import NUMBER, UNIT
 from services.drafter.record.dose_units import same_unit
 from services.drafter.record.timing import frequency, limits
 from shared.clinical import elements
 from shared.clinical.elements import Resource
+
+_GROUPED = re.compile(rf"(?<![\d.,/-])([1-9]\d{{0,2}}[.,]\d{{3}})(?![.,]?\d)(?= ?{UNIT}(?![^\W_]))", re.IGNORECASE)
 
 
 def differs(line: Resource) -> bool:
@@ -27,6 +29,23 @@ def differs(line: Resource) -> bool:
         return False
     units = [same_unit(match[2]) for match in found]
     return any(re.search(rf"{NUMBER} ?{unit}(?![^\W\d_]|/)", said) is not None for unit in units)
+
+
+def ambiguous(line: Resource) -> str:
+    """A dose in the words that is 1250 to some readers and 1.25 to others, as it is written; empty where there is none.
+
+    `3.125 mg` with that structure is read by nobody else; `1.250 mg` is asked, as decimals do not end with a zero.
+    """
+    text = elements.words(line, "text") or ""
+    stated = {found.partition(" ")[0] for found in amounts(line)}
+    for match in _GROUPED.finditer(text):
+        written = match[1]
+        thousands, decimal = re.sub(r"[.,]", "", written), written.replace(",", ".").rstrip("0").rstrip(".")
+        if "," in written and not stated & {thousands, decimal}:
+            continue  # `5,000 units` is English
+        if thousands in stated or (written.endswith("0") and (not stated or decimal in stated)):
+            return written
+    return ""
 
 
 def normal(line: Resource) -> str:

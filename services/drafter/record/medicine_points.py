@@ -18,7 +18,7 @@ def of_medicines(context: EncounterContext) -> Iterator[OpenPoint]:
     for row in reconcile(context):
         yield from _of_row(row, context)
     for medicine in context.discharge_medicines:
-        if medicine.doubt:
+        if medicine.doubt and not medicine.ambiguous:
             yield OpenPoint(
                 text=f"{medicine.name}: the words and the structure of the order differ ({medicine.dose})",
                 source=medicine.source,
@@ -35,6 +35,11 @@ def _of_row(row: Row, context: EncounterContext) -> Iterator[OpenPoint]:
     elif row.change in ("new", "changed", "unclear", "continued"):
         if lack:
             yield OpenPoint(text=f"{medicine.name}: {lack}", source=medicine.source)
+        if medicine.ambiguous:
+            words = f"“{medicine.ambiguous}” in the words of the order may have a decimal point or mark thousands"
+            yield OpenPoint(
+                text=f"{medicine.name}: {words}: confirm the dose ({medicine.dose})", source=medicine.source
+            )
         if medicine.steps:
             twice = "(stated twice)" in medicine.dose
             open_ = (

@@ -235,6 +235,7 @@ class Medications:
             lacks=found.lacks,
             by_body=found.by_body,
             steps=found.steps,
+            ambiguous=found.ambiguous,
         )
 
     def _reason(self, item: Resource) -> str:
