@@ -17,6 +17,7 @@ def test_a_weekly_dose_is_not_one_monday() -> None:
     assert weekly("mon") == "once a week, on Monday"
     assert weekly("mon", periodUnit="d") == "once a week, on Monday"
     assert weekly("mon", frequency=None, period=None) == "once a week, on Monday"
+    assert weekly("mon", "tue", "wed", "thu", "fri", "sat", "sun", periodUnit="d") == "once daily"
     assert weekly("mon", period=2) == "every 2 weeks, on Monday"
     assert weekly("mon", "thu", frequency=2) == "twice a week, on Monday and Thursday"
     assert weekly("mon", "thu") == "every week on Monday and Thursday"
@@ -113,3 +114,9 @@ def test_a_unit_is_written_as_clinicians_write_it(value: float, unit: str, told:
 def test_a_unit_is_known_in_the_words_of_a_dosage() -> None:
     line = {"text": "10U SC at night", "doseAndRate": [{"doseQuantity": {"value": 10, "code": "[iU]"}}]}
     assert dosage({"dosageInstruction": [line]}).directions == "10U SC at night"
+
+
+def test_the_unit_that_the_author_wrote_comes_before_its_code() -> None:
+    assert dose({"value": 2, "unit": "Stück", "code": "{Stueck}"}) == "2 Stück"
+    assert dose({"value": 2, "unit": "int'l unit", "code": "[iU]"}) == "2 units"
+    assert dose({"value": 2, "unit": "Tablette", "code": "1"}) == "2 Tablette"

@@ -6,7 +6,7 @@ from services.drafter.record.dosage_amounts import amount, amounts, most, rate
 from services.drafter.record.dosage_match import COUNTED, OFTEN, ROUTES, is_in
 from services.drafter.record.dosage_parts import as_needed, instructions, route, site
 from services.drafter.record.dosage_words import NUMBER, UNIT
-from services.drafter.record.dose_units import same_unit
+from services.drafter.record.dose_units import canonical, same_unit
 from services.drafter.record.timing import frequency, limits
 from shared.clinical import elements
 from shared.clinical.elements import Resource
@@ -54,10 +54,12 @@ def normal(line: Resource) -> str:
     Site, rate, limits and instructions count as they are. Words that say more are compared too, where the structure
     does not say the whole order; where it does, their numbers are.
     """
-    text = spelled(elements.words(line, "text") or "")
+    text = canonical(spelled(elements.words(line, "text") or ""))
     often = frequency(line.get("timing"))
     coded = bool(amount(line) and (often or as_needed(line)))
-    much, text = _taken(r"^\d+(\.\d+)?[a-zµ%]+(/\d+(\.\d+)?[a-zµ%]+)?\b", amount(line).replace(" ", "").lower(), text)
+    much, text = _taken(
+        r"^\d+(\.\d+)?[a-zµ%]+(/\d+(\.\d+)?[a-zµ%]+)?\b", canonical(amount(line).lower()).replace(" ", ""), text
+    )
     way = next((name for name, words in ROUTES.items() if re.search(words, route(line).lower())), route(line).lower())
     for name, words in ROUTES.items():
         if re.search(words, text):

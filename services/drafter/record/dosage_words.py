@@ -8,11 +8,11 @@ import re
 NUMBER = r"\d+(?:[.,]\d+)?(?: ?[-–/] ?\d+(?:[.,]\d+)?)*"  # a range or a strength of two is one number
 _SPELLED = (
     r"an?|one|two|three|four|half|ein(?:e[nr]?)?|zwei|drei|halbe?n?|één|een|twee|drie|halve"
-    r"|une?|deux|demi|una?|dos|media"
+    r"|une?|deux|demi|una?|dos|media|i{1,3}"
 )
 _COUNT = rf"(?:{NUMBER}|[½¼¾]|\b(?:{_SPELLED})\b)"
 _FORMS = (
-    r"tab(?:let(?:te)?[ns]?|s|l)?|tbl|tabl|cap(?:sule)?s?|kaps(?:el)?n?|capsules?|puffs?|sprays?"
+    r"tab(?:let(?:te)?[ns]?|s|l)?|tbl|tabl|cap(?:sule)?s?|kaps(?:el)?n?|kps|capsules?|puffs?|sprays?"
     r"|drops?|gtts?|tropfen|druppels?"
     r"|gouttes?|gotas?|hübe?|hub|patch(?:es)?|pflaster|pleisters?|sachets?|beutel|zakjes?|packets?"
     r"|supp(?:ositor(?:y|ies))?"
@@ -34,6 +34,9 @@ SCHEME = re.compile(rf"(?<![\w.,/–-]){_PART}(?: ?[-–] ?{_PART}){{2,3}}(?![\w
 _BEFORE_A_DATE = re.compile(r"\b(from|on|until|since|ab|am|seit|bis|vanaf|tot|op) $", re.IGNORECASE)
 _DUTCH = r"\b\d{1,2} ?dd|\b\d{1,2}d\d{1,2}\w?"  # `2dd1`, and the codes of prescriptions: `2D1T`
 
+# `3x1`: three times a day one; `2 x 500 mg` is an amount alone.
+_TIMES_ONE = rf"\b[1-6] ?[x×] ?(?:[1-4]|½)(?![\d.,/]| ?(?:{_MEASURES})\b)"
+_WEEKDAYS = r"\b(?:mo|di|mi|do|fr|sa|so)[.,/+ ]+(?:und )?(?:di|mi|do|fr|sa|so)\b"
 _OFTEN_WORDS = re.compile(
     r"daily|nightly|hourly|weekly|monthly|\bevery\b|\beach (day|week|morning|evening|night)|\b(per"
     r"|a) (day|week|month|hour)\b"
@@ -55,7 +58,7 @@ _OFTEN_WORDS = re.compile(
     r"|dagelijks|\d ?dag?gs?\b|daags|per dag|maal|keer|wekelijks|maandelijks|ochtend|avond|'s nachts"
     r"|voor de nacht|maaltijd|\bom de\b"
     r"|par jour|\bfois\b|matin|soir|midi|\bcada\b|al día|\bdiario|\bnoche\b|mañana|al giorno"
-    rf"|\b\d+ ?[x×](?! ?\d)|\b\d{{1,2}}:\d\d\b|\b\d{{1,2}} uhr\b|{_DUTCH}",
+    rf"|\b\d+ ?[x×](?! ?\d)|\b\d{{1,2}}:\d\d\b|\b\d{{1,2}} uhr\b|{_DUTCH}|{_TIMES_ONE}|{_WEEKDAYS}",
     re.IGNORECASE,
 )
 _MOST = re.compile(
@@ -76,7 +79,7 @@ _BARE = re.compile(
     rf"|tomar)\s+)?{_COUNT}(?![\d.,:/-])(?!\s*(?:{_TIMES}))"
     rf"|\b(?:take|give|inject|inhale|instil+|insert|chew|swallow|neem"
     rf"|nehmen)\s+{_COUNT}(?![\d.,:/-])(?!\s*(?:{_TIMES}))"
-    rf"|{_DUTCH}\w",
+    rf"|{_DUTCH}\w|{_TIMES_ONE}",
     re.IGNORECASE,
 )
 _APPLIED = re.compile(

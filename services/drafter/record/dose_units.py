@@ -98,15 +98,28 @@ def same_unit(word: str) -> str:
     return rf"{re.escape(word.removesuffix('s'))}s?"
 
 
+def canonical(text: str) -> str:
+    """Words of a dosage with its units spelled in one way, for comparison: `10u` and `10 units` are equal."""
+    for name, spellings in SPELLINGS.items():
+        text = re.sub(rf"(?<=\d) ?(?:{spellings})(?![^\W_])", name.lower().replace(" ", ""), text)
+    return text
+
+
 def _named(element: Any, many: bool) -> str:
     """The unit in words: of the text, else of the code."""
     stated, code = elements.words(element, "unit") or "", elements.words(element, "code") or ""
     for text in (stated, code):
-        if text and (word := _word(text, many)) is not None:
+        annotated = text.startswith("{") and text is code and stated != ""  # the author's own word says it better
+        if text and not (annotated and not _counted(text)) and (word := _word(text, many)) is not None:
             return word
     if not stated and re.fullmatch(r"\d+", code):
         return "" if code == "1" else f"(unit code {code})"  # never beside the number: `5 1` is read as 51
     return "" if stated == "1" else _compound(stated or code)
+
+
+def _counted(text: str) -> bool:
+    """Whether a unit is one of the known nouns."""
+    return any(re.fullmatch(spellings, text.strip("{}").lower()) for spellings in SPELLINGS.values())
 
 
 def _word(text: str, many: bool) -> str | None:

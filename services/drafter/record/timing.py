@@ -78,6 +78,8 @@ def _per_day(times: int) -> str:
 
 def _on_days(often: str, days: list[str]) -> str:
     """`once a week, on Monday`: a day of the week comes every week, and one dose of it is not one Monday."""
+    if len(set(days)) == len(DAYS) and often in ("", "once daily", "daily"):
+        return "once daily"
     if often in ("", "once daily", "daily", "once a week") and len(days) == 1:
         return f"once a week, on {days[0]}"
     if often in ("", "once daily", "daily", "once a week"):
