@@ -232,6 +232,15 @@ def _references(record: SourceRecord) -> Iterable[str]:
         for part in elements.children(item, "participant")
         if not elements.words(elements.child(part, "member"), "display")
     ]
+    named += [
+        part
+        for type in ("ServiceRequest", "DeviceRequest")
+        for item in record.of(type)
+        if elements.words(item, "status") == "active"
+        for name in ("performer", "locationReference", "codeReference")
+        for part in elements.children(item, name)
+        if not elements.words(part, "display")
+    ]
     found = (references.relative(element, record.bases) for element in named)
     return (reference for reference in found if reference and not reference.startswith("Patient/"))
 

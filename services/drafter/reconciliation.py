@@ -19,7 +19,7 @@ _GENERIC = frozenset({"insulin", "human insulin", "insuline", "vitamin"})  # a c
 _RELEASE = frozenset(
     "er xr xl sr cr la mr ec dr ir retard depot mix extended delayed prolonged modified sustained controlled".split()  # noqa: SIM905 - a list of words
 )
-_SALTS = frozenset(
+SALTS = frozenset(
     "tartrate succinate maleate besylate fumarate mesylate sulfate sulphate phosphate acetate citrate gluconate"  # noqa: SIM905 - a list of words
     " carbonate chloride hydrochloride sodium potassium calcium magnesium".split()
 )
@@ -85,7 +85,7 @@ def same_medicine(one: Medicine, other: Medicine) -> bool:
 
     An ingredient that is a class says too little: insulin aspart is not insulin glargine, vitamin D is not vitamin K.
     """
-    if _is_class(one) or _is_class(other):
+    if is_class(one) or is_class(other):
         return _types(one.name) == _types(other.name)
     if one.ingredients and other.ingredients:
         return one.ingredients == other.ingredients
@@ -100,7 +100,7 @@ def _words(name: str) -> frozenset[str] | str:
     return words or name.lower()
 
 
-def _is_class(medicine: Medicine) -> bool:
+def is_class(medicine: Medicine) -> bool:
     return bool(_GENERIC & {*medicine.ingredients, *_TOKENS.findall(medicine.name.lower())})
 
 
@@ -152,7 +152,7 @@ def _continues(before: Medicine, order: Medicine) -> bool:
     """Whether an order says what the one before said: product, strength and every part of the dosage."""
     if _order(before) != _order(order):
         return False
-    salts = [_SALTS & _product(item) for item in (before, order)]
+    salts = [SALTS & _product(item) for item in (before, order)]
     forms = [_RELEASE & _product(item) for item in (before, order)]
     if all(salts) and not salts[0] & salts[1]:
         return False

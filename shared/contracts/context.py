@@ -41,6 +41,13 @@ class Diagnosis(Entry):
     acquired: bool = False
 
 
+class Allergy(Entry):
+    """An allergy, or the record's word that there is none, which has no names."""
+
+    names: tuple[str, ...] = ()  # of the substance, as the record gives them
+    codes: tuple[str, ...] = ()  # `system|code`
+
+
 class Medicine(Entry):
     """An order. `name` is what the record calls it, `dose` how it is to be taken, in full; the others are its parts."""
 
@@ -53,9 +60,14 @@ class Medicine(Entry):
     note: str = ""
     status: OrderStatus = "active"
     ingredients: tuple[str, ...] = ()  # by which a brand and its generic are one medicine
+    substances: tuple[str, ...] = ()  # other names of it and of its ingredients, as the record gives them
     codes: tuple[str, ...] = ()  # `system|code`
     normal: str = ""  # the order for comparison: equal strings are equal orders
     doubt: bool = False  # the order's words and its structure give different amounts or frequencies
+    lacks: tuple[Literal["amount", "frequency", "limit"], ...] = ()  # what no dosage says; limit: of doses as needed
+    steps: bool = False  # nothing says whether the dosages of the order follow each other, or when
+    ambiguous: str = ""  # a number in the words of a dosage that may be 1250 or 1.25: `1.250`
+    by_body: str = ""  # a dose that is only stated per weight or surface: `15 mg/kg`
 
 
 class Measurement(Model):
@@ -108,7 +120,7 @@ class EncounterContext(Model):
     procedures: tuple[Entry, ...] = ()
     devices: tuple[Entry, ...] = ()
     immunizations: tuple[Entry, ...] = ()
-    allergies: tuple[Entry, ...] = ()
+    allergies: tuple[Allergy, ...] = ()
     allergies_unknown: str = (
         ""  # why there are none to list; empty where there are, or where the record says there are none
     )

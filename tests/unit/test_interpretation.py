@@ -4,7 +4,8 @@ from typing import Any
 
 import pytest
 
-from services.drafter.record.interpretation import Person, judge
+from services.drafter.record.interpretation import judge
+from services.drafter.record.reference_ranges import Person
 
 MAN, WOMAN = Person("male", 40.0), Person("female", 40.0)
 
@@ -76,3 +77,23 @@ def test_a_negation_is_no_finding(words: str) -> None:
 @pytest.mark.parametrize("words", ["Detected", "Growth of Escherichia coli", "SARS-CoV-2 detected, no other virus"])
 def test_a_finding_is_one(words: str) -> None:
     assert judge({"valueString": words}, MAN) == "abnormal"
+
+
+@pytest.mark.parametrize(
+    ("value", "range", "expected"),
+    [
+        ({"valueString": "11.200"}, between(4000, 10000), None),
+        ({"valueString": "1.250"}, between(150, 400), None),
+        ({"valueString": "11.200"}, {"text": "4.000-10.000"}, "high"),
+        ({"valueString": "8.200"}, {"text": "4.000-10.000"}, "normal"),
+        ({"valueString": "1.015"}, {"text": "1.005-1.030"}, "normal"),
+        ({"valueString": "1.015"}, between(1.005, 1.030), "normal"),
+        ({"valueQuantity": {"value": 5000}}, {"text": "4.000-10.000"}, None),
+        ({"valueQuantity": {"value": 1.015}}, {"text": "1.005-1.030"}, "normal"),
+        ({"valueString": "0.125"}, between(0.1, 0.2), "normal"),
+    ],
+)
+def test_a_number_that_may_be_thousands_is_judged_where_both_readings_agree(
+    value: dict[str, Any], range: dict[str, Any], expected: str | None
+) -> None:
+    assert judge(value | {"referenceRange": [range]}, MAN) == expected

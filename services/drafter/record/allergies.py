@@ -7,7 +7,7 @@ from services.drafter.record.scope import IN_ERROR, Scope
 from shared.clinical import elements
 from shared.clinical.elements import Resource
 from shared.clinical.moments import Moment
-from shared.contracts.context import Entry
+from shared.contracts.context import Allergy
 
 # SNOMED CT and IPS codes for the absence of allergies. https://hl7.org/fhir/uv/ips/CodeSystem-absent-unknown-uv-ips.html
 _NONE_KNOWN = frozenset(
@@ -46,13 +46,13 @@ _UNSURE = frozenset({"unconfirmed", "presumed"})
 class Allergies:
     """Active ones, or the record's own word that there are none; else `unknown` says why nothing is listed."""
 
-    entries: tuple[Entry, ...]
+    entries: tuple[Allergy, ...]
     unknown: str = ""
 
 
 def allergies(resources: list[Resource], scope: Scope) -> Allergies:
     """All active, not refuted ones, with what the record says of them; statements of absence only while they hold."""
-    active: list[tuple[Resource, Entry]] = []
+    active: list[tuple[Resource, Allergy]] = []
     absent: list[tuple[Resource, str, Moment | None]] = []
     asked = True
     for item in resources:
@@ -67,7 +67,8 @@ def allergies(resources: list[Resource], scope: Scope) -> Allergies:
         elif _inactive(item):
             scope.leave_out(item, name, "no longer active")
         else:
-            active.append((item, scope.entry(item, _described(item, name, recorded, scope), recorded)))
+            entry = scope.entry(item, _described(item, name, recorded, scope), recorded)
+            active.append((item, Allergy(**entry.model_dump(), names=_names(item), codes=_codes(item))))
     entries = [entry for _, entry in active]
     for item, name, recorded in absent:
         if any(_contradicts(name, other) for other, _ in active):
@@ -77,7 +78,8 @@ def allergies(resources: list[Resource], scope: Scope) -> Allergies:
             # Some systems close such a statement with the encounter: it is told, and with its status.
             closed = "recorded as no longer active: ask the patient" if _inactive(item) else None
             more = elements.listed([closed, _late(recorded, scope)], "; ")
-            entries.append(scope.entry(item, f"{name} ({more})" if more else name, recorded))
+            entry = scope.entry(item, f"{name} ({more})" if more else name, recorded)
+            entries.append(Allergy(**entry.model_dump()))
     return Allergies(
         tuple(entries), "" if entries else "" if asked else "Not asked, or no information: ask the patient"
     )
@@ -89,6 +91,16 @@ def _name(item: Resource) -> str | None:
     return (
         elements.concept(item.get("code")) or elements.listed(substances) or elements.concept_or_code(item.get("code"))
     )
+
+
+def _names(item: Resource) -> tuple[str, ...]:
+    """Every name of the substance: of the entry and of its reactions."""
+    substances = [reaction.get("substance") for reaction in elements.children(item, "reaction")]
+    return tuple(dict.fromkeys(name for part in (item.get("code"), *substances) for name in elements.displays(part)))
+
+
+def _codes(item: Resource) -> tuple[str, ...]:
+    return tuple(sorted(f"{system}|{code}" for system, code in elements.coded(item.get("code"))))
 
 
 def _holds(item: Resource, name: str | None, scope: Scope) -> bool:

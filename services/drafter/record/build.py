@@ -1,6 +1,6 @@
 """Builds the context of a stay from its record."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from datetime import datetime
 
 from services.drafter.record import (
@@ -11,14 +11,16 @@ from services.drafter.record import (
     identity,
     microbiology,
     notes,
+    nutrition,
     open_points,
     plans,
     procedures,
+    requests,
     stay,
 )
-from services.drafter.record.interpretation import Person
 from services.drafter.record.medicines import Kind, Medications
 from services.drafter.record.observations import Measurements, is_measured, measurements
+from services.drafter.record.reference_ranges import Person
 from services.drafter.record.reports import Reports, pending_requests, reports
 from services.drafter.record.scope import Scope, source, told
 from services.drafter.source_record import SourceRecord
@@ -147,13 +149,13 @@ class _Builder:
             directives=self._directives(),
             care_plans=tuple(plans.care_plans(self._of("CarePlan"), scope)),
             diet=(
-                *plans.diet(self._of("NutritionOrder"), scope),
+                *nutrition.diet(self._of("NutritionOrder"), scope),
                 *condition.activity(others, scope),
             ),
             goals=tuple(plans.goals(self._of("Goal"), scope)),
             team=_each_once(plans.team(self._of("CareTeam"), record.people, scope, bases)),
             services=(
-                *plans.services([*self._of("ServiceRequest"), *self._of("DeviceRequest")], scope),
+                *self._services(),
                 *procedures.aftercare(self._of("Procedure"), scope),
             ),
             follow_up=tuple(
@@ -234,6 +236,11 @@ class _Builder:
             *directives.of_flags(self._of("Flag"), self._scope),
         ]
         return _each_once(found)
+
+    def _services(self) -> Iterator[Entry]:
+        known = self._devices | {source(item): item for item in self._of("Condition")}
+        orders = [*self._of("ServiceRequest"), *self._of("DeviceRequest")]
+        return requests.services(orders, self._scope, known, self._record.bases)
 
     def _outcome(self, died: bool, passages: list[notes.Passage]) -> tuple[Entry, ...]:
         if not died:

@@ -11,7 +11,8 @@ from shared.contracts.context import Patient
 
 # National, insurance and social numbers: never a hospital's own. Parts of identifier systems.
 _NOT_OURS = re.compile(
-    r"ssn|2\.16\.840\.1\.113883\.4\.[13]\b|driver|licen[cs]e|passport|bsn|kvid|kvnr|pkv|iknr|ihi|medicare|dva|medicaid"
+    r"ssn|2\.16\.840\.1\.113883\.4\.[13]\b|driver|licen[cs]e|passport|bsn|kvid|kvnr|pkv|iknr|ihi"
+    r"|medicare|dva|medicaid"
     r"|nhs-?number|insurance|insur|ahv|nir\b|insee|cpf|aadhaar|personnummer|beneficiary|/npi|social",
     re.IGNORECASE,
 )

@@ -216,6 +216,7 @@ class Medications:
             ]
         )
         concept = self._names.concept(item)
+        substances = self._names.substances(item, concept)
         return Medicine(
             **self._scope.entry(item, f"{named}, {directions}" if directions else named, time).model_dump(),
             name=named,
@@ -226,10 +227,15 @@ class Medications:
             reason=self._reason(item),
             note="; ".join(elements.notes(item)),
             status=_status(item),
-            ingredients=ingredients(named, self._names.substances(item, concept)),
+            ingredients=ingredients(named, substances),
+            substances=tuple(dict.fromkeys((*substances, *elements.displays(concept.get("code"))))),
             codes=tuple(sorted(f"{system}|{code}" for system, code in elements.coded(concept.get("code")))),
             normal=found.normal,
             doubt=found.doubt,
+            lacks=found.lacks,
+            by_body=found.by_body,
+            steps=found.steps,
+            ambiguous=found.ambiguous,
         )
 
     def _reason(self, item: Resource) -> str:

@@ -8,7 +8,8 @@ from datetime import datetime
 from decimal import Decimal
 
 from services.drafter.record import interpretation, quantities
-from services.drafter.record.interpretation import Bounds, Judgement, Person
+from services.drafter.record.interpretation import Judgement
+from services.drafter.record.reference_ranges import Bounds, Person, ranges
 from services.drafter.record.scope import Scope, source
 from services.drafter.record.values import pressure, value
 from services.drafter.record.vital_signs import ORDER, vital_sign
@@ -118,7 +119,7 @@ def _results(item: Resource, scope: Scope, person: Person, pending: list[Entry],
         flag = None if judgement == "normal" else judgement
         shown = f"{words} (preliminary)" if status == "preliminary" else words
         measurement = Measurement(value=shown, time=time.begins, flag=flag, source=source(item), on=time.text)
-        yield Result(part, item, named, key, measurement, judgement, interpretation.ranges(part, person))
+        yield Result(part, item, named, key, measurement, judgement, ranges(part, person))
 
 
 def _values(item: Resource, name: str, vital: str | None) -> Iterator[tuple[Resource, str, str, str]]:
