@@ -55,6 +55,7 @@ class Medicine(Entry):
     ingredients: tuple[str, ...] = ()  # by which a brand and its generic are one medicine
     codes: tuple[str, ...] = ()  # `system|code`
     normal: str = ""  # the order for comparison: equal strings are equal orders
+    question: str = ""  # what the record leaves open about the order, for the physician to confirm
     doubt: bool = False  # the order's words and its structure give different amounts or frequencies
 
 

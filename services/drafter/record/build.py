@@ -18,8 +18,10 @@ from services.drafter.record import (
     stay,
 )
 from services.drafter.record.interpretation import Person
-from services.drafter.record.medicines import Kind, Medications
+from services.drafter.record.medicine_entries import Entries
+from services.drafter.record.medicines import Medications
 from services.drafter.record.observations import Measurements, is_measured, measurements
+from services.drafter.record.order_sorting import Kind
 from services.drafter.record.reports import Reports, pending_requests, reports
 from services.drafter.record.scope import Scope, source, told
 from services.drafter.source_record import SourceRecord
@@ -209,12 +211,13 @@ class _Builder:
 
     def _medicines(self) -> dict[Kind, tuple[Medicine, ...]]:
         known = self._record.people | {source(item): item for item in self._of("Medication")}
-        reader = Medications(known, self._of("Condition"), self._record.bases, self._scope)
-        orders = self._of("MedicationRequest")
+        bases, scope = self._record.bases, self._scope
+        reader = Medications(Entries(known, self._of("Condition"), bases, scope), bases, scope)
+        orders, given = self._of("MedicationRequest"), self._of("MedicationAdministration")
         found = [
-            *reader.orders(orders),
+            *reader.orders(orders, given),
             *reader.statements(self._of("MedicationStatement")),
-            *reader.administrations(self._of("MedicationAdministration")),
+            *reader.administrations(given),
             *reader.supplies(self._of("MedicationDispense"), orders),
         ]
         kinds: tuple[Kind, ...] = ("home", "hospital", "given", "discharge", "other")

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
-from services.drafter.context import EncounterContext
+from services.drafter.context import EncounterContext, Medicine
 from services.drafter.reconciliation import reconcile
 from services.drafter.record.scope import LeftOut
 from services.drafter.source_record import SourceRecord, Unread
@@ -82,6 +82,7 @@ def _of_medicines(context: EncounterContext) -> Iterator[OpenPoint]:
         yield OpenPoint(
             text="No prescription for the time after the discharge is recorded: confirm which medicines go on"
         )
+    yield from _questions(context)
     for row in reconcile(context):
         if row.change == "unclear" and not row.before and context.discharge_medicines:
             yield OpenPoint(
@@ -98,6 +99,17 @@ def _of_medicines(context: EncounterContext) -> Iterator[OpenPoint]:
                 text=f"{medicine.name}: the words and the structure of the order differ ({medicine.dose})",
                 source=medicine.source,
             )
+
+
+def _questions(context: EncounterContext) -> Iterator[OpenPoint]:
+    """One point for each question: an EHR without categories leaves the same open about all its orders."""
+    asked: dict[str, list[Medicine]] = {}
+    for medicine in (*context.discharge_medicines, *context.home_medicines, *context.hospital_medicines):
+        if medicine.question:
+            asked.setdefault(medicine.question, []).append(medicine)
+    for question, medicines in asked.items():
+        names = ", ".join(dict.fromkeys(item.name for item in medicines))
+        yield OpenPoint(text=f"{names}: {question}: confirm", source=medicines[0].source)
 
 
 def _of_results(context: EncounterContext) -> Iterator[OpenPoint]:
