@@ -118,6 +118,7 @@ class EncounterContext(Model):
     given_medicines: tuple[Medicine, ...] = ()  # recorded as given
     discharge_medicines: tuple[Medicine, ...] = ()
     other_medicines: tuple[Medicine, ...] = ()  # held, stopped, not to be given
+    questions: tuple[Entry, ...] = ()  # what the record's own lists of medicines leave open, in words
     labs: tuple[Series, ...] = ()
     vitals: tuple[Series, ...] = ()
     microbiology: tuple[Entry, ...] = ()

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from datetime import datetime
 
-from services.drafter.context import Diagnosis, EncounterContext, Entry, Medicine, Patient
+from services.drafter.context import Diagnosis, EncounterContext, Entry, Patient
 from services.drafter.record import (
     allergies,
     condition,
@@ -18,10 +18,8 @@ from services.drafter.record import (
     stay,
 )
 from services.drafter.record.interpretation import Person
-from services.drafter.record.medicine_entries import Entries
-from services.drafter.record.medicines import Medications
+from services.drafter.record.medication import Told, medication
 from services.drafter.record.observations import Measurements, is_measured, measurements
-from services.drafter.record.order_sorting import Kind
 from services.drafter.record.reports import Reports, pending_requests, reports
 from services.drafter.record.scope import Scope, source, told
 from services.drafter.source_record import SourceRecord
@@ -94,7 +92,8 @@ class _Builder:
         others = self._not_measured()
         studied = self._reports()
         allergy = allergies.allergies(self._of("AllergyIntolerance"), scope)
-        lists = self._medicines()
+        told_medicines = self._medication()
+        lists = told_medicines.lists
         attending, attending_name = identity.practitioner(
             record.attending or identity.attending(encounter), record.people, bases
         )
@@ -138,6 +137,7 @@ class _Builder:
             given_medicines=lists["given"],
             discharge_medicines=lists["discharge"],
             other_medicines=lists["other"],
+            questions=told_medicines.questions,
             labs=tuple(found.labs),
             vitals=tuple(found.vitals),
             microbiology=(*cultures, *studied.cultures),
@@ -165,7 +165,7 @@ class _Builder:
                 )
             ),
             outcome=self._outcome(died, passages),
-            notes=tuple(notes.evidence(passages)),
+            notes=(*notes.evidence(passages), *told_medicines.evidence),
             unread=tuple(open_points.NAMES.get(item.type, item.type) for item in record.unread),
         )
         return context.model_copy(
@@ -209,19 +209,9 @@ class _Builder:
         ]
         return (*found, *named)
 
-    def _medicines(self) -> dict[Kind, tuple[Medicine, ...]]:
+    def _medication(self) -> Told:
         known = self._record.people | {source(item): item for item in self._of("Medication")}
-        bases, scope = self._record.bases, self._scope
-        reader = Medications(Entries(known, self._of("Condition"), bases, scope), bases, scope)
-        orders, given = self._of("MedicationRequest"), self._of("MedicationAdministration")
-        found = [
-            *reader.orders(orders, given),
-            *reader.statements(self._of("MedicationStatement")),
-            *reader.administrations(given),
-            *reader.supplies(self._of("MedicationDispense"), orders),
-        ]
-        kinds: tuple[Kind, ...] = ("home", "hospital", "given", "discharge", "other")
-        return {kind: _orders_once([medicine for listed, medicine in found if listed == kind]) for kind in kinds}
+        return medication(self._of, known, self._record.bases, self._scope)
 
     def _not_measured(self) -> list[Resource]:
         """Observations that are neither results nor vital signs: of some stays few among thousands."""
@@ -256,12 +246,4 @@ def _each_once(entries: Iterable[Entry]) -> tuple[Entry, ...]:
     found: dict[str, Entry] = {}
     for entry in entries:
         found.setdefault(entry.text, entry)
-    return tuple(found.values())
-
-
-def _orders_once(medicines: list[Medicine]) -> tuple[Medicine, ...]:
-    """Orders that differ in anything, in their order: two orders of one medicine stay two."""
-    found: dict[tuple[str, str, str, str], Medicine] = {}
-    for item in medicines:
-        found.setdefault((item.name.lower(), item.dose, item.status, item.reason), item)
     return tuple(found.values())

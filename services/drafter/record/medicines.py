@@ -8,10 +8,19 @@ from collections.abc import Iterator
 from services.drafter.context import Medicine
 from services.drafter.record import courses
 from services.drafter.record.medicine_entries import Entries, is_stop_agreement, status_of
+from services.drafter.record.medicine_lists import Membership
 from services.drafter.record.medicine_words import categories
-from services.drafter.record.order_sorting import AT_DISCHARGE, Kind, Place, Sorting, is_avoided, is_reported
-from services.drafter.record.scope import AFTER, OF_ANOTHER_ENCOUNTER, Scope, source
-from shared.clinical import elements, references
+from services.drafter.record.order_sorting import (
+    AT_DISCHARGE,
+    HELD_AND_LISTED,
+    Kind,
+    Place,
+    Sorting,
+    is_reported,
+    placed,
+)
+from services.drafter.record.scope import AFTER, OF_ANOTHER_ENCOUNTER, Scope
+from shared.clinical import elements
 from shared.clinical.elements import Resource
 from shared.clinical.moments import Moment
 
@@ -20,14 +29,16 @@ _NO_ORDERS = {
     "plan": "a plan, not an order",
     "option": "an option, not an order",
 }
+_NOT_TAKEN = {"entered-in-error": "entered in error", "not-taken": "not taken by the patient"}
 _NOT_USABLE = {"entered-in-error": "entered in error", "draft": "a draft, not an order", "cancelled": "cancelled"}
 
 
 class Medications:
     """Reads and sorts the medicines of one record."""
 
-    def __init__(self, entries: Entries, bases: frozenset[str], scope: Scope) -> None:
+    def __init__(self, entries: Entries, lists: Membership, bases: frozenset[str], scope: Scope) -> None:
         self._entries = entries
+        self._lists = lists
         self._bases = bases
         self._scope = scope
 
@@ -37,18 +48,38 @@ class Medications:
         for item in resources:
             time = self._scope.first(item, "authoredOn")
             name = self._entries.name(item)
-            place = self._place(item, name, time, sorting)
-            if place.kind is not None:
-                yield place.kind, self._entries.medicine(item, name, time, question=place.question)
+            if self._is_order(item, name):
+                place = sorting.place(item, _status(item), time)
+                if place.kind is None and not self._lists.kinds(item):
+                    self._leave_out(item, name, time)
+                else:
+                    yield from self._told(item, name, time, place)
 
     def statements(self, resources: list[Resource]) -> Iterator[tuple[Kind, Medicine]]:
         """MedicationStatements: what the patient is known to take."""
         for item in resources:
             time = self._scope.first(item, "effectivePeriod", "effectiveDateTime", "dateAsserted")
-            name = self._entries.name(item)
-            kind = self._statement_kind(item, name, time)
-            if kind is not None:
-                yield kind, self._entries.medicine(item, name, time)
+            name, status = self._entries.name(item), str(item.get("status"))
+            if status in _NOT_TAKEN:
+                self._scope.leave_out(item, name, _NOT_TAKEN[status])
+            elif self._lists.kinds(item) or not self._is_over(item, name, time):
+                yield from self._told(item, name, time, Place(self._statement_kind(item, time)))
+
+    def _told(
+        self, item: Resource, name: str | None, time: Moment | None, place: Place
+    ) -> Iterator[tuple[Kind, Medicine]]:
+        """An entry in its list, or in those that the record's own lists name it in."""
+        listed, status = self._lists.kinds(item), status_of(item)
+        barred = status != "active" and (place.kind != "hospital" or status == "avoid")
+        kinds = placed(Place("other") if barred else place, listed, is_prescribed="discharge" in categories(item))
+        if name is None:
+            self._scope.leave_out(item, None, "which nothing names", important=kinds != ("hospital",))
+        for kind in kinds:
+            question = place.question if kinds == (place.kind,) else ""
+            more: dict[str, str] = {"question": HELD_AND_LISTED if barred and "discharge" in listed else question}
+            if kind == "other" and status == "active":
+                more["status"] = "stopped"  # a list calls it ceased
+            yield kind, self._entries.medicine(item, name, time).model_copy(update=more)
 
     def administrations(self, resources: list[Resource]) -> Iterator[tuple[Kind, Medicine]]:
         """MedicationAdministrations: only what was given."""
@@ -61,43 +92,16 @@ class Medications:
             elif self._scope.usable(item, name, time):
                 yield "given", self._entries.medicine(item, name, time)
 
-    def supplies(self, resources: list[Resource], orders: list[Resource]) -> Iterator[tuple[Kind, Medicine]]:
-        """MedicationDispenses on the day of the discharge that no order of the record stands behind."""
-        known = {source(item) for item in orders}
-        for item in resources:
-            time = self._scope.first(item, "whenHandedOver", "whenPrepared")
-            behind = {
-                references.relative(part, self._bases) for part in elements.children(item, "authorizingPrescription")
-            }
-            if elements.words(item, "status") not in ("completed", "in-progress", "preparation") or behind & known:
-                continue
-            near = (
-                time is not None
-                and self._scope.end - time.ends <= AT_DISCHARGE
-                and time.begins <= self._scope.end_of_day
-            )
-            if near and self._scope.belongs(item) is not False:
-                yield "discharge", self._entries.medicine(item, self._entries.name(item), time)
-
-    def _place(self, item: Resource, name: str | None, time: Moment | None, sorting: Sorting) -> Place:
-        """Where an order stands; nowhere for one that is no part of the story, which is remembered."""
-        status, intent = str(item.get("status")), str(item.get("intent"))
-        if status == "cancelled" and is_stop_agreement(item):
-            status = "stopped"  # that is how a Dutch agreement to stop is recorded
+    def _is_order(self, item: Resource, name: str | None) -> bool:
+        """Whether an order is one; what is not is remembered, with a word where a list of the discharge names it."""
         # What a patient is reported to take is no order of this hospital's, and some systems call it a plan.
-        reason = _NOT_USABLE.get(status) or (None if is_reported(item) else _NO_ORDERS.get(intent))
+        reason = _NOT_USABLE.get(_status(item)) or (
+            None if is_reported(item) else _NO_ORDERS.get(str(item.get("intent")))
+        )
         if reason is not None:
-            self._scope.leave_out(item, name, elements.listed([reason, self._entries.why(item)], ": "))
-            return Place(None)
-        place = sorting.place(item, status, time)
-        if place.kind is None:
-            self._leave_out(item, name, time)
-            return place
-        if name is None:
-            self._scope.leave_out(item, None, "which nothing names", important=place.kind != "hospital")
-        if place.kind == "hospital":  # what was stopped on the ward says nothing of the time after it
-            return Place("other") if is_avoided(item) else place
-        return place if status_of(item) == "active" else Place("other")
+            words = elements.listed([reason, self._entries.why(item)], ": ")
+            self._scope.leave_out(item, name, words, important="discharge" in self._lists.kinds(item))
+        return reason is None
 
     def _leave_out(self, item: Resource, name: str | None, time: Moment | None) -> None:
         scope = self._scope
@@ -121,30 +125,25 @@ class Medications:
         reason = elements.listed([f"{status}, the record does not say when", why], ": ")
         self._scope.leave_out(item, name, reason, important=status == "stopped" and why is not None)
 
-    def _statement_kind(self, item: Resource, name: str | None, time: Moment | None) -> Kind | None:
+    def _is_over(self, item: Resource, name: str | None, time: Moment | None) -> bool:
+        """Whether a statement is of another time than the stay; it is remembered then."""
         status, scope = str(item.get("status")), self._scope
-        if status in ("entered-in-error", "not-taken"):
-            scope.leave_out(
-                item, name, "entered in error" if status == "entered-in-error" else "not taken by the patient"
-            )
-            return None
         over = status in ("completed", "stopped")
         ended = courses.ended(item, self._scope)
         # A stop without a date is of the stay in which it was told.
         stopped = scope.moment(item.get("dateAsserted")) if status == "stopped" and ended is None else ended
         if time is not None and time.begins > scope.end_of_day:
             scope.leave_out(item, name, AFTER)
-            return None
-        if over and not scope.belongs(item) and not scope.within(stopped):
+        elif over and not scope.belongs(item) and not scope.within(stopped):
             self._leave_out_ended(item, name, status)
-            return None
-        if not over and ended is not None and scope.start is not None and ended.ends < scope.start.begins:
+        elif not over and ended is not None and scope.start is not None and ended.ends < scope.start.begins:
             scope.leave_out(item, name, f"ended {ended.text}, before this stay")
-            return None
-        if name is None:
-            scope.leave_out(item, None, "which nothing names", important=True)
-        if status in ("stopped", "on-hold"):
-            return "other"
+        else:
+            return False
+        return True
+
+    def _statement_kind(self, item: Resource, time: Moment | None) -> Kind:
+        status, scope = str(item.get("status")), self._scope
         at_end = (
             time is not None
             and scope.start is not None
@@ -154,3 +153,9 @@ class Medications:
         return (
             "discharge" if status == "intended" or (status == "active" and at_end and scope.belongs(item)) else "home"
         )
+
+
+def _status(item: Resource) -> str:
+    """The status of an order; a Dutch agreement to stop is recorded as a cancelled one."""
+    status = str(item.get("status"))
+    return "stopped" if status == "cancelled" and is_stop_agreement(item) else status

@@ -27,6 +27,7 @@ NAMES = {
     "FamilyMemberHistory": "family history",
     "Consent": "directives",
     "Flag": "alerts",
+    "List": "lists of medicines",
     "Composition": "notes",
     "DocumentReference": "notes and documents",
 }
@@ -83,6 +84,7 @@ def _of_medicines(context: EncounterContext) -> Iterator[OpenPoint]:
             text="No prescription for the time after the discharge is recorded: confirm which medicines go on"
         )
     yield from _questions(context)
+    yield from (OpenPoint(text=item.text, source=item.source) for item in context.questions)
     for row in reconcile(context):
         if row.change == "unclear" and not row.before and context.discharge_medicines:
             yield OpenPoint(
@@ -104,7 +106,8 @@ def _of_medicines(context: EncounterContext) -> Iterator[OpenPoint]:
 def _questions(context: EncounterContext) -> Iterator[OpenPoint]:
     """One point for each question: an EHR without categories leaves the same open about all its orders."""
     asked: dict[str, list[Medicine]] = {}
-    for medicine in (*context.discharge_medicines, *context.home_medicines, *context.hospital_medicines):
+    lists = (context.discharge_medicines, context.home_medicines, context.hospital_medicines, context.other_medicines)
+    for medicine in (item for found in lists for item in found):
         if medicine.question:
             asked.setdefault(medicine.question, []).append(medicine)
     for question, medicines in asked.items():

@@ -22,6 +22,7 @@ Kind = Literal["home", "hospital", "given", "discharge", "other"]
 AT_DISCHARGE = timedelta(hours=24)  # before the end of the stay: an active order without a category is for home
 WARD_OR_HOME = "the order does not say whether it is for the ward or for the time after the discharge"
 BEFORE_OR_AFTER = "the record does not say whether it was taken before the admission or is to be taken from now on"
+HELD_AND_LISTED = "held, stopped or forbidden by its order, and named in a list of discharge medicines"
 _PRESCRIPTIONS = frozenset({"33633005"})  # SNOMED CT: prescription of drug (a Dutch medication agreement)
 _IN_FORCE = ("active", "on-hold")
 _INTO_A_VEIN = re.compile(r"intraven|\bi\.?v\.?\b|infus|epidural|intrathec", re.IGNORECASE)
@@ -44,6 +45,23 @@ def is_reported(item: Resource) -> bool:
     """Whether an order only says what a patient is reported to take."""
     stated = elements.flag(item, "reportedBoolean") or bool(elements.child(item, "reportedReference"))
     return stated or ("reported" in categories(item) and "discharge" not in categories(item))
+
+
+def placed(place: Place, listed: frozenset[str], *, is_prescribed: bool) -> tuple[Kind, ...]:
+    """The lists of an entry, where the record's own lists (`home`, `discharge`, `ceased`) name it, too.
+
+    What was taken at home and stands in the list of the discharge is both. A list counts more than a time.
+    """
+    own: tuple[Kind, ...] = (place.kind,) if place.kind is not None else ()
+    if own == ("other",) or not listed:
+        return own
+    ward: tuple[Kind, ...] = ("hospital",) if own == ("hospital",) else ()
+    if "discharge" in listed:
+        home: tuple[Kind, ...] = ("home",) if own == ("home",) or "home" in listed else ()
+        return (*home, *ward, "discharge")
+    if "ceased" in listed:
+        return ("other",)
+    return ("home", *ward, "discharge") if is_prescribed and own == ("discharge",) else ("home", *ward)
 
 
 class Sorting:
