@@ -55,6 +55,8 @@ class Medicine(Entry):
     ingredients: tuple[str, ...] = ()  # by which a brand and its generic are one medicine
     codes: tuple[str, ...] = ()  # `system|code`
     normal: str = ""  # the order for comparison: equal strings are equal orders
+    replaces: tuple[str, ...] = ()  # references of orders: `priorPrescription`
+    stands_for: tuple[str, ...] = ()  # references of orders that this entry carries out or tells of
     question: str = ""  # what the record leaves open about the order, for the physician to confirm
     doubt: bool = False  # the order's words and its structure give different amounts or frequencies
 

@@ -111,16 +111,30 @@ def _types(name: str) -> frozenset[str]:
 
 def _group_of(medicine: Medicine, groups: list[_Group]) -> _Group:
     for group in groups:
-        if any(same_medicine(medicine, item) for item in (*group.home, *group.discharge, *group.other)):
+        if any(
+            _linked(medicine, item) or same_medicine(medicine, item)
+            for item in (*group.home, *group.discharge, *group.other)
+        ):
             return group
     groups.append(_Group())
     return groups[-1]
+
+
+def _linked(one: Medicine, other: Medicine) -> bool:
+    """Whether one of two orders replaces the other, whatever they are called."""
+    return any(
+        {before.source, *before.stands_for} & set(after.replaces) for before, after in ((one, other), (other, one))
+    )
 
 
 def _rows(group: _Group) -> Iterator[Row]:
     before = list(group.home)
     changed: list[Medicine] = []
     for order in group.discharge:
+        if replaced := tuple(item for item in before if _linked(item, order)):
+            before = [item for item in before if item not in replaced]
+            yield _replacement(order, replaced)
+            continue
         same = next((item for item in before if _continues(item, order)), None)
         if same is not None and order.dose:
             before.remove(same)
@@ -137,10 +151,21 @@ def _rows(group: _Group) -> Iterator[Row]:
     if group.discharge and not changed:
         yield from (Row(item, "unclear") for item in before)
     changes: dict[str, Change] = {"on-hold": "on hold", "stopped": "stopped", "avoid": "do not give"}
+    replaced_by_order = {reference for order in group.discharge for reference in order.replaces}
     for item in group.other:
+        if item.status == "stopped" and item.source in replaced_by_order and group.home:
+            continue  # the row of the order that replaces it says so
         yield Row(item, changes[item.status], tuple(group.home))
     if not group.discharge:
         yield from (Row(item, "unclear") for item in group.home if not any(_ends(other, item) for other in group.other))
+
+
+def _replacement(order: Medicine, before: tuple[Medicine, ...]) -> Row:
+    """An order that names the ones it replaces: a renewal says the same of the same product."""
+    if not order.dose or not all(item.dose for item in before):
+        return Row(order, "unclear", before)
+    same = all(item.name.lower() == order.name.lower() and _continues(item, order) for item in before)
+    return Row(order, "continued" if same else "changed", before)
 
 
 def _ends(other: Medicine, home: Medicine) -> bool:

@@ -7,13 +7,12 @@ from services.drafter.context import Entry, Medicine
 from services.drafter.record.medicine_entries import Entries
 from services.drafter.record.medicine_lists import MedicineList, Membership, read, source_of
 from services.drafter.record.medicines import Medications
+from services.drafter.record.order_links import Sorted, links, told_once, with_replacements
 from services.drafter.record.order_sorting import Kind
 from services.drafter.record.scope import Scope
 from services.drafter.record.supplies import Supplies
 from shared.clinical import elements, references
 from shared.clinical.elements import Resource
-
-Sorted = list[tuple[Kind, Medicine]]
 
 _TYPES = ("MedicationRequest", "MedicationStatement", "MedicationDispense", "MedicationAdministration")
 _NOT_LISTED = "no list of discharge medicines of the record names it"
@@ -35,8 +34,8 @@ def medication(
     """Reads and sorts the medicines. `of` gives a type's resources, `medications` are Medications by reference."""
     lists = Membership(read(of("List"), of("Composition"), scope), bases, scope)
     entries = Entries(medications, of("Condition"), bases, scope)
-    reader = Medications(entries, lists, bases, scope)
     orders, given = of("MedicationRequest"), of("MedicationAdministration")
+    reader = Medications(entries, lists, links(orders, bases, scope), bases, scope)
     ordered: Sorted = list(reader.orders(orders, given))
     found = [*ordered, *reader.statements(of("MedicationStatement")), *reader.administrations(given)]
     ward = frozenset(item.source for kind, item in ordered if kind == "hospital")
@@ -45,7 +44,7 @@ def medication(
     known |= {item.source: item for _, item in ordered}
     supplies = Supplies(known, ward - home, entries, lists, bases, scope)
     found += [("discharge", item) for item in supplies.for_home(of("MedicationDispense"))]
-    found = _asked_where_not_listed(found, lists)
+    found = with_replacements(told_once(_asked_where_not_listed(found, lists)))
     questions = _Unresolved(lists, medications, bases)
     found += questions.medicines([item for type in _TYPES for item in of(type)], found)
     kinds: tuple[Kind, ...] = ("home", "hospital", "given", "discharge", "other")

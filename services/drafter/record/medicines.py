@@ -10,6 +10,7 @@ from services.drafter.record import courses
 from services.drafter.record.medicine_entries import Entries, is_stop_agreement, status_of
 from services.drafter.record.medicine_lists import Membership
 from services.drafter.record.medicine_words import categories
+from services.drafter.record.order_links import Links
 from services.drafter.record.order_sorting import (
     AT_DISCHARGE,
     HELD_AND_LISTED,
@@ -19,7 +20,7 @@ from services.drafter.record.order_sorting import (
     is_reported,
     placed,
 )
-from services.drafter.record.scope import AFTER, OF_ANOTHER_ENCOUNTER, Scope
+from services.drafter.record.scope import AFTER, OF_ANOTHER_ENCOUNTER, Scope, source
 from shared.clinical import elements
 from shared.clinical.elements import Resource
 from shared.clinical.moments import Moment
@@ -36,15 +37,16 @@ _NOT_USABLE = {"entered-in-error": "entered in error", "draft": "a draft, not an
 class Medications:
     """Reads and sorts the medicines of one record."""
 
-    def __init__(self, entries: Entries, lists: Membership, bases: frozenset[str], scope: Scope) -> None:
+    def __init__(self, entries: Entries, lists: Membership, links: Links, bases: frozenset[str], scope: Scope) -> None:
         self._entries = entries
         self._lists = lists
+        self._links = links
         self._bases = bases
         self._scope = scope
 
     def orders(self, resources: list[Resource], given: list[Resource]) -> Iterator[tuple[Kind, Medicine]]:
         """MedicationRequests. `given` are MedicationAdministrations: what they name was ordered for the ward."""
-        sorting = Sorting(resources, given, frozenset(), self._bases, self._scope)
+        sorting = Sorting(resources, given, self._links.replaced, self._bases, self._scope)
         for item in resources:
             time = self._scope.first(item, "authoredOn")
             name = self._entries.name(item)
@@ -72,13 +74,16 @@ class Medications:
         listed, status = self._lists.kinds(item), status_of(item)
         barred = status != "active" and (place.kind != "hospital" or status == "avoid")
         kinds = placed(Place("other") if barred else place, listed, is_prescribed="discharge" in categories(item))
+        if status == "stopped" and place.kind == "home" and source(item) in self._links.replaced:
+            kinds = ("home", "other")  # what was taken until the stay replaced it
         if name is None:
             self._scope.leave_out(item, None, "which nothing names", important=kinds != ("hospital",))
         for kind in kinds:
             question = place.question if kinds == (place.kind,) else ""
-            more: dict[str, str] = {"question": HELD_AND_LISTED if barred and "discharge" in listed else question}
+            more: dict[str, object] = {"question": HELD_AND_LISTED if barred and "discharge" in listed else question}
             if kind == "other" and status == "active":
                 more["status"] = "stopped"  # a list calls it ceased
+            more |= {"replaces": self._links.replaces(item), "stands_for": self._links.stands_for(item)}
             yield kind, self._entries.medicine(item, name, time).model_copy(update=more)
 
     def administrations(self, resources: list[Resource]) -> Iterator[tuple[Kind, Medicine]]:

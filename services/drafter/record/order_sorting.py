@@ -114,8 +114,10 @@ class Sorting:
 
     def _was_in_force(self, item: Resource, status: str, more: tuple[str, ...] = ()) -> bool:
         """Whether an order of before was in force at the admission: it still is, ended in the stay, or was replaced."""
-        in_force = status in (*_IN_FORCE, *more) or source(item) in self._replaced
-        return in_force or self._scope.within(courses.ended(item, self._scope))
+        ended, start = courses.ended(item, self._scope), self._scope.start
+        over = ended is not None and start is not None and ended.ends < start.begins
+        replaced = source(item) in self._replaced and not over
+        return status in (*_IN_FORCE, *more) or replaced or self._scope.within(ended)
 
     def _prescribed(self, item: Resource, status: str, time: Moment | None) -> Place:
         """An order to be taken outside of the hospital (`community`, `outpatient`) that was written in the stay."""
