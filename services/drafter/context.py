@@ -54,6 +54,7 @@ class Medicine(Entry):
     status: OrderStatus = "active"
     ingredients: tuple[str, ...] = ()  # by which a brand and its generic are one medicine
     codes: tuple[str, ...] = ()  # `system|code`
+    products: tuple[str, ...] = ()  # those of the codes that stand for a product, with its strength
     normal: str = ""  # the order for comparison: equal strings are equal orders
     replaces: tuple[str, ...] = ()  # references of orders: `priorPrescription`
     stands_for: tuple[str, ...] = ()  # references of orders that this entry carries out or tells of

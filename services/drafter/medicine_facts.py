@@ -74,7 +74,9 @@ def _change(row: Row) -> str:
         return f"changed (before: {_named_before(row, before)})"
     if row.change == "unclear":
         if row.before:
-            return f"unclear: compare with the order of before ({before})"
+            return f"unclear: compare with the order of before ({_named_before(row, before)})" + (
+                f": {row.why}" if row.why else ""
+            )
         return "unclear: at home before, no order at discharge: confirm"
     return row.change
 

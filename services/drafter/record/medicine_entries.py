@@ -4,7 +4,7 @@ from typing import Any
 
 from services.drafter.context import Medicine, OrderStatus
 from services.drafter.record.dosage import course, dosage
-from services.drafter.record.medicine_names import Names, ingredients
+from services.drafter.record.medicine_names import Names, ingredients, products
 from services.drafter.record.order_sorting import is_avoided
 from services.drafter.record.scope import Scope, source
 from shared.clinical import elements, references
@@ -50,6 +50,7 @@ class Entries:
             status=status_of(item),
             ingredients=ingredients(named, self._names.substances(item, concept)),
             codes=tuple(sorted(f"{system}|{code}" for system, code in elements.coded(concept.get("code")))),
+            products=products(concept.get("code"), named),
             normal=found.normal,
             doubt=found.doubt,
             **more,

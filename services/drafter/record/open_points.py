@@ -91,6 +91,10 @@ def _of_medicines(context: EncounterContext) -> Iterator[OpenPoint]:
                 text=f"{row.medicine.name}: taken at home before, no order at discharge: confirm whether it goes on",
                 source=row.medicine.source,
             )
+        elif row.why:
+            before = ", ".join(dict.fromkeys(item.text for item in row.before))
+            text = f"{row.medicine.text}: {row.why}" + (f" (before: {before})" if before else "")
+            yield OpenPoint(text=text, source=row.medicine.source)
         elif row.change in ("new", "changed", "unclear") and not row.medicine.dose:
             yield OpenPoint(
                 text=f"{row.medicine.name}: the order says neither dose nor how often", source=row.medicine.source
