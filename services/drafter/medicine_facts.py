@@ -12,7 +12,8 @@ COLUMNS = ("Medicine", "Dose and directions", "Route", "Frequency", "Change", "R
 def medicine(item: Medicine) -> Fact:
     """A medicine with its directions and what it is for."""
     reason = f"for: {item.reason}" if item.reason and item.status == "active" else ""
-    more = "; ".join(part for part in (reason, item.note) if part)
+    ended = f"ended: {item.ended}" if item.ended else ""
+    more = "; ".join(part for part in (reason, item.note, ended) if part)
     return Fact(text=f"{item.text} ({more})" if more else item.text, source=item.source)
 
 
@@ -72,6 +73,8 @@ def _change(row: Row) -> str:
     before = "; ".join(item.dose or "dose not recorded" for item in row.before)
     if row.change == "changed":
         return f"changed (before: {_named_before(row, before)})"
+    if row.change == "ended":
+        return f"ended before the discharge ({row.medicine.ended})"
     if row.change == "unclear":
         if row.before:
             return f"unclear: compare with the order of before ({_named_before(row, before)})" + (

@@ -9,7 +9,7 @@ from services.drafter import products
 from services.drafter.context import EncounterContext, Medicine
 from shared.clinical.elements import SYSTEM_NAMES
 
-Change = Literal["new", "changed", "continued", "stopped", "on hold", "do not give", "unclear"]
+Change = Literal["new", "changed", "continued", "stopped", "on hold", "do not give", "ended", "unclear"]
 _STRENGTH = re.compile(
     r"(?<!\d)\d{1,9}(?:[.,]\d{1,9})? ?(?:mg|g|mcg|ug|µg|ml|l|iu|ie|units?|%|mmol|meq)\b", re.IGNORECASE
 )
@@ -140,10 +140,15 @@ def _rows(group: _Group) -> Iterator[Row]:
         compared += row.before
         yield row
     if group.discharge:
-        yield from (Row(item, "unclear") for item in before if item not in compared)
+        yield from (_alone(item) for item in before if item not in compared)
     yield from _not_taken(group)
     if not group.discharge:
-        yield from (Row(item, "unclear") for item in group.home if not any(_ends(other, item) for other in group.other))
+        yield from (_alone(item) for item in group.home if not any(_ends(other, item) for other in group.other))
+
+
+def _alone(item: Medicine) -> Row:
+    """A medicine of before without an order at the discharge: its course was over, or nothing says what of it."""
+    return Row(item, "ended" if item.ended else "unclear")
 
 
 def _of_replaced(order: Medicine, before: list[Medicine]) -> Row | None:

@@ -78,13 +78,54 @@ class Medications:
             kinds = ("home", "other")  # what was taken until the stay replaced it
         if name is None:
             self._scope.leave_out(item, None, "which nothing names", important=kinds != ("hospital",))
-        for kind in kinds:
+        for kind in self._of_now(item, name, kinds, listed):
             question = place.question if kinds == (place.kind,) else ""
             more: dict[str, object] = {"question": HELD_AND_LISTED if barred and "discharge" in listed else question}
             if kind == "other" and status == "active":
                 more["status"] = "stopped"  # a list calls it ceased
+            if kind == "home":
+                more["ended"] = self._over(item)
+            if kind in ("home", "discharge") and not more["question"]:
+                more["question"] = self._doubt(item, time)
             more |= {"replaces": self._links.replaces(item), "stands_for": self._links.stands_for(item)}
             yield kind, self._entries.medicine(item, name, time).model_copy(update=more)
+
+    def _of_now(
+        self, item: Resource, name: str | None, kinds: tuple[Kind, ...], listed: frozenset[str]
+    ) -> tuple[Kind, ...]:
+        """Its lists without that of the discharge where its course was over by then, which is remembered."""
+        ended, scope = courses.ended(item, self._scope), self._scope
+        if ended is None or ended.ends >= scope.end or not {"home", "discharge"} & set(kinds):
+            return kinds
+        if scope.start is not None and ended.ends < scope.start.begins:
+            scope.leave_out(item, name, f"ended {ended.text}, before this stay", important=bool(listed))
+            return ()
+        if "discharge" not in kinds:
+            return kinds
+        others = tuple(kind for kind in kinds if kind != "discharge")
+        if others or listed or categories(item):
+            scope.leave_out(item, name, f"its course ended {ended.text}, before the discharge", important=True)
+            return others
+        return ("hospital",)
+
+    def _over(self, item: Resource) -> str:
+        """When a course was over that was taken at home, by its own dates or by its status."""
+        ended = courses.ended(item, self._scope)
+        if ended is not None:
+            return ended.text if ended.ends < self._scope.end else ""
+        is_statement = item.get("resourceType") == "MedicationStatement"
+        return "recorded as completed" if is_statement and item.get("status") == "completed" else ""
+
+    def _doubt(self, item: Resource, time: Moment | None) -> str:
+        """Whether an order may be over, though none of its dates says so."""
+        if courses.ended(item, self._scope) is not None or item.get("resourceType") != "MedicationRequest":
+            return ""
+        if item.get("status") == "completed" and source(item) not in self._links.replaced:
+            return "the order is recorded as completed, whether it goes on is not said"
+        over = courses.runs_out(item, time, self._scope)
+        if over is not None and over.ends < self._scope.end:
+            return f"by its own directions it was over on {over.text}, whether it is still taken is not said"
+        return ""
 
     def administrations(self, resources: list[Resource]) -> Iterator[tuple[Kind, Medicine]]:
         """MedicationAdministrations: only what was given."""

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 
 from services.drafter.context import EncounterContext, Medicine
-from services.drafter.reconciliation import reconcile
+from services.drafter.reconciliation import reconcile, same_medicine
 from services.drafter.record.scope import LeftOut
 from services.drafter.source_record import SourceRecord, Unread
 from shared.contracts.draft import OpenPoint
@@ -83,6 +83,7 @@ def _of_medicines(context: EncounterContext) -> Iterator[OpenPoint]:
         yield OpenPoint(
             text="No prescription for the time after the discharge is recorded: confirm which medicines go on"
         )
+    yield from _contradictions(context)
     yield from _questions(context)
     yield from (OpenPoint(text=item.text, source=item.source) for item in context.questions)
     for row in reconcile(context):
@@ -105,6 +106,16 @@ def _of_medicines(context: EncounterContext) -> Iterator[OpenPoint]:
                 text=f"{medicine.name}: the words and the structure of the order differ ({medicine.dose})",
                 source=medicine.source,
             )
+
+
+def _contradictions(context: EncounterContext) -> Iterator[OpenPoint]:
+    """Medicines that stand both to take and not to take, where no order says that it replaces the other."""
+    words = {"on-hold": "on hold", "stopped": "stopped", "avoid": "not to be given"}
+    for other in context.other_medicines:
+        for medicine in context.discharge_medicines:
+            if other.source not in medicine.replaces and same_medicine(other, medicine):
+                text = f"{medicine.text}: to be taken, and {other.text}: {words.get(other.status, other.status)}"
+                yield OpenPoint(text=f"{text}: confirm which of the two holds", source=medicine.source)
 
 
 def _questions(context: EncounterContext) -> Iterator[OpenPoint]:
