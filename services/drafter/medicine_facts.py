@@ -80,6 +80,8 @@ def _change(row: Row) -> str:
             return f"unclear: compare with the order of before ({_named_before(row, before)})" + (
                 f": {row.why}" if row.why else ""
             )
+        if row.why:
+            return f"unclear: {row.why}"
         return "unclear: at home before, no order at discharge: confirm"
     return row.change
 

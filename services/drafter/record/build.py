@@ -92,7 +92,7 @@ class _Builder:
         others = self._not_measured()
         studied = self._reports()
         allergy = allergies.allergies(self._of("AllergyIntolerance"), scope)
-        told_medicines = self._medication()
+        told_medicines = self._medication(passages)
         lists = told_medicines.lists
         attending, attending_name = identity.practitioner(
             record.attending or identity.attending(encounter), record.people, bases
@@ -209,9 +209,9 @@ class _Builder:
         ]
         return (*found, *named)
 
-    def _medication(self) -> Told:
+    def _medication(self, passages: list[notes.Passage]) -> Told:
         known = self._record.people | {source(item): item for item in self._of("Medication")}
-        return medication(self._of, known, self._record.bases, self._scope)
+        return medication(self._of, known, passages, self._record.bases, self._scope)
 
     def _not_measured(self) -> list[Resource]:
         """Observations that are neither results nor vital signs: of some stays few among thousands."""

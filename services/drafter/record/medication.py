@@ -4,9 +4,11 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from services.drafter.context import Entry, Medicine
+from services.drafter.record import home_notes
 from services.drafter.record.medicine_entries import Entries
 from services.drafter.record.medicine_lists import MedicineList, Membership, read, source_of
 from services.drafter.record.medicines import Medications
+from services.drafter.record.notes import Passage
 from services.drafter.record.order_links import Sorted, links, told_once, with_replacements
 from services.drafter.record.order_sorting import Kind
 from services.drafter.record.scope import Scope
@@ -27,11 +29,25 @@ class Told:
     questions: tuple[Entry, ...]
     evidence: tuple[Entry, ...]  # lists that are only words: for the narrative to be held against
 
+    def beside(self, passages: list[Passage], before: tuple[Entry, ...]) -> "Told":
+        """Compared with what notes say of the medicines at home; `before` are lists of them that are only words."""
+        found = home_notes.sections(passages, before)
+        at_home = (*self.lists["home"], *self.lists["other"])
+        lists = self.lists | {"discharge": home_notes.marked(self.lists["discharge"], at_home, found)}
+        return Told(lists, (*self.questions, *home_notes.questions(at_home, found)), self.evidence)
+
 
 def medication(
-    of: Callable[[str], list[Resource]], medications: dict[str, Resource], bases: frozenset[str], scope: Scope
+    of: Callable[[str], list[Resource]],
+    medications: dict[str, Resource],
+    passages: list[Passage],
+    bases: frozenset[str],
+    scope: Scope,
 ) -> Told:
-    """Reads and sorts the medicines. `of` gives a type's resources, `medications` are Medications by reference."""
+    """Reads and sorts the medicines, and compares them with the notes.
+
+    `of` gives a type's resources, `medications` are Medications by reference.
+    """
     lists = Membership(read(of("List"), of("Composition"), scope), bases, scope)
     entries = Entries(medications, of("Condition"), bases, scope)
     orders, given = of("MedicationRequest"), of("MedicationAdministration")
@@ -49,8 +65,9 @@ def medication(
     found += questions.medicines([item for type in _TYPES for item in of(type)], found)
     kinds: tuple[Kind, ...] = ("home", "hospital", "given", "discharge", "other")
     sorted_by = {kind: _orders_once([item for listed, item in found if listed == kind]) for kind in kinds}
-    evidence = (Entry(text=one.text, source=source_of(one)) for one in lists.lists if one.text)
-    return Told(sorted_by, tuple(questions.open()), tuple(evidence))
+    worded = [(one.kind, Entry(text=one.text, source=source_of(one))) for one in lists.lists if one.text]
+    told = Told(sorted_by, tuple(questions.open()), tuple(entry for _, entry in worded))
+    return told.beside(passages, tuple(entry for kind, entry in worded if kind == "home"))
 
 
 def _orders_once(medicines: list[Medicine]) -> tuple[Medicine, ...]:

@@ -91,8 +91,13 @@ def _with_strength(concept: object) -> str | None:
 def ingredients(name: str, substances: list[str]) -> tuple[str, ...]:
     """The generic names behind a name, brand or generic: `Norvasc 5 mg` and `amlodipine` are one medicine."""
     said = " ".join([name, *substances]).lower()
-    text = _SALT_OF.sub(" ", said)  # `Metoprololsuccinat` is metoprolol
+    text = split_salts(said)
     return tuple(sorted({mention.canonical for mention in drugs().find(text, words_of(text))}))
+
+
+def split_salts(text: str) -> str:
+    """`metoprololsuccinat` → `metoprolol succinat`."""
+    return _SALT_OF.sub(" ", text)
 
 
 def products(concept: object, name: str) -> tuple[str, ...]:

@@ -24,7 +24,7 @@ DISCHARGE = re.compile(
 )
 BEFORE = re.compile(
     r"prior to admission|\bpta\b|pre-?admission|(on|at|before|upon) admission|admission med|home med|medic\w+ at home"
-    r"|(usual|regular|current|own) (home )?med|patient[ -]?(reported|specified)|historical"
+    r"|(usual|regular|own) (home )?med|patient[ -]?(reported|specified)|historical"
     r"|haus(arzt)?-?medik|vormedik|häuslich|dauermedik|eigenmedik|(aufnahme|einweisungs)-?medik|(bei|vor) aufnahme"
     r"|thuis-?medic|thuisgebruik|opname-?medic|(bij|voor) opname|eigen medic|à domicile|à l.admission|entrée",
     re.IGNORECASE,

@@ -87,7 +87,7 @@ def _of_medicines(context: EncounterContext) -> Iterator[OpenPoint]:
     yield from _questions(context)
     yield from (OpenPoint(text=item.text, source=item.source) for item in context.questions)
     for row in reconcile(context):
-        if row.change == "unclear" and not row.before and context.discharge_medicines:
+        if row.change == "unclear" and not row.before and not row.why and context.discharge_medicines:
             yield OpenPoint(
                 text=f"{row.medicine.name}: taken at home before, no order at discharge: confirm whether it goes on",
                 source=row.medicine.source,
