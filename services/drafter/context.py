@@ -56,7 +56,7 @@ class Medicine(Entry):
     codes: tuple[str, ...] = ()  # `system|code`
     products: tuple[str, ...] = ()  # those of the codes that stand for a product, with its strength
     normal: str = ""  # the order for comparison: equal strings are equal orders
-    named_before: str = ""  # the note that names it as taken at home, where the record's own list does not
+    maybe_before: str = ""  # why it may have been taken at home, where no list of the record says so
     ended: str = ""  # when the course was over, before the discharge
     replaces: tuple[str, ...] = ()  # references of orders: `priorPrescription`
     stands_for: tuple[str, ...] = ()  # references of orders that this entry carries out or tells of

@@ -72,12 +72,12 @@ def _coded(item: Medicine) -> bool:
 def _change(row: Row) -> str:
     before = "; ".join(item.dose or "dose not recorded" for item in row.before)
     if row.change == "changed":
-        return f"changed (before: {_named_before(row, before)})"
+        return f"changed (before: {_maybe_before(row, before)})"
     if row.change == "ended":
         return f"ended before the discharge ({row.medicine.ended})"
     if row.change == "unclear":
         if row.before:
-            return f"unclear: compare with the order of before ({_named_before(row, before)})" + (
+            return f"unclear: compare with the order of before ({_maybe_before(row, before)})" + (
                 f": {row.why}" if row.why else ""
             )
         if row.why:
@@ -86,7 +86,7 @@ def _change(row: Row) -> str:
     return row.change
 
 
-def _named_before(row: Row, before: str) -> str:
+def _maybe_before(row: Row, before: str) -> str:
     """With the name, where the medicine was called otherwise (a brand, another strength)."""
     names = {item.name for item in row.before}
     return before if names == {row.medicine.name} else f"{'; '.join(sorted(names))}, {before}"

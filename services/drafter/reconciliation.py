@@ -183,8 +183,8 @@ def _changed(order: Medicine, before: list[Medicine], home: list[Medicine]) -> R
         return Row(order, "unclear", compared)
     if any(products.is_place_open(item, order) for item in fitting):
         return Row(order, "unclear", compared, _what_is_open(order, fitting))
-    if not compared and order.named_before:
-        return Row(order, "unclear", (), "named in the admission note as taken at home, compare")
+    if not compared and order.maybe_before:
+        return Row(order, "unclear", (), order.maybe_before)
     return Row(order, "changed" if compared else "new", compared)
 
 

@@ -129,7 +129,7 @@ def test_a_list_of_discharge_medicines_is_taken_at_its_word(code: str, title: st
     items = [to("MedicationStatement/s"), to("MedicationRequest/w")]
     found = context(
         List=[named(code, title, *items)],
-        MedicationStatement=[statement("s", "Ramipril")],
+        MedicationStatement=[statement("s", "Ramipril", effectivePeriod={"start": "2024"})],
         MedicationRequest=[WARD, order("d", "Oxycodone", "discharge", authoredOn=HANDED)],
     )
     told = lists(found)
@@ -179,11 +179,32 @@ def test_what_only_the_list_has_is_told_with_the_words_it_has() -> None:
     assert "Discharge meds: the record's list names an entry that could not be read" in asked(found)
 
 
-def test_the_medication_sections_of_a_letter_are_read() -> None:
-    found = context(
-        Composition=[section("10183-2", to("MedicationStatement/s"))], MedicationStatement=[statement("s", "Ramipril")]
-    )
-    assert [(row.medicine.name, row.change) for row in reconcile(found)] == [("Ramipril", "continued")]
+@pytest.mark.parametrize(
+    ("field", "value", "change"),
+    [
+        ("effectivePeriod", {"start": "2024"}, "continued"),
+        ("effectiveDateTime", "2026-06-01", "continued"),
+        ("effectivePeriod", {"start": "2026-06-03"}, "new"),
+        ("effectiveDateTime", "2026-06-03", "unclear"),
+        ("dateAsserted", None, "unclear"),
+    ],
+)
+def test_the_medication_sections_of_a_letter_are_read(field: str, value: Any, change: str) -> None:
+    letter = section("10183-2", to("MedicationStatement/s"))
+    found = context(Composition=[letter], MedicationStatement=[statement("s", "Ramipril", **{field: value})])
+    assert [(row.medicine.name, row.change) for row in reconcile(found)] == [("Ramipril", change)]
+    assert lists(found)["discharge"] == ["Ramipril"]
+
+
+def test_an_empty_list_is_asked_about() -> None:
+    empty = named("10183-2", "Discharge medication", emptyReason={"coding": [{"code": "nilknown"}]})
+    assert "Discharge medication: the record's list of discharge medicines is empty" in asked(context(List=[empty]))
+
+
+def test_a_supply_of_the_stay_behind_an_order_that_is_left_out_is_told() -> None:
+    other = order("w", "Apixaban", "inpatient", encounter=to("Encounter/x"))
+    found = context(MedicationRequest=[other], MedicationDispense=[dispense()])
+    assert lists(found) == {"discharge": ["Apixaban"]}
 
 
 @pytest.mark.parametrize("part", [("42346-7", "18842-5"), ("10160-0", "34117-2")])

@@ -119,21 +119,19 @@ def _names(text: str) -> Iterator[tuple[str, str]]:
 
 
 def marked(medicines: Iterable[Medicine], at_home: Iterable[Medicine], found: list[Section]) -> tuple[Medicine, ...]:
-    """Medicines to take, with the note that names them at home where the record's own list does not."""
+    """Medicines to take; with a word on those that a note names at home and no list of the record does."""
     known = list(at_home)
-    return tuple(
-        item
-        if any(
-            set(item.ingredients) & set(home.ingredients) or item.name.lower() == home.name.lower() for home in known
-        )
-        else item.model_copy(update={"named_before": _note_of(item, found)})
-        for item in medicines
-    )
+    return tuple(_marked(item, known, found) for item in medicines)
 
 
-def _note_of(item: Medicine, found: list[Section]) -> str:
-    naming = (section.source for section in found for name in section.names if _is_named(item, name))
-    return next(naming, "")
+def _marked(item: Medicine, known: list[Medicine], found: list[Section]) -> Medicine:
+    if any(set(item.ingredients) & set(home.ingredients) or item.name.lower() == home.name.lower() for home in known):
+        return item
+    naming = [section for section in found if any(_is_named(item, name) for name in section.names)]
+    if not naming:
+        return item
+    note = "the admission note" if any(section.is_admission for section in naming) else "a note"
+    return item.model_copy(update={"maybe_before": f"named in {note} as taken at home, compare"})
 
 
 def _is_named(item: Medicine, name: tuple[str, str]) -> bool:

@@ -143,3 +143,6 @@ class _Unresolved:
                     f"{one.title}: a list of discharge medicines in words only, compare with those to take: {one.text}"
                 )
                 yield Entry(text=text, source=source_of(one))
+            elif one.kind == "discharge" and not one.items and not one.ceased:
+                text = f"{one.title}: the record's list of discharge medicines is empty: confirm that there are none"
+                yield Entry(text=text, source=source_of(one))

@@ -65,7 +65,10 @@ class Medications:
             if status in _NOT_TAKEN:
                 self._scope.leave_out(item, name, _NOT_TAKEN[status])
             elif self._lists.kinds(item) or not self._is_over(item, name, time):
-                yield from self._told(item, name, time, Place(self._statement_kind(item, time)))
+                kind = self._statement_kind(item, time)
+                if kind == "home" and self._lists.kinds(item) == {"discharge"} and not self._is_of_before(time):
+                    kind = "discharge"
+                yield from self._told(item, name, time, Place(kind))
 
     def _told(
         self, item: Resource, name: str | None, time: Moment | None, place: Place
@@ -83,6 +86,8 @@ class Medications:
             more: dict[str, object] = {"question": HELD_AND_LISTED if barred and "discharge" in listed else question}
             if kind == "other" and status == "active":
                 more["status"] = "stopped"  # a list calls it ceased
+            if kind == "discharge" and self._may_be_of_before(item, listed, time):
+                more["maybe_before"] = "whether it was taken before the admission is not said"
             if kind == "home":
                 more["ended"] = self._over(item)
             if kind in ("home", "discharge") and not more["question"]:
@@ -187,6 +192,17 @@ class Medications:
         else:
             return False
         return True
+
+    def _is_of_before(self, time: Moment | None) -> bool:
+        """Whether what is known to be taken at a time was taken at the admission."""
+        start = self._scope.start
+        return time is not None and start is not None and time.begins <= start.ends
+
+    def _may_be_of_before(self, item: Resource, listed: frozenset[str], time: Moment | None) -> bool:
+        """Whether a statement that only a list of the discharge places does not say when it began."""
+        if item.get("resourceType") != "MedicationStatement" or listed != {"discharge"} or self._is_of_before(time):
+            return False
+        return self._scope.moment(elements.child(item, "effectivePeriod").get("start")) is None
 
     def _statement_kind(self, item: Resource, time: Moment | None) -> Kind:
         status, scope = str(item.get("status")), self._scope

@@ -126,9 +126,10 @@ class Sorting:
         begins, start = courses.begins(item, self._scope), self._scope.start
         if time is None:
             return Place("home", BEFORE_OR_AFTER)
-        if start is not None and time.ends < start.begins:
-            own = self._scope.belongs(item)
-            return Place("home" if own or self._was_in_force(item, status, ("unknown",)) else None)
+        if start is not None and time.ends < start.begins and not self._begins_later(begins, time):
+            if self._scope.belongs(item):
+                return Place("home", BEFORE_OR_AFTER)
+            return Place("home" if self._was_in_force(item, status, ("unknown",)) else None)
         if begins is not None and start is not None and begins.ends < start.begins:
             return Place("home")
         if self._begins_later(begins, time) or (self._at_end(time) and self._is_long()):

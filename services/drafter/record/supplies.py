@@ -46,7 +46,7 @@ class Supplies:
                 yield self._entries.medicine(item, name, time)
                 continue
             behind = self._behind(item)
-            if not self._is_of_discharge(item, time) or behind & self._orders.keys() - self._ward:
+            if not self._is_of_discharge(item, time) or self._is_told(item, behind):
                 continue
             if behind & self._ward and not self._is_for_home(item):
                 self._ask(item, name)
@@ -56,6 +56,12 @@ class Supplies:
     def _behind(self, item: Resource) -> set[str]:
         named = (references.relative(part, self._bases) for part in elements.children(item, "authorizingPrescription"))
         return {reference for reference in named if reference is not None}
+
+    def _is_told(self, item: Resource, behind: set[str]) -> bool:
+        """Whether an order for home behind a supply is told; one that is left out hides no supply of the stay."""
+        if not self._scope.belongs(item):
+            return bool(behind & self._orders.keys() - self._ward)
+        return any(self._orders.get(reference) is not None for reference in behind - self._ward)
 
     def _is_of_discharge(self, item: Resource, time: Moment | None) -> bool:
         """Whether a supply is of the stay's last day, or one for its discharge, and not of the ward's stock."""
