@@ -58,6 +58,21 @@ def test_what_was_replaced_long_ago_is_not_taken() -> None:
     assert changes(found) == [("Benotrix", "changed", ["Cardovane"])]
 
 
+@pytest.mark.parametrize(
+    ("prior", "name"),
+    [
+        ({"reference": "MedicationRequest/gone", "display": "Lopressor 25 mg"}, "Lopressor 25 mg"),
+        ({"identifier": {"value": "7"}}, "another order"),
+        ({"reference": "MedicationRequest/h"}, "another order"),
+    ],
+)
+def test_what_replaces_an_order_that_is_not_told_is_not_called_new(prior: dict[str, Any], name: str) -> None:
+    cancelled = home("h", "Abrocil", status="cancelled")
+    found = context(cancelled, discharge("d", "Benotrix", priorPrescription=prior))
+    assert changes(found) == [("Benotrix", "unclear", [])]
+    assert f"Benotrix, 5 mg PO daily: it replaces {name}, which no list of the record has, compare" in asked(found)
+
+
 def test_orders_that_replace_each_other_in_a_ring_end() -> None:
     one = discharge("a", "Abrocil", "MedicationRequest/b")
     assert lists(context(one, discharge("b", "Benotrix", "MedicationRequest/a"))) == {

@@ -160,3 +160,12 @@ def test_a_prescription_of_the_middle_of_a_stay_is_asked_about() -> None:
     found = context(order("m", "Apixaban", "community", authoredOn="2026-06-02T12:00:00Z"))
     assert lists(found) == {"home": ["Apixaban"]}
     assert "whether it was taken before the admission or is to be taken from now on" in asked(found)
+
+
+def test_what_another_encounter_prescribed_during_the_stay_is_asked_about() -> None:
+    found = context(order("m", "Apixaban", "community", authoredOn=LATE, **ELSEWHERE))
+    assert lists(found) == {"home": ["Apixaban"]}
+    assert "whether it was taken before the admission or is to be taken from now on" in asked(found)
+    found = context(order("m", "Apixaban", "discharge", authoredOn=LATE, **ELSEWHERE))
+    assert lists(found) == {}
+    assert "Apixaban, of another encounter" in asked(found)

@@ -9,7 +9,7 @@ from services.drafter.record.medicine_entries import Entries
 from services.drafter.record.medicine_lists import MedicineList, Membership, read, source_of
 from services.drafter.record.medicines import Medications
 from services.drafter.record.notes import Passage
-from services.drafter.record.order_links import Sorted, links, told_once, with_replacements
+from services.drafter.record.order_links import Sorted, asked_where_not_told, links, told_once, with_replacements
 from services.drafter.record.order_sorting import Kind
 from services.drafter.record.scope import Scope
 from services.drafter.record.supplies import Supplies
@@ -51,7 +51,8 @@ def medication(
     lists = Membership(read(of("List"), of("Composition"), scope), bases, scope)
     entries = Entries(medications, of("Condition"), bases, scope)
     orders, given = of("MedicationRequest"), of("MedicationAdministration")
-    reader = Medications(entries, lists, links(orders, bases, scope), bases, scope)
+    linked = links(orders, bases, scope)
+    reader = Medications(entries, lists, linked, bases, scope)
     ordered: Sorted = list(reader.orders(orders, given))
     found = [*ordered, *reader.statements(of("MedicationStatement")), *reader.administrations(given)]
     ward = frozenset(item.source for kind, item in ordered if kind == "hospital")
@@ -60,7 +61,8 @@ def medication(
     known |= {item.source: item for _, item in ordered}
     supplies = Supplies(known, ward - home, entries, lists, bases, scope)
     found += [("discharge", item) for item in supplies.for_home(of("MedicationDispense"))]
-    found = with_replacements(told_once(_asked_where_not_listed(found, lists)))
+    found = asked_where_not_told(told_once(_asked_where_not_listed(found, lists)), linked)
+    found = with_replacements(found)
     questions = _Unresolved(lists, medications, bases)
     found += questions.medicines([item for type in _TYPES for item in of(type)], found)
     kinds: tuple[Kind, ...] = ("home", "hospital", "given", "discharge", "other")

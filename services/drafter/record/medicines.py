@@ -165,7 +165,9 @@ class Medications:
         elif status in ("stopped", "completed"):
             self._leave_out_ended(item, name, status)
         else:
-            scope.leave_out(item, name, OF_ANOTHER_ENCOUNTER)
+            since = time is not None and scope.start is not None and time.begins > scope.start.ends
+            important = since and status in ("active", "on-hold") and "discharge" in categories(item)
+            scope.leave_out(item, name, OF_ANOTHER_ENCOUNTER, important=important)
 
     def _leave_out_ended(self, item: Resource, name: str | None, status: str) -> None:
         """What ended: before the stay where the record says when; else a stop with its reason asks for a word."""

@@ -17,9 +17,13 @@ _CARRIES_OUT = ("filler-order", "instance-order")
 
 @dataclass(frozen=True, slots=True)
 class Links:
-    """`prior` is the order that each one replaces; `replaced` are those that an order of the stay replaces."""
+    """`prior` is the order that each one replaces; `replaced` are those that an order of the stay replaces.
+
+    `stated` is what an order calls the one it replaces, empty where it only refers to it.
+    """
 
     prior: dict[str, str]
+    stated: dict[str, str]
     replaced: frozenset[str]
     bases: frozenset[str]
 
@@ -45,15 +49,19 @@ class Links:
 def links(orders: list[Resource], bases: frozenset[str], scope: Scope) -> Links:
     """The links of a record's orders; what was never an order replaces nothing."""
     prior: dict[str, str] = {}
+    stated: dict[str, str] = {}
     replaced: set[str] = set()
     for item in orders:
-        reference = _order(elements.child(item, "priorPrescription"), bases)
+        element = elements.child(item, "priorPrescription")
+        reference = _order(element, bases)
+        if element:
+            stated[source(item)] = elements.words(element, "display") or ""
         if reference is None or elements.words(item, "status") in _NO_ORDERS:
             continue
         prior[source(item)] = reference
         if scope.is_of_stay(item, scope.first(item, "authoredOn")):
             replaced.add(reference)
-    return Links(prior, frozenset(replaced), bases)
+    return Links(prior, stated, frozenset(replaced), bases)
 
 
 def _order(element: Resource, bases: frozenset[str]) -> str | None:
@@ -99,6 +107,19 @@ def _fuller(order: Medicine, other: Medicine) -> Medicine:
 
 def _said(item: Medicine) -> tuple[int, int]:
     return sum(1 for part in (item.amount, item.frequency, item.route) if part), int(bool(item.dose))
+
+
+def asked_where_not_told(found: Sorted, links: Links) -> Sorted:
+    """An order to take that replaces one which is told in no list may be no new medicine."""
+    told = {reference for _, item in found for reference in (item.source, *item.stands_for)}
+
+    def asked(item: Medicine) -> Medicine:
+        if item.source not in links.stated or told & set(item.replaces):
+            return item
+        name = links.stated[item.source] or "another order"
+        return item.model_copy(update={"maybe_before": f"it replaces {name}, which no list of the record has, compare"})
+
+    return [(kind, asked(item) if kind == "discharge" else item) for kind, item in found]
 
 
 def with_replacements(found: Sorted) -> Sorted:

@@ -98,7 +98,9 @@ class Sorting:
             return Place("home" if own or self._was_in_force(item, status, ("unknown",)) else None)
         if before:
             more = ("unknown",) if said else ()
-            return Place("home" if self._was_in_force(item, status, more) else None)
+            written_since = time is not None and scope.start is not None and time.begins > scope.start.ends
+            in_force = self._was_in_force(item, status, more)
+            return Place("home", BEFORE_OR_AFTER if written_since else "") if in_force else Place(None)
         return self._prescribed(item, status, time) if said else self._without_category(item, status, time)
 
     def _is_late(self, own: bool | None, time: Moment | None) -> bool:
@@ -142,7 +144,8 @@ class Sorting:
         early = not self._is_late_in_stay(time)
         if self._is_long() or (early and (single or self._has_category)):
             return Place("home", BEFORE_OR_AFTER)
-        return Place("discharge", BEFORE_OR_AFTER if self._at_admission(time) else "")
+        open = self._at_admission(time) or source(item) in self._on_the_ward
+        return Place("discharge", BEFORE_OR_AFTER if open else "")
 
     def _without_category(self, item: Resource, status: str, time: Moment | None) -> Place:
         """An order of the stay of which no category says what it is for."""
