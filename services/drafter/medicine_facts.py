@@ -80,8 +80,8 @@ def _change(row: Row) -> str:
             return f"unclear: compare with the order of before ({_maybe_before(row, before)})" + (
                 f": {row.why}" if row.why else ""
             )
-        if row.why:
-            return f"unclear: {row.why}"
+        if row.why:  # it is to be taken, only whether it is new is open
+            return f"new or continued, to be confirmed: {row.why}"
         return "unclear: at home before, no order at discharge: confirm"
     return row.change
 

@@ -62,6 +62,13 @@ NOTES = [
     "HOME MEDICATIONS\nNorvasc 5 mg daily\nmetformin 500 mg BID\n\nALLERGIES\nnone, after a fall",
     "## Home medications\n- Norvasc 5 mg daily\n- metformin 500 mg\n## Social history\nfall",
     "home meds: Norvasc 5 mg daily, metformin\nreason: fall",
+    "Allergies: NKDA after a fall. Home meds: Norvasc 5mg qd, Coumadin 5mg. PMH: fall",
+    "MEDS ON ADMISSION:\nNorvasc",
+    "Medicatie thuis: Norvasc",
+    "Aktuelle Medikation: Norvasc 5 mg",
+    "Reg meds: Norvasc 5mg OD",
+    "The patient's home medications include Norvasc and Coumadin.",
+    "She is on Norvasc at home.",
     "Zu Hause nimmt er Norvasc und Metformin ein.",
 ]
 
@@ -70,7 +77,7 @@ NOTES = [
 def test_a_medicine_that_the_note_names_at_home_is_not_called_new(text: str) -> None:
     found = context(order("d", "amlodipine 5 mg", "discharge"), DocumentReference=[note(text)])
     assert change(found) == ["unclear"]
-    assert "unclear: named in the admission note as taken at home, compare" in lines(found)
+    assert "new or continued, to be confirmed: named in the admission note as taken at home, compare" in lines(found)
     (point,) = (item for item in found.open_points if POINT in item.text)
     assert point.source == "DocumentReference/n"
     assert "Norvasc" in point.text

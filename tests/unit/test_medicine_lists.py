@@ -215,6 +215,13 @@ def test_medicines_on_admission_were_taken_at_home(part: tuple[str, str]) -> Non
     assert lists(found) == {"home": ["Ramipril"]}
 
 
+def test_what_the_stay_itself_ordered_was_not_taken_before_it_whatever_refers_to_it() -> None:
+    letter = section("10160-0", to("MedicationRequest/w"), to("MedicationRequest/d"), type="34117-2")
+    orders = [WARD, order("d", "Oxycodone", "discharge", authoredOn=HANDED)]
+    found = context(Composition=[letter], MedicationRequest=orders)
+    assert lists(found) == {"hospital": ["Apixaban"], "discharge": ["Oxycodone"]}
+
+
 def test_a_section_in_words_only_is_shown_and_asked_about() -> None:
     words = section("10183-2", text={"div": "<div>Ramipril 5 mg daily<br/>Digoxin 0.1 mg</div>"}, title="Medication")
     found = context(Composition=[words])

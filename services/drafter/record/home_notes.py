@@ -18,7 +18,9 @@ _ADMISSION_NOTE = re.compile(
     r"admission|admitting|history (and|&) physical|\bh ?& ?p\b|aufnahme|anamnes|opname|intake|entrée", re.IGNORECASE
 )
 _ANY_LIST = re.compile(
-    r"(current )?(medications?|meds|medicines|medication list|medikation|medikamente|medicatie)", re.IGNORECASE
+    r"((current|aktuelle|huidige|actuele) )?"
+    r"(medications?|meds|medicines|medication list|medikation|medikamente|medicatie)",
+    re.IGNORECASE,
 )
 _HISTORIES = re.compile(
     r"(drug|medication|medicine) history|\bdhx\b|medikamentenanamnese|medicamenteuze anamnese|medicatie-?anamnese"
@@ -26,12 +28,17 @@ _HISTORIES = re.compile(
     re.IGNORECASE,
 )
 # `Home medications:`, at the beginning of a line or within one: narratives of sections have lost their lines.
-_WORDS = r"[^\W\d_]{0,40}(?:[ /&'(-]{1,3}[\w.]{1,40}\)?){0,5}? ?:(?=\s|$)"
+_WORDS = r"[^\W\d_]{0,40}(?:[ /&'(-]{1,3}[^\W\d_]{1,40}\)?){0,5}? ?:(?=\s|$)"
 _HEADING = re.compile(rf"(?:^|(?<=\n))[-*# •]{{0,5}}[^\W\d_]{_WORDS}|(?<=\s)[A-ZÄÖÜ]{_WORDS}")
 _BARE_HEADING = re.compile(r"#{1,6} .{1,60}|[A-ZÄÖÜ][A-ZÄÖÜ /&()-]{2,60}:?")  # a line of its own
-_VERBS = r"\b(?:takes?|taking|took|nimmt|nahm|gebruikt|neemt)\b"
+_VERBS = r"\b(?:takes?|taking|took|(?:is|was|been) on|nimmt|nahm|gebruikt|neemt)\b"
 _BEFORE = r"\b(?:at home|(?:before|prior to) admission|zu ?hause|thuis)\b"
-_TAKES = re.compile(rf"{_VERBS}.{{0,200}}?{_BEFORE}|{_BEFORE}.{{0,200}}?{_VERBS}", re.IGNORECASE)
+_TAKES = re.compile(
+    rf"{_VERBS}.{{0,200}}?{_BEFORE}|{_BEFORE}.{{0,200}}?{_VERBS}"
+    r"|\b(?:home|admission|usual|regular) med\w* (?:list )?(?:includes?|included|are|were|consists?)\b"
+    r"|hausmedikation (?:besteht|umfasst)|thuismedicatie (?:bestaat|is)\b",
+    re.IGNORECASE,
+)
 _LATER = re.compile(r"discharge|entlass|ontslag|\bwill\b|\bshould\b|\bsoll\b|\bmoet\b", re.IGNORECASE)
 _AMOUNT = re.compile(r"\d ?(mg|g|mcg|µg|ug|ml|iu|ie|units?|e|puffs?|tabl?e?t?s?)\b", re.IGNORECASE)
 _BETWEEN = re.compile(r"[\n;•]|, (?=[^\W\d])|(?<=[a-z])\. ")
@@ -98,7 +105,9 @@ def _is_heading(title: str, is_admission: bool) -> bool:
     title = title.strip(" :\n-*#•")
     if medicine_words.DISCHARGE.search(title):
         return False
-    if medicine_words.BEFORE.search(title) and re.search(r"medi|\bpta\b|drug|gebruik|domicile", title, re.IGNORECASE):
+    if medicine_words.BEFORE.search(title) and re.search(
+        r"medi|\bmeds\b|\bpta\b|drug|gebruik|domicile", title, re.IGNORECASE
+    ):
         return True
     return bool(_HISTORIES.search(title)) or (is_admission and _ANY_LIST.fullmatch(title) is not None)
 

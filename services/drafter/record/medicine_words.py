@@ -24,9 +24,10 @@ DISCHARGE = re.compile(
 )
 BEFORE = re.compile(
     r"prior to admission|\bpta\b|pre-?admission|(on|at|before|upon) admission|admission med|home med|medic\w+ at home"
-    r"|(usual|regular|own) (home )?med|patient[ -]?(reported|specified)|historical"
-    r"|haus(arzt)?-?medik|vormedik|häuslich|dauermedik|eigenmedik|(aufnahme|einweisungs)-?medik|(bei|vor) aufnahme"
-    r"|thuis-?medic|thuisgebruik|opname-?medic|(bij|voor) opname|eigen medic|à domicile|à l.admission|entrée",
+    r"|(usual|reg(ular)?|own) (home )?med|patient[ -]?(reported|specified)|historical"
+    r"|haus(arzt)?-?medik|vormedik|häuslich|medikation zu ?hause|dauermedik|eigenmedik"
+    r"|(aufnahme|einweisungs)-?medik|(bei|vor) aufnahme|à domicile|à l.admission|entrée"
+    r"|thuis-?medic|medicatie thuis|thuisgebruik|opname-?medic|(bij|voor) opname|eigen medic",
     re.IGNORECASE,
 )
 _COMMUNITY = re.compile(r"communit|at home|\bhome\b|thuis|zu hause|häuslich", re.IGNORECASE)

@@ -74,9 +74,11 @@ class Medications:
         self, item: Resource, name: str | None, time: Moment | None, place: Place
     ) -> Iterator[tuple[Kind, Medicine]]:
         """An entry in its list, or in those that the record's own lists name it in."""
-        listed, status = self._lists.kinds(item), status_of(item)
+        listed, status, said = self._lists.kinds(item), status_of(item), categories(item)
         barred = status != "active" and (place.kind != "hospital" or status == "avoid")
-        kinds = placed(Place("other") if barred else place, listed, is_prescribed="discharge" in categories(item))
+        kinds = placed(
+            Place("other") if barred else place, listed, is_categorized=bool(said & {"discharge", "inpatient"})
+        )
         if status == "stopped" and place.kind == "home" and source(item) in self._links.replaced:
             kinds = ("home", "other")  # what was taken until the stay replaced it
         if name is None:

@@ -47,21 +47,23 @@ def is_reported(item: Resource) -> bool:
     return stated or ("reported" in categories(item) and "discharge" not in categories(item))
 
 
-def placed(place: Place, listed: frozenset[str], *, is_prescribed: bool) -> tuple[Kind, ...]:
+def placed(place: Place, listed: frozenset[str], *, is_categorized: bool) -> tuple[Kind, ...]:
     """The lists of an entry, where the record's own lists (`home`, `discharge`, `ceased`) name it, too.
 
-    What was taken at home and stands in the list of the discharge is both. A list counts more than a time.
+    What was taken at home and stands in the list of the discharge is both. A list counts more than a time, but what a
+    category calls the ward's or the discharge's was not taken before the admission, though a section may refer to it.
     """
     own: tuple[Kind, ...] = (place.kind,) if place.kind is not None else ()
     if own == ("other",) or not listed:
         return own
+    later = is_categorized and own in (("hospital",), ("discharge",))
     ward: tuple[Kind, ...] = ("hospital",) if own == ("hospital",) else ()
     if "discharge" in listed:
-        home: tuple[Kind, ...] = ("home",) if own == ("home",) or "home" in listed else ()
+        home: tuple[Kind, ...] = ("home",) if own == ("home",) or ("home" in listed and not later) else ()
         return (*home, *ward, "discharge")
     if "ceased" in listed:
         return ("other",)
-    return ("home", *ward, "discharge") if is_prescribed and own == ("discharge",) else ("home", *ward)
+    return own if later else ("home", *ward)
 
 
 class Sorting:
