@@ -222,6 +222,15 @@ def test_what_the_stay_itself_ordered_was_not_taken_before_it_whatever_refers_to
     assert lists(found) == {"hospital": ["Apixaban"], "discharge": ["Oxycodone"]}
 
 
+@pytest.mark.parametrize(
+    "more", [{"status": "completed"}, {"dosageInstruction": [{"text": "1 L", "route": {"text": "Intravenous"}}]}]
+)
+def test_a_listed_order_of_the_ward_that_is_none_for_home_is_asked_about(more: dict[str, Any]) -> None:
+    found = context(Composition=[section("10183-2", to("MedicationRequest/w"))], MedicationRequest=[WARD | more])
+    assert lists(found) == {"hospital": ["Apixaban"]}
+    assert "Apixaban: an order of the ward, completed or into a vein, which a list of discharge" in asked(found)
+
+
 def test_a_section_in_words_only_is_shown_and_asked_about() -> None:
     words = section("10183-2", text={"div": "<div>Ramipril 5 mg daily<br/>Digoxin 0.1 mg</div>"}, title="Medication")
     found = context(Composition=[words])

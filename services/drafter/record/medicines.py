@@ -14,9 +14,11 @@ from services.drafter.record.order_links import Links
 from services.drafter.record.order_sorting import (
     AT_DISCHARGE,
     HELD_AND_LISTED,
+    WARD_AND_LISTED,
     Kind,
     Place,
     Sorting,
+    is_into_a_vein,
     is_reported,
     placed,
 )
@@ -81,11 +83,15 @@ class Medications:
         )
         if status == "stopped" and place.kind == "home" and source(item) in self._links.replaced:
             kinds = ("home", "other")  # what was taken until the stay replaced it
+        # A section may refer to all orders of a stay: what the ward gave is no medicine to take for that alone.
+        wards = {"hospital", "discharge"} <= set(kinds) and (item.get("status") == "completed" or is_into_a_vein(item))
+        kinds = tuple(kind for kind in kinds if not wards or kind != "discharge")
         if name is None:
             self._scope.leave_out(item, None, "which nothing names", important=kinds != ("hospital",))
         for kind in self._of_now(item, name, kinds, listed):
             question = place.question if kinds == (place.kind,) else ""
-            more: dict[str, object] = {"question": HELD_AND_LISTED if barred and "discharge" in listed else question}
+            asked = HELD_AND_LISTED if barred and "discharge" in listed else WARD_AND_LISTED if wards else question
+            more: dict[str, object] = {"question": asked}
             if kind == "other" and status == "active":
                 more["status"] = "stopped"  # a list calls it ceased
             if kind == "discharge" and self._may_be_of_before(item, listed, time):

@@ -23,6 +23,7 @@ AT_DISCHARGE = timedelta(hours=24)  # before the end of the stay: an active orde
 WARD_OR_HOME = "the order does not say whether it is for the ward or for the time after the discharge"
 BEFORE_OR_AFTER = "the record does not say whether it was taken before the admission or is to be taken from now on"
 HELD_AND_LISTED = "held, stopped or forbidden by its order, and named in a list of discharge medicines"
+WARD_AND_LISTED = "an order of the ward, completed or into a vein, which a list of discharge medicines names"
 _PRESCRIPTIONS = frozenset({"33633005"})  # SNOMED CT: prescription of drug (a Dutch medication agreement)
 _IN_FORCE = ("active", "on-hold")
 _INTO_A_VEIN = re.compile(r"intraven|\bi\.?v\.?\b|infus|epidural|intrathec", re.IGNORECASE)
@@ -162,7 +163,7 @@ class Sorting:
         if time is None or not self._at_end(time):
             return Place("hospital")
         open = WARD_OR_HOME if status in _IN_FORCE and not _is_continuous(item) else ""
-        if _into_a_vein(item) or not (self._is_long() or self._is_late_in_stay(time)):
+        if is_into_a_vein(item) or not (self._is_long() or self._is_late_in_stay(time)):
             return Place("hospital", open)
         return Place("discharge", open)
 
@@ -200,7 +201,7 @@ def _is_continuous(item: Resource) -> bool:
     return "continuous" in elements.codes(item.get("courseOfTherapyType"))
 
 
-def _into_a_vein(item: Resource) -> bool:
+def is_into_a_vein(item: Resource) -> bool:
     routes = [line.get("route") for line in elements.children(item, "dosageInstruction")]
     texts = [text for route in routes for text in elements.displays(route)]
     texts += [elements.words(line, "text") or "" for line in elements.children(item, "dosageInstruction")]
