@@ -241,8 +241,21 @@ def _references(record: SourceRecord) -> Iterable[str]:
         for part in elements.children(item, name)
         if not elements.words(part, "display")
     ]
+    named += _listed_medications(record)
     found = (references.relative(element, record.bases) for element in named)
     return (reference for reference in found if reference and not reference.startswith("Patient/"))
+
+
+def _listed_medications(record: SourceRecord) -> Iterable[Resource]:
+    """Medications that a list of medicines names themselves; orders and statements are searched for."""
+    named = [elements.child(entry, "item") for item in record.of("List") for entry in elements.children(item, "entry")]
+    named += [
+        element
+        for item in record.of("Composition")
+        for section in elements.children(item, "section")
+        for element in elements.children(section, "entry")
+    ]
+    return (item for item in named if (references.relative(item, record.bases) or "").startswith("Medication/"))
 
 
 def _second_references(found: Iterable[Resource], bases: frozenset[str]) -> Iterable[str]:

@@ -37,6 +37,7 @@ OF_THE_PATIENT = (
     "Flag",
     "Goal",
     "Immunization",
+    "List",
     "NutritionOrder",
     "ServiceRequest",
 )

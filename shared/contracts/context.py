@@ -62,7 +62,13 @@ class Medicine(Entry):
     ingredients: tuple[str, ...] = ()  # by which a brand and its generic are one medicine
     substances: tuple[str, ...] = ()  # other names of it and of its ingredients, as the record gives them
     codes: tuple[str, ...] = ()  # `system|code`
+    products: tuple[str, ...] = ()  # those of the codes that stand for a product, with its strength
     normal: str = ""  # the order for comparison: equal strings are equal orders
+    maybe_before: str = ""  # why it may have been taken at home, where no list of the record says so
+    ended: str = ""  # when the course was over, before the discharge
+    replaces: tuple[str, ...] = ()  # references of orders: `priorPrescription`
+    stands_for: tuple[str, ...] = ()  # references of orders that this entry carries out or tells of
+    question: str = ""  # what the record leaves open about the order, for the physician to confirm
     doubt: bool = False  # the order's words and its structure give different amounts or frequencies
     lacks: tuple[Literal["amount", "frequency", "limit"], ...] = ()  # what no dosage says; limit: of doses as needed
     steps: bool = False  # nothing says whether the dosages of the order follow each other, or when
@@ -129,6 +135,7 @@ class EncounterContext(Model):
     given_medicines: tuple[Medicine, ...] = ()  # recorded as given
     discharge_medicines: tuple[Medicine, ...] = ()
     other_medicines: tuple[Medicine, ...] = ()  # held, stopped, not to be given
+    questions: tuple[Entry, ...] = ()  # what the record's own lists of medicines leave open, in words
     labs: tuple[Series, ...] = ()
     vitals: tuple[Series, ...] = ()
     microbiology: tuple[Entry, ...] = ()

@@ -18,7 +18,7 @@ from services.drafter.record import (
     requests,
     stay,
 )
-from services.drafter.record.medicines import Kind, Medications
+from services.drafter.record.medication import Told, medication
 from services.drafter.record.observations import Measurements, is_measured, measurements
 from services.drafter.record.reference_ranges import Person
 from services.drafter.record.reports import Reports, pending_requests, reports
@@ -26,7 +26,7 @@ from services.drafter.record.scope import Scope, source, told
 from services.drafter.source_record import SourceRecord
 from shared.clinical import elements, moments, references
 from shared.clinical.elements import Resource
-from shared.contracts.context import Diagnosis, EncounterContext, Entry, Medicine, Patient
+from shared.contracts.context import Diagnosis, EncounterContext, Entry, Patient
 
 
 def build_context(record: SourceRecord) -> EncounterContext:
@@ -94,7 +94,8 @@ class _Builder:
         others = self._not_measured()
         studied = self._reports()
         allergy = allergies.allergies(self._of("AllergyIntolerance"), scope)
-        lists = self._medicines()
+        told_medicines = self._medication(passages)
+        lists = told_medicines.lists
         attending, attending_name = identity.practitioner(
             record.attending or identity.attending(encounter), record.people, bases
         )
@@ -138,6 +139,7 @@ class _Builder:
             given_medicines=lists["given"],
             discharge_medicines=lists["discharge"],
             other_medicines=lists["other"],
+            questions=told_medicines.questions,
             labs=tuple(found.labs),
             vitals=tuple(found.vitals),
             microbiology=(*cultures, *studied.cultures),
@@ -165,7 +167,7 @@ class _Builder:
                 )
             ),
             outcome=self._outcome(died, passages),
-            notes=tuple(notes.evidence(passages)),
+            notes=(*notes.evidence(passages), *told_medicines.evidence),
             unread=tuple(open_points.NAMES.get(item.type, item.type) for item in record.unread),
         )
         return context.model_copy(
@@ -209,18 +211,9 @@ class _Builder:
         ]
         return (*found, *named)
 
-    def _medicines(self) -> dict[Kind, tuple[Medicine, ...]]:
+    def _medication(self, passages: list[notes.Passage]) -> Told:
         known = self._record.people | {source(item): item for item in self._of("Medication")}
-        reader = Medications(known, self._of("Condition"), self._record.bases, self._scope)
-        orders = self._of("MedicationRequest")
-        found = [
-            *reader.orders(orders),
-            *reader.statements(self._of("MedicationStatement")),
-            *reader.administrations(self._of("MedicationAdministration")),
-            *reader.supplies(self._of("MedicationDispense"), orders),
-        ]
-        kinds: tuple[Kind, ...] = ("home", "hospital", "given", "discharge", "other")
-        return {kind: _orders_once([medicine for listed, medicine in found if listed == kind]) for kind in kinds}
+        return medication(self._of, known, passages, self._record.bases, self._scope)
 
     def _not_measured(self) -> list[Resource]:
         """Observations that are neither results nor vital signs: of some stays few among thousands."""
@@ -260,12 +253,4 @@ def _each_once(entries: Iterable[Entry]) -> tuple[Entry, ...]:
     found: dict[str, Entry] = {}
     for entry in entries:
         found.setdefault(entry.text, entry)
-    return tuple(found.values())
-
-
-def _orders_once(medicines: list[Medicine]) -> tuple[Medicine, ...]:
-    """Orders that differ in anything, in their order: two orders of one medicine stay two."""
-    found: dict[tuple[str, str, str, str], Medicine] = {}
-    for item in medicines:
-        found.setdefault((item.name.lower(), item.dose, item.status, item.reason), item)
     return tuple(found.values())

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from services.drafter.reconciliation import Row, reconcile
+from services.drafter.reconciliation import Row, reconcile, same_medicine
 from shared.contracts.context import EncounterContext, Medicine
 from shared.contracts.draft import OpenPoint
 
@@ -15,6 +15,9 @@ def of_medicines(context: EncounterContext) -> Iterator[OpenPoint]:
         yield OpenPoint(
             text="No prescription for the time after the discharge is recorded: confirm which medicines go on"
         )
+    yield from _contradictions(context)
+    yield from _questions(context)
+    yield from (OpenPoint(text=item.text, source=item.source) for item in context.questions)
     for row in reconcile(context):
         yield from _of_row(row, context)
     for medicine in context.discharge_medicines:
@@ -28,7 +31,11 @@ def of_medicines(context: EncounterContext) -> Iterator[OpenPoint]:
 def _of_row(row: Row, context: EncounterContext) -> Iterator[OpenPoint]:
     medicine = row.medicine
     lack = missing(medicine)
-    if row.change == "unclear" and not row.before and context.discharge_medicines:
+    if row.why:
+        before = ", ".join(dict.fromkeys(item.text for item in row.before))
+        text = f"{medicine.text}: {row.why}" + (f" (before: {before})" if before else "")
+        yield OpenPoint(text=text, source=medicine.source)
+    if row.change == "unclear" and not row.before and not row.why and context.discharge_medicines:
         also = f"; {lack}" if lack and medicine.dose else ""
         text = f"{medicine.name}: taken at home before, no order at discharge: confirm whether it goes on{also}"
         yield OpenPoint(text=text, source=medicine.source)
@@ -49,6 +56,28 @@ def _of_row(row: Row, context: EncounterContext) -> Iterator[OpenPoint]:
             yield OpenPoint(text=f"{medicine.name}: {words}", source=medicine.source)
         if medicine.by_body:
             yield OpenPoint(text=f"{medicine.name}: {_uncomputed(medicine, context)}", source=medicine.source)
+
+
+def _contradictions(context: EncounterContext) -> Iterator[OpenPoint]:
+    """Medicines that stand both to take and not to take, where no order says that it replaces the other."""
+    words = {"on-hold": "on hold", "stopped": "stopped", "avoid": "not to be given"}
+    for other in context.other_medicines:
+        for medicine in context.discharge_medicines:
+            if other.source not in medicine.replaces and same_medicine(other, medicine):
+                text = f"{medicine.text}: to be taken, and {other.text}: {words.get(other.status, other.status)}"
+                yield OpenPoint(text=f"{text}: confirm which of the two holds", source=medicine.source)
+
+
+def _questions(context: EncounterContext) -> Iterator[OpenPoint]:
+    """One point for each question: an EHR without categories leaves the same open about all its orders."""
+    asked: dict[str, list[Medicine]] = {}
+    lists = (context.discharge_medicines, context.home_medicines, context.hospital_medicines, context.other_medicines)
+    for medicine in (item for found in lists for item in found):
+        if medicine.question:
+            asked.setdefault(medicine.question, []).append(medicine)
+    for question, medicines in asked.items():
+        names = ", ".join(dict.fromkeys(item.name for item in medicines))
+        yield OpenPoint(text=f"{names}: {question}: confirm", source=medicines[0].source)
 
 
 def missing(medicine: Medicine) -> str:

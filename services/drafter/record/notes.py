@@ -14,7 +14,7 @@ from shared.clinical.elements import Resource
 from shared.clinical.moments import Moment
 from shared.contracts.context import Entry
 
-_OURS = "https://countersign.example/fhir"  # identifiers of what Countersign itself has filed
+OURS = "https://countersign.example/fhir"  # identifiers of what Countersign itself has filed
 _SUMMARIES = re.compile(r"discharge (summary|letter)|entlass(ungs)?brief|arztbrief|ontslagbrief", re.IGNORECASE)
 _SUMMARY_CODES = frozenset({"18842-5", "28655-9", "34745-0", "34105-7"})  # LOINC
 _COMPLAINT_CODES = frozenset({"10154-3", "46239-0", "8661-1", "29299-5"})
@@ -84,7 +84,7 @@ def _is_note(item: Resource, time: Moment | None, scope: Scope) -> bool:
         return False
     identifiers = [str(part.get("system", "")) for part in elements.children(item, "identifier")]
     summary = elements.codes(item.get("type")) & _SUMMARY_CODES or _SUMMARIES.search(_kind(item))
-    if summary or any(system.startswith(_OURS) for system in identifiers):
+    if summary or any(system.startswith(OURS) for system in identifiers):
         return False
     return scope.is_of_stay(item, time) and not scope.is_after(item, time)
 

@@ -28,6 +28,7 @@ NAMES = {
     "FamilyMemberHistory": "family history",
     "Consent": "directives",
     "Flag": "alerts",
+    "List": "lists of medicines",
     "Composition": "notes",
     "DocumentReference": "notes and documents",
 }

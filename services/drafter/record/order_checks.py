@@ -6,7 +6,7 @@ Each finding is a question beside the document; none changes a fact of it.
 import re
 from collections.abc import Iterator
 
-from services.drafter.reconciliation import SALTS, is_class, reconcile, same_medicine
+from services.drafter.reconciliation import is_class, reconcile, same_medicine
 from services.drafter.record import drug_classes
 from services.drafter.record.medicine_names import ingredients
 from services.drafter.record.observations import short_names
@@ -17,12 +17,14 @@ from shared.contracts.draft import OpenPoint
 CRITICAL = ("critical", "critically low", "critically high")
 _WORD = re.compile(r"[^\W\d_]{5,}")
 # Words of names that say no substance.
-_COMMON = SALTS | frozenset(
+_COMMON = frozenset(
     "allergy allergic allergie intolerance intolerantie reaction adverse substance product drugs medication medicine"  # noqa: SIM905
     " tablet tablets tabletten filmtabletten capsule capsules kapseln solution injection suspension cream ointment"
     " syrup powder spray inhaler release extended delayed modified combination containing preparation preparations"
     " component derivative derivatives class group human except known other unspecified lösung losung tropfen stuks"
     " contrast media medium vaccine extract water chlorid natrium kalium calcium glucose dextrose lactose"
+    " tartrate succinate maleate besylate fumarate mesylate sulfate sulphate phosphate acetate citrate gluconate"
+    " carbonate chloride hydrochloride sodium potassium calcium magnesium"
     " einheiten units micrograms microgram mikrogramm milligram vitamin".split()
 )
 _OUTSIDE = re.compile(

@@ -35,6 +35,7 @@ KINDS = {
     "DeviceRequest": "Device order",
     "Consent": "Directive",
     "Flag": "Alert",
+    "List": "List",
     "Composition": "Note",
     "DocumentReference": "Note",
 }
