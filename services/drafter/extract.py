@@ -139,7 +139,58 @@ class _Reading:
             )
             if any(items for type, items in zip(types, found, strict=True) if type != "Encounter"):
                 break
-        return dict(zip(types, found, strict=True))
+        entries = dict(zip(types, found, strict=True))
+        for type, item in await self._named_by_number(record, patients, types):
+            if all(item.get("id") != known.get("id") for known in entries[type]):
+                entries[type].append(item)
+        return entries
+
+    async def _named_by_number(
+        self, record: SourceRecord, patients: list[Resource], types: list[str]
+    ) -> list[tuple[str, Resource]]:
+        """Entries whose subject is an identifier only: a search by the patient's reference does not find them.
+
+        Costs one request that tells whether the server knows the modifier `:identifier`. If so, as many again as the
+        searches by reference, most of them empty; if not, one for each type that can be searched by encounter alone,
+        up to the first refusal: many servers demand a patient.
+        """
+        capabilities = await self._ehr.capabilities()
+        if not searches.by_number("Encounter", record.encounter, patients, capabilities):
+            return []
+        known = await self._knows_numbers(record.encounter)
+        queries = [
+            (type, query)
+            for type in types
+            for query in (
+                searches.by_number(type, record.encounter, patients, capabilities)
+                if known
+                else searches.by_encounter(type, record.encounter, capabilities)
+            )
+        ]
+        answers = [await self._quietly(*item) for item in queries[:1]]
+        if answers != [None]:  # what is refused once is refused for all types
+            answers += await asyncio.gather(*(self._quietly(*item) for item in queries[1:]))
+        return [
+            (type, item)
+            for (type, _), items in zip(queries, answers, strict=False)
+            for item in items or []
+            if item.get("resourceType") == type
+        ]
+
+    async def _knows_numbers(self, encounter: Resource) -> bool:
+        """Whether the server takes `:identifier`. One that ignores it would answer with everybody's entries."""
+        query = searches.probe(encounter, await self._ehr.capabilities())
+        return await self._quietly("Encounter", query) == []
+
+    async def _quietly(self, type: str, params: Mapping[str, str]) -> list[Resource] | None:
+        """The matches; None where the search is refused: it only looks for more than the record mostly has."""
+        async with self._limit:
+            try:
+                result = await self._ehr.find(type, params)
+            except PermanentError:
+                return None
+        self._note(type, result)
+        return result.matches
 
     async def _of_type(self, type: str, record: SourceRecord, patients: list[str]) -> list[Resource]:
         """The entries of one type, each once."""
@@ -162,11 +213,14 @@ class _Reading:
                     return await self._without_include(type, params)
                 self._cannot_read(type, error.reason.partition(": ")[2] or error.reason)
                 return SearchResult([], [])
+        self._note(type, result)
+        return result
+
+    def _note(self, type: str, result: SearchResult) -> None:
         if result.issues:
             self._cannot_read(type, f"the server says: {', '.join(result.issues)}")
         for item in result.included:
             self._included[f"{item['resourceType']}/{item['id']}"] = item
-        return result
 
     async def _without_include(self, type: str, params: Mapping[str, str]) -> SearchResult:
         try:

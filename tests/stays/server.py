@@ -124,6 +124,8 @@ class _Server:
 
     def _fits(self, resource: Resource, name: str, value: str) -> bool:
         name, _, modifier = name.partition(":")
+        if modifier == "identifier":
+            return name in REFERENCES and matches(resource, ("identifier", REFERENCES[name]), value)
         if name in REFERENCES:
             implied = {"patient": "Patient", "subject": "Patient", "encounter": "Encounter"}.get(name, "")
             return any(self._refers(resource, name, one, modifier or implied) for one in value.split(","))
