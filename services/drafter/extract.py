@@ -4,14 +4,13 @@ Which searches, parameters and scopes are needed: docs/ehr.md.
 """
 
 import asyncio
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from datetime import datetime, tzinfo
 
-from services.drafter import searches
+from services.drafter import named, searches
 from services.drafter.context import EncounterContext
 from services.drafter.record import build_context
-from services.drafter.record.identity import attending as attending_of
 from services.drafter.record.identity import merged_from, merged_into
 from services.drafter.record.stay import check_is_stay, is_part_only
 from services.drafter.source_record import SourceRecord, Unread
@@ -240,13 +239,13 @@ class _Reading:
     async def _named_only(self, record: SourceRecord) -> dict[str, Resource]:
         """The few resources that are only named by reference; what dangles is noticed later, by its absence."""
         people = dict(self._included)
-        wanted = set(_references(record))
+        wanted = set(named.references_in(record))
         for _ in range(2):  # a role names a person, a medication its substance
             missing = sorted(wanted - people.keys())
             found = await asyncio.gather(*(self._maybe(reference) for reference in missing))
             new = {reference: item for reference, item in zip(missing, found, strict=True) if item is not None}
             people |= new
-            wanted = set(_second_references(new.values(), self._ehr.bases))
+            wanted = set(named.references_within(new.values(), self._ehr.bases))
         return people
 
     async def _maybe(self, reference: str) -> Resource | None:
@@ -261,37 +260,3 @@ class _Reading:
             raise PermanentError(
                 "the EHR shows nothing of this stay but the encounter: no draft is made of an empty record"
             )
-
-
-def _references(record: SourceRecord) -> Iterable[str]:
-    """What the entries name of practitioners, organizations, medications and devices."""
-    named = [
-        attending_of(record.encounter),
-        {"reference": record.attending},
-        elements.child(record.encounter, "serviceProvider"),
-    ]
-    for type in ("MedicationRequest", "MedicationStatement", "MedicationAdministration", "MedicationDispense"):
-        named += [elements.child(item, "medicationReference") for item in record.of(type)]
-    named += [elements.child(elements.child(record.encounter, "hospitalization"), "destination")]
-    named += [elements.child(item, "device") for item in record.of("DeviceUseStatement")]
-    named += [
-        elements.child(part, "manipulated")
-        for item in record.of("Procedure")
-        for part in elements.children(item, "focalDevice")
-    ]
-    named += [
-        elements.child(part, "member")
-        for item in record.of("CareTeam")
-        if elements.words(item, "status") in ("active", "proposed", None)
-        for part in elements.children(item, "participant")
-        if not elements.words(elements.child(part, "member"), "display")
-    ]
-    found = (references.relative(element, record.bases) for element in named)
-    return (reference for reference in found if reference and not reference.startswith("Patient/"))
-
-
-def _second_references(found: Iterable[Resource], bases: frozenset[str]) -> Iterable[str]:
-    for item in found:
-        named = [elements.child(item, "practitioner")] if item.get("resourceType") == "PractitionerRole" else []
-        named += [elements.child(part, "itemReference") for part in elements.children(item, "ingredient")]
-        yield from (reference for element in named if (reference := references.relative(element, bases)))

@@ -13,6 +13,7 @@ from services.drafter.record import (
     microbiology,
     notes,
     open_points,
+    origin,
     plans,
     procedures,
     stay,
@@ -34,6 +35,7 @@ def build_context(record: SourceRecord) -> EncounterContext:
     encounters = stay.parts(record.encounter, record.of("Encounter"), record.bases)
     scope = _scope(record, encounters, end)
     entries = _entries_of(record, scope)
+    scope.origins = origin.of_stay(entries, record.people, scope, record.bases)
     patient = identity.patient(record.patient, scope, elements.child(record.encounter, "serviceProvider"))
     builder = _Builder(record, entries, encounters, scope, patient)
     return builder.build()

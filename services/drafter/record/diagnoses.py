@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import Any, Literal
 
 from services.drafter.context import Diagnosis, Entry
-from services.drafter.record.scope import IN_ERROR, OF_ANOTHER_ENCOUNTER, Scope, source
+from services.drafter.record.scope import AFTER, IN_ERROR, OF_ANOTHER_ENCOUNTER, Scope, source
 from shared.clinical import elements, references
 from shared.clinical.elements import Resource
 from shared.clinical.moments import Moment
@@ -89,6 +89,7 @@ def diagnoses(conditions: list[Resource], roles: Roles, scope: Scope) -> Iterato
 
 def _usable(item: Resource, name: str | None, onset: Moment | None, named: bool, scope: Scope) -> bool:
     own = named or bool(scope.belongs(item))
+    recorded = scope.first(item, "recordedDate", "assertedDate")  # the latter is what it was called before R4
     if IN_ERROR in elements.codes(item.get("verificationStatus")):
         scope.leave_out(item, name, "entered in error")
     elif name is None:
@@ -99,8 +100,10 @@ def _usable(item: Resource, name: str | None, onset: Moment | None, named: bool,
         scope.leave_out(item, name, "ruled out before this stay")
     elif elements.codes(item.get("clinicalStatus")) & _INACTIVE or "abatementDateTime" in item:
         scope.leave_out(item, name, "resolved before this stay")
-    elif scope.is_after(item, onset or scope.first(item, "recordedDate")):
-        scope.leave_out(item, name, "from after the discharge")
+    elif scope.is_after(item, onset):
+        scope.leave_out(item, name, AFTER)
+    elif recorded is not None and recorded.begins > scope.end_of_day:
+        scope.leave_out(item, name, "recorded after the discharge")
     elif (
         scope.belongs(item) is False
         and "encounter-diagnosis" in elements.codes(item.get("category"))

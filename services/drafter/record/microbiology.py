@@ -103,7 +103,7 @@ class Microbiology:
             ):
                 continue
             issued = scope.moment(item.get("issued"))
-            if issued is not None and issued.begins > scope.end_of_day:
+            if issued is not None and scope.is_issued_after(item):
                 late = f"resulted {issued.text}, after the discharge"
                 pending.append(scope.entry(item, f"{name} ({late})", time))
                 continue

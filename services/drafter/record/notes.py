@@ -86,7 +86,8 @@ def _is_note(item: Resource, time: Moment | None, scope: Scope) -> bool:
     summary = elements.codes(item.get("type")) & _SUMMARY_CODES or _SUMMARIES.search(_kind(item))
     if summary or any(system.startswith(_OURS) for system in identifiers):
         return False
-    return scope.is_of_stay(item, time) and not scope.is_after(item, time)
+    written = scope.first(item, "date") if scope.belongs(item) is None else time
+    return scope.is_of_stay(item, time) and not scope.is_after(item, time) and not scope.is_after(item, written)
 
 
 def _kind(item: Resource) -> str:

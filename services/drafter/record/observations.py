@@ -98,12 +98,8 @@ def _results(item: Resource, scope: Scope, person: Person, pending: list[Entry],
     if not scope.usable(item, name, time, important=_is_flagged(item, person)) or name is None:
         return
     issued = scope.moment(item.get("issued"))
-    if status in _PENDING or (issued is not None and issued.begins > scope.end_of_day):
-        late = (
-            f"resulted {issued.text}, after the discharge"
-            if issued is not None and issued.begins > scope.end_of_day
-            else status
-        )
+    if status in _PENDING or scope.is_issued_after(item):
+        late = f"resulted {issued.text}, after the discharge" if issued and scope.is_issued_after(item) else status
         pending.append(scope.entry(item, f"{short(name)} ({late})", time))
         if status == "registered" or late != status:
             return

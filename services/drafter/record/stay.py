@@ -90,6 +90,8 @@ def ended_at(encounter: Resource, occurred_at: datetime | None, zone: tzinfo | N
     found = moments.read(elements.child(encounter, "period").get("end"), zone, fallback)
     if found is not None and (elements.words(encounter, "status") == "finished" or occurred_at is not None):
         reported = occurred_at.astimezone(zone or fallback) if occurred_at is not None else None
+        if reported is not None and elements.words(encounter, "status") != "finished" and found.begins > reported:
+            return reported  # a planned end
         within = reported is not None and found.begins <= reported <= found.ends
         return reported if within and reported is not None and found.begins != found.ends else found.ends
     if occurred_at is None:
