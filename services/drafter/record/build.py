@@ -22,6 +22,7 @@ from services.drafter.record.interpretation import Person
 from services.drafter.record.medicines import Kind, Medications
 from services.drafter.record.observations import Measurements, is_measured, measurements
 from services.drafter.record.reports import Reports, pending_requests, reports
+from services.drafter.record.roles import Roles
 from services.drafter.record.scope import Scope, source, told
 from services.drafter.source_record import SourceRecord
 from shared.clinical import elements, moments, references
@@ -202,7 +203,7 @@ class _Builder:
         return _each_once([*stated, *notes.complaints(passages)])
 
     def _diagnoses(self, passages: list[notes.Passage]) -> tuple[Diagnosis, ...]:
-        roles = diagnoses.Roles(self._encounters, self._record.bases)
+        roles = Roles(self._encounters, self._record.bases)
         found = list(diagnoses.diagnoses(self._of("Condition"), roles, self._scope))
         named = [
             Diagnosis(**item.model_dump(), role="comorbidity", acquired=True) for item in notes.complications(passages)

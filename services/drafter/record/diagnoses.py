@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from typing import Any, Literal
 
 from services.drafter.context import Diagnosis, Entry
+from services.drafter.record.roles import Roles
 from services.drafter.record.scope import AFTER, IN_ERROR, OF_ANOTHER_ENCOUNTER, Scope, source
 from shared.clinical import elements, references
 from shared.clinical.elements import Resource
@@ -20,55 +21,9 @@ _CERTAINTY: dict[str, Certainty] = {
 }
 # ICD-10-GM Diagnosesicherheit: V suspected, A excluded; Z is a state after, G confirmed.
 _GERMAN: dict[str, Certainty] = {"V": "suspected", "A": "ruled-out"}
-# http://fhir.de/CodeSystem/KontaktDiagnoseProzedur names the principal and the referral diagnosis in German stays.
-_PRINCIPAL = frozenset({"hauptdiagnose", "principal", "principal-diagnosis", "hospital-main-diagnosis"})
-_ON_ADMISSION = frozenset({"AD", "referral-diagnosis"})
 _INACTIVE = frozenset({"inactive", "resolved", "remission"})
 _NOT_PRESENT_ON_ADMISSION = frozenset({"N", "n", "no"})  # present-on-admission indicator
 _NO_SITE = ("not specified", "unspecified", "unknown")
-
-
-class Roles:
-    """What Encounter.diagnosis says of each Condition."""
-
-    def __init__(self, encounters: list[Resource], bases: frozenset[str]) -> None:
-        self._bases = bases
-        self._said: dict[str, list[tuple[float, frozenset[str]]]] = {}
-        for item in (item for encounter in encounters for item in elements.children(encounter, "diagnosis")):
-            named = references.relative(item.get("condition"), bases)
-            if named is not None and named.startswith("Condition/"):  # R4 allows a Procedure, too
-                rank = float(elements.number(item, "rank") or 99)
-                self._said.setdefault(named, []).append((rank, elements.codes(item.get("use"))))
-        self.principal = self._principal()
-
-    def names(self, reference: str) -> bool:
-        return reference in self._said
-
-    def unread(self, known: set[str]) -> list[str]:
-        return [reference for reference in self._said if reference not in known]
-
-    def rank(self, reference: str) -> float:
-        return min((rank for rank, _ in self._said.get(reference, [])), default=99.0)
-
-    def only_on_admission(self, reference: str) -> bool:
-        uses = [codes for _, codes in self._said.get(reference, [])]
-        return bool(uses) and all(codes & _ON_ADMISSION and not codes & (_PRINCIPAL | {"DD"}) for codes in uses)
-
-    def _principal(self) -> str | None:
-        """The one that is called so, else the discharge diagnosis of the lowest rank, else the one of rank 1."""
-
-        def order(said: tuple[str, float, frozenset[str]]) -> tuple[bool, bool, float]:
-            _, rank, codes = said
-            return not codes & _PRINCIPAL, "DD" not in codes, rank
-
-        every = [(reference, rank, codes) for reference, said in self._said.items() for rank, codes in said]
-        only = len(every) == 1 and not every[0][2]  # the only diagnosis of an encounter is what it was about
-        named = [
-            item
-            for item in every
-            if only or item[2] & (_PRINCIPAL | {"DD"}) or (item[1] == 1 and not item[2] & _ON_ADMISSION)
-        ]
-        return min(named, key=order)[0] if named else None
 
 
 def diagnoses(conditions: list[Resource], roles: Roles, scope: Scope) -> Iterator[Diagnosis]:
