@@ -134,6 +134,7 @@ class EncounterContext(Model):
     follow_up: tuple[Entry, ...] = ()
     outcome: tuple[Entry, ...] = ()  # of a death: its cause, an autopsy
     notes: tuple[Entry, ...] = ()  # sentences of clinical notes: evidence, not facts of the document
+    doubts: tuple[Entry, ...] = ()  # what the record leaves open, as a question to the physician
     unread: tuple[str, ...] = ()  # what could not be read in full from the EHR
     left_out: tuple[str, ...] = ()
     open_points: tuple[OpenPoint, ...] = ()

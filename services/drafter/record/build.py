@@ -6,6 +6,7 @@ from datetime import datetime
 from services.drafter.context import Diagnosis, EncounterContext, Entry, Medicine, Patient
 from services.drafter.record import (
     allergies,
+    code_status,
     condition,
     diagnoses,
     directives,
@@ -101,6 +102,7 @@ class _Builder:
         )
         provider = elements.child(encounter, "serviceProvider")
         organization = references.relative(provider, bases)
+        stated, doubts = self._directives()
         cultures = list(self._microbiology.cultures(scope, found.pending))
         context = EncounterContext(
             encounter=source(encounter),
@@ -147,7 +149,8 @@ class _Builder:
             pending=_each_once([*found.pending, *studied.pending, *self._requested()]),
             function=tuple(condition.function(others, scope)),
             observed=tuple(condition.others(others, scope)),
-            directives=self._directives(),
+            directives=stated,
+            doubts=doubts,
             care_plans=tuple(plans.care_plans(self._of("CarePlan"), scope)),
             diet=(
                 *plans.diet(self._of("NutritionOrder"), scope),
@@ -228,15 +231,19 @@ class _Builder:
         taken = self._microbiology.taken
         return [item for item in self._of("Observation") if source(item) not in taken and not is_measured(item)]
 
-    def _directives(self) -> tuple[Entry, ...]:
-        found = [
-            *directives.of_observations(self._of("Observation"), self._scope),
-            *directives.of_requests(self._of("ServiceRequest"), self._scope),
-            *directives.of_consents(self._of("Consent"), self._scope),
-            *directives.of_documents(self._of("DocumentReference"), self._scope),
-            *directives.of_flags(self._of("Flag"), self._scope),
-        ]
-        return _each_once(found)
+    def _directives(self) -> tuple[tuple[Entry, ...], tuple[Entry, ...]]:
+        """Those that hold, and where they contradict each other."""
+        scope = self._scope
+        told, doubts = code_status.in_force(
+            [
+                *directives.of_observations(self._of("Observation"), scope),
+                *directives.of_requests(self._of("ServiceRequest"), scope),
+                *directives.of_consents(self._of("Consent"), scope),
+                *directives.of_flags(self._of("Flag"), scope),
+            ],
+            scope,
+        )
+        return _each_once([*told, *directives.of_documents(self._of("DocumentReference"), scope)]), tuple(doubts)
 
     def _outcome(self, died: bool, passages: list[notes.Passage]) -> tuple[Entry, ...]:
         if not died:

@@ -40,6 +40,7 @@ def open_points(context: EncounterContext, left_out: Sequence[LeftOut], record: 
         *_of_allergies(context, record),
         *_of_medicines(context),
         *_of_results(context),
+        *(OpenPoint(text=item.text, source=item.source) for item in context.doubts),
     ]
     return tuple({point.text: point for point in found}.values())
 

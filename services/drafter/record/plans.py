@@ -5,6 +5,7 @@ from collections.abc import Iterator
 
 from services.drafter.context import Entry
 from services.drafter.record import quantities
+from services.drafter.record.code_status import is_code_status
 from services.drafter.record.reports import is_diagnostic, stripped
 from services.drafter.record.scope import Scope
 from services.drafter.record.timing import timing
@@ -28,9 +29,6 @@ _CLOSED = {
     "abandoned": "abandoned",
     "rejected": "rejected",
 }
-_CODE_STATUS = re.compile(
-    r"resuscit|\bdnr\b|\bdnar\b|code status|full code|reanim|comfort (care|measures)|intubat", re.IGNORECASE
-)
 _ACTIVITY = re.compile(
     r"diet|activit|exercise|weight[- ]bearing|lifting|fluid|bed ?rest|nutrition|mobili[sz]", re.IGNORECASE
 )
@@ -122,11 +120,6 @@ def _details(item: Resource, planned: str | None) -> list[str | None]:
         elements.words(item, "patientInstruction"),
         *elements.notes(item),
     ]
-
-
-def is_code_status(item: Resource) -> bool:
-    """Whether an order or observation is about resuscitation and the limits of treatment."""
-    return any(_CODE_STATUS.search(text) for text in elements.displays(item.get("code")))
 
 
 def care_plans(resources: list[Resource], scope: Scope) -> Iterator[Entry]:
