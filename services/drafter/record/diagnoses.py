@@ -21,7 +21,8 @@ _CERTAINTY: dict[str, Certainty] = {
 }
 # ICD-10-GM Diagnosesicherheit: V suspected, A excluded; Z is a state after, G confirmed.
 _GERMAN: dict[str, Certainty] = {"V": "suspected", "A": "ruled-out"}
-_INACTIVE = frozenset({"inactive", "resolved", "remission"})
+# States that are not simply active, the most telling first: a system may give one beside the broader `inactive`.
+_STATES = ("remission", "resolved", "inactive", "recurrence", "relapse")
 _NOT_PRESENT_ON_ADMISSION = frozenset({"N", "n", "no"})  # present-on-admission indicator
 _NO_SITE = ("not specified", "unspecified", "unknown")
 
@@ -53,8 +54,9 @@ def _usable(item: Resource, name: str | None, onset: Moment | None, named: bool,
         return True
     elif certainty(item) == "ruled-out":
         scope.leave_out(item, name, "ruled out before this stay")
-    elif elements.codes(item.get("clinicalStatus")) & _INACTIVE or "abatementDateTime" in item:
-        scope.leave_out(item, name, "resolved before this stay")
+    elif _is_over(item, scope):
+        inactive = _state(item) == "inactive"
+        scope.leave_out(item, name, "recorded as inactive" if inactive else "resolved before this stay")
     elif scope.is_after(item, onset):
         scope.leave_out(item, name, AFTER)
     elif recorded is not None and recorded.begins > scope.end_of_day:
@@ -68,6 +70,24 @@ def _usable(item: Resource, name: str | None, onset: Moment | None, named: bool,
     else:
         return True
     return False
+
+
+def _state(item: Resource) -> str | None:
+    """What the record calls a diagnosis that is not simply active: `resolved` is another thing than `remission`."""
+    status = item.get("clinicalStatus")
+    said = {
+        *(code.lower() for code in elements.codes(status)),
+        *(text.lower() for text in elements.displays(status) if "not " not in text.lower()),
+    }
+    return next((state for state in _STATES if any(state in text for text in said)), None)
+
+
+def _is_over(item: Resource, scope: Scope) -> bool:
+    """Whether a diagnosis was of no concern any more when the stay began. One in remission is."""
+    state, abated = _state(item), scope.first(item, "abatementDateTime", "abatementPeriod")
+    if abated is not None and scope.start is not None and abated.ends >= scope.start.begins:
+        return False  # it was there in the stay
+    return state in ("resolved", "inactive") or (state is None and abated is not None)
 
 
 def _without_status(item: Resource) -> bool:
@@ -124,11 +144,21 @@ def _described(item: Resource, name: str, scope: Scope) -> str:
     stages = [text for stage in elements.children(item, "stage") if (text := elements.concept(stage.get("summary")))]
     more += [severity.lower()] if severity and severity.lower() not in name.lower() else []
     more += [text for text in stages if text.lower() not in name.lower()]
-    abated = scope.first(item, "abatementDateTime", "abatementPeriod")
-    if elements.codes(item.get("clinicalStatus")) & {"resolved", "inactive"}:
-        shown = abated is not None and not scope.is_after({}, abated)
-        more.append(f"resolved {abated.text}" if shown and abated else "resolved")
+    more += [text] if (text := _ended(item, scope)) else []
     return f"{name} ({', '.join(more)})" if more else name
+
+
+def _ended(item: Resource, scope: Scope) -> str | None:
+    """`resolved 2026-06-03`, `in remission since 2024`, `inactive`; nothing of what came after the discharge."""
+    state, abated = _state(item), scope.first(item, "abatementDateTime", "abatementPeriod")
+    if abated is not None and scope.is_after({}, abated):
+        return None if state in ("resolved", None) else "in remission" if state == "remission" else state
+    when = abated.text if abated else ""
+    if state == "remission":
+        return f"in remission since {when}" if when else "in remission"
+    if state is None and abated is not None:
+        state = "resolved"
+    return elements.listed([state, when if state in ("resolved", "inactive") else None], " ") or None
 
 
 def _began_in_hospital(item: Resource, onset: Moment | None, scope: Scope) -> bool:
