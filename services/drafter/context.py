@@ -74,6 +74,7 @@ class Series(Model):
     name: str
     code: str | None = None
     range: str | None = None  # reference range as text
+    therapeutic: str | None = None  # the range that a treatment aims at, as text
     first: Measurement
     last: Measurement
     worst: Measurement | None = None  # the most abnormal one, where it is neither first nor last

@@ -19,9 +19,9 @@ from services.drafter.record import (
     procedures,
     stay,
 )
-from services.drafter.record.interpretation import Person
 from services.drafter.record.medicines import Kind, Medications
 from services.drafter.record.observations import Measurements, is_measured, measurements
+from services.drafter.record.ranges import Person
 from services.drafter.record.reports import Reports, pending_requests, reports
 from services.drafter.record.roles import Roles
 from services.drafter.record.scope import Scope, source, told
