@@ -57,7 +57,7 @@ def patient(resource: Resource, scope: Scope, provider: Resource) -> Patient:
     born = scope.moment(resource.get("birthDate"))
     return Patient(
         source=source(resource),
-        name=elements.person_name(resource) or "Name not recorded",
+        name=elements.person_name(resource, at=scope.end) or "Name not recorded",
         mrn=record_number(resource, provider, scope),
         birth_date=born.begins.date() if born and born.is_day else None,
         birth=born.text if born else None,
