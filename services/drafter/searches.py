@@ -19,6 +19,7 @@ OF_THE_STAY: Mapping[str, str] = {
     "MedicationAdministration": "effective-time",
     "Composition": "date",
     "DocumentReference": "date",
+    "QuestionnaireResponse": "authored",
 }
 # Read for the patient: they live longer than a stay.
 OF_THE_PATIENT = (
@@ -27,11 +28,13 @@ OF_THE_PATIENT = (
     "MedicationRequest",
     "MedicationStatement",
     "MedicationDispense",
+    "AdverseEvent",
     "Appointment",
     "CarePlan",
     "CareTeam",
     "ClinicalImpression",
     "Consent",
+    "DetectedIssue",
     "Device",
     "DeviceRequest",
     "DeviceUseStatement",
@@ -45,6 +48,8 @@ OF_THE_PATIENT = (
 )
 # Without these no document is whole; of the others a server that does not know the type loses nothing.
 ESSENTIAL = ("Condition", "AllergyIntolerance", "MedicationRequest", "Observation", "Procedure", "DiagnosticReport")
+# Few servers have them: they are asked for only where the server says that it does.
+ONLY_DECLARED = frozenset({"AdverseEvent", "DetectedIssue", "QuestionnaireResponse"})
 INCLUDED = {
     "MedicationRequest": "MedicationRequest:medication",
     "MedicationStatement": "MedicationStatement:medication",
@@ -57,7 +62,9 @@ NOBODY = "urn:uuid:00000000-0000-4000-8000-000000000000|nobody"  # an identifier
 
 def can_ask(capabilities: Capabilities, type: str) -> bool:
     """Whether the server can be asked for a patient's entries of this type."""
-    return not capabilities.search or any(capabilities.has(type, name) for name in ("patient", "subject", "actor"))
+    if not capabilities.search:
+        return type not in ONLY_DECLARED
+    return any(capabilities.has(type, name) for name in ("patient", "subject", "actor"))
 
 
 def of(type: str, encounter: Resource, patient: str, capabilities: Capabilities) -> list[Query]:

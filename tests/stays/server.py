@@ -24,7 +24,7 @@ TYPES = re.findall(
     Appointment DocumentReference Composition Task Provenance Device DeviceUseStatement DeviceRequest Practitioner
     PractitionerRole Organization Location FamilyMemberHistory Immunization NutritionOrder Specimen RelatedPerson
     Flag Consent ClinicalImpression ImagingStudy Communication RiskAssessment QuestionnaireResponse List Person
-    EpisodeOfCare Media BodyStructure Substance DetectedIssue Binary
+    EpisodeOfCare Media BodyStructure Substance DetectedIssue AdverseEvent Binary
     """,
 )
 REFERENCES: dict[str, tuple[str, ...]] = {
@@ -56,8 +56,8 @@ TOKENS: dict[str, tuple[str, ...]] = {
 DATES: dict[str, tuple[str, ...]] = {
     "date": ("effectiveDateTime", "effectivePeriod", "performedDateTime", "performedPeriod", "period", "date", "start"),
     "authoredon": ("authoredOn",),
-    "authored": ("authoredOn",),
     "issued": ("issued",),
+    "authored": ("authoredOn", "authored"),
     "recorded-date": ("recordedDate",),
     "onset-date": ("onsetDateTime",),
     "effective": ("effectiveDateTime", "effectivePeriod"),

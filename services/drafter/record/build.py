@@ -11,6 +11,7 @@ from services.drafter.record import (
     diagnoses,
     directives,
     identity,
+    incidents,
     microbiology,
     notes,
     open_points,
@@ -103,6 +104,7 @@ class _Builder:
         provider = elements.child(encounter, "serviceProvider")
         organization = references.relative(provider, bases)
         stated, doubts = self._directives()
+        happened, warnings = self._incidents()
         cultures = list(self._microbiology.cultures(scope, found.pending))
         context = EncounterContext(
             encounter=source(encounter),
@@ -122,7 +124,7 @@ class _Builder:
             disposition=stay.disposition(encounter, record.people, bases),
             died_later=None if died else stay.died_later(record.patient, scope),
             reasons=self._reasons(passages),
-            diagnoses=self._diagnoses(passages),
+            diagnoses=(*self._diagnoses(passages), *happened),
             family_history=tuple(diagnoses.family_history(self._of("FamilyMemberHistory"), scope)),
             procedures=(
                 *procedures.procedures(self._of("Procedure"), self._devices, scope, bases),
@@ -150,7 +152,7 @@ class _Builder:
             function=tuple(condition.function(others, scope)),
             observed=tuple(condition.others(others, scope)),
             directives=stated,
-            doubts=doubts,
+            doubts=(*doubts, *warnings),
             care_plans=tuple(plans.care_plans(self._of("CarePlan"), scope)),
             diet=(
                 *plans.diet(self._of("NutritionOrder"), scope),
@@ -212,6 +214,15 @@ class _Builder:
             Diagnosis(**item.model_dump(), role="comorbidity", acquired=True) for item in notes.complications(passages)
         ]
         return (*found, *named)
+
+    def _incidents(self) -> tuple[list[Diagnosis], list[Entry]]:
+        """Adverse events, and what they and the chart's warnings ask of the physician; questionnaires are named."""
+        known = self._record.people | {source(item): item for entries in self._entries.values() for item in entries}
+        bases = self._record.bases
+        events = list(incidents.adverse_events(self._of("AdverseEvent"), known, self._scope, bases))
+        issues = incidents.detected_issues(self._of("DetectedIssue"), known, self._scope, bases)
+        incidents.questionnaires(self._of("QuestionnaireResponse"), self._scope)
+        return events, [*incidents.to_confirm(events), *issues]
 
     def _medicines(self) -> dict[Kind, tuple[Medicine, ...]]:
         known = self._record.people | {source(item): item for item in self._of("Medication")}

@@ -29,6 +29,9 @@ NAMES = {
     "Flag": "alerts",
     "Composition": "notes",
     "DocumentReference": "notes and documents",
+    "AdverseEvent": "adverse events",
+    "DetectedIssue": "warnings",
+    "QuestionnaireResponse": "questionnaires",
 }
 
 

@@ -37,6 +37,9 @@ KINDS = {
     "Flag": "Alert",
     "Composition": "Note",
     "DocumentReference": "Note",
+    "AdverseEvent": "Adverse event",
+    "DetectedIssue": "Warning",
+    "QuestionnaireResponse": "Questionnaires",
 }
 NAMED_APART = 3  # entries of one kind that were left out for one reason; more of them are counted
 OF_ANOTHER_ENCOUNTER = "of another encounter"
