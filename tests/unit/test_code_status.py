@@ -26,6 +26,10 @@ from tests.unit.test_record import ENC, record
         "Endotracheal intubation",
         "Vochtresuscitatie",
         "Flüssigkeitsreanimation",
+        "Sepsis resuscitation bundle",
+        "Albumin resuscitation",
+        "Resuscitation room",
+        "CPR performed",
     ],
 )
 def test_what_stabilizes_somebody_is_no_code_status(name: str) -> None:
@@ -119,6 +123,11 @@ def drafted(*entries: dict[str, Any]) -> EncounterContext:
         ),
         (flag("Full code", "2026-06-01"), order("b", "Comfort measures only", "2026-06-03"), "Comfort measures only"),
         (order("a", "Full code", "2026-06-01"), order("b", "Modified code", "2026-06-03"), "Modified code"),
+        (
+            order("a", "Code status: DNAR", "2026-06-01"),
+            order("b", "For resuscitation", "2026-06-03"),
+            "For resuscitation",
+        ),
     ],
 )
 def test_the_latest_code_status_holds(earlier: dict[str, Any], later: dict[str, Any], told: str) -> None:
@@ -170,3 +179,10 @@ def test_a_change_of_code_status_is_pointed_out() -> None:
 def test_an_order_that_was_revoked_is_named() -> None:
     found = drafted(order("a", "DNR", "2026-06-01", status="revoked"))
     assert found.left_out == ("Request: DNR, of status revoked",)
+
+
+def test_fluids_of_a_resuscitation_are_no_diet_either() -> None:
+    found = drafted(observed("o", "given", "2026-06-02", "Fluid resuscitation"))
+    assert not found.directives
+    assert not found.diet
+    assert [item.text for item in found.observed] == ["Fluid resuscitation: given"]

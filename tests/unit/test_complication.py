@@ -38,6 +38,9 @@ from services.drafter.record.complication import happened
         "Aucune complication.",
         "Suites simples sans complication.",
         "Complications : aucune",
+        "Il n'y a pas eu de complications.",
+        "Benefits, alternatives and complications reviewed with the patient.",
+        "Er is uitleg gegeven over de complicaties.",
     ],
 )
 def test_what_did_not_happen_is_no_complication(sentence: str) -> None:

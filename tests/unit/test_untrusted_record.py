@@ -166,6 +166,8 @@ NUMBERED = MOTHER | {"identifier": [{"system": "urn:oid:1.2", "value": "77"}, {"
         (by_number("urn:oid:9.9", "77"), False),
         (by_number(None, "078"), False),
         (by_number("urn:oid:1.2", "77", type="Group"), False),
+        (by_number(None, "", reference="Patient?identifier=urn:oid:1.2|77"), True),
+        (by_number(None, "", reference="Patient?identifier=urn:oid:1.2|78"), False),
     ],
 )
 def test_a_subject_by_number_is_the_patient_only_with_the_patients_number(entry: dict[str, Any], ours: bool) -> None:

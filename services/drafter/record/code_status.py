@@ -26,7 +26,9 @@ _LIMITS = (
     r"|nicht (reanim|intub)\w*|niet[- ](reanim|intub|be?adem)\w*|ne pas r[ée]anim\w*|\b(polst|molst)\b"
 )
 _CODE_STATUS = re.compile(
-    rf"{_LIMITS}|resuscit|\bresus\b|\bcpr\b|code status|full code|(partial|modified|limited) code|reanim", re.IGNORECASE
+    rf"{_LIMITS}|resuscit|\bresus\b|\bcpr\b|code status|full code"
+    r"|^(for )?full (active )?treatment$|\bnr[- ]beleid|\brespect (form|plan)|(partial|modified|limited) code|reanim",
+    re.IGNORECASE,
 )
 _CATEGORY = re.compile(
     rf"{_LIMITS}|code status|(resuscitation|reanimation\w*) ?(status|order|plan)|advance (care )?directive",
@@ -37,7 +39,7 @@ _RESUSCITATION = re.compile(
     r"|natural death|comfort|r[ée]anim",
     re.IGNORECASE,
 )
-_EVERYTHING = re.compile(r"(full|partial|modified|limited) code|full treatment|comfort|code status", re.IGNORECASE)
+_EVERYTHING = re.compile(r"(full|partial|modified|limited) code|full (active )?treatment|comfort", re.IGNORECASE)
 _NO_LIMITS = re.compile(
     r"\b(no|without|keine?|ohne|geen|zonder|aucune|sans) (\w+ )?(limit|restrict|ceiling|therapie|behandel)",
     re.IGNORECASE,
@@ -51,6 +53,8 @@ _NO_INTUBATION = re.compile(
 # What is given or done to stabilize somebody is called resuscitation, too.
 _TREATMENT = re.compile(
     r"fluid|volum|crystallo|colloid|saline|ringer|bolus|infus|fl[üu]ssigkeit|vocht|vulling|remplissage|h(a)?emostatic"
+    r"|albumin|blood|burn|sep(sis|tic)|shock|goal[- ]directed|hydrat|electrolyt|h[yi]povol|oxygen|resuscitative"
+    r"|\broom\b|\b(team|simulation)\b|\bcpr (performed|given|started|duration|in progress|quality)"
     r"|damage control|transfusion|(new-?born|neonat|neugeb|pasgeb)\w*|equipment|trolley|\bcart\b|training|course\b"
     r"|\bbag\b|\bbay\b"
     r"|\b(after|post|following|status post|history of|zustand nach|nach)[- ](\w+[- ])?(resus|cpr|reanim)",
@@ -64,7 +68,7 @@ _LIMITED = re.compile(
 )
 _FULL = re.compile(
     r"full (code|resus|treatment|active)|\b(for|attempt)( full)? (cpr|resus)|permitted|accepted"
-    r"|to be (done|resuscitated)|: *(yes|ja|oui|true)\b|wel reanim|volle therapie|maximaltherapie",
+    r"|to be (done|resuscitated)|: *(yes|ja|oui|true)\b|wel reanim|vollreanim|volle (therapie|reanim)|maximaltherapie",
     re.IGNORECASE,
 )
 _DENIED = re.compile(r": *(no|nein|nee|non|false)\b", re.IGNORECASE)

@@ -9,7 +9,7 @@ _WORD = r"\b(complications?|komplikation(en)?|complicaties?)\b"
 _COMPLICATION = re.compile(_WORD, re.IGNORECASE)
 _NO = (
     r"no|not|non|none|nil|nihil|never|without|free of|absence of|den(y|ies|ied)|kein\w*|ohne|nicht|geen|zonder|niet"
-    r"|aucune?|sans|pas de"
+    r"|aucune?|sans|pas (eu )?d[e'’]"
 )
 _NONE_BEFORE = re.compile(rf"\b({_NO})\b[^.;:]{{0,60}}{_WORD}", re.IGNORECASE)
 # `Complications: none`, `Complications (early): none`, `complications did not occur`; not `Complication: haematoma, no
@@ -22,7 +22,7 @@ _NONE_AFTER = re.compile(
 _POSSIBLE = re.compile(
     r"\b(possible|potential|risks?|explain\w*|discuss\w*|inform(ed|ation)|consent\w*|counsel\w*|aware|educat\w*|understands?"
     r"|may|might|could|would|should|if|in case|watch|monitor(ed|ing)? for|prevent\w*|avoid\w*|reduce|expected|signs of"
-    r"|including|m[öo]glich\w*|eventuell\w*|potentiell\w*|potenziell\w*|risik\w*|risico\w*|aufgekl[äa]rt|aufkl[äa]rung\w*"
+    r"|including|reviewed|outlined|disclosed|benefits|alternatives|uitleg|verteld|gewezen|exposée?s?|m[öo]glich\w*|eventuell\w*|potentiell\w*|potenziell\w*|risik\w*|risico\w*|aufgekl[äa]rt|aufkl[äa]rung\w*"
     r"|aufgeklaert|besprochen|erl[äa]utert|erkl[äa]rt|einwillig\w*|hingewiesen|falls|vermeid\w*|vorbeug\w*|prophyla\w*"
     r"|mogelijke?|eventuele?|besproken|uitgelegd|toegelicht|voorgelicht|voorlichting|toestemming|ge[ïi]nformeerd|indien"
     r"|voorkom\w*|kans op|éventuel\w*|potentiel\w*|risques?|expliqu\w*|discut\w*|inform\w*|en cas"

@@ -174,8 +174,8 @@ def about(resources: list[Resource], patients: Targets, scope: Scope) -> Iterato
     """
     for item in resources:
         subjects = [part for name in ("subject", "patient") for part in elements.children(item, name)]
-        named = [part for part in subjects if part.get("reference")]
-        numbered = [part for part in subjects if not part.get("reference") and part.get("identifier")]
+        numbered = [part for part in subjects if not _is_literal(part) and references.identifiers_of(part)]
+        named = [part for part in subjects if part.get("reference") and part not in numbered]
         if named and not any(part in patients for part in named):
             continue
         name = next((text for field in _CODES if (text := elements.concept_or_code(item.get(field)))), None)
@@ -185,6 +185,11 @@ def about(resources: list[Resource], patients: Targets, scope: Scope) -> Iterato
             yield item
         else:
             scope.leave_out(item, name, "about another person")
+
+
+def _is_literal(subject: Resource) -> bool:
+    """Whether it names a resource by its id, not by an identifier as `Patient?identifier=…` does."""
+    return "?" not in (elements.words(subject, "reference") or "?")
 
 
 def _is_numbered(subject: Resource, patients: Targets) -> bool:

@@ -29,6 +29,7 @@ _CLOSED = {
     "abandoned": "abandoned",
     "rejected": "rejected",
 }
+_RESUSCITATION = re.compile(r"resus|reanim", re.IGNORECASE)  # its fluids are no diet
 _ACTIVITY = re.compile(
     r"diet|activit|exercise|weight[- ]bearing|lifting|fluid|bed ?rest|nutrition|mobili[sz]", re.IGNORECASE
 )
@@ -194,7 +195,7 @@ def diet(orders: list[Resource], scope: Scope) -> Iterator[Entry]:
 
 
 def is_activity(name: str) -> bool:
-    return _ACTIVITY.search(name) is not None
+    return _ACTIVITY.search(name) is not None and _RESUSCITATION.search(name) is None
 
 
 def goals(resources: list[Resource], scope: Scope) -> Iterator[Entry]:
