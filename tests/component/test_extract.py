@@ -3,7 +3,7 @@
 import json
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import httpx
 import pytest
@@ -166,6 +166,29 @@ async def test_a_server_without_searches_by_number_is_asked_by_encounter() -> No
     assert "Procedure ours" in [item.text for item in found.procedures]
     assert "Procedure theirs" not in composed(found).text
     assert not found.unread
+
+
+class Ignoring(Losing):
+    """The server ignores what it does not know, so a search by `:identifier` alone finds everybody's entries."""
+
+    asked: ClassVar[list[str]] = []
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        self.asked.append(str(request.url))
+        kept = [(name, value) for name, value in request.url.params.multi_items() if ":identifier" not in name]
+        request.url = request.url.copy_with(params=httpx.QueryParams(kept))
+        return await super().handle_async_request(request)
+
+
+async def test_a_server_that_ignores_the_modifier_is_never_asked_for_everybodys_entries() -> None:
+    ehr = with_a_number_only()
+    reader = FhirClient(BASE, httpx.AsyncClient(transport=Ignoring(create_app(ehr)), base_url=BASE))
+    found = await extract(reader, stays()[0], occurred_at=None, attending=None)
+    by_number = [url for url in Ignoring.asked if "%3Aidentifier" in url or ":identifier" in url]
+    assert len(by_number) == 1
+    assert "_id=" in by_number[0]
+    assert "Procedure ours" in [item.text for item in found.procedures]
+    assert "theirs" not in composed(found).text
 
 
 async def test_a_stay_whose_parent_is_not_there_is_read_by_itself() -> None:
