@@ -92,6 +92,7 @@ class Series(Model):
     name: str
     code: str | None = None
     range: str | None = None  # reference range as text
+    therapeutic: str | None = None  # the range that a treatment aims at, as text
     first: Measurement
     last: Measurement
     worst: Measurement | None = None  # the most abnormal one, where it is neither first nor last
@@ -153,6 +154,7 @@ class EncounterContext(Model):
     follow_up: tuple[Entry, ...] = ()
     outcome: tuple[Entry, ...] = ()  # of a death: its cause, an autopsy
     notes: tuple[Entry, ...] = ()  # sentences of clinical notes: evidence, not facts of the document
+    doubts: tuple[Entry, ...] = ()  # what the record leaves open, as a question to the physician
     unread: tuple[str, ...] = ()  # what could not be read in full from the EHR
     left_out: tuple[str, ...] = ()
     open_points: tuple[OpenPoint, ...] = ()

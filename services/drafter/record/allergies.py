@@ -3,42 +3,19 @@
 import re
 from dataclasses import dataclass
 
+from services.drafter.record import absence
 from services.drafter.record.scope import IN_ERROR, Scope
 from shared.clinical import elements
 from shared.clinical.elements import Resource
 from shared.clinical.moments import Moment
 from shared.contracts.context import Allergy
 
-# SNOMED CT and IPS codes for the absence of allergies. https://hl7.org/fhir/uv/ips/CodeSystem-absent-unknown-uv-ips.html
-_NONE_KNOWN = frozenset(
-    [
-        "716186003",
-        "409137002",
-        "428607008",
-        "428197003",
-        "716184000",
-        "716185004",
-        "716220001",
-        "1003774007",
-        "no-known-allergies",
-        "no-known-medication-allergies",
-        "no-known-food-allergies",
-        "no-known-environmental-allergies",
-    ]
-)
 _NOT_ASKED = frozenset({"no-allergy-info", "1631000175102", "asked-unknown", "unknown"})
-_NONE_WORDS = re.compile(
-    r"no known .*(allerg|intoleran)|no allerg|^n\.?k\.?[dmf]?\.?a\.?$|keine .*allergie|geen .*allergie|pas d.allergie"
-    r"|allergien? nicht bekannt",
-    re.IGNORECASE,
-)
 _NOT_ASKED_WORDS = re.compile(
     r"not asked|not on file|no information|unable to (obtain|assess)|unknown allerg|not assessed|nicht erhoben",
     re.IGNORECASE,
 )
 _EXCEPTION = re.compile(r"\b(except|excluding|other than|apart from|besides|sauf|außer|behalve|salvo)\b", re.IGNORECASE)
-_OF_MEDICINES = re.compile(r"drug|medic|nkda|nkma|arznei|medikament|medicijn|geneesmiddel", re.IGNORECASE)
-_OF_FOOD = re.compile(r"food|voeding|nahrung|aliment", re.IGNORECASE)
 _UNSURE = frozenset({"unconfirmed", "presumed"})
 
 
@@ -71,7 +48,7 @@ def allergies(resources: list[Resource], scope: Scope) -> Allergies:
             active.append((item, Allergy(**entry.model_dump(), names=_names(item), codes=_codes(item))))
     entries = [entry for _, entry in active]
     for item, name, recorded in absent:
-        if any(_contradicts(name, other) for other, _ in active):
+        if any(absence.contradicts(item, name, other, _name(other) or "") for other, _ in active):
             when = f" of {recorded.text}" if recorded else ""
             scope.leave_out(item, f"the statement “{name}”{when}", "which the allergies of the record contradict")
         else:
@@ -80,9 +57,10 @@ def allergies(resources: list[Resource], scope: Scope) -> Allergies:
             more = elements.listed([closed, _late(recorded, scope)], "; ")
             entry = scope.entry(item, f"{name} ({more})" if more else name, recorded)
             entries.append(Allergy(**entry.model_dump()))
-    return Allergies(
-        tuple(entries), "" if entries else "" if asked else "Not asked, or no information: ask the patient"
-    )
+    if not entries:
+        return Allergies((), "" if asked else "Not asked, or no information: ask the patient")
+    partly = not active and all(absence.is_partial(item, name) for item, name, _ in absent)
+    return Allergies(tuple(entries), "Only some are said to be absent: ask the patient about others" if partly else "")
 
 
 def _name(item: Resource) -> str | None:
@@ -113,9 +91,7 @@ def _holds(item: Resource, name: str | None, scope: Scope) -> bool:
 
 def _is_absence(item: Resource, name: str) -> bool:
     """Whether an entry says that there is no allergy; `none except penicillin` says that there is one."""
-    if _EXCEPTION.search(name):
-        return False
-    return bool(elements.codes(item.get("code")) & _NONE_KNOWN) or _NONE_WORDS.search(name) is not None
+    return not _EXCEPTION.search(name) and absence.is_absence(item, name)
 
 
 def _is_unasked(item: Resource, name: str) -> bool:
@@ -163,14 +139,3 @@ def _manifestations(reaction: Resource) -> list[str | None]:
     description = elements.words(reaction, "description")
     said = description is not None and any(name and name.lower() in description.lower() for name in names)
     return [description] if said else [*names, description]
-
-
-def _contradicts(statement: str, allergy: Resource) -> bool:
-    """Whether an allergy makes a statement of absence untrue: no known drug allergies stands beside a food allergy."""
-    found = allergy.get("category")
-    categories = {item for item in found if isinstance(item, str)} if isinstance(found, list) else set()
-    if _OF_MEDICINES.search(statement):
-        return not categories or bool(categories & {"medication", "biologic"})
-    if _OF_FOOD.search(statement):
-        return not categories or "food" in categories
-    return True

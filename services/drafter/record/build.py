@@ -5,14 +5,17 @@ from datetime import datetime
 
 from services.drafter.record import (
     allergies,
+    code_status,
     condition,
     diagnoses,
     directives,
     identity,
+    incidents,
     microbiology,
     notes,
     nutrition,
     open_points,
+    origin,
     plans,
     procedures,
     requests,
@@ -20,8 +23,9 @@ from services.drafter.record import (
 )
 from services.drafter.record.medication import Told, medication
 from services.drafter.record.observations import Measurements, is_measured, measurements
-from services.drafter.record.reference_ranges import Person
+from services.drafter.record.ranges import Person
 from services.drafter.record.reports import Reports, pending_requests, reports
+from services.drafter.record.roles import Roles
 from services.drafter.record.scope import Scope, source, told
 from services.drafter.source_record import SourceRecord
 from shared.clinical import elements, moments, references
@@ -36,6 +40,7 @@ def build_context(record: SourceRecord) -> EncounterContext:
     encounters = stay.parts(record.encounter, record.of("Encounter"), record.bases)
     scope = _scope(record, encounters, end)
     entries = _entries_of(record, scope)
+    scope.origins = origin.of_stay(entries, record.people, scope, record.bases)
     patient = identity.patient(record.patient, scope, elements.child(record.encounter, "serviceProvider"))
     builder = _Builder(record, entries, encounters, scope, patient)
     return builder.build()
@@ -101,6 +106,8 @@ class _Builder:
         )
         provider = elements.child(encounter, "serviceProvider")
         organization = references.relative(provider, bases)
+        stated, doubts = self._directives()
+        happened, warnings = self._incidents()
         cultures = list(self._microbiology.cultures(scope, found.pending))
         context = EncounterContext(
             encounter=source(encounter),
@@ -120,7 +127,7 @@ class _Builder:
             disposition=stay.disposition(encounter, record.people, bases),
             died_later=None if died else stay.died_later(record.patient, scope),
             reasons=self._reasons(passages),
-            diagnoses=self._diagnoses(passages),
+            diagnoses=(*self._diagnoses(passages), *happened),
             family_history=tuple(diagnoses.family_history(self._of("FamilyMemberHistory"), scope)),
             procedures=(
                 *procedures.procedures(self._of("Procedure"), self._devices, scope, bases),
@@ -148,7 +155,8 @@ class _Builder:
             pending=_each_once([*found.pending, *studied.pending, *self._requested()]),
             function=tuple(condition.function(others, scope)),
             observed=tuple(condition.others(others, scope)),
-            directives=self._directives(),
+            directives=stated,
+            doubts=(*doubts, *warnings),
             care_plans=tuple(plans.care_plans(self._of("CarePlan"), scope)),
             diet=(
                 *nutrition.diet(self._of("NutritionOrder"), scope),
@@ -204,12 +212,21 @@ class _Builder:
         return _each_once([*stated, *notes.complaints(passages)])
 
     def _diagnoses(self, passages: list[notes.Passage]) -> tuple[Diagnosis, ...]:
-        roles = diagnoses.Roles(self._encounters, self._record.bases)
+        roles = Roles(self._encounters, self._record.bases)
         found = list(diagnoses.diagnoses(self._of("Condition"), roles, self._scope))
         named = [
             Diagnosis(**item.model_dump(), role="comorbidity", acquired=True) for item in notes.complications(passages)
         ]
         return (*found, *named)
+
+    def _incidents(self) -> tuple[list[Diagnosis], list[Entry]]:
+        """Adverse events, and what they and the chart's warnings ask of the physician; questionnaires are named."""
+        known = self._record.people | {source(item): item for entries in self._entries.values() for item in entries}
+        bases = self._record.bases
+        events = list(incidents.adverse_events(self._of("AdverseEvent"), known, self._scope, bases))
+        issues = incidents.detected_issues(self._of("DetectedIssue"), known, self._scope, bases)
+        incidents.questionnaires(self._of("QuestionnaireResponse"), self._scope)
+        return events, [*incidents.to_confirm(events), *issues]
 
     def _medication(self, passages: list[notes.Passage]) -> Told:
         known = self._record.people | {source(item): item for item in self._of("Medication")}
@@ -220,15 +237,19 @@ class _Builder:
         taken = self._microbiology.taken
         return [item for item in self._of("Observation") if source(item) not in taken and not is_measured(item)]
 
-    def _directives(self) -> tuple[Entry, ...]:
-        found = [
-            *directives.of_observations(self._of("Observation"), self._scope),
-            *directives.of_requests(self._of("ServiceRequest"), self._scope),
-            *directives.of_consents(self._of("Consent"), self._scope),
-            *directives.of_documents(self._of("DocumentReference"), self._scope),
-            *directives.of_flags(self._of("Flag"), self._scope),
-        ]
-        return _each_once(found)
+    def _directives(self) -> tuple[tuple[Entry, ...], tuple[Entry, ...]]:
+        """Those that hold, and where they contradict each other."""
+        scope = self._scope
+        told, doubts = code_status.in_force(
+            [
+                *directives.of_observations(self._of("Observation"), scope),
+                *directives.of_requests(self._of("ServiceRequest"), scope),
+                *directives.of_consents(self._of("Consent"), scope),
+                *directives.of_flags(self._of("Flag"), scope),
+            ],
+            scope,
+        )
+        return _each_once([*told, *directives.of_documents(self._of("DocumentReference"), scope)]), tuple(doubts)
 
     def _services(self) -> Iterator[Entry]:
         known = self._devices | {source(item): item for item in self._of("Condition")}

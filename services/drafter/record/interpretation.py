@@ -10,7 +10,7 @@ from typing import Literal
 
 from services.drafter.record import quantities
 from services.drafter.record.quantities import Measured
-from services.drafter.record.reference_ranges import Bounds, Person, critical_bounds, ranges
+from services.drafter.record.ranges import Bounds, Person, applicable, critical_bounds
 from shared.clinical import elements
 from shared.clinical.elements import Resource
 from shared.contracts.context import Flag
@@ -150,7 +150,8 @@ def _by_ranges(result: Resource, person: Person) -> Judgement | None:
     for limits in critical_bounds(result, person):
         if (found := _read(value, limits, result)) in ("low", "high"):
             return "critically low" if found == "low" else "critically high"
-    said = {_read(value, limits, result) for limits in ranges(result, person)}
+    name = " ".join(elements.displays(result.get("code")))
+    said = {_read(value, limits, result) for limits in applicable(result, name, person)}
     return said.pop() if len(said) == 1 else None
 
 

@@ -31,6 +31,9 @@ NAMES = {
     "List": "lists of medicines",
     "Composition": "notes",
     "DocumentReference": "notes and documents",
+    "AdverseEvent": "adverse events",
+    "DetectedIssue": "warnings",
+    "QuestionnaireResponse": "questionnaires",
 }
 
 
@@ -43,6 +46,7 @@ def open_points(context: EncounterContext, left_out: Sequence[LeftOut], record: 
         *of_medicines(context),
         *order_checks(context),
         *_of_results(context),
+        *(OpenPoint(text=item.text, source=item.source) for item in context.doubts),
     ]
     return tuple({point.text: point for point in found}.values())
 

@@ -28,9 +28,7 @@ CLOSED = {
     "abandoned": "abandoned",
     "rejected": "rejected",
 }
-_CODE_STATUS = re.compile(
-    r"resuscit|\bdnr\b|\bdnar\b|code status|full code|reanim|comfort (care|measures)|intubat", re.IGNORECASE
-)
+_RESUSCITATION = re.compile(r"resus|reanim", re.IGNORECASE)  # its fluids are no diet
 _ACTIVITY = re.compile(
     r"diet|activit|exercise|weight[- ]bearing|lifting|fluid|bed ?rest|nutrition|mobili[sz]", re.IGNORECASE
 )
@@ -80,11 +78,6 @@ def _date_only(item: Resource) -> bool:
     return len(elements.words(item, "start") or "") <= len("2026-06-01")
 
 
-def is_code_status(item: Resource) -> bool:
-    """Whether an order or observation is about resuscitation and the limits of treatment."""
-    return any(_CODE_STATUS.search(text) for text in elements.displays(item.get("code")))
-
-
 def care_plans(resources: list[Resource], scope: Scope) -> Iterator[Entry]:
     """Plans with their activities, whichever element names them."""
     for item in resources:
@@ -129,7 +122,7 @@ def _activity(part: Resource) -> str | None:
 
 
 def is_activity(name: str) -> bool:
-    return _ACTIVITY.search(name) is not None
+    return _ACTIVITY.search(name) is not None and _RESUSCITATION.search(name) is None
 
 
 def goals(resources: list[Resource], scope: Scope) -> Iterator[Entry]:

@@ -5,8 +5,9 @@ https://hl7.org/fhir/R4/servicerequest.html, https://hl7.org/fhir/R4/devicereque
 
 from collections.abc import Iterator
 
+from services.drafter.record.code_status import is_code_status
 from services.drafter.record.dose_units import dose, dose_range, dose_ratio
-from services.drafter.record.plans import CLOSED, NOT_ORDERS, is_code_status
+from services.drafter.record.plans import CLOSED, NOT_ORDERS
 from services.drafter.record.reports import is_diagnostic
 from services.drafter.record.scope import Scope
 from services.drafter.record.timing import timing

@@ -1,4 +1,7 @@
-"""The reference range that applies to a result: by sex and age, from its ends or its words. Pure."""
+"""Reference ranges: their ends, the person they are for, and whether a treatment aims at them. Pure.
+
+https://hl7.org/fhir/R4/observation-definitions.html#Observation.referenceRange
+"""
 
 import re
 from dataclasses import dataclass
@@ -13,6 +16,15 @@ _SEXES = dict.fromkeys(("248152002", "F", "female", "women", "weiblich", "vrouw"
 )
 _EVERYBODY = re.compile(r"normal|general|everyone|all\b|adult|alle\b", re.IGNORECASE)
 _YEARS = {"a": 1.0, "mo": 1 / 12, "wk": 7 / 365.25, "d": 1 / 365.25, "year": 1.0, "years": 1.0, "": 1.0, "h": 1 / 8766}
+# https://terminology.hl7.org/CodeSystem-referencerange-meaning.html: `treatment` and what is below it
+_THERAPEUTIC_CODES = frozenset({"treatment", "therapeutic", "pre", "post"})
+_THERAPEUTIC_WORDS = re.compile(r"therap|treatment|target (range|level)|zielbereich|streefwaarde", re.IGNORECASE)
+_DRUG_LEVEL = re.compile(
+    r"\b(trough|peak|drug level|talspiegel|dalspiegel|spiegel|vancomycin|gentamicin|tobramycin|amikacin|digoxin"
+    r"|digitoxin|lithium|phenytoin|valpro\w*|carbamazepin\w*|phenobarbital|lamotrigin\w*|levetiracetam|tacrolimus|ciclosporin\w*"
+    r"|cyclosporin\w*|sirolimus|everolimus|theophyllin\w*|methotrexat\w*|voriconazol\w*|clozapin\w*|teicoplanin)\b",
+    re.IGNORECASE,
+)
 _CRITICAL_RANGES = frozenset({"critical", "panic", "alert"})
 _TEXT_RANGE = re.compile(
     r"\s*(-?\d+(?:[.,]\d+)?)\s*(?:-|–|—|to|bis|tot|\.\.+)\s*(-?\d+(?:[.,]\d+)?)\b(.*)", re.DOTALL | re.IGNORECASE
@@ -46,10 +58,33 @@ class Person:
 def ranges(result: Resource, person: Person) -> list[Bounds]:
     """The normal ranges that apply to the person."""
     stated = elements.children(result, "referenceRange")
-    normal = [
-        item for item in stated if not _type(item) & _CRITICAL_RANGES and not _type(item) & {"treatment", "therapeutic"}
-    ]
-    fitting = [item for item in normal if _fits(item, person)]
+    return _fitting(
+        [item for item in stated if not _type(item) & _CRITICAL_RANGES and not _is_therapeutic(item)], person
+    )
+
+
+def therapeutic(result: Resource, person: Person) -> list[Bounds]:
+    """The ranges that a treatment aims at: of a drug's level, of the INR under anticoagulation."""
+    return _fitting([item for item in elements.children(result, "referenceRange") if _is_therapeutic(item)], person)
+
+
+def applicable(result: Resource, name: str, person: Person) -> list[Bounds]:
+    """What a value is held against: of a drug's level the therapeutic range, else every range that the record gives.
+
+    Whether a patient is treated, an INR does not say: where its ranges differ about a value, nobody judges it.
+    """
+    aimed = therapeutic(result, person)
+    return aimed if aimed and _DRUG_LEVEL.search(name) else [*ranges(result, person), *aimed]
+
+
+def _is_therapeutic(stated: Resource) -> bool:
+    found = _type(stated)
+    return bool(found & _THERAPEUTIC_CODES) or any(_THERAPEUTIC_WORDS.search(text) for text in found)
+
+
+def _fitting(stated: list[Resource], person: Person) -> list[Bounds]:
+    """Those for the person; one for their sex or age before one for everybody."""
+    fitting = [item for item in stated if _fits(item, person)]
     specific = [item for item in fitting if item.get("appliesTo") or item.get("age")]
     chosen = specific or [item for item in fitting if not item.get("appliesTo") and not item.get("age")]
     return [found for item in chosen if (found := bounds(item))]
