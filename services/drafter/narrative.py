@@ -4,9 +4,9 @@ import re
 from dataclasses import dataclass
 
 from services.drafter.facts import age
-from services.drafter.reconciliation import reconcile
 from shared.contracts.context import EncounterContext
 from shared.contracts.draft import Knowledge, Narrative
+from shared.grounding.reconciliation import reconcile
 
 MOST = 6  # items of one list; a small model loses the thread in long ones
 LONGEST_PASSAGE = 240  # characters

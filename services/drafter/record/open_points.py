@@ -2,11 +2,11 @@
 
 from collections.abc import Iterator, Sequence
 
-from services.drafter.reconciliation import reconcile
 from services.drafter.record.scope import LeftOut
 from services.drafter.source_record import SourceRecord, Unread
 from shared.contracts.context import EncounterContext
 from shared.contracts.draft import OpenPoint
+from shared.grounding.reconciliation import reconcile
 
 # Resource types whose absence may hurt: what could not be read of them is named first.
 NAMES = {

@@ -5,8 +5,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Literal
 
-from shared.clinical.elements import SYSTEM_NAMES
 from shared.contracts.context import EncounterContext, Medicine
+from shared.contracts.systems import SYSTEM_NAMES
 
 Change = Literal["new", "changed", "continued", "stopped", "on hold", "do not give", "unclear"]
 _STRENGTH = re.compile(
@@ -20,8 +20,27 @@ _RELEASE = frozenset(
     "er xr xl sr cr la mr ec dr ir retard depot mix extended delayed prolonged modified sustained controlled".split()  # noqa: SIM905 - a list of words
 )
 _SALTS = frozenset(
-    "tartrate succinate maleate besylate fumarate mesylate sulfate sulphate phosphate acetate citrate gluconate"  # noqa: SIM905 - a list of words
-    " carbonate chloride hydrochloride sodium potassium calcium magnesium".split()
+    [
+        "tartrate",
+        "succinate",
+        "maleate",
+        "besylate",
+        "fumarate",
+        "mesylate",
+        "sulfate",
+        "sulphate",
+        "phosphate",
+        "acetate",
+        "citrate",
+        "gluconate",
+        "carbonate",
+        "chloride",
+        "hydrochloride",
+        "sodium",
+        "potassium",
+        "calcium",
+        "magnesium",
+    ]
 )
 _FORMS = frozenset(
     [
