@@ -4,15 +4,16 @@ import logging
 from collections.abc import Callable
 from datetime import tzinfo
 
-from services.drafter import domain, facts, grounding, narrative, prompts
+from services.drafter import domain, facts, narrative, prompts
 from services.drafter.cite import cite
 from services.drafter.compose import compose
 from services.drafter.extract import extract
 from shared.clinical.fhir import FhirClient
 from shared.contracts.context import EncounterContext
-from shared.contracts.draft import Fact, Knowledge, Sentence
+from shared.contracts.draft import Claim, Knowledge, Narrative, Sentence
 from shared.contracts.events import ContextExtracted, Discharged, Drafted, RedraftRequested
 from shared.contracts.failures import PermanentError, TransientError
+from shared.grounding import Record, check, split
 from shared.inference.generate import Generation, Generator, Sampling
 from shared.knowledge.retrieve import Retriever
 from shared.messaging.artifacts import Artifacts
@@ -120,16 +121,16 @@ class Drafter:
 
 
 def checked(found: narrative.Narratives, context: EncounterContext) -> tuple[Sentence, ...]:
-    """Each sentence of the narratives with its evidence and what the record does not have; notes are evidence too."""
-    notes = [Fact(text=item.text, source=item.source) for item in context.notes]
-    record = grounding.Record([*facts.lines(context), *notes, *_derived(context)])
-    return tuple(
-        grounding.check(sentence, name, record) for name, text in found.items() for sentence in grounding.split(text)
+    """Each sentence of the narratives with its label, what speaks for it, and its claims that are not supported."""
+    record = Record(context)
+    return tuple(_checked(text, name, record) for name, texts in found.items() for text in split(texts))
+
+
+def _checked(text: str, name: Narrative, record: Record) -> Sentence:
+    verdict = check(text, record)
+    claims = tuple(
+        Claim(kind=item.kind, text=item.text, label=item.label, source=item.source, detail=item.detail)
+        for item in verdict.findings
+        if item.label != "supported"
     )
-
-
-def _derived(context: EncounterContext) -> list[Fact]:
-    """What follows from the record without standing in it."""
-    years, days = facts.age(context), facts.length_of_stay(context)
-    derived = [f"Age: {years} years" if years is not None else "", f"Length of stay: {days} days" if days else ""]
-    return [Fact(text=text, source=context.encounter) for text in derived if text]
+    return Sentence(narrative=name, text=text, evidence=verdict.evidence, unsupported=claims, label=verdict.label)

@@ -59,16 +59,13 @@ def _joined(words: Words, index: int, size: int) -> str:
     return " ".join(word for word, _, _ in words[index : index + size])
 
 
-def _read(name: str) -> Vocabulary:
+def read(name: str) -> dict[str, str]:
+    """A table of names and what they stand for."""
     lines = (FOLDER / f"{name}.tsv").read_text().splitlines()
-    return Vocabulary(dict(line.split("\t") for line in lines))
+    return dict(line.split("\t") for line in lines)
 
 
 @cache
 def drugs() -> Vocabulary:
-    return _read("drugs")
-
-
-@cache
-def diagnoses() -> Vocabulary:
-    return _read("diagnoses")
+    """Brand and generic names of medicines → the generic one."""
+    return Vocabulary(read("drugs"))

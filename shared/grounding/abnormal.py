@@ -1,0 +1,88 @@
+"""Claims of findings that are names for values: leukocytosis, hyponatremia, fever, hypoxemia."""
+
+import re
+from collections.abc import Iterator
+
+from shared.contracts.draft import ClaimKind
+from shared.grounding.courses import Course, Point
+from shared.grounding.parsed import Parsed
+from shared.grounding.record import Record
+from shared.grounding.verdict import Finding, Span, judge
+from shared.grounding.vocabulary import FOLDER
+from shared.grounding.words import stem
+
+
+def _table() -> dict[str, tuple[tuple[str, ...], str]]:
+    """Name → the tests of which one must be so, and which way; `!` before the way: the name says that it is not so."""
+    rows = (line.split("\t") for line in (FOLDER / "abnormal.tsv").read_text().splitlines())
+    return {name: (tuple(tests.split("|")), way) for names, tests, way in rows for name in names.split("|")}
+
+
+_NAMES = _table()
+PATTERN = re.compile(rf"\b(?:{'|'.join(sorted(map(re.escape, _NAMES), key=len, reverse=True))})\b", re.IGNORECASE)
+# Where the record gives no range: usual limits for an adult's vital signs (NEWS2, Royal College of Physicians 2017;
+# fever from 38.0 °C). Systolic for the blood pressure.
+_LIMITS: dict[str, tuple[float, float]] = {
+    "temperature": (36.0, 37.9),
+    "heart rate": (50.0, 100.0),
+    "respiratory rate": (12.0, 20.0),
+    "blood pressure": (90.0, 140.0),
+    "spo2": (92.0, 101.0),
+}
+
+
+def claims(parsed: Parsed, record: Record) -> Iterator[Finding]:
+    """Each name for a value, affirmed or denied."""
+    for match in PATTERN.finditer(parsed.text):
+        span = match.span()
+        properties = parsed.properties(span)
+        if not properties & {"family", "uncertain"}:
+            yield _claim(match.group(), span, "denied" in properties, record)
+
+
+def _claim(text: str, span: Span, denied: bool, record: Record) -> Finding:
+    tests, way = _NAMES[text.lower()]
+    denied, way = denied != way.startswith("!"), way.lstrip("!")
+    courses = [course for test in tests for course in record.courses.get(test, [])]
+    so = [(course, point) for course in courses for point in course.points if _is(way, course, point)]
+    said = "no " + text if denied and not text.lower().startswith("afeb") else text
+    if so:
+        kind: ClaimKind = "polarity" if denied else "finding"
+        return Finding(kind, said, judge(not denied), so[0][1].source, f"record: {so[0][0].told}", (span,))
+    line = _in_words(text, denied, record)
+    if line is not None:
+        return Finding("finding", said, "supported", line[0], f"record: {line[1]}", (span,))
+    judged = [course for course in courses if _known(course)]
+    if judged:
+        label = judge(denied)
+        return Finding("finding", said, label, judged[0].points[0].source, f"record: {judged[0].told}", (span,))
+    return Finding("finding", said, "not-in-record", spans=(span,))
+
+
+def _known(course: Course) -> bool:
+    return course.judged or course.id in _LIMITS
+
+
+def _is(way: str, course: Course, point: Point) -> bool:
+    if way in point.flag or (point.flag in ("abnormal", "critical") and course.id not in _LIMITS):
+        return True
+    limits = _LIMITS.get(course.id)
+    if limits is None or point.figure is None or (course.judged and course.id not in ("temperature", "blood pressure")):
+        return False
+    low, high = limits
+    value = point.figure.value
+    if point.figure.dimension == "fahrenheit":
+        value = (value - 32) * 5 / 9
+    return value < low if way == "low" else value > high
+
+
+def _in_words(text: str, denied: bool, record: Record) -> tuple[str, str] | None:
+    """An entry that says so in words: a diagnosis "anemia", a note "denies fever"."""
+    for line in record.by_stem.get(stem(text.split()[-1]), []):
+        if (
+            ("denied" in line.stems[stem(text.split()[-1])]) == denied
+            and line.part != "family_history"
+            and "medicines" not in line.part
+        ):
+            return line.source, line.text[:120]
+    return None

@@ -1,0 +1,155 @@
+"""Claims of diagnoses: whether the record has them, and with which polarity, certainty and of whom."""
+
+import re
+from collections.abc import Iterator
+
+from shared.contracts.draft import ClaimKind, Label
+from shared.grounding import abnormal
+from shared.grounding.assertion import Property, properties
+from shared.grounding.lines import Line
+from shared.grounding.medicines import ALLERGY
+from shared.grounding.parsed import Parsed
+from shared.grounding.record import Record
+from shared.grounding.verdict import Finding, Span, judge
+from shared.grounding.vocabulary import Mention
+from shared.grounding.words import neutral, stem, words
+
+_OF_DISEASES = (
+    "diagnoses",
+    "reasons",
+    "family_history",
+    "outcome",
+    "reports",
+    "microbiology",
+    "procedures",
+    "notes",
+    "contradictions",
+    "observed",
+    "function",
+    "devices",
+    "follow_up",
+    "services",
+    "care_plans",
+    "goals",
+    "pending",
+    "diet",
+    "directives",
+    "hospital_medicines",
+    "home_medicines",
+    "discharge_medicines",
+    "other_medicines",
+    "given_medicines",
+    "immunizations",
+    "allergies",
+)
+_STRONG = ("diagnoses", "reasons", "outcome")
+_SKIPPED = frozenset({"drug allergies", "drug hypersensitivity", "hypersensitivity", "allergy", "allergies"})
+
+
+def claims(parsed: Parsed, record: Record) -> Iterator[Finding]:
+    """Each diagnosis that the sentence names; names of values are in `abnormal`."""
+    values = [match.span() for match in abnormal.PATTERN.finditer(parsed.text)]
+    for mention in parsed.named.illnesses:
+        span = (mention.start, mention.end)
+        said = parsed.properties(span)
+        is_value = any(start < span[1] and span[0] < end for start, end in values)
+        if (is_value and not said & {"family", "uncertain"}) or mention.canonical in _SKIPPED:
+            continue
+        if ALLERGY.search(mention.text) is None:
+            yield judged(mention.text, span, said, lines_of(mention, record), parsed)
+
+
+def lines_of(mention: Mention, record: Record) -> list[tuple[Line, Span | None]]:
+    """The entries that name it, by what the name stands for or by the same words, with the place of the name."""
+    keys = [
+        stem(word)
+        for word, _, _ in words(mention.text)
+        if not word.isdigit() and not (neutral(word) and len(words(mention.text)) > 1)
+    ]
+    numbers = [word for word, _, _ in words(mention.text) if word.isdigit()]
+    found: list[tuple[Line, Span | None]] = []
+    for line in record.lines:
+        if line.part not in _OF_DISEASES:
+            continue
+        same = next((item for item in line.named.illnesses if item.canonical == mention.canonical), None)
+        if same is not None:
+            found.append((line, (same.start, same.end)))
+        elif keys and all(line.says(key) for key in keys) and all(number in line.text for number in numbers):
+            found.append((line, _place(line, keys)))
+    return found
+
+
+def _place(line: Line, keys: list[str]) -> Span | None:
+    return next(((start, end) for word, start, end in words(line.text) if stem(word) in keys), None)
+
+
+def properties_in(line: Line, place: Span | None) -> frozenset[Property]:
+    """What an entry says of a thing that it names."""
+    said = properties(line.text, place) if place else frozenset()
+    if line.part == "family_history":
+        said |= {"family"}
+    if line.certainty == "ruled-out":
+        said |= {"denied"}
+    if line.certainty == "suspected":
+        said |= {"uncertain"}
+    return said
+
+
+def judged(
+    text: str, span: Span, said: frozenset[Property], found: list[tuple[Line, Span | None]], parsed: Parsed
+) -> Finding:
+    """The claim against the entries that name the same thing."""
+    known = [(line, properties_in(line, place)) for line, place in found]
+    own = [(line, what) for line, what in known if "family" not in what]
+    if "family" in said:
+        kin = [line for line, what in known if "family" in what and _same_kin(line, parsed)]
+        return _finding("family", f"family: {text}", judge(kin, False), kin or [line for line, _ in own], span)
+    affirmed = [line for line, what in own if not what & {"denied", "uncertain"}]
+    denied = [line for line, what in own if "denied" in what]
+    unsure = [line for line, what in own if "uncertain" in what and "denied" not in what]
+    affirmed.sort(key=lambda line: line.part not in _STRONG)
+    if "denied" in said:
+        strong = [line for line in affirmed if line.part in _STRONG]
+        if strong or (affirmed and not denied):
+            return _finding("polarity", f"no {text}", "contradicted", strong or affirmed, span)
+        return _finding("polarity", f"no {text}", judge(denied, False), denied, span)
+    if "uncertain" in said:
+        if unsure:
+            return _finding("certainty", f"possible {text}", "supported", unsure, span)
+        return _finding(
+            "certainty",
+            f"possible {text}",
+            "contradicted" if affirmed or denied else "not-in-record",
+            affirmed or denied,
+            span,
+        )
+    if affirmed and not (
+        any(line.part == "diagnoses" for line in denied + unsure) and affirmed[0].part not in ("diagnoses",)
+    ):
+        return _finding("diagnosis", text, "supported", affirmed, span)
+    if denied or unsure:
+        kind: ClaimKind = "polarity" if denied else "certainty"
+        return _finding(kind, text, "contradicted", denied or unsure, span)
+    kin = [line for line, what in known if "family" in what]
+    return _finding("family" if kin else "diagnosis", text, "contradicted" if kin else "not-in-record", kin, span)
+
+
+_KIN = re.compile(
+    r"\b(mother|father|brother|sister|siblings?|grandmother|grandfather|aunt|uncle|son|daughter|mutter|vater)(?:'s)?\b",
+    re.IGNORECASE,
+)
+
+
+def _same_kin(line: Line, parsed: Parsed) -> bool:
+    """The relative that is named, where one is named on both sides."""
+    said = {match[1].lower().rstrip("s") for match in _KIN.finditer(parsed.text)}
+    has = {match[1].lower().rstrip("s") for match in _KIN.finditer(line.text)}
+    if {"brother", "sister"} & said and "sibling" in has:
+        return True
+    return not said or not has or bool(said & has)
+
+
+def _finding(kind: ClaimKind, text: str, label: Label, found: list[Line], span: Span) -> Finding:
+    source = found[0].source if found else ""
+    detail = f"record: {found[0].text[:160]}" if found else ""
+    return Finding(kind, text, label, source, detail, (span,))

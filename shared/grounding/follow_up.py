@@ -1,0 +1,175 @@
+"""Claims of what comes after the stay: appointments with whom and when."""
+
+import re
+from collections.abc import Iterator
+
+from shared.contracts.draft import Label
+from shared.grounding.lines import Line
+from shared.grounding.orders import DAY
+from shared.grounding.parsed import Parsed
+from shared.grounding.record import Record
+from shared.grounding.verdict import Finding, judge
+from shared.grounding.words import neutral, stem
+
+_CUE = re.compile(
+    r"\b(?:follow[- ]?up|followed up|appointment|appointments|return (?:visit|to (?:the )?clinic)|"
+    r"scheduled (?:for|to see|with)|to be seen|see (?:his|her|the|a|your)|will (?:see|be seen|visit|"
+    r"return)|clinic visit|referred to|referral|outpatient visit|visit with|review with|recheck|come "
+    r"back)\b",
+    re.IGNORECASE,
+)
+_NONE = re.compile(
+    r"\bno (?:follow[- ]?up|appointment)|follow[- ]?up (?:was |is )?not|without follow[- ]?up", re.IGNORECASE
+)
+_PARTS = ("follow_up", "services", "care_plans", "notes", "pending", "goals")
+# What a partner of an appointment may be called: words of one line are the same.
+_SPECIALTIES = (
+    "primary pcp gp family general practitioner huisarts hausarzt",
+    "cardiology cardiologist heart cardiac",
+    "surgery surgeon surgical chirurgia",
+    "orthopedics orthopedic orthopaedic orthopedist",
+    "pulmonology pulmonologist lung chest",
+    "nephrology nephrologist renal kidney",
+    "neurology neurologist epilepsy stroke",
+    "urology urologist",
+    "gastroenterology gastroenterologist",
+    "pediatrics pediatrician pediatric kinderarzt kinderärztin",
+    "psychiatry psychiatrist",
+    "gynecology gynecologist gynaecologie women frauenarzt frauenärztin postpartum",
+)
+_SYNONYMS = {stem(word): {stem(other) for other in row.split()} for row in _SPECIALTIES for word in row.split()}
+_NO_PARTNER = frozenset(
+    stem(word)
+    for word in [
+        "follow",
+        "followup",
+        "up",
+        "appointment",
+        "appointments",
+        "clinic",
+        "visit",
+        "return",
+        "scheduled",
+        "arranged",
+        "referral",
+        "referred",
+        "outpatient",
+        "seen",
+        "see",
+        "weeks",
+        "days",
+        "post",
+        "recommended",
+        "advised",
+        "planned",
+        "continue",
+        "arrangements",
+        "pending",
+        "recheck",
+        "come",
+        "back",
+        "made",
+    ]
+)
+
+
+def claims(parsed: Parsed, record: Record) -> Iterator[Finding]:
+    """An appointment or a referral, with its partner and its time."""
+    cue = _CUE.search(parsed.text)
+    if cue is None:
+        return
+    lines = record.parts(*_PARTS)
+    if _NONE.search(parsed.text):
+        booked = record.parts("follow_up")
+        label: Label = "contradicted" if booked else "not-in-record"
+        yield Finding(
+            "follow-up",
+            parsed.text[cue.start() : cue.end() + 20].strip(),
+            label,
+            booked[0].source if booked else "",
+            booked[0].text if booked else "",
+            (cue.span(),),
+        )
+        return
+    keys = [
+        (stem(word), start, end)
+        for word, start, end in parsed.words
+        if start >= cue.start() - 30
+        and not neutral(word)
+        and stem(word) not in _NO_PARTNER
+        and not word[0].isdigit()
+        and len(word) > 1
+    ]
+    keys = [
+        item
+        for item in keys
+        if not any(day.start <= item[1] < day.end for day in parsed.dates)
+        and not any(figure.start <= item[1] < figure.end for figure in parsed.figures)
+    ]
+    best = max(lines, key=lambda line: sum(_says(line, key) for key, _, _ in keys), default=None)
+    found = [item for item in keys if best is not None and _says(best, item[0])]
+    spans = (cue.span(), *((start, end) for _, start, end in found))
+    if best is None or (keys and not found) or (not keys and not record.parts("follow_up", "services")):
+        yield Finding(
+            "follow-up",
+            parsed.text[cue.start() :].rstrip("."),
+            "not-in-record",
+            spans=(cue.span(), *((start, end) for _, start, end in keys)),
+        )
+        return
+    if not keys:
+        best = record.parts("follow_up", "services")[0]
+    yield Finding(
+        "follow-up",
+        parsed.text[cue.start() : max(end for _, end in spans)],
+        "supported",
+        best.source,
+        f"record: {best.text}",
+        spans,
+    )
+    yield from _times(parsed, best, record)
+
+
+def _says(line: Line, key: str) -> bool:
+    return line.says(key) or bool(_SYNONYMS.get(key, set()) & line.stems.keys())
+
+
+def _times(parsed: Parsed, line: Line, record: Record) -> Iterator[Finding]:
+    for figure in parsed.figures:
+        if (
+            figure.dimension == "time"
+            and figure.unit
+            and re.search(
+                r"\b(?:in|within|after|about)\s*(?:about |approximately )?(?:a |the )?(?:next )?$",
+                parsed.low[: figure.start],
+            )
+        ):
+            days = figure.value * figure.unit.factor / DAY
+            right = (
+                line.on is not None and abs((line.on - record.end).days - days) <= max(1.0, 0.2 * days)
+            ) or figure.text.lower() in line.text.lower()
+            label = judge(right, line.on)
+            yield Finding(
+                "follow-up",
+                figure.text,
+                label,
+                line.source,
+                f"record: {line.text}, {line.on or 'no date'}",
+                ((figure.start, figure.end),),
+            )
+    for day in parsed.dates:
+        right = line.on is not None and day.is_on(line.on)
+        label = judge(right, line.on)
+        yield Finding(
+            "date",
+            day.text,
+            label,
+            line.source,
+            f"record: {line.text}, {line.on or 'no date'}",
+            ((day.start, day.end),),
+        )
+
+
+def is_about(parsed: Parsed) -> bool:
+    """Whether the sentence speaks of what comes after the stay."""
+    return _CUE.search(parsed.text) is not None

@@ -1,0 +1,232 @@
+"""Claims of what became of a medicine: started, stopped, continued, changed, held, given, prescribed, taken at home."""
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from shared.contracts.context import Medicine
+from shared.contracts.draft import Label
+from shared.grounding.figures import figures
+from shared.grounding.medicines import ALLERGY, orders_of
+from shared.grounding.orders import DOSES, Order
+from shared.grounding.parsed import Parsed
+from shared.grounding.record import Record
+from shared.grounding.verdict import Finding, judge
+from shared.grounding.vocabulary import Mention
+
+VERBS: dict[str, str] = {
+    "started": 
+        r"(?:newly )?(?:started|initiated|begun|began|commenced|introduced|added|prescribed as new)|newly "
+        r"prescribed|new(?:ly)?(?: medications?| medicines?| prescriptions?)?|starting|begin|start",
+    "stopped": 
+        r"stopped|discontinued|ceased|withdrawn|taken off|no longer (?:taking|takes|to be taken)|discontinue|"
+        r"stop(?: taking)?|came off|not to be continued|permanently stopped",
+    "continued": 
+        r"continued|continues|continue|unchanged|resumed|maintained|kept|remained|remains|carried on|"
+        r"restarted|resume|same dose",
+    "increased": r"increased|up-?titrated|raised|escalated|doubled|titrated up|increase",
+    "decreased": r"decreased|reduced|lowered|down-?titrated|tapered|halved|titrated down|decrease|reduce",
+    "held": r"held|on hold|paused|withheld|suspended|interrupted|temporarily stopped|hold|pause",
+    "changed": r"changed|adjusted|switched|substituted|replaced|converted|modified",
+    "given": r"received|given|treated with|administered|managed with|receiving|got",
+    "discharged": 
+        r"discharged (?:home )?(?:on|with|taking)|prescribed|discharge (?:medications?|medicines?|"
+        r"prescriptions?)(?: are| include[sd]?)?|sent home (?:on|with)|went home (?:on|with)|to take|take|"
+        r"takes(?! at home)",
+    "home": 
+        r"home (?:medications?|medicines?|meds)(?: are| include[sd]?)?|(?:was |had been )?taking|takes at "
+        r"home|took|pre-?admission medications?|at home|before admission|prior to admission|outpatient",
+}  # fmt: skip
+_VERB = re.compile("|".join(rf"(?P<{name}>\b(?:{words})\b)" for name, words in VERBS.items()), re.IGNORECASE)
+_PASSIVE = re.compile(
+    r"\b(?:was|were|been|be|being|is|are|remains?|to be)\s+(?:\w+ly\s+|also\s+|both\s+|all\s+|then\s+|not\s+|re-?)*$",
+    re.IGNORECASE,
+)
+_ONWARD = re.compile(r"^\s*(?:on|with|taking|him on|her on|the patient on|to take|:)(?=[\s:])", re.IGNORECASE)
+_PLURAL = re.compile(r"\b(?:were|are|both|all)\b", re.IGNORECASE)
+_DISCHARGE = re.compile(r"\b(?:at|on|upon|by|for) discharge\b|\bdischarged?\b|\bhome with\b", re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True)
+class _Orders:
+    """The orders of one medicine by list, and what reconciliation says of it."""
+
+    home: tuple[Order, ...]
+    hospital: tuple[Order, ...]
+    discharge: tuple[Order, ...]
+    other: tuple[Order, ...]
+    changes: frozenset[str]
+    lists: frozenset[str]  # lists of the record that have any medicine
+
+
+def claims(parsed: Parsed, record: Record) -> Iterator[Finding]:
+    """Each verb of status with the medicines that it speaks of."""
+    mentions = sorted((*parsed.named.drugs, *parsed.named.classes), key=lambda item: item.start)
+    if not mentions or ALLERGY.search(parsed.low):
+        return
+    verbs = [
+        match for match in _VERB.finditer(parsed.text) if not any(m.start <= match.start() < m.end for m in mentions)
+    ]
+    for verb, mention in _pairs(verbs, mentions, parsed):
+        orders = orders_of(mention, parsed, record)
+        if orders and "denied" not in parsed.properties((mention.start, mention.end)):
+            yield _finding(verb, mention, orders, parsed, record)
+
+
+def _pairs(
+    verbs: Sequence[re.Match[str]], mentions: Sequence[Mention], parsed: Parsed
+) -> Iterator[tuple[re.Match[str], Mention]]:
+    """Which verb speaks of which medicine."""
+    claimed: set[int] = set()
+    later: list[tuple[re.Match[str], list[Mention]]] = []
+    for number, verb in enumerate(verbs):
+        previous = verbs[number - 1].end() if number else 0
+        following = verbs[number + 1].start() if number + 1 < len(verbs) else len(parsed.text)
+        before = [item for item in mentions if previous <= item.start and item.end <= verb.start()]
+        after = [item for item in mentions if verb.end() <= item.start and item.end <= following]
+        passive = _PASSIVE.search(parsed.text, 0, verb.start())
+        if passive is not None and _ONWARD.match(parsed.text[verb.end() :]) is None and before:
+            plural = _PLURAL.search(parsed.text, before[-1].end, verb.start()) or number == 0
+            for item in before if plural else before[-1:]:
+                claimed.add(item.start)
+                yield verb, item
+        else:
+            later.append((verb, after or ([] if _ONWARD.match(parsed.text[verb.end() :]) else before)))
+    for verb, items in later:
+        yield from (
+            (verb, item)
+            for item in items
+            if item.start not in claimed or (items == [item] and item.end <= verb.start())
+        )
+
+
+def _finding(verb: re.Match[str], mention: Mention, orders: list[Order], parsed: Parsed, record: Record) -> Finding:
+    name = verb.lastgroup or ""
+    clause = parsed.part(parsed.clause(verb.start()))
+    at_discharge = _DISCHARGE.search(clause) is not None
+    found = _sorted(orders, record)
+    label = _LABELS[name](found, at_discharge)
+    order = next(iter((*found.discharge, *found.other, *found.home, *found.hospital)))
+    change = f" ({', '.join(sorted(found.changes))})" if found.changes else ""
+    spans = ((verb.start(), verb.end()), (mention.start, mention.end))
+    return Finding(
+        "status", f"{mention.text} {verb.group()}", label, order.source, f"record: {order.text}{change}", spans
+    )
+
+
+def _sorted(orders: list[Order], record: Record) -> _Orders:
+    def of(*parts: str) -> tuple[Order, ...]:
+        return tuple(order for order in orders if order.part in parts)
+
+    return _Orders(
+        of("home_medicines"),
+        of("hospital_medicines", "given_medicines"),
+        of("discharge_medicines"),
+        of("other_medicines"),
+        frozenset(order.change for order in orders if order.change),
+        frozenset(order.part for order in record.orders),
+    )
+
+
+def _started(found: _Orders, at_discharge: bool) -> Label:
+    if "new" in found.changes:
+        return "supported"
+    if found.home:
+        return "contradicted"
+    if found.hospital and not at_discharge:
+        return "supported"
+    return "contradicted" if "discharge_medicines" in found.lists and at_discharge else "not-in-record"
+
+
+def _stopped(found: _Orders, _: bool) -> Label:
+    if found.changes & {"stopped", "do not give"}:
+        return "supported"
+    return "contradicted" if found.discharge or "on hold" in found.changes else "not-in-record"
+
+
+def _continued(found: _Orders, at_discharge: bool) -> Label:
+    if "continued" in found.changes:
+        return "supported"
+    if found.changes & {"new", "changed", "stopped", "on hold", "do not give"}:
+        return "contradicted"
+    if found.hospital and not found.home and not at_discharge:
+        return "supported"
+    return "not-in-record" if found.home else "contradicted"
+
+
+def _moved(found: _Orders, way: int) -> Label:
+    changed = [order for order in found.discharge if order.change == "changed" and order.before]
+    ways = {_way(order.before[0], order.medicine) for order in changed}
+    if way in ways:
+        return "supported"
+    known = found.changes & {"continued", "new", "stopped", "on hold"}
+    return "contradicted" if known or -way in ways else "not-in-record"
+
+
+def _way(before: Medicine, now: Medicine) -> int:
+    """1 for more a day, -1 for less, 0 where the two cannot be compared."""
+    from shared.grounding.dosage import frequencies
+
+    totals = []
+    for item in (before, now):
+        text = f"{item.amount or item.dose} {item.frequency}"
+        amounts = [figure for figure in figures(text) if figure.unit and figure.dimension in DOSES] or [
+            figure for figure in figures(item.name) if figure.unit and figure.dimension in DOSES
+        ]
+        rate = next((part.rate for part in frequencies(text)), 1.0)
+        totals.append(
+            (amounts[0].dimension, amounts[0].value * amounts[0].unit.factor * rate)
+            if amounts and amounts[0].unit
+            else ("", 0.0)
+        )
+    if totals[0][0] != totals[1][0] or not totals[0][0]:
+        return 0
+    return (totals[1][1] > totals[0][1]) - (totals[1][1] < totals[0][1])
+
+
+def _held(found: _Orders, _: bool) -> Label:
+    if "on hold" in found.changes:
+        return "supported"
+    return (
+        "contradicted" if found.changes & {"continued", "new", "changed", "stopped", "do not give"} else "not-in-record"
+    )
+
+
+def _changed(found: _Orders, _: bool) -> Label:
+    if "changed" in found.changes or len({order.text for order in (*found.hospital, *found.discharge)}) > 1:
+        return "supported"
+    return "contradicted" if found.changes & {"continued", "new"} else "not-in-record"
+
+
+def _given(found: _Orders, _: bool) -> Label:
+    return judge(found.hospital or found.discharge, False)
+
+
+def _discharged(found: _Orders, at_discharge: bool) -> Label:
+    if found.discharge:
+        return "supported"
+    if found.home and not found.changes & {"stopped", "on hold", "do not give"} and not at_discharge:
+        return "supported"  # "takes": at home
+    return "contradicted" if "discharge_medicines" in found.lists or found.other else "not-in-record"
+
+
+def _at_home(found: _Orders, at_discharge: bool) -> Label:
+    if found.home or (found.other and not found.hospital):
+        return "supported"
+    if found.discharge:
+        return "contradicted" if "new" in found.changes and not at_discharge else "supported"
+    return "contradicted" if "home_medicines" in found.lists else "not-in-record"
+
+
+_LABELS = {
+    "started": _started,
+    "stopped": _stopped,
+    "continued": _continued,
+    "held": _held,
+    "changed": _changed,
+    "given": _given,
+    "increased": lambda found, _: _moved(found, 1),
+    "decreased": lambda found, _: _moved(found, -1),
+    "discharged": _discharged,
+    "home": _at_home,
+}
