@@ -8,6 +8,7 @@ from rapidfuzz import fuzz
 
 from services.approval import edits
 from services.approval.refusal import Obstacle, Refused
+from services.approval.written import Statement
 from shared.contracts.draft import TO_BE_WRITTEN, Draft, Part
 from shared.contracts.events import How, Resolution
 
@@ -21,18 +22,19 @@ class Settled:
 
     resolutions: Mapping[int, How] = field(default_factory=dict)
     acknowledged: Sequence[int] = ()
+    written: frozenset[str] = frozenset()  # digests of sentences of their own that the record does not support
 
     @property
     def confirmed(self) -> tuple[int, ...]:
         return tuple(index for index, how in self.resolutions.items() if how == "confirmed")
 
 
-def check(draft: Draft, text: str, settled: Settled) -> None:
-    """Raises Refused where `text` may not be signed."""
+def check(draft: Draft, text: str, settled: Settled, written: Sequence[Statement] = ()) -> None:
+    """Raises Refused where `text` may not be signed. `written` is what it has that the draft has not."""
     if lacking := incomplete(draft, text):
         raise Refused("incomplete", " ".join(item.detail for item in lacking), lacking)
-    if waiting := unsettled(draft, text, settled):
-        sentences = sum(item.field == "resolutions" for item in waiting)
+    if waiting := [*unsettled(draft, text, settled), *unconfirmed(written, settled)]:
+        sentences = sum(item.field != "acknowledged" for item in waiting)
         raise Refused("unresolved", to_do(sentences, len(waiting) - sentences), waiting)
 
 
@@ -60,6 +62,19 @@ def unsettled(draft: Draft, text: str, settled: Settled) -> list[Obstacle]:
         for index in edits.unacknowledged(draft, settled.acknowledged)
     )
     return [*sentences, *points]
+
+
+def unconfirmed(written: Sequence[Statement], settled: Settled) -> list[Obstacle]:
+    """Sentences of the physician's own that the record does not support and nobody has confirmed."""
+    words = {
+        "contradicted": "The record contradicts a sentence that you wrote: change or confirm it.",
+        "not-in-record": "The record does not have what a sentence that you wrote says: change or confirm it.",
+    }
+    return [
+        Obstacle("written", words[item.label], index, item.digest)
+        for index, item in enumerate(written)
+        if item.label != "supported" and item.digest not in settled.written
+    ]
 
 
 def incomplete(draft: Draft, text: str) -> list[Obstacle]:

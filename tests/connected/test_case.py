@@ -121,6 +121,22 @@ async def test_edits_are_what_is_filed(stack: Stack) -> None:
     assert base64.b64decode(document["content"][0]["attachment"]["data"]).decode() == text
 
 
+async def test_what_the_physician_writes_is_held_against_the_record_too(stack: Stack) -> None:
+    case_id = await stack.discharge()
+    await stack.reaches(case_id, "awaiting-review")
+    text = f"{await stack.text(case_id)}She was given warfarin 5 mg.\n"
+    refused = await stack.decide(case_id, "approve", text=text, written=[])
+    assert refused.status_code == 409
+    (asked,) = refused.json()["errors"]
+    assert asked["field"] == "written"
+    assert "warfarin" not in refused.text, "no text in an error"
+    assert (await stack.decide(case_id, "approve", text=text, written=[asked["digest"]])).status_code == 200
+    case = await stack.reaches(case_id, "filed")
+    (approved,) = [event for event in case["events"] if event["event"] == "approved"]
+    assert [item["digest"] for item in approved["detail"]["written"]] == [asked["digest"]]
+    assert approved["detail"]["written"][0]["label"] in ("contradicted", "not-in-record")
+
+
 async def test_a_rejection_with_words_leads_to_another_draft(stack: Stack) -> None:
     case_id = await stack.discharge()
     await stack.reaches(case_id, "awaiting-review")

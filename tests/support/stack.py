@@ -24,7 +24,7 @@ from shared.messaging.journal import Journal
 from shared.runtime.service import Service, create_app
 from tests.support.ehr import client, stays
 from tests.support.generator import ScriptedGenerator
-from tests.support.physician import settled
+from tests.support.physician import own_sentences, settled
 from tests.support.server import NatsServer
 
 NEVER = (timedelta(hours=24), timedelta(hours=72), timedelta(days=7))
@@ -91,7 +91,11 @@ class Stack:
         draft = (await self.review(case_id))["draft"]
         headers = {"If-Match": f'"{draft["digest"]}"'}
         body = settled(draft) | body if decision == "approve" else body
-        return await self.call(role, "POST", f"/v1/reviews/{case_id}/{decision}", headers=headers, json=body or None)
+        path = f"/v1/reviews/{case_id}/{decision}"
+        answer = await self.call(role, "POST", path, headers=headers, json=body or None)
+        if "written" not in body and (own := own_sentences(answer)):
+            answer = await self.call(role, "POST", path, headers=headers, json=body | {"written": own})
+        return answer
 
     async def text(self, case_id: str) -> str:
         """Of the draft under review."""

@@ -9,9 +9,9 @@ from collections.abc import Iterator
 from services.drafter.record import drug_classes
 from services.drafter.record.medicine_names import ingredients
 from services.drafter.record.observations import short_names
-from shared.contracts.systems import SYSTEM_NAMES
 from shared.contracts.context import Allergy, EncounterContext, Medicine, Series
 from shared.contracts.draft import OpenPoint
+from shared.contracts.systems import SYSTEM_NAMES
 from shared.grounding.reconciliation import is_class, reconcile, same_medicine
 
 CRITICAL = ("critical", "critically low", "critically high")
