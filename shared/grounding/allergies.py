@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterator
 
-from shared.grounding.lines import Line, content
+from shared.grounding.lines import Line
 from shared.grounding.parsed import Parsed
 from shared.grounding.record import Record
 from shared.grounding.verdict import Finding, Span
@@ -93,7 +93,7 @@ def _no_allergy(said: re.Match[str], allergies: list[Line], none: Line | None) -
 
 def _allergens(about: re.Match[str], parsed: Parsed, allergies: list[Line], none: Line | None) -> Iterator[Finding]:
     span = parsed.clause(about.start())
-    inside = [item for item in content(parsed.text) if span[0] <= item[1] < span[1] and item[0] not in _NOT_AN_ALLERGEN]
+    inside = [item for item in parsed.content if span[0] <= item[1] < span[1] and item[0] not in _NOT_AN_ALLERGEN]
     drugs = [item for item in (*parsed.named.drugs, *parsed.named.classes) if span[0] <= item.start < span[1]]
     for item in drugs:
         line = next((line for line in allergies if _has(item.canonical, item.text, line)), None)

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator
 
 from shared.contracts.draft import ClaimKind, Label
-from shared.grounding import abnormal
+from shared.grounding import abnormal, names
 from shared.grounding.assertion import Property, properties
 from shared.grounding.lines import Line
 from shared.grounding.medicines import ALLERGY
@@ -14,33 +14,29 @@ from shared.grounding.verdict import Finding, Span, judge
 from shared.grounding.vocabulary import Mention
 from shared.grounding.words import neutral, stem, words
 
-_OF_DISEASES = (
-    "diagnoses",
-    "reasons",
-    "family_history",
-    "outcome",
-    "reports",
-    "microbiology",
-    "procedures",
-    "notes",
-    "contradictions",
-    "observed",
-    "function",
-    "devices",
-    "follow_up",
-    "services",
-    "care_plans",
-    "goals",
-    "pending",
-    "diet",
-    "directives",
-    "hospital_medicines",
-    "home_medicines",
-    "discharge_medicines",
-    "other_medicines",
-    "given_medicines",
-    "immunizations",
-    "allergies",
+_OF_DISEASES = frozenset(
+    {
+        "diagnoses",
+        "reasons",
+        "family_history",
+        "outcome",
+        "reports",
+        "microbiology",
+        "procedures",
+        "notes",
+        "contradictions",
+        "observed",
+        "function",
+        "devices",
+        "directives",
+        "immunizations",
+        "allergies",
+        "hospital_medicines",
+        "home_medicines",
+        "discharge_medicines",
+        "other_medicines",
+        "given_medicines",
+    }
 )
 _STRONG = ("diagnoses", "reasons", "outcome")
 _SKIPPED = frozenset({"drug allergies", "drug hypersensitivity", "hypersensitivity", "allergy", "allergies"})
@@ -61,12 +57,7 @@ def claims(parsed: Parsed, record: Record) -> Iterator[Finding]:
 
 def lines_of(mention: Mention, record: Record) -> list[tuple[Line, Span | None]]:
     """The entries that name it, by what the name stands for or by the same words, with the place of the name."""
-    keys = [
-        stem(word)
-        for word, _, _ in words(mention.text)
-        if not word.isdigit() and not (neutral(word) and len(words(mention.text)) > 1)
-    ]
-    numbers = [word for word, _, _ in words(mention.text) if word.isdigit()]
+    forms = [_form(mention.text), _form(names.inverted("diagnosis").get(mention.text.lower(), mention.canonical))]
     found: list[tuple[Line, Span | None]] = []
     for line in record.lines:
         if line.part not in _OF_DISEASES:
@@ -74,9 +65,20 @@ def lines_of(mention: Mention, record: Record) -> list[tuple[Line, Span | None]]
         same = next((item for item in line.named.illnesses if item.canonical == mention.canonical), None)
         if same is not None:
             found.append((line, (same.start, same.end)))
-        elif keys and all(line.says(key) for key in keys) and all(number in line.text for number in numbers):
-            found.append((line, _place(line, keys)))
+            continue
+        for keys, numbers in forms:
+            if keys and all(line.says(key) for key in keys) and all(number in line.text for number in numbers):
+                found.append((line, _place(line, keys)))
+                break
     return found
+
+
+def _form(name: str) -> tuple[list[str], list[str]]:
+    """The stems and the numbers of a name."""
+    parts = [word for word, _, _ in words(name)]
+    return [stem(word) for word in parts if not word[0].isdigit() and (len(parts) == 1 or not neutral(word))], [
+        word for word in parts if word[0].isdigit()
+    ]
 
 
 def _place(line: Line, keys: list[str]) -> Span | None:
@@ -110,6 +112,8 @@ def judged(
     affirmed.sort(key=lambda line: line.part not in _STRONG)
     if "denied" in said:
         strong = [line for line in affirmed if line.part in _STRONG]
+        if any(_about(line, parsed) for line in denied):
+            return _finding("polarity", f"no {text}", "supported", denied, span)
         if strong or (affirmed and not denied):
             return _finding("polarity", f"no {text}", "contradicted", strong or affirmed, span)
         return _finding("polarity", f"no {text}", judge(denied, False), denied, span)
@@ -132,6 +136,12 @@ def judged(
         return _finding(kind, text, "contradicted", denied or unsure, span)
     kin = [line for line, what in known if "family" in what]
     return _finding("family" if kin else "diagnosis", text, "contradicted" if kin else "not-in-record", kin, span)
+
+
+def _about(line: Line, parsed: Parsed) -> bool:
+    """Whether an entry is what the sentence reports on: `chest X-ray showed no signs of heart failure`."""
+    shared = {item.canonical for item in line.named.procedures} & {item.canonical for item in parsed.named.procedures}
+    return line.part in ("reports", "procedures", "microbiology") and bool(shared)
 
 
 _KIN = re.compile(

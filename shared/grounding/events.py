@@ -40,6 +40,7 @@ _STAY = re.compile(
     r"(?:hospital(?:i[sz]ation)?|stay(?:ed)?|admission|inpatient|length of stay|los|hospital course|"
     r"discharged?|after|lasted|lasting|spent|in (?:the )?hospital|home|died|death)"
 )
+_TO = re.compile(r"\s*(?:to|until|through|till|and|-|–)\s*(?:the\s*)?")
 _ORDER = re.compile(r"\b(?:before|after|prior to|following|preceded|then|subsequently|later|followed by)\b")
 
 
@@ -130,6 +131,8 @@ def _event_of(day: Date, parsed: Parsed, record: Record) -> tuple[str, list[date
         elif (match := _ENDED.search(after)) is not None:
             last = ("ended", 0, match)
         named = [] if last else _lines_named(parsed, record, day.end, day.end + 70)
+    if near and _TO.fullmatch(before) and _ADMITTED.search(parsed.low[: near[-1].start]):
+        return "ended", [record.end], context.encounter, f"record: ended {record.end}"
     if last is not None and (last[1] + ahead >= named_at - 45 or not named):
         if last[0] == "born":
             born = context.patient.birth_date

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import cache
 
 from shared.grounding import analytes, names
-from shared.grounding.vocabulary import Mention, Vocabulary, Words, drugs, read, words_of
+from shared.grounding.vocabulary import Mention, Vocabulary, Words, drugs, joined, read, words_of
 
 _ENDING = re.compile(rf"\b[a-z-]{{3,}}(?:{'|'.join(names.PROCEDURE_ENDINGS)})(?:s|ies)?\b", re.IGNORECASE)
 _NO_PROCEDURE = frozenset({"microscopy"})
@@ -43,7 +43,7 @@ def _illnesses() -> Vocabulary:
 def _plain(kind: str) -> Vocabulary:
     """The vocabularies that are the same for every record."""
     if kind == "tests":
-        return Vocabulary({name: id for name, id in analytes.names().items() if " " not in name or "," not in name})
+        return Vocabulary({joined(name): id for name, id in analytes.names().items()})
     if kind == "classes":
         return Vocabulary(
             {form: name for name in names.table("class") for form in (name, f"{name}s", name.replace(" ", "-"))}
@@ -54,9 +54,15 @@ def _plain(kind: str) -> Vocabulary:
 class Finder:
     """Finds what every record may name, and the names of this record's own tests and medicines."""
 
-    def __init__(self, own_tests: dict[str, str] | None = None, own_drugs: dict[str, str] | None = None) -> None:
-        self._own_tests = Vocabulary({name: id for name, id in (own_tests or {}).items() if name})
-        self._own_drugs = Vocabulary({name: id for name, id in (own_drugs or {}).items() if name})
+    def __init__(
+        self,
+        own_tests: dict[str, str],
+        own_drugs: dict[str, str],
+        own_illnesses: dict[str, str],
+    ) -> None:
+        self._own_tests = Vocabulary(own_tests)
+        self._own_drugs = Vocabulary(own_drugs)
+        self._own_illnesses = Vocabulary(own_illnesses)
 
     def find(self, text: str) -> Named:
         """All that `text` names."""
@@ -64,7 +70,7 @@ class Finder:
         medicines = _merged(drugs().find(text, tokens), self._own_drugs.find(text, tokens))
         classes = _plain("classes").find(text, tokens)
         tests = _merged(_plain("tests").find(text, tokens), self._own_tests.find(text, tokens))
-        illnesses = _illnesses().find(text, tokens)
+        illnesses = _merged(_illnesses().find(text, tokens), self._own_illnesses.find(text, tokens))
         kept = _longest(text, [medicines, tests, illnesses, classes, _procedures(text, tokens)])
         return Named(
             drugs=kept[0], tests=kept[1], illnesses=kept[2], classes=kept[3], procedures=kept[4],

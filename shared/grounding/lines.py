@@ -46,6 +46,12 @@ _IMPLIED = {
 }
 
 
+_CERTAINTY: dict[str, frozenset[Property]] = {
+    "ruled-out": frozenset({"denied"}),
+    "suspected": frozenset({"uncertain"}),
+}
+
+
 @dataclass(frozen=True, slots=True)
 class Line:
     """One entry of the record. `stems`: its words → what its own cues say of them."""
@@ -88,7 +94,7 @@ def _line(part: str, entry: Entry, text: str, finder: Finder) -> Line:
     _, rest = dates(text)
     found: dict[str, frozenset[Property]] = {}
     for word, start, end in words(text):
-        said = properties(text, (start, end))
+        said = properties(text, (start, end)) | _CERTAINTY.get(certainty, frozenset())
         key = stem(word)
         found[key] = found[key] & said if key in found else said
     for key in _IMPLIED.get(part, ()):

@@ -9,10 +9,10 @@ from shared.grounding import dosage
 from shared.grounding.figures import Figure, dates, figures
 from shared.grounding.lines import MEDICINES
 from shared.grounding.reconciliation import Change, reconcile
-from shared.grounding.vocabulary import drugs, words_of
+from shared.grounding.vocabulary import drugs, joined, words_of
 
 DOSES = frozenset({"mass", "volume", "activity", "equivalents", "amount", "tablet", "puff", "drop", "patch"})
-_NAME = re.compile(r"[^\W\d_]{4,}")
+_STRENGTH = re.compile(r"[\d(,\[]")
 _PER_DAY_PARTS = re.compile(r"\b(?:in the (?:morning|evening)|at (?:night|noon|bedtime|\d\d:\d\d))\b", re.IGNORECASE)
 DAY = 86400.0
 
@@ -49,9 +49,9 @@ def keys_of(medicine: Medicine) -> frozenset[str]:
 
 
 def own_name(medicine: Medicine) -> str:
-    """The first word of the record's name, which no vocabulary may know (`tiotropium inhalatiepoeder`)."""
-    match = _NAME.search(medicine.name.lower())
-    return match.group() if match else medicine.name.lower()
+    """The words of the record's name before its strength (`tiotropium inhalatiepoeder`), three at most."""
+    words = joined(_STRENGTH.split(medicine.name)[0]).split()[:3]
+    return " ".join(words) or medicine.name.lower()
 
 
 def orders(context: EncounterContext) -> Iterator[Order]:

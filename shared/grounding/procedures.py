@@ -9,9 +9,9 @@ from shared.grounding.assertion import properties
 from shared.grounding.lines import Line
 from shared.grounding.parsed import Parsed
 from shared.grounding.record import Record
-from shared.grounding.verdict import Finding, Span
+from shared.grounding.verdict import Finding, Span, judge
 from shared.grounding.vocabulary import Mention
-from shared.grounding.words import neutral, stem
+from shared.grounding.words import neutral, stem, stems
 
 _SIDE = re.compile(
     r"\b(?P<left>left(?:[- ]sided?)?(?!\s+(?:the|against|ama|hospital|home|for|in|on|to|by|with|alive|our|"
@@ -26,6 +26,7 @@ _SIDES_IN = {
     "both": re.compile(r"\b(?:bilateral|both|beid\w+)\b", re.I),
 }
 _REGION = 34  # characters around an imaging word in which its part of the body stands
+_SEGMENT = re.compile(r"[.;:/]\s")
 _ABSENT = re.compile(r"\bno\b[^.]*\b(?:transfusion|complications?|implants?|specimens?)\b|\bnone\b", re.IGNORECASE)
 
 
@@ -130,31 +131,21 @@ def _side(match: re.Match[str], parsed: Parsed, record: Record) -> Finding:
     """A side must stand in the entry about the same thing; the other side there contradicts."""
     side = match.lastgroup or ""
     things = _things(match, parsed)
-    lines = [
-        line
+    text = parsed.text[match.start() : match.end() + 20].rpartition(" ")[0] or match.group()
+    parts = [
+        (sum(key in found for key in things), segment, line)
         for line in record.lines
-        if line.part not in ("medicines", "family_history") and any(key in line.stems for key in things)
+        if line.part != "family_history" and any(key in line.stems for key in things)
+        for segment in _SEGMENT.split(line.text)
+        for found in (stems(segment),)
     ]
-    scored = sorted(lines, key=lambda line: -sum(key in line.stems for key in things))
-    best = sum(key in scored[0].stems for key in things) if scored else 0
-    text, span = (
-        parsed.text[match.start() : min(len(parsed.text), match.end() + 20)].rpartition(" ")[0] or match.group(),
-        match.span(),
-    )
-    top = [line for line in scored if sum(key in line.stems for key in things) == best]
-    with_side = [line for line in top if _SIDES_IN[side].search(line.text)]
-    if not with_side:
-        with_side = [line for line in scored if _SIDES_IN[side].search(line.text) and not _opposite(top, side)]
-    if with_side:
-        return _finding("side", text, "supported", with_side, span)
-    others = [
-        line for line in scored if any(pattern.search(line.text) for name, pattern in _SIDES_IN.items() if name != side)
-    ]
-    return _finding("side", text, "contradicted" if others else "not-in-record", others, span)
-
-
-def _opposite(lines: list[Line], side: str) -> bool:
-    return any(pattern.search(line.text) for line in lines for name, pattern in _SIDES_IN.items() if name != side)
+    sided = [item for item in parts if item[0] and any(pattern.search(item[1]) for pattern in _SIDES_IN.values())]
+    best = max((item[0] for item in sided), default=0)
+    closest = [item for item in sided if item[0] == best]
+    right = [line for _, segment, line in closest if _SIDES_IN[side].search(segment)]
+    if right:
+        return _finding("side", text, "supported", right, match.span())
+    return _finding("side", text, judge(False, closest), [line for _, _, line in closest], match.span())
 
 
 def _things(match: re.Match[str], parsed: Parsed) -> list[str]:

@@ -17,7 +17,27 @@ _TOKENS = re.compile(r"\d+(?:[.,]\d+)?|[^\W\d_]+")
 _GENERIC = frozenset({"insulin", "human insulin", "insuline", "vitamin"})  # a class: the name must say which of it
 # What makes two products of one ingredient different ones, beside their numbers.
 _RELEASE = frozenset(
-    "er xr xl sr cr la mr ec dr ir retard depot mix extended delayed prolonged modified sustained controlled".split()  # noqa: SIM905 - a list of words
+    [
+        "er",
+        "xr",
+        "xl",
+        "sr",
+        "cr",
+        "la",
+        "mr",
+        "ec",
+        "dr",
+        "ir",
+        "retard",
+        "depot",
+        "mix",
+        "extended",
+        "delayed",
+        "prolonged",
+        "modified",
+        "sustained",
+        "controlled",
+    ]
 )
 _SALTS = frozenset(
     [

@@ -28,9 +28,9 @@ VERBS: dict[str, str] = {
     "decreased": r"decreased|reduced|lowered|down-?titrated|tapered|halved|titrated down|decrease|reduce",
     "held": r"held|on hold|paused|withheld|suspended|interrupted|temporarily stopped|hold|pause",
     "changed": r"changed|adjusted|switched|substituted|replaced|converted|modified",
-    "given": r"received|given|treated with|administered|managed with|receiving|got",
+    "given": r"received|given|treated with|administered|managed with|receiving|got|prescribed",
     "discharged": 
-        r"discharged (?:home )?(?:on|with|taking)|prescribed|discharge (?:medications?|medicines?|"
+        r"discharged (?:home )?(?:on|with|taking)|discharge (?:medications?|medicines?|"
         r"prescriptions?)(?: are| include[sd]?)?|sent home (?:on|with)|went home (?:on|with)|to take|take|"
         r"takes(?! at home)",
     "home": 
@@ -62,7 +62,10 @@ class _Orders:
 def claims(parsed: Parsed, record: Record) -> Iterator[Finding]:
     """Each verb of status with the medicines that it speaks of."""
     mentions = sorted((*parsed.named.drugs, *parsed.named.classes), key=lambda item: item.start)
-    if not mentions or ALLERGY.search(parsed.low):
+    if ALLERGY.search(parsed.low):
+        return
+    if not mentions:
+        yield from _of_nothing(parsed)
         return
     verbs = [
         match for match in _VERB.finditer(parsed.text) if not any(m.start <= match.start() < m.end for m in mentions)
@@ -73,11 +76,24 @@ def claims(parsed: Parsed, record: Record) -> Iterator[Finding]:
             yield _finding(verb, mention, orders, parsed, record)
 
 
+def _of_nothing(parsed: Parsed) -> Iterator[Finding]:
+    """`The treatment was stopped`: of what is not said, so that nothing can be looked up."""
+    named = parsed.named
+    if named.tests or named.illnesses or named.procedures:
+        return
+    for verb in _VERB.finditer(parsed.text):
+        if verb.lastgroup in ("started", "stopped", "continued", "held") and _PASSIVE.search(
+            parsed.text, 0, verb.start()
+        ):
+            yield Finding("status", verb.group(), "not-in-record", spans=(verb.span(),))
+
+
 def _pairs(
     verbs: Sequence[re.Match[str]], mentions: Sequence[Mention], parsed: Parsed
 ) -> Iterator[tuple[re.Match[str], Mention]]:
     """Which verb speaks of which medicine."""
     claimed: set[int] = set()
+    last: list[Mention] = []
     later: list[tuple[re.Match[str], list[Mention]]] = []
     for number, verb in enumerate(verbs):
         previous = verbs[number - 1].end() if number else 0
@@ -87,11 +103,14 @@ def _pairs(
         passive = _PASSIVE.search(parsed.text, 0, verb.start())
         if passive is not None and _ONWARD.match(parsed.text[verb.end() :]) is None and before:
             plural = _PLURAL.search(parsed.text, before[-1].end, verb.start()) or number == 0
-            for item in before if plural else before[-1:]:
-                claimed.add(item.start)
-                yield verb, item
+            last = before if plural else before[-1:]
+            claimed |= {item.start for item in last}
+            yield from ((verb, item) for item in last)
+        elif not after and not before:
+            yield from ((verb, item) for item in last)  # "was continued unchanged"
         else:
-            later.append((verb, after or ([] if _ONWARD.match(parsed.text[verb.end() :]) else before)))
+            last = after or ([] if _ONWARD.match(parsed.text[verb.end() :]) else before)
+            later.append((verb, last))
     for verb, items in later:
         yield from (
             (verb, item)
@@ -193,12 +212,16 @@ def _held(found: _Orders, _: bool) -> Label:
 
 
 def _changed(found: _Orders, _: bool) -> Label:
-    if "changed" in found.changes or len({order.text for order in (*found.hospital, *found.discharge)}) > 1:
+    if "changed" in found.changes:
         return "supported"
-    return "contradicted" if found.changes & {"continued", "new"} else "not-in-record"
+    if found.changes & {"continued", "new", "stopped", "on hold", "do not give"}:
+        return "contradicted"
+    return judge(len({order.text for order in (*found.hospital, *found.discharge)}) > 1, False)
 
 
-def _given(found: _Orders, _: bool) -> Label:
+def _given(found: _Orders, at_discharge: bool) -> Label:
+    if at_discharge:
+        return _discharged(found, at_discharge)
     return judge(found.hospital or found.discharge, False)
 
 

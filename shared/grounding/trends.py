@@ -47,7 +47,7 @@ _JOIN = re.compile(r"\bto\b|\bthen\b|→|->|\bfollowed by\b|\band later\b")
 def claims(parsed: Parsed, record: Record) -> Iterator[Finding]:
     """Words for values, directions, and pairs of values in their order."""
     for mention in parsed.named.tests:
-        found = courses_of("blood pressure" if mention.canonical == "diastolic" else mention.canonical, record)
+        found = courses_of(mention.canonical, record)
         yield from _words(mention, parsed, found)
         yield from _direction(mention, parsed, found)
     yield from _pairs(parsed, record)
@@ -167,7 +167,7 @@ def _pairs(parsed: Parsed, record: Record) -> Iterator[Finding]:
             continue
         first, second = (other, one) if backwards else (one, other)
         text, spans = f"{one.figure.text} … {other.figure.text}", ((one.figure.start, other.figure.end),)
-        for course in courses_of("blood pressure" if one.test == "diastolic" else one.test, record):
+        for course in courses_of(one.test, record):
             early = [point for point in course.points if matches(first.figure, point, one.test)]
             late = [point for point in course.points if matches(second.figure, point, one.test)]
             if early and late:

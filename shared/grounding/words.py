@@ -22,7 +22,7 @@ _NEUTRAL = frozenset(
     include includes included patient patients pt subject person individual admit admitted admission
     admissions hospital hospitalized hospitalised hospitalization hospitalisation inpatient stay stayed course
     encounter visit presented presents presenting presentation present came brought arrived arrival discharge
-    discharged discharges discharging left home underwent undergo undergone received receive receives
+    discharged discharges discharging home underwent undergo undergone received receive receives
     receiving given give gave got administered administration treated treat treating treatment treatments
     managed management care therapy therapies therapeutic regimen performed perform done carried made make
     taken take takes taking use used using started start starts starting begun began begin initiated initiate
@@ -49,7 +49,8 @@ _NEUTRAL = frozenset(
     carries exist exists existing noteworthy besides along alongside together came underlying concurrent
     concomitant associated features feature described described describe state states stated alive deceased
     expired ended end ends lasted lasting spent kept over-all overall grew grow grown developed develops
-    develop development arranged should needs needed need required require requires apply applied applicable
+    develop development arranged disposition destination appointment appointments evidence
+    should needs needed need required require requires apply applied applicable
     available per-protocol plan plans planned
     """.split()  # noqa: SIM905 - a list of words
 
