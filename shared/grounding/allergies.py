@@ -13,7 +13,8 @@ _NONE = re.compile(
     r"\bn\.?k\.?d?\.?a\b\.?|\bno (?:known |documented |recorded |reported )*(?:drug |medication |food |"
     r"medicine )?(?:or food )*(?:allerg\w+|intolerances?|adverse (?:drug )?reactions?)|\bnot (?:known to "
     r"be )?allergic\b|\ballergies\s*:?\s*(?:none|nil|no)\b|\bdenie[sd] (?:any )?(?:known |drug "
-    r")*allergies|\bwithout (?:known |any )*(?:drug )?allergies|\bnone known\b|\bhas no allerg\w+",
+    r")*allergies|\bwithout (?:known |any )*(?:drug )?allergies|\ballergic to (?:no|nothing)\b[^.;,]*|"
+    r"\bnone known\b|\bhas no allerg\w+",
     re.IGNORECASE,
 )
 _ABOUT = re.compile(

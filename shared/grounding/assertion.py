@@ -13,7 +13,7 @@ Span = tuple[int, int]
 
 _BEFORE: dict[Property, str] = {  # the cue stands before what it speaks of
     "denied": r"no (?:evidence|signs?|indication|history|known|documented|further|recurrent|acute|new|radiographic "
-    r"(?:signs?|evidence)|longer any|more) (?:of|for|history of)?|no|not|nor|neither|without(?: "
+    r"(?:signs?|evidence)|longer any|more) (?:of|for|history of)?|no|not|nor|neither|non(?=-)|without(?: "
     r"(?:evidence|signs?|any) of)?|den(?:y|ies|ied|ying)|negative for"
     r"|free (?:of|from)|ruled out(?= [a-z])(?! by| on| and| with| after| in)|rules out|rule out(?= )|"
     r"excluded(?= the)|absence of|absent|lack(?:s|ed|ing)?(?: of)?|never(?: had| developed)?"
@@ -59,8 +59,8 @@ _ENDS = re.compile(
     r"\b(?:but|however|although|though|except|apart from|aside from|yet|whereas|who|which|that|because|"
     r"due to|secondary to|since|"
     r"and (?:was|were|is|are|has|had|he|she|the patient|received|underwent|then|discharged|admitted)|"
-    r"while|he|she|, (?:with|was|were|his|her|the)|presented|showed|revealed|demonstrated|then|on \w+ "
-    r"\d+)\b|[;:.]\s|\)|\(",
+    r"while|he|she|, (?:with|was|were|his|her|the)|presented|showed|revealed|demonstrated|then|"
+    r"on|during|at (?:discharge|admission|arrival)|in the|in his|in her|at the)\b|[;:.]\s|\)|\(",
     re.IGNORECASE,
 )
 _FIRST = re.compile(_NOT_CUES, re.IGNORECASE)

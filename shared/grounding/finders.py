@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import cache
 
 from shared.grounding import analytes, names
-from shared.grounding.vocabulary import Mention, Vocabulary, Words, drugs, joined, read, words_of
+from shared.grounding.vocabulary import Mention, Vocabulary, Words, joined, read, words_of
 
 _ENDING = re.compile(rf"\b[a-z-]{{3,}}(?:{'|'.join(names.PROCEDURE_ENDINGS)})(?:s|ies)?\b", re.IGNORECASE)
 _NO_PROCEDURE = frozenset({"microscopy"})
@@ -51,6 +51,16 @@ def _plain(kind: str) -> Vocabulary:
     return Vocabulary(names.inverted("procedure" if kind == "procedures" else "body"))
 
 
+@cache
+def _drug_names() -> Vocabulary:
+    return Vocabulary(read("drugs") | names.inverted("drug") | {name: name for name in names.table("drug")})
+
+
+def drugs_in(text: str) -> list[Mention]:
+    """The medicines that `text` names, brand or generic."""
+    return _drug_names().find(text, words_of(text))
+
+
 class Finder:
     """Finds what every record may name, and the names of this record's own tests and medicines."""
 
@@ -67,7 +77,7 @@ class Finder:
     def find(self, text: str) -> Named:
         """All that `text` names."""
         tokens = words_of(text)
-        medicines = _merged(drugs().find(text, tokens), self._own_drugs.find(text, tokens))
+        medicines = _merged(drugs_in(text), self._own_drugs.find(text, tokens))
         classes = _plain("classes").find(text, tokens)
         tests = _merged(_plain("tests").find(text, tokens), self._own_tests.find(text, tokens))
         illnesses = _merged(_illnesses().find(text, tokens), self._own_illnesses.find(text, tokens))

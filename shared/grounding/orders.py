@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from shared.contracts.context import EncounterContext, Medicine
 from shared.grounding import dosage
 from shared.grounding.figures import Figure, dates, figures
+from shared.grounding.finders import drugs_in
 from shared.grounding.lines import MEDICINES
 from shared.grounding.reconciliation import Change, reconcile
-from shared.grounding.vocabulary import drugs, joined, words_of
+from shared.grounding.vocabulary import joined
 
 DOSES = frozenset({"mass", "volume", "activity", "equivalents", "amount", "tablet", "puff", "drop", "patch"})
 _STRENGTH = re.compile(r"[\d(,\[]")
@@ -44,7 +45,7 @@ class Order:
 def keys_of(medicine: Medicine) -> frozenset[str]:
     """The names by which a sentence may call it: ingredients, generic names found in its text, its own first words."""
     text = f"{medicine.name} {' '.join(medicine.ingredients)}"
-    found = {mention.canonical for mention in drugs().find(text, words_of(text))} | set(medicine.ingredients)
+    found = {mention.canonical for mention in drugs_in(text)} | set(medicine.ingredients)
     return frozenset(found | {own_name(medicine)})
 
 

@@ -43,8 +43,13 @@ _PASSIVE = re.compile(
     re.IGNORECASE,
 )
 _ONWARD = re.compile(r"^\s*(?:on|with|taking|him on|her on|the patient on|to take|:)(?=[\s:])", re.IGNORECASE)
+_TO_COME = re.compile(r"\b(?:to be|will be|should be|to|will|should)\s+$", re.IGNORECASE)
 _PLURAL = re.compile(r"\b(?:were|are|both|all)\b", re.IGNORECASE)
-_DISCHARGE = re.compile(r"\b(?:at|on|upon|by|for) discharge\b|\bdischarged?\b|\bhome with\b", re.IGNORECASE)
+_DISCHARGE = re.compile(
+    r"\b(?:at|on|upon|by|for) discharge\b|\bdischarged?\b|\bhome with\b|\bfor home\b|\bto take home\b|"
+    r"\bat home after\b",
+    re.IGNORECASE,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +129,8 @@ def _finding(verb: re.Match[str], mention: Mention, orders: list[Order], parsed:
     clause = parsed.part(parsed.clause(verb.start()))
     at_discharge = _DISCHARGE.search(clause) is not None
     found = _sorted(orders, record)
+    if name == "continued" and _TO_COME.search(parsed.text, 0, verb.start()):
+        name = "discharged"
     label = _LABELS[name](found, at_discharge)
     order = next(iter((*found.discharge, *found.other, *found.home, *found.hospital)))
     change = f" ({', '.join(sorted(found.changes))})" if found.changes else ""

@@ -112,7 +112,7 @@ def _value(bound: Bound, parsed: Parsed, record: Record) -> Finding:
         text = f"{bound.owner.text} {figure.text}"
     found = courses_of(bound.test, record)
     same = [(course, point) for course in found for point in course.points if matches(figure, point, bound.test)]
-    exact = [pair for pair in same if pair[1].figure and pair[1].figure.value == figure.value]
+    exact = [pair for pair in same if _exactly(figure, pair[1])]
     same = exact or same  # 7.4 is not the 7.35 beside it
     places, day = places_at(parsed, figure)
     spans = (*spans, *(match.span() for name in places for match in PLACES[name].finditer(parsed.low)))
@@ -127,6 +127,12 @@ def _value(bound: Bound, parsed: Parsed, record: Record) -> Finding:
     course = same[0][0] if same else found[0]
     kind: ClaimKind = "order-of-time" if same else "unit" if _other_unit(figure, found) else "number"
     return Finding(kind, text, "contradicted", course.points[0].source, f"record: {course.told}", spans)
+
+
+def _exactly(figure: Figure, point: Point) -> bool:
+    """The same number, with no digits that were rounded away."""
+    value = point.figure
+    return value is not None and value.value == figure.value and value.digits <= figure.digits
 
 
 def _in_place(pair: tuple[Course, Point], places: frozenset[str], day: Date | None) -> bool:

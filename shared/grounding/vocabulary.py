@@ -8,7 +8,7 @@ from pathlib import Path
 FOLDER = Path(__file__).parent
 Words = list[tuple[str, int, int]]  # a word, where it begins, where it ends
 
-WORD = re.compile(r"[^\W_][\w'-]*")
+WORD = re.compile(r"[^\W_]+(?:['-][^\W_]+)*")
 
 
 @dataclass(frozen=True, slots=True)
