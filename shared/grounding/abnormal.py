@@ -9,7 +9,7 @@ from shared.grounding.lines import Line
 from shared.grounding.parsed import Parsed
 from shared.grounding.record import Record
 from shared.grounding.verdict import Finding, Span, judge
-from shared.grounding.vocabulary import FOLDER
+from shared.grounding.vocabulary import FOLDER, Mention
 from shared.grounding.words import stem
 
 
@@ -41,6 +41,14 @@ def claims(parsed: Parsed, record: Record) -> Iterator[Finding]:
         properties = parsed.properties(span)
         if not properties & {"family", "uncertain"}:
             yield _claim(match.group(), span, "denied" in properties, record)
+
+
+def as_tests(parsed: Parsed) -> list[Mention]:
+    """The names as tests, to which numbers belong: `leukocytosis of 15.2`."""
+    return [
+        Mention(*match.span(), match.group(), "|".join(_NAMES[match.group().lower()][0]))
+        for match in PATTERN.finditer(parsed.text)
+    ]
 
 
 def _claim(text: str, span: Span, denied: bool, record: Record) -> Finding:

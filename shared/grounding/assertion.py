@@ -64,8 +64,13 @@ _ENDS = re.compile(
     re.IGNORECASE,
 )
 _FIRST = re.compile(_NOT_CUES, re.IGNORECASE)
+_HEADED = r"|(?<=\w): (?:none|no|negative|absent)(?=\s*(?:[.;/,)]|$))"  # "Specimens sent to pathology: none"
 _CUES: tuple[tuple[Property, bool, re.Pattern[str]], ...] = tuple(
-    (name, before, re.compile(rf"(?<!\w)(?:{words})(?!\w)", re.IGNORECASE))
+    (
+        name,
+        before,
+        re.compile(rf"(?<!\w)(?:{words})(?!\w){_HEADED if name == 'denied' and not before else ''}", re.IGNORECASE),
+    )
     for before, table in ((True, _BEFORE), (False, _AFTER))
     for name, words in table.items()
 )

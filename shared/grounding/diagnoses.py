@@ -29,6 +29,8 @@ _OF_DISEASES = frozenset(
         "function",
         "devices",
         "directives",
+        "services",
+        "diet",
         "immunizations",
         "allergies",
         "hospital_medicines",

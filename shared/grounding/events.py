@@ -13,7 +13,7 @@ from shared.grounding.orders import DAY
 from shared.grounding.parsed import Parsed
 from shared.grounding.record import Record
 from shared.grounding.verdict import Finding, judge
-from shared.grounding.vocabulary import Mention
+from shared.grounding.vocabulary import Mention, joined
 from shared.grounding.words import neutral, stem
 
 _ADMITTED = re.compile(
@@ -243,7 +243,8 @@ def _days_of_stay(parsed: Parsed, record: Record) -> Iterator[Finding]:
         span = parsed.clause(match.start())
         named = [line for _, items in _lines_named(parsed, record, *span) for line in items if line.on in days]
         ended = _ENDED.search(parsed.part(span)) is not None and record.end in days
-        label = judge(named or ended, False)
+        written = [line for line in record.lines if f" {joined(match.group())} " in line.plain]
+        label = judge(named or ended or written, False)
         yield Finding("date", match.group(), label, record.context.encounter, "", (match.span(),))
 
 

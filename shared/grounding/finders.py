@@ -69,7 +69,10 @@ class Finder:
         own_tests: dict[str, str],
         own_drugs: dict[str, str],
         own_illnesses: dict[str, str],
+        measured: frozenset[str] = frozenset(),
     ) -> None:
+        """`measured`: tests of this record that are no medicines of it, though named as one (lithium)."""
+        self._measured = measured
         self._own_tests = Vocabulary(own_tests)
         self._own_drugs = Vocabulary(own_drugs)
         self._own_illnesses = Vocabulary(own_illnesses)
@@ -79,6 +82,7 @@ class Finder:
         tokens = words_of(text)
         medicines = _merged(drugs_in(text), self._own_drugs.find(text, tokens))
         classes = _plain("classes").find(text, tokens)
+        medicines = [item for item in medicines if item.text.lower() not in self._measured]
         tests = _merged(_plain("tests").find(text, tokens), self._own_tests.find(text, tokens))
         illnesses = _merged(_illnesses().find(text, tokens), self._own_illnesses.find(text, tokens))
         kept = _longest(text, [medicines, tests, illnesses, classes, _procedures(text, tokens)])

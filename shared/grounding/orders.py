@@ -15,6 +15,7 @@ from shared.grounding.vocabulary import joined
 DOSES = frozenset({"mass", "volume", "activity", "equivalents", "amount", "tablet", "puff", "drop", "patch"})
 _STRENGTH = re.compile(r"[\d(,\[]")
 _PER_DAY_PARTS = re.compile(r"\b(?:in the (?:morning|evening)|at (?:night|noon|bedtime|\d\d:\d\d))\b", re.IGNORECASE)
+_WEEKDAY = re.compile(r"\b(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun)(?:\w*day)?\b")
 DAY = 86400.0
 
 
@@ -70,6 +71,9 @@ def _order(medicine: Medicine, part: str, change: Change | None, before: tuple[M
     found = figures(rest)
     rates = {part.rate for part in dosage.frequencies(text)}
     parts = {match.group().lower() for match in _PER_DAY_PARTS.finditer(medicine.frequency or medicine.dose)}
+    week = len(set(_WEEKDAY.findall(medicine.frequency or medicine.dose)))
+    if week:
+        rates |= {week / 7}
     return Order(
         medicine=medicine,
         part=part,

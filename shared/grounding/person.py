@@ -69,6 +69,8 @@ def _ages(parsed: Parsed, record: Record) -> Iterator[Finding]:
     source = record.context.patient.source
     for bound in bind(parsed):
         figure = bound.figure
+        if _KIN.search(parsed.text) and not figure.age:
+            continue  # "his father had a stroke at the age of 48"
         if bound.kind == "age" or _AGED.search(parsed.low[: figure.start]):
             yield _age(figure.value, figure.age or "year", figure.text, (figure.start, figure.end), record)
     for match in _DECADE.finditer(parsed.text):

@@ -26,6 +26,11 @@ _SIDES_IN = {
     "both": re.compile(r"\b(?:bilateral|both|beid\w+)\b", re.I),
 }
 _REGION = 34  # characters around an imaging word in which its part of the body stands
+_NORMAL = re.compile(
+    r"(?: scan| examination| of the \w+)?(?: \w+)? (?:was|were|is) (?:entirely |completely )?(normal|"
+    r"unremarkable|negative)\b"
+)
+_FINE = re.compile(r"\bno acute\b|\bunremarkable\b|\bnormal\b|\bclear\b|\bno abnormal|\bnegative\b", re.IGNORECASE)
 _SEGMENT = re.compile(r"[.;:/]\s")
 _ABSENT = re.compile(r"\bno\b[^.]*\b(?:transfusion|complications?|implants?|specimens?)\b|\bnone\b", re.IGNORECASE)
 
@@ -34,6 +39,9 @@ def claims(parsed: Parsed, record: Record) -> Iterator[Finding]:
     """Each procedure, each imaging with the part of the body, each side."""
     for mention in parsed.named.procedures:
         yield _procedure(mention, parsed, record)
+        normal = _NORMAL.match(parsed.low, mention.end)
+        if normal is not None:
+            yield _unremarkable(mention, normal, parsed, record)
     for match in _SIDE.finditer(parsed.text):
         yield _side(match, parsed, record)
 
@@ -73,6 +81,15 @@ def _procedure(mention: Mention, parsed: Parsed, record: Record) -> Finding:
     if done:
         return _finding("procedure", mention.text, "supported", done, span)
     return _finding("procedure", mention.text, "contradicted" if found else "not-in-record", found, span)
+
+
+def _unremarkable(mention: Mention, match: re.Match[str], parsed: Parsed, record: Record) -> Finding:
+    """`The chest X-ray was normal`: a report on it has to say so."""
+    found = lines_of(mention, record)
+    if mention.canonical in names.IMAGING:
+        found = _of_region(mention, parsed, found)
+    fine = [line for line in found if _FINE.search(line.text)]
+    return _finding("finding", f"{mention.text} {match[1]}", judge(fine, found), fine or found, match.span(1))
 
 
 def _operates(line: Line) -> bool:
@@ -119,7 +136,7 @@ def _denied_in(line: Line, mention: Mention) -> bool:
         return False
     none = line.text[place.end : place.end + 40].lower()
     return "denied" in properties(line.text, (place.start, place.end)) or bool(
-        re.match(r"[^.;/]{0,25}: none\b|[^.;/]{0,14} not (?:done|performed)", none)
+        re.match(r"[^.;/]{0,25}: (?:none|no)\s*(?:[.;/,)]|$)|[^.;/]{0,14} not (?:done|performed)", none)
     )
 
 

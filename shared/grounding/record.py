@@ -22,7 +22,7 @@ class Record:
 
     def __init__(self, context: EncounterContext) -> None:
         self.context = context
-        self.finder = Finder(_own_tests(context), _own_drugs(context), _own_illnesses(context))
+        self.finder = Finder(_own_tests(context), _own_drugs(context), _own_illnesses(context), _measured(context))
         self.lines: tuple[Line, ...] = tuple(lines(context, self.finder))
         self.orders: tuple[Order, ...] = tuple(orders(context))
         self.courses: dict[str, list[Course]] = courses(context)
@@ -99,3 +99,14 @@ def _own_illnesses(context: EncounterContext) -> dict[str, str]:
         if len(name) > 4 and len(name.split()) <= _LONGEST:
             found[name] = name
     return found
+
+
+def _measured(context: EncounterContext) -> frozenset[str]:
+    """Names of tests that the record has, which no order of it has."""
+    ids = {id_of(series) for series in (*context.labs, *context.vitals)}
+    known = {name for name, id in analytes.names().items() if id in ids} | set(_own_tests(context))
+    lists = (context.home_medicines, context.hospital_medicines, context.given_medicines, context.discharge_medicines)
+    ordered = " ".join(
+        f"{item.name} {' '.join(item.ingredients)}" for items in (*lists, context.other_medicines) for item in items
+    )
+    return frozenset(name for name in known if name not in ordered.lower())

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from shared.contracts.context import Medicine
 from shared.contracts.draft import Label
+from shared.grounding.dosage import frequencies
 from shared.grounding.figures import figures
 from shared.grounding.medicines import ALLERGY, orders_of
 from shared.grounding.orders import DOSES, Order
@@ -191,23 +192,24 @@ def _moved(found: _Orders, way: int) -> Label:
 
 def _way(before: Medicine, now: Medicine) -> int:
     """1 for more a day, -1 for less, 0 where the two cannot be compared."""
-    from shared.grounding.dosage import frequencies
-
-    totals = []
-    for item in (before, now):
-        text = f"{item.amount or item.dose} {item.frequency}"
-        amounts = [figure for figure in figures(text) if figure.unit and figure.dimension in DOSES] or [
-            figure for figure in figures(item.name) if figure.unit and figure.dimension in DOSES
-        ]
-        rate = next((part.rate for part in frequencies(text)), 1.0)
-        totals.append(
-            (amounts[0].dimension, amounts[0].value * amounts[0].unit.factor * rate)
-            if amounts and amounts[0].unit
-            else ("", 0.0)
-        )
-    if totals[0][0] != totals[1][0] or not totals[0][0]:
+    one, other = _total(before), _total(now)
+    if one is None or other is None or one[0] != other[0]:
         return 0
-    return (totals[1][1] > totals[0][1]) - (totals[1][1] < totals[0][1])
+    return (other[1] > one[1]) - (other[1] < one[1])
+
+
+def _total(item: Medicine) -> tuple[str, float] | None:
+    """What is taken a day: the dimension and the amount; tablets count by the strength in the name."""
+    rate = next((part.rate for part in frequencies(f"{item.frequency} {item.dose}")), 1.0)
+    amounts = [figure for figure in figures(f"{item.amount} {item.dose}") if figure.dimension in DOSES]
+    strengths = [figure for figure in figures(item.name) if figure.dimension in DOSES - {"tablet"}]
+    plain = [figure for figure in amounts if figure.dimension != "tablet"]
+    if plain and plain[0].unit:
+        return plain[0].dimension, plain[0].value * plain[0].unit.factor * rate
+    if strengths and strengths[0].unit:
+        count = amounts[0].value if amounts else 1.0
+        return strengths[0].dimension, strengths[0].value * strengths[0].unit.factor * count * rate
+    return None
 
 
 def _held(found: _Orders, _: bool) -> Label:

@@ -38,7 +38,12 @@ def claims(parsed: Parsed, record: Record) -> Iterator[Finding]:
 
 def courses_of(test: str, record: Record) -> list[Course]:
     """The courses of a test, of both troponins where only "troponin" is said."""
-    found = [course for id in analytes.FAMILIES.get(test, (test,)) for course in record.courses.get(id, [])]
+    found = [
+        course
+        for one in test.split("|")
+        for id in analytes.FAMILIES.get(one, (one,))
+        for course in record.courses.get(id, [])
+    ]
     return found or (record.courses.get("blood pressure", []) if test == "diastolic" else [])
 
 

@@ -1,6 +1,5 @@
 """A sentence that an entry of the record says in nearly the same words is supported by it."""
 
-from shared.grounding.assertion import scopes
 from shared.grounding.lines import Line, content
 from shared.grounding.parsed import Parsed
 from shared.grounding.record import Record
@@ -32,17 +31,17 @@ _PARTS = frozenset(
 
 
 def said_by(parsed: Parsed, record: Record) -> Line | None:
-    """The note or entry that has all words and numbers of the sentence, in its order, and the same cues."""
+    """The note or entry that has all words and numbers of the sentence, in its order, affirmed or denied as there."""
     same = record.by_text.get(joined(parsed.text))
     if same is not None:
         return same
     keys = [key for key, _, _ in parsed.content]
     if len(keys) < _FEWEST or parsed.dates:
         return None
-    cues = sorted(scope.name for scope in scopes(parsed.text))
+    said = {key: parsed.properties((start, end)) - {"past"} for key, start, end in parsed.content}
     numbers = [(figure.value, figure.second, figure.dimension) for figure in parsed.figures]
     for line in record.lines_with(keys):
-        if line.part not in _PARTS or sorted(scope.name for scope in scopes(line.text)) != cues:
+        if line.part not in _PARTS or any(line.stems[key] - {"past"} != what for key, what in said.items()):
             continue
         if numbers == [(figure.value, figure.second, figure.dimension) for figure in line.figures] and _ordered(
             keys, line
