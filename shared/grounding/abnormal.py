@@ -5,10 +5,11 @@ from collections.abc import Iterator
 
 from shared.contracts.draft import ClaimKind
 from shared.grounding.courses import Course, Point
+from shared.grounding.lines import Line
 from shared.grounding.parsed import Parsed
 from shared.grounding.record import Record
 from shared.grounding.verdict import Finding, Span, judge
-from shared.grounding.vocabulary import FOLDER
+from shared.grounding.vocabulary import FOLDER, Mention
 from shared.grounding.words import stem
 
 
@@ -20,6 +21,8 @@ def _table() -> dict[str, tuple[tuple[str, ...], str]]:
 
 _NAMES = _table()
 PATTERN = re.compile(rf"\b(?:{'|'.join(sorted(map(re.escape, _NAMES), key=len, reverse=True))})\b", re.IGNORECASE)
+# An entry that says what to watch for, not what was found.
+_EXPECTED = re.compile(r"\b(?:care plan|monitor|watch|risk|prevent|avoid|if|observe|in case)\b", re.IGNORECASE)
 # Where the record gives no range: usual limits for an adult's vital signs (NEWS2, Royal College of Physicians 2017;
 # fever from 38.0 °C). Systolic for the blood pressure.
 _LIMITS: dict[str, tuple[float, float]] = {
@@ -40,6 +43,14 @@ def claims(parsed: Parsed, record: Record) -> Iterator[Finding]:
             yield _claim(match.group(), span, "denied" in properties, record)
 
 
+def as_tests(parsed: Parsed) -> list[Mention]:
+    """The names as tests, to which numbers belong: `leukocytosis of 15.2`."""
+    return [
+        Mention(*match.span(), match.group(), "|".join(_NAMES[match.group().lower()][0]))
+        for match in PATTERN.finditer(parsed.text)
+    ]
+
+
 def _claim(text: str, span: Span, denied: bool, record: Record) -> Finding:
     tests, way = _NAMES[text.lower()]
     denied, way = denied != way.startswith("!"), way.lstrip("!")
@@ -50,12 +61,12 @@ def _claim(text: str, span: Span, denied: bool, record: Record) -> Finding:
         kind: ClaimKind = "polarity" if denied else "finding"
         return Finding(kind, said, judge(not denied), so[0][1].source, f"record: {so[0][0].told}", (span,))
     line = _in_words(text, denied, record)
-    if line is not None:
-        return Finding("finding", said, "supported", line[0], f"record: {line[1]}", (span,))
     judged = [course for course in courses if _known(course)]
+    if line is not None and (not judged or denied or line.part in ("diagnoses", "reasons")):
+        return Finding("finding", said, "supported", line.source, f"record: {line.text[:160]}", (span,))
     if judged:
-        label = judge(denied)
-        return Finding("finding", said, label, judged[0].points[0].source, f"record: {judged[0].told}", (span,))
+        source = judged[0].points[0].source
+        return Finding("finding", said, judge(denied), source, f"record: {judged[0].told}", (span,))
     return Finding("finding", said, "not-in-record", spans=(span,))
 
 
@@ -76,13 +87,11 @@ def _is(way: str, course: Course, point: Point) -> bool:
     return value < low if way == "low" else value > high
 
 
-def _in_words(text: str, denied: bool, record: Record) -> tuple[str, str] | None:
+def _in_words(text: str, denied: bool, record: Record) -> Line | None:
     """An entry that says so in words: a diagnosis "anemia", a note "denies fever"."""
-    for line in record.by_stem.get(stem(text.split()[-1]), []):
-        if (
-            ("denied" in line.stems[stem(text.split()[-1])]) == denied
-            and line.part != "family_history"
-            and "medicines" not in line.part
-        ):
-            return line.source, line.text[:120]
+    key = stem(text.split()[-1])
+    for line in record.by_stem.get(key, []):
+        other = line.part in ("family_history", "care_plans", "goals") or line.part.endswith("medicines")
+        if ("denied" in line.stems[key]) == denied and not other and not _EXPECTED.search(line.text):
+            return line
     return None

@@ -3,7 +3,6 @@
 import re
 from collections.abc import Iterator
 
-from shared.grounding.lines import content
 from shared.grounding.parsed import Parsed
 from shared.grounding.record import Record
 from shared.grounding.verdict import Finding
@@ -42,7 +41,7 @@ def claims(parsed: Parsed, record: Record) -> Iterator[Finding]:
     cue = _CUE.search(parsed.text)
     if cue is None:
         return
-    subject = [item[0] for item in content(parsed.text) if not cue.start() <= item[1] < cue.end()]
+    subject = [item[0] for item in parsed.content if not cue.start() <= item[1] < cue.end()]
     for line in record.lines:
         if (
             line.part in _PARTS

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterator
 
-from shared.grounding.lines import Line, content
+from shared.grounding.lines import Line
 from shared.grounding.parsed import Parsed
 from shared.grounding.record import Record
 from shared.grounding.verdict import Finding, Span
@@ -13,11 +13,13 @@ _NONE = re.compile(
     r"\bn\.?k\.?d?\.?a\b\.?|\bno (?:known |documented |recorded |reported )*(?:drug |medication |food |"
     r"medicine )?(?:or food )*(?:allerg\w+|intolerances?|adverse (?:drug )?reactions?)|\bnot (?:known to "
     r"be )?allergic\b|\ballergies\s*:?\s*(?:none|nil|no)\b|\bdenie[sd] (?:any )?(?:known |drug "
-    r")*allergies|\bwithout (?:known |any )*(?:drug )?allergies|\bnone known\b|\bhas no allerg\w+",
+    r")*allergies|\bwithout (?:known |any )*(?:drug )?allergies|\ballergic to (?:no|nothing)\b[^.;,]*|"
+    r"\bnone known\b|\bhas no allerg\w+",
     re.IGNORECASE,
 )
 _ABOUT = re.compile(
-    r"\ballerg(?:y|ies|ic)\b|\bintoleran(?:t|ces?)\b|\bhypersensitiv\w+|\banaphyla\w+ to\b|\badverse reaction to\b",
+    r"\ballerg(?:y|ies|ic)\b|\bintoleran(?:t|ces?)\b|\bhypersensitiv\w+|\banaphyla\w+ to\b|\badverse "
+    r"reaction to\b|\b(?:not|unable to|cannot) tolerate\b",
     re.IGNORECASE,
 )
 _SAYS_NONE = re.compile(r"^(?:no known|no allerg|geen bekende|keine bekannte|nkda|sin alerg|none)", re.IGNORECASE)
@@ -93,7 +95,7 @@ def _no_allergy(said: re.Match[str], allergies: list[Line], none: Line | None) -
 
 def _allergens(about: re.Match[str], parsed: Parsed, allergies: list[Line], none: Line | None) -> Iterator[Finding]:
     span = parsed.clause(about.start())
-    inside = [item for item in content(parsed.text) if span[0] <= item[1] < span[1] and item[0] not in _NOT_AN_ALLERGEN]
+    inside = [item for item in parsed.content if span[0] <= item[1] < span[1] and item[0] not in _NOT_AN_ALLERGEN]
     drugs = [item for item in (*parsed.named.drugs, *parsed.named.classes) if span[0] <= item.start < span[1]]
     for item in drugs:
         line = next((line for line in allergies if _has(item.canonical, item.text, line)), None)

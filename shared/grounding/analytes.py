@@ -23,7 +23,13 @@ class Analyte:
 
 
 # What both kinds of a test are called.
-FAMILIES = {"troponin": ("troponin i", "troponin t"), "transaminases": ("alt", "ast"), "liver enzymes": ("alt", "ast"),
+FAMILIES = {
+    "renal function": ("creatinine",),
+    "kidney function": ("creatinine",),
+    "liver function": ("alt", "ast"),
+    "liver function tests": ("alt", "ast"),
+    "electrolytes": ("sodium", "potassium"),
+"troponin": ("troponin i", "troponin t"), "transaminases": ("alt", "ast"), "liver enzymes": ("alt", "ast"),
             "aminotransferases": ("alt", "ast"), "co2": ("pco2", "bicarbonate"), "lfts": ("alt", "ast"),
             "cardiac enzymes": ("troponin i", "troponin t", "ck")}  # fmt: skip
 

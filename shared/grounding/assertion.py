@@ -13,7 +13,7 @@ Span = tuple[int, int]
 
 _BEFORE: dict[Property, str] = {  # the cue stands before what it speaks of
     "denied": r"no (?:evidence|signs?|indication|history|known|documented|further|recurrent|acute|new|radiographic "
-    r"(?:signs?|evidence)|longer any|more) (?:of|for|history of)?|no|not|nor|neither|without(?: "
+    r"(?:signs?|evidence)|longer any|more) (?:of|for|history of)?|no|not|nor|neither|non(?=-)|without(?: "
     r"(?:evidence|signs?|any) of)?|den(?:y|ies|ied|ying)|negative for"
     r"|free (?:of|from)|ruled out(?= [a-z])(?! by| on| and| with| after| in)|rules out|rule out(?= )|"
     r"excluded(?= the)|absence of|absent|lack(?:s|ed|ing)?(?: of)?|never(?: had| developed)?"
@@ -41,10 +41,11 @@ _AFTER: dict[Property, str] = {  # it stands behind
     r"indicated))|not (?:seen|found|identified|detected|present|performed|required|needed|done)|did not "
     r"(?:occur|develop|take place)|unlikely|(?:was|were) never (?:performed|done|given|placed)|: (?:none|"
     r"no|negative|absent)\b",
-    "uncertain": r"(?:(?:was|were|is|are|remains?|remained|has been) )?(?:only )?(?:suspected|possible|probable|likely|"
-    r"presumed|considered|questionable|uncertain|unconfirmed|not confirmed|in question)"
-    r"|(?:could|can) ?not be (?:excluded|ruled out|confirmed)|has not been confirmed|had not been "
-    r"confirmed|\(suspected\b",
+    "uncertain": r"(?:was|were|is|are|remains?|remained|has been) (?:only |still )?(?:suspected|possible|probable|"
+    r"likely|presumed"
+    r"|considered|questionable|uncertain|unconfirmed|not confirmed|in question|a possibility)"
+    r"|(?:could|can) ?not be (?:excluded|ruled out|confirmed)|has not been confirmed|had not been confirmed"
+    r"|[(,-] ?(?:suspected|possible|probable|unconfirmed|presumed)\b|(?:suspected|possible|probable|\?)[.)]?$",
     "family": r"in (?:his|her|the|their) (?:family|mother|father|brother|sister|siblings?|parents?)|runs in the family",
     "past": r"in the past|(?:\d+|several|many|some) years ago|in remission",
 }
@@ -58,13 +59,18 @@ _ENDS = re.compile(
     r"\b(?:but|however|although|though|except|apart from|aside from|yet|whereas|who|which|that|because|"
     r"due to|secondary to|since|"
     r"and (?:was|were|is|are|has|had|he|she|the patient|received|underwent|then|discharged|admitted)|"
-    r"while|he|she|, (?:with|was|were|his|her|the)|presented|showed|revealed|demonstrated|then|on \w+ "
-    r"\d+)\b|[;:.]\s|\)|\(",
+    r"while|he|she|, (?:with|was|were|his|her|the)|presented|showed|revealed|demonstrated|then|"
+    r"on|during|at (?:discharge|admission|arrival)|in the|in his|in her|at the)\b|[;:.]\s|\)|\(",
     re.IGNORECASE,
 )
 _FIRST = re.compile(_NOT_CUES, re.IGNORECASE)
+_HEADED = r"|(?<=\w): (?:none|no|negative|absent)(?=\s*(?:[.;/,)]|$))"  # "Specimens sent to pathology: none"
 _CUES: tuple[tuple[Property, bool, re.Pattern[str]], ...] = tuple(
-    (name, before, re.compile(rf"(?<!\w)(?:{words})(?!\w)", re.IGNORECASE))
+    (
+        name,
+        before,
+        re.compile(rf"(?<!\w)(?:{words})(?!\w){_HEADED if name == 'denied' and not before else ''}", re.IGNORECASE),
+    )
     for before, table in ((True, _BEFORE), (False, _AFTER))
     for name, words in table.items()
 )
@@ -109,13 +115,15 @@ def _scope(name: Property, before: bool, cue: Span, ends: list[int], length: int
 
 def properties(text: str, span: Span) -> frozenset[Property]:
     """What the cues of `text` say of the words at `span`."""
-    return frozenset(
-        scope.name
-        for scope in scopes(text)
-        if scope.start <= span[0]
-        and span[1] <= scope.end + 1
-        and not (span[0] < scope.cue[1] and scope.cue[0] < span[1])
-    )
+    return frozenset(scope.name for scope in scopes(text) if _reaches(scope, span))
+
+
+def _reaches(scope: Scope, span: Span) -> bool:
+    """What a cue before it speaks of begins in its scope; what a cue behind it speaks of ends there."""
+    if span[0] < scope.cue[1] and scope.cue[0] < span[1]:
+        return False
+    edge = span[0] if scope.cue[1] <= scope.start else span[1] - 1
+    return scope.start <= edge < scope.end
 
 
 def cue_spans(text: str) -> list[Span]:

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from shared.grounding import dosage
+from shared.grounding import abnormal, dosage
 from shared.grounding.figures import Figure
 from shared.grounding.orders import DOSES
 from shared.grounding.parsed import Parsed
@@ -56,7 +56,7 @@ def _bound(parsed: Parsed) -> Iterator[Bound]:
 def _measured(figure: Figure, parsed: Parsed) -> Bound:
     """A dose or the value of a test: by the nearest name before it, else the one right behind it."""
     dose = figure.dimension.partition("/")[0] in DOSES and not figure.dimension.endswith("/volume")
-    test = _nearest(figure, parsed.named.tests, parsed)
+    test = _nearest(figure, (*parsed.named.tests, *abnormal.as_tests(parsed)), parsed)
     medicine = _nearest(figure, (*parsed.named.drugs, *parsed.named.classes), parsed)
     if dose and medicine is not None and (test is None or _distance(figure, medicine) <= _distance(figure, test)):
         return Bound(figure, "dose", medicine)
@@ -87,7 +87,8 @@ def _nearest(figure: Figure, mentions: Sequence[Mention], parsed: Parsed) -> Men
         return following
     same = parsed.clause(figure.start)
     near = [item for item in before if item.start >= same[0]] or before
-    return max(near, key=lambda item: item.end, default=None) or following
+    found = max(near, key=lambda item: item.end, default=None)
+    return found or (following if following is not None and _joined(parsed.low[figure.end : following.start]) else None)
 
 
 def _joined(between: str) -> bool:

@@ -1,27 +1,31 @@
-"""Claims of causes: what is said to come from what has to stand in one entry of the record."""
+"""Claims of causes: what is said to come from what has to stand in one entry of the record, with the same direction."""
 
 import re
 from collections.abc import Iterator
 
-from shared.grounding.lines import Line, content
+from shared.grounding.lines import Line
 from shared.grounding.parsed import Parsed
 from shared.grounding.record import Record
 from shared.grounding.verdict import Finding
-from shared.grounding.words import stem
+from shared.grounding.words import stem, stems
 
 _CAUSE = re.compile(
-    r"\b(?:due to|because of|secondary to|caused by|attributed to|attributable to|resulting from|resulted "
-    r"from|as a result of|owing to|induced by|triggered by|precipitated by|provoked by|"
-    r"brought on by|explained by|thought to be from|stemming from|on account of|as a consequence of|a "
-    r"consequence of|a complication of|related to|in response to|linked to|led to|resulting in|resulted "
-    r"in|causing|caused|thanks to|because|since (?:he|she|the))\b|-(?:induced|related|associated)\b",
+    r"\b(?:due to|because of|secondary to|caused by|attributed to|attributable to|resulting from|resulted from"
+    r"|as a result of|owing to|induced by|triggered by|precipitated by|provoked by|brought on by|explained by"
+    r"|thought to be from|stemming from|on account of|as a consequence of|a consequence of|a complication of|related to"
+    r"|in response to|linked to|led to|resulting in|resulted in|causing|caused|thanks to|because|since (?:he|she|the)"
+    r"|the result of|blamed on|ascribed to|arose from|produced by)\b|-(?:induced|related)\b",
     re.IGNORECASE,
 )
+# With these the cause stands first.
+_FORWARD = re.compile(r"led to|result(?:ing|ed) in|causing|caused$|-(?:induced|related|associated)", re.IGNORECASE)
+_JOINT = re.compile(r"\b(?:complications?|reaction|associated with|after|from|for|by)\b", re.IGNORECASE)
 _ADMISSION = re.compile(
-    r"\b(?:admitted|admission|hospitali[sz]ed|presented|presentation|came|brought|stay|care|died|death|"
-    r"expired|treated|seen|evaluated|reason|underwent)\b[^,;]*$",
+    r"\b(?:admitted|admission|hospitali[sz]ed|presented|presentation|came|brought|stay|care|died|death|expired|treated"
+    r"|seen|evaluated|reason|underwent)\b[^,;]*$",
     re.IGNORECASE,
 )
+Side = list[frozenset[str]]  # each thing that is named, by all that it may be called; `=` before what a name stands for
 
 
 def claims(parsed: Parsed, record: Record) -> Iterator[Finding]:
@@ -33,28 +37,18 @@ def claims(parsed: Parsed, record: Record) -> Iterator[Finding]:
 def _cause(match: re.Match[str], parsed: Parsed, record: Record) -> Finding:
     left, right = _side(parsed, 0, match.start())[-6:], _side(parsed, match.end(), len(parsed.text))[:5]
     text = parsed.text[max(0, match.start() - 40) : match.end() + 40].strip()
-    for line in record.lines:
-        if (
-            _has(line, left)
-            and _has(line, right)
-            and {key for keys in left for key in keys} != {key for keys in right for key in keys}
-        ):
-            return Finding("cause", text, "supported", line.source, f"record: {line.text[:160]}", (match.span(),))
-    if _ADMISSION.search(parsed.low[: match.start()]) and not left:
-        known = [
-            line
-            for line in record.parts("reasons", "diagnoses", "outcome")
-            if _has(line, right) and line.certainty != "ruled-out"
-        ]
-        if known:
-            return Finding(
-                "cause", text, "supported", known[0].source, f"record: {known[0].text[:160]}", (match.span(),)
-            )
+    effect, cause = (right, left) if _FORWARD.search(match.group()) else (left, right)
+    line = next((line for line in record.lines if _causes(line, effect, cause)), None)
+    if line is None and not left and _ADMISSION.search(parsed.low[: match.start()]):
+        known = (line for line in record.parts("reasons", "diagnoses", "outcome") if line.certainty != "ruled-out")
+        line = next((line for line in known if _has(line, right)), None)
+    if line is not None:
+        return Finding("cause", text, "supported", line.source, f"record: {line.text[:160]}", (match.span(),))
     return Finding("cause", text, "not-in-record", spans=(match.span(),))
 
 
-def _side(parsed: Parsed, start: int, end: int) -> list[frozenset[str]]:
-    """What is named on one side: each name with all that it may be called."""
+def _side(parsed: Parsed, start: int, end: int) -> Side:
+    """What is named on one side, in order."""
     named = parsed.named
     mentions = [
         item for item in (*named.drugs, *named.illnesses, *named.tests, *named.procedures) if start <= item.start < end
@@ -63,20 +57,41 @@ def _side(parsed: Parsed, start: int, end: int) -> list[frozenset[str]]:
         (item.start, frozenset({f"={item.canonical}", *(stem(word) for word in item.text.split())}))
         for item in mentions
     ]
-    covered = [(item.start, item.end) for item in mentions]
-    for key, begin, _ in content(parsed.text):
-        if start <= begin < end and not any(a <= begin < b for a, b in covered):
+    for key, begin, _ in parsed.content:
+        if start <= begin < end and not any(item.start <= begin < item.end for item in mentions):
             found.append((begin, frozenset({key})))
     return [keys for _, keys in sorted(found, key=lambda item: item[0])]
 
 
-def _has(line: Line, side: list[frozenset[str]]) -> bool:
+def _has(line: Line, side: Side) -> bool:
     """Whether an entry names anything of a side that is a name, or all its words."""
-    canonical = {
-        f"={item.canonical}"
-        for item in (*line.named.drugs, *line.named.illnesses, *line.named.tests, *line.named.procedures)
-    }
-    named = [keys for keys in side if any(key.startswith("=") for key in keys)]
-    if named:
-        return any(keys & canonical or all(line.says(key) for key in keys if not key.startswith("=")) for keys in named)
+    named = line.named
+    canonical = {f"={item.canonical}" for item in (*named.drugs, *named.illnesses, *named.tests, *named.procedures)}
+    names = [keys for keys in side if any(key.startswith("=") for key in keys)]
+    if names:
+        return any(keys & canonical or all(line.says(key) for key in keys if not key.startswith("=")) for keys in names)
     return bool(side) and all(any(line.says(key) for key in keys) for keys in side)
+
+
+def _causes(line: Line, effect: Side, cause: Side) -> bool:
+    """Whether an entry says that one comes from the other: with a connective between, or as the reason of an order."""
+    if not _has(line, effect) or not _has(line, cause) or _names(effect) & _names(cause):
+        return False
+    if line.part.endswith("medicines"):
+        drugs = {f"={item.canonical}" for item in line.named.drugs}
+        return bool(drugs & _names(effect)) and not drugs & _names(cause)
+    if line.part in ("allergies", "outcome"):
+        return True
+    joint = _CAUSE.search(line.text) or _JOINT.search(line.text)
+    if joint is None:
+        return False
+    head, tail = stems(line.text[: joint.start()]), stems(line.text[joint.end() :])
+    return _any_in(effect, head) and _any_in(cause, tail)
+
+
+def _names(side: Side) -> set[str]:
+    return {key for keys in side for key in keys if key.startswith("=")}
+
+
+def _any_in(side: Side, found: frozenset[str]) -> bool:
+    return any(any(key in found for key in keys) for keys in side)

@@ -7,6 +7,7 @@ from shared.grounding import (
     allergies,
     causes,
     diagnoses,
+    directives,
     events,
     follow_up,
     medicines,
@@ -33,6 +34,7 @@ KINDS = (
     procedures,
     person,
     outcome,
+    directives,
     allergies,
     follow_up,
     events,
@@ -40,17 +42,22 @@ KINDS = (
     advice,
 )
 MOST_EVIDENCE = 4
+# What a note in the same words does not excuse.
+_OF_THE_PATIENT = frozenset({"person", "age", "outcome", "disposition"})
 
 
 def check(sentence: str, record: Record) -> Verdict:
     """The label of a sentence, its claims, and what speaks for them. Never raises; takes less than a millisecond."""
     parsed = parse(sentence, record)
+    findings = [finding for kind in KINDS for finding in kind.claims(parsed, record)]
     line = verbatim.said_by(parsed, record)
     if line is not None:
-        found = (Finding("statement", sentence, "supported", line.source, f"record: {line.text}"),)
-        return Verdict("supported", found, (Evidence(source=line.source, text=line.text),))
-    findings = [finding for kind in KINDS for finding in kind.claims(parsed, record)]
-    findings += statements.claims(parsed, record, findings)
+        kept = [
+            item for item in findings if item.label == "supported" or (item.kind in _OF_THE_PATIENT and item.source)
+        ]
+        findings = [Finding("statement", sentence, "supported", line.source, f"record: {line.text}"), *kept]
+    else:
+        findings += statements.claims(parsed, record, findings)
     unique = tuple(dict.fromkeys(findings))
     return Verdict(label_of(unique), unique, _evidence(unique, record))
 

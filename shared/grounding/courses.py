@@ -7,6 +7,7 @@ from shared.contracts.context import EncounterContext, Measurement, Series
 from shared.grounding import analytes
 from shared.grounding.analytes import Analyte
 from shared.grounding.figures import Figure, figures
+from shared.grounding.vocabulary import joined
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,8 +57,8 @@ def courses(context: EncounterContext) -> dict[str, list[Course]]:
 def id_of(series: Series) -> str:
     """The test's id; of an unknown test the first part of its name."""
     name = analytes.core(series.name)
-    known = analytes.names()
-    return known.get(name) or known.get(series.name.lower()) or name
+    known = {joined(other): id for other, id in analytes.names().items()}
+    return known.get(joined(name)) or known.get(joined(series.name)) or name
 
 
 def analyte(id: str) -> Analyte:

@@ -4,9 +4,9 @@ import re
 from collections.abc import Iterator
 
 from shared.contracts.draft import ClaimKind, Label
-from shared.grounding import abnormal
+from shared.grounding import abnormal, names
 from shared.grounding.assertion import Property, properties
-from shared.grounding.lines import Line
+from shared.grounding.lines import Line, named_words
 from shared.grounding.medicines import ALLERGY
 from shared.grounding.parsed import Parsed
 from shared.grounding.record import Record
@@ -14,33 +14,31 @@ from shared.grounding.verdict import Finding, Span, judge
 from shared.grounding.vocabulary import Mention
 from shared.grounding.words import neutral, stem, words
 
-_OF_DISEASES = (
-    "diagnoses",
-    "reasons",
-    "family_history",
-    "outcome",
-    "reports",
-    "microbiology",
-    "procedures",
-    "notes",
-    "contradictions",
-    "observed",
-    "function",
-    "devices",
-    "follow_up",
-    "services",
-    "care_plans",
-    "goals",
-    "pending",
-    "diet",
-    "directives",
-    "hospital_medicines",
-    "home_medicines",
-    "discharge_medicines",
-    "other_medicines",
-    "given_medicines",
-    "immunizations",
-    "allergies",
+_OF_DISEASES = frozenset(
+    {
+        "diagnoses",
+        "reasons",
+        "family_history",
+        "outcome",
+        "reports",
+        "microbiology",
+        "procedures",
+        "notes",
+        "contradictions",
+        "observed",
+        "function",
+        "devices",
+        "directives",
+        "services",
+        "diet",
+        "immunizations",
+        "allergies",
+        "hospital_medicines",
+        "home_medicines",
+        "discharge_medicines",
+        "other_medicines",
+        "given_medicines",
+    }
 )
 _STRONG = ("diagnoses", "reasons", "outcome")
 _SKIPPED = frozenset({"drug allergies", "drug hypersensitivity", "hypersensitivity", "allergy", "allergies"})
@@ -61,26 +59,33 @@ def claims(parsed: Parsed, record: Record) -> Iterator[Finding]:
 
 def lines_of(mention: Mention, record: Record) -> list[tuple[Line, Span | None]]:
     """The entries that name it, by what the name stands for or by the same words, with the place of the name."""
-    keys = [
-        stem(word)
-        for word, _, _ in words(mention.text)
-        if not word.isdigit() and not (neutral(word) and len(words(mention.text)) > 1)
-    ]
-    numbers = [word for word, _, _ in words(mention.text) if word.isdigit()]
+    forms = [_form(mention.text), _form(names.inverted("diagnosis").get(mention.text.lower(), mention.canonical))]
     found: list[tuple[Line, Span | None]] = []
     for line in record.lines:
         if line.part not in _OF_DISEASES:
             continue
-        same = next((item for item in line.named.illnesses if item.canonical == mention.canonical), None)
+        alike = (item for item in line.named.illnesses if item.canonical == mention.canonical)
+        same = next((item for item in alike if line.text[item.end : item.end + 1] != ":"), None)  # no heading
         if same is not None:
             found.append((line, (same.start, same.end)))
-        elif keys and all(line.says(key) for key in keys) and all(number in line.text for number in numbers):
-            found.append((line, _place(line, keys)))
+            continue
+        for keys, numbers in forms:
+            if keys and all(line.says(key) for key in keys) and all(f" {number} " in line.plain for number in numbers):
+                found.append((line, _place(line, keys)))
+                break
     return found
 
 
+def _form(name: str) -> tuple[list[str], list[str]]:
+    """The stems of a name, and its numbers with the word before each (`type 2`)."""
+    parts = [word for word, _, _ in words(name)]
+    numbers = [" ".join(parts[max(0, at - 1) : at + 1]) for at, word in enumerate(parts) if word[0].isdigit()]
+    keys = [stem(word) for word in parts if not word[0].isdigit() and (len(parts) == 1 or not neutral(word))]
+    return keys, numbers
+
+
 def _place(line: Line, keys: list[str]) -> Span | None:
-    return next(((start, end) for word, start, end in words(line.text) if stem(word) in keys), None)
+    return next(((start, end) for word, start, end in named_words(line.text) if stem(word) in keys), None)
 
 
 def properties_in(line: Line, place: Span | None) -> frozenset[Property]:
@@ -102,7 +107,11 @@ def judged(
     known = [(line, properties_in(line, place)) for line, place in found]
     own = [(line, what) for line, what in known if "family" not in what]
     if "family" in said:
-        kin = [line for line, what in known if "family" in what and _same_kin(line, parsed)]
+        kin = [
+            line
+            for (line, place), (_, what) in zip(found, known, strict=True)
+            if "family" in what and _same_kin(line, place, parsed)
+        ]
         return _finding("family", f"family: {text}", judge(kin, False), kin or [line for line, _ in own], span)
     affirmed = [line for line, what in own if not what & {"denied", "uncertain"}]
     denied = [line for line, what in own if "denied" in what]
@@ -110,6 +119,8 @@ def judged(
     affirmed.sort(key=lambda line: line.part not in _STRONG)
     if "denied" in said:
         strong = [line for line in affirmed if line.part in _STRONG]
+        if any(_about(line, parsed) for line in denied):
+            return _finding("polarity", f"no {text}", "supported", denied, span)
         if strong or (affirmed and not denied):
             return _finding("polarity", f"no {text}", "contradicted", strong or affirmed, span)
         return _finding("polarity", f"no {text}", judge(denied, False), denied, span)
@@ -134,19 +145,26 @@ def judged(
     return _finding("family" if kin else "diagnosis", text, "contradicted" if kin else "not-in-record", kin, span)
 
 
+def _about(line: Line, parsed: Parsed) -> bool:
+    """Whether an entry is what the sentence reports on: `chest X-ray showed no signs of heart failure`."""
+    shared = {item.canonical for item in line.named.procedures} & {item.canonical for item in parsed.named.procedures}
+    return line.part in ("reports", "procedures", "microbiology") and bool(shared)
+
+
 _KIN = re.compile(
     r"\b(mother|father|brother|sister|siblings?|grandmother|grandfather|aunt|uncle|son|daughter|mutter|vater)(?:'s)?\b",
     re.IGNORECASE,
 )
 
 
-def _same_kin(line: Line, parsed: Parsed) -> bool:
-    """The relative that is named, where one is named on both sides."""
+def _same_kin(line: Line, place: Span | None, parsed: Parsed) -> bool:
+    """Whether it is the relative that is named: in an entry about several, the last before the place."""
     said = {match[1].lower().rstrip("s") for match in _KIN.finditer(parsed.text)}
-    has = {match[1].lower().rstrip("s") for match in _KIN.finditer(line.text)}
+    end = place[0] if place else len(line.text)
+    has = [match[1].lower().rstrip("s") for match in _KIN.finditer(line.text, 0, end)][-1:]
     if {"brother", "sister"} & said and "sibling" in has:
         return True
-    return not said or not has or bool(said & has)
+    return not said or not has or has[0] in said
 
 
 def _finding(kind: ClaimKind, text: str, label: Label, found: list[Line], span: Span) -> Finding:

@@ -13,7 +13,7 @@ from shared.grounding.orders import DAY
 from shared.grounding.parsed import Parsed
 from shared.grounding.record import Record
 from shared.grounding.verdict import Finding, judge
-from shared.grounding.vocabulary import Mention
+from shared.grounding.vocabulary import Mention, joined
 from shared.grounding.words import neutral, stem
 
 _ADMITTED = re.compile(
@@ -40,6 +40,7 @@ _STAY = re.compile(
     r"(?:hospital(?:i[sz]ation)?|stay(?:ed)?|admission|inpatient|length of stay|los|hospital course|"
     r"discharged?|after|lasted|lasting|spent|in (?:the )?hospital|home|died|death)"
 )
+_TO = re.compile(r"\s*(?:to|until|through|till|and|-|–)\s*(?:the\s*)?")
 _ORDER = re.compile(r"\b(?:before|after|prior to|following|preceded|then|subsequently|later|followed by)\b")
 
 
@@ -130,6 +131,8 @@ def _event_of(day: Date, parsed: Parsed, record: Record) -> tuple[str, list[date
         elif (match := _ENDED.search(after)) is not None:
             last = ("ended", 0, match)
         named = [] if last else _lines_named(parsed, record, day.end, day.end + 70)
+    if near and _TO.fullmatch(before) and _ADMITTED.search(parsed.low[: near[-1].start]):
+        return "ended", [record.end], context.encounter, f"record: ended {record.end}"
     if last is not None and (last[1] + ahead >= named_at - 45 or not named):
         if last[0] == "born":
             born = context.patient.birth_date
@@ -240,7 +243,8 @@ def _days_of_stay(parsed: Parsed, record: Record) -> Iterator[Finding]:
         span = parsed.clause(match.start())
         named = [line for _, items in _lines_named(parsed, record, *span) for line in items if line.on in days]
         ended = _ENDED.search(parsed.part(span)) is not None and record.end in days
-        label = judge(named or ended, False)
+        written = [line for line in record.lines if f" {joined(match.group())} " in line.plain]
+        label = judge(named or ended or written, False)
         yield Finding("date", match.group(), label, record.context.encounter, "", (match.span(),))
 
 

@@ -1,7 +1,7 @@
 """Numbers and dates in a text, with their units, so that 40 mg is not 40 mmHg and 0.5 is 0.50."""
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 
 from shared.grounding.numerals import numerals
@@ -17,6 +17,7 @@ _UNIT_WORDS = re.compile(
     r"\s*-?\s*([^\s,;()\d-][^\s,;()]*|10[\^*³⁹¹x][^\s,;()]*)(?:\s([a-z°/][^\s,;()]*))?(?:\s([a-z1][^\s,;()]*))?",
     re.IGNORECASE,
 )
+_RANGE = re.compile(r"\s*(?:-|–|to|then|and|or|→|->)\s*")
 _MARKS = ".:?!]\"'"
 _AGE = re.compile(r"[\s-]*(?:(year|month|week|day|hour)s?[\s-]+old\b|(?:yo|y/o|y\.o\.)\b)", re.IGNORECASE)
 _NUMBER = re.compile(
@@ -131,7 +132,17 @@ def figures(text: str) -> list[Figure]:
         figure = _figure(text, numeral.start, numeral.end, numeral.value, 0)
         if figure.unit is not None or figure.age or (numeral.value > 1 and numeral.value == int(numeral.value)):
             found.append(figure)
-    return sorted(found, key=lambda figure: figure.start)
+    return _with_units(sorted(found, key=lambda figure: figure.start), text)
+
+
+def _with_units(found: list[Figure], text: str) -> list[Figure]:
+    """The 20 of "from 20 to 80 mg" is in mg, too."""
+    for index in range(len(found) - 2, -1, -1):
+        one, other = found[index], found[index + 1]
+        between = text[one.end : other.start]
+        if one.unit is None and not one.age and other.unit is not None and _RANGE.fullmatch(between):
+            found[index] = replace(one, unit=other.unit)
+    return found
 
 
 def _blanked(text: str, figure: Figure) -> str:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import cache
 
 from shared.grounding import analytes, names
-from shared.grounding.vocabulary import Mention, Vocabulary, Words, drugs, read, words_of
+from shared.grounding.vocabulary import Mention, Vocabulary, Words, joined, read, words_of
 
 _ENDING = re.compile(rf"\b[a-z-]{{3,}}(?:{'|'.join(names.PROCEDURE_ENDINGS)})(?:s|ies)?\b", re.IGNORECASE)
 _NO_PROCEDURE = frozenset({"microscopy"})
@@ -43,7 +43,7 @@ def _illnesses() -> Vocabulary:
 def _plain(kind: str) -> Vocabulary:
     """The vocabularies that are the same for every record."""
     if kind == "tests":
-        return Vocabulary({name: id for name, id in analytes.names().items() if " " not in name or "," not in name})
+        return Vocabulary({joined(name): id for name, id in analytes.names().items()})
     if kind == "classes":
         return Vocabulary(
             {form: name for name in names.table("class") for form in (name, f"{name}s", name.replace(" ", "-"))}
@@ -51,20 +51,40 @@ def _plain(kind: str) -> Vocabulary:
     return Vocabulary(names.inverted("procedure" if kind == "procedures" else "body"))
 
 
+@cache
+def _drug_names() -> Vocabulary:
+    return Vocabulary(read("drugs") | names.inverted("drug") | {name: name for name in names.table("drug")})
+
+
+def drugs_in(text: str) -> list[Mention]:
+    """The medicines that `text` names, brand or generic."""
+    return _drug_names().find(text, words_of(text))
+
+
 class Finder:
     """Finds what every record may name, and the names of this record's own tests and medicines."""
 
-    def __init__(self, own_tests: dict[str, str] | None = None, own_drugs: dict[str, str] | None = None) -> None:
-        self._own_tests = Vocabulary({name: id for name, id in (own_tests or {}).items() if name})
-        self._own_drugs = Vocabulary({name: id for name, id in (own_drugs or {}).items() if name})
+    def __init__(
+        self,
+        own_tests: dict[str, str],
+        own_drugs: dict[str, str],
+        own_illnesses: dict[str, str],
+        measured: frozenset[str] = frozenset(),
+    ) -> None:
+        """`measured`: tests of this record that are no medicines of it, though named as one (lithium)."""
+        self._measured = measured
+        self._own_tests = Vocabulary(own_tests)
+        self._own_drugs = Vocabulary(own_drugs)
+        self._own_illnesses = Vocabulary(own_illnesses)
 
     def find(self, text: str) -> Named:
         """All that `text` names."""
         tokens = words_of(text)
-        medicines = _merged(drugs().find(text, tokens), self._own_drugs.find(text, tokens))
+        medicines = _merged(drugs_in(text), self._own_drugs.find(text, tokens))
         classes = _plain("classes").find(text, tokens)
+        medicines = [item for item in medicines if item.text.lower() not in self._measured]
         tests = _merged(_plain("tests").find(text, tokens), self._own_tests.find(text, tokens))
-        illnesses = _illnesses().find(text, tokens)
+        illnesses = _merged(_illnesses().find(text, tokens), self._own_illnesses.find(text, tokens))
         kept = _longest(text, [medicines, tests, illnesses, classes, _procedures(text, tokens)])
         return Named(
             drugs=kept[0], tests=kept[1], illnesses=kept[2], classes=kept[3], procedures=kept[4],

@@ -108,7 +108,7 @@ def claims(parsed: Parsed, record: Record) -> Iterator[Finding]:
     ]
     best = max(lines, key=lambda line: sum(_says(line, key) for key, _, _ in keys), default=None)
     found = [item for item in keys if best is not None and _says(best, item[0])]
-    spans = (cue.span(), *((start, end) for _, start, end in found))
+    spans = (*(match.span() for match in _CUE.finditer(parsed.text)), *((start, end) for _, start, end in found))
     if best is None or (keys and not found) or (not keys and not record.parts("follow_up", "services")):
         yield Finding(
             "follow-up",

@@ -1,5 +1,6 @@
 """The record's entries taken apart: what each of them names, affirms and denies."""
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -8,6 +9,7 @@ from shared.contracts.context import Diagnosis, EncounterContext, Entry, Medicin
 from shared.grounding.assertion import Property, properties
 from shared.grounding.figures import Figure, dates, figures
 from shared.grounding.finders import Finder, Named
+from shared.grounding.vocabulary import joined
 from shared.grounding.words import neutral, stem, words
 
 PARTS = (
@@ -46,6 +48,12 @@ _IMPLIED = {
 }
 
 
+_CERTAINTY: dict[str, frozenset[Property]] = {
+    "ruled-out": frozenset({"denied"}),
+    "suspected": frozenset({"uncertain"}),
+}
+
+
 @dataclass(frozen=True, slots=True)
 class Line:
     """One entry of the record. `stems`: its words → what its own cues say of them."""
@@ -57,6 +65,7 @@ class Line:
     stems: dict[str, frozenset[Property]]
     named: Named
     figures: tuple[Figure, ...]
+    plain: str  # its words in lower case with a space before and behind each
     certainty: str = "confirmed"
 
     def says(self, stem_of: str) -> bool:
@@ -87,16 +96,30 @@ def _line(part: str, entry: Entry, text: str, finder: Finder) -> Line:
     certainty = entry.certainty if isinstance(entry, Diagnosis) else "confirmed"
     _, rest = dates(text)
     found: dict[str, frozenset[Property]] = {}
-    for word, start, end in words(text):
-        said = properties(text, (start, end))
+    for word, start, end in named_words(text):
+        said = properties(text, (start, end)) | _CERTAINTY.get(certainty, frozenset())
         key = stem(word)
         found[key] = found[key] & said if key in found else said
     for key in _IMPLIED.get(part, ()):
         found.setdefault(key, frozenset())
     return Line(
-        part=part, text=text, source=entry.source, on=_day(entry.time, entry.on), stems=found, named=finder.find(text),
-        figures=tuple(figures(rest)), certainty=certainty,
-    )  # fmt: skip
+        part=part,
+        text=text,
+        source=entry.source,
+        on=_day(entry.time, entry.on),
+        stems=found,
+        named=finder.find(text),
+        figures=tuple(figures(rest)),
+        plain=f" {joined(text)} ",
+        certainty=certainty,
+    )
+
+
+def named_words(text: str) -> list[tuple[str, int, int]]:
+    """Words with their places; a heading (`Smoking: non-smoker`) is left out where the word comes again."""
+    found = words(text)
+    counts = Counter(stem(word) for word, _, _ in found)
+    return [item for item in found if counts[stem(item[0])] == 1 or text[item[2] : item[2] + 1] != ":"]
 
 
 def _day(time: datetime | None, on: str | None) -> date | None:

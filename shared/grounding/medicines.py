@@ -15,7 +15,10 @@ from shared.grounding.verdict import Finding, Span, judge
 from shared.grounding.vocabulary import Mention
 from shared.grounding.words import stem
 
-ALLERGY = re.compile(r"\b(?:allerg\w*|intoleran\w*|hypersensitiv\w*|anaphyla\w*|nkda)\b", re.IGNORECASE)
+ALLERGY = re.compile(
+    r"\b(?:allerg\w*|intoleran\w*|hypersensitiv\w*|anaphyla\w*|nkda|not tolerate\w*|unable to tolerate)\b",
+    re.IGNORECASE,
+)
 _LASTS = re.compile(
     r"(?:\bfor|\bover|\bx|×|\ba|\bfurther|\banother|\badditional|\btotal of|\bcomplete|\bcompleted|\bfor "
     r"the next|\bduration:?|\bthrough|\bfor a total of)\s*$"
@@ -23,6 +26,17 @@ _LASTS = re.compile(
 _LASTS_AFTER = re.compile(
     r"^[\s-]*(?:course|supply|of (?:therapy|treatment|antibiotics?)|regimen|in total|more|taper|infusion|of (?=[a-z]))"
 )
+_AT_DISCHARGE = re.compile(
+    r"\b(?:discharged? (?:home )?(?:on|with|taking)|(?:at|on|upon) discharge|discharge medic\w+|sent home "
+    r"(?:on|with))\b",
+    re.IGNORECASE,
+)
+_AT_HOME = re.compile(
+    r"\bat home\b|\bhome (?:medic\w+|dose|regimen)\b|\b(?:before|prior to) (?:the )?admission\b|"
+    r"\bpre-?admission\b",
+    re.IGNORECASE,
+)
+_FROM = re.compile(r"\bfrom\s*$", re.IGNORECASE)
 # Parts of the record in which a medicine may stand without an order.
 _ELSEWHERE = (
     "microbiology",
@@ -53,6 +67,7 @@ class Said:
     routes: tuple[dosage.Part, ...]
     rates: tuple[dosage.Part, ...]
     as_needed: Span | None
+    earlier: tuple[Figure, ...] = ()  # doses of before: "from 20 to 80 mg"
 
 
 def claims(parsed: Parsed, record: Record) -> Iterator[Finding]:
@@ -93,6 +108,7 @@ def _said(mention: Mention, mentions: Sequence[Mention], bounds: Sequence[Bound]
         routes=_parts(dosage.routes(parsed.text), mention, mentions, parsed),
         rates=_parts(dosage.frequencies(parsed.text), mention, mentions, parsed),
         as_needed=needed.span() if needed else None,
+        earlier=tuple(item.figure for item in bounds if _FROM.search(parsed.low, 0, item.figure.start)),
     )
 
 
@@ -136,9 +152,20 @@ def _medicine(said: Said, parsed: Parsed, record: Record) -> Iterator[Finding]:
             "polarity", f"no {mention.text}", "contradicted", found[0].source, f"record: {found[0].text}", span
         )
         return
+    found = _of_phase(found, parsed)
     best = min(found, key=lambda order: (_failures(said, order, record), order.part != "discharge_medicines"))
     yield Finding("drug", mention.text, "supported", best.source, f"record: {best.text}", span)
     yield from _attributes(said, best, record)
+
+
+def _of_phase(found: list[Order], parsed: Parsed) -> list[Order]:
+    """The orders of the time that the sentence speaks of, where there are any."""
+    parts = (
+        ("discharge_medicines",) if _AT_DISCHARGE.search(parsed.text)
+        else ("home_medicines",) if _AT_HOME.search(parsed.text)
+        else ()
+    )  # fmt: skip
+    return [order for order in found if order.part in parts] or found
 
 
 def _unknown(mention: Mention, denied: bool, record: Record) -> Finding:
@@ -169,7 +196,8 @@ def _attributes(said: Said, order: Order, record: Record) -> Iterator[Finding]:
     name = said.mention.text
     told = f"record: {order.text}"
     for dose in said.doses:
-        label = judge(_dose(dose, said, order), order.amounts)
+        right = _dose(dose, said, order) or (dose in said.earlier and _before(dose, order, record))
+        label = judge(right, order.amounts)
         yield Finding("dose", f"{name} {dose.text}", label, order.source, told, ((dose.start, dose.end),))
     for part in said.routes:
         label = judge(part.route in order.routes, order.routes)
@@ -211,6 +239,12 @@ def _dose(figure: Figure, said: Said, order: Order) -> bool:
         ):
             return True
     return False
+
+
+def _before(figure: Figure, order: Order, record: Record) -> bool:
+    """Whether it is the dose at home of a medicine that was changed."""
+    orders = [item for item in record.orders if item.part == "home_medicines" and item.keys & order.keys]
+    return any(item.value == figure.value and item.unit == figure.unit for one in orders for item in one.amounts)
 
 
 def _of_a_day(said: Said) -> bool:

@@ -7,13 +7,15 @@ from dataclasses import dataclass
 from shared.contracts.context import EncounterContext, Medicine
 from shared.grounding import dosage
 from shared.grounding.figures import Figure, dates, figures
+from shared.grounding.finders import drugs_in
 from shared.grounding.lines import MEDICINES
 from shared.grounding.reconciliation import Change, reconcile
-from shared.grounding.vocabulary import drugs, words_of
+from shared.grounding.vocabulary import joined
 
 DOSES = frozenset({"mass", "volume", "activity", "equivalents", "amount", "tablet", "puff", "drop", "patch"})
-_NAME = re.compile(r"[^\W\d_]{4,}")
+_STRENGTH = re.compile(r"[\d(,\[]")
 _PER_DAY_PARTS = re.compile(r"\b(?:in the (?:morning|evening)|at (?:night|noon|bedtime|\d\d:\d\d))\b", re.IGNORECASE)
+_WEEKDAY = re.compile(r"\b(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun)(?:\w*day)?\b")
 DAY = 86400.0
 
 
@@ -44,14 +46,14 @@ class Order:
 def keys_of(medicine: Medicine) -> frozenset[str]:
     """The names by which a sentence may call it: ingredients, generic names found in its text, its own first words."""
     text = f"{medicine.name} {' '.join(medicine.ingredients)}"
-    found = {mention.canonical for mention in drugs().find(text, words_of(text))} | set(medicine.ingredients)
+    found = {mention.canonical for mention in drugs_in(text)} | set(medicine.ingredients)
     return frozenset(found | {own_name(medicine)})
 
 
 def own_name(medicine: Medicine) -> str:
-    """The first word of the record's name, which no vocabulary may know (`tiotropium inhalatiepoeder`)."""
-    match = _NAME.search(medicine.name.lower())
-    return match.group() if match else medicine.name.lower()
+    """The words of the record's name before its strength (`tiotropium inhalatiepoeder`), three at most."""
+    words = joined(_STRENGTH.split(medicine.name)[0]).split()[:3]
+    return " ".join(words) or medicine.name.lower()
 
 
 def orders(context: EncounterContext) -> Iterator[Order]:
@@ -69,6 +71,9 @@ def _order(medicine: Medicine, part: str, change: Change | None, before: tuple[M
     found = figures(rest)
     rates = {part.rate for part in dosage.frequencies(text)}
     parts = {match.group().lower() for match in _PER_DAY_PARTS.finditer(medicine.frequency or medicine.dose)}
+    week = len(set(_WEEKDAY.findall(medicine.frequency or medicine.dose)))
+    if week:
+        rates |= {week / 7}
     return Order(
         medicine=medicine,
         part=part,

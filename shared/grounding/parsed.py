@@ -7,6 +7,7 @@ from itertools import pairwise
 from shared.grounding.assertion import Property, properties
 from shared.grounding.figures import Date, Figure, dates, figures
 from shared.grounding.finders import Named
+from shared.grounding.lines import content
 from shared.grounding.record import Record
 from shared.grounding.verdict import Span
 from shared.grounding.words import words
@@ -27,6 +28,7 @@ class Parsed:
     figures: tuple[Figure, ...]
     named: Named
     clauses: tuple[Span, ...]
+    content: tuple[tuple[str, int, int], ...]  # stems that say something, without those of dates and numbers
 
     def properties(self, span: Span) -> frozenset[Property]:
         """Whether the words at `span` are denied, uncertain, of the family or past."""
@@ -44,13 +46,16 @@ def parse(sentence: str, record: Record) -> Parsed:
     """Dates, numbers, names and clauses of a sentence."""
     days, rest = dates(sentence)
     breaks = [match.start() for match in _CLAUSE.finditer(sentence)]
+    numbers = figures(rest)
+    taken = [*((day.start, day.end) for day in days), *((number.start, number.end) for number in numbers)]
     edges = [0, *breaks, len(sentence) + 1]
     return Parsed(
         text=sentence,
         low=sentence.lower(),
         words=tuple(words(sentence)),
         dates=tuple(days),
-        figures=tuple(figures(rest)),
+        figures=tuple(numbers),
         named=record.finder.find(sentence),
         clauses=tuple(pairwise(edges)),
+        content=tuple(item for item in content(sentence) if not any(a <= item[1] < b for a, b in taken)),
     )

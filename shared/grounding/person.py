@@ -21,7 +21,7 @@ _KIN = re.compile(
 )
 _CHILD = re.compile(r"\b(?:boy|girl)\b", re.IGNORECASE)
 _DECADE = re.compile(r"\bin (?:his|her|their) (early |mid-?|late )?(\d)0s\b|\b(\d)0-something\b", re.IGNORECASE)
-_AGED = re.compile(r"\b(?:aged|age|age of|age:)\s*$|\bage was\s*$|\bage is\s*$")
+_AGED = re.compile(r"(?<!gestational )\b(?:aged|age|age of|age:)\s*$|\bage was\s*$|\bage is\s*$")
 _GROUP = re.compile(
     r"\b(?P<old>elderly|octogenarian|nonagenarian|geriatric)\b|\b(?P<young>newborn|neonate|infant|"
     r"toddler)\b|\b(?P<teen>teenager|teenage|adolescent)\b|\b(?P<child>child)\b",
@@ -44,7 +44,7 @@ def _sexes(parsed: Parsed, record: Record) -> Iterator[Finding]:
     sex, source = record.context.patient.sex, record.context.patient.source
     kin = _KIN.search(parsed.text) is not None
     for match in _SEX.finditer(parsed.text):
-        if sex not in ("male", "female"):
+        if sex not in ("male", "female") or match.group() in ("MR", "MS"):
             continue
         right = match.lastgroup == sex
         if kin and not right:
@@ -69,6 +69,8 @@ def _ages(parsed: Parsed, record: Record) -> Iterator[Finding]:
     source = record.context.patient.source
     for bound in bind(parsed):
         figure = bound.figure
+        if _KIN.search(parsed.text) and not figure.age:
+            continue  # "his father had a stroke at the age of 48"
         if bound.kind == "age" or _AGED.search(parsed.low[: figure.start]):
             yield _age(figure.value, figure.age or "year", figure.text, (figure.start, figure.end), record)
     for match in _DECADE.finditer(parsed.text):

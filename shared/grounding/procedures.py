@@ -9,9 +9,9 @@ from shared.grounding.assertion import properties
 from shared.grounding.lines import Line
 from shared.grounding.parsed import Parsed
 from shared.grounding.record import Record
-from shared.grounding.verdict import Finding, Span
+from shared.grounding.verdict import Finding, Span, judge
 from shared.grounding.vocabulary import Mention
-from shared.grounding.words import neutral, stem
+from shared.grounding.words import neutral, stem, stems
 
 _SIDE = re.compile(
     r"\b(?P<left>left(?:[- ]sided?)?(?!\s+(?:the|against|ama|hospital|home|for|in|on|to|by|with|alive|our|"
@@ -26,6 +26,12 @@ _SIDES_IN = {
     "both": re.compile(r"\b(?:bilateral|both|beid\w+)\b", re.I),
 }
 _REGION = 34  # characters around an imaging word in which its part of the body stands
+_NORMAL = re.compile(
+    r"(?: scan| examination| of the \w+)?(?: \w+)? (?:was|were|is) (?:entirely |completely )?(normal|"
+    r"unremarkable|negative)\b"
+)
+_FINE = re.compile(r"\bno acute\b|\bunremarkable\b|\bnormal\b|\bclear\b|\bno abnormal|\bnegative\b", re.IGNORECASE)
+_SEGMENT = re.compile(r"[.;:/]\s")
 _ABSENT = re.compile(r"\bno\b[^.]*\b(?:transfusion|complications?|implants?|specimens?)\b|\bnone\b", re.IGNORECASE)
 
 
@@ -33,6 +39,9 @@ def claims(parsed: Parsed, record: Record) -> Iterator[Finding]:
     """Each procedure, each imaging with the part of the body, each side."""
     for mention in parsed.named.procedures:
         yield _procedure(mention, parsed, record)
+        normal = _NORMAL.match(parsed.low, mention.end)
+        if normal is not None:
+            yield _unremarkable(mention, normal, parsed, record)
     for match in _SIDE.finditer(parsed.text):
         yield _side(match, parsed, record)
 
@@ -72,6 +81,15 @@ def _procedure(mention: Mention, parsed: Parsed, record: Record) -> Finding:
     if done:
         return _finding("procedure", mention.text, "supported", done, span)
     return _finding("procedure", mention.text, "contradicted" if found else "not-in-record", found, span)
+
+
+def _unremarkable(mention: Mention, match: re.Match[str], parsed: Parsed, record: Record) -> Finding:
+    """`The chest X-ray was normal`: a report on it has to say so."""
+    found = lines_of(mention, record)
+    if mention.canonical in names.IMAGING:
+        found = _of_region(mention, parsed, found)
+    fine = [line for line in found if _FINE.search(line.text)]
+    return _finding("finding", f"{mention.text} {match[1]}", judge(fine, found), fine or found, match.span(1))
 
 
 def _operates(line: Line) -> bool:
@@ -118,7 +136,7 @@ def _denied_in(line: Line, mention: Mention) -> bool:
         return False
     none = line.text[place.end : place.end + 40].lower()
     return "denied" in properties(line.text, (place.start, place.end)) or bool(
-        re.match(r"[^.;/]{0,25}: none\b|[^.;/]{0,14} not (?:done|performed)", none)
+        re.match(r"[^.;/]{0,25}: (?:none|no)\s*(?:[.;/,)]|$)|[^.;/]{0,14} not (?:done|performed)", none)
     )
 
 
@@ -130,31 +148,21 @@ def _side(match: re.Match[str], parsed: Parsed, record: Record) -> Finding:
     """A side must stand in the entry about the same thing; the other side there contradicts."""
     side = match.lastgroup or ""
     things = _things(match, parsed)
-    lines = [
-        line
+    text = parsed.text[match.start() : match.end() + 20].rpartition(" ")[0] or match.group()
+    parts = [
+        (sum(key in found for key in things), segment, line)
         for line in record.lines
-        if line.part not in ("medicines", "family_history") and any(key in line.stems for key in things)
+        if line.part != "family_history" and any(key in line.stems for key in things)
+        for segment in _SEGMENT.split(line.text)
+        for found in (stems(segment),)
     ]
-    scored = sorted(lines, key=lambda line: -sum(key in line.stems for key in things))
-    best = sum(key in scored[0].stems for key in things) if scored else 0
-    text, span = (
-        parsed.text[match.start() : min(len(parsed.text), match.end() + 20)].rpartition(" ")[0] or match.group(),
-        match.span(),
-    )
-    top = [line for line in scored if sum(key in line.stems for key in things) == best]
-    with_side = [line for line in top if _SIDES_IN[side].search(line.text)]
-    if not with_side:
-        with_side = [line for line in scored if _SIDES_IN[side].search(line.text) and not _opposite(top, side)]
-    if with_side:
-        return _finding("side", text, "supported", with_side, span)
-    others = [
-        line for line in scored if any(pattern.search(line.text) for name, pattern in _SIDES_IN.items() if name != side)
-    ]
-    return _finding("side", text, "contradicted" if others else "not-in-record", others, span)
-
-
-def _opposite(lines: list[Line], side: str) -> bool:
-    return any(pattern.search(line.text) for line in lines for name, pattern in _SIDES_IN.items() if name != side)
+    sided = [item for item in parts if item[0] and any(pattern.search(item[1]) for pattern in _SIDES_IN.values())]
+    best = max((item[0] for item in sided), default=0)
+    closest = [item for item in sided if item[0] == best]
+    right = [line for _, segment, line in closest if _SIDES_IN[side].search(segment)]
+    if right:
+        return _finding("side", text, "supported", right, match.span())
+    return _finding("side", text, judge(False, closest), [line for _, _, line in closest], match.span())
 
 
 def _things(match: re.Match[str], parsed: Parsed) -> list[str]:

@@ -11,6 +11,10 @@ from shared.grounding.courses import Course, courses, id_of
 from shared.grounding.finders import Finder
 from shared.grounding.lines import Line, lines
 from shared.grounding.orders import Order, orders, own_name
+from shared.grounding.vocabulary import joined
+
+_TOO_COMMON = frozenset("vitamin sodium potassium calcium magnesium sliding oxygen human insulin normal water".split())  # noqa: SIM905
+_LONGEST = 8  # words of a diagnosis that is looked for in full
 
 
 class Record:
@@ -18,7 +22,7 @@ class Record:
 
     def __init__(self, context: EncounterContext) -> None:
         self.context = context
-        self.finder = Finder(_own_tests(context), _own_drugs(context))
+        self.finder = Finder(_own_tests(context), _own_drugs(context), _own_illnesses(context), _measured(context))
         self.lines: tuple[Line, ...] = tuple(lines(context, self.finder))
         self.orders: tuple[Order, ...] = tuple(orders(context))
         self.courses: dict[str, list[Course]] = courses(context)
@@ -30,6 +34,7 @@ class Record:
         for order in self.orders:
             for key in order.keys:
                 self.by_drug[key].append(order)
+        self.by_text = {joined(line.text): line for line in self.lines if line.part in ("notes", "reports")}
         self.by_source = {line.source: line.text for line in reversed(self.lines)}
         self.start = context.start.date() if context.start else None
         self.end = context.end.date()
@@ -66,14 +71,42 @@ def _own_tests(context: EncounterContext) -> dict[str, str]:
     found = {}
     for series in (*context.labs, *context.vitals):
         id = id_of(series)
-        for name in (series.name.lower(), analytes.core(series.name), series.name.lower().partition(" (")[0]):
+        for name in (series.name, analytes.core(series.name), series.name.partition(" (")[0]):
             if len(name) > 2:
-                found[" ".join(name.replace(",", " ").replace(":", " ").split())] = id
+                found[joined(name)] = id
     return found
 
 
 def _own_drugs(context: EncounterContext) -> dict[str, str]:
-    """The first words of the names of this record's medicines, where they are no words of everyday use."""
+    """The names of this record's medicines that no vocabulary knows: in full, and by a first word that says enough."""
     lists = (context.home_medicines, context.hospital_medicines, context.given_medicines, context.discharge_medicines)
     medicines = [item for items in (*lists, context.other_medicines) for item in items]
-    return {own_name(item): own_name(item) for item in medicines if not item.ingredients and len(own_name(item)) > 4}
+    found = {}
+    for item in medicines:
+        name = own_name(item)
+        found[name] = name
+        first = name.split()[0]
+        if len(first) > 4 and first not in _TOO_COMMON and first not in analytes.names():
+            found.setdefault(first, name)
+    return found
+
+
+def _own_illnesses(context: EncounterContext) -> dict[str, str]:
+    """The record's own names of its diagnoses, without what stands in brackets."""
+    found = {}
+    for item in context.diagnoses:
+        name = joined(item.text.partition(" (")[0])
+        if len(name) > 4 and len(name.split()) <= _LONGEST:
+            found[name] = name
+    return found
+
+
+def _measured(context: EncounterContext) -> frozenset[str]:
+    """Names of tests that the record has, which no order of it has."""
+    ids = {id_of(series) for series in (*context.labs, *context.vitals)}
+    known = {name for name, id in analytes.names().items() if id in ids} | set(_own_tests(context))
+    lists = (context.home_medicines, context.hospital_medicines, context.given_medicines, context.discharge_medicines)
+    ordered = " ".join(
+        f"{item.name} {' '.join(item.ingredients)}" for items in (*lists, context.other_medicines) for item in items
+    )
+    return frozenset(name for name in known if name not in ordered.lower())

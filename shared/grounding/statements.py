@@ -6,6 +6,7 @@ thing that no vocabulary knows, no number that belongs to nothing.
 
 from collections.abc import Iterator, Sequence
 
+from shared.contracts.draft import ClaimKind, Label
 from shared.grounding.assertion import cue_spans
 from shared.grounding.binding import bind
 from shared.grounding.lines import Line
@@ -15,6 +16,16 @@ from shared.grounding.verdict import Finding, Span
 from shared.grounding.words import neutral, stem
 
 _STRONG = ("diagnoses", "reasons")
+# Words of praise and of course: they say nothing that can be looked up, unless an entry says all of the sentence.
+_VAGUE = frozenset(
+    stem(word)
+    for word in """
+    stable stabilized well improved improving improvement recovered recovery resolved resolution uneventful unremarkable
+    good better best excellent fine satisfactory comfortable controlled tolerated tolerating steadily steady completely
+    complete fully gradually smoothly uncomplicated favorable favourable successful successfully adequate adequately
+    significantly markedly ready baseline optimal optimized appropriate appropriately responded response great
+    """.split()  # noqa: SIM905 - a list of words
+)
 _NOT_EVIDENCE = frozenset({"family_history"})
 
 
@@ -24,25 +35,17 @@ def claims(parsed: Parsed, record: Record, findings: Sequence[Finding]) -> Itera
     covered += cue_spans(parsed.text)
     cited = {finding.source for finding in findings if finding.label == "supported" and finding.source}
     yield from _numbers(parsed, record, covered)
-    free = [
-        item for item in parsed.words if not _in(item[1], covered) and not neutral(item[0]) and not item[0][0].isdigit()
-    ]
-    free = [item for item in free if not any(day.start <= item[1] < day.end for day in parsed.dates)]
-    free = [item for item in free if not any(figure.start <= item[1] < figure.end for figure in parsed.figures)]
-    every = frozenset(stem(word) for word, _, _ in parsed.words if not neutral(word) and not word[0].isdigit())
+    free = [(parsed.low[start:end], start, end) for _, start, end in parsed.content if not _in(start, covered)]
+    every = frozenset(key for key, _, _ in parsed.content)
     missing: list[tuple[str, int, int]] = []
     for word, start, end in free:
-        line = _line(stem(word), (start, end), every, parsed, record, cited)
-        if line is None:
+        found = _line(stem(word), (start, end), every, parsed, record, cited)
+        if found is None:
             missing.append((word, start, end))
-        elif line[1]:
-            yield Finding(
-                "polarity", word, "contradicted", line[0].source, f"record: {line[0].text[:160]}", ((start, end),)
-            )
         else:
-            yield Finding(
-                "statement", word, "supported", line[0].source, f"record: {line[0].text[:160]}", ((start, end),)
-            )
+            line, kind = found
+            label: Label = "contradicted" if kind in ("polarity", "certainty") else "supported"
+            yield Finding(kind, word, label, line.source, f"record: {line.text[:160]}", ((start, end),))
     yield from _joined(missing, parsed)
 
 
@@ -52,21 +55,24 @@ def _in(position: int, spans: Sequence[Span]) -> bool:
 
 def _line(
     key: str, span: Span, every: frozenset[str], parsed: Parsed, record: Record, cited: set[str]
-) -> tuple[Line, bool] | None:
-    """The entry that says the word together with another word of the sentence; and whether it denies it (or affirms it
-    where the sentence denies it)."""
+) -> tuple[Line, ClaimKind] | None:
+    """The entry that says the word together with another word of the sentence; and whether it says so of the patient,
+    with the same polarity and certainty."""
     said = parsed.properties(span)
     rest = every - {key}
-    lines = [line for line in record.by_stem.get(key, []) if line.part not in _NOT_EVIDENCE or "family" in said]
     near = [
         line
-        for line in lines
-        if line.source in cited or line.part in _STRONG or any(other in line.stems for other in rest) or not rest
+        for line in record.by_stem.get(key, [])
+        if (line.part not in _NOT_EVIDENCE or "family" in said)
+        and (line.source in cited or line.part in _STRONG or any(other in line.stems for other in rest) or not rest)
     ]
-    for line in near:
-        if ("denied" in line.stems[key]) == ("denied" in said):
-            return line, False
-    return (near[0], True) if near else None
+    if key in _VAGUE:
+        near = [line for line in near if len(every) > 1 and all(other in line.stems for other in every)]
+    same = [line for line in near if ("denied" in line.stems[key]) == ("denied" in said)]
+    if not same:
+        return (near[0], "polarity") if near else None
+    sure = [line for line in same if ("uncertain" in line.stems[key]) == ("uncertain" in said)]
+    return (sure[0], "statement") if sure else (same[0], "certainty")
 
 
 def _joined(missing: Sequence[tuple[str, int, int]], parsed: Parsed) -> Iterator[Finding]:

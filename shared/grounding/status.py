@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from shared.contracts.context import Medicine
 from shared.contracts.draft import Label
+from shared.grounding.dosage import frequencies
 from shared.grounding.figures import figures
 from shared.grounding.medicines import ALLERGY, orders_of
 from shared.grounding.orders import DOSES, Order
@@ -28,9 +29,9 @@ VERBS: dict[str, str] = {
     "decreased": r"decreased|reduced|lowered|down-?titrated|tapered|halved|titrated down|decrease|reduce",
     "held": r"held|on hold|paused|withheld|suspended|interrupted|temporarily stopped|hold|pause",
     "changed": r"changed|adjusted|switched|substituted|replaced|converted|modified",
-    "given": r"received|given|treated with|administered|managed with|receiving|got",
+    "given": r"received|given|treated with|administered|managed with|receiving|got|prescribed",
     "discharged": 
-        r"discharged (?:home )?(?:on|with|taking)|prescribed|discharge (?:medications?|medicines?|"
+        r"discharged (?:home )?(?:on|with|taking)|discharge (?:medications?|medicines?|"
         r"prescriptions?)(?: are| include[sd]?)?|sent home (?:on|with)|went home (?:on|with)|to take|take|"
         r"takes(?! at home)",
     "home": 
@@ -43,8 +44,13 @@ _PASSIVE = re.compile(
     re.IGNORECASE,
 )
 _ONWARD = re.compile(r"^\s*(?:on|with|taking|him on|her on|the patient on|to take|:)(?=[\s:])", re.IGNORECASE)
+_TO_COME = re.compile(r"\b(?:to be|will be|should be|to|will|should)\s+$", re.IGNORECASE)
 _PLURAL = re.compile(r"\b(?:were|are|both|all)\b", re.IGNORECASE)
-_DISCHARGE = re.compile(r"\b(?:at|on|upon|by|for) discharge\b|\bdischarged?\b|\bhome with\b", re.IGNORECASE)
+_DISCHARGE = re.compile(
+    r"\b(?:at|on|upon|by|for) discharge\b|\bdischarged?\b|\bhome with\b|\bfor home\b|\bto take home\b|"
+    r"\bat home after\b",
+    re.IGNORECASE,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +68,10 @@ class _Orders:
 def claims(parsed: Parsed, record: Record) -> Iterator[Finding]:
     """Each verb of status with the medicines that it speaks of."""
     mentions = sorted((*parsed.named.drugs, *parsed.named.classes), key=lambda item: item.start)
-    if not mentions or ALLERGY.search(parsed.low):
+    if ALLERGY.search(parsed.low):
+        return
+    if not mentions:
+        yield from _of_nothing(parsed)
         return
     verbs = [
         match for match in _VERB.finditer(parsed.text) if not any(m.start <= match.start() < m.end for m in mentions)
@@ -73,11 +82,24 @@ def claims(parsed: Parsed, record: Record) -> Iterator[Finding]:
             yield _finding(verb, mention, orders, parsed, record)
 
 
+def _of_nothing(parsed: Parsed) -> Iterator[Finding]:
+    """`The treatment was stopped`: of what is not said, so that nothing can be looked up."""
+    named = parsed.named
+    if named.tests or named.illnesses or named.procedures:
+        return
+    for verb in _VERB.finditer(parsed.text):
+        if verb.lastgroup in ("started", "stopped", "continued", "held") and _PASSIVE.search(
+            parsed.text, 0, verb.start()
+        ):
+            yield Finding("status", verb.group(), "not-in-record", spans=(verb.span(),))
+
+
 def _pairs(
     verbs: Sequence[re.Match[str]], mentions: Sequence[Mention], parsed: Parsed
 ) -> Iterator[tuple[re.Match[str], Mention]]:
     """Which verb speaks of which medicine."""
     claimed: set[int] = set()
+    last: list[Mention] = []
     later: list[tuple[re.Match[str], list[Mention]]] = []
     for number, verb in enumerate(verbs):
         previous = verbs[number - 1].end() if number else 0
@@ -87,11 +109,14 @@ def _pairs(
         passive = _PASSIVE.search(parsed.text, 0, verb.start())
         if passive is not None and _ONWARD.match(parsed.text[verb.end() :]) is None and before:
             plural = _PLURAL.search(parsed.text, before[-1].end, verb.start()) or number == 0
-            for item in before if plural else before[-1:]:
-                claimed.add(item.start)
-                yield verb, item
+            last = before if plural else before[-1:]
+            claimed |= {item.start for item in last}
+            yield from ((verb, item) for item in last)
+        elif not after and not before:
+            yield from ((verb, item) for item in last)  # "was continued unchanged"
         else:
-            later.append((verb, after or ([] if _ONWARD.match(parsed.text[verb.end() :]) else before)))
+            last = after or ([] if _ONWARD.match(parsed.text[verb.end() :]) else before)
+            later.append((verb, last))
     for verb, items in later:
         yield from (
             (verb, item)
@@ -105,6 +130,8 @@ def _finding(verb: re.Match[str], mention: Mention, orders: list[Order], parsed:
     clause = parsed.part(parsed.clause(verb.start()))
     at_discharge = _DISCHARGE.search(clause) is not None
     found = _sorted(orders, record)
+    if name == "continued" and _TO_COME.search(parsed.text, 0, verb.start()):
+        name = "discharged"
     label = _LABELS[name](found, at_discharge)
     order = next(iter((*found.discharge, *found.other, *found.home, *found.hospital)))
     change = f" ({', '.join(sorted(found.changes))})" if found.changes else ""
@@ -165,23 +192,24 @@ def _moved(found: _Orders, way: int) -> Label:
 
 def _way(before: Medicine, now: Medicine) -> int:
     """1 for more a day, -1 for less, 0 where the two cannot be compared."""
-    from shared.grounding.dosage import frequencies
-
-    totals = []
-    for item in (before, now):
-        text = f"{item.amount or item.dose} {item.frequency}"
-        amounts = [figure for figure in figures(text) if figure.unit and figure.dimension in DOSES] or [
-            figure for figure in figures(item.name) if figure.unit and figure.dimension in DOSES
-        ]
-        rate = next((part.rate for part in frequencies(text)), 1.0)
-        totals.append(
-            (amounts[0].dimension, amounts[0].value * amounts[0].unit.factor * rate)
-            if amounts and amounts[0].unit
-            else ("", 0.0)
-        )
-    if totals[0][0] != totals[1][0] or not totals[0][0]:
+    one, other = _total(before), _total(now)
+    if one is None or other is None or one[0] != other[0]:
         return 0
-    return (totals[1][1] > totals[0][1]) - (totals[1][1] < totals[0][1])
+    return (other[1] > one[1]) - (other[1] < one[1])
+
+
+def _total(item: Medicine) -> tuple[str, float] | None:
+    """What is taken a day: the dimension and the amount; tablets count by the strength in the name."""
+    rate = next((part.rate for part in frequencies(f"{item.frequency} {item.dose}")), 1.0)
+    amounts = [figure for figure in figures(f"{item.amount} {item.dose}") if figure.dimension in DOSES]
+    strengths = [figure for figure in figures(item.name) if figure.dimension in DOSES - {"tablet"}]
+    plain = [figure for figure in amounts if figure.dimension != "tablet"]
+    if plain and plain[0].unit:
+        return plain[0].dimension, plain[0].value * plain[0].unit.factor * rate
+    if strengths and strengths[0].unit:
+        count = amounts[0].value if amounts else 1.0
+        return strengths[0].dimension, strengths[0].value * strengths[0].unit.factor * count * rate
+    return None
 
 
 def _held(found: _Orders, _: bool) -> Label:
@@ -193,12 +221,16 @@ def _held(found: _Orders, _: bool) -> Label:
 
 
 def _changed(found: _Orders, _: bool) -> Label:
-    if "changed" in found.changes or len({order.text for order in (*found.hospital, *found.discharge)}) > 1:
+    if "changed" in found.changes:
         return "supported"
-    return "contradicted" if found.changes & {"continued", "new"} else "not-in-record"
+    if found.changes & {"continued", "new", "stopped", "on hold", "do not give"}:
+        return "contradicted"
+    return judge(len({order.text for order in (*found.hospital, *found.discharge)}) > 1, False)
 
 
-def _given(found: _Orders, _: bool) -> Label:
+def _given(found: _Orders, at_discharge: bool) -> Label:
+    if at_discharge:
+        return _discharged(found, at_discharge)
     return judge(found.hospital or found.discharge, False)
 
 

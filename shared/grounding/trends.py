@@ -40,14 +40,17 @@ _DOWN = re.compile(
 )
 _BETTER = re.compile(r"\b(?:improved|improving|improvement|recovered|worsened|worsening|deteriorated)\b")
 _NORMAL = re.compile(r"\b(?:normali[sz]ed|returned to normal|back to normal|resolved to normal)\b")
-_STEADY = re.compile(r"\b(?:unchanged|remained (?:stable|the same|at)|did not change|stayed at)\b")
+_STEADY = re.compile(
+    r"\b(?:unchanged|(?:was|were|is|remained|stayed) (?:stable|the same|steady|constant)|did not change|"
+    r"stayed at)\b"
+)
 _JOIN = re.compile(r"\bto\b|\bthen\b|→|->|\bfollowed by\b|\band later\b")
 
 
 def claims(parsed: Parsed, record: Record) -> Iterator[Finding]:
     """Words for values, directions, and pairs of values in their order."""
     for mention in parsed.named.tests:
-        found = courses_of("blood pressure" if mention.canonical == "diastolic" else mention.canonical, record)
+        found = courses_of(mention.canonical, record)
         yield from _words(mention, parsed, found)
         yield from _direction(mention, parsed, found)
     yield from _pairs(parsed, record)
@@ -56,9 +59,11 @@ def claims(parsed: Parsed, record: Record) -> Iterator[Finding]:
 def _words(mention: Mention, parsed: Parsed, found: list[Course]) -> Iterator[Finding]:
     for word, pattern in _VALUE_WORD.items():
         before = [m for m in pattern.finditer(parsed.low, max(0, mention.start - 24), mention.start)]
-        after = [m for m in pattern.finditer(parsed.low, mention.end, min(len(parsed.low), mention.end + 60))]
-        near = [m for m in before if not re.search(r"[a-z,]{4,}|\b(?:and|but)\b", parsed.low[m.end() : mention.start])]
-        near += [m for m in after if _BETWEEN.match(parsed.low[mention.end : m.start()])]
+        after = [m for m in pattern.finditer(parsed.low, mention.end, min(len(parsed.low), mention.end + 80))]
+        near = [
+            m for m in before if not re.search(r"[a-z]{4,}|[,;()]|\b(?:and|but)\b", parsed.low[m.end() : mention.start])
+        ]
+        near += [m for m in after if _BETWEEN.match(_bare(parsed, mention.end, m.start()))]
         for match in near[:1]:
             denied = "denied" in parsed.properties((match.start(), match.end()))
             yield _judged(
@@ -69,6 +74,16 @@ def _words(mention: Mention, parsed: Parsed, found: list[Course]) -> Iterator[Fi
                 found,
                 ((match.start(), match.end()), (mention.start, mention.end)),
             )
+
+
+def _bare(parsed: Parsed, start: int, end: int) -> str:
+    """What stands between a test and a word, without brackets, numbers and the other tests of a list."""
+    text = parsed.low
+    places = [(test.start, test.end) for test in parsed.named.tests]
+    for a, b in (*places, *((figure.start, figure.end) for figure in parsed.figures)):
+        if start <= a < end:
+            text = text[:a] + " " * (b - a) + text[b:]
+    return re.sub(r"\([^)]*\)|\band\b|,|\bof\b|\bat\b", " ", text[start:end])
 
 
 def _judged(
@@ -119,6 +134,9 @@ def _direction(mention: Mention, parsed: Parsed, found: list[Course]) -> Iterato
         flags = next((point.flag for point in found[0].points if point.flag), "")
         if flags or worse:
             yield _moved(mention, better, found, up=("low" in flags) != worse)
+    steady = _STEADY.search(parsed.low, mention.end, limit)
+    if steady is not None and found:
+        yield _steady(mention, steady, found)
     normal = _NORMAL.search(parsed.low, mention.end, limit) or _NORMAL.search(parsed.low, start, mention.start)
     if normal is not None:
         yield _normalized(mention, normal, found)
@@ -146,6 +164,16 @@ def _went(values: list[float], up: bool) -> bool:
     return bool(between) and (max(between) > signed[0] or min(between) < signed[-1])
 
 
+def _steady(mention: Mention, match: re.Match[str], found: list[Course]) -> Finding:
+    """Unchanged: from first to last by a tenth at most."""
+    course = found[0]
+    values = [point.figure.value for point in course.points if point.figure]
+    same = bool(values) and max(values) - min(values) <= 0.1 * abs(values[0])
+    spans = ((match.start(), match.end()), (mention.start, mention.end))
+    text = f"{mention.text} {match.group()}"
+    return Finding("order-of-time", text, judge(same), course.points[-1].source, f"record: {course.told}", spans)
+
+
 def _normalized(mention: Mention, match: re.Match[str], found: list[Course]) -> Finding:
     text, spans = f"{mention.text} {match.group()}", ((match.start(), match.end()), (mention.start, mention.end))
     for course in found:
@@ -167,7 +195,7 @@ def _pairs(parsed: Parsed, record: Record) -> Iterator[Finding]:
             continue
         first, second = (other, one) if backwards else (one, other)
         text, spans = f"{one.figure.text} … {other.figure.text}", ((one.figure.start, other.figure.end),)
-        for course in courses_of("blood pressure" if one.test == "diastolic" else one.test, record):
+        for course in courses_of(one.test, record):
             early = [point for point in course.points if matches(first.figure, point, one.test)]
             late = [point for point in course.points if matches(second.figure, point, one.test)]
             if early and late:

@@ -38,7 +38,13 @@ def claims(parsed: Parsed, record: Record) -> Iterator[Finding]:
 
 def courses_of(test: str, record: Record) -> list[Course]:
     """The courses of a test, of both troponins where only "troponin" is said."""
-    return [course for id in analytes.FAMILIES.get(test, (test,)) for course in record.courses.get(id, [])]
+    found = [
+        course
+        for one in test.split("|")
+        for id in analytes.FAMILIES.get(one, (one,))
+        for course in record.courses.get(id, [])
+    ]
+    return found or (record.courses.get("blood pressure", []) if test == "diastolic" else [])
 
 
 def places_at(parsed: Parsed, figure: Figure) -> tuple[frozenset[str], Date | None]:
@@ -89,6 +95,8 @@ def _scaled(value: Figure, scale: float) -> float:
 
 def _equal(figure: Figure, value: float) -> bool:
     """Equal when rounded as written; a whole number with zeros at its end may be rounded to 1 %."""
+    if figure.value == 0 and value != 0:
+        return False
     zeros = figure.digits == 0 and figure.value >= 1000 and figure.value % 100 == 0
     margin = max(figure.tolerance, 0.006 * figure.value if zeros else 0.0)
     return abs(figure.value - value) <= margin
@@ -101,20 +109,22 @@ def _pressure(figure: Figure, value: Figure, test: str) -> bool:
 
 
 def _value(bound: Bound, parsed: Parsed, record: Record) -> Finding:
-    figure, test = bound.figure, "blood pressure" if bound.test == "diastolic" else bound.test
+    figure = bound.figure
     spans: tuple[Span, ...] = ((figure.start, figure.end),)
     text = figure.text
     if bound.owner is not None:
         spans = (*spans, (bound.owner.start, bound.owner.end))
         text = f"{bound.owner.text} {figure.text}"
-    found = courses_of(test, record)
+    found = courses_of(bound.test, record)
     same = [(course, point) for course in found for point in course.points if matches(figure, point, bound.test)]
+    exact = [pair for pair in same if _exactly(figure, pair[1])]
+    same = exact or same  # 7.4 is not the 7.35 beside it
     places, day = places_at(parsed, figure)
     spans = (*spans, *(match.span() for name in places for match in PLACES[name].finditer(parsed.low)))
     right = [pair for pair in same if _in_place(pair, places, day)]
     if right:
         return Finding("number", text, "supported", right[0][1].source, f"record: {right[0][0].told}", spans)
-    written = _in_text(bound, record)
+    written = None if same else _in_text(bound, record)
     if written is not None:
         return Finding("number", text, "supported", written[0], f"record: {written[1]}", spans)
     if not found:
@@ -122,6 +132,12 @@ def _value(bound: Bound, parsed: Parsed, record: Record) -> Finding:
     course = same[0][0] if same else found[0]
     kind: ClaimKind = "order-of-time" if same else "unit" if _other_unit(figure, found) else "number"
     return Finding(kind, text, "contradicted", course.points[0].source, f"record: {course.told}", spans)
+
+
+def _exactly(figure: Figure, point: Point) -> bool:
+    """The same number, with no digits that were rounded away."""
+    value = point.figure
+    return value is not None and value.value == figure.value and value.digits <= figure.digits
 
 
 def _in_place(pair: tuple[Course, Point], places: frozenset[str], day: Date | None) -> bool:

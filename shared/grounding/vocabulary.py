@@ -8,7 +8,7 @@ from pathlib import Path
 FOLDER = Path(__file__).parent
 Words = list[tuple[str, int, int]]  # a word, where it begins, where it ends
 
-WORD = re.compile(r"[a-z0-9][a-z0-9'-]*")
+WORD = re.compile(r"[^\W_]+(?:['-][^\W_]+)*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +53,11 @@ class Vocabulary:
 def words_of(text: str) -> Words:
     """The words of `text`, in lower case, with their places."""
     return [(match.group(), match.start(), match.end()) for match in WORD.finditer(text.lower())]
+
+
+def joined(text: str) -> str:
+    """A name as the vocabularies have it: its words in lower case with spaces between."""
+    return " ".join(word for word, _, _ in words_of(text))
 
 
 def _joined(words: Words, index: int, size: int) -> str:
