@@ -49,6 +49,7 @@ class Sentence(Model):
     evidence: tuple[Evidence, ...] = ()
     unsupported: tuple[Claim, ...] = ()  # the claims that are not supported
     label: Label | None = None  # None in drafts from before there were labels
+    origin: Literal["model", "rules"] = "model"
 
     @property
     def supported(self) -> bool:
@@ -126,7 +127,9 @@ class Draft(Model):
     number: int  # 1 for the first draft of a case, +1 for each redraft
     parts: tuple[Part, ...]
     text: str
-    by_hand: str | None = None  # why the narrative is to be written by hand; None when the model wrote it
+    by_hand: str | None = None  # why the narrative is to be written by hand: of drafts from before it was composed
+    dropped: int = 0  # sentences of the model that the record does not support, and that were left out
+    model_silent: str | None = None  # why the model wrote nothing that could be used
     left_out: tuple[str, ...] = ()  # what of the record the document does not say, and why, the important first
     open_points: tuple[OpenPoint, ...] = ()  # what asks for a physician's word before the signature
     model: str  # name and version as the model server reports them; empty when no model was reached

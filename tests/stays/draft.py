@@ -27,7 +27,7 @@ async def drafted(stay: Stay) -> Document:
         context,
         facts.render(context),
         (),
-        by_hand="the model was not asked",
+        model_silent="the model was not asked",
         number=1,
         model="",
         prompt=PROMPT,

@@ -3,18 +3,22 @@
 Diagnoses, procedures, critical results and changes of medicines are always complete; what else is shortened says so.
 """
 
+import re
 from collections.abc import Iterable, Iterator, Sequence
 
 from services.drafter import facts
 from services.drafter.course.prose import be, different, further, listed, lowered, raised, sentence
+from services.drafter.record.observations import short_names
 from shared.contracts.context import Diagnosis, EncounterContext, Entry, Measurement, Medicine, Series
-from shared.contracts.draft import Sentence
+from shared.contracts.draft import Narrative, Sentence
 from shared.grounding.reconciliation import Row, reconcile
 
-NAME = "hospital-course"
+NAME: Narrative = "hospital-course"
 MOST = 6  # of what may be shortened: abnormal results, reports, medicines given
 PEOPLE = {"female": ("woman", "girl", "She"), "male": ("man", "boy", "He")}
 ADULT = 18  # years
+_SUSCEPTIBILITY = re.compile(r"\b(susceptible|resistant|intermediate)\b[^:;]*$", re.IGNORECASE)
+_PANEL = re.compile(r"\bpanel\b|hemogram|blood count", re.IGNORECASE)  # its values stand with the results
 
 
 def hospital_course(context: EncounterContext) -> tuple[Sentence, ...]:
@@ -38,21 +42,27 @@ def _whole(context: EncounterContext, text: str) -> Entry:
 
 
 def _arrival(context: EncounterContext) -> Iterator[Sentence]:
-    years = facts.age(context)
-    woman, girl, _ = PEOPLE.get(context.patient.sex or "", ("patient", "patient", ""))
-    person = girl if years is not None and years < ADULT else woman
-    who = f"A {years}-year-old {person}" if years else f"The patient ({person})" if woman != "patient" else "The patient"
-    who = who.replace("A 8", "An 8").replace("A 11-", "An 11-").replace("A 18-", "An 18-")
-    born = context.patient.birth or (f"{context.patient.birth_date}" if context.patient.birth_date else "")
-    said = Entry(text=", ".join(part for part in (f"born {born}" if born else "", context.patient.sex) if part) or "patient", source=context.patient.source)
     when = context.start_on or (f"{context.start:%Y-%m-%d}" if context.start else "")
-    reasons = different(context.reasons)
-    admitted = _whole(context, f"Admitted {when}" if when else "Admitted")
-    yield _say(f"{who} was admitted{f' on {when}' if when else ''}", [admitted, said])
-    if reasons:
+    on = f" on {when}" if when else ""
+    yield _say(f"{_person(context)} was admitted{on}", [_whole(context, f"Admitted{on}"), _demographics(context)])
+    if reasons := different(context.reasons):
         word = "reason for the admission" if len(reasons) == 1 else "reasons for the admission"
-        named = listed([lowered(item.text) for item in reasons])
-        yield _say(f"The recorded {word} {be(reasons)}: {named}", reasons)
+        yield _say(f"The recorded {word} {be(reasons)}: {_named(reasons)}", reasons)
+
+
+def _person(context: EncounterContext) -> str:
+    """`A 77-year-old man`, as far as the record tells."""
+    years, (adult, child, _) = facts.age(context), PEOPLE.get(context.patient.sex or "", ("patient", "patient", ""))
+    if not years:  # of a newborn the years say nothing
+        return "The patient"
+    article = "An" if years in (8, 11, 18) or 80 <= years < 90 else "A"
+    return f"{article} {years}-year-old {child if years < ADULT else adult}"
+
+
+def _demographics(context: EncounterContext) -> Entry:
+    born = context.patient.birth or (f"{context.patient.birth_date}" if context.patient.birth_date else "")
+    parts = [f"born {born}" if born else "", context.patient.sex or ""]
+    return Entry(text=", ".join(part for part in parts if part) or "patient", source=context.patient.source)
 
 
 def _diagnoses(context: EncounterContext) -> Iterator[Sentence]:
@@ -89,24 +99,25 @@ def _findings(context: EncounterContext) -> Iterator[Sentence]:
     critical = [item for item in abnormal if facts.is_critical(item)]
     shown = [*critical, *(item for item in abnormal if item not in critical)][: max(MOST, len(critical))]
     if shown:
-        names = facts.short_names(context.labs)
+        names = short_names(context.labs)
         words = [f"{lowered(names[item.name])} {_course(item)}" for item in shown]
         if rest := len(abnormal) - len(shown):
             words.append(further(rest, "abnormal result", "abnormal results"))
         entries = [Entry(text=f"{item.name} {_course(item)}", source=item.last.source) for item in shown]
         yield _say(f"Abnormal laboratory results {be(words, past=True)} {listed(words)}", entries)
-    yield from _reported("Microbiology", context.microbiology)
-    yield from _reported("Imaging and other studies", context.reports)
+    organisms = [item for item in context.microbiology if not _SUSCEPTIBILITY.search(item.text)]
+    yield from _reported("Microbiology", organisms or context.microbiology)
+    studies = [item for item in context.reports if not _PANEL.search(item.text)]
+    yield from _reported("Imaging and other studies", studies)
 
 
 def _course(series: Series) -> str:
-    """`2.82 mg/dL (high), 3.24 mg/dL (high) at the end`: first, worst and last as recorded."""
+    """`2.82 mg/dL (high) at first and 3.24 mg/dL (high) at last`: first, extremes and last as recorded."""
+    if series.count == 1:
+        return _value(series.last)
     between = {item.time: item for item in (series.worst, series.lowest, series.highest) if item is not None}
-    points = [series.first, *(between[time] for time in sorted(between))]
-    words = [_value(item) for item in points]
-    if series.count > 1:
-        words.append(f"{_value(series.last)} at last")
-    return ", then ".join(words)
+    words = [f"{_value(series.first)} at first", *(_value(between[time]) for time in sorted(between))]
+    return f"{', then '.join(words)} and {_value(series.last)} at last"
 
 
 def _value(item: Measurement) -> str:
@@ -118,18 +129,23 @@ def _reported(what: str, entries: Sequence[Entry]) -> Iterator[Sentence]:
     shown = found[:MOST]
     if not shown:
         return
-    words = [f"{item.text.rstrip('.')}{f' ({item.on})' if item.on else ''}" for item in shown]
+    words = [f"{item.text.rstrip('.')}{_dated(item)}" for item in shown]
     if rest := len(found) - len(shown):
         words.append(further(rest, "report", "reports"))
     yield _say(f"{what} reported: {'; '.join(words)}", shown)
 
 
+def _dated(item: Entry) -> str:
+    return f" ({item.on})" if item.on else ""
+
+
 def _treatment(context: EncounterContext) -> Iterator[Sentence]:
     if procedures := different(context.procedures):
-        words = [f"{lowered(item.text.rstrip('.'))}{f' on {item.on}' if item.on else ''}" for item in procedures]
-        yield _say(f"Recorded procedures {be(words)} {'; '.join(words)}", procedures)
+        word = "procedure" if len(procedures) == 1 else "procedures"
+        words = [f"{lowered(item.text.rstrip('.'))}{_dated(item)}" for item in procedures]
+        yield _say(f"The recorded {word} {be(procedures, past=True)}: {'; '.join(words)}", procedures)
     if devices := different(context.devices):
-        yield _say(f"Devices in place {be(devices, past=True)} {_named(devices)}", devices)
+        yield _say(f"Devices and lines in place: {_named(devices)}", devices)
     if context.given_medicines:
         yield _medicines("Given in hospital", context.given_medicines)
     elif context.hospital_medicines:
@@ -141,18 +157,19 @@ def _medicines(what: str, medicines: Sequence[Medicine]) -> Sentence:
     words = [item.name for item in named[: 2 * MOST]]
     if rest := len(named) - len(words):
         words.append(further(rest, "medicine", "medicines"))
-    return _say(f"{what} {be(words, past=True)} {listed(words)}", named[: 2 * MOST])
+    return _say(f"{what}: {listed(words)}", named[: 2 * MOST])
 
 
 def _changes(context: EncounterContext) -> Iterator[Sentence]:
+    """What became of each medicine. What the record leaves unclear is an open point, no sentence."""
     if not context.instructs:
         return
     rows = reconcile(context)
-    for change, words in (("new", "Newly prescribed"), ("continued", "Continued without a change")):
+    for change, begin in (("new", "Newly prescribed"), ("continued", "Continued without a change")):
         if found := [row.medicine for row in rows if row.change == change]:
-            yield _say(f"{words} {be(found)} {listed([item.text for item in found])}", found)
+            yield _say(f"{begin}: {listed([item.text for item in found])}", found)
     for row in rows:
-        if (words := _changed(row)) is not None:
+        if words := _changed(row):
             yield _say(words, [row.medicine, *row.before])
 
 
@@ -170,27 +187,24 @@ def _changed(row: Row) -> str | None:
             return f"{name} is not to be given{reason}"
         case "ended":
             return f"The course of {name} ended before the discharge"
-        case "unclear":
-            return f"Whether {name} goes on as before is not clear from the record: it is to be confirmed"
         case _:
             return None
 
 
 def _end(context: EncounterContext) -> Iterator[Sentence]:
     if function := different([*context.function, *context.directives]):
-        words = [f"{item.text.rstrip('.')}{f' ({item.on})' if item.on else ''}" for item in function]
-        yield _say(f"Recorded of function and directives: {'; '.join(words)}", function)
+        words = [f"{item.text.rstrip('.')}{_dated(item)}" for item in function]
+        yield _say(f"Function and directives as recorded: {'; '.join(words)}", function)
     flagged = [item for item in context.vitals if item.last.flag]
     if flagged and not context.died:
         words = [f"{lowered(item.name)} {_value(item.last)}" for item in flagged]
         entries = [Entry(text=f"{item.name} {_value(item.last)}", source=item.last.source) for item in flagged]
-        yield _say(f"The last vital signs included {listed(words)}", entries)
+        yield _say(f"Not within the range among the last vital signs {be(words, past=True)} {listed(words)}", entries)
     if pending := different(context.pending):
-        yield _say(f"Still pending {be(pending)} {_named(pending)}", pending)
+        yield _say(f"Still pending: {_named(pending)}", pending)
     yield _departure(context)
     if later := different(context.follow_up):
-        words = [f"{lowered(item.text)}{f' on {item.on}' if item.on else ''}" for item in later]
-        yield _say(f"Follow-up is planned: {listed(words)}", later)
+        yield _say(f"Follow-up is planned: {listed([f'{lowered(item.text)}{_dated(item)}' for item in later])}", later)
 
 
 def _departure(context: EncounterContext) -> Sentence:
