@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from services.approval.domain import next_deadline
+from services.approval.clocks import next_deadline
 from services.approval.reviews import FOLLOWED, Waiting, follow
 from shared.contracts.envelope import decode
 from shared.contracts.failures import PermanentError

@@ -21,7 +21,7 @@ from starlette.types import ASGIApp
 from deploy.sandbox_ehr.faults import Fault, Faults
 from deploy.sandbox_ehr.habits import Habits, HabitualServer, State
 from deploy.sandbox_ehr.notify import Subscriber
-from deploy.sandbox_ehr.search import INCLUDES, PARAMETERS, REQUIRED, in_order, matches, values
+from deploy.sandbox_ehr.search import INCLUDES, PARAMETERS, REQUIRED, in_order, matches, parameter_of, values
 from deploy.sandbox_ehr.store import Resource, Store
 
 Style = Literal["plain", "opaque"]
@@ -166,13 +166,12 @@ class Sandbox:
                 raise Refusal(422, "invariant", "a reference points nowhere")
 
     def _find(self, type: str, pairs: Pairs) -> list[Resource]:
-        known = PARAMETERS[type]
         named = dict(pairs)
         patient = named.get("patient", named.get("subject"))
         patient = patient.removeprefix("Patient/") if patient and type != "Appointment" and "," not in patient else None
         identifier = named.get("identifier")
         identifier = identifier if identifier and "|" in identifier[:-1] and "," not in identifier else None
-        conditions = [(known[name], wanted) for name, wanted in pairs if name in known]
+        conditions = [(known, wanted) for name, wanted in pairs if (known := parameter_of(type, name)) is not None]
         return [
             resource
             for resource in self.store.candidates(type, patient, identifier)
@@ -180,7 +179,7 @@ class Sandbox:
         ]
 
     def _search(self, request: Request, type: str, pairs: Pairs) -> Response:
-        unknown = [name for name, _ in pairs if name not in PARAMETERS[type] and name not in CONTROL]
+        unknown = [name for name, _ in pairs if parameter_of(type, name) is None and name not in CONTROL]
         if unknown and "handling=lenient" not in request.headers.get("prefer", ""):
             raise Refusal(400, "not-supported", f"unknown search parameter: {', '.join(sorted(unknown))}")
         pairs = [(name, value) for name, value in pairs if name not in unknown]

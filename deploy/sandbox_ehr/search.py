@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 
 Resource = dict[str, Any]
-Kind = Literal["token", "reference", "date", "string"]
+Kind = Literal["token", "reference", "identifier", "date", "string"]
 Parameter = tuple[Kind, tuple[str, ...]]
 
 _COMMON: dict[str, Parameter] = {
@@ -102,6 +102,15 @@ REQUIRED: dict[str, tuple[str, ...]] = {
 }
 
 
+def parameter_of(type: str, name: str) -> Parameter | None:
+    """The parameter `name` of a type; on references with the modifier `:identifier`, as real servers have it."""
+    base, colon, modifier = name.partition(":")
+    found = PARAMETERS[type].get(base)
+    if found is None or not colon:
+        return found
+    return ("identifier", found[1]) if found[0] == "reference" and modifier == "identifier" else None
+
+
 def values(resource: Resource, path: str) -> Iterator[Any]:
     """Every value at a dotted path; lists on the way are walked."""
     nodes: list[Any] = [resource]
@@ -119,7 +128,7 @@ def matches(resource: Resource, parameter: Parameter, wanted: str) -> bool:
     """Whether one parameter holds; commas in `wanted` mean any of them."""
     kind, paths = parameter
     found = [value for path in paths for value in values(resource, path)]
-    return any(_MATCHERS[kind](value, item) for item in wanted.split(",") for value in found)
+    return any(_MATCHERS[kind](value, item) for item in re.split(r"(?<!\\),", wanted) for value in found)
 
 
 def in_order(found: list[Resource], by: str | None) -> list[Resource]:
@@ -130,7 +139,8 @@ def in_order(found: list[Resource], by: str | None) -> list[Resource]:
 
 
 def _token(value: Any, wanted: str) -> bool:
-    system, bar, code = wanted.rpartition("|")
+    *systems, code = (re.sub(r"\\(.)", r"\1", part) for part in re.split(r"(?<!\\)\|", wanted))
+    system, bar = "|".join(systems), bool(systems)
     return any(
         code in ("", item_code) and (not bar or system == item_system) for item_system, item_code in _tokens(value)
     )
@@ -147,6 +157,12 @@ def _tokens(value: Any) -> Iterator[tuple[str, str]]:
 def _reference(value: Any, wanted: str) -> bool:
     reference = value.get("reference", "") if isinstance(value, dict) else ""
     return bool(reference) and (reference == wanted or reference.rpartition("/")[2] == wanted)
+
+
+def _identifier(value: Any, wanted: str) -> bool:
+    """The identifier within a Reference, not that of what it refers to."""
+    named = value.get("identifier") if isinstance(value, dict) else None
+    return isinstance(named, dict) and _token(named, wanted)
 
 
 def _string(value: Any, wanted: str) -> bool:
@@ -197,6 +213,7 @@ def span(text: str) -> tuple[datetime, datetime]:
 _MATCHERS: dict[Kind, Callable[[Any, str], bool]] = {
     "token": _token,
     "reference": _reference,
+    "identifier": _identifier,
     "string": _string,
     "date": _date,
 }

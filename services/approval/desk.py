@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
-from services.approval import domain
+from services.approval import clocks, domain
 from services.approval.directory import Directory
 from services.approval.gate import Settled
 from services.approval.refusal import Refused
@@ -19,6 +19,7 @@ from shared.contracts.events import (
     Approved,
     CaseEvent,
     Channel,
+    Reading,
     Reassigned,
     Refusing,
     Rejected,
@@ -130,6 +131,7 @@ class Desk:
         by: Caller,
         text: str | None,
         settled: Settled = Settled(),  # noqa: B008 - frozen
+        reading: Reading | None = None,
     ) -> Approved:
         """Countersign the draft with digest `seen`, or `text` in its place. Raises Refused."""
         ref, case = await self._look(case_id, seen)
@@ -150,6 +152,7 @@ class Desk:
                 settled=settled,
                 supervisor=supervisor,
                 channel=channel_of(by),
+                reading=reading,
             )
 
         event = decide(case)
@@ -222,7 +225,7 @@ class Desk:
         ref, case = await self._look(case_id)
         await self._permit(ref, case, by, "reassign")
         words = await self._artifacts.put(reason.encode())
-        due = domain.deadlines(self._clock(), self._directory.times(ref.department))
+        due = clocks.deadlines(self._clock(), self._directory.times(ref.department))
         return await self._decide(
             ref, case, by, "reassign", lambda current: domain.reassign(current, to, by.actor, words, due)
         )

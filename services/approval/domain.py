@@ -1,15 +1,14 @@
 """The rules of review and signature. Pure: the case, the words and the time come in, an event or a refusal goes out."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Literal
 
 from services.approval import edits, gate
 from services.approval.gate import Settled
 from services.approval.refusal import Refused, Why
 from shared.contracts.access import Access
-from shared.contracts.case import Case, apply, fold
+from shared.contracts.case import Case
 from shared.contracts.draft import Draft
 from shared.contracts.envelope import Recorded, digest
 from shared.contracts.events import (
@@ -19,7 +18,7 @@ from shared.contracts.events import (
     Closed,
     Drafted,
     DraftRef,
-    Escalated,
+    Reading,
     Reassigned,
     RedraftRequested,
     Refusing,
@@ -30,15 +29,6 @@ from shared.contracts.events import (
 
 # Encounter.status values of a stay that goes on: https://hl7.org/fhir/R4/valueset-encounter-status.html
 ONGOING = frozenset({"planned", "arrived", "triaged", "in-progress", "onleave"})
-
-# 1: the supervisor is told. 2: told again, with the deputies. 3: takes over, and the operators are told.
-WITH_DEPUTIES = 2
-TAKES_OVER = 3
-
-
-def deadlines(now: datetime, after: Sequence[timedelta]) -> tuple[datetime, ...]:
-    """When each escalation is due."""
-    return tuple(now + wait for wait in after)
 
 
 def supervisor_of(department: str, supervisors: Mapping[str, str]) -> str | None:
@@ -88,6 +78,7 @@ def approve(
     settled: Settled = Settled(),  # noqa: B008 - frozen
     supervisor: str | None = None,
     channel: Channel | None = None,
+    reading: Reading | None = None,
 ) -> Approved:
     """Countersign: the draft with digest `seen`, or `text` in its place. `draft` is its content, see `reads_draft`.
 
@@ -113,6 +104,7 @@ def approve(
         edits=edits.figures(draft, final) if draft is not None and final is not None else None,
         resolutions=gate.resolutions(draft, final, settled) if draft is not None and final is not None else (),
         acknowledged=tuple(range(len(draft.open_points))) if draft is not None else (),
+        reading=reading,
         channel=channel,
     )
 
@@ -216,83 +208,6 @@ def begins(case: Case, role: str | None, looked_at: str) -> bool:
     return role == "physician" or (role == "supervisor" and case.owner != case.review.stay.attending)
 
 
-def escalate(
-    history: Sequence[Recorded],
-    clock: str,
-    level: int,
-    due: datetime,
-    supervisor: str | None,
-    deputies: Sequence[str] = (),
-) -> Escalated | None:
-    """What a fired timer does: nothing once somebody decided, once a level, only for the clock it was set for.
-
-    `supervisor` is who takes over, for the last level; None for the others. `deputies` are told on level 2.
-    """
-    case = fold(history)
-    if not is_current(case, clock) or level != case.level + 1:
-        return None
-    told = tuple(deputies) if level == WITH_DEPUTIES else ()
-    return Escalated(level=level, due=due, owner=supervisor, deputies=told)
-
-
-def is_current(case: Case, clock: str | None) -> bool:
-    """Whether the clock that the event with id `clock` started is the one that runs."""
-    return case.open and case.clock == clock
-
-
-def next_deadline(case: Case, clock: str, level: int) -> datetime | None:
-    """When the level after `level` is due; None when there is none, or nobody waits any more."""
-    if case.review is None or not is_current(case, clock) or level >= len(case.review.deadlines):
-        return None
-    return case.review.deadlines[level]
-
-
-@dataclass(frozen=True, slots=True)
-class Told:
-    """One escalation that stands on the trail, with the clock that it belongs to."""
-
-    event: Recorded
-    clock: str
-    level: int
-    deputies: tuple[str, ...]
-    review: ReviewRequested
-
-
-def escalations(history: Iterable[Recorded]) -> list[Told]:
-    """Every escalation of the case, oldest first."""
-    case, found = Case(), []
-    for event in history:
-        case = apply(case, event)
-        if isinstance(body := event.body, Escalated) and case.clock is not None and case.review is not None:
-            found.append(Told(event, case.clock, body.level, body.deputies, case.review))
-    return found
-
-
-@dataclass(frozen=True, slots=True)
-class End:
-    """How the wait that an escalation told of came to its end: `done` by a decision, else for another reason."""
-
-    outcome: str
-    done: bool
-
-
-def ended_by(told: Told, history: Iterable[Recorded]) -> End | None:
-    """The first event after an escalation that ends its clock; None while it runs."""
-    for event in history:
-        if event.head.sequence <= told.event.head.sequence:
-            continue
-        match event.body:
-            case Approved():
-                return End("approved", done=True)
-            case Rejected() as rejected:
-                return End(f"rejected-{rejected.action}", done=True)
-            case Withdrawn():
-                return End("discharge-cancelled", done=False)
-            case Reassigned() as reassigned if reassigned.deadlines is not None:
-                return End("reassigned", done=False)
-    return None
-
-
 def reviewed(history: Iterable[Recorded]) -> list[tuple[DraftRef, str | None]]:
     """Every draft of an ended case with the outcome of its review; None where it was called off before a decision.
 
@@ -308,11 +223,6 @@ def reviewed(history: Iterable[Recorded]) -> list[tuple[DraftRef, str | None]]:
             case Rejected() as rejected:
                 found[rejected.draft.number] = rejected.draft, f"rejected-{rejected.action}"
     return list(found.values())
-
-
-def waiting_since(history: Iterable[Recorded]) -> datetime | None:
-    """When the last review was asked for; a reassignment changes nothing about how long the patient's letter waits."""
-    return next((event.time for event in reversed(list(history)) if event.name == "review-requested"), None)
 
 
 def discharge_taken_back(review: ReviewRequested, status: str | None) -> bool:

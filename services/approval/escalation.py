@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from nats.aio.msg import Msg
 
-from services.approval import domain
+from services.approval import clocks
 from services.approval.directory import Directory
 from services.approval.tasks import Tasks
 from shared.contracts.case import fold
@@ -44,12 +44,12 @@ class Escalation:
         history: Sequence[Recorded] = await self._journal.history(due.case)
         for _ in range(TRIES):
             case = fold(history)
-            if not domain.is_current(case, due.clock):
+            if not clocks.is_current(case, due.clock):
                 return history
-            last = domain.next_deadline(case, due.clock, due.level) is None
+            last = clocks.next_deadline(case, due.clock, due.level) is None
             supervisor = await self._directory.supervisor(due.case.department) if last else None
             deputies = self._directory.deputies(due.case.department)
-            event = domain.escalate(history, due.clock, due.level, due.time, supervisor, deputies)
+            event = clocks.escalate(history, due.clock, due.level, due.time, supervisor, deputies)
             if event is None:
                 return history
             id = derived_id(f"{due.clock}/{due.level}", "escalated")
@@ -65,11 +65,11 @@ class Escalation:
 
         A decision is appended before it takes back timers. Either it finds ours, or we find the decision here.
         """
-        due = domain.next_deadline(fold(history), clock, level - 1)
+        due = clocks.next_deadline(fold(history), clock, level - 1)
         if due is None:
             return
         sequence = await self._timers.schedule(case, clock, level, due)
-        if not domain.is_current(fold(await self._journal.history(case)), clock):
+        if not clocks.is_current(fold(await self._journal.history(case)), clock):
             await self._timers.take_back(case, level, sequence)
 
     async def follow(self, message: Msg) -> None:
@@ -86,8 +86,8 @@ class Escalation:
                 await self._after_reassignment(event, reassigned, history)
             case Withdrawn():
                 await self._after_withdrawal(history)
-        for told in domain.escalations(history):
-            if (end := domain.ended_by(told, history)) is not None:
+        for told in clocks.escalations(history):
+            if (end := clocks.ended_by(told, history)) is not None:
                 await self._tasks.settle(told, end)
 
     async def _after_escalation(
@@ -97,9 +97,9 @@ class Escalation:
 
         Returns the history as it is afterwards: who ended the wait meanwhile may have looked for Tasks too early.
         """
-        told = next((item for item in domain.escalations(history) if item.event.id == event.id), None)
+        told = next((item for item in clocks.escalations(history) if item.event.id == event.id), None)
         case = fold(history)
-        if told is None or not domain.is_current(case, told.clock):
+        if told is None or not clocks.is_current(case, told.clock):
             return history
         if escalated.owner is not None:
             await self._tasks.give_to(told.review.task, case.owner or escalated.owner)
@@ -110,7 +110,7 @@ class Escalation:
     async def _after_reassignment(self, event: Recorded, reassigned: Reassigned, history: Sequence[Recorded]) -> None:
         """The old clock's timer gives way to the new one's; then, with the EHR, the Task goes to its new owner."""
         case = fold(history)
-        if domain.is_current(case, event.id):
+        if clocks.is_current(case, event.id):
             await self._timers.cancel(event.case.id)
             # Not always the first level's: this event may arrive again when that has been told.
             await self._set_timer(event.case, event.id, case.level + 1, history)

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 from fastapi import APIRouter, Depends
 from pydantic import BaseModel
 
-from services.approval import domain
+from services.approval import clocks
 from services.approval.api import known
 from services.approval.desk import Desk
 from services.approval.directory import Directory
@@ -59,7 +59,7 @@ def make_escalations_router(desk: Desk, directory: Directory, guard: Guard) -> A
             department=department,
             state=case.state,
             owner=case.owner,
-            waiting_since=domain.waiting_since(history),
+            waiting_since=clocks.waiting_since(history),
             items=await _lines(case, case.review.deadlines, department, directory),
         )
 
@@ -76,7 +76,7 @@ async def _lines(
             level=level,
             due=due,
             standing=_standing(case, level),
-            tells=[supervisor, *(deputies if level == domain.WITH_DEPUTIES else ())],
+            tells=[supervisor, *(deputies if level == clocks.WITH_DEPUTIES else ())],
             takes_over=level == len(deadlines),
             alert="critical" if level == len(deadlines) else "warning",
             channels=[_kind(channel) for channel in directory.channels(department, level)],

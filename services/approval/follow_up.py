@@ -9,7 +9,7 @@ import logging
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
-from services.approval import domain
+from services.approval import clocks, domain
 from services.approval.filing import Filing
 from services.approval.tasks import Tasks
 from shared.clinical.fhir import FhirClient
@@ -130,8 +130,8 @@ class FollowUp:
     async def _end_tasks(self, ref: CaseRef, history: Sequence[Recorded], document: str | None) -> None:
         for draft, outcome in domain.reviewed(history):
             await self._tasks.end(ref, draft, outcome, document if outcome == "approved" else None)
-        for told in domain.escalations(history):
-            if (end := domain.ended_by(told, history)) is not None:
+        for told in clocks.escalations(history):
+            if (end := clocks.ended_by(told, history)) is not None:
                 await self._tasks.settle(told, end)
 
     async def _tell(self, case: CaseRef, reason: str) -> None:

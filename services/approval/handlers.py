@@ -2,7 +2,7 @@
 
 import asyncio
 
-from services.approval import domain
+from services.approval import clocks, domain
 from services.approval.directory import Directory
 from services.approval.filing import Filing
 from services.approval.reviews import Reviews
@@ -55,7 +55,7 @@ class Approval:
         drafted, case = work.cause.body, work.cause.case
         assert isinstance(drafted, Drafted)  # noqa: S101 - the step's consumer is filtered to it
         now = self._clock()
-        due = domain.deadlines(now, self._directory.times(case.department))
+        due = clocks.deadlines(now, self._directory.times(case.department))
         clock = derived_id(work.cause.id, "review-requested")
         task, _ = await asyncio.gather(
             self._tasks.request(case, drafted, due[0]), self._timers.schedule(case, clock, 1, due[0])

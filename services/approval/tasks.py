@@ -5,7 +5,7 @@ from collections.abc import Callable
 from datetime import datetime
 
 from services.approval import resources
-from services.approval.domain import End, Told
+from services.approval.clocks import End, Told
 from services.approval.ehr_word import called_off
 from services.approval.resources import Resource, with_identifier
 from shared.clinical.fhir import FhirClient, NotFoundError, PreconditionFailedError, oldest, version_of

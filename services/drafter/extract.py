@@ -4,13 +4,12 @@ Which searches, parameters and scopes are needed: docs/ehr.md.
 """
 
 import asyncio
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from datetime import datetime, tzinfo
 
-from services.drafter import searches
+from services.drafter import named, searches
 from services.drafter.record import build_context
-from services.drafter.record.identity import attending as attending_of
 from services.drafter.record.identity import merged_from, merged_into
 from services.drafter.record.stay import check_is_stay, is_part_only
 from services.drafter.source_record import SourceRecord, Unread
@@ -139,7 +138,58 @@ class _Reading:
             )
             if any(items for type, items in zip(types, found, strict=True) if type != "Encounter"):
                 break
-        return dict(zip(types, found, strict=True))
+        entries = dict(zip(types, found, strict=True))
+        for type, item in await self._named_by_number(record, patients, types):
+            if all(item.get("id") != known.get("id") for known in entries[type]):
+                entries[type].append(item)
+        return entries
+
+    async def _named_by_number(
+        self, record: SourceRecord, patients: list[Resource], types: list[str]
+    ) -> list[tuple[str, Resource]]:
+        """Entries whose subject is an identifier only: a search by the patient's reference does not find them.
+
+        Costs one request that tells whether the server knows the modifier `:identifier`. If so, as many again as the
+        searches by reference, most of them empty; if not, one for each type that can be searched by encounter alone,
+        up to the first refusal: many servers demand a patient.
+        """
+        capabilities = await self._ehr.capabilities()
+        if not searches.by_number("Encounter", record.encounter, patients, capabilities):
+            return []
+        known = await self._knows_numbers(record.encounter)
+        queries = [
+            (type, query)
+            for type in types
+            for query in (
+                searches.by_number(type, record.encounter, patients, capabilities)
+                if known
+                else searches.by_encounter(type, record.encounter, capabilities)
+            )
+        ]
+        answers = [await self._quietly(*item) for item in queries[:1]]
+        if answers != [None]:  # what is refused once is refused for all types
+            answers += await asyncio.gather(*(self._quietly(*item) for item in queries[1:]))
+        return [
+            (type, item)
+            for (type, _), items in zip(queries, answers, strict=False)
+            for item in items or []
+            if item.get("resourceType") == type
+        ]
+
+    async def _knows_numbers(self, encounter: Resource) -> bool:
+        """Whether the server takes `:identifier`. One that ignores it would answer with everybody's entries."""
+        query = searches.probe(encounter, await self._ehr.capabilities())
+        return await self._quietly("Encounter", query) == []
+
+    async def _quietly(self, type: str, params: Mapping[str, str]) -> list[Resource] | None:
+        """The matches; None where the search is refused: it only looks for more than the record mostly has."""
+        async with self._limit:
+            try:
+                result = await self._ehr.find(type, params)
+            except PermanentError:
+                return None
+        self._note(type, result)
+        return result.matches
 
     async def _of_type(self, type: str, record: SourceRecord, patients: list[str]) -> list[Resource]:
         """The entries of one type, each once."""
@@ -162,11 +212,14 @@ class _Reading:
                     return await self._without_include(type, params)
                 self._cannot_read(type, error.reason.partition(": ")[2] or error.reason)
                 return SearchResult([], [])
+        self._note(type, result)
+        return result
+
+    def _note(self, type: str, result: SearchResult) -> None:
         if result.issues:
             self._cannot_read(type, f"the server says: {', '.join(result.issues)}")
         for item in result.included:
             self._included[f"{item['resourceType']}/{item['id']}"] = item
-        return result
 
     async def _without_include(self, type: str, params: Mapping[str, str]) -> SearchResult:
         try:
@@ -186,13 +239,13 @@ class _Reading:
     async def _named_only(self, record: SourceRecord) -> dict[str, Resource]:
         """The few resources that are only named by reference; what dangles is noticed later, by its absence."""
         people = dict(self._included)
-        wanted = set(_references(record))
+        wanted = set(named.references_in(record))
         for _ in range(2):  # a role names a person, a medication its substance
             missing = sorted(wanted - people.keys())
             found = await asyncio.gather(*(self._maybe(reference) for reference in missing))
             new = {reference: item for reference, item in zip(missing, found, strict=True) if item is not None}
             people |= new
-            wanted = set(_second_references(new.values(), self._ehr.bases))
+            wanted = set(named.references_within(new.values(), self._ehr.bases))
         return people
 
     async def _maybe(self, reference: str) -> Resource | None:
@@ -207,37 +260,3 @@ class _Reading:
             raise PermanentError(
                 "the EHR shows nothing of this stay but the encounter: no draft is made of an empty record"
             )
-
-
-def _references(record: SourceRecord) -> Iterable[str]:
-    """What the entries name of practitioners, organizations, medications and devices."""
-    named = [
-        attending_of(record.encounter),
-        {"reference": record.attending},
-        elements.child(record.encounter, "serviceProvider"),
-    ]
-    for type in ("MedicationRequest", "MedicationStatement", "MedicationAdministration", "MedicationDispense"):
-        named += [elements.child(item, "medicationReference") for item in record.of(type)]
-    named += [elements.child(elements.child(record.encounter, "hospitalization"), "destination")]
-    named += [elements.child(item, "device") for item in record.of("DeviceUseStatement")]
-    named += [
-        elements.child(part, "manipulated")
-        for item in record.of("Procedure")
-        for part in elements.children(item, "focalDevice")
-    ]
-    named += [
-        elements.child(part, "member")
-        for item in record.of("CareTeam")
-        if elements.words(item, "status") in ("active", "proposed", None)
-        for part in elements.children(item, "participant")
-        if not elements.words(elements.child(part, "member"), "display")
-    ]
-    found = (references.relative(element, record.bases) for element in named)
-    return (reference for reference in found if reference and not reference.startswith("Patient/"))
-
-
-def _second_references(found: Iterable[Resource], bases: frozenset[str]) -> Iterable[str]:
-    for item in found:
-        named = [elements.child(item, "practitioner")] if item.get("resourceType") == "PractitionerRole" else []
-        named += [elements.child(part, "itemReference") for part in elements.children(item, "ingredient")]
-        yield from (reference for element in named if (reference := references.relative(element, bases)))

@@ -127,7 +127,7 @@ def _findings(context: EncounterContext) -> tuple[Group, ...]:
     calm = [item for item in context.labs if not _is_abnormal(item)]
     within = [item for item in calm if item.judged]
     names = short_names(context.labs)
-    named = "; ".join(f"{names[item.name]} {item.last.value}" for item in within)
+    named = "; ".join(f"{names[item.name]} {item.last.value}{_aimed(item, ' (', ')')}" for item in within)
     unknown = [item for item in calm if not item.judged]
     none = context.allergies_unknown or "None recorded: neither an allergy nor that there is none"
     return (
@@ -178,7 +178,11 @@ def _course(series: Series, name: str) -> str:
         points.append(series.last)
     words = ", then ".join(_measured(item) for item in points)
     reference = f"; reference {series.range}" if series.range else ""
-    return f"{name} {words} on {_day(series.last.time, series.last.on)}{reference}"
+    return f"{name} {words} on {_day(series.last.time, series.last.on)}{reference}{_aimed(series, '; ')}"
+
+
+def _aimed(series: Series, before: str, after: str = "") -> str:
+    return f"{before}therapeutic range {series.therapeutic}{after}" if series.therapeutic else ""
 
 
 def _measured(item: Measurement) -> str:

@@ -12,7 +12,8 @@ COLUMNS = ("Medicine", "Dose and directions", "Route", "Frequency", "Change", "R
 def medicine(item: Medicine) -> Fact:
     """A medicine with its directions and what it is for."""
     reason = f"for: {item.reason}" if item.reason and item.status == "active" else ""
-    more = "; ".join(part for part in (reason, item.note) if part)
+    ended = f"ended: {item.ended}" if item.ended else ""
+    more = "; ".join(part for part in (reason, item.note, ended) if part)
     return Fact(text=f"{item.text} ({more})" if more else item.text, source=item.source)
 
 
@@ -71,15 +72,21 @@ def _coded(item: Medicine) -> bool:
 def _change(row: Row) -> str:
     before = "; ".join(item.dose or "dose not recorded" for item in row.before)
     if row.change == "changed":
-        return f"changed (before: {_named_before(row, before)})"
+        return f"changed (before: {_maybe_before(row, before)})"
+    if row.change == "ended":
+        return f"ended before the discharge ({row.medicine.ended})"
     if row.change == "unclear":
         if row.before:
-            return f"unclear: compare with the order of before ({before})"
+            return f"unclear: compare with the order of before ({_maybe_before(row, before)})" + (
+                f": {row.why}" if row.why else ""
+            )
+        if row.why:  # it is to be taken, only whether it is new is open
+            return f"new or continued, to be confirmed: {row.why}"
         return "unclear: at home before, no order at discharge: confirm"
     return row.change
 
 
-def _named_before(row: Row, before: str) -> str:
+def _maybe_before(row: Row, before: str) -> str:
     """With the name, where the medicine was called otherwise (a brand, another strength)."""
     names = {item.name for item in row.before}
     return before if names == {row.medicine.name} else f"{'; '.join(sorted(names))}, {before}"

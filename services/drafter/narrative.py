@@ -4,12 +4,14 @@ import re
 from dataclasses import dataclass
 
 from services.drafter.facts import age
+from services.drafter.prompts import one_line
 from shared.contracts.context import EncounterContext
 from shared.contracts.draft import Knowledge, Narrative
 from shared.grounding.reconciliation import reconcile
 
 MOST = 6  # items of one list; a small model loses the thread in long ones
 LONGEST_PASSAGE = 240  # characters
+LONGEST_ITEM = 200
 SHORTEST = 40  # characters of a hospital course
 PROMPTS = {"discharge-summary": "discharge-narrative", "death-summary": "death-narrative"}
 SEXES = {"female": "woman", "male": "man"}
@@ -62,7 +64,7 @@ def _shortened(text: str) -> str:
 
 
 def _listed(items: list[str]) -> str:
-    different = list(dict.fromkeys(items))
+    different = list(dict.fromkeys(one_line(item, LONGEST_ITEM) for item in items))
     return ", ".join(different[:MOST]) if different else "none"
 
 

@@ -5,9 +5,11 @@ Numbers are printed as they were read: `decimal.Decimal` keeps every digit of a 
 
 import re
 from collections.abc import Iterable, Iterator
+from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
+from shared.clinical import moments
 from shared.contracts.systems import SYSTEM_NAMES
 
 Resource = dict[str, Any]
@@ -179,18 +181,31 @@ def notes(resource: Any) -> list[str]:
     return [text for item in children(resource, "note") if (text := words(item, "text"))]
 
 
-def person_name(resource: Resource, *, prefixes: bool = False) -> str | None:
-    """The name in use: official, then usual, then any that is not old, maiden, anonymous or out of force."""
+def person_name(resource: Resource, *, prefixes: bool = False, at: datetime | None = None) -> str | None:
+    """The name in use: official, then usual, then any other that is in force; then one that has ended.
+
+    A maiden, old or anonymous name only where there is no other. In force is what is so `at` a time; without one, what
+    has no end.
+    """
     names = [item for item in items(resource.get("name")) if _written(item, prefixes)]
-    best = min(names, key=_precedence, default=None)
+    best = min(names, key=lambda name: _precedence(name, at), default=None)
     return _written(best, prefixes) if best else None
 
 
 _NAME_USES = {"official": 0, "usual": 1, "": 2, "nickname": 4, "temp": 5, "anonymous": 6, "maiden": 8, "old": 9}
+_NICKNAME = 4  # from here on no name that a document is made out to
 
 
-def _precedence(name: Resource) -> tuple[int, bool]:
-    return _NAME_USES.get(words(name, "use") or "", 3), bool(words(child(name, "period"), "end"))
+def _precedence(name: Resource, at: datetime | None) -> tuple[bool, bool, int]:
+    use = _NAME_USES.get(words(name, "use") or "", 3)
+    return use >= _NICKNAME, not _in_force(child(name, "period"), at), use
+
+
+def _in_force(period: Resource, at: datetime | None) -> bool:
+    start, end = moments.read(period.get("start")), moments.read(period.get("end"))
+    if at is None or (end is None and words(period, "end")):
+        return words(period, "end") is None
+    return (start is None or start.begins <= at) and (end is None or end.ends >= at)
 
 
 def _written(name: Resource, prefixes: bool) -> str | None:

@@ -11,6 +11,8 @@ from typing import Any
 
 _PARTIAL = re.compile(r"(\d{4})(?:-(\d\d)(?:-(\d\d))?)?")
 
+EARLIEST, LATEST = datetime(2, 1, 1, tzinfo=UTC), datetime(9998, 12, 31, tzinfo=UTC)  # where a time is missing
+
 
 @dataclass(frozen=True, slots=True)
 class Moment:

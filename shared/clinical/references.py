@@ -111,6 +111,7 @@ class Targets:
     references: frozenset[Reference]
     identifiers: frozenset[tuple[str, str]] = frozenset()
     bases: frozenset[str] = field(default_factory=frozenset)
+    numbers: frozenset[tuple[str, str]] = frozenset()  # every identifier, also those without a system
 
     def __contains__(self, element: object) -> bool:
         """Whether a Reference element names one of them, in any legal spelling."""
@@ -123,13 +124,14 @@ class Targets:
 def targets(resources: Iterable[Any], bases: Collection[str] = ()) -> Targets:
     """What names one of `resources`: by type and id, or by one of their identifiers that has a system."""
     found = [item for item in resources if isinstance(item, dict)]
+    numbers = frozenset(
+        pair
+        for item in found
+        for pair in _pairs(item["identifier"] if isinstance(item.get("identifier"), list) else [])
+    )
     return Targets(
         frozenset(Reference(str(item.get("resourceType", "")), str(item["id"])) for item in found if item.get("id")),
-        frozenset(
-            pair
-            for item in found
-            for pair in _pairs(item["identifier"] if isinstance(item.get("identifier"), list) else [])
-            if pair[0]
-        ),
+        frozenset(pair for pair in numbers if pair[0]),
         frozenset(bases),
+        numbers,
     )

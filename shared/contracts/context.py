@@ -41,6 +41,13 @@ class Diagnosis(Entry):
     acquired: bool = False
 
 
+class Allergy(Entry):
+    """An allergy, or the record's word that there is none, which has no names."""
+
+    names: tuple[str, ...] = ()  # of the substance, as the record gives them
+    codes: tuple[str, ...] = ()  # `system|code`
+
+
 class Medicine(Entry):
     """An order. `name` is what the record calls it, `dose` how it is to be taken, in full; the others are its parts."""
 
@@ -53,9 +60,20 @@ class Medicine(Entry):
     note: str = ""
     status: OrderStatus = "active"
     ingredients: tuple[str, ...] = ()  # by which a brand and its generic are one medicine
+    substances: tuple[str, ...] = ()  # other names of it and of its ingredients, as the record gives them
     codes: tuple[str, ...] = ()  # `system|code`
+    products: tuple[str, ...] = ()  # those of the codes that stand for a product, with its strength
     normal: str = ""  # the order for comparison: equal strings are equal orders
+    maybe_before: str = ""  # why it may have been taken at home, where no list of the record says so
+    ended: str = ""  # when the course was over, before the discharge
+    replaces: tuple[str, ...] = ()  # references of orders: `priorPrescription`
+    stands_for: tuple[str, ...] = ()  # references of orders that this entry carries out or tells of
+    question: str = ""  # what the record leaves open about the order, for the physician to confirm
     doubt: bool = False  # the order's words and its structure give different amounts or frequencies
+    lacks: tuple[Literal["amount", "frequency", "limit"], ...] = ()  # what no dosage says; limit: of doses as needed
+    steps: bool = False  # nothing says whether the dosages of the order follow each other, or when
+    ambiguous: str = ""  # a number in the words of a dosage that may be 1250 or 1.25: `1.250`
+    by_body: str = ""  # a dose that is only stated per weight or surface: `15 mg/kg`
 
 
 class Measurement(Model):
@@ -74,6 +92,7 @@ class Series(Model):
     name: str
     code: str | None = None
     range: str | None = None  # reference range as text
+    therapeutic: str | None = None  # the range that a treatment aims at, as text
     first: Measurement
     last: Measurement
     worst: Measurement | None = None  # the most abnormal one, where it is neither first nor last
@@ -108,7 +127,7 @@ class EncounterContext(Model):
     procedures: tuple[Entry, ...] = ()
     devices: tuple[Entry, ...] = ()
     immunizations: tuple[Entry, ...] = ()
-    allergies: tuple[Entry, ...] = ()
+    allergies: tuple[Allergy, ...] = ()
     allergies_unknown: str = (
         ""  # why there are none to list; empty where there are, or where the record says there are none
     )
@@ -117,6 +136,7 @@ class EncounterContext(Model):
     given_medicines: tuple[Medicine, ...] = ()  # recorded as given
     discharge_medicines: tuple[Medicine, ...] = ()
     other_medicines: tuple[Medicine, ...] = ()  # held, stopped, not to be given
+    questions: tuple[Entry, ...] = ()  # what the record's own lists of medicines leave open, in words
     labs: tuple[Series, ...] = ()
     vitals: tuple[Series, ...] = ()
     microbiology: tuple[Entry, ...] = ()
@@ -134,6 +154,7 @@ class EncounterContext(Model):
     follow_up: tuple[Entry, ...] = ()
     outcome: tuple[Entry, ...] = ()  # of a death: its cause, an autopsy
     notes: tuple[Entry, ...] = ()  # sentences of clinical notes: evidence, not facts of the document
+    doubts: tuple[Entry, ...] = ()  # what the record leaves open, as a question to the physician
     unread: tuple[str, ...] = ()  # what could not be read in full from the EHR
     left_out: tuple[str, ...] = ()
     open_points: tuple[OpenPoint, ...] = ()

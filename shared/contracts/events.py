@@ -76,6 +76,14 @@ class Resolution(Model):
     how: How
 
 
+class Reading(Model):
+    """How a draft was read before its signature, as our page saw it: figures, so that it can be measured."""
+
+    seconds: int  # while the page was in front
+    seen: int  # parts of the document that came into view
+    parts: int
+
+
 class Discharged(Model):
     """The EHR reported the discharge: the case is open."""
 
@@ -160,6 +168,7 @@ class Approved(Model):
     edits: Edits | None = None
     resolutions: tuple[Resolution, ...] = ()
     acknowledged: tuple[int, ...] = ()  # open points of the draft, from 0, that the physician has seen
+    reading: Reading | None = None  # None: not signed on our page, or a browser without its script
     channel: Channel | None = None
 
 

@@ -7,61 +7,15 @@ from typing import Literal
 
 from shared.contracts.context import EncounterContext, Medicine
 from shared.contracts.systems import SYSTEM_NAMES
+from shared.grounding import products
 
-Change = Literal["new", "changed", "continued", "stopped", "on hold", "do not give", "unclear"]
+Change = Literal["new", "changed", "continued", "stopped", "on hold", "do not give", "ended", "unclear"]
 _STRENGTH = re.compile(
     r"(?<!\d)\d{1,9}(?:[.,]\d{1,9})? ?(?:mg|g|mcg|ug|µg|ml|l|iu|ie|units?|%|mmol|meq)\b", re.IGNORECASE
 )
 _WORDS = re.compile(r"[^\W\d_]{4,}")
-_TOKENS = re.compile(r"\d+(?:[.,]\d+)?|[^\W\d_]+")
+_HOURS = re.compile(r"\b(?:8|12|24|72) ?(?:hr|hours?)\b")
 _GENERIC = frozenset({"insulin", "human insulin", "insuline", "vitamin"})  # a class: the name must say which of it
-# What makes two products of one ingredient different ones, beside their numbers.
-_RELEASE = frozenset(
-    [
-        "er",
-        "xr",
-        "xl",
-        "sr",
-        "cr",
-        "la",
-        "mr",
-        "ec",
-        "dr",
-        "ir",
-        "retard",
-        "depot",
-        "mix",
-        "extended",
-        "delayed",
-        "prolonged",
-        "modified",
-        "sustained",
-        "controlled",
-    ]
-)
-_SALTS = frozenset(
-    [
-        "tartrate",
-        "succinate",
-        "maleate",
-        "besylate",
-        "fumarate",
-        "mesylate",
-        "sulfate",
-        "sulphate",
-        "phosphate",
-        "acetate",
-        "citrate",
-        "gluconate",
-        "carbonate",
-        "chloride",
-        "hydrochloride",
-        "sodium",
-        "potassium",
-        "calcium",
-        "magnesium",
-    ]
-)
 _FORMS = frozenset(
     [
         "tablet",
@@ -96,6 +50,7 @@ class Row:
     medicine: Medicine
     change: Change
     before: tuple[Medicine, ...] = ()
+    why: str = ""  # what is to be confirmed, where that is more than to compare two orders
 
 
 @dataclass(slots=True)
@@ -123,8 +78,11 @@ def same_medicine(one: Medicine, other: Medicine) -> bool:
     """By ingredients where both are known, else by a code, else by the words of their names without strength.
 
     An ingredient that is a class says too little: insulin aspart is not insulin glargine, vitamin D is not vitamin K.
+    A cream is another medicine than a tablet of the same ingredient.
     """
-    if _is_class(one) or _is_class(other):
+    if products.are_apart(one, other):
+        return False
+    if is_class(one) or is_class(other):
         return _types(one.name) == _types(other.name)
     if one.ingredients and other.ingredients:
         return one.ingredients == other.ingredients
@@ -139,47 +97,112 @@ def _words(name: str) -> frozenset[str] | str:
     return words or name.lower()
 
 
-def _is_class(medicine: Medicine) -> bool:
-    return bool(_GENERIC & {*medicine.ingredients, *_TOKENS.findall(medicine.name.lower())})
+def is_class(medicine: Medicine) -> bool:
+    return bool(_GENERIC & {*medicine.ingredients, *products.TOKENS.findall(medicine.name.lower())})
 
 
 def _types(name: str) -> frozenset[str]:
     """The words of a name, short ones too (`vitamin K`, `Humulin N`), without strength and form."""
-    return frozenset(_TOKENS.findall(_STRENGTH.sub(" ", name).lower())) - _FORMS
+    return frozenset(products.TOKENS.findall(_STRENGTH.sub(" ", name).lower())) - _FORMS
 
 
 def _group_of(medicine: Medicine, groups: list[_Group]) -> _Group:
     for group in groups:
-        if any(same_medicine(medicine, item) for item in (*group.home, *group.discharge, *group.other)):
+        if any(
+            _linked(medicine, item) or same_medicine(medicine, item)
+            for item in (*group.home, *group.discharge, *group.other)
+        ):
             return group
     groups.append(_Group())
     return groups[-1]
+
+
+def _linked(one: Medicine, other: Medicine) -> bool:
+    """Whether one of two orders replaces the other, whatever they are called."""
+    return any(
+        {before.source, *before.stands_for} & set(after.replaces) for before, after in ((one, other), (other, one))
+    )
 
 
 def _rows(group: _Group) -> Iterator[Row]:
     before = list(group.home)
     changed: list[Medicine] = []
     for order in group.discharge:
-        same = next((item for item in before if _continues(item, order)), None)
-        if same is not None and order.dose:
-            before.remove(same)
-            yield Row(order, "continued", (same,))
-        else:
+        row = _of_replaced(order, before) or _of_same(order, before)
+        if row is None:
             changed.append(order)
+        else:
+            before = [item for item in before if item not in row.before]
+            yield row
+    compared: list[Medicine] = []
     for order in changed:
-        silent = (before and not order.dose) or any(not item.dose for item in before)
-        yield Row(
-            order,
-            "unclear" if silent else "changed" if before else "new" if not group.home else "changed",
-            tuple(before or group.home),
-        )
-    if group.discharge and not changed:
-        yield from (Row(item, "unclear") for item in before)
-    changes: dict[str, Change] = {"on-hold": "on hold", "stopped": "stopped", "avoid": "do not give"}
-    for item in group.other:
-        yield Row(item, changes[item.status], tuple(group.home))
+        row = _changed(order, before, group.home)
+        compared += row.before
+        yield row
+    if group.discharge:
+        yield from (_alone(item) for item in before if item not in compared)
+    yield from _not_taken(group)
     if not group.discharge:
-        yield from (Row(item, "unclear") for item in group.home if not any(_ends(other, item) for other in group.other))
+        yield from (_alone(item) for item in group.home if not any(_ends(other, item) for other in group.other))
+
+
+def _alone(item: Medicine) -> Row:
+    """A medicine of before without an order at the discharge: its course was over, or nothing says what of it."""
+    return Row(item, "ended" if item.ended else "unclear")
+
+
+def _of_replaced(order: Medicine, before: list[Medicine]) -> Row | None:
+    replaced = tuple(item for item in before if _linked(item, order))
+    return _replacement(order, replaced) if replaced else None
+
+
+def _of_same(order: Medicine, before: list[Medicine]) -> Row | None:
+    """The row of an order that says what one of before said; not clear where it may be another product."""
+    if not order.dose:
+        return None
+    fitting = [item for item in before if not products.are_apart(item, order)]
+    open = next((item for item in fitting if _may_continue(item, order)), None)
+    same = next((item for item in fitting if _continues(item, order) and not _may_continue(item, order)), None)
+    if same is not None:
+        return Row(order, "continued", (same,))
+    return Row(order, "unclear", (open,), _what_is_open(order, (open,))) if open is not None else None
+
+
+def _what_is_open(order: Medicine, before: tuple[Medicine, ...]) -> str:
+    if any(products.is_place_open(item, order) for item in before):
+        return "one of them does not say where it acts, confirm form and route"
+    return "one of them does not say salt or release form, confirm the product"
+
+
+def _changed(order: Medicine, before: list[Medicine], home: list[Medicine]) -> Row:
+    """The row of an order that says something else than all of before, or than those that others go on with."""
+    fitting = tuple(item for item in before if not products.are_apart(item, order))
+    compared = fitting or tuple(item for item in home if not products.are_apart(item, order))
+    silent = (fitting and not order.dose) or any(not item.dose for item in fitting)
+    if silent:
+        return Row(order, "unclear", compared)
+    if any(products.is_place_open(item, order) for item in fitting):
+        return Row(order, "unclear", compared, _what_is_open(order, fitting))
+    if not compared and order.maybe_before:
+        return Row(order, "unclear", (), order.maybe_before)
+    return Row(order, "changed" if compared else "new", compared)
+
+
+def _not_taken(group: _Group) -> Iterator[Row]:
+    changes: dict[str, Change] = {"on-hold": "on hold", "stopped": "stopped", "avoid": "do not give"}
+    replaced = {reference for order in group.discharge for reference in order.replaces}
+    for item in group.other:
+        # The row of the order that replaces one of before says so.
+        if not (item.status == "stopped" and item.source in replaced and group.home):
+            yield Row(item, changes[item.status], tuple(group.home))
+
+
+def _replacement(order: Medicine, before: tuple[Medicine, ...]) -> Row:
+    """An order that names the ones it replaces: a renewal says the same of the same product."""
+    if not order.dose or not all(item.dose for item in before):
+        return Row(order, "unclear", before)
+    same = all(item.name.lower() == order.name.lower() and _continues(item, order) for item in before)
+    return Row(order, "continued" if same else "changed", before)
 
 
 def _ends(other: Medicine, home: Medicine) -> bool:
@@ -189,25 +212,18 @@ def _ends(other: Medicine, home: Medicine) -> bool:
 
 def _continues(before: Medicine, order: Medicine) -> bool:
     """Whether an order says what the one before said: product, strength and every part of the dosage."""
+    return _order(before) == _order(order) and products.product(before, order) == "same"
+
+
+def _may_continue(before: Medicine, order: Medicine) -> bool:
+    """Whether an order says what the one before said, but leaves open whether it is of the same product or place."""
     if _order(before) != _order(order):
         return False
-    salts = [_SALTS & _product(item) for item in (before, order)]
-    forms = [_RELEASE & _product(item) for item in (before, order)]
-    if all(salts) and not salts[0] & salts[1]:
-        return False
-    # A brand name does not say its release form: `Panadol Osteo` is a modified release tablet.
-    return forms[0] == forms[1] or (not all(forms) and any(_is_brand(item) for item in (before, order)))
-
-
-def _is_brand(medicine: Medicine) -> bool:
-    return bool(medicine.ingredients) and not any(name in medicine.name.lower() for name in medicine.ingredients)
-
-
-def _product(medicine: Medicine) -> frozenset[str]:
-    return frozenset(_TOKENS.findall(re.sub(r"(?<=\d),(?=\d)", ".", medicine.name.lower())))
+    return products.product(before, order) == "open" or products.is_place_open(before, order)
 
 
 def _order(medicine: Medicine) -> tuple[frozenset[str], str]:
-    """An order for comparison: the numbers in the name, then the dosage."""
-    numbers = frozenset(text for text in _product(medicine) if text[0].isdigit())
+    """An order for comparison: the numbers in the name (without `24 HR` of a release), then the dosage."""
+    name = re.sub(r"(?<=\d),(?=\d)", ".", _HOURS.sub(" ", medicine.name.lower()))
+    numbers = frozenset(text for text in products.TOKENS.findall(name) if text[0].isdigit())
     return numbers, medicine.normal or medicine.dose.lower()

@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from shared.contracts.events import Approved, CaseEvent, Drafted, Escalated, Rejected, Stay
+from shared.contracts.events import Approved, CaseEvent, Drafted, Escalated, Reading, Rejected, Stay
 from shared.contracts.refresh import AttemptFailed, HeldBack, Planned, Promoted, RefreshEvent, RefreshRef, Skipped
 from shared.contracts.subjects import CaseRef
 from shared.telemetry.catalogue import CHANNEL, DEPARTMENT, EVENT, LEVEL, OUTCOME, SOURCE
@@ -26,12 +26,20 @@ def measure(case: CaseRef, event: CaseEvent, time: datetime) -> None:
             outcome = "signed-edited" if event.edited else "signed-as-it-is"
             add("countersign.drafts", 1, where | {OUTCOME: outcome, CHANNEL: event.channel or "unknown"})
             record("countersign.draft.edit_distance", event.edits.distance if event.edits else 0, where)
+            add("countersign.draft.reading", 1, where | {OUTCOME: _seen(event.reading)})
         case Rejected():
             add("countersign.drafts", 1, where | {OUTCOME: event.action, CHANNEL: event.channel or "unknown"})
         case Escalated():
             add("countersign.escalations", 1, where | {LEVEL: event.level})
         case _:
             pass
+
+
+def _seen(reading: Reading | None) -> str:
+    """How much of the draft its signer had in view."""
+    if reading is None:
+        return "unknown"
+    return "every-part" if reading.seen >= reading.parts else "some-parts"
 
 
 def _since_discharge(name: str, stay: Stay, time: datetime, where: dict[str, str]) -> None:

@@ -58,6 +58,14 @@ async def test_sign_in_open_evidence_edit_approve(make_ward: Callable[..., Await
     text = page.get_by_role("textbox", name="The document, as it will be signed")
     await expect(text).to_have_value(re.compile("She came with a stroke."))
     await expect(text).not_to_have_value(re.compile(re.escape(said)))
+    first = page.locator(".sentence").first  # what would be written there would go nowhere
+    await first.evaluate("box => box.querySelector('details').open = true")
+    await expect(first.get_by_role("button", name="Change")).to_be_hidden()
+    await expect(first.get_by_text("Changed or removed in the document")).to_be_visible()
+    await text.fill((await text.input_value()).replace("She came with a stroke.", said))
+    await expect(first.get_by_role("button", name="Change")).to_be_visible()
+    await text.fill((await text.input_value()).replace(said, "She came with a stroke."))
+    await expect(page.locator(".diff ins").first).to_be_visible()
     await page.get_by_role("button", name="Countersign").click()
     await expect(page.locator(".note.fine")).to_contain_text("Countersigned by Dr. Maxine Gee")
     await expect(page.get_by_label("The signed document")).to_contain_text("She came with a stroke.")
@@ -66,6 +74,8 @@ async def test_sign_in_open_evidence_edit_approve(make_ward: Callable[..., Await
     assert approved["edits"]["distance"] > 0
     assert 0 in approved["edits"]["changed"]
     assert approved["by"]["method"] == "demo"
+    assert approved["reading"]["parts"] == 6
+    assert approved["reading"]["seen"] >= 1, "the first part is in view at once"
 
 
 async def test_what_the_record_does_not_support_holds_the_signature_up(
@@ -295,4 +305,6 @@ async def test_it_works_without_its_script(ward: Ward) -> None:
         await tick.check()
     await page.get_by_role("button", name="Countersign").click()
     await expect(page.locator(".note.fine")).to_contain_text("Countersigned by")
-    await ward.stack.reaches(case_id, "filed")
+    case = await ward.stack.reaches(case_id, "filed")
+    approved = next(event["detail"] for event in case["events"] if event["event"] == "approved")
+    assert "reading" not in approved, "what nobody measured is not on the trail"

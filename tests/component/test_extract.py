@@ -3,12 +3,12 @@
 import json
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import httpx
 import pytest
 
-from deploy.sandbox_ehr.app import Style, create_app
+from deploy.sandbox_ehr.app import Sandbox, Style, create_app
 from deploy.sandbox_ehr.habits import Habits
 from deploy.sandbox_ehr.seed import opaque_id
 from services.drafter import facts
@@ -121,7 +121,74 @@ async def test_an_encounter_that_is_not_there_is_said_so() -> None:
 async def test_reading_a_stay_is_bounded_and_never_asks_for_what_the_server_does_not_know() -> None:
     ehr = client(sandbox("opaque"))
     await extract(ehr, stays("opaque")[0], occurred_at=None, attending=None)
-    assert ehr.requests <= 60
+    assert ehr.requests <= 70  # by reference, and once more by number: of this server some sixty
+
+
+NUMBER = {"system": "urn:oid:1.2.3.4.5", "value": "A,B|7"}
+
+
+def with_a_number_only(**more: Any) -> Sandbox:
+    """A record of which one allergy names its patient by number only; another patient has one, too."""
+    ehr = sandbox(**more)
+    encounter = ehr.store.get("Encounter", stays()[0])
+    assert encounter is not None
+    patient = ehr.store.get("Patient", encounter["subject"]["reference"].rpartition("/")[2])
+    assert patient is not None
+    ehr.store.put(patient | {"identifier": [NUMBER, *patient.get("identifier", [])]})
+    for id, number in (("ours", NUMBER), ("theirs", NUMBER | {"value": "A"})):
+        subject = {"type": "Patient", "identifier": number}
+        ehr.store.put({"resourceType": "AllergyIntolerance", "id": id, "patient": subject, "code": {"text": id}})
+        ehr.store.put(
+            {
+                "resourceType": "Procedure",
+                "id": id,
+                "status": "completed",
+                "encounter": {"reference": f"Encounter/{stays()[0]}"},
+                "subject": subject,
+                "code": {"text": f"Procedure {id}"},
+                "performedDateTime": encounter["period"]["start"],
+            }
+        )
+    return ehr
+
+
+async def test_an_entry_that_names_its_patient_by_number_only_is_found() -> None:
+    found = await extract(client(with_a_number_only()), stays()[0], occurred_at=None, attending=None)
+    assert "ours" in [item.text for item in found.allergies]
+    assert "theirs" not in composed(found).text
+
+
+async def test_a_server_without_searches_by_number_is_asked_by_encounter() -> None:
+    types = ("Encounter", "AllergyIntolerance", "Procedure")
+    refused = dict.fromkeys((f"{type}?patient:identifier" for type in types), 400)
+    ehr = client(with_a_number_only(habits=Habits(refused=refused)))
+    found = await extract(ehr, stays()[0], occurred_at=None, attending=None)
+    assert "Procedure ours" in [item.text for item in found.procedures]
+    assert "Procedure theirs" not in composed(found).text
+    assert not found.unread
+
+
+class Ignoring(Losing):
+    """The server ignores what it does not know, so a search by `:identifier` alone finds everybody's entries."""
+
+    asked: ClassVar[list[str]] = []
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        self.asked.append(str(request.url))
+        kept = [(name, value) for name, value in request.url.params.multi_items() if ":identifier" not in name]
+        request.url = request.url.copy_with(params=httpx.QueryParams(kept))
+        return await super().handle_async_request(request)
+
+
+async def test_a_server_that_ignores_the_modifier_is_never_asked_for_everybodys_entries() -> None:
+    ehr = with_a_number_only()
+    reader = FhirClient(BASE, httpx.AsyncClient(transport=Ignoring(create_app(ehr)), base_url=BASE))
+    found = await extract(reader, stays()[0], occurred_at=None, attending=None)
+    by_number = [url for url in Ignoring.asked if "%3Aidentifier" in url or ":identifier" in url]
+    assert len(by_number) == 1
+    assert "_id=" in by_number[0]
+    assert "Procedure ours" in [item.text for item in found.procedures]
+    assert "theirs" not in composed(found).text
 
 
 async def test_a_stay_whose_parent_is_not_there_is_read_by_itself() -> None:

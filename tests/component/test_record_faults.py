@@ -51,7 +51,7 @@ def test_every_dosage_of_an_order_is_told() -> None:
     _, groups = drafted("05")
     assert groups["Medications to take at home"] == [
         "Prednisone, 40 mg daily for 5 days; then 20 mg daily for 5 days; then stop",
-        "Insulin glargine, 20 units in the morning; 10 units at bedtime",
+        "Insulin glargine, 20 units in the morning; and 10 units at bedtime",
     ]
 
 

@@ -24,7 +24,7 @@ TYPES = re.findall(
     Appointment DocumentReference Composition Task Provenance Device DeviceUseStatement DeviceRequest Practitioner
     PractitionerRole Organization Location FamilyMemberHistory Immunization NutritionOrder Specimen RelatedPerson
     Flag Consent ClinicalImpression ImagingStudy Communication RiskAssessment QuestionnaireResponse List Person
-    EpisodeOfCare Media BodyStructure Substance DetectedIssue Binary
+    EpisodeOfCare Media BodyStructure Substance DetectedIssue AdverseEvent Binary
     """,
 )
 REFERENCES: dict[str, tuple[str, ...]] = {
@@ -56,8 +56,8 @@ TOKENS: dict[str, tuple[str, ...]] = {
 DATES: dict[str, tuple[str, ...]] = {
     "date": ("effectiveDateTime", "effectivePeriod", "performedDateTime", "performedPeriod", "period", "date", "start"),
     "authoredon": ("authoredOn",),
-    "authored": ("authoredOn",),
     "issued": ("issued",),
+    "authored": ("authoredOn", "authored"),
     "recorded-date": ("recordedDate",),
     "onset-date": ("onsetDateTime",),
     "effective": ("effectiveDateTime", "effectivePeriod"),
@@ -124,6 +124,8 @@ class _Server:
 
     def _fits(self, resource: Resource, name: str, value: str) -> bool:
         name, _, modifier = name.partition(":")
+        if modifier == "identifier":
+            return name in REFERENCES and matches(resource, ("identifier", REFERENCES[name]), value)
         if name in REFERENCES:
             implied = {"patient": "Patient", "subject": "Patient", "encounter": "Encounter"}.get(name, "")
             return any(self._refers(resource, name, one, modifier or implied) for one in value.split(","))

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from services.approval import domain, resources
+from services.approval import clocks, domain, resources
 from services.approval.inbox.render import span
 from services.approval.refusal import Refused
 from services.approval.reviews import follow
@@ -106,20 +106,20 @@ def test_what_became_of_each_draft_of_an_ended_case() -> None:
 
 def test_escalations_are_told_once_in_order_and_only_while_nobody_decided() -> None:
     past = history(*REVIEW)
-    first = domain.escalate(past, "id-4", 1, T0, None)
+    first = clocks.escalate(past, "id-4", 1, T0, None)
     assert first is not None
     assert (first.level, first.owner) == (1, None)
-    assert domain.escalate(history(*REVIEW, "escalated"), "id-4", 1, T0, None) is None
-    assert domain.escalate(history(*REVIEW, "approved"), "id-4", 1, T0, None) is None
-    assert domain.escalate(past, "id-of-an-earlier-review", 1, T0, None) is None
-    assert domain.escalate(past, "id-4", 2, T0, None) is None, "one level after the other"
-    assert domain.next_deadline(fold(past), "id-4", 1) == T0 + timedelta(hours=72)
-    assert domain.next_deadline(fold(past), "id-4", 3) is None
-    assert domain.next_deadline(fold(history(*REVIEW, "approved")), "id-4", 1) is None
-    second = domain.escalate(history(*REVIEW, "escalated"), "id-4", 2, T0, None, ["P/d"])
+    assert clocks.escalate(history(*REVIEW, "escalated"), "id-4", 1, T0, None) is None
+    assert clocks.escalate(history(*REVIEW, "approved"), "id-4", 1, T0, None) is None
+    assert clocks.escalate(past, "id-of-an-earlier-review", 1, T0, None) is None
+    assert clocks.escalate(past, "id-4", 2, T0, None) is None, "one level after the other"
+    assert clocks.next_deadline(fold(past), "id-4", 1) == T0 + timedelta(hours=72)
+    assert clocks.next_deadline(fold(past), "id-4", 3) is None
+    assert clocks.next_deadline(fold(history(*REVIEW, "approved")), "id-4", 1) is None
+    second = clocks.escalate(history(*REVIEW, "escalated"), "id-4", 2, T0, None, ["P/d"])
     assert second is not None
     assert (first.deputies, second.deputies) == ((), ("P/d",))
-    last = domain.escalate(history(*REVIEW, "escalated", second), "id-4", 3, T0, "P/s", ["P/d"])
+    last = clocks.escalate(history(*REVIEW, "escalated", second), "id-4", 3, T0, "P/s", ["P/d"])
     assert last is not None
     assert (last.owner, last.deputies) == ("P/s", ())
 
@@ -138,25 +138,25 @@ def test_a_reassigned_review_has_a_clock_of_its_own() -> None:
     case = fold(past)
     assert case.review is not None
     assert (case.level, case.clock, case.review.deadlines) == (0, "id-6", LATER)
-    assert domain.escalate(past, "id-4", 2, T0, None) is None, "a timer of the clock before"
-    assert domain.next_deadline(case, "id-4", 1) is None
-    assert domain.next_deadline(case, "id-6", 0) == LATER[0]
-    assert domain.escalate(past, "id-6", 1, T0, None) is not None
-    assert domain.waiting_since(past) == past[3].time, "the document waits as long as it did"
+    assert clocks.escalate(past, "id-4", 2, T0, None) is None, "a timer of the clock before"
+    assert clocks.next_deadline(case, "id-4", 1) is None
+    assert clocks.next_deadline(case, "id-6", 0) == LATER[0]
+    assert clocks.escalate(past, "id-6", 1, T0, None) is not None
+    assert clocks.waiting_since(past) == past[3].time, "the document waits as long as it did"
     without = fold(history(*REVIEW, "escalated", made.model_copy(update={"deadlines": None})))
     assert (without.level, without.clock) == (1, "id-4"), "as earlier versions recorded it"
 
 
 def test_an_escalation_is_told_for_its_own_clock_until_that_ends() -> None:
     made = domain.reassign(fold(history(*REVIEW)), "Practitioner/dr-2", PHYSICIAN, DIGEST, LATER)
-    first, second = domain.escalations(history(*REVIEW, "escalated", made, "escalated"))
+    first, second = clocks.escalations(history(*REVIEW, "escalated", made, "escalated"))
     assert (first.clock, second.clock) == ("id-4", "id-6")
     past = history(*REVIEW, "escalated", made, "escalated", "approved")
-    assert domain.ended_by(first, past) == domain.End("reassigned", done=False)
-    assert domain.ended_by(second, past) == domain.End("approved", done=True)
-    assert domain.ended_by(second, past[:-1]) is None
+    assert clocks.ended_by(first, past) == clocks.End("reassigned", done=False)
+    assert clocks.ended_by(second, past) == clocks.End("approved", done=True)
+    assert clocks.ended_by(second, past[:-1]) is None
     withdrawn = history(*REVIEW, "escalated", made, "escalated", "withdrawn")
-    assert domain.ended_by(second, withdrawn) == domain.End("discharge-cancelled", done=False)
+    assert clocks.ended_by(second, withdrawn) == clocks.End("discharge-cancelled", done=False)
 
 
 def test_a_line_of_the_inbox_follows_from_the_history() -> None:

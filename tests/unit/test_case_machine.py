@@ -14,6 +14,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from cli.letters import DeadLetter, Deed
 from cli.redrive import redrive_one
+from services.approval import clocks
 from services.approval import domain as approval
 from services.approval.refusal import Refused
 from services.drafter import domain as drafter
@@ -30,7 +31,7 @@ from tests.support.examples import DIGEST, PHYSICIAN, T0, draft, event
 from tests.support.memory import Kept, MemoryBus, consumers_of, deliver, refuse
 
 FACT = EncounterFact(encounter_id="e1", department="cardiology", attending="Practitioner/dr-1")
-DEADLINES = approval.deadlines(T0, (timedelta(hours=24), timedelta(hours=72), timedelta(days=7)))
+DEADLINES = clocks.deadlines(T0, (timedelta(hours=24), timedelta(hours=72), timedelta(days=7)))
 PRODUCED_BY: dict[str, StepName] = {
     "context-extracted": "extract",
     "drafted": "draft",
@@ -168,7 +169,7 @@ class CaseMachine(RuleBasedStateMachine):
     def a_timer_fires(self, level: int, stale: bool) -> None:
         history = self.stale if stale else self.history()
         clock = fold(history).clock or "none"
-        made = approval.escalate(history, clock, level, DEADLINES[level - 1], "Practitioner/s")
+        made = clocks.escalate(history, clock, level, DEADLINES[level - 1], "Practitioner/s")
         if made is not None:
             self._append(history, made)
 

@@ -26,7 +26,7 @@ def repeat(**elements: Any) -> dict[str, Any]:
         (repeat(frequency=2, period=1, periodUnit="wk"), "twice a week"),
         (repeat(frequency=1, period=3, periodUnit="mo"), "every 3 months"),
         (repeat(frequency=1, frequencyMax=2, period=1, periodUnit="d"), "1-2 times daily"),
-        (repeat(frequency=1, period=1, periodUnit="wk", dayOfWeek=["mon", "thu"]), "on Mon and Thu"),
+        (repeat(frequency=1, period=1, periodUnit="wk", dayOfWeek=["mon", "thu"]), "every week on Monday and Thursday"),
         (repeat(frequency=2, period=1, periodUnit="d", timeOfDay=["08:00:00", "20:00:00"]), "daily at 08:00 and 20:00"),
         (repeat(when=["CM", "CV"]), "with breakfast and with dinner"),
         (repeat(when=["ACM"], offset=30), "30 minutes before breakfast"),

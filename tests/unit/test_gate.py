@@ -6,11 +6,12 @@ from hypothesis import strategies as st
 
 from services.approval import domain, gate
 from services.approval.gate import Settled
+from services.approval.inbox.working import Working
 from services.approval.refusal import Refused
 from shared.contracts.case import fold
 from shared.contracts.draft import TO_BE_WRITTEN, Claim, Draft, Fact, Group, OpenPoint, Part, Sentence
 from shared.contracts.envelope import digest
-from shared.contracts.events import Approved
+from shared.contracts.events import Approved, Reading
 from tests.support.examples import DIGEST, PHYSICIAN, PROMPT
 from tests.unit.test_approval import REVIEW, history
 
@@ -159,3 +160,11 @@ def test_no_sequence_of_edits_signs_what_nobody_settled(
         assert said.get(index) == "confirmed" or DRAFT.sentences[index].text not in text
     assert gate.identity(DRAFT) in text
     assert made.signed == digest(text.encode())
+
+
+def test_how_much_was_read_is_on_the_trail_where_the_page_says_it() -> None:
+    assert Working(text=TEXT).reading(DRAFT) is None
+    read = Working(text=TEXT, seconds=31, seen=frozenset({0, 7})).reading(DRAFT)
+    assert read == Reading(seconds=31, seen=1, parts=2)
+    made = domain.approve(fold(history(*REVIEW)), DIGEST, PHYSICIAN, draft=DRAFT, settled=ALL, reading=read)
+    assert made.reading == read

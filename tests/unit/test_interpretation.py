@@ -4,7 +4,12 @@ from typing import Any
 
 import pytest
 
-from services.drafter.record.interpretation import Person, judge
+from services.drafter.extract import Record
+from services.drafter.record import build_context
+from services.drafter.record.interpretation import judge
+from services.drafter.record.ranges import Person
+from tests.unit.test_record import encounter, observation
+from tests.unit.test_untrusted_record import lines
 
 MAN, WOMAN = Person("male", 40.0), Person("female", 40.0)
 
@@ -76,3 +81,62 @@ def test_a_negation_is_no_finding(words: str) -> None:
 @pytest.mark.parametrize("words", ["Detected", "Growth of Escherichia coli", "SARS-CoV-2 detected, no other virus"])
 def test_a_finding_is_one(words: str) -> None:
     assert judge({"valueString": words}, MAN) == "abnormal"
+
+
+@pytest.mark.parametrize(
+    ("value", "range", "expected"),
+    [
+        ({"valueString": "11.200"}, between(4000, 10000), None),
+        ({"valueString": "1.250"}, between(150, 400), None),
+        ({"valueString": "11.200"}, {"text": "4.000-10.000"}, "high"),
+        ({"valueString": "8.200"}, {"text": "4.000-10.000"}, "normal"),
+        ({"valueString": "1.015"}, {"text": "1.005-1.030"}, "normal"),
+        ({"valueString": "1.015"}, between(1.005, 1.030), "normal"),
+        ({"valueQuantity": {"value": 5000}}, {"text": "4.000-10.000"}, None),
+        ({"valueQuantity": {"value": 1.015}}, {"text": "1.005-1.030"}, "normal"),
+        ({"valueString": "0.125"}, between(0.1, 0.2), "normal"),
+    ],
+)
+def test_a_number_that_may_be_thousands_is_judged_where_both_readings_agree(
+    value: dict[str, Any], range: dict[str, Any], expected: str | None
+) -> None:
+    assert judge(value | {"referenceRange": [range]}, MAN) == expected
+
+
+def aimed(low: float, high: float, code: str = "treatment") -> dict[str, Any]:
+    system = "http://terminology.hl7.org/CodeSystem/referencerange-meaning"
+    return between(low, high, "mg/L", type={"coding": [{"system": system, "code": code}]})
+
+
+def told(name: str, value: float, *ranges: dict[str, Any]) -> str:
+    level = observation(
+        "o",
+        "2026-06-02T08:00:00Z",
+        value,
+        code={"text": name},
+        valueQuantity={"value": value, "unit": "mg/L"},
+        referenceRange=list(ranges),
+    )
+    found = build_context(Record(encounter(), {"resourceType": "Patient", "id": "p1"}, {}, {"Observation": [level]}))
+    return next(line for line in lines(found).splitlines() if line.startswith(name))
+
+
+@pytest.mark.parametrize("code", ["treatment", "therapeutic"])
+def test_a_drug_level_is_held_against_the_therapeutic_range(code: str) -> None:
+    assert told("Vancomycin", 24, aimed(10, 20, code)) == (
+        "Vancomycin 24 mg/L (high) on 2026-06-02; therapeutic range 10-20 mg/L"
+    )
+    assert told("Vancomycin", 15, aimed(10, 20, code)) == "Vancomycin 15 mg/L (therapeutic range 10-20 mg/L)"
+    assert "(low)" in told("Digoxin", 0.3, aimed(0.8, 2, code), between(0, 0.5, "mg/L"))
+
+
+def test_a_therapeutic_range_in_words_is_one() -> None:
+    assert "therapeutic range 10-20 mg/L" in told(
+        "Theophylline", 15, between(10, 20, "mg/L", type={"text": "Therapeutic"})
+    )
+
+
+def test_nobody_judges_a_value_of_which_its_ranges_differ() -> None:
+    one = told("INR", 2.5, between(0.9, 1.1, "mg/L"), aimed(2, 3))
+    assert one == "INR 2.5 mg/L on 2026-06-02; reference 0.9-1.1 mg/L; therapeutic range 2-3 mg/L"
+    assert "(high)" in told("INR", 5.5, between(0.9, 1.1, "mg/L"), aimed(2, 3))

@@ -2,6 +2,8 @@
 
 from typing import Any
 
+import pytest
+
 from services.drafter.extract import Record
 from services.drafter.record import build_context
 from tests.unit.test_record import ENC, encounter
@@ -59,3 +61,39 @@ def test_cultures_of_one_time_stand_in_the_same_order_whatever_ids_a_server_give
         blood = result(first, "Blood culture", valueString="No growth")
         urine = result(second, "Urine culture", valueString="No growth")
         assert told(urine, blood) == ["Blood culture: No growth", "Urine culture: No growth"]
+
+
+def answer(code: str, **more: Any) -> dict[str, Any]:
+    """An answer of which a code reads as a susceptibility, too."""
+    return {"valueCodeableConcept": {"coding": [{"code": code, "display": more.pop("display", "")}]}} | more
+
+
+@pytest.mark.parametrize("code", ["S", "I", "R", "NS", "SDD"])
+@pytest.mark.parametrize(
+    "name",
+    ["HIV 1+2 antibody", "Tobacco use", "Insulin resistance (HOMA-IR)", "Sodium", "Vancomycin trough"],
+)
+def test_a_code_alone_makes_no_susceptibility(name: str, code: str) -> None:
+    assert not told(result("o", name, **answer(code)))
+    assert not told(result("o", name, valueString="x", interpretation=[{"coding": [{"code": code}]}]))
+    assert not told(result("o", "Panel", component=[{"code": {"text": name}} | answer(code)]))
+
+
+def test_words_alone_make_none() -> None:
+    assert not told(result("o", "Growth hormone", valueCodeableConcept={"text": "Resistant"}))
+
+
+@pytest.mark.parametrize(
+    "tree",
+    [
+        (result("o", "Ampicillin [Susceptibility]", **answer("R")),),
+        (result("o", "Cefotaxime", interpretation=[{"coding": [{"code": "S"}]}]),),
+        (
+            result("p", "Bacterium", "o", valueCodeableConcept={"text": "Klebsiella pneumoniae"}),
+            result("o", "AMX", interpretation=[{"coding": [{"code": "R"}]}]),
+        ),
+        (result("o", "Escherichia coli", component=[{"code": {"text": "CIP"}} | answer("I")]),),
+    ],
+)
+def test_an_antibiotic_or_an_organism_makes_one(tree: tuple[dict[str, Any], ...]) -> None:
+    assert len(told(*tree)) == 1

@@ -184,3 +184,32 @@ def test_a_record_number_in_force_for_long_is_in_force() -> None:
 
     assert number("2099-12-31") == "77"
     assert number("2019-12-31") is None
+
+
+@pytest.mark.parametrize(
+    ("status", "more", "told"),
+    [
+        ({"coding": [{"code": "remission"}]}, {}, "Leukaemia (in remission)"),
+        ({"coding": [{"code": "remission"}]}, {"abatementDateTime": "2024"}, "Leukaemia (in remission since 2024)"),
+        ({"coding": [{"code": "inactive"}, {"code": "remission"}]}, {}, "Leukaemia (in remission)"),
+        ({"text": "In remission"}, {}, "Leukaemia (in remission)"),
+        ({"coding": [{"code": "relapse"}]}, {}, "Leukaemia (relapse)"),
+        ({"coding": [{"code": "active"}]}, {}, "Leukaemia"),
+        ({"coding": [{"code": "inactive"}]}, {"encounter": ENC}, "Leukaemia (inactive)"),
+        ({"coding": [{"code": "resolved"}]}, {"encounter": ENC}, "Leukaemia (resolved)"),
+        ({"coding": [{"code": "resolved"}]}, {"abatementDateTime": "2026-06-03"}, "Leukaemia (resolved 2026-06-03)"),
+        ({"coding": [{"code": "resolved"}]}, {"abatementDateTime": "2026-07-01"}, "Leukaemia"),
+    ],
+)
+def test_a_state_of_a_diagnosis_is_told_as_recorded(status: dict[str, Any], more: dict[str, Any], told: str) -> None:
+    entry = {"resourceType": "Condition", "id": "c", "code": {"text": "Leukaemia"}, "clinicalStatus": status} | more
+    assert [item.text for item in context(Condition=[entry]).diagnoses] == [told]
+
+
+@pytest.mark.parametrize(
+    ("status", "reason"), [("inactive", "recorded as inactive"), ("resolved", "resolved before this stay")]
+)
+def test_a_problem_that_is_over_is_left_out_as_recorded(status: str, reason: str) -> None:
+    entry = {"resourceType": "Condition", "id": "c", "code": {"text": "Asthma"}}
+    found = context(Condition=[entry | {"clinicalStatus": {"coding": [{"code": status}]}}])
+    assert found.left_out == (f"Diagnosis: Asthma, {reason}",)

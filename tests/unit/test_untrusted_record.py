@@ -146,3 +146,33 @@ def test_the_attending_is_the_one_in_force() -> None:
     general = of("", "Médecin traitant", "general")
     hospital = of("PPRF", "", "hospital")
     assert attending({"participant": [midwife, general, hospital]})["reference"] == "Practitioner/hospital"
+
+
+def by_number(system: str | None, value: str, **more: Any) -> dict[str, Any]:
+    named = {"value": value} | ({"system": system} if system else {})
+    return observation("o", "2026-06-02", 4.4, subject={"identifier": named} | more)
+
+
+NUMBERED = MOTHER | {"identifier": [{"system": "urn:oid:1.2", "value": "77"}, {"value": "K-9"}]}
+
+
+@pytest.mark.parametrize(
+    ("entry", "ours"),
+    [
+        (by_number("urn:oid:1.2", "77"), True),
+        (by_number(None, "77"), True),
+        (by_number("urn:oid:9.9", "K-9"), True),
+        (by_number("urn:oid:1.2", "78"), False),
+        (by_number("urn:oid:9.9", "77"), False),
+        (by_number(None, "078"), False),
+        (by_number("urn:oid:1.2", "77", type="Group"), False),
+        (by_number(None, "", reference="Patient?identifier=urn:oid:1.2|77"), True),
+        (by_number(None, "", reference="Patient?identifier=urn:oid:1.2|78"), False),
+    ],
+)
+def test_a_subject_by_number_is_the_patient_only_with_the_patients_number(entry: dict[str, Any], ours: bool) -> None:
+    told = build_context(Record(encounter(), NUMBERED, {}, {"Observation": [entry]}))
+    assert ("Potassium 4.4" in lines(told)) == ours
+    left_out = "Result: Potassium, of a patient with another number"
+    assert (left_out in told.left_out) != ours
+    assert any("another number" in point.text for point in told.open_points) != ours

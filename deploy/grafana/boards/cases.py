@@ -72,6 +72,15 @@ def make() -> dashboard.Dashboard:
                 *quantiles("countersign_draft_unsupported", where=DEPARTMENT),
             ),
             lines(
+                "Signatures by how much was seen, by hour",
+                "Parts of the draft that came into view before the signature; unknown: signed by the API or in the EHR.",
+                Query(
+                    f"sum by (countersign_outcome) (increase(countersign_draft_reading_total{{{DEPARTMENT}}}[1h]))",
+                    "{{countersign_outcome}}",
+                ),
+                bars=True,
+            ),
+            lines(
                 "Edits",
                 "Characters between the draft and what was signed.",
                 *quantiles("countersign_draft_edit_distance", where=DEPARTMENT),

@@ -28,7 +28,8 @@ NOTES = {
     "incomplete": "Not signed: the text is not the whole document of this stay. Keep the line that names the patient, "
     "keep every part with words in it, and write what is still to be written.",
 }
-Numbers = Annotated[list[int], Form()]
+Numbers = Annotated[list[int], Form(max_length=1000)]
+Seconds = Annotated[int, Form(ge=0)]
 
 
 def add_case(router: APIRouter, parts: Parts, working: WorkingCopies) -> None:
@@ -93,10 +94,18 @@ def _add_signing(router: APIRouter, parts: Parts, working: WorkingCopies) -> Non
         text: Annotated[str, Form(max_length=LONGEST)] = "",
         confirmed: Numbers = [],  # noqa: B006 - FastAPI copies defaults
         acknowledged: Numbers = [],  # noqa: B006
+        seconds: Seconds = 0,
+        seen: Numbers = [],  # noqa: B006
     ) -> Response:
         """Keep what was typed; answers what differs from the draft and what still waits for a word."""
         ref, draft = await _under_review(parts, case_id, who, digest)
-        copy = Working(text=_typed(text, draft), confirmed=tuple(confirmed), acknowledged=tuple(acknowledged))
+        copy = Working(
+            text=_typed(text, draft),
+            confirmed=tuple(confirmed),
+            acknowledged=tuple(acknowledged),
+            seconds=seconds,
+            seen=frozenset(seen),
+        )
         await working.keep(ref.id, digest, who.subject, copy)
         return page("changes.html", saved=parts.clock(), zone=parts.zone_of(ref.department), **_progress(draft, copy))
 
@@ -108,9 +117,17 @@ def _add_signing(router: APIRouter, parts: Parts, working: WorkingCopies) -> Non
         text: Annotated[str, Form(max_length=LONGEST)] = "",
         confirmed: Numbers = [],  # noqa: B006
         acknowledged: Numbers = [],  # noqa: B006
+        seconds: Seconds = 0,
+        seen: Numbers = [],  # noqa: B006
     ) -> Response:
         ref, draft = await _under_review(parts, case_id, who, digest)
-        copy = Working(text=_typed(text, draft), confirmed=tuple(confirmed), acknowledged=tuple(acknowledged))
+        copy = Working(
+            text=_typed(text, draft),
+            confirmed=tuple(confirmed),
+            acknowledged=tuple(acknowledged),
+            seconds=seconds,
+            seen=frozenset(seen),
+        )
         subject = who.subject
         await working.keep(ref.id, digest, subject, copy)  # nothing typed is lost, whatever comes of it
         try:
@@ -119,7 +136,7 @@ def _add_signing(router: APIRouter, parts: Parts, working: WorkingCopies) -> Non
             return RedirectResponse(f"/sign-in?again=1&after=/reviews/{ref.id}", 303)
         changed = copy.text if copy.text != draft.text else None
         try:
-            await parts.desk.approve(ref.id, digest, who, changed, copy.settled)
+            await parts.desk.approve(ref.id, digest, who, changed, copy.settled, copy.reading(draft))
         except Refused as refused:
             return _back(ref.id, refused)
         await working.drop(ref.id, digest, subject)

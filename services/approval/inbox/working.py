@@ -2,9 +2,11 @@
 
 import hashlib
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from services.approval.gate import Settled
+from shared.contracts.draft import Draft
+from shared.contracts.events import Reading
 from shared.messaging.buckets import Bucket
 from shared.messaging.connection import Bus
 
@@ -20,10 +22,19 @@ class Working(BaseModel):
     text: str
     confirmed: tuple[int, ...] = ()  # sentences without support that are to stand
     acknowledged: tuple[int, ...] = ()  # open points that were seen
+    seconds: int = Field(default=0, ge=0)  # that the page was in front; 0 where the browser runs no script
+    seen: frozenset[int] = frozenset()  # parts that came into view
 
     @property
     def settled(self) -> Settled:
         return Settled(dict.fromkeys(self.confirmed, "confirmed"), self.acknowledged)
+
+    def reading(self, draft: Draft) -> Reading | None:
+        """How much of `draft` was read; None where the browser does not say."""
+        if not self.seconds and not self.seen:
+            return None
+        parts = range(len(draft.parts))
+        return Reading(seconds=self.seconds, seen=len(self.seen.intersection(parts)), parts=len(parts))
 
 
 class WorkingCopies:

@@ -7,9 +7,9 @@ from concurrent.futures import Executor
 
 from nats.aio.msg import Msg
 
-from services.approval import domain
+from services.approval import clocks
+from services.approval.clocks import Told
 from services.approval.directory import Directory
-from services.approval.domain import Told
 from services.approval.local_time import ZoneOf
 from services.approval.notify.channels import Weight
 from services.approval.notify.notices import STREAM, Notice, read_notice
@@ -61,7 +61,7 @@ class Notify:
         """An escalation stands on the trail: tell the operators, and put up one message for each channel."""
         event = decode(message.subject, message.headers or {}, message.data, message.metadata.sequence.stream)
         history = await self._journal.history(event.case)
-        told, since = _waiting(history, event.id), domain.waiting_since(history)
+        told, since = _waiting(history, event.id), clocks.waiting_since(history)
         if told is None or since is None:
             return
         case, level = event.case, told.level
@@ -140,5 +140,5 @@ class Notify:
 
 def _waiting(history: list[Recorded], escalation: str) -> Told | None:
     """The escalation with this id, while the clock still runs on which it was told."""
-    told = next((item for item in domain.escalations(history) if item.event.id == escalation), None)
-    return told if told is not None and domain.is_current(fold(history), told.clock) else None
+    told = next((item for item in clocks.escalations(history) if item.event.id == escalation), None)
+    return told if told is not None and clocks.is_current(fold(history), told.clock) else None

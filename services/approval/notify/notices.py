@@ -4,7 +4,7 @@ from datetime import datetime, tzinfo
 
 from pydantic import ValidationError
 
-from services.approval.domain import TAKES_OVER
+from services.approval.clocks import TAKES_OVER
 from services.approval.local_time import local
 from services.approval.notify.channels import Weight
 from shared.contracts.failures import PermanentError

@@ -9,6 +9,10 @@ from shared.contracts.envelope import digest
 
 FOLDER = Path(__file__).parent
 DIVIDER = "\n=====\n"
+LONGEST_WISH = 1000  # characters of a physician's words
+_BRACKETS = str.maketrans("[]{}|｜", "()()//")
+_ANGLES = re.compile(r"[<>](?!=?\s*[\d.]|=?\s)")  # not those of a comparator
+_EXCHANGED = {"<": "(", ">": ")"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,14 +25,28 @@ class PromptFile:
     max_tokens: int
 
     def render(self, facts: str, words: str | None) -> str:
-        """The raw prompt. `words` are what a physician wants changed; text from outside cannot end its turn."""
-        wish = f"\nThe physician asks: {_tame(words)}" if words else ""
-        return self.text.replace("{facts}", _tame(facts)).replace("{words}", wish)
+        """The raw prompt. `words` are what a physician wants changed; no text from outside can end its turn, open
+        another one, or take a place of the template.
+        """
+        wish = f"\nThe physician asks: {one_line(words, LONGEST_WISH)}" if words else ""
+        # In one pass: what was put in is not looked through for places again.
+        filled = {"{facts}": without_markers(facts), "{words}": wish}
+        return re.sub(r"\{facts\}|\{words\}", lambda place: filled[place[0]], self.text)
 
 
-def _tame(text: str) -> str:
-    """Without chat markers: nothing in a record may speak as the system."""
-    return re.sub(r"<\|[^|>]*\|>", "", text).strip()
+def without_markers(text: str) -> str:
+    """`text` without anything that a chat model may take for a marker of its template: `<|im_end|>`, `[INST]`, `</s>`.
+
+    Their characters are exchanged, not searched for: whatever is left when a marker is removed may be one again.
+    Comparators (`<5`, `>= 3`) stay.
+    """
+    return _ANGLES.sub(lambda found: _EXCHANGED[found[0]], text.translate(_BRACKETS)).strip()
+
+
+def one_line(text: str, longest: int) -> str:
+    """`text` without markers on one line, cut at a word: a line of its own could pass for one of the template's."""
+    words = " ".join(without_markers(text).split())
+    return words if len(words) <= longest else words[:longest].rpartition(" ")[0] or words[:longest]
 
 
 def load(name: str, folder: Path = FOLDER) -> PromptFile:

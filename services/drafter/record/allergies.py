@@ -3,42 +3,19 @@
 import re
 from dataclasses import dataclass
 
+from services.drafter.record import absence
 from services.drafter.record.scope import IN_ERROR, Scope
 from shared.clinical import elements
 from shared.clinical.elements import Resource
 from shared.clinical.moments import Moment
-from shared.contracts.context import Entry
+from shared.contracts.context import Allergy
 
-# SNOMED CT and IPS codes for the absence of allergies. https://hl7.org/fhir/uv/ips/CodeSystem-absent-unknown-uv-ips.html
-_NONE_KNOWN = frozenset(
-    [
-        "716186003",
-        "409137002",
-        "428607008",
-        "428197003",
-        "716184000",
-        "716185004",
-        "716220001",
-        "1003774007",
-        "no-known-allergies",
-        "no-known-medication-allergies",
-        "no-known-food-allergies",
-        "no-known-environmental-allergies",
-    ]
-)
 _NOT_ASKED = frozenset({"no-allergy-info", "1631000175102", "asked-unknown", "unknown"})
-_NONE_WORDS = re.compile(
-    r"no known .*(allerg|intoleran)|no allerg|^n\.?k\.?[dmf]?\.?a\.?$|keine .*allergie|geen .*allergie|pas d.allergie"
-    r"|allergien? nicht bekannt",
-    re.IGNORECASE,
-)
 _NOT_ASKED_WORDS = re.compile(
     r"not asked|not on file|no information|unable to (obtain|assess)|unknown allerg|not assessed|nicht erhoben",
     re.IGNORECASE,
 )
 _EXCEPTION = re.compile(r"\b(except|excluding|other than|apart from|besides|sauf|außer|behalve|salvo)\b", re.IGNORECASE)
-_OF_MEDICINES = re.compile(r"drug|medic|nkda|nkma|arznei|medikament|medicijn|geneesmiddel", re.IGNORECASE)
-_OF_FOOD = re.compile(r"food|voeding|nahrung|aliment", re.IGNORECASE)
 _UNSURE = frozenset({"unconfirmed", "presumed"})
 
 
@@ -46,13 +23,13 @@ _UNSURE = frozenset({"unconfirmed", "presumed"})
 class Allergies:
     """Active ones, or the record's own word that there are none; else `unknown` says why nothing is listed."""
 
-    entries: tuple[Entry, ...]
+    entries: tuple[Allergy, ...]
     unknown: str = ""
 
 
 def allergies(resources: list[Resource], scope: Scope) -> Allergies:
     """All active, not refuted ones, with what the record says of them; statements of absence only while they hold."""
-    active: list[tuple[Resource, Entry]] = []
+    active: list[tuple[Resource, Allergy]] = []
     absent: list[tuple[Resource, str, Moment | None]] = []
     asked = True
     for item in resources:
@@ -67,20 +44,23 @@ def allergies(resources: list[Resource], scope: Scope) -> Allergies:
         elif _inactive(item):
             scope.leave_out(item, name, "no longer active")
         else:
-            active.append((item, scope.entry(item, _described(item, name, recorded, scope), recorded)))
+            entry = scope.entry(item, _described(item, name, recorded, scope), recorded)
+            active.append((item, Allergy(**entry.model_dump(), names=_names(item), codes=_codes(item))))
     entries = [entry for _, entry in active]
     for item, name, recorded in absent:
-        if any(_contradicts(name, other) for other, _ in active):
+        if any(absence.contradicts(item, name, other, _name(other) or "") for other, _ in active):
             when = f" of {recorded.text}" if recorded else ""
             scope.leave_out(item, f"the statement “{name}”{when}", "which the allergies of the record contradict")
         else:
             # Some systems close such a statement with the encounter: it is told, and with its status.
             closed = "recorded as no longer active: ask the patient" if _inactive(item) else None
             more = elements.listed([closed, _late(recorded, scope)], "; ")
-            entries.append(scope.entry(item, f"{name} ({more})" if more else name, recorded))
-    return Allergies(
-        tuple(entries), "" if entries else "" if asked else "Not asked, or no information: ask the patient"
-    )
+            entry = scope.entry(item, f"{name} ({more})" if more else name, recorded)
+            entries.append(Allergy(**entry.model_dump()))
+    if not entries:
+        return Allergies((), "" if asked else "Not asked, or no information: ask the patient")
+    partly = not active and all(absence.is_partial(item, name) for item, name, _ in absent)
+    return Allergies(tuple(entries), "Only some are said to be absent: ask the patient about others" if partly else "")
 
 
 def _name(item: Resource) -> str | None:
@@ -89,6 +69,16 @@ def _name(item: Resource) -> str | None:
     return (
         elements.concept(item.get("code")) or elements.listed(substances) or elements.concept_or_code(item.get("code"))
     )
+
+
+def _names(item: Resource) -> tuple[str, ...]:
+    """Every name of the substance: of the entry and of its reactions."""
+    substances = [reaction.get("substance") for reaction in elements.children(item, "reaction")]
+    return tuple(dict.fromkeys(name for part in (item.get("code"), *substances) for name in elements.displays(part)))
+
+
+def _codes(item: Resource) -> tuple[str, ...]:
+    return tuple(sorted(f"{system}|{code}" for system, code in elements.coded(item.get("code"))))
 
 
 def _holds(item: Resource, name: str | None, scope: Scope) -> bool:
@@ -101,9 +91,7 @@ def _holds(item: Resource, name: str | None, scope: Scope) -> bool:
 
 def _is_absence(item: Resource, name: str) -> bool:
     """Whether an entry says that there is no allergy; `none except penicillin` says that there is one."""
-    if _EXCEPTION.search(name):
-        return False
-    return bool(elements.codes(item.get("code")) & _NONE_KNOWN) or _NONE_WORDS.search(name) is not None
+    return not _EXCEPTION.search(name) and absence.is_absence(item, name)
 
 
 def _is_unasked(item: Resource, name: str) -> bool:
@@ -151,14 +139,3 @@ def _manifestations(reaction: Resource) -> list[str | None]:
     description = elements.words(reaction, "description")
     said = description is not None and any(name and name.lower() in description.lower() for name in names)
     return [description] if said else [*names, description]
-
-
-def _contradicts(statement: str, allergy: Resource) -> bool:
-    """Whether an allergy makes a statement of absence untrue: no known drug allergies stands beside a food allergy."""
-    found = allergy.get("category")
-    categories = {item for item in found if isinstance(item, str)} if isinstance(found, list) else set()
-    if _OF_MEDICINES.search(statement):
-        return not categories or bool(categories & {"medication", "biologic"})
-    if _OF_FOOD.search(statement):
-        return not categories or "food" in categories
-    return True

@@ -1,30 +1,36 @@
 """Builds the context of a stay from its record."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from datetime import datetime
 
 from services.drafter.record import (
     allergies,
+    code_status,
     condition,
     diagnoses,
     directives,
     identity,
+    incidents,
     microbiology,
     notes,
+    nutrition,
     open_points,
+    origin,
     plans,
     procedures,
+    requests,
     stay,
 )
-from services.drafter.record.interpretation import Person
-from services.drafter.record.medicines import Kind, Medications
+from services.drafter.record.medication import Told, medication
 from services.drafter.record.observations import Measurements, is_measured, measurements
+from services.drafter.record.ranges import Person
 from services.drafter.record.reports import Reports, pending_requests, reports
+from services.drafter.record.roles import Roles
 from services.drafter.record.scope import Scope, source, told
 from services.drafter.source_record import SourceRecord
 from shared.clinical import elements, moments, references
 from shared.clinical.elements import Resource
-from shared.contracts.context import Diagnosis, EncounterContext, Entry, Medicine, Patient
+from shared.contracts.context import Diagnosis, EncounterContext, Entry, Patient
 
 
 def build_context(record: SourceRecord) -> EncounterContext:
@@ -34,6 +40,7 @@ def build_context(record: SourceRecord) -> EncounterContext:
     encounters = stay.parts(record.encounter, record.of("Encounter"), record.bases)
     scope = _scope(record, encounters, end)
     entries = _entries_of(record, scope)
+    scope.origins = origin.of_stay(entries, record.people, scope, record.bases)
     patient = identity.patient(record.patient, scope, elements.child(record.encounter, "serviceProvider"))
     builder = _Builder(record, entries, encounters, scope, patient)
     return builder.build()
@@ -92,12 +99,15 @@ class _Builder:
         others = self._not_measured()
         studied = self._reports()
         allergy = allergies.allergies(self._of("AllergyIntolerance"), scope)
-        lists = self._medicines()
+        told_medicines = self._medication(passages)
+        lists = told_medicines.lists
         attending, attending_name = identity.practitioner(
             record.attending or identity.attending(encounter), record.people, bases
         )
         provider = elements.child(encounter, "serviceProvider")
         organization = references.relative(provider, bases)
+        stated, doubts = self._directives()
+        happened, warnings = self._incidents()
         cultures = list(self._microbiology.cultures(scope, found.pending))
         context = EncounterContext(
             encounter=source(encounter),
@@ -117,7 +127,7 @@ class _Builder:
             disposition=stay.disposition(encounter, record.people, bases),
             died_later=None if died else stay.died_later(record.patient, scope),
             reasons=self._reasons(passages),
-            diagnoses=self._diagnoses(passages),
+            diagnoses=(*self._diagnoses(passages), *happened),
             family_history=tuple(diagnoses.family_history(self._of("FamilyMemberHistory"), scope)),
             procedures=(
                 *procedures.procedures(self._of("Procedure"), self._devices, scope, bases),
@@ -136,6 +146,7 @@ class _Builder:
             given_medicines=lists["given"],
             discharge_medicines=lists["discharge"],
             other_medicines=lists["other"],
+            questions=told_medicines.questions,
             labs=tuple(found.labs),
             vitals=tuple(found.vitals),
             microbiology=(*cultures, *studied.cultures),
@@ -144,16 +155,17 @@ class _Builder:
             pending=_each_once([*found.pending, *studied.pending, *self._requested()]),
             function=tuple(condition.function(others, scope)),
             observed=tuple(condition.others(others, scope)),
-            directives=self._directives(),
+            directives=stated,
+            doubts=(*doubts, *warnings),
             care_plans=tuple(plans.care_plans(self._of("CarePlan"), scope)),
             diet=(
-                *plans.diet(self._of("NutritionOrder"), scope),
+                *nutrition.diet(self._of("NutritionOrder"), scope),
                 *condition.activity(others, scope),
             ),
             goals=tuple(plans.goals(self._of("Goal"), scope)),
             team=_each_once(plans.team(self._of("CareTeam"), record.people, scope, bases)),
             services=(
-                *plans.services([*self._of("ServiceRequest"), *self._of("DeviceRequest")], scope),
+                *self._services(),
                 *procedures.aftercare(self._of("Procedure"), scope),
             ),
             follow_up=tuple(
@@ -163,7 +175,7 @@ class _Builder:
                 )
             ),
             outcome=self._outcome(died, passages),
-            notes=tuple(notes.evidence(passages)),
+            notes=(*notes.evidence(passages), *told_medicines.evidence),
             unread=tuple(open_points.NAMES.get(item.type, item.type) for item in record.unread),
         )
         return context.model_copy(
@@ -200,40 +212,49 @@ class _Builder:
         return _each_once([*stated, *notes.complaints(passages)])
 
     def _diagnoses(self, passages: list[notes.Passage]) -> tuple[Diagnosis, ...]:
-        roles = diagnoses.Roles(self._encounters, self._record.bases)
+        roles = Roles(self._encounters, self._record.bases)
         found = list(diagnoses.diagnoses(self._of("Condition"), roles, self._scope))
         named = [
             Diagnosis(**item.model_dump(), role="comorbidity", acquired=True) for item in notes.complications(passages)
         ]
         return (*found, *named)
 
-    def _medicines(self) -> dict[Kind, tuple[Medicine, ...]]:
+    def _incidents(self) -> tuple[list[Diagnosis], list[Entry]]:
+        """Adverse events, and what they and the chart's warnings ask of the physician; questionnaires are named."""
+        known = self._record.people | {source(item): item for entries in self._entries.values() for item in entries}
+        bases = self._record.bases
+        events = list(incidents.adverse_events(self._of("AdverseEvent"), known, self._scope, bases))
+        issues = incidents.detected_issues(self._of("DetectedIssue"), known, self._scope, bases)
+        incidents.questionnaires(self._of("QuestionnaireResponse"), self._scope)
+        return events, [*incidents.to_confirm(events), *issues]
+
+    def _medication(self, passages: list[notes.Passage]) -> Told:
         known = self._record.people | {source(item): item for item in self._of("Medication")}
-        reader = Medications(known, self._of("Condition"), self._record.bases, self._scope)
-        orders = self._of("MedicationRequest")
-        found = [
-            *reader.orders(orders),
-            *reader.statements(self._of("MedicationStatement")),
-            *reader.administrations(self._of("MedicationAdministration")),
-            *reader.supplies(self._of("MedicationDispense"), orders),
-        ]
-        kinds: tuple[Kind, ...] = ("home", "hospital", "given", "discharge", "other")
-        return {kind: _orders_once([medicine for listed, medicine in found if listed == kind]) for kind in kinds}
+        return medication(self._of, known, passages, self._record.bases, self._scope)
 
     def _not_measured(self) -> list[Resource]:
         """Observations that are neither results nor vital signs: of some stays few among thousands."""
         taken = self._microbiology.taken
         return [item for item in self._of("Observation") if source(item) not in taken and not is_measured(item)]
 
-    def _directives(self) -> tuple[Entry, ...]:
-        found = [
-            *directives.of_observations(self._of("Observation"), self._scope),
-            *directives.of_requests(self._of("ServiceRequest"), self._scope),
-            *directives.of_consents(self._of("Consent"), self._scope),
-            *directives.of_documents(self._of("DocumentReference"), self._scope),
-            *directives.of_flags(self._of("Flag"), self._scope),
-        ]
-        return _each_once(found)
+    def _directives(self) -> tuple[tuple[Entry, ...], tuple[Entry, ...]]:
+        """Those that hold, and where they contradict each other."""
+        scope = self._scope
+        told, doubts = code_status.in_force(
+            [
+                *directives.of_observations(self._of("Observation"), scope),
+                *directives.of_requests(self._of("ServiceRequest"), scope),
+                *directives.of_consents(self._of("Consent"), scope),
+                *directives.of_flags(self._of("Flag"), scope),
+            ],
+            scope,
+        )
+        return _each_once([*told, *directives.of_documents(self._of("DocumentReference"), scope)]), tuple(doubts)
+
+    def _services(self) -> Iterator[Entry]:
+        known = self._devices | {source(item): item for item in self._of("Condition")}
+        orders = [*self._of("ServiceRequest"), *self._of("DeviceRequest")]
+        return requests.services(orders, self._scope, known, self._record.bases)
 
     def _outcome(self, died: bool, passages: list[notes.Passage]) -> tuple[Entry, ...]:
         if not died:
@@ -253,12 +274,4 @@ def _each_once(entries: Iterable[Entry]) -> tuple[Entry, ...]:
     found: dict[str, Entry] = {}
     for entry in entries:
         found.setdefault(entry.text, entry)
-    return tuple(found.values())
-
-
-def _orders_once(medicines: list[Medicine]) -> tuple[Medicine, ...]:
-    """Orders that differ in anything, in their order: two orders of one medicine stay two."""
-    found: dict[tuple[str, str, str, str], Medicine] = {}
-    for item in medicines:
-        found.setdefault((item.name.lower(), item.dose, item.status, item.reason), item)
     return tuple(found.values())

@@ -3,7 +3,8 @@
 import re
 from collections.abc import Callable, Iterator
 
-from services.drafter.record.plans import is_activity, is_code_status
+from services.drafter.record.code_status import is_code_status
+from services.drafter.record.plans import is_activity
 from services.drafter.record.scope import Scope
 from services.drafter.record.values import value
 from shared.clinical import elements

@@ -3,7 +3,8 @@
 from collections.abc import Iterator
 from typing import Any, Literal
 
-from services.drafter.record.scope import IN_ERROR, OF_ANOTHER_ENCOUNTER, Scope, source
+from services.drafter.record.roles import Roles
+from services.drafter.record.scope import AFTER, IN_ERROR, OF_ANOTHER_ENCOUNTER, Scope, source
 from shared.clinical import elements, references
 from shared.clinical.elements import Resource
 from shared.clinical.moments import Moment
@@ -20,55 +21,10 @@ _CERTAINTY: dict[str, Certainty] = {
 }
 # ICD-10-GM Diagnosesicherheit: V suspected, A excluded; Z is a state after, G confirmed.
 _GERMAN: dict[str, Certainty] = {"V": "suspected", "A": "ruled-out"}
-# http://fhir.de/CodeSystem/KontaktDiagnoseProzedur names the principal and the referral diagnosis in German stays.
-_PRINCIPAL = frozenset({"hauptdiagnose", "principal", "principal-diagnosis", "hospital-main-diagnosis"})
-_ON_ADMISSION = frozenset({"AD", "referral-diagnosis"})
-_INACTIVE = frozenset({"inactive", "resolved", "remission"})
+# States that are not simply active, the most telling first: a system may give one beside the broader `inactive`.
+_STATES = ("remission", "resolved", "inactive", "recurrence", "relapse")
 _NOT_PRESENT_ON_ADMISSION = frozenset({"N", "n", "no"})  # present-on-admission indicator
 _NO_SITE = ("not specified", "unspecified", "unknown")
-
-
-class Roles:
-    """What Encounter.diagnosis says of each Condition."""
-
-    def __init__(self, encounters: list[Resource], bases: frozenset[str]) -> None:
-        self._bases = bases
-        self._said: dict[str, list[tuple[float, frozenset[str]]]] = {}
-        for item in (item for encounter in encounters for item in elements.children(encounter, "diagnosis")):
-            named = references.relative(item.get("condition"), bases)
-            if named is not None and named.startswith("Condition/"):  # R4 allows a Procedure, too
-                rank = float(elements.number(item, "rank") or 99)
-                self._said.setdefault(named, []).append((rank, elements.codes(item.get("use"))))
-        self.principal = self._principal()
-
-    def names(self, reference: str) -> bool:
-        return reference in self._said
-
-    def unread(self, known: set[str]) -> list[str]:
-        return [reference for reference in self._said if reference not in known]
-
-    def rank(self, reference: str) -> float:
-        return min((rank for rank, _ in self._said.get(reference, [])), default=99.0)
-
-    def only_on_admission(self, reference: str) -> bool:
-        uses = [codes for _, codes in self._said.get(reference, [])]
-        return bool(uses) and all(codes & _ON_ADMISSION and not codes & (_PRINCIPAL | {"DD"}) for codes in uses)
-
-    def _principal(self) -> str | None:
-        """The one that is called so, else the discharge diagnosis of the lowest rank, else the one of rank 1."""
-
-        def order(said: tuple[str, float, frozenset[str]]) -> tuple[bool, bool, float]:
-            _, rank, codes = said
-            return not codes & _PRINCIPAL, "DD" not in codes, rank
-
-        every = [(reference, rank, codes) for reference, said in self._said.items() for rank, codes in said]
-        only = len(every) == 1 and not every[0][2]  # the only diagnosis of an encounter is what it was about
-        named = [
-            item
-            for item in every
-            if only or item[2] & (_PRINCIPAL | {"DD"}) or (item[1] == 1 and not item[2] & _ON_ADMISSION)
-        ]
-        return min(named, key=order)[0] if named else None
 
 
 def diagnoses(conditions: list[Resource], roles: Roles, scope: Scope) -> Iterator[Diagnosis]:
@@ -89,6 +45,7 @@ def diagnoses(conditions: list[Resource], roles: Roles, scope: Scope) -> Iterato
 
 def _usable(item: Resource, name: str | None, onset: Moment | None, named: bool, scope: Scope) -> bool:
     own = named or bool(scope.belongs(item))
+    recorded = scope.first(item, "recordedDate", "assertedDate")  # the latter is what it was called before R4
     if IN_ERROR in elements.codes(item.get("verificationStatus")):
         scope.leave_out(item, name, "entered in error")
     elif name is None:
@@ -97,10 +54,13 @@ def _usable(item: Resource, name: str | None, onset: Moment | None, named: bool,
         return True
     elif certainty(item) == "ruled-out":
         scope.leave_out(item, name, "ruled out before this stay")
-    elif elements.codes(item.get("clinicalStatus")) & _INACTIVE or "abatementDateTime" in item:
-        scope.leave_out(item, name, "resolved before this stay")
-    elif scope.is_after(item, onset or scope.first(item, "recordedDate")):
-        scope.leave_out(item, name, "from after the discharge")
+    elif _is_over(item, scope):
+        inactive = _state(item) == "inactive"
+        scope.leave_out(item, name, "recorded as inactive" if inactive else "resolved before this stay")
+    elif scope.is_after(item, onset):
+        scope.leave_out(item, name, AFTER)
+    elif recorded is not None and recorded.begins > scope.end_of_day:
+        scope.leave_out(item, name, "recorded after the discharge")
     elif (
         scope.belongs(item) is False
         and "encounter-diagnosis" in elements.codes(item.get("category"))
@@ -110,6 +70,24 @@ def _usable(item: Resource, name: str | None, onset: Moment | None, named: bool,
     else:
         return True
     return False
+
+
+def _state(item: Resource) -> str | None:
+    """What the record calls a diagnosis that is not simply active: `resolved` is another thing than `remission`."""
+    status = item.get("clinicalStatus")
+    said = {
+        *(code.lower() for code in elements.codes(status)),
+        *(text.lower() for text in elements.displays(status) if "not " not in text.lower()),
+    }
+    return next((state for state in _STATES if any(state in text for text in said)), None)
+
+
+def _is_over(item: Resource, scope: Scope) -> bool:
+    """Whether a diagnosis was of no concern any more when the stay began. One in remission is."""
+    state, abated = _state(item), scope.first(item, "abatementDateTime", "abatementPeriod")
+    if abated is not None and scope.start is not None and abated.ends >= scope.start.begins:
+        return False  # it was there in the stay
+    return state in ("resolved", "inactive") or (state is None and abated is not None)
 
 
 def _without_status(item: Resource) -> bool:
@@ -166,11 +144,21 @@ def _described(item: Resource, name: str, scope: Scope) -> str:
     stages = [text for stage in elements.children(item, "stage") if (text := elements.concept(stage.get("summary")))]
     more += [severity.lower()] if severity and severity.lower() not in name.lower() else []
     more += [text for text in stages if text.lower() not in name.lower()]
-    abated = scope.first(item, "abatementDateTime", "abatementPeriod")
-    if elements.codes(item.get("clinicalStatus")) & {"resolved", "inactive"}:
-        shown = abated is not None and not scope.is_after({}, abated)
-        more.append(f"resolved {abated.text}" if shown and abated else "resolved")
+    more += [text] if (text := _ended(item, scope)) else []
     return f"{name} ({', '.join(more)})" if more else name
+
+
+def _ended(item: Resource, scope: Scope) -> str | None:
+    """`resolved 2026-06-03`, `in remission since 2024`, `inactive`; nothing of what came after the discharge."""
+    state, abated = _state(item), scope.first(item, "abatementDateTime", "abatementPeriod")
+    if abated is not None and scope.is_after({}, abated):
+        return None if state in ("resolved", None) else "in remission" if state == "remission" else state
+    when = abated.text if abated else ""
+    if state == "remission":
+        return f"in remission since {when}" if when else "in remission"
+    if state is None and abated is not None:
+        state = "resolved"
+    return elements.listed([state, when if state in ("resolved", "inactive") else None], " ") or None
 
 
 def _began_in_hospital(item: Resource, onset: Moment | None, scope: Scope) -> bool:

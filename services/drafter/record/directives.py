@@ -3,8 +3,8 @@
 import re
 from collections.abc import Iterator
 
+from services.drafter.record.code_status import Statement, is_code_status
 from services.drafter.record.condition import RESUSCITATION, value_and_parts
-from services.drafter.record.plans import is_code_status
 from services.drafter.record.scope import Scope
 from shared.clinical import elements
 from shared.clinical.elements import Resource
@@ -16,28 +16,43 @@ _DIRECTIVE_WORDS = re.compile(
 )
 
 
-def of_observations(observations: list[Resource], scope: Scope) -> Iterator[Entry]:
+def of_observations(observations: list[Resource], scope: Scope) -> Iterator[Statement]:
     """The resuscitation status as it was observed."""
     for item in observations:
         if elements.codes(item.get("code")) & RESUSCITATION or is_code_status(item):
             time = scope.first(item, "effectiveDateTime", "effectivePeriod", "issued")
             words, name = value_and_parts(item), elements.concept_or_code(item.get("code"))
-            if words and elements.words(item, "status") != "cancelled" and scope.usable(item, name, time):
-                yield scope.entry(item, f"{name}: {words}", time)
+            if elements.words(item, "status") == "cancelled":
+                scope.leave_out(item, name, "cancelled")
+            elif not scope.usable(item, name, time, important=True):
+                continue
+            elif words is None:
+                scope.leave_out(item, name, "without a value", important=True)
+            else:
+                yield Statement(scope.entry(item, f"{name}: {words}", time), item, time)
 
 
-def of_requests(requests: list[Resource], scope: Scope) -> Iterator[Entry]:
+def of_requests(requests: list[Resource], scope: Scope) -> Iterator[Statement]:
     """Orders about resuscitation."""
     for item in requests:
         time, name = scope.first(item, "authoredOn"), elements.concept_or_code(item.get("code"))
-        if name is None or not is_code_status(item) or elements.words(item, "status") not in ("active", "completed"):
+        status = elements.words(item, "status")
+        if not is_code_status(item):
             continue
-        if scope.usable(item, name, time):
+        if status not in ("active", "completed", "entered-in-error"):
+            scope.leave_out(item, name, f"of status {status}")
+        elif scope.usable(item, name, time, important=True):
             forbidden = "Do not perform: " if elements.flag(item, "doNotPerform") else ""
-            yield scope.entry(item, f"{forbidden}{name}", time)
+            more = elements.listed([*_details(item), *elements.notes(item)])
+            text = f"{forbidden}{name}" + (f" ({more})" if more else "")
+            yield Statement(scope.entry(item, text, time), item, time, ended=status == "completed")
 
 
-def of_consents(consents: list[Resource], scope: Scope) -> Iterator[Entry]:
+def _details(item: Resource) -> list[str | None]:
+    return [elements.concept(part) for part in elements.children(item, "orderDetail")]
+
+
+def of_consents(consents: list[Resource], scope: Scope) -> Iterator[Statement]:
     """Treatment directives and advance directives."""
     for item in consents:
         yield from _consent(item, scope)
@@ -55,7 +70,7 @@ def of_documents(documents: list[Resource], scope: Scope) -> Iterator[Entry]:
             yield scope.entry(item, f"{names[0] if names else 'Advance directive'}: a document is in the chart", time)
 
 
-def of_flags(flags: list[Resource], scope: Scope) -> Iterator[Entry]:
+def of_flags(flags: list[Resource], scope: Scope) -> Iterator[Statement]:
     """Alerts of the chart that hold."""
     for item in flags:
         name, started = elements.concept_or_code(item.get("code")), scope.first(item, "period")
@@ -65,10 +80,10 @@ def of_flags(flags: list[Resource], scope: Scope) -> Iterator[Entry]:
                 item, name, "entered in error" if elements.words(item, "status") == "entered-in-error" else "not active"
             )
         elif name is not None and not scope.is_after(item, started):
-            yield scope.entry(item, name, started)
+            yield Statement(scope.entry(item, name, started), item, started)
 
 
-def _consent(item: Resource, scope: Scope) -> Iterator[Entry]:
+def _consent(item: Resource, scope: Scope) -> Iterator[Statement]:
     """A treatment directive or an advance directive; consents to research or to the use of data are none."""
     scopes = elements.codes(item.get("scope"))
     kinds = [text for part in elements.children(item, "category") for text in elements.displays(part)]
@@ -82,11 +97,15 @@ def _consent(item: Resource, scope: Scope) -> Iterator[Entry]:
     if elements.words(item, "status") != "active":
         scope.leave_out(item, name, f"of status {item.get('status')}")
         return
+    ended = scope.moment(elements.child(provision, "period").get("end"))
+    if ended is not None and ended.ends <= scope.end:
+        scope.leave_out(item, name, f"ended {ended.text}")
+        return
     if name is None or (time is not None and time.begins > scope.end_of_day):
         return
     said = {"deny": "not to be done", "permit": "permitted"}.get(str(provision.get("type"))) if acts else None
     more = elements.listed([said, *_directive_words(item), title if title != name else None])
-    yield scope.entry(item, f"{name}: {more}" if more else name, time)
+    yield Statement(scope.entry(item, f"{name}: {more}" if more else name, time), item, time)
 
 
 def _directive_words(item: Resource) -> list[str | None]:

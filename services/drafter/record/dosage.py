@@ -3,39 +3,19 @@
 https://hl7.org/fhir/R4/dosage.html
 """
 
-import re
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
-from services.drafter.record import quantities
-from services.drafter.record.timing import frequency, limits, span
+from services.drafter.record import dosage_steps, dosage_words, timing_codes
+from services.drafter.record.dosage_amounts import amount, amounts, by_body, most, rates
+from services.drafter.record.dosage_comparison import ambiguous, differs, normal
+from services.drafter.record.dosage_match import has_route, is_in
+from services.drafter.record.dosage_parts import as_needed, instructions, often, route, site
+from services.drafter.record.timing import frequency, is_said, limits, span
 from shared.clinical import elements
 from shared.clinical.elements import Resource
 
-# Words of a dosage's text that say the same as an element of its structure.
-_ROUTES = {
-    "oral": r"oral|by mouth|\bp\.?o\.?\b|per os|mouth|swallow|tablet|einnehm",
-    "intravenous": r"intraven|\bi\.?v\.?\b|vein|infus",
-    "subcutaneous": r"subcut|\bs\.?c\.?\b|\bs\.?q\.?\b|under the skin",
-    "intramuscular": r"intramusc|\bi\.?m\.?\b",
-    "inhal": r"inhal|\bneb|puff",
-    "topical": r"topical|skin|apply",
-}
-_A_DAY = r" ?(x|×)(?! ?\d)"  # `2 x daily`, not `2 x 500 mg`
-_OFTEN = {
-    "once daily": r"\bdaily\b|once (a|per) day|every day|each day|\bq?od?\b|q24|\b1" + _A_DAY,
-    "twice daily": r"twice|\bbid\b|b\.i\.d|\bbd\b|two times|2 \(two\)|2 times|every 12|q12|2 maal|\b2" + _A_DAY,
-    "three times daily": r"three times|\btid\b|t\.i\.d|\btds\b|3 times|every 8 ?h|q8|3 maal|thrice|\b3" + _A_DAY,
-    "four times daily": r"four times|\bqid\b|q\.i\.d|\bqds\b|4 times|every 6 ?h|q6|4 maal|\b4" + _A_DAY,
-    "once a week": r"weekly|\b(a|per|each|every|pro) (week|woche)|wöchentl|wekelijks|\bqwk|wkly",
-    "every other day": r"other day|second day|alternate|om de dag|\bqod\b|jeden zweiten",
-    "at bedtime": r"bed|\bq?hs\b|nocte|nacht",
-    "in the morning": r"morning|\bmane\b|ochtend|morgen",
-}
-
-
-_COUNTED = ("once daily", "twice daily", "three times daily", "four times daily", "once a week", "every other day")
-_NUMBER = r"\d+(?:[.,]\d+)?(?: ?[-–/] ?\d+(?:[.,]\d+)?)*"  # a range or a strength of two is one number
+Lack = Literal["amount", "frequency", "limit"]  # limit: of doses as needed, how often at most
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +23,8 @@ class Dosage:
     """The dosages of one order. `directions` has all that they say; the others are its parts, empty where not coded.
 
     `normal` is what two orders are compared by: equal strings are equal orders. `doubt` says where words and structure
-    give different amounts or frequencies, which only the prescriber can decide between.
+    give different amounts or frequencies, which only the prescriber can decide between. `lacks` names what neither the
+    words nor the structure say, `by_body` a dose that is only stated per weight or surface.
     """
 
     directions: str
@@ -52,19 +33,27 @@ class Dosage:
     frequency: str
     normal: str
     doubt: bool = False
+    lacks: tuple[Lack, ...] = ()
+    by_body: str = ""
+    ambiguous: str = ""  # `1.250`, which may be 1250 or 1.25
+    steps: bool = False  # nothing says whether the dosages follow each other, or when
 
 
 def dosage(order: Resource) -> Dosage:
     """All dosages of a MedicationRequest, Statement, Administration or Dispense, in their sequence."""
     found = [*elements.children(order, "dosageInstruction"), *elements.children(order, "dosage")]
-    found.sort(key=lambda line: float(elements.number(line, "sequence") or 0))
+    found = dosage_steps.ordered(found)
     return Dosage(
-        directions="; ".join(text for line in found if (text := _directions(line))),  # a taper repeats its steps
-        amount=_joined([_amount(line) for line in found]),
-        route=elements.listed(_route(line) for line in found),
-        frequency=_joined([_often(line) for line in found]),
-        normal=" | ".join(_normal(line) for line in found),
-        doubt=any(_differs(line) for line in found),
+        directions=dosage_steps.joined([(line, _directions(line)) for line in found]),
+        amount=_joined([amount(line) for line in found]),
+        route=elements.listed(route(line) for line in found),
+        frequency=_joined([often(line) for line in found]),
+        normal=" | ".join(normal(line) for line in found),
+        doubt=any(differs(line) for line in found),
+        lacks=_lacks(found),
+        ambiguous=elements.listed(ambiguous(line) for line in found),
+        steps=dosage_steps.unclear(found),
+        by_body=elements.listed(by_body(line) for line in found),
     )
 
 
@@ -75,184 +64,51 @@ def _joined(parts: list[str]) -> str:
 def _directions(line: Resource) -> str:
     """The dosage's own words, with what only its structure says; else the structure in words."""
     text = (elements.words(line, "text") or "").rstrip(".;, ")
-    structure = [_amount(line), _site(line), _route(line), frequency(line.get("timing"))]
-    structure += [*limits(line.get("timing")), _as_needed(line), _rate(line)]
-    more = [*_most(line), *_instructions(line)]
+    doses, speeds = amounts(line), [f"at {found}" for found in rates(line)]
+    around = [site(line), route(line), frequency(line.get("timing")), *limits(line.get("timing")), as_needed(line)]
+    more = [*most(line), *instructions(line)]
     if not text:
+        structure = [_with_others(doses), *around, _with_others(speeds)]
         return elements.listed([elements.listed(structure, " "), *more], ", ")
-    route = _route(line)
+    way = route(line)
     lacking = [
         part
-        for part in [*structure, *more]
-        if part and not (_is_in(part, text) or (part == route and _has_route(part, text)))
+        for part in [*doses, *around, *speeds, *more]
+        if part and not (is_in(part, text) or (part == way and has_route(part, text)))
     ]
-    return elements.listed([text, *lacking], ", ")
+    meant = None if frequency(line.get("timing")) else timing_codes.explained(text)
+    return elements.listed([f"{text} ({meant})" if meant else text, *lacking], ", ")
 
 
-def _has_route(route: str, text: str) -> bool:
-    route, said = route.lower(), text.lower()
-    return any(
-        re.search(words, said) is not None
-        for name, words in _ROUTES.items()
-        if name in route or re.fullmatch(words, route)
-    )
+def _with_others(told: list[str]) -> str:
+    """`300 mg (15 mg/kg)`: where a dose is told in several ways, all of them."""
+    others = ", ".join(text.removeprefix("at ") for text in told[1:])
+    return f"{told[0]} ({others})" if others else "".join(told)
 
 
-def _differs(line: Resource) -> bool:
-    """Whether the words of a dosage give another amount in the same unit, or another frequency, than its structure."""
-    said = (elements.words(line, "text") or "").lower()
-    often, amount = frequency(line.get("timing")), re.fullmatch(rf"({_NUMBER}) ?([^\W\d_]+)", _amount(line).lower())
-    stated = {name for name in _COUNTED if re.search(_OFTEN[name], said)}
-    stated = stated - {"once daily"} or stated  # "twice daily" has the word of "daily", too
-    if often in _COUNTED and stated and often not in stated:
-        return True
-    if amount is None or _is_in(amount[0], said):
-        return False
-    unit = re.escape(amount[2].removesuffix("s"))
-    return re.search(rf"{_NUMBER} ?{unit}s?(?![^\W\d_]|/)", said) is not None
+def _lacks(lines: list[Resource]) -> tuple[Lack, ...]:
+    """What is missing of any dosage; a line that only instructs adds to the others and lacks nothing."""
+    dosed = [
+        line for line in lines if amounts(line) or rates(line) or line.get("timing") or elements.words(line, "text")
+    ]
+    found = {lack for line in dosed for lack in _missing(line)} if dosed else {"amount", "frequency"}
+    kinds: tuple[Lack, ...] = ("amount", "frequency", "limit")
+    return tuple(kind for kind in kinds if kind in found)
 
 
-def _is_in(part: str, text: str) -> bool:
-    """Whether the words of a dosage say what `part` of its structure says: whole numbers, whole words."""
-    part, said = part.lower(), re.sub(r"(?<=\d),(?=\d)", ".", text.lower())
-    spaced = r"\s*".join(re.escape(token) for token in re.findall(rf"{_NUMBER}|[^\W\d_]+|[^\w\s]", part))
-    if re.search(rf"(?<![\d.,/–-])(?<![^\W\d_]){spaced}(?![^\W_]|[.,/–-]\d|/)", said):
-        return True
-    if part.startswith("as needed"):
-        return len(part) <= len("as needed") and re.search(r"needed|\bprn\b|required|bedarf|zo nodig", said) is not None
-    if part in _OFTEN:
-        others = (_OFTEN[name] for name in _COUNTED if name not in (part, "once daily"))
-        return re.search(_OFTEN[part], said) is not None and not any(re.search(words, said) for words in others)
-    if (times := re.fullmatch(r"(\d+) times daily", part)) and 24 % int(times[1]) == 0:
-        hours = 24 // int(times[1])
-        return re.search(rf"\bq ?{hours} ?h|every {hours} h", said) is not None
-    return False
-
-
-def _amount(line: Resource) -> str:
-    """`37.5 mg`, `0.5-1 g`. Where a dose is told in several ways, the ordered one, then the calculated one."""
-    doses = elements.children(line, "doseAndRate") or [line]
-
-    def kind(dose: Resource) -> int:
-        codes = elements.codes(dose.get("type")) | {str(elements.words(dose.get("type"), "text")).lower()}
-        return 0 if "ordered" in codes else 1 if "calculated" in codes else 2
-
-    for dose in sorted(doses, key=kind):
-        named = dose.get("doseQuantity") or dose.get("dose")  # MedicationAdministration has `dose`
-        if (found := quantities.quantity(named, trailing_zeros=False)) is not None:
-            return found
-        if (found := quantities.span(dose.get("doseRange"), trailing_zeros=False)) is not None:
-            return found
-    return ""
-
-
-def _rate(line: Resource) -> str:
-    for dose in elements.children(line, "doseAndRate") or [line]:
-        rate = (
-            quantities.quantity(dose.get("rateQuantity"), trailing_zeros=False)
-            or quantities.ratio(dose.get("rateRatio"), trailing_zeros=False)
-            or quantities.span(dose.get("rateRange"), trailing_zeros=False)
-        )
-        if rate:
-            return f"at {rate}"
-    return ""
-
-
-def _route(line: Resource) -> str:
-    name = elements.concept(line.get("route")) or elements.code(line.get("route")) or ""
-    name = name.removesuffix(" route")
-    return name.lower() if name.istitle() and " " not in name else name
-
-
-def _site(line: Resource) -> str:
-    """The body site, with the side it names: the left eye is not the right one."""
-    name = elements.concept(line.get("site"))
-    return f"to the {name.lower() if name.istitle() else name}" if name else ""
-
-
-def _often(line: Resource) -> str:
-    """How often and whether only when needed; without for how long."""
-    return elements.listed([frequency(line.get("timing")), _as_needed(line)], " ")
-
-
-def _as_needed(line: Resource) -> str:
-    reason = elements.listed(elements.concept(item) for item in elements.items(line.get("asNeededCodeableConcept")))
-    if reason:
-        return f"as needed for {reason[0].lower() + reason[1:] if reason[1:2].islower() else reason}"
-    return "as needed" if elements.flag(line, "asNeededBoolean") else ""
-
-
-def _most(line: Resource) -> list[str]:
-    """The upper limits of a dose."""
-    period = [f"at most {_per(item)}" for item in elements.children(line, "maxDosePerPeriod") if _per(item)]
-    once = quantities.quantity(line.get("maxDosePerAdministration"), trailing_zeros=False)
-    ever = quantities.quantity(line.get("maxDosePerLifetime"), trailing_zeros=False)
-    return [*period, f"at most {once} per dose" if once else "", f"at most {ever} in a lifetime" if ever else ""]
-
-
-def _per(limit: Resource) -> str:
-    """`4 g per day`, `4 g in 24 hours`."""
-    most = quantities.quantity(limit.get("numerator"), trailing_zeros=False)
-    within = span(elements.child(limit, "denominator"))
-    if not most:
-        return ""
-    if not within:
-        return most
-    return f"{most} per {within.removeprefix('1 ')}" if within.startswith("1 ") else f"{most} in {within}"
-
-
-def _instructions(line: Resource) -> list[str]:
-    method = elements.concept(line.get("method"))
-    more = [elements.concept(item) for item in elements.children(line, "additionalInstruction")]
-    return [text.rstrip(".") for text in (method, *more, elements.words(line, "patientInstruction")) if text]
-
-
-def _normal(line: Resource) -> str:
-    """What is compared: amount, route, how often and whether as needed, from the structure, else from the words.
-
-    Site, rate, limits and instructions count as they are. Words that say more are compared too, where the structure
-    does not say the whole order; where it does, their numbers are.
-    """
-    text = spelled(elements.words(line, "text") or "")
-    often = frequency(line.get("timing"))
-    coded = bool(_amount(line) and (often or _as_needed(line)))
-    amount, text = _taken(
-        r"^\d+(\.\d+)?[a-zµ%]+(/\d+(\.\d+)?[a-zµ%]+)?\b", _amount(line).replace(" ", "").lower(), text
-    )
-    route = next(
-        (name for name, words in _ROUTES.items() if re.search(words, _route(line).lower())), _route(line).lower()
-    )
-    for name, words in _ROUTES.items():
-        if re.search(words, text):
-            route, text = _taken(words, route or name, text)
-    needed, text = _taken(r"\bas needed\b|\bprn\b|if needed|when required", _as_needed(line), text)
-    for name, words in sorted(_OFTEN.items(), key=lambda item: item[0] == "once daily"):  # "daily" is in others' words
-        if (not often or often == name) and re.search(words, text):
-            often, text = _taken(words, often or name, text)
-            break
-    more = [*limits(line.get("timing")), _site(line), _rate(line), *_most(line), *_instructions(line)]
-    more += [_as_needed(line).removeprefix("as needed")]
-    rest = " ".join(part for part in more if part).lower()
-    words = " ".join(sorted(_numbers_beyond(text, f"{rest} {often}")) if coded else text.split())
-    return "|".join([amount, route, often, needed and "as needed", rest, words])
-
-
-def _numbers_beyond(text: str, structure: str) -> set[str]:
-    """Numbers of the words that the structure does not have: `except 2.5 mg on Mondays`."""
-    return set(re.findall(_NUMBER, text)) - set(re.findall(_NUMBER, structure)) - {"1"}  # `1 tablet` is an amount, too
-
-
-def _taken(pattern: str, found: str, text: str) -> tuple[str, str]:
-    """What the structure says, else what the words say by `pattern`; and the words without it."""
-    match = re.search(pattern, text)
-    return found or (match.group() if match else ""), re.sub(pattern, " ", text) if match else text
-
-
-def spelled(text: str) -> str:
-    """Free text for comparison: lower case, one space, decimal points, no end mark."""
-    text = re.sub(r"(?<=\d),(?=\d)", ".", text.lower())
-    text = re.sub(r"(?<=\d)\s+(?=[a-zµ%])", "", text)
-    return " ".join(re.sub(r"[^\w.%/+-]+", " ", text).split()).rstrip(".")
+def _missing(line: Resource) -> list[Lack]:
+    text = " ".join([elements.words(line, "text") or "", *instructions(line)])
+    code = frequency({"code": elements.child(line, "timing").get("code")})
+    speed, needed = bool(rates(line)), bool(as_needed(line)) or dosage_words.as_needed(text)
+    how_much = bool(amounts(line)) or speed or any(dosage_words.says_amount(said) for said in (text, code) if said)
+    how_often = is_said(line.get("timing")) or speed or dosage_words.says_frequency(text)
+    # What is taken as needed is limited by a maximum, else by what it is needed for.
+    limited = bool(elements.children(line, "maxDosePerPeriod")) or dosage_words.says_most(text)
+    limited = limited or as_needed(line).startswith("as needed for") or dosage_words.says_why(text)
+    found: list[Lack] = [] if how_much else ["amount"]
+    if not how_often and not (needed and limited):
+        found.append("limit" if needed else "frequency")
+    return found
 
 
 def course(order: Any) -> str:

@@ -11,7 +11,8 @@ from shared.contracts.context import Patient
 
 # National, insurance and social numbers: never a hospital's own. Parts of identifier systems.
 _NOT_OURS = re.compile(
-    r"ssn|2\.16\.840\.1\.113883\.4\.[13]\b|driver|licen[cs]e|passport|bsn|kvid|kvnr|pkv|iknr|ihi|medicare|dva|medicaid"
+    r"ssn|2\.16\.840\.1\.113883\.4\.[13]\b|driver|licen[cs]e|passport|bsn|kvid|kvnr|pkv|iknr|ihi"
+    r"|medicare|dva|medicaid"
     r"|nhs-?number|insurance|insur|ahv|nir\b|insee|cpf|aadhaar|personnummer|beneficiary|/npi|social",
     re.IGNORECASE,
 )
@@ -57,7 +58,7 @@ def patient(resource: Resource, scope: Scope, provider: Resource) -> Patient:
     born = scope.moment(resource.get("birthDate"))
     return Patient(
         source=source(resource),
-        name=elements.person_name(resource) or "Name not recorded",
+        name=elements.person_name(resource, at=scope.end) or "Name not recorded",
         mrn=record_number(resource, provider, scope),
         birth_date=born.begins.date() if born and born.is_day else None,
         birth=born.text if born else None,
@@ -162,20 +163,45 @@ def patients(resources: list[Resource], bases: frozenset[str]) -> Targets:
     return references.targets(resources, bases)
 
 
+_CODES = ("code", "medicationCodeableConcept", "vaccineCode", "type", "category")  # what an entry may be named by
+
+
 def about(resources: list[Resource], patients: Targets, scope: Scope) -> Iterator[Resource]:
     """Entries that are about the patient. What somebody else is the subject of is not theirs.
 
+    A subject that is only an identifier is the patient's by system and value; where one side has no system, by the
+    value; else the entry is named as left out, as it may be theirs under a number that the record does not have.
     A newborn's weight may stand in the mother's record, with the child as its focus; it is named as left out.
     """
     for item in resources:
         subjects = [part for name in ("subject", "patient") for part in elements.children(item, name)]
-        named = [part for part in subjects if part.get("reference")]
+        numbered = [part for part in subjects if not _is_literal(part) and references.identifiers_of(part)]
+        named = [part for part in subjects if part.get("reference") and part not in numbered]
         if named and not any(part in patients for part in named):
             continue
-        if all(part in patients for part in elements.children(item, "focus") if _is_person(part)):
+        name = next((text for field in _CODES if (text := elements.concept_or_code(item.get(field)))), None)
+        if not named and numbered and not any(_is_numbered(part, patients) for part in numbered):
+            scope.leave_out(item, name, "of a patient with another number", important=True)
+        elif all(part in patients for part in elements.children(item, "focus") if _is_person(part)):
             yield item
         else:
-            scope.leave_out(item, elements.concept_or_code(item.get("code")), "about another person")
+            scope.leave_out(item, name, "about another person")
+
+
+def _is_literal(subject: Resource) -> bool:
+    """Whether it names a resource by its id, not by an identifier as `Patient?identifier=…` does."""
+    return "?" not in (elements.words(subject, "reference") or "?")
+
+
+def _is_numbered(subject: Resource, patients: Targets) -> bool:
+    """Whether an identifier is one of the patient's. The same value in another system is another number."""
+    if (elements.words(subject, "type") or "Patient") != "Patient":
+        return False
+    return any(
+        value == known and (system == other or not system or not other)
+        for system, value in references.identifiers_of(subject)
+        for other, known in patients.numbers
+    )
 
 
 def _is_person(reference: Resource) -> bool:

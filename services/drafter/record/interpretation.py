@@ -4,12 +4,13 @@ https://terminology.hl7.org/CodeSystem-v3-ObservationInterpretation.html
 """
 
 import re
-from dataclasses import dataclass
+from dataclasses import replace
 from decimal import Decimal
 from typing import Literal
 
 from services.drafter.record import quantities
 from services.drafter.record.quantities import Measured
+from services.drafter.record.ranges import Bounds, Person, applicable, critical_bounds
 from shared.clinical import elements
 from shared.clinical.elements import Resource
 from shared.contracts.context import Flag
@@ -72,40 +73,9 @@ _NEGATION_BEFORE = re.compile(
 _DENIED_AFTER = re.compile(r"\s*[:=]\s*(no|none|not|nil|nein|nee|non|negativ\w*)\b", re.IGNORECASE)
 NEGATED_WITHIN = 60  # characters before a finding in which its negation is looked for
 LONGEST_INTERPRETATION = 200  # characters of a stated interpretation that are read
-_SEXES = dict.fromkeys(("248152002", "F", "female", "women", "weiblich", "vrouw"), "female") | dict.fromkeys(
-    ("248153007", "M", "male", "men", "männlich", "man"), "male"
-)
 _BLOOD_GROUP = re.compile(
     r"blood (group|type)|blutgruppe|bloedgroep|groupe sanguin|\brh(esus)?\b ?\(?(d|type|factor|pos|neg)|abo\b", re.I
 )
-_EVERYBODY = re.compile(r"normal|general|everyone|all\b|adult|alle\b", re.IGNORECASE)
-_YEARS = {"a": 1.0, "mo": 1 / 12, "wk": 7 / 365.25, "d": 1 / 365.25, "year": 1.0, "years": 1.0, "": 1.0, "h": 1 / 8766}
-_CRITICAL_RANGES = frozenset({"critical", "panic", "alert"})
-_TEXT_RANGE = re.compile(
-    r"\s*(-?\d+(?:[.,]\d+)?)\s*(?:-|–|—|to|bis|tot|\.\.+)\s*(-?\d+(?:[.,]\d+)?)\b(.*)", re.DOTALL | re.IGNORECASE
-)
-
-_THOUSANDS = re.compile(r"-?\d{1,3},\d{3}")
-_ANOTHER_RANGE = re.compile(r"\d\s*(-|–|—|to|bis|tot)\s*\d|:\s*\d|[<>≤≥]", re.IGNORECASE)
-
-
-@dataclass(frozen=True, slots=True)
-class Bounds:
-    """A reference range: its ends in the unit of the value, and as it is printed."""
-
-    low: Decimal | None
-    high: Decimal | None
-    text: str
-    unit: str = ""
-    strict: bool = False  # the limit itself lies outside: `< 0.04`
-
-
-@dataclass(frozen=True, slots=True)
-class Person:
-    """What decides which of several ranges applies."""
-
-    sex: str | None = None
-    years: float | None = None
 
 
 def judge(result: Resource, person: Person) -> Judgement | None:
@@ -173,96 +143,29 @@ def _by_value(result: Resource) -> Judgement | None:
     return None if denied else "abnormal"
 
 
-def ranges(result: Resource, person: Person) -> list[Bounds]:
-    """The normal ranges that apply to the person."""
-    stated = elements.children(result, "referenceRange")
-    normal = [
-        item for item in stated if not _type(item) & _CRITICAL_RANGES and not _type(item) & {"treatment", "therapeutic"}
-    ]
-    fitting = [item for item in normal if _fits(item, person)]
-    specific = [item for item in fitting if item.get("appliesTo") or item.get("age")]
-    chosen = specific or [item for item in fitting if not item.get("appliesTo") and not item.get("age")]
-    return [found for item in chosen if (found := bounds(item))]
-
-
-def bounds(stated: Resource) -> Bounds | None:
-    """A range from its ends, else from its text; None where it has no number."""
-    low, high = elements.child(stated, "low"), elements.child(stated, "high")
-    first, last = elements.number(low), elements.number(high)
-    if first is not None or last is not None:
-        unit = quantities.unit_of(low) or quantities.unit_of(high)
-        return Bounds(_decimal(first), _decimal(last), quantities.span(stated) or "", unit)
-    text = elements.words(stated, "text") or ""
-    if match := _TEXT_RANGE.fullmatch(text):
-        if any(_THOUSANDS.fullmatch(match[end]) for end in (1, 2)) or _ANOTHER_RANGE.search(match[3]):
-            return None  # `4,500` is two numbers to two readers; of several ranges in words nobody says which applies
-        low_end, high_end = (Decimal(match[end].replace(",", ".")) for end in (1, 2))
-        return Bounds(low_end, high_end, text, _unit_in(match[3]))
-    limit = quantities.measured_text(text)
-    if limit is None or not limit.comparator or _ANOTHER_RANGE.search(limit.unit):
-        return None
-    below, strict = limit.comparator in ("<", "<="), limit.comparator in ("<", ">")
-    return Bounds(None if below else limit.value, limit.value if below else None, text, _unit_in(limit.unit), strict)
-
-
-def _unit_in(text: str) -> str:
-    """The unit at the beginning of `text`: `mg/dL (fasting)`; empty where a word stands there."""
-    first = next(iter(text.split()), "")
-    return quantities.unit(first) if "/" in first and "(" not in first else ""
-
-
-def critical_bounds(result: Resource, person: Person) -> list[Bounds]:
-    stated = [
-        item
-        for item in elements.children(result, "referenceRange")
-        if _type(item) & _CRITICAL_RANGES and _fits(item, person)
-    ]
-    return [found for item in stated if (found := bounds(item))]
-
-
-def _type(stated: Resource) -> set[str]:
-    type = stated.get("type")
-    return {text.lower() for text in (*elements.codes(type), *elements.displays(type))}
-
-
-def _fits(stated: Resource, person: Person) -> bool:
-    """Whether a range is for this sex and age; where the person's is not known, any may be."""
-    named = [
-        code
-        for item in elements.children(stated, "appliesTo")
-        for code in (*elements.codes(item), *elements.displays(item))
-    ]
-    sexes = {_SEXES[key] for text in named for key in (text, text.lower()) if key in _SEXES}
-    if sexes and person.sex in ("male", "female") and person.sex not in sexes:
-        return False
-    if named and not sexes and not any(_EVERYBODY.search(text) for text in named):
-        return False  # a pregnancy or an ancestry, of which the record says nothing here
-    age = elements.child(stated, "age")
-    if not age or person.years is None:
-        return True
-    low, high = (_years(elements.child(age, end)) for end in ("low", "high"))
-    whole_years = _unit(elements.child(age, "high")) in ("a", "year", "years", "")
-    return (low is None or low <= person.years) and (high is None or person.years < high + whole_years)
-
-
-def _years(age: Resource) -> float | None:
-    amount = elements.number(age)
-    return None if amount is None else float(amount) * _YEARS.get(_unit(age), 1.0)
-
-
-def _unit(age: Resource) -> str:
-    return (elements.words(age, "code") or elements.words(age, "unit") or "").lower()
-
-
 def _by_ranges(result: Resource, person: Person) -> Judgement | None:
     value = quantities.measured(result)
     if value is None:
         return None
     for limits in critical_bounds(result, person):
-        if (found := _against(value, limits)) in ("low", "high"):
+        if (found := _read(value, limits, result)) in ("low", "high"):
             return "critically low" if found == "low" else "critically high"
-    said = {_against(value, limits) for limits in ranges(result, person)}
+    name = " ".join(elements.displays(result.get("code")))
+    said = {_read(value, limits, result) for limits in applicable(result, name, person)}
     return said.pop() if len(said) == 1 else None
+
+
+def _read(value: Measured, limits: Bounds, result: Resource) -> Judgement | None:
+    """Where a value lies; None where one of the two may be thousands (`1.250`), and that would change it."""
+    exact = limits.exact or quantities.is_exact(elements.number(result.get("valueQuantity")))
+    if value.grouped == limits.grouped or exact:
+        return _against(value, limits)
+    if value.grouped:
+        other = _against(Measured(value.value * 1000, value.comparator, value.unit), limits)
+    else:
+        low, high = (None if end is None else end * 1000 for end in (limits.low, limits.high))
+        other = _against(value, replace(limits, low=low, high=high))
+    return other if other == _against(value, limits) else None
 
 
 def _against(value: Measured, limits: Bounds) -> Judgement | None:
@@ -284,7 +187,3 @@ def _against(value: Measured, limits: Bounds) -> Judgement | None:
     if low is not None and number < low:
         return "low"
     return "high" if high is not None and number > high else "normal"
-
-
-def _decimal(number: elements.Number | None) -> Decimal | None:
-    return None if number is None else Decimal(str(number))

@@ -8,6 +8,22 @@ from shared.clinical.elements import Resource
 from shared.grounding.vocabulary import drugs, words_of
 
 _STRENGTH = re.compile(r"\d ?(mg|g|mcg|ug|µg|ml|iu|ie|units?|%|mmol|meq)\b", re.IGNORECASE)
+# Where German and Dutch names join an ingredient and its salt.
+_SALT_OF = re.compile(
+    r"(?<=[^\W\d_]{5})(?=(?:hemi)?(?:succin|tartr|male|besil|besyl|fumar|mesil|sulf|phosph|fosf|acet|citr)a?at\b)"
+    r"|(?<=[^\W\d_]{5})(?=(?:di)?hydro(?:chlorid|bromid)e?\b)|(?<=[^\W\d_]{5})(?=natrium\b|kalium\b|calcium\b)"
+)
+_RXNORM = "http://www.nlm.nih.gov/research/umls/rxnorm"
+# Catalogues of products: NDC, PZN, and the Dutch G-Standaard's articles, trade and prescription products.
+_CATALOGUES = frozenset(
+    {
+        "http://hl7.org/fhir/sid/ndc",
+        "http://fhir.de/CodeSystem/ifa/pzn",
+        "urn:oid:2.16.840.1.113883.2.4.4.8",
+        "urn:oid:2.16.840.1.113883.2.4.4.7",
+        "urn:oid:2.16.840.1.113883.2.4.4.10",
+    }
+)
 
 
 class Names:
@@ -74,5 +90,31 @@ def _with_strength(concept: object) -> str | None:
 
 def ingredients(name: str, substances: list[str]) -> tuple[str, ...]:
     """The generic names behind a name, brand or generic: `Norvasc 5 mg` and `amlodipine` are one medicine."""
-    text = " ".join([name, *substances]).lower()
+    said = " ".join([name, *substances]).lower()
+    text = split_salts(said)
     return tuple(sorted({mention.canonical for mention in drugs().find(text, words_of(text))}))
+
+
+def split_salts(text: str) -> str:
+    """`metoprololsuccinat` → `metoprolol succinat`."""
+    return _SALT_OF.sub(" ", text)
+
+
+def products(concept: object, name: str) -> tuple[str, ...]:
+    """Codes that stand for one product: of a catalogue of products, or with a strength in their display.
+
+    RxNorm, SNOMED CT and others have codes of ingredients, too: without a display the name must have a strength.
+    """
+    return tuple(
+        sorted(
+            f"{system}|{code}"
+            for coding in elements.codings(concept)
+            if (code := elements.words(coding, "code")) and (system := elements.words(coding, "system"))
+            if system in _CATALOGUES or _has_strength(coding, system, name)
+        )
+    )
+
+
+def _has_strength(coding: Resource, system: str, name: str) -> bool:
+    display = elements.words(coding, "display")
+    return _STRENGTH.search(display or (name if system == _RXNORM else "")) is not None

@@ -4,273 +4,230 @@ https://hl7.org/fhir/R4/medicationrequest.html
 """
 
 from collections.abc import Iterator
-from datetime import timedelta
-from typing import Literal
 
-from services.drafter.record.dosage import course, dosage
-from services.drafter.record.medicine_names import Names, ingredients
+from services.drafter.record import courses
+from services.drafter.record.medicine_entries import Entries, is_stop_agreement, status_of
+from services.drafter.record.medicine_lists import Membership
+from services.drafter.record.medicine_words import categories
+from services.drafter.record.order_links import Links
+from services.drafter.record.order_sorting import (
+    AT_DISCHARGE,
+    HELD_AND_LISTED,
+    WARD_AND_LISTED,
+    Kind,
+    Place,
+    Sorting,
+    is_into_a_vein,
+    is_reported,
+    placed,
+)
 from services.drafter.record.scope import AFTER, OF_ANOTHER_ENCOUNTER, Scope, source
-from shared.clinical import elements, references
+from shared.clinical import elements
 from shared.clinical.elements import Resource
 from shared.clinical.moments import Moment
-from shared.contracts.context import Medicine, OrderStatus
-
-Kind = Literal["home", "hospital", "given", "discharge", "other"]
+from shared.contracts.context import Medicine
 
 _NO_ORDERS = {
     "proposal": "a proposal, not an order",
     "plan": "a plan, not an order",
     "option": "an option, not an order",
 }
+_NOT_TAKEN = {"entered-in-error": "entered in error", "not-taken": "not taken by the patient"}
 _NOT_USABLE = {"entered-in-error": "entered in error", "draft": "a draft, not an order", "cancelled": "cancelled"}
-_PRESCRIPTIONS = frozenset({"33633005"})  # SNOMED CT: prescription of drug (a Dutch medication agreement)
-_AT_DISCHARGE = timedelta(hours=24)  # before the end of the stay: an active order without a category is for home
 
 
 class Medications:
-    """Reads medicines of one record. `medications` are Medication resources by reference."""
+    """Reads and sorts the medicines of one record."""
 
-    def __init__(
-        self, medications: dict[str, Resource], conditions: list[Resource], bases: frozenset[str], scope: Scope
-    ) -> None:
-        self._names = Names(medications, bases)
-        self._conditions = {source(item): item for item in conditions}
+    def __init__(self, entries: Entries, lists: Membership, links: Links, bases: frozenset[str], scope: Scope) -> None:
+        self._entries = entries
+        self._lists = lists
+        self._links = links
         self._bases = bases
         self._scope = scope
 
-    def orders(self, resources: list[Resource]) -> Iterator[tuple[Kind, Medicine]]:
-        """MedicationRequests."""
+    def orders(self, resources: list[Resource], given: list[Resource]) -> Iterator[tuple[Kind, Medicine]]:
+        """MedicationRequests. `given` are MedicationAdministrations: what they name was ordered for the ward."""
+        sorting = Sorting(resources, given, self._links.replaced, self._bases, self._scope)
         for item in resources:
             time = self._scope.first(item, "authoredOn")
-            name = self._names.name(item)
-            kind = self._order_kind(item, name, time)
-            if kind is not None:
-                yield kind, self._medicine(item, name, time)
+            name = self._entries.name(item)
+            if self._is_order(item, name):
+                place = sorting.place(item, _status(item), time)
+                if place.kind is None and not self._lists.kinds(item):
+                    self._leave_out(item, name, time)
+                else:
+                    yield from self._told(item, name, time, place)
 
     def statements(self, resources: list[Resource]) -> Iterator[tuple[Kind, Medicine]]:
         """MedicationStatements: what the patient is known to take."""
         for item in resources:
             time = self._scope.first(item, "effectivePeriod", "effectiveDateTime", "dateAsserted")
-            name = self._names.name(item)
-            kind = self._statement_kind(item, name, time)
-            if kind is not None:
-                yield kind, self._medicine(item, name, time)
+            name, status = self._entries.name(item), str(item.get("status"))
+            if status in _NOT_TAKEN:
+                self._scope.leave_out(item, name, _NOT_TAKEN[status])
+            elif self._lists.kinds(item) or not self._is_over(item, name, time):
+                kind = self._statement_kind(item, time)
+                if kind == "home" and self._lists.kinds(item) == {"discharge"} and not self._is_of_before(time):
+                    kind = "discharge"
+                yield from self._told(item, name, time, Place(kind))
+
+    def _told(
+        self, item: Resource, name: str | None, time: Moment | None, place: Place
+    ) -> Iterator[tuple[Kind, Medicine]]:
+        """An entry in its list, or in those that the record's own lists name it in."""
+        listed, status, said = self._lists.kinds(item), status_of(item), categories(item)
+        barred = status != "active" and (place.kind != "hospital" or status == "avoid")
+        kinds = placed(
+            Place("other") if barred else place, listed, is_categorized=bool(said & {"discharge", "inpatient"})
+        )
+        if status == "stopped" and place.kind == "home" and source(item) in self._links.replaced:
+            kinds = ("home", "other")  # what was taken until the stay replaced it
+        # A section may refer to all orders of a stay: what the ward gave is no medicine to take for that alone.
+        wards = {"hospital", "discharge"} <= set(kinds) and (item.get("status") == "completed" or is_into_a_vein(item))
+        kinds = tuple(kind for kind in kinds if not wards or kind != "discharge")
+        if name is None:
+            self._scope.leave_out(item, None, "which nothing names", important=kinds != ("hospital",))
+        for kind in self._of_now(item, name, kinds, listed):
+            question = place.question if kinds == (place.kind,) else ""
+            asked = HELD_AND_LISTED if barred and "discharge" in listed else WARD_AND_LISTED if wards else question
+            more: dict[str, object] = {"question": asked}
+            if kind == "other" and status == "active":
+                more["status"] = "stopped"  # a list calls it ceased
+            if kind == "discharge" and self._may_be_of_before(item, listed, time):
+                more["maybe_before"] = "whether it was taken before the admission is not said"
+            if kind == "home":
+                more["ended"] = self._over(item)
+            if kind in ("home", "discharge") and not more["question"]:
+                more["question"] = self._doubt(item, time)
+            more |= {"replaces": self._links.replaces(item), "stands_for": self._links.stands_for(item)}
+            yield kind, self._entries.medicine(item, name, time).model_copy(update=more)
+
+    def _of_now(
+        self, item: Resource, name: str | None, kinds: tuple[Kind, ...], listed: frozenset[str]
+    ) -> tuple[Kind, ...]:
+        """Its lists without that of the discharge where its course was over by then, which is remembered."""
+        ended, scope = courses.ended(item, self._scope), self._scope
+        if ended is None or ended.ends >= scope.end or not {"home", "discharge"} & set(kinds):
+            return kinds
+        if scope.start is not None and ended.ends < scope.start.begins:
+            scope.leave_out(item, name, f"ended {ended.text}, before this stay", important=bool(listed))
+            return ()
+        if "discharge" not in kinds:
+            return kinds
+        others = tuple(kind for kind in kinds if kind != "discharge")
+        if others or listed or categories(item):
+            scope.leave_out(item, name, f"its course ended {ended.text}, before the discharge", important=True)
+            return others
+        return ("hospital",)
+
+    def _over(self, item: Resource) -> str:
+        """When a course was over that was taken at home, by its own dates or by its status."""
+        ended = courses.ended(item, self._scope)
+        if ended is not None:
+            return ended.text if ended.ends < self._scope.end else ""
+        is_statement = item.get("resourceType") == "MedicationStatement"
+        return "recorded as completed" if is_statement and item.get("status") == "completed" else ""
+
+    def _doubt(self, item: Resource, time: Moment | None) -> str:
+        """Whether an order may be over, though none of its dates says so."""
+        if courses.ended(item, self._scope) is not None or item.get("resourceType") != "MedicationRequest":
+            return ""
+        if item.get("status") == "completed" and source(item) not in self._links.replaced:
+            return "the order is recorded as completed, whether it goes on is not said"
+        over = courses.runs_out(item, time, self._scope)
+        if over is not None and over.ends < self._scope.end:
+            return f"by its own directions it was over on {over.text}, whether it is still taken is not said"
+        return ""
 
     def administrations(self, resources: list[Resource]) -> Iterator[tuple[Kind, Medicine]]:
         """MedicationAdministrations: only what was given."""
         for item in resources:
             time = self._scope.first(item, "effectiveDateTime", "effectivePeriod")
-            name, status = self._names.name(item), elements.words(item, "status")
+            name, status = self._entries.name(item), elements.words(item, "status")
             if status in ("not-done", "on-hold", "stopped", "unknown"):
                 if self._scope.is_of_stay(item, time):
                     self._scope.leave_out(item, name, f"not recorded as given ({status})")
             elif self._scope.usable(item, name, time):
-                yield "given", self._medicine(item, name, time)
+                yield "given", self._entries.medicine(item, name, time)
 
-    def supplies(self, resources: list[Resource], orders: list[Resource]) -> Iterator[tuple[Kind, Medicine]]:
-        """MedicationDispenses on the day of the discharge that no order of the record stands behind."""
-        known = {source(item) for item in orders}
-        for item in resources:
-            time = self._scope.first(item, "whenHandedOver", "whenPrepared")
-            behind = {
-                references.relative(part, self._bases) for part in elements.children(item, "authorizingPrescription")
-            }
-            if elements.words(item, "status") not in ("completed", "in-progress", "preparation") or behind & known:
-                continue
-            near = (
-                time is not None
-                and self._scope.end - time.ends <= _AT_DISCHARGE
-                and time.begins <= self._scope.end_of_day
-            )
-            if near and self._scope.belongs(item) is not False:
-                yield "discharge", self._medicine(item, self._names.name(item), time)
-
-    def _order_kind(self, item: Resource, name: str | None, time: Moment | None) -> Kind | None:
-        """In which list an order stands; None for one that is no part of the story, which is remembered."""
-        status, intent = str(item.get("status")), str(item.get("intent"))
+    def _is_order(self, item: Resource, name: str | None) -> bool:
+        """Whether an order is one; what is not is remembered, with a word where a list of the discharge names it."""
         # What a patient is reported to take is no order of this hospital's, and some systems call it a plan.
-        reported = elements.flag(item, "reportedBoolean") or bool(elements.child(item, "reportedReference"))
-        if status == "cancelled" and _stop_agreement(item):
-            status = "stopped"  # that is how a Dutch agreement to stop is recorded
-        reason = _NOT_USABLE.get(status) or (None if reported else _NO_ORDERS.get(intent))
+        reason = _NOT_USABLE.get(_status(item)) or (
+            None if is_reported(item) else _NO_ORDERS.get(str(item.get("intent")))
+        )
         if reason is not None:
-            self._scope.leave_out(item, name, elements.listed([reason, self._why(item)], ": "))
-            return None
-        kind = self._list_of(item, status, time)
-        if kind is None:
-            self._leave_out(item, name, time)
-            return None
-        if name is None:
-            self._scope.leave_out(item, None, "which nothing names", important=kind != "hospital")
-        if kind == "hospital":  # what was stopped on the ward says nothing of the time after it
-            return "other" if _avoid(item) else "hospital"
-        return kind if _status(item) == "active" else "other"
-
-    def _list_of(self, item: Resource, status: str, time: Moment | None) -> Kind | None:
-        """home, hospital or discharge: by category, else by the stay it belongs to and the time it was written."""
-        scope, categories = self._scope, elements.codes(item.get("category"))
-        own = scope.belongs(item)
-        late = time is not None and own is not True and time.begins > scope.end_of_day
-        at_end = time is not None and scope.end - time.ends <= _AT_DISCHARGE and time.begins <= scope.end_of_day
-        if late or (own and scope.is_after(item, time)):
-            return None
-        if _avoid(item) and own is not False:
-            return "discharge"
-        if "discharge" in categories:
-            return "discharge" if own or (own is None and at_end) else None
-        if "inpatient" in categories:
-            return "hospital" if own or (own is None and scope.within(time)) else None
-        before = not own and (own is False or not scope.within(time))
-        if categories & {"community", "outpatient"} or elements.flag(item, "reportedBoolean"):
-            written_here = own and at_end and not elements.flag(item, "reportedBoolean")
-            if written_here and self._stay_is_long():
-                return "discharge"
-            return "home" if own or status in ("active", "on-hold", "unknown") or self._ended_in_stay(item) else None
-        if before:
-            return "home" if status in ("active", "on-hold") or self._ended_in_stay(item) else None
-        if status in ("active", "on-hold", "stopped") and (at_end or categories & _PRESCRIPTIONS):
-            return "discharge"
-        return "hospital" if own or scope.within(time) else None
-
-    def _stay_is_long(self) -> bool:
-        """Whether the day before the discharge is another one than that of the admission."""
-        start = self._scope.start
-        return start is None or self._scope.end - start.begins > 2 * _AT_DISCHARGE
-
-    def _ended_in_stay(self, item: Resource) -> bool:
-        """Whether an order that is over ended within the stay, by its own dates."""
-        return self._scope.within(self._ended(item))
+            words = elements.listed([reason, self._entries.why(item)], ": ")
+            self._scope.leave_out(item, name, words, important="discharge" in self._lists.kinds(item))
+        return reason is None
 
     def _leave_out(self, item: Resource, name: str | None, time: Moment | None) -> None:
         scope = self._scope
         status = str(item.get("status"))
-        if time is not None and time.begins > scope.end and scope.belongs(item) is not False:
-            scope.leave_out(item, name, AFTER)
+        if time is not None and time.begins > scope.end:
+            same_day = status in ("active", "on-hold") and time.begins <= scope.end_of_day
+            scope.leave_out(item, name, AFTER, important=same_day)
+        elif time is None and scope.belongs(item) is None and "discharge" in categories(item):
+            scope.leave_out(item, name, "for a discharge, the record does not say of which stay", important=True)
         elif status in ("stopped", "completed"):
             self._leave_out_ended(item, name, status)
         else:
-            scope.leave_out(item, name, OF_ANOTHER_ENCOUNTER)
+            since = time is not None and scope.start is not None and time.begins > scope.start.ends
+            important = since and status in ("active", "on-hold") and "discharge" in categories(item)
+            scope.leave_out(item, name, OF_ANOTHER_ENCOUNTER, important=important)
 
     def _leave_out_ended(self, item: Resource, name: str | None, status: str) -> None:
         """What ended: before the stay where the record says when; else a stop with its reason asks for a word."""
-        why, ended = self._why(item), self._ended(item)
+        why, ended = self._entries.why(item), courses.ended(item, self._scope)
         if ended is not None and self._scope.start is not None and ended.ends < self._scope.start.begins:
             self._scope.leave_out(item, name, f"{status} before this stay")
             return
         reason = elements.listed([f"{status}, the record does not say when", why], ": ")
         self._scope.leave_out(item, name, reason, important=status == "stopped" and why is not None)
 
-    def _ended(self, item: Resource) -> Moment | None:
-        """When a statement or an order ended, by its own dates."""
-        repeats = [
-            elements.child(elements.child(line, "timing"), "repeat")
-            for line in elements.children(item, "dosageInstruction")
-        ]
-        periods = [elements.child(item, "effectivePeriod"), *(elements.child(part, "boundsPeriod") for part in repeats)]
-        found = [moment for period in periods if (moment := self._scope.moment(period.get("end")))]
-        return max(found, key=lambda moment: moment.ends, default=None)
-
-    def _statement_kind(self, item: Resource, name: str | None, time: Moment | None) -> Kind | None:
+    def _is_over(self, item: Resource, name: str | None, time: Moment | None) -> bool:
+        """Whether a statement is of another time than the stay; it is remembered then."""
         status, scope = str(item.get("status")), self._scope
-        if status in ("entered-in-error", "not-taken"):
-            scope.leave_out(
-                item, name, "entered in error" if status == "entered-in-error" else "not taken by the patient"
-            )
-            return None
         over = status in ("completed", "stopped")
-        ended = self._ended(item)
+        ended = courses.ended(item, self._scope)
         # A stop without a date is of the stay in which it was told.
         stopped = scope.moment(item.get("dateAsserted")) if status == "stopped" and ended is None else ended
         if time is not None and time.begins > scope.end_of_day:
             scope.leave_out(item, name, AFTER)
-            return None
-        if over and not scope.belongs(item) and not scope.within(stopped):
+        elif over and not scope.belongs(item) and not scope.within(stopped):
             self._leave_out_ended(item, name, status)
-            return None
-        if not over and ended is not None and scope.start is not None and ended.ends < scope.start.begins:
+        elif not over and ended is not None and scope.start is not None and ended.ends < scope.start.begins:
             scope.leave_out(item, name, f"ended {ended.text}, before this stay")
-            return None
-        if name is None:
-            scope.leave_out(item, None, "which nothing names", important=True)
-        if status in ("stopped", "on-hold"):
-            return "other"
+        else:
+            return False
+        return True
+
+    def _is_of_before(self, time: Moment | None) -> bool:
+        """Whether what is known to be taken at a time was taken at the admission."""
+        start = self._scope.start
+        return time is not None and start is not None and time.begins <= start.ends
+
+    def _may_be_of_before(self, item: Resource, listed: frozenset[str], time: Moment | None) -> bool:
+        """Whether a statement that only a list of the discharge places does not say when it began."""
+        if item.get("resourceType") != "MedicationStatement" or listed != {"discharge"} or self._is_of_before(time):
+            return False
+        return self._scope.moment(elements.child(item, "effectivePeriod").get("start")) is None
+
+    def _statement_kind(self, item: Resource, time: Moment | None) -> Kind:
+        status, scope = str(item.get("status")), self._scope
         at_end = (
             time is not None
             and scope.start is not None
             and time.begins > scope.start.ends
-            and scope.end - time.ends <= _AT_DISCHARGE
+            and scope.end - time.ends <= AT_DISCHARGE
         )
         return (
             "discharge" if status == "intended" or (status == "active" and at_end and scope.belongs(item)) else "home"
         )
 
-    def _medicine(self, item: Resource, name: str | None, time: Moment | None) -> Medicine:
-        found = dosage(item)
-        named = name or "Medicine not named in the record"
-        supply = course(item)
-        directions = elements.listed(
-            [
-                found.directions,
-                f"supply for {supply}" if supply and supply not in found.directions else None,
-                *self._conditions_of(item),
-            ]
-        )
-        concept = self._names.concept(item)
-        return Medicine(
-            **self._scope.entry(item, f"{named}, {directions}" if directions else named, time).model_dump(),
-            name=named,
-            dose=directions,
-            amount=found.amount,
-            route=found.route,
-            frequency=found.frequency,
-            reason=self._reason(item),
-            note="; ".join(elements.notes(item)),
-            status=_status(item),
-            ingredients=ingredients(named, self._names.substances(item, concept)),
-            codes=tuple(sorted(f"{system}|{code}" for system, code in elements.coded(concept.get("code")))),
-            normal=found.normal,
-            doubt=found.doubt,
-        )
 
-    def _reason(self, item: Resource) -> str:
-        """Why: for a held or stopped order why it is, else what the medicine is for."""
-        coded = [elements.concept(part) for part in elements.children(item, "reasonCode")]
-        referred = []
-        for part in elements.children(item, "reasonReference"):
-            condition = self._conditions.get(references.relative(part, self._bases) or "")
-            referred.append(elements.concept((condition or {}).get("code")) or elements.words(part, "display"))
-        return elements.listed([self._why(item), *(coded or referred)], "; ")
-
-    def _conditions_of(self, item: Resource) -> list[str]:
-        """What else an order says: no substitution, a status that leaves doubt, why it was stopped on the ward."""
-        allowed = elements.flag(elements.child(item, "substitution"), "allowedBoolean")
-        said = {"unknown": "status of the order unknown"}
-        if "inpatient" in elements.codes(item.get("category")):
-            why = self._why(item)
-            said |= {
-                status: f"{words}: {why}" if why else words
-                for status, words in (("stopped", "stopped in the stay"), ("on-hold", "on hold"))
-            }
-        return ["no substitution" if allowed is False else "", said.get(str(item.get("status")), "")]
-
-    def _why(self, item: Resource) -> str | None:
-        """The reason of its status: one concept of an order, several of a statement."""
-        return elements.listed(elements.concept(part) for part in elements.children(item, "statusReason")) or None
-
-
-def _avoid(item: Resource) -> bool:
-    return elements.flag(item, "doNotPerform") is True
-
-
-def _stop_agreement(item: Resource) -> bool:
-    """A Dutch agreement to stop is an order with a stop type."""
-    return any(True for _ in elements.extensions(item, "StopType"))
-
-
-def _status(item: Resource) -> OrderStatus:
-    if _avoid(item):
-        return "avoid"
-    status = item.get("status")
-    if status == "stopped" or _stop_agreement(item):
-        return "stopped"
-    return "on-hold" if status == "on-hold" else "active"
+def _status(item: Resource) -> str:
+    """The status of an order; a Dutch agreement to stop is recorded as a cancelled one."""
+    status = str(item.get("status"))
+    return "stopped" if status == "cancelled" and is_stop_agreement(item) else status

@@ -24,8 +24,24 @@ _SUSCEPTIBILITY_WORDS = (
     | dict.fromkeys(("intermediate", "intermediär"), "intermediate")
 )
 _CULTURE = re.compile(
-    r"cultur|kultur|kweek|bacteria identified|organism|isolate|suscept|antibiogram|resisten|gram stain|mycobacteri"
-    r"|fungus identified|erreger|mrsa|c\.? ?difficile",
+    r"cultur|kultur|kweek|bacteria identified|organism|isolate|suscept|antibiogram|resistenz(be|te|pr)"
+    r"|(antimicrobial|antibiotic|drug|methicillin|vancomycin|carbapenem)[- ]resist|resistance (panel|gene|test)"
+    r"|gram stain|mycobacteri|fungus identified|erreger|mrsa|c\.? ?difficile",
+    re.IGNORECASE,
+)
+# Without such a name, S, I, R and NS are the answer of another test: reactive, indeterminate, never smoked.
+_SUSCEPTIBILITY_TEST = re.compile(
+    r"suscept|\bmic\b|minimum inhibitory|zone (size|diameter)|\bkirby|\be-?test\b|resisten[zt]"
+    r"|cillin|\bcef|\bceph|penem\b|mycin\b|micin\b|floxacin|cyclin|sulfa|trimethoprim|nitrofurant|linezolid|colisti"
+    r"|polymyxin|fosfom|rifamp|metronidazol|aztreonam|conazol|fungin\b|amphotericin|amikacin|chloramphenicol|clavul"
+    r"|tazobactam|teicoplanin|mupirocin|isoniazid|ethambutol|pyrazinamid|flucytosin|fusid",
+    re.IGNORECASE,
+)
+_LEVEL = re.compile(r"\b(trough|peak|level|serum|plasma)\b|spiegel", re.IGNORECASE)
+_ORGANISM = re.compile(
+    r"coccus|cocci\b|bacter|bacill|\bcoli\b|escherichia|klebsiell|pseudomon|candid|proteus|salmonell|shigell|haemophil"
+    r"|neisser|listeri|clostrid|mycoplasm|aspergill|serrati|morganell|legionell|bacteroid|stenotroph|moraxell|yersini"
+    r"|\bstaph|\bstrep|\baureus|yeast|isolate|organism|erreger",
     re.IGNORECASE,
 )
 DEEPEST = 10  # a culture has organisms, and they have susceptibilities: what is deeper is broken
@@ -57,8 +73,13 @@ class Microbiology:
         self._children: dict[str, list[str]] = {}
         for name, parent in self._parents.items():
             self._children.setdefault(parent, []).append(name)
-        core = {name for name, item in self._known.items() if name in self._of_reports or is_microbiology(item)}
+        core = {name for name in self._known if self._is_core(name)}
         self.taken = frozenset(self._related(core))
+
+    def _is_core(self, name: str) -> bool:
+        """By its own words, by its report, or as a susceptibility of an organism."""
+        item, parent = self._known[name], self._known.get(self._parents.get(name, ""), {})
+        return name in self._of_reports or is_microbiology(item) or (_test(item) is not None and _has_organism(parent))
 
     def _related(self, core: set[str]) -> set[str]:
         """`core`, what its observations are made of, and what they are a part of."""
@@ -103,7 +124,7 @@ class Microbiology:
             ):
                 continue
             issued = scope.moment(item.get("issued"))
-            if issued is not None and issued.begins > scope.end_of_day:
+            if issued is not None and scope.is_issued_after(item):
                 late = f"resulted {issued.text}, after the discharge"
                 pending.append(scope.entry(item, f"{name} ({late})", time))
                 continue
@@ -119,6 +140,8 @@ class Microbiology:
         """`Urine culture: 10,000-100,000 organisms/mL; Escherichia coli (gentamicin resistant)`."""
         name = elements.concept_or_code(item.get("code")) or ""
         own = value(item)
+        if (alone := _test(item)) is not None and not self._children.get(source(item)):
+            return elements.listed([alone, *elements.notes(item)], "; ")
         tests = [text for part in elements.children(item, "component") if (text := _test(part))]
         organisms: list[str] = []
         for member in self._members(item, scope):
@@ -150,12 +173,26 @@ def _by_time_and_name(item: Resource) -> tuple[str, str]:
 
 
 def is_microbiology(item: Resource) -> bool:
-    """By category, by its name, or because it is a susceptibility."""
-    if elements.codes(item.get("category")) & CATEGORIES or _test(item) is not None:
+    """By category, by its name, or because it is a susceptibility: by its code of an antibiotic or of an organism."""
+    if elements.codes(item.get("category")) & CATEGORIES:
         return True
-    if any(_test(part) is not None for part in elements.children(item, "component")):
+    names = list(elements.displays(item.get("code")))
+    if any(_CULTURE.search(text) for text in names):
         return True
-    return any(_CULTURE.search(text) for text in elements.displays(item.get("code")))
+    tests = [part for part in (item, *elements.children(item, "component")) if _test(part) is not None]
+    return bool(tests) and (_has_organism(item) or any(_is_susceptibility(part) for part in tests))
+
+
+def _is_susceptibility(item: Resource) -> bool:
+    """By its name; the level of an antibiotic in the blood is none."""
+    names = list(elements.displays(item.get("code")))
+    return any(map(_SUSCEPTIBILITY_TEST.search, names)) and not any(map(_LEVEL.search, names))
+
+
+def _has_organism(item: Resource) -> bool:
+    """Whether an observation is called after an organism, or found one."""
+    texts = [*elements.displays(item.get("code")), *elements.displays(item.get("valueCodeableConcept"))]
+    return any(_ORGANISM.search(text) for text in [*texts, elements.words(item, "valueString") or ""])
 
 
 def _test(item: Resource) -> str | None:

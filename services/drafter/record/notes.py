@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from services.drafter.record import complication
 from services.drafter.record.reports import inline_text, stripped
 from services.drafter.record.scope import Scope, source
 from shared.clinical import elements
@@ -14,19 +15,19 @@ from shared.clinical.elements import Resource
 from shared.clinical.moments import Moment
 from shared.contracts.context import Entry
 
-_OURS = "https://countersign.example/fhir"  # identifiers of what Countersign itself has filed
+OURS = "https://countersign.example/fhir"  # identifiers of what Countersign itself has filed
 _SUMMARIES = re.compile(r"discharge (summary|letter)|entlass(ungs)?brief|arztbrief|ontslagbrief", re.IGNORECASE)
 _SUMMARY_CODES = frozenset({"18842-5", "28655-9", "34745-0", "34105-7"})  # LOINC
 _COMPLAINT_CODES = frozenset({"10154-3", "46239-0", "8661-1", "29299-5"})
 _COMPLAINT = re.compile(r"chief complaint|presenting complaint|aufnahmegrund|reden van opname", re.IGNORECASE)
-_OPERATION = re.compile(r"operati(on|ve) (note|report)|surgical|op-?bericht|operatieverslag", re.IGNORECASE)
+_OPERATION = re.compile(
+    r"operati(on|ve) (note|report)|surgical|op-?bericht|operationsbericht|operatieverslag"
+    r"|(compte[- ]rendu|protocole) op[ée]ratoire",
+    re.IGNORECASE,
+)
 _OPERATION_CODES = frozenset({"11504-8", "28570-0"})
 _DEATH = re.compile(r"death (certificate|note)|totenschein|todesbescheinigung|overlijdens", re.IGNORECASE)
 _DEATH_CODES = frozenset({"64297-5", "69409-1"})
-_COMPLICATION = re.compile(r"\b(complications?|komplikation\w*|complicaties?)\b", re.IGNORECASE)
-_NONE = re.compile(
-    r"\b(no|without|keine?|ohne|geen|zonder|none|denies|nil)\b|complications?: *(none|no)\b", re.IGNORECASE
-)
 _IMAGING_CODES = frozenset({"18748-4"})
 DEEPEST = 20  # sections within sections
 MOST_SENTENCES = 400  # of one stay's notes that are kept as evidence
@@ -84,9 +85,10 @@ def _is_note(item: Resource, time: Moment | None, scope: Scope) -> bool:
         return False
     identifiers = [str(part.get("system", "")) for part in elements.children(item, "identifier")]
     summary = elements.codes(item.get("type")) & _SUMMARY_CODES or _SUMMARIES.search(_kind(item))
-    if summary or any(system.startswith(_OURS) for system in identifiers):
+    if summary or any(system.startswith(OURS) for system in identifiers):
         return False
-    return scope.is_of_stay(item, time) and not scope.is_after(item, time)
+    written = scope.first(item, "date") if scope.belongs(item) is None else time
+    return scope.is_of_stay(item, time) and not scope.is_after(item, time) and not scope.is_after(item, written)
 
 
 def _kind(item: Resource) -> str:
@@ -123,14 +125,18 @@ def deaths(found: list[Passage]) -> list[Entry]:
 
 
 def complications(found: list[Passage]) -> Iterator[Entry]:
-    """Sentences of notes that name a complication; the first of equal ones."""
+    """Sentences of notes that say that a complication happened; the first of equal ones.
+
+    Operation notes and certificates of death are told in full elsewhere.
+    """
     seen: set[str] = set()
     for part in found:
-        if part.codes & (_OPERATION_CODES | _DEATH_CODES | _IMAGING_CODES):
+        told = part.codes & (_OPERATION_CODES | _DEATH_CODES | _IMAGING_CODES) or _OPERATION.search(part.kind)
+        if told or complication.is_about_consent(part.title):
             continue
         for sentence in sentences(part.text):
             text = re.sub(r"^[SOAP]: ", "", sentence)
-            if _COMPLICATION.search(text) and not _NONE.search(text) and text not in seen:
+            if complication.happened(text) and text not in seen:
                 seen.add(text)
                 yield _entry(part, f"{text.rstrip('.')} ({part.kind})")
 

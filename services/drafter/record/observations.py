@@ -8,7 +8,8 @@ from datetime import datetime
 from decimal import Decimal
 
 from services.drafter.record import interpretation, quantities
-from services.drafter.record.interpretation import Bounds, Judgement, Person
+from services.drafter.record.interpretation import Judgement
+from services.drafter.record.ranges import Bounds, Person, applicable, ranges, therapeutic
 from services.drafter.record.scope import Scope, source
 from services.drafter.record.values import pressure, value
 from services.drafter.record.vital_signs import ORDER, vital_sign
@@ -33,6 +34,8 @@ class Result:
     measurement: Measurement
     judgement: Judgement | None
     limits: list[Bounds]
+    normal: list[Bounds]
+    therapeutic: list[Bounds]
 
 
 @dataclass(slots=True)
@@ -98,12 +101,8 @@ def _results(item: Resource, scope: Scope, person: Person, pending: list[Entry],
     if not scope.usable(item, name, time, important=_is_flagged(item, person)) or name is None:
         return
     issued = scope.moment(item.get("issued"))
-    if status in _PENDING or (issued is not None and issued.begins > scope.end_of_day):
-        late = (
-            f"resulted {issued.text}, after the discharge"
-            if issued is not None and issued.begins > scope.end_of_day
-            else status
-        )
+    if status in _PENDING or scope.is_issued_after(item):
+        late = f"resulted {issued.text}, after the discharge" if issued and scope.is_issued_after(item) else status
         pending.append(scope.entry(item, f"{short(name)} ({late})", time))
         if status == "registered" or late != status:
             return
@@ -118,7 +117,8 @@ def _results(item: Resource, scope: Scope, person: Person, pending: list[Entry],
         flag = None if judgement == "normal" else judgement
         shown = f"{words} (preliminary)" if status == "preliminary" else words
         measurement = Measurement(value=shown, time=time.begins, flag=flag, source=source(item), on=time.text)
-        yield Result(part, item, named, key, measurement, judgement, interpretation.ranges(part, person))
+        stated = ranges(part, person), therapeutic(part, person)
+        yield Result(part, item, named, key, measurement, judgement, applicable(part, named, person), *stated)
 
 
 def _values(item: Resource, name: str, vital: str | None) -> Iterator[tuple[Resource, str, str, str]]:
@@ -174,7 +174,8 @@ def _one_series(found: list[Result]) -> Series:
     return Series(
         name=found[-1].name,
         code=elements.code(found[0].resource.get("code")),
-        range=next((item.limits[0].text for item in reversed(found) if len(item.limits) == 1), None),
+        range=next((item.normal[0].text for item in reversed(found) if len(item.normal) == 1), None),
+        therapeutic=next((_texts(item.therapeutic) for item in reversed(found) if item.therapeutic), None),
         first=first,
         last=last,
         worst=worst.measurement if worst.measurement.flag and worst.measurement not in ends else None,
@@ -183,6 +184,10 @@ def _one_series(found: list[Result]) -> Series:
         count=len(found),
         judged=judged,
     )
+
+
+def _texts(ranges: list[Bounds]) -> str:
+    return elements.listed([item.text for item in ranges], " or ")
 
 
 def _extremes(found: list[Result]) -> tuple[Measurement | None, Measurement | None]:

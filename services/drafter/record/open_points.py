@@ -2,11 +2,12 @@
 
 from collections.abc import Iterator, Sequence
 
+from services.drafter.record.medicine_points import of_medicines
+from services.drafter.record.order_checks import order_checks
 from services.drafter.record.scope import LeftOut
 from services.drafter.source_record import SourceRecord, Unread
 from shared.contracts.context import EncounterContext
 from shared.contracts.draft import OpenPoint
-from shared.grounding.reconciliation import reconcile
 
 # Resource types whose absence may hurt: what could not be read of them is named first.
 NAMES = {
@@ -27,8 +28,12 @@ NAMES = {
     "FamilyMemberHistory": "family history",
     "Consent": "directives",
     "Flag": "alerts",
+    "List": "lists of medicines",
     "Composition": "notes",
     "DocumentReference": "notes and documents",
+    "AdverseEvent": "adverse events",
+    "DetectedIssue": "warnings",
+    "QuestionnaireResponse": "questionnaires",
 }
 
 
@@ -38,8 +43,10 @@ def open_points(context: EncounterContext, left_out: Sequence[LeftOut], record: 
         *(OpenPoint(text=f"{text}: compare with the chart") for text in unread(record)),
         *_omissions([item for item in left_out if item.important]),
         *_of_allergies(context, record),
-        *_of_medicines(context),
+        *of_medicines(context),
+        *order_checks(context),
         *_of_results(context),
+        *(OpenPoint(text=item.text, source=item.source) for item in context.doubts),
     ]
     return tuple({point.text: point for point in found}.values())
 
@@ -73,31 +80,6 @@ def _of_allergies(context: EncounterContext, record: SourceRecord) -> Iterator[O
         yield OpenPoint(
             text="The record has no entry about allergies, neither an allergy nor that there is none: ask the patient"
         )
-
-
-def _of_medicines(context: EncounterContext) -> Iterator[OpenPoint]:
-    if not context.instructs:
-        return
-    if not context.discharge_medicines and (context.home_medicines or context.hospital_medicines):
-        yield OpenPoint(
-            text="No prescription for the time after the discharge is recorded: confirm which medicines go on"
-        )
-    for row in reconcile(context):
-        if row.change == "unclear" and not row.before and context.discharge_medicines:
-            yield OpenPoint(
-                text=f"{row.medicine.name}: taken at home before, no order at discharge: confirm whether it goes on",
-                source=row.medicine.source,
-            )
-        elif row.change in ("new", "changed", "unclear") and not row.medicine.dose:
-            yield OpenPoint(
-                text=f"{row.medicine.name}: the order says neither dose nor how often", source=row.medicine.source
-            )
-    for medicine in context.discharge_medicines:
-        if medicine.doubt:
-            yield OpenPoint(
-                text=f"{medicine.name}: the words and the structure of the order differ ({medicine.dose})",
-                source=medicine.source,
-            )
 
 
 def _of_results(context: EncounterContext) -> Iterator[OpenPoint]:

@@ -1,10 +1,10 @@
-"""What comes after the stay: visits, referrals and services, care plans, diet and activity, goals, the care team."""
+"""What comes after the stay: visits, care plans, activity, goals, the care team."""
 
 import re
 from collections.abc import Iterator
 
 from services.drafter.record import quantities
-from services.drafter.record.reports import is_diagnostic, stripped
+from services.drafter.record.reports import stripped
 from services.drafter.record.scope import Scope
 from services.drafter.record.timing import timing
 from shared.clinical import elements, references
@@ -17,8 +17,8 @@ _DEAD_ENDS = {
     "entered-in-error": "entered in error",
     "waitlist": "on a waiting list",
 }
-_NOT_ORDERS = {"proposal": "a proposal, not an order", "option": "an option, not an order"}
-_CLOSED = {
+NOT_ORDERS = {"proposal": "a proposal, not an order", "option": "an option, not an order"}
+CLOSED = {
     "revoked": "revoked",
     "cancelled": "cancelled",
     "entered-in-error": "entered in error",
@@ -28,9 +28,7 @@ _CLOSED = {
     "abandoned": "abandoned",
     "rejected": "rejected",
 }
-_CODE_STATUS = re.compile(
-    r"resuscit|\bdnr\b|\bdnar\b|code status|full code|reanim|comfort (care|measures)|intubat", re.IGNORECASE
-)
+_RESUSCITATION = re.compile(r"resus|reanim", re.IGNORECASE)  # its fluids are no diet
 _ACTIVITY = re.compile(
     r"diet|activit|exercise|weight[- ]bearing|lifting|fluid|bed ?rest|nutrition|mobili[sz]", re.IGNORECASE
 )
@@ -80,55 +78,6 @@ def _date_only(item: Resource) -> bool:
     return len(elements.words(item, "start") or "") <= len("2026-06-01")
 
 
-def services(resources: list[Resource], scope: Scope) -> Iterator[Entry]:
-    """Referrals, home care, nursing and therapies that were ordered for after the stay."""
-    for item in resources:
-        time = scope.first(item, "authoredOn", "occurrenceDateTime", "occurrencePeriod")
-        planned = scope.first(item, "occurrenceDateTime", "occurrencePeriod", "occurrenceTiming")
-        name = (
-            elements.concept_or_code(item.get("code") or item.get("codeCodeableConcept"))
-            or elements.words(elements.child(item, "codeReference"), "display")
-            or elements.listed(elements.concept(part) for part in elements.children(item, "orderDetail"))
-            or None
-        )
-        later = planned is not None and planned.begins > scope.end_of_day
-        forbidden = elements.flag(item, "doNotPerform")
-        if is_code_status(item) or (is_diagnostic(item) and not later and not forbidden):
-            continue
-        reason = _CLOSED.get(str(item.get("status"))) or _NOT_ORDERS.get(str(item.get("intent")))
-        if elements.words(item, "status") == "completed" and not later:
-            continue  # done in the stay: what came of it stands with the procedures and reports
-        if reason is not None:
-            if scope.is_of_stay(item, time):
-                scope.leave_out(item, name, reason)
-        elif scope.usable(item, name, time) and name is not None:
-            shown = f"Not to be done: {name}" if forbidden else name
-            yield scope.entry(
-                item, elements.listed([shown, *_details(item, planned.text if planned and later else None)])
-            )
-
-
-def _details(item: Resource, planned: str | None) -> list[str | None]:
-    performers = [elements.words(part, "display") for part in elements.children(item, "performer")]
-    order = [elements.concept(part) for part in elements.children(item, "orderDetail")]
-    reasons = [elements.concept(part) for part in elements.children(item, "reasonCode")]
-    reason = elements.listed(reasons)
-    return [
-        *order,
-        timing(elements.child(item, "occurrenceTiming")) or None,
-        f"from {planned}" if planned else None,
-        elements.listed(performers),
-        f"for {reason}" if reason else None,
-        elements.words(item, "patientInstruction"),
-        *elements.notes(item),
-    ]
-
-
-def is_code_status(item: Resource) -> bool:
-    """Whether an order or observation is about resuscitation and the limits of treatment."""
-    return any(_CODE_STATUS.search(text) for text in elements.displays(item.get("code")))
-
-
 def care_plans(resources: list[Resource], scope: Scope) -> Iterator[Entry]:
     """Plans with their activities, whichever element names them."""
     for item in resources:
@@ -150,7 +99,7 @@ def care_plans(resources: list[Resource], scope: Scope) -> Iterator[Entry]:
             )
             or None
         )
-        reason = _CLOSED.get(status) or _NOT_ORDERS.get(intent)
+        reason = CLOSED.get(status) or NOT_ORDERS.get(intent)
         if reason is not None and scope.belongs(item) is not False:
             scope.leave_out(item, name, reason)
         elif status in ("completed", "unknown") and scope.belongs(item) is not True:
@@ -172,36 +121,8 @@ def _activity(part: Resource) -> str | None:
     return f"Not to be done: {text}" if text and elements.flag(detail, "doNotPerform") else text
 
 
-def diet(orders: list[Resource], scope: Scope) -> Iterator[Entry]:
-    """Diets that are ordered."""
-    for item in orders:
-        time = scope.first(item, "dateTime")
-        oral, enteral = elements.child(item, "oralDiet"), elements.child(item, "enteralFormula")
-        types = [elements.concept(part) for part in elements.children(oral, "type")]
-        supplements = [
-            elements.words(part, "productName") or elements.concept(part.get("type"))
-            for part in elements.children(item, "supplement")
-        ]
-        fluids = [elements.concept(part) for part in elements.children(oral, "fluidConsistencyType")]
-        textures = [elements.concept(elements.child(part, "modifier")) for part in elements.children(oral, "texture")]
-        formula = [
-            elements.concept(enteral.get("baseFormulaType")),
-            elements.concept(enteral.get("routeofAdministration")),
-            elements.words(enteral, "baseFormulaProductName"),
-            elements.words(enteral, "administrationInstruction"),
-        ]
-        said = [*types, *textures, *fluids, elements.words(oral, "instruction"), *supplements, *formula]
-        name = elements.listed([*said, *elements.notes(item)])
-        status = str(item.get("status"))
-        if status in _CLOSED or status == "completed":
-            if scope.is_of_stay(item, time):
-                scope.leave_out(item, name or None, _CLOSED.get(status, "ended in the stay"))
-        elif scope.usable(item, name or None, time):
-            yield scope.entry(item, name)
-
-
 def is_activity(name: str) -> bool:
-    return _ACTIVITY.search(name) is not None
+    return _ACTIVITY.search(name) is not None and _RESUSCITATION.search(name) is None
 
 
 def goals(resources: list[Resource], scope: Scope) -> Iterator[Entry]:
@@ -210,8 +131,8 @@ def goals(resources: list[Resource], scope: Scope) -> Iterator[Entry]:
         name = elements.concept_or_code(item.get("description"))
         status = str(item.get("lifecycleStatus"))
         start = scope.first(item, "startDate", "statusDate")
-        if status in _CLOSED or status in ("completed", "proposed"):
-            scope.leave_out(item, name, _CLOSED.get(status, status))
+        if status in CLOSED or status in ("completed", "proposed"):
+            scope.leave_out(item, name, CLOSED.get(status, status))
         elif name is not None and not scope.is_after(item, start):
             targets = [_target(part) for part in elements.children(item, "target")]
             yield scope.entry(item, elements.listed([name, *targets, *elements.notes(item)]))

@@ -84,10 +84,21 @@ def ratio(element: Any, *, trailing_zeros: bool = True) -> str | None:
 class Measured:
     """A number that can be held against a range: the value, and what a comparator makes of it."""
 
-    def __init__(self, value: Decimal, comparator: str = "", unit: str = "") -> None:
+    def __init__(self, value: Decimal, comparator: str = "", unit: str = "", *, grouped: bool = False) -> None:
         self.value = value
         self.comparator = comparator
         self.unit = unit
+        self.grouped = grouped  # its words may be thousands: `1.250`
+
+
+def may_be_thousands(text: str) -> bool:
+    """Whether a number in words is 1250 to German and Dutch readers and 1.25 to others; `0.125` is not."""
+    return re.fullmatch(r"[-+]?[1-9]\d{0,2}\.\d{3}", text) is not None
+
+
+def is_exact(number: Number | None) -> bool:
+    """Whether a number of the record has three decimal places, as those in its words then have."""
+    return number is not None and -Decimal(str(number)).as_tuple().exponent == 3  # type: ignore[operator]
 
 
 def measured(observation: Resource) -> Measured | None:
@@ -110,7 +121,8 @@ def measured_text(text: str) -> Measured | None:
         return None  # `35,000` is thirty-five thousand to some and thirty-five to others
     comparator = {"=<": "<=", "=>": ">=", "≤": "<=", "≥": ">="}.get(match[1] or "", match[1] or "")
     try:
-        return Measured(Decimal(match[2].replace(",", ".")), comparator, unit((match[3] or "").strip()))
+        value, stated = Decimal(match[2].replace(",", ".")), unit((match[3] or "").strip())
+        return Measured(value, comparator, stated, grouped=may_be_thousands(match[2]))
     except InvalidOperation:
         return None
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from services.drafter.record.microbiology import CATEGORIES as MICROBIOLOGY
-from services.drafter.record.scope import Scope, source
+from services.drafter.record.scope import AFTER, Scope, source
 from shared.clinical import elements, references
 from shared.clinical.elements import Resource
 from shared.clinical.moments import Moment
@@ -55,6 +55,9 @@ def reports(
             found.pending.append(scope.entry(item, f"{name or 'Report'} ({_lateness(item, time, scope)})", None))
             continue
         if not scope.usable(item, name, time, important=True) or name is None:
+            continue
+        if scope.is_issued_after(item):
+            scope.leave_out(item, name, AFTER, important=True)
             continue
         entry = _read(item, name, time, told, scope, bases, found)
         if entry is not None:

@@ -35,8 +35,12 @@ KINDS = {
     "DeviceRequest": "Device order",
     "Consent": "Directive",
     "Flag": "Alert",
+    "List": "List",
     "Composition": "Note",
     "DocumentReference": "Note",
+    "AdverseEvent": "Adverse event",
+    "DetectedIssue": "Warning",
+    "QuestionnaireResponse": "Questionnaires",
 }
 NAMED_APART = 3  # entries of one kind that were left out for one reason; more of them are counted
 OF_ANOTHER_ENCOUNTER = "of another encounter"
@@ -68,6 +72,7 @@ class Scope:
     zone: tzinfo | None
     fallback: tzinfo
     left_out: list[LeftOut] = field(default_factory=list)
+    origins: frozenset[str] = frozenset()  # `Type/id` of what names no encounter, but came from the stay (`origin.py`)
 
     def moment(self, value: Any) -> Moment | None:
         return moments.read(value, self.zone, self.fallback)
@@ -88,14 +93,16 @@ class Scope:
         return None
 
     def belongs(self, resource: Resource) -> bool | None:
-        """Whether an entry names the stay; None where it names no encounter."""
+        """Whether an entry names the stay, or came from it; None where it names no encounter and nothing else tells."""
         context = resource.get("context")
         nested = (
             elements.items(context.get("encounter")) if isinstance(context, dict) and "encounter" in context else []
         )
         named = nested or [item for name in ("encounter", "context") for item in elements.items(resource.get(name))]
         named = [item for item in named if "reference" in item or "identifier" in item]
-        return any(item in self.encounters for item in named) if named else None
+        if not named:
+            return True if source(resource) in self.origins else None
+        return any(item in self.encounters for item in named)
 
     def within(self, time: Moment | None) -> bool:
         """Whether a time lies in the stay; the day before it counts, as emergency care precedes admission."""
@@ -108,6 +115,10 @@ class Scope:
         if time is None:
             return False
         return time.begins > (self.end_of_day if self.belongs(resource) else self.end)
+
+    def is_issued_after(self, resource: Resource) -> bool:
+        """Whether a report or a result was issued after the discharge, or after its day where it is the stay's."""
+        return self.is_after(resource, self.moment(resource.get("issued")))
 
     def is_of_stay(self, resource: Resource, time: Moment | None) -> bool:
         """Whether an entry is the stay's own: it names it, or it names no encounter and lies in its time."""

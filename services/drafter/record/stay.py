@@ -21,6 +21,11 @@ _CALLED_VISIT = re.compile(
     r"|home (health|visit)|poli(kli|cli)",
     re.I,
 )
+_CALLED_EMERGENCY = re.compile(
+    r"emergency (department|room|visit|care|encounter)|^emergency$|notaufnahme|notfall(ambulanz|zentrum)"
+    r"|spoedeisende|\bseh\b|urgences\b",
+    re.I,
+)
 EMERGENCY_STAY = timedelta(hours=24)  # an emergency encounter that lasts longer was an admission
 DEEPEST = 10  # levels of `partOf`: a department, its wards, their beds; more of them is a broken record
 JUST_BEFORE = timedelta(hours=6)  # between the end of emergency care and the admission that it led to
@@ -90,6 +95,8 @@ def ended_at(encounter: Resource, occurred_at: datetime | None, zone: tzinfo | N
     found = moments.read(elements.child(encounter, "period").get("end"), zone, fallback)
     if found is not None and (elements.words(encounter, "status") == "finished" or occurred_at is not None):
         reported = occurred_at.astimezone(zone or fallback) if occurred_at is not None else None
+        if reported is not None and elements.words(encounter, "status") != "finished" and found.begins > reported:
+            return reported  # a planned end
         within = reported is not None and found.begins <= reported <= found.ends
         return reported if within and reported is not None and found.begins != found.ends else found.ends
     if occurred_at is None:
@@ -139,6 +146,20 @@ def _led_to(item: Resource, encounter: Resource, bases: frozenset[str]) -> bool:
     if ended is None or began is None:
         return False
     return began.begins - ended.ends <= JUST_BEFORE and ended.begins - began.ends <= JUST_BEFORE
+
+
+def is_emergency(encounter: Resource) -> bool:
+    """Whether an encounter is emergency care: by its class, else by what class, type and service are called."""
+    if _code(encounter) in ("EMER", "E"):
+        return True
+    named = [elements.words(elements.child(encounter, "class"), "display") or ""]
+    named += [
+        text
+        for field in ("type", "serviceType")
+        for part in elements.children(encounter, field)
+        for text in elements.displays(part)
+    ]
+    return any(_CALLED_EMERGENCY.search(text) for text in named)
 
 
 def _code(encounter: Resource) -> str:

@@ -3,73 +3,23 @@
 https://hl7.org/fhir/R4/datatypes.html#timing
 """
 
-import re
 from typing import Any
 
+from services.drafter.record import timing_codes
 from shared.clinical import elements
 from shared.clinical.elements import Number, Resource, plain
 
-# https://terminology.hl7.org/CodeSystem-v3-GTSAbbreviation.html, and what prescriptions abbreviate besides.
-ABBREVIATIONS = {
-    "QD": "once daily",
-    "DAILY": "once daily",
-    "OD": "once daily",
-    "BID": "twice daily",
-    "BD": "twice daily",
-    "TID": "three times daily",
-    "TDS": "three times daily",
-    "QID": "four times daily",
-    "QDS": "four times daily",
-    "QOD": "every other day",
-    "QAM": "every morning",
-    "AM": "in the morning",
-    "QPM": "every evening",
-    "PM": "in the evening",
-    "HS": "at bedtime",
-    "QHS": "at bedtime",
-    "BED": "at bedtime",
-    "WK": "once a week",
-    "WEEKLY": "once a week",
-    "MO": "once a month",
-    "MONTHLY": "once a month",
-    "PRN": "as needed",
-    "STAT": "at once",
-    "ONCE": "once",
-    "AC": "before meals",
-    "PC": "after meals",
-}
-# https://hl7.org/fhir/R4/valueset-event-timing.html
-EVENTS = {
-    "MORN": "in the morning",
-    "MORN.early": "early in the morning",
-    "MORN.late": "late in the morning",
-    "NOON": "at noon",
-    "AFT": "in the afternoon",
-    "AFT.early": "early in the afternoon",
-    "AFT.late": "late in the afternoon",
-    "EVE": "in the evening",
-    "EVE.early": "early in the evening",
-    "EVE.late": "late in the evening",
-    "NIGHT": "at night",
-    "PHS": "after sleep",
-    "HS": "at bedtime",
-    "WAKE": "on waking",
-    "C": "with meals",
-    "CM": "with breakfast",
-    "CD": "with lunch",
-    "CV": "with dinner",
-    "AC": "before meals",
-    "ACM": "before breakfast",
-    "ACD": "before lunch",
-    "ACV": "before dinner",
-    "PC": "after meals",
-    "PCM": "after breakfast",
-    "PCD": "after lunch",
-    "PCV": "after dinner",
-}
 UNITS = {"s": "second", "min": "minute", "h": "hour", "d": "day", "wk": "week", "mo": "month", "a": "year"}
 TIMES = {"1": "once", "2": "twice", "3": "three times", "4": "four times"}
-DAYS = {"mon": "Mon", "tue": "Tue", "wed": "Wed", "thu": "Thu", "fri": "Fri", "sat": "Sat", "sun": "Sun"}
+DAYS = {
+    "mon": "Monday",
+    "tue": "Tuesday",
+    "wed": "Wednesday",
+    "thu": "Thursday",
+    "fri": "Friday",
+    "sat": "Saturday",
+    "sun": "Sunday",
+}
 
 
 def timing(element: Any) -> str:
@@ -97,46 +47,46 @@ def frequency(element: Any) -> str:
     if not isinstance(element, dict):
         return ""
     repeat = elements.child(element, "repeat")
-    stated = _abbreviation(element.get("code"))
+    stated = timing_codes.spoken(element.get("code"))
     days, times = _texts(repeat, "dayOfWeek"), [text[:5] for text in _texts(repeat, "timeOfDay")]
-    often = _often(repeat, bool(days), len(times))
+    often = _often(repeat, len(times))
     when = [_event(text, elements.number(repeat, "offset")) for text in _texts(repeat, "when")]
+    if days:
+        often = _on_days(often, [DAYS.get(text.lower()[:3], text) for text in days])
+    elif when and "every" not in often and often == _per_day(len(when)):
+        often = ""  # `twice daily` says nothing more beside `with breakfast with dinner`
     at = f"at {_and(times)}" if times else ""
-    on = f"on {_and([DAYS.get(text, text) for text in days])}" if days else ""
     structured = elements.listed(
-        [often if not when or "every" in often else _plain_often(often, len(when)), _and(when), at, on], " "
+        [elements.listed([often, _and(when)], ", " if days else " "), at], ", " if days else " "
     )
-    return elements.listed([structured, stated if stated != structured else None]) if structured else stated or ""
+    same = stated is None or structured.startswith(stated)
+    return elements.listed([structured, None if same else stated]) if structured else stated or ""
 
 
-def _plain_often(often: str, whens: int) -> str:
-    """`twice daily` says nothing more beside `with breakfast with dinner`."""
-    return "" if often == _per_day(whens) else often
+def is_said(element: Any) -> bool:
+    """Whether a Timing says how often or when, in words that are understood."""
+    if not isinstance(element, dict):
+        return False
+    code = timing_codes.spoken(element.get("code")) or ""
+    structured = frequency({**element, "code": None})
+    return bool(structured or any(limits({"event": element.get("event")})) or timing_codes.says_frequency(code))
 
 
 def _per_day(times: int) -> str:
     return f"{TIMES.get(str(times), f'{times} times')} daily"
 
 
-def _abbreviation(code: Any) -> str | None:
-    """`Q12H` → `every 12 hours`, `BID` → `twice daily`; other words as they are."""
-    name = elements.concept(code) or elements.code(code)
-    if name is None:
-        return None
-    for text in (name, elements.code(code) or ""):
-        short = text.upper().replace(".", "").strip()
-        if short in ABBREVIATIONS:
-            return ABBREVIATIONS[short]
-        spoken = [_token(token) for token in short.split()]
-        if spoken and all(spoken):
-            return elements.listed(spoken, " ")
-    return name
-
-
-def _token(token: str) -> str | None:
-    """`Q4-6H` → `every 4-6 hours`; None for what is no abbreviation."""
-    hours = re.fullmatch(r"Q(\d+(?:-\d+)?)(?:H|HR|HRS)", token)
-    return f"every {hours[1]} hours" if hours else ABBREVIATIONS.get(token)
+def _on_days(often: str, days: list[str]) -> str:
+    """`once a week, on Monday`: a day of the week comes every week, and one dose of it is not one Monday."""
+    if len(set(days)) == len(DAYS) and often in ("", "once daily", "daily"):
+        return "once daily"
+    if often in ("", "once daily", "daily", "once a week") and len(days) == 1:
+        return f"once a week, on {days[0]}"
+    if often in ("", "once daily", "daily", "once a week"):
+        return f"every week on {_and(days)}"
+    if often.endswith(" daily"):
+        return f"{often}, every week on {_and(days)}"
+    return f"{often}, on {_and(days)}"
 
 
 def _texts(repeat: Resource, name: str) -> list[str]:
@@ -145,11 +95,11 @@ def _texts(repeat: Resource, name: str) -> list[str]:
 
 
 def _event(code: str, offset: Number | None) -> str:
-    words = EVENTS.get(code, code)
+    words = timing_codes.EVENTS.get(code, f"when: {code}")
     return f"{plain(offset, trailing_zeros=False)} minutes {words}" if offset else words
 
 
-def _often(repeat: Resource, on_days: bool, times: int) -> str:
+def _often(repeat: Resource, times: int) -> str:
     """`every 6-8 hours`, `three times daily`, `2 times every 3 weeks`."""
     count, most = elements.number(repeat, "frequency"), elements.number(repeat, "frequencyMax")
     period, longest = elements.number(repeat, "period"), elements.number(repeat, "periodMax")
@@ -158,8 +108,6 @@ def _often(repeat: Resource, on_days: bool, times: int) -> str:
         return f"{plain(count, trailing_zeros=False)} times" if count is not None and count > 1 else ""
     number = plain(count if count is not None else 1, trailing_zeros=False)
     shown = plain(period, trailing_zeros=False)
-    if on_days and number == "1" and shown == "1" and unit in ("d", "wk"):
-        return ""  # the days themselves say how often
     if unit == "d" and shown == "1" and times and number in ("1", str(times)):
         return "daily"
     if number == "1" and not most:

@@ -100,9 +100,27 @@ for (const summary of document.querySelectorAll(".sentence summary")) {
   });
 }
 
+// How much of the draft was in front of somebody: figures for the trail.
+function reading() {
+  const seconds = sign.querySelector("[name=seconds]");
+  setInterval(() => {
+    if (document.visibilityState === "visible" && document.hasFocus()) seconds.value = Number(seconds.value) + 1;
+  }, 1000);
+  const views = new IntersectionObserver((entries) => {
+    for (const { isIntersecting, target } of entries) {
+      if (!isIntersecting) continue;
+      views.unobserve(target);
+      const value = target.closest("[data-part]").dataset.part;
+      if (sign.querySelector(`[name=seen][value="${value}"]`)) continue;
+      sign.append(Object.assign(document.createElement("input"), { type: "hidden", name: "seen", value }));
+    }
+  });
+  for (const title of document.querySelectorAll("[data-part] > h2")) views.observe(title);
+}
+
 if (sign) {
+  reading();
   const text = document.getElementById("text");
-  for (const button of document.querySelectorAll(".needs-script")) button.hidden = false;
   for (const box of document.querySelectorAll(".sentence")) tools(box, text);
   text.addEventListener("input", later);
   for (const tick of document.querySelectorAll("[name=confirmed], [name=acknowledged]")) tick.addEventListener("change", keep);
@@ -120,23 +138,37 @@ if (sign) {
 
 function tools(box, text) {
   let now = box.querySelector(".said").textContent;
+  let field = null;
+  const change = box.querySelector("[data-act=change]");
+  const remove = box.querySelector("[data-act=remove]");
+  // A sentence that was changed or removed in the document itself is to be edited there: to write here would change nothing.
+  const check = () => {
+    const there = text.value.includes(now);
+    change.hidden = !there || field !== null;
+    remove.hidden = !there;
+    if (field) field.disabled = !there;
+    box.querySelector(".elsewhere").hidden = there;
+  };
   const put = (words) => {
     text.value = text.value.replace(now, () => words);
     now = words;
     later();
   };
-  box.querySelector("[data-act=remove]")?.addEventListener("click", () => {
+  remove.addEventListener("click", () => {
     const space = text.value.includes(now + " ") ? now + " " : text.value.includes(" " + now) ? " " + now : now;
     text.value = text.value.replace(space, () => "");
+    check();
     keep();
   });
-  box.querySelector("[data-act=change]")?.addEventListener("click", (event) => {
-    event.target.hidden = true;
-    const field = document.createElement("textarea");
+  change.addEventListener("click", () => {
+    field = document.createElement("textarea");
     field.value = now;
     field.setAttribute("aria-label", "Change the sentence");
     field.addEventListener("input", () => field.value.trim() && put(field.value));
     box.querySelector(".acts").before(field);
+    check();
     field.focus();
   });
+  text.addEventListener("input", check);
+  check();
 }

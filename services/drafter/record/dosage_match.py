@@ -1,0 +1,71 @@
+"""Whether the words of a dosage say what an element of its structure says. Pure."""
+
+import re
+
+from services.drafter.record.dosage_words import NUMBER
+from services.drafter.record.dose_units import same_unit
+
+# Words of a dosage's text that say the same as an element of its structure.
+ROUTES = {
+    "oral": r"oral|by mouth|\bp\.?o\.?\b|per os|mouth|swallow|tablet|einnehm",
+    "intravenous": r"intraven|\bi\.?v\.?\b|vein|infus",
+    "subcutaneous": r"subcut|\bs\.?c\.?\b|\bs\.?q\.?\b|under the skin",
+    "intramuscular": r"intramusc|\bi\.?m\.?\b",
+    "inhal": r"inhal|\bneb|puff",
+    "topical": r"topical|skin|apply",
+}
+_A_DAY = r" ?(x|×)(?! ?\d)"  # `2 x daily`, not `2 x 500 mg`
+OFTEN = {
+    "once daily": r"\bdaily\b|once (a|per) day|every day|each day|\bq?od?\b|q24|\b1" + _A_DAY,
+    "twice daily": r"twice|\bbid\b|b\.i\.d|\bbd\b|two times|2 \(two\)|2 times|every 12|q12|2 maal|\b2" + _A_DAY,
+    "three times daily": r"three times|\btid\b|t\.i\.d|\btds\b|3 times|every 8 ?h|q8|3 maal|thrice|\b3" + _A_DAY,
+    "four times daily": r"four times|\bqid\b|q\.i\.d|\bqds\b|4 times|every 6 ?h|q6|4 maal|\b4" + _A_DAY,
+    "once a week": r"weekly|\b(a|per|each|every|pro) (week|woche)|wöchentl|wekelijks|\bqwk|wkly",
+    "every other day": r"other day|second day|alternate|om de dag|\bqod\b|jeden zweiten",
+    "at bedtime": r"bed|\bq?hs\b|nocte|nacht",
+    "in the morning": r"morning|\bmane\b|ochtend|morgen",
+}
+
+
+COUNTED = ("once daily", "twice daily", "three times daily", "four times daily", "once a week", "every other day")
+
+
+def has_route(route: str, text: str) -> bool:
+    route, said = route.lower(), text.lower()
+    return any(
+        re.search(words, said) is not None
+        for name, words in ROUTES.items()
+        if name in route or re.fullmatch(words, route)
+    )
+
+
+def is_in(part: str, text: str) -> bool:
+    """Whether the words of a dosage say what `part` of its structure says: whole numbers, whole words."""
+    part, said = part.lower(), re.sub(r"(?<=\d),(?=\d)", ".", text.lower())
+    if re.search(rf"(?<![\d.,/–-])(?<![^\W\d_]){_pattern(part)}(?![^\W_]|[.,/–-]\d|/)", said):
+        return True
+    if part.startswith("as needed"):
+        return len(part) <= len("as needed") and re.search(r"needed|\bprn\b|required|bedarf|zo nodig", said) is not None
+    if days := re.fullmatch(r"(.*?),? on ((?:\w+day(?:, | and |$))+)", part):
+        return _on_days(days[1], days[2], said)
+    if part in OFTEN:
+        others = (OFTEN[name] for name in COUNTED if name not in (part, "once daily"))
+        return re.search(OFTEN[part], said) is not None and not any(re.search(words, said) for words in others)
+    if (times := re.fullmatch(r"(\d+) times daily", part)) and 24 % int(times[1]) == 0:
+        hours = 24 // int(times[1])
+        return re.search(rf"\bq ?{hours} ?h|every {hours} h", said) is not None
+    return False
+
+
+def _pattern(part: str) -> str:
+    """The tokens of a part with any space between; a unit in any of its spellings."""
+    spaced = r"\s*".join(re.escape(token) for token in re.findall(rf"{NUMBER}|[^\W\d_]+|[^\w\s]", part))
+    dose = re.fullmatch(rf"({NUMBER}) ([^\W\d_]+(?: [^\W\d_]+)?)", part)
+    return rf"(?:{spaced}|{re.escape(dose[1])}\s*{same_unit(dose[2])})" if dose else spaced
+
+
+def _on_days(often: str, days: str, said: str) -> bool:
+    """Whether the words name the same days, and that they come every week."""
+    named = [re.search(rf"\b{day[:3]}", said) is not None for day in re.findall(r"\w+day", days)]
+    weekly = re.search(OFTEN["once a week"], said) or re.search(r"every|each|jede|elke|\w+days\b", said)
+    return all(named) and (weekly is not None if often in ("once a week", "every week") else is_in(often, said))

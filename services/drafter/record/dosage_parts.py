@@ -1,0 +1,35 @@
+"""The elements of one Dosage in words: route, site, how often, when needed, instructions. Pure."""
+
+from services.drafter.record.timing import frequency
+from shared.clinical import elements
+from shared.clinical.elements import Resource
+
+
+def route(line: Resource) -> str:
+    name = elements.concept(line.get("route")) or elements.code(line.get("route")) or ""
+    name = name.removesuffix(" route")
+    return name.lower() if name.istitle() and " " not in name else name
+
+
+def site(line: Resource) -> str:
+    """The body site, with the side it names: the left eye is not the right one."""
+    name = elements.concept(line.get("site"))
+    return f"to the {name.lower() if name.istitle() else name}" if name else ""
+
+
+def often(line: Resource) -> str:
+    """How often and whether only when needed; without for how long."""
+    return elements.listed([frequency(line.get("timing")), as_needed(line)], " ")
+
+
+def as_needed(line: Resource) -> str:
+    reason = elements.listed(elements.concept(item) for item in elements.items(line.get("asNeededCodeableConcept")))
+    if reason:
+        return f"as needed for {reason[0].lower() + reason[1:] if reason[1:2].islower() else reason}"
+    return "as needed" if elements.flag(line, "asNeededBoolean") else ""
+
+
+def instructions(line: Resource) -> list[str]:
+    method = elements.concept(line.get("method"))
+    more = [elements.concept(item) for item in elements.children(line, "additionalInstruction")]
+    return [text.rstrip(".") for text in (method, *more, elements.words(line, "patientInstruction")) if text]

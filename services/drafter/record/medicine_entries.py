@@ -1,0 +1,106 @@
+"""One order, statement, administration or supply as a medicine: its name, directions, reason and state."""
+
+from typing import Any
+
+from services.drafter.record.dosage import course, dosage
+from services.drafter.record.medicine_names import Names, ingredients, products
+from services.drafter.record.order_sorting import is_avoided
+from services.drafter.record.scope import Scope, source
+from shared.clinical import elements, references
+from shared.clinical.elements import Resource
+from shared.clinical.moments import Moment
+from shared.contracts.context import Medicine, OrderStatus
+
+
+class Entries:
+    """Reads the medicines of one record. `medications` are Medication resources by reference."""
+
+    def __init__(
+        self, medications: dict[str, Resource], conditions: list[Resource], bases: frozenset[str], scope: Scope
+    ) -> None:
+        self._names = Names(medications, bases)
+        self._conditions = {source(item): item for item in conditions}
+        self._bases = bases
+        self._scope = scope
+
+    def name(self, item: Resource) -> str | None:
+        return self._names.name(item)
+
+    def medicine(self, item: Resource, name: str | None, time: Moment | None, **more: Any) -> Medicine:
+        found = dosage(item)
+        named = name or "Medicine not named in the record"
+        supply = course(item)
+        directions = elements.listed(
+            [
+                found.directions,
+                f"supply for {supply}" if supply and supply not in found.directions else None,
+                *self._conditions_of(item),
+            ]
+        )
+        concept = self._names.concept(item)
+        substances = self._names.substances(item, concept)
+        return Medicine(
+            **self._scope.entry(item, f"{named}, {directions}" if directions else named, time).model_dump(),
+            name=named,
+            dose=directions,
+            amount=found.amount,
+            route=found.route,
+            frequency=found.frequency,
+            reason=self._reason(item),
+            note="; ".join(elements.notes(item)),
+            status=status_of(item),
+            ingredients=ingredients(named, substances),
+            substances=tuple(dict.fromkeys((*substances, *elements.displays(concept.get("code"))))),
+            codes=tuple(sorted(f"{system}|{code}" for system, code in elements.coded(concept.get("code")))),
+            products=products(concept.get("code"), named),
+            normal=found.normal,
+            doubt=found.doubt,
+            lacks=found.lacks,
+            by_body=found.by_body,
+            steps=found.steps,
+            ambiguous=found.ambiguous,
+            **more,
+        )
+
+    def _reason(self, item: Resource) -> str:
+        """Why: for a held or stopped order why it is, else what the medicine is for."""
+        coded = [elements.concept(part) for part in elements.children(item, "reasonCode")]
+        referred = []
+        for part in elements.children(item, "reasonReference"):
+            condition = self._conditions.get(references.relative(part, self._bases) or "")
+            referred.append(elements.concept((condition or {}).get("code")) or elements.words(part, "display"))
+        return elements.listed([self.why(item), *(coded or referred)], "; ")
+
+    def _conditions_of(self, item: Resource) -> list[str]:
+        """What else an order says: no substitution, a status that leaves doubt, why it was stopped on the ward."""
+        allowed = elements.flag(elements.child(item, "substitution"), "allowedBoolean")
+        said = {"unknown": "status of the order unknown"}
+        if "inpatient" in elements.codes(item.get("category")):
+            why = self.why(item)
+            said |= {
+                status: f"{words}: {why}" if why else words
+                for status, words in (("stopped", "stopped in the stay"), ("on-hold", "on hold"))
+            }
+        return ["no substitution" if allowed is False else "", said.get(str(item.get("status")), "")]
+
+    def why(self, item: Resource) -> str | None:
+        """The reason of its status: one concept of an order, several of a statement."""
+        return elements.listed(elements.concept(part) for part in elements.children(item, "statusReason")) or None
+
+
+def _avoid(item: Resource) -> bool:
+    return elements.flag(item, "doNotPerform") is True
+
+
+def is_stop_agreement(item: Resource) -> bool:
+    """A Dutch agreement to stop is an order with a stop type."""
+    return any(True for _ in elements.extensions(item, "StopType"))
+
+
+def status_of(item: Resource) -> OrderStatus:
+    if is_avoided(item):
+        return "avoid"
+    status = item.get("status")
+    if status == "stopped" or is_stop_agreement(item):
+        return "stopped"
+    return "on-hold" if status == "on-hold" else "active"

@@ -1,0 +1,97 @@
+"""Diets, supplements and tube feeding that are ordered. Pure. https://hl7.org/fhir/R4/nutritionorder.html"""
+
+from collections.abc import Iterator
+
+from services.drafter.record.dose_units import dose, dose_ratio
+from services.drafter.record.plans import CLOSED
+from services.drafter.record.scope import Scope
+from services.drafter.record.timing import timing
+from shared.clinical import elements
+from shared.clinical.elements import Resource
+from shared.contracts.context import Entry
+
+
+def diet(orders: list[Resource], scope: Scope) -> Iterator[Entry]:
+    """Diets that are ordered."""
+    for item in orders:
+        time = scope.first(item, "dateTime")
+        said = [
+            *_oral(elements.child(item, "oralDiet")),
+            *(_supplement(part) for part in elements.children(item, "supplement")),
+            *_enteral(elements.child(item, "enteralFormula")),
+            *(f"prefers {name}" for name in _names(item, "foodPreferenceModifier")),
+            *(f"without {name}" for name in _names(item, "excludeFoodModifier")),
+        ]
+        name = elements.listed([*said, *elements.notes(item)])
+        status = str(item.get("status"))
+        if status in CLOSED or status == "completed":
+            if scope.is_of_stay(item, time):
+                scope.leave_out(item, name or None, CLOSED.get(status, "ended in the stay"))
+        elif scope.usable(item, name or None, time):
+            yield scope.entry(item, name)
+
+
+def _names(item: Resource, field: str) -> list[str]:
+    return [name for part in elements.children(item, field) if (name := elements.concept(part))]
+
+
+def _schedule(item: Resource) -> str:
+    """Every schedule of a part; some systems write one that is no list."""
+    return elements.listed((timing(part) for part in elements.children(item, "schedule")), "; ")
+
+
+def _oral(diet: Resource) -> list[str | None]:
+    """`Dysphagia diet, minced (meat), sodium 2 g, mildly thick`."""
+    return [
+        *_names(diet, "type"),
+        *(_texture(part) for part in elements.children(diet, "texture")),
+        *(_nutrient(part) for part in elements.children(diet, "nutrient")),
+        *_names(diet, "fluidConsistencyType"),
+        _schedule(diet),
+        elements.words(diet, "instruction"),
+    ]
+
+
+def _texture(part: Resource) -> str | None:
+    modifier, food = (elements.concept(part.get(name)) for name in ("modifier", "foodType"))
+    return f"{modifier} ({food})" if modifier and food else modifier or food
+
+
+def _nutrient(part: Resource) -> str | None:
+    return elements.listed([elements.concept(part.get("modifier")), dose(part.get("amount"))], " ") or None
+
+
+def _supplement(part: Resource) -> str:
+    """`Ensure Plus (High-protein drink), 1 bottle, twice daily`."""
+    name = _product(elements.words(part, "productName"), elements.concept(part.get("type")))
+    more = [dose(part.get("quantity")), _schedule(part), elements.words(part, "instruction")]
+    return elements.listed([name, *more])
+
+
+def _enteral(formula: Resource) -> list[str | None]:
+    """`Enteral 1.2 kcal/mL, nasogastric, at 75 mL/h, at most 1800 mL`."""
+    base, additive = (
+        _product(elements.words(formula, f"{kind}ProductName"), elements.concept(formula.get(f"{kind}Type")))
+        for kind in ("baseFormula", "additive")
+    )
+    density, volume = dose(formula.get("caloricDensity")), dose(formula.get("maxVolumeToDeliver"))
+    route = formula.get("routeofAdministration") or formula.get("routeOfAdministration")
+    return [
+        base,
+        f"with {additive}" if additive else None,
+        density,
+        elements.concept(route),
+        *(_administration(part) for part in elements.children(formula, "administration")),
+        f"at most {volume}" if volume else None,
+        elements.words(formula, "administrationInstruction"),
+    ]
+
+
+def _administration(part: Resource) -> str:
+    rate = dose(part.get("rateQuantity")) or dose_ratio(part.get("rateRatio"))
+    return elements.listed([dose(part.get("quantity")), f"at {rate}" if rate else None, _schedule(part)], " ")
+
+
+def _product(name: str | None, type: str | None) -> str | None:
+    """The product with its type, where both are known and differ."""
+    return f"{name} ({type})" if name and type and type.lower() not in name.lower() else name or type

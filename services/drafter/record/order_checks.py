@@ -1,0 +1,141 @@
+"""Entries held against each other: medicines against allergies and each other, results that ended critical. Pure.
+
+Each finding is a question beside the document; none changes a fact of it.
+"""
+
+import re
+from collections.abc import Iterator
+
+from services.drafter.record import drug_classes
+from services.drafter.record.medicine_names import ingredients
+from services.drafter.record.observations import short_names
+from shared.contracts.context import Allergy, EncounterContext, Medicine, Series
+from shared.contracts.draft import OpenPoint
+from shared.contracts.systems import SYSTEM_NAMES
+from shared.grounding.reconciliation import is_class, reconcile, same_medicine
+
+CRITICAL = ("critical", "critically low", "critically high")
+_WORD = re.compile(r"[^\W\d_]{5,}")
+# Words of names that say no substance.
+_COMMON = frozenset(
+    "allergy allergic allergie intolerance intolerantie reaction adverse substance product drugs medication medicine"  # noqa: SIM905
+    " tablet tablets tabletten filmtabletten capsule capsules kapseln solution injection suspension cream ointment"
+    " syrup powder spray inhaler release extended delayed modified combination containing preparation preparations"
+    " component derivative derivatives class group human except known other unspecified lösung losung tropfen stuks"
+    " contrast media medium vaccine extract water chlorid natrium kalium calcium glucose dextrose lactose"
+    " tartrate succinate maleate besylate fumarate mesylate sulfate sulphate phosphate acetate citrate gluconate"
+    " carbonate chloride hydrochloride sodium potassium calcium magnesium"
+    " einheiten units micrograms microgram mikrogramm milligram vitamin".split()
+)
+_OUTSIDE = re.compile(
+    r"topical|cutan|dermal|skin|cream|ointment|\bgel\b|lotion|salbe|creme|zalf|ophthalm|\beye|augen"
+    r"|oog|otic|\bear\b|nasal|nose"
+    r"|nasen|neus|vaginal|rectal|patch|pflaster|inhal|nebul|puff",
+    re.IGNORECASE,
+)
+
+
+def order_checks(context: EncounterContext) -> Iterator[OpenPoint]:
+    """Questions about the medicines for the time after the stay, and about its last results."""
+    if context.instructs:
+        yield from _against_allergies(context)
+        yield from _duplicates(context)
+        yield from _critical_at_the_end(context)
+
+
+def _against_allergies(context: EncounterContext) -> Iterator[OpenPoint]:
+    """A medicine to take against the recorded allergies: one point for each medicine."""
+    taken = [row.medicine for row in reconcile(context) if row.change in ("new", "changed", "continued", "unclear")]
+    asked: set[str] = set()
+    for medicine in taken:
+        found = [(item, why) for item in context.allergies if (why := _why(item, medicine))]
+        if not found or medicine.name.lower() in asked:
+            continue
+        asked.add(medicine.name.lower())
+        named = "; ".join(f"{item.text}, {why}" for item, why in found)
+        text = f"{medicine.name} is to be taken, and an allergy or intolerance is recorded: {named}: confirm or change"
+        yield OpenPoint(text=text, source=medicine.source)
+
+
+def _why(allergy: Allergy, medicine: Medicine) -> str:
+    """In what an allergy and a medicine agree: a substance, or a class; empty where in nothing."""
+    if not allergy.names and not allergy.codes:
+        return ""
+    known = {part for name in allergy.names for part in _parts(ingredients(name, []))}
+    names = [medicine.name, *medicine.substances]
+    words = set.intersection(_words(allergy.names), _words(names))
+    if known & (_parts(medicine.ingredients)) or words or _same_code(allergy, medicine):
+        return "the same substance"
+    of_class = drug_classes.shared(
+        [*allergy.names, *known], allergy.codes, [*names, *medicine.ingredients], medicine.codes
+    )
+    return f"the same class ({of_class})" if of_class else ""
+
+
+def _parts(names: tuple[str, ...]) -> set[str]:
+    """The substances of names such as `acetaminophen and codeine`; a class such as insulin is none."""
+    found = {re.sub(r" \(.*\)", "", part) for name in names for part in re.split(r",? and |, ", name)}
+    return {part for part in found if part and not _COMMON & set(part.split())}
+
+
+def _words(names: tuple[str, ...] | list[str]) -> set[str]:
+    """The words of names that may be substances, without the endings of Latin, German and Dutch."""
+    found = {word for name in names for word in _WORD.findall(name.lower())} - _COMMON
+    return {re.sub(r"(um|e|s|en)$", "", word) for word in found}
+
+
+def _same_code(allergy: Allergy, medicine: Medicine) -> bool:
+    shared = set(allergy.codes) & set(medicine.codes)
+    return any(code.partition("|")[0] in SYSTEM_NAMES for code in shared)
+
+
+def _duplicates(context: EncounterContext) -> Iterator[OpenPoint]:
+    """Orders at discharge of one substance: one point for all of them."""
+    groups: list[list[Medicine]] = []
+    for medicine in context.discharge_medicines:
+        group = next((group for group in groups if any(_of_one_substance(medicine, item) for item in group)), None)
+        if group is None:
+            groups.append([medicine])
+        else:
+            group.append(medicine)
+    for group in groups:
+        if len(group) > 1:
+            told = "; ".join(item.text for item in group)
+            text = f"{len(group)} orders of one substance at discharge: {told}: confirm that they are taken together"
+            yield OpenPoint(text=text, source=group[1].source)
+
+
+def _of_one_substance(one: Medicine, other: Medicine) -> bool:
+    outside = [_outside(item) for item in (one, other)]
+    if outside[0] != outside[1]:
+        return False  # a cream beside a tablet
+    if is_class(one) or is_class(other):
+        return same_medicine(one, other)
+    return bool(_parts(one.ingredients) & _parts(other.ingredients)) or same_medicine(one, other)
+
+
+def _outside(medicine: Medicine) -> str:
+    """Where a medicine is applied that is not swallowed or injected."""
+    found = _OUTSIDE.search(f"{medicine.route} {medicine.name} {medicine.dose}")
+    return found.group().lower() if found else ""
+
+
+def _critical_at_the_end(context: EncounterContext) -> Iterator[OpenPoint]:
+    """The last value of a test is critical, and no later one of another method says otherwise."""
+    series = [*context.labs, *context.vitals]
+    names = short_names(series)
+    for item in series:
+        if item.last.flag in CRITICAL and not _measured_later(item, series, names):
+            on = f" on {item.last.on}" if item.last.on else ""
+            what = (
+                f"{names[item.name]}: the last value of the stay is critical ({item.last.value}, {item.last.flag}{on})"
+            )
+            yield OpenPoint(text=f"{what}: is a recheck planned?", source=item.last.source)
+
+
+def _measured_later(item: Series, series: list[Series], names: dict[str, str]) -> bool:
+    first = _WORD.findall(names[item.name].lower())[:1]
+    return any(
+        other is not item and other.last.time > item.last.time and _WORD.findall(names[other.name].lower())[:1] == first
+        for other in series
+    )

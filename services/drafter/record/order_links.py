@@ -1,0 +1,133 @@
+"""What orders say of each other: which one replaces another (`priorPrescription`) or carries it out (`basedOn`)."""
+
+from dataclasses import dataclass
+
+from services.drafter.record.order_sorting import Kind
+from services.drafter.record.scope import Scope, source
+from shared.clinical import elements, references
+from shared.clinical.elements import Resource
+from shared.contracts.context import Medicine
+
+Sorted = list[tuple[Kind, Medicine]]
+
+DEEPEST = 20  # orders that replace each other in turn
+_NO_ORDERS = ("entered-in-error", "draft", "cancelled")
+_CARRIES_OUT = ("filler-order", "instance-order")
+
+
+@dataclass(frozen=True, slots=True)
+class Links:
+    """`prior` is the order that each one replaces; `replaced` are those that an order of the stay replaces.
+
+    `stated` is what an order calls the one it replaces, empty where it only refers to it.
+    """
+
+    prior: dict[str, str]
+    stated: dict[str, str]
+    replaced: frozenset[str]
+    bases: frozenset[str]
+
+    def replaces(self, item: Resource) -> tuple[str, ...]:
+        """What an order replaces, and what that replaced in its turn."""
+        found: list[str] = []
+        last = self.prior.get(source(item))
+        while last is not None and last not in found and len(found) < DEEPEST:
+            found.append(last)
+            last = self.prior.get(last)
+        return tuple(found)
+
+    def stands_for(self, item: Resource) -> tuple[str, ...]:
+        """The orders that an order only carries out, or that a statement tells of."""
+        is_statement = item.get("resourceType") == "MedicationStatement"
+        if not is_statement and elements.words(item, "intent") not in _CARRIES_OUT:
+            return ()
+        named = [part for name in ("basedOn", "derivedFrom") for part in elements.children(item, name)]
+        found = (_order(part, self.bases) for part in named)
+        return tuple(reference for reference in found if reference is not None)
+
+
+def links(orders: list[Resource], bases: frozenset[str], scope: Scope) -> Links:
+    """The links of a record's orders; what was never an order replaces nothing."""
+    prior: dict[str, str] = {}
+    stated: dict[str, str] = {}
+    replaced: set[str] = set()
+    for item in orders:
+        element = elements.child(item, "priorPrescription")
+        reference = _order(element, bases)
+        if element:
+            stated[source(item)] = elements.words(element, "display") or ""
+        if reference is None or elements.words(item, "status") in _NO_ORDERS:
+            continue
+        prior[source(item)] = reference
+        if scope.is_of_stay(item, scope.first(item, "authoredOn")):
+            replaced.add(reference)
+    return Links(prior, stated, frozenset(replaced), bases)
+
+
+def _order(element: Resource, bases: frozenset[str]) -> str | None:
+    found = references.parse(element, bases)
+    return f"MedicationRequest/{found.id}" if found and found.type in ("", "MedicationRequest") else None
+
+
+def told_once(found: Sorted) -> Sorted:
+    """An order and what carries it out are one: the fuller of the two is told, in the order's place.
+
+    A statement is one with its order only where both stand in the same list.
+    """
+    place = {item.source: index for index, (_, item) in reversed(list(enumerate(found)))}
+    kept: list[tuple[Kind, Medicine] | None] = list(found)
+    for index, (kind, item) in enumerate(found):
+        for parent in item.stands_for:
+            at = place.get(parent, index)
+            whole = kept[at]
+            if at == index or whole is None or whole[1].status != item.status:
+                continue
+            if item.source.startswith("MedicationStatement/") and whole[0] != kind:
+                continue
+            kept[at] = (whole[0], _fuller(whole[1], item))
+            kept[index] = None
+            place[item.source] = at
+            break
+    return [one for one in kept if one is not None]
+
+
+def _fuller(order: Medicine, other: Medicine) -> Medicine:
+    """The one that says more of the dosage; with the other's name and directions where they differ."""
+    chosen, rest = (other, order) if _said(other) > _said(order) else (order, other)
+    update: dict[str, object] = {
+        "replaces": tuple(dict.fromkeys((*order.replaces, *other.replaces))),
+        "stands_for": tuple(dict.fromkeys((*chosen.stands_for, rest.source))),
+    }
+    if rest.name.lower() != chosen.name.lower():
+        update["note"] = elements.listed([chosen.note, f"also recorded as {rest.name}"], "; ")
+    if rest.dose and chosen.dose and (rest.normal or rest.dose) != (chosen.normal or chosen.dose):
+        update["question"] = f"the order and the one based on it say different things ({chosen.dose} / {rest.dose})"
+    return chosen.model_copy(update=update)
+
+
+def _said(item: Medicine) -> tuple[int, int]:
+    return sum(1 for part in (item.amount, item.frequency, item.route) if part), int(bool(item.dose))
+
+
+def asked_where_not_told(found: Sorted, links: Links) -> Sorted:
+    """An order to take that replaces one which is told in no list may be no new medicine."""
+    told = {reference for _, item in found for reference in (item.source, *item.stands_for)}
+
+    def asked(item: Medicine) -> Medicine:
+        if item.source not in links.stated or told & set(item.replaces):
+            return item
+        name = links.stated[item.source] or "another order"
+        return item.model_copy(update={"maybe_before": f"it replaces {name}, which no list of the record has, compare"})
+
+    return [(kind, asked(item) if kind == "discharge" else item) for kind, item in found]
+
+
+def with_replacements(found: Sorted) -> Sorted:
+    """What was stopped because another order replaces it says by which."""
+    by = {reference: item.name for kind, item in found if kind == "discharge" for reference in item.replaces}
+    return [
+        (kind, item.model_copy(update={"note": elements.listed([item.note, f"replaced by {by[item.source]}"], "; ")}))
+        if kind == "other" and item.source in by
+        else (kind, item)
+        for kind, item in found
+    ]

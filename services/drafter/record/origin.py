@@ -1,0 +1,46 @@
+"""What an entry that names no encounter came from: a request of the stay, or a specimen that was taken in it. Pure."""
+
+from collections.abc import Iterable, Iterator, Mapping
+
+from services.drafter.record.scope import Scope, source
+from shared.clinical import elements, references
+from shared.clinical.elements import Resource
+
+
+def of_stay(
+    entries: Mapping[str, list[Resource]], known: Mapping[str, Resource], scope: Scope, bases: frozenset[str]
+) -> frozenset[str]:
+    """Reports, results and procedures, as `Type/id`, that were ordered for the stay or made from its specimens.
+
+    `known` are the Specimens that were read, by `Specimen/id`; contained ones are read from the entry.
+    """
+    requests = frozenset(_requests(entries.get("ServiceRequest", []), scope))
+    found = set()
+    for type in ("DiagnosticReport", "Observation", "Procedure"):
+        for item in entries.get(type, []):
+            based = {references.relative(part, bases) for part in elements.children(item, "basedOn")}
+            if based & requests or any(_taken_in_stay(part, scope) for part in _specimens(item, known, bases)):
+                found.add(source(item))
+    return frozenset(found)
+
+
+def _requests(resources: Iterable[Resource], scope: Scope) -> Iterator[str]:
+    """Requests of the stay for the time of the stay: what is planned for later is not its result."""
+    for item in resources:
+        authored = scope.first(item, "authoredOn")
+        planned = scope.first(item, "occurrenceDateTime", "occurrencePeriod", "occurrenceTiming")
+        later = planned is not None and planned.begins > scope.end_of_day
+        if scope.is_of_stay(item, authored) and not scope.is_after(item, authored) and not later:
+            yield source(item)
+
+
+def _specimens(item: Resource, known: Mapping[str, Resource], bases: frozenset[str]) -> Iterator[Resource]:
+    contained = {f"#{part.get('id')}": part for part in elements.children(item, "contained")}
+    for part in elements.children(item, "specimen"):
+        named = references.relative(part, bases) or ""
+        yield contained.get(elements.words(part, "reference") or "") or known.get(named, {})
+
+
+def _taken_in_stay(specimen: Resource, scope: Scope) -> bool:
+    taken = scope.first(elements.child(specimen, "collection"), "collectedDateTime", "collectedPeriod")
+    return taken is not None and scope.within(taken) and taken.begins <= scope.end

@@ -1,0 +1,95 @@
+"""What a pharmacy handed over for the time after the discharge: MedicationDispenses, but not what the ward used up.
+
+https://hl7.org/fhir/R4/medicationdispense.html
+"""
+
+from collections.abc import Iterator
+
+from services.drafter.record.medicine_entries import Entries
+from services.drafter.record.medicine_lists import Membership
+from services.drafter.record.medicine_words import categories
+from services.drafter.record.order_sorting import AT_DISCHARGE
+from services.drafter.record.scope import Scope
+from shared.clinical import elements, references
+from shared.clinical.elements import Resource
+from shared.clinical.moments import Moment
+from shared.contracts.context import Medicine
+
+_HANDED_OVER = ("completed", "in-progress", "preparation")
+_FOR_THE_WARD = frozenset({"UD", "UDE", "FS", "DF"})  # v3-ActCode: unit dose, floor stock, daily fill
+_OWN_DIRECTIONS = "supplied for the time after the discharge without directions"
+
+
+class Supplies:
+    """`orders` are those of the record by reference, `ward` the references of those that were told as the ward's."""
+
+    def __init__(
+        self,
+        orders: dict[str, Medicine | None],
+        ward: frozenset[str],
+        entries: Entries,
+        lists: Membership,
+        bases: frozenset[str],
+        scope: Scope,
+    ) -> None:
+        self._orders, self._ward = orders, ward
+        self._entries, self._lists, self._bases, self._scope = entries, lists, bases, scope
+
+    def for_home(self, resources: list[Resource]) -> Iterator[Medicine]:
+        """Supplies to be taken home that no order for home stands behind."""
+        for item in resources:
+            time = self._scope.first(item, "whenHandedOver", "whenPrepared")
+            name = self._entries.name(item)
+            if elements.words(item, "status") not in _HANDED_OVER:
+                continue
+            if "discharge" in self._lists.kinds(item):
+                yield self._entries.medicine(item, name, time)
+                continue
+            behind = self._behind(item)
+            if not self._is_of_discharge(item, time) or self._is_told(item, behind):
+                continue
+            if behind & self._ward and not self._is_for_home(item):
+                self._ask(item, name)
+                continue
+            yield self._supply(item, name, time, sorted(behind & self._ward))
+
+    def _behind(self, item: Resource) -> set[str]:
+        named = (references.relative(part, self._bases) for part in elements.children(item, "authorizingPrescription"))
+        return {reference for reference in named if reference is not None}
+
+    def _is_told(self, item: Resource, behind: set[str]) -> bool:
+        """Whether an order for home behind a supply is told; one that is left out hides no supply of the stay."""
+        if not self._scope.belongs(item):
+            return bool(behind & self._orders.keys() - self._ward)
+        return any(self._orders.get(reference) is not None for reference in behind - self._ward)
+
+    def _is_of_discharge(self, item: Resource, time: Moment | None) -> bool:
+        """Whether a supply is of the stay's last day, or one for its discharge, and not of the ward's stock."""
+        scope, said = self._scope, _said(item)
+        if time is None or scope.belongs(item) is False or time.begins > scope.end_of_day:
+            return False
+        if "inpatient" in said or elements.codes(item.get("type")) & _FOR_THE_WARD:
+            return False
+        return scope.end - time.ends <= AT_DISCHARGE or ("discharge" in said and scope.is_of_stay(item, time))
+
+    def _is_for_home(self, item: Resource) -> bool:
+        return bool(_said(item)) or bool(elements.child(item, "daysSupply"))
+
+    def _ask(self, item: Resource, name: str | None) -> None:
+        if item.get("whenHandedOver"):
+            reason = "handed over at the discharge for an order of the ward, the record does not say whether for home"
+            self._scope.leave_out(item, name, reason, important=True)
+
+    def _supply(self, item: Resource, name: str | None, time: Moment | None, behind: list[str]) -> Medicine:
+        """With the ward's directions beside it where it has none itself: they may be others at home."""
+        found = self._entries.medicine(item, name, time)
+        if elements.children(item, "dosageInstruction"):
+            return found
+        ward = [order.dose for reference in behind if (order := self._orders.get(reference)) and order.dose]
+        question = f"{_OWN_DIRECTIONS} (on the ward: {'; '.join(ward)})" if ward else ""
+        return found.model_copy(update={"question": question})
+
+
+def _said(item: Resource) -> frozenset[str]:
+    """What its category and type say: a MedicationDispense has one of each."""
+    return categories({"category": [*elements.children(item, "category"), *elements.children(item, "type")]})
