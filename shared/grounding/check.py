@@ -16,6 +16,7 @@ from shared.grounding import (
     procedures,
     statements,
     status,
+    stay_times,
     trends,
     values,
     verbatim,
@@ -38,6 +39,7 @@ KINDS = (
     allergies,
     follow_up,
     events,
+    stay_times,
     causes,
     advice,
 )

@@ -100,6 +100,9 @@ def properties_in(line: Line, place: Span | None) -> frozenset[Property]:
     return said
 
 
+Known = list[tuple[Line, frozenset[Property]]]  # the entries that name a thing, and what each says of it
+
+
 def judged(
     text: str, span: Span, said: frozenset[Property], found: list[tuple[Line, Span | None]], parsed: Parsed
 ) -> Finding:
@@ -108,41 +111,48 @@ def judged(
     own = [(line, what) for line, what in known if "family" not in what]
     if "family" in said:
         kin = [
-            line
-            for (line, place), (_, what) in zip(found, known, strict=True)
-            if "family" in what and _same_kin(line, place, parsed)
+            line for line, place in found if "family" in properties_in(line, place) and _same_kin(line, place, parsed)
         ]
         return _finding("family", f"family: {text}", judge(kin, False), kin or [line for line, _ in own], span)
+    if "denied" in said:
+        return _denied(text, span, own, parsed)
+    if "uncertain" in said:
+        return _uncertain(text, span, own)
+    return _affirmed(text, span, own, [line for line, what in known if "family" in what])
+
+
+def _sorted(own: Known) -> tuple[list[Line], list[Line], list[Line]]:
+    """The entries that affirm, deny and suspect it, the diagnoses first."""
     affirmed = [line for line, what in own if not what & {"denied", "uncertain"}]
     denied = [line for line, what in own if "denied" in what]
     unsure = [line for line, what in own if "uncertain" in what and "denied" not in what]
-    affirmed.sort(key=lambda line: line.part not in _STRONG)
-    if "denied" in said:
-        strong = [line for line in affirmed if line.part in _STRONG]
-        if any(_about(line, parsed) for line in denied):
-            return _finding("polarity", f"no {text}", "supported", denied, span)
-        if strong or (affirmed and not denied):
-            return _finding("polarity", f"no {text}", "contradicted", strong or affirmed, span)
-        return _finding("polarity", f"no {text}", judge(denied, False), denied, span)
-    if "uncertain" in said:
-        if unsure:
-            return _finding("certainty", f"possible {text}", "supported", unsure, span)
-        return _finding(
-            "certainty",
-            f"possible {text}",
-            "contradicted" if affirmed or denied else "not-in-record",
-            affirmed or denied,
-            span,
-        )
-    if affirmed and not (
-        any(line.part == "diagnoses" for line in denied + unsure) and affirmed[0].part not in ("diagnoses",)
-    ):
+    return sorted(affirmed, key=lambda line: line.part not in _STRONG), denied, unsure
+
+
+def _denied(text: str, span: Span, own: Known, parsed: Parsed) -> Finding:
+    affirmed, denied, _ = _sorted(own)
+    strong = [line for line in affirmed if line.part in _STRONG]
+    if any(_about(line, parsed) for line in denied):
+        return _finding("polarity", f"no {text}", "supported", denied, span)
+    if strong or (affirmed and not denied):
+        return _finding("polarity", f"no {text}", "contradicted", strong or affirmed, span)
+    return _finding("polarity", f"no {text}", judge(denied, False), denied, span)
+
+
+def _uncertain(text: str, span: Span, own: Known) -> Finding:
+    affirmed, denied, unsure = _sorted(own)
+    found = unsure or affirmed or denied
+    return _finding("certainty", f"possible {text}", judge(unsure, found), found, span)
+
+
+def _affirmed(text: str, span: Span, own: Known, kin: list[Line]) -> Finding:
+    affirmed, denied, unsure = _sorted(own)
+    by_diagnosis = any(line.part == "diagnoses" for line in denied + unsure)
+    if affirmed and (affirmed[0].part == "diagnoses" or not by_diagnosis):
         return _finding("diagnosis", text, "supported", affirmed, span)
     if denied or unsure:
-        kind: ClaimKind = "polarity" if denied else "certainty"
-        return _finding(kind, text, "contradicted", denied or unsure, span)
-    kin = [line for line, what in known if "family" in what]
-    return _finding("family" if kin else "diagnosis", text, "contradicted" if kin else "not-in-record", kin, span)
+        return _finding("polarity" if denied else "certainty", text, "contradicted", denied or unsure, span)
+    return _finding("family" if kin else "diagnosis", text, judge(False, kin), kin, span)
 
 
 def _about(line: Line, parsed: Parsed) -> bool:

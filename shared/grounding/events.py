@@ -1,26 +1,23 @@
-"""Claims of when: dates of events, lengths of the stay, days of it, and which of two events came first."""
+"""Claims of when: dates of events, and which of two events came first."""
 
 import re
 from collections.abc import Iterator
-from datetime import date, timedelta
+from datetime import date
 
-from shared.grounding import dosage, follow_up
-from shared.grounding.figures import Date, Figure
+from shared.grounding import follow_up
+from shared.grounding.figures import Date
 from shared.grounding.lines import Line
-from shared.grounding.medicines import ALLERGY, is_length
-from shared.grounding.numerals import ORDINALS
-from shared.grounding.orders import DAY
 from shared.grounding.parsed import Parsed
 from shared.grounding.record import Record
-from shared.grounding.verdict import Finding, judge
-from shared.grounding.vocabulary import Mention, joined
+from shared.grounding.verdict import Finding
+from shared.grounding.vocabulary import Mention
 from shared.grounding.words import neutral, stem
 
-_ADMITTED = re.compile(
+ADMITTED = re.compile(
     r"\b(?:admitted|admission|hospitali[sz]ed|presented|arrived|arrival|brought|came in|stay (?:began|"
     r"started)|inpatient from)\b"
 )
-_ENDED = re.compile(
+ENDED = re.compile(
     r"\b(?:discharged?|went home|left (?:the )?hospital|sent home|released|died|dies|death|expired|passed "
     r"away|deceased|stay ended|transferred)\b"
 )
@@ -29,11 +26,6 @@ _RELATIVE = re.compile(
     r"\b(?:yesterday|today|tomorrow|tonight|(?:last|next) (?:night|week|month|year)|on (?:mon|tues|wednes|"
     r"thurs|fri|satur|sun)day|(?:mon|tues|wednes|thurs|fri|satur|sun)day|the (?:same|next|following|"
     r"previous) (?:day|morning|evening))\b",
-    re.IGNORECASE,
-)
-_DAY_OF_STAY = re.compile(
-    r"\b(?:hospital|hd|inpatient|post-?operative|pod|postop|day) ?(?:day)? ?#?(\d{1,3}|one|two|three|four|"
-    r"five|six|seven)\b(?! ?(?:mg|days?|weeks?))",
     re.IGNORECASE,
 )
 _STAY = re.compile(
@@ -45,42 +37,13 @@ _ORDER = re.compile(r"\b(?:before|after|prior to|following|preceded|then|subsequ
 
 
 def claims(parsed: Parsed, record: Record) -> Iterator[Finding]:
-    """Dates, relative days, lengths of stay, and orders of events."""
+    """Dates, relative days, and orders of events."""
     if not follow_up.is_about(parsed):
         for day in parsed.dates:
             yield _date(day, parsed, record)
     for match in _RELATIVE.finditer(parsed.text):
         yield Finding("date", match.group(), "not-in-record", spans=(match.span(),))
-    for figure in parsed.figures:
-        if figure.dimension == "time" and not _taken(figure, parsed):
-            found = _length(figure, parsed, record)
-            if found is not None:
-                yield found
-    yield from _days_of_stay(parsed, record)
     yield from _orders(parsed, record)
-
-
-def _taken(figure: Figure, parsed: Parsed) -> bool:
-    """Whether a medicine or an appointment speaks of this time already."""
-    medicine = (parsed.named.drugs or parsed.named.classes) and is_length(figure, parsed)
-    return (bool(medicine) and ALLERGY.search(parsed.low) is None and not _of_stay(figure, parsed)) or (
-        follow_up.is_about(parsed) and bool(re.search(r"\b(?:in|within)\s*(?:a )?$", parsed.low[: figure.start]))
-    )
-
-
-def _of_stay(figure: Figure, parsed: Parsed) -> bool:
-    return bool(
-        re.match(
-            r"[\s-]*(?:hospital|inpatient|stay|hospitali[sz]ation|admission|in (?:the )?hospital)",
-            parsed.low[figure.end :],
-        )
-    ) or bool(
-        re.search(
-            r"(?:stayed|hospitali[sz]ed|in (?:the )?hospital|stay of|stay was|remained inpatient|lasted)\s*(?:for "
-            r")?(?:a total of )?(?:about )?$",
-            parsed.low[: figure.start],
-        )
-    )
 
 
 def _date(day: Date, parsed: Parsed, record: Record) -> Finding:
@@ -118,20 +81,20 @@ def _event_of(day: Date, parsed: Parsed, record: Record) -> tuple[str, list[date
     near = [item for item in parsed.dates if item.end <= day.start]
     ahead = max((item.end for item in near), default=0)
     before, after = parsed.low[ahead : day.start], parsed.low[day.end : day.end + 60]
-    stay = [("admitted", match.end(), match) for match in _ADMITTED.finditer(before)] + [
-        ("ended", match.end(), match) for match in _ENDED.finditer(before)
+    stay = [("admitted", match.end(), match) for match in ADMITTED.finditer(before)] + [
+        ("ended", match.end(), match) for match in ENDED.finditer(before)
     ]
     stay += [("born", match.end(), match) for match in _BORN.finditer(before)]
-    named = _lines_named(parsed, record, ahead, day.start)
+    named = lines_named(parsed, record, ahead, day.start)
     named_at = max((mention.end for mention, _ in named), default=-1)
     last = max(stay, key=lambda item: item[1], default=None)
     if last is None and not named:
-        if (match := _ADMITTED.search(after)) is not None:
+        if (match := ADMITTED.search(after)) is not None:
             last = ("admitted", 0, match)
-        elif (match := _ENDED.search(after)) is not None:
+        elif (match := ENDED.search(after)) is not None:
             last = ("ended", 0, match)
-        named = [] if last else _lines_named(parsed, record, day.end, day.end + 70)
-    if near and _TO.fullmatch(before) and _ADMITTED.search(parsed.low[: near[-1].start]):
+        named = [] if last else lines_named(parsed, record, day.end, day.end + 70)
+    if near and _TO.fullmatch(before) and ADMITTED.search(parsed.low[: near[-1].start]):
         return "ended", [record.end], context.encounter, f"record: ended {record.end}"
     if last is not None and (last[1] + ahead >= named_at - 45 or not named):
         if last[0] == "born":
@@ -153,7 +116,7 @@ def _event_of(day: Date, parsed: Parsed, record: Record) -> tuple[str, list[date
     return "named" if days else "", days, lines[0].source if lines else "", told
 
 
-def _lines_named(parsed: Parsed, record: Record, start: int, end: int) -> list[tuple[Mention, list[Line]]]:
+def lines_named(parsed: Parsed, record: Record, start: int, end: int) -> list[tuple[Mention, list[Line]]]:
     named = parsed.named
     found = []
     for item in (*named.procedures, *named.drugs, *named.illnesses, *named.tests):
@@ -170,87 +133,6 @@ def _lines_named(parsed: Parsed, record: Record, start: int, end: int) -> list[t
             ]
             found.append((item, lines))
     return found
-
-
-def _length(figure: Figure, parsed: Parsed, record: Record) -> Finding | None:
-    """How long the stay was, or a time that an entry of the record has in these words."""
-    span, context = ((figure.start, figure.end),), record.context
-    value = figure.value * (figure.unit.factor if figure.unit else DAY) / DAY
-    window = parsed.low[max(0, figure.start - 60) : figure.end + 50]
-    if any(part.start <= figure.start < part.end for part in dosage.frequencies(parsed.text)):
-        return None
-    if (
-        (_of_stay(figure, parsed) or (_STAY.search(window) and value >= 1))
-        and record.start is not None
-        and "ago" not in parsed.low[figure.end : figure.end + 5]
-    ):
-        days = (record.end - record.start).days
-        hours = (context.end - context.start).total_seconds() / 3600 if context.start else 0.0
-        fits = {days, days + 1} if figure.unit and figure.unit.factor == DAY else set()
-        right = (
-            value in fits
-            or abs(value * 24 - hours) < 1.0
-            or (figure.unit is not None and figure.unit.factor > DAY and abs(value - days) <= 3)
-        )
-        if right or _of_stay(figure, parsed) or re.search(r"\b(?:discharged?|home|died)\b", window):
-            label = judge(right)
-            return Finding(
-                "duration",
-                figure.text,
-                label,
-                context.encounter,
-                f"record: {days} days, {record.start} to {record.end}",
-                span,
-            )
-    line = next(
-        (
-            line
-            for line in record.lines
-            if any(
-                one.value == figure.value
-                and one.unit
-                and figure.unit
-                and one.unit.factor == figure.unit.factor
-                and one.dimension == "time"
-                for one in line.figures
-            )
-            and _shares_any(line, parsed)
-        ),
-        None,
-    )
-    if line is not None:
-        return Finding("duration", figure.text, "supported", line.source, f"record: {line.text[:120]}", span)
-    return Finding("duration", figure.text, "not-in-record", spans=span)
-
-
-def _shares_any(line: Line, parsed: Parsed) -> bool:
-    return any(line.says(stem(word)) for word, _, _ in parsed.words if not neutral(word) and not word[0].isdigit())
-
-
-def _days_of_stay(parsed: Parsed, record: Record) -> Iterator[Finding]:
-    """`hospital day 3`: the day on which something named in the clause has to be."""
-    for match in _DAY_OF_STAY.finditer(parsed.text):
-        number = int(match[1]) if match[1].isdigit() else _counted(match[1])
-        operative = match.group().lower().startswith(("post", "pod"))
-        starts = (
-            [line.on for line in record.parts("procedures") if line.on]
-            if operative
-            else [record.start]
-            if record.start
-            else []
-        )
-        days = {start + timedelta(days=number - (0 if operative else 1)) for start in starts}
-        span = parsed.clause(match.start())
-        named = [line for _, items in _lines_named(parsed, record, *span) for line in items if line.on in days]
-        ended = _ENDED.search(parsed.part(span)) is not None and record.end in days
-        written = [line for line in record.lines if f" {joined(match.group())} " in line.plain]
-        label = judge(named or ended or written, False)
-        yield Finding("date", match.group(), label, record.context.encounter, "", (match.span(),))
-
-
-def _counted(word: str) -> int:
-    values = ("zero", "one", "two", "three", "four", "five", "six", "seven")
-    return values.index(word.lower()) if word.lower() in values else ORDINALS.get(word.lower(), 0)
 
 
 def _orders(parsed: Parsed, record: Record) -> Iterator[Finding]:
@@ -297,7 +179,7 @@ def _event_days(parsed: Parsed, record: Record, start: int, end: int) -> tuple[s
     part = parsed.low[start:end]
     procedures = [
         (mention, lines)
-        for mention, lines in _lines_named(parsed, record, start, end)
+        for mention, lines in lines_named(parsed, record, start, end)
         if mention in parsed.named.procedures
     ]
     days = [
@@ -308,8 +190,8 @@ def _event_days(parsed: Parsed, record: Record, start: int, end: int) -> tuple[s
     ]
     if days:
         return procedures[0][0].canonical, days, procedures[0][1][0].source
-    if _ADMITTED.search(part) and record.start:
+    if ADMITTED.search(part) and record.start:
         return "admitted", [record.start], record.context.encounter
-    if _ENDED.search(part):
+    if ENDED.search(part):
         return "ended", [record.end], record.context.encounter
     return "", [], ""

@@ -3,13 +3,12 @@
 import re
 from collections.abc import Iterator
 
-from shared.contracts.draft import Label
 from shared.grounding.lines import Line
 from shared.grounding.orders import DAY
 from shared.grounding.parsed import Parsed
 from shared.grounding.record import Record
-from shared.grounding.verdict import Finding, judge
-from shared.grounding.words import neutral, stem
+from shared.grounding.verdict import Finding, Span, judge
+from shared.grounding.words import stem
 
 _CUE = re.compile(
     r"\b(?:follow[- ]?up|followed up|appointment|appointments|return (?:visit|to (?:the )?clinic)|"
@@ -40,36 +39,11 @@ _SPECIALTIES = (
 _SYNONYMS = {stem(word): {stem(other) for other in row.split()} for row in _SPECIALTIES for word in row.split()}
 _NO_PARTNER = frozenset(
     stem(word)
-    for word in [
-        "follow",
-        "followup",
-        "up",
-        "appointment",
-        "appointments",
-        "clinic",
-        "visit",
-        "return",
-        "scheduled",
-        "arranged",
-        "referral",
-        "referred",
-        "outpatient",
-        "seen",
-        "see",
-        "weeks",
-        "days",
-        "post",
-        "recommended",
-        "advised",
-        "planned",
-        "continue",
-        "arrangements",
-        "pending",
-        "recheck",
-        "come",
-        "back",
-        "made",
-    ]
+    for word in """
+    follow followup up appointment appointments clinic visit return scheduled arranged referral referred
+    outpatient seen see weeks days post recommended advised planned continue arrangements pending recheck
+    come back made
+    """.split()  # noqa: SIM905 - a list of words
 )
 
 
@@ -78,56 +52,29 @@ def claims(parsed: Parsed, record: Record) -> Iterator[Finding]:
     cue = _CUE.search(parsed.text)
     if cue is None:
         return
-    lines = record.parts(*_PARTS)
     if _NONE.search(parsed.text):
-        booked = record.parts("follow_up")
-        label: Label = "contradicted" if booked else "not-in-record"
-        yield Finding(
-            "follow-up",
-            parsed.text[cue.start() : cue.end() + 20].strip(),
-            label,
-            booked[0].source if booked else "",
-            booked[0].text if booked else "",
-            (cue.span(),),
-        )
+        yield _none(cue, parsed, record)
         return
-    keys = [
-        (stem(word), start, end)
-        for word, start, end in parsed.words
-        if start >= cue.start() - 30
-        and not neutral(word)
-        and stem(word) not in _NO_PARTNER
-        and not word[0].isdigit()
-        and len(word) > 1
-    ]
-    keys = [
-        item
-        for item in keys
-        if not any(day.start <= item[1] < day.end for day in parsed.dates)
-        and not any(figure.start <= item[1] < figure.end for figure in parsed.figures)
-    ]
+    keys = [item for item in parsed.content if item[1] >= cue.start() - 30 and item[0] not in _NO_PARTNER]
+    lines = record.parts(*_PARTS) if keys else record.parts("follow_up", "services")
     best = max(lines, key=lambda line: sum(_says(line, key) for key, _, _ in keys), default=None)
     found = [item for item in keys if best is not None and _says(best, item[0])]
-    spans = (*(match.span() for match in _CUE.finditer(parsed.text)), *((start, end) for _, start, end in found))
-    if best is None or (keys and not found) or (not keys and not record.parts("follow_up", "services")):
-        yield Finding(
-            "follow-up",
-            parsed.text[cue.start() :].rstrip("."),
-            "not-in-record",
-            spans=(cue.span(), *((start, end) for _, start, end in keys)),
-        )
+    if best is None or (keys and not found):
+        spans: tuple[Span, ...] = (cue.span(), *((start, end) for _, start, end in keys))
+        yield Finding("follow-up", parsed.text[cue.start() :].rstrip("."), "not-in-record", spans=spans)
         return
-    if not keys:
-        best = record.parts("follow_up", "services")[0]
-    yield Finding(
-        "follow-up",
-        parsed.text[cue.start() : max(end for _, end in spans)],
-        "supported",
-        best.source,
-        f"record: {best.text}",
-        spans,
-    )
+    spans = (*(match.span() for match in _CUE.finditer(parsed.text)), *((start, end) for _, start, end in found))
+    text = parsed.text[cue.start() : max(end for _, end in spans)]
+    yield Finding("follow-up", text, "supported", best.source, f"record: {best.text}", spans)
     yield from _times(parsed, best, record)
+
+
+def _none(cue: re.Match[str], parsed: Parsed, record: Record) -> Finding:
+    """`No follow-up was arranged`."""
+    booked = record.parts("follow_up")
+    source, detail = (booked[0].source, f"record: {booked[0].text}") if booked else ("", "")
+    text = parsed.text[cue.start() : cue.end() + 20].strip()
+    return Finding("follow-up", text, judge(False, booked), source, detail, (cue.span(),))
 
 
 def _says(line: Line, key: str) -> bool:

@@ -158,6 +158,8 @@ def _sorted(orders: list[Order], record: Record) -> _Orders:
 def _started(found: _Orders, at_discharge: bool) -> Label:
     if "new" in found.changes:
         return "supported"
+    if "unclear" in found.changes:
+        return "not-in-record"
     if found.home:
         return "contradicted"
     if found.hospital and not at_discharge:
@@ -166,7 +168,7 @@ def _started(found: _Orders, at_discharge: bool) -> Label:
 
 
 def _stopped(found: _Orders, _: bool) -> Label:
-    if found.changes & {"stopped", "do not give"}:
+    if found.changes & {"stopped", "do not give", "ended"}:
         return "supported"
     return "contradicted" if found.discharge or "on hold" in found.changes else "not-in-record"
 
@@ -174,7 +176,7 @@ def _stopped(found: _Orders, _: bool) -> Label:
 def _continued(found: _Orders, at_discharge: bool) -> Label:
     if "continued" in found.changes:
         return "supported"
-    if found.changes & {"new", "changed", "stopped", "on hold", "do not give"}:
+    if found.changes & {"new", "changed", "stopped", "on hold", "do not give", "ended"}:
         return "contradicted"
     if found.hospital and not found.home and not at_discharge:
         return "supported"

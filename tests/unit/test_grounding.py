@@ -3,6 +3,8 @@
 from datetime import date, datetime
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from shared.contracts.context import Allergy, Diagnosis, EncounterContext, Entry, Measurement, Medicine, Patient, Series
 from shared.grounding import Record, Verdict, check, split
@@ -241,3 +243,13 @@ def test_figures_carry_their_unit_and_dates_are_no_figures() -> None:
 )
 def test_numbers_in_words_are_read_to_thousands(words: str, value: float) -> None:
     assert [item.value for item in figures(f"{words} mg")] == [value]
+
+
+@given(st.lists(st.sampled_from([*" ".join(SUPPORTED).split(), "5/5", "½", "mg", "(", "no", "%", "-", "from", "to"])))
+def test_words_in_any_order_do_not_raise(words: list[str]) -> None:
+    assert check(" ".join(words), RECORD).label in ("supported", "contradicted", "not-in-record")
+
+
+@given(st.text())
+def test_any_text_does_not_raise_and_is_not_supported(text: str) -> None:
+    assert check(text, RECORD).label != "supported" or any(letter.isalnum() for letter in text)
