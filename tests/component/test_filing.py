@@ -6,6 +6,7 @@ import pytest
 
 from services.approval import resources
 from services.approval.filing import Filing
+from services.approval.renditions import chart
 from services.approval.tasks import Devices, Tasks
 from shared.contracts.envelope import Head, Recorded
 from shared.contracts.events import Approved, Drafted, Filed
@@ -102,7 +103,7 @@ async def test_a_copy_of_a_racing_create_is_retired_and_the_oldest_stands() -> N
 
 async def test_documents_of_others_stay_where_the_server_passes_over_the_identifier() -> None:
     ehr = Troubled(sandbox(), lenient={"identifier", "target"})
-    other = resources.document(CASE, APPROVED, "Another letter.", "d", T0) | {
+    other = resources.document(CASE, APPROVED, chart.contents({"text/plain": b"Another letter."}, T0), "d", T0) | {
         "id": "other",
         "identifier": [{"system": "urn:other", "value": "1"}],
     }
