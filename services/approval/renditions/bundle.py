@@ -167,7 +167,7 @@ def _signer(source: Source) -> Resource:
     practitioner: Resource = {"resourceType": "Practitioner"}
     if by.npi:
         practitioner["identifier"] = [{"system": "http://hl7.org/fhir/sid/us-npi", "value": by.npi}]
-    elif not reference:
+    elif not (reference and by.name):
         practitioner["identifier"] = [{"system": f"{resources.NAMING}/subject", "value": by.subject}]
     if by.name:
         practitioner["name"] = [{"text": writable(by.name)}]

@@ -6,7 +6,7 @@ the text as they were. A fact that a physician changed or took out is in no rend
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from services.approval.gate import heading
 from shared.contracts.draft import Draft, Fact, Group, Part, PartCode
@@ -95,8 +95,11 @@ def _block(title: str, lines: Sequence[str], part: Part | None) -> Block:
     group = next((item for item in part.groups if heading(item.title) == heading(title)), None) if part else None
     facts = {" ".join(writable(fact.text).split()): fact for fact in group.facts} if group else {}
     read = tuple(_line(line, facts, group) for line in lines)
-    rows = bool(read) and all(line.cells for line in read)
-    return Block(title, read, group.columns if group and rows else ())
+    if group is None or not read or not all(line.cells for line in read):
+        return Block(title, read)
+    filled = [index for index in range(len(group.columns)) if any(line.cells[index] for line in read)]
+    rows = tuple(replace(line, cells=tuple(line.cells[index] for index in filled)) for line in read)
+    return Block(title, rows, tuple(group.columns[index] for index in filled))
 
 
 def _line(text: str, facts: dict[str, Fact], group: Group | None) -> Line:
