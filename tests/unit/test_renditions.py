@@ -182,6 +182,21 @@ def test_a_character_that_no_font_has_leaves_the_pdf_out_and_nothing_else() -> N
     assert make(source(text), [PDF], "a4") == {TEXT: text.encode()}
 
 
+def test_a_pdf_that_is_too_large_for_the_store_is_left_out() -> None:
+    ideographs = "".join(chr(0x4E00 + n) for n in range(6000))
+    found = make(source(text_of().replace("She was treated", ideographs)), CONTENT_TYPES, "a4")
+    assert list(found) == [TEXT, XHTML, FHIR]
+
+
+def test_a_word_longer_than_a_line_stays_on_the_page() -> None:
+    word = "".join(chr(ord("a") + n % 26) for n in range(600))
+    document = pypdfium2.PdfDocument(printed(text_of().replace("pneumonia.", word)))
+    found = [sheet.get_textpage() for sheet in document]
+    right = max(sheet.get_charbox(n)[2] for sheet in found for n in range(sheet.count_chars()))
+    assert right < document[0].get_width()
+    assert word in re.sub(r"\W", "", "".join(sheet.get_text_range() for sheet in found))
+
+
 def test_characters_that_xml_does_not_have_are_seen_as_such() -> None:
     text = text_of().replace("She was treated", "She\x00 was\ufeff trea\x07ted")
     assert "She\ufffd was trea\ufffdted" in words_in(page(text))

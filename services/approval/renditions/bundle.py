@@ -18,6 +18,7 @@ from services.approval.renditions.source import Source
 from services.approval.resources import Resource
 
 _RELATIVE = re.compile(r"([A-Z][A-Za-z]{1,63})/([A-Za-z0-9.-]{1,64})(?:/_history/[A-Za-z0-9.-]{1,64})?")
+_ID = re.compile(r"[A-Za-z0-9.-]{1,64}")
 _ABSOLUTE = re.compile(r"(?:https?://|urn:uuid:|urn:oid:)[^\s#]+")
 _SEXES = ("male", "female", "other", "unknown")
 _CLASS_UNKNOWN = {
@@ -121,9 +122,13 @@ def _others(source: Source, signer: str) -> Iterator[Resource]:
     if source.hospital:
         organization = {"resourceType": "Organization", "name": writable(source.hospital)}
         named.append((_url(source, stay.organization or ""), organization))
+    known: set[str] = set()
     for url, resource in named:
-        if url is not None:
+        if url is not None and url not in known:
+            known.add(url)
             id = url.rpartition("/")[2].rpartition(":")[2]
+            # An absolute reference may name what is no id.
+            id = id if _ID.fullmatch(id) else source.id_of(url)
             yield {"fullUrl": url, "resource": {"resourceType": resource["resourceType"], "id": id} | resource}
 
 

@@ -11,6 +11,8 @@ logger = logging.getLogger(__name__)
 
 TEXT, XHTML, PDF, FHIR = "text/plain", "application/xhtml+xml", "application/pdf", "application/fhir+json"
 CONTENT_TYPES = (TEXT, XHTML, PDF, FHIR)  # in the order in which they are filed: the signed text comes first
+# Bytes of a rendition: NATS takes messages of 1 MiB. The text itself is no longer than that (`LONGEST_TEXT`).
+LARGEST = 1_000_000
 
 
 def make(source: Source, wanted: Iterable[str], paper: Paper) -> dict[str, bytes]:
@@ -18,8 +20,12 @@ def make(source: Source, wanted: Iterable[str], paper: Paper) -> dict[str, bytes
     chosen = set(wanted)
     found: dict[str, bytes] = {}
     for content_type in CONTENT_TYPES:
-        if content_type in chosen and (data := _make(source, content_type, paper)) is not None:
+        data = _make(source, content_type, paper) if content_type in chosen else None
+        if data is not None and len(data) <= LARGEST:
             found[content_type] = data
+        elif content_type in chosen:
+            size = "it cannot be written, perhaps for want of a font" if data is None else f"it has {len(data)} bytes"
+            logger.warning("case %s: filed without %s: %s", source.decision.case.id, content_type, size)
     return found or {TEXT: source.text.encode()}
 
 
@@ -32,7 +38,7 @@ def _make(source: Source, content_type: str, paper: Paper) -> bytes | None:
         case "application/fhir+json":
             return bundle.write(source)
         case _:
-            data = pdf.write(
+            return pdf.write(
                 source.document,
                 patient=source.patient,
                 hospital=source.hospital,
@@ -41,8 +47,3 @@ def _make(source: Source, content_type: str, paper: Paper) -> bytes | None:
                 at=source.at,
                 paper=paper,
             )
-            if data is None:
-                logger.warning(
-                    "case %s: the PDF could not be written, perhaps for want of a font", source.decision.case.id
-                )
-            return data

@@ -4,7 +4,7 @@ The same data give the same bytes. https://typst.app/docs/reference/pdf/
 """
 
 import json
-from dataclasses import asdict
+import re
 from datetime import datetime
 from importlib.util import find_spec
 from pathlib import Path
@@ -12,13 +12,14 @@ from typing import Any, Literal
 
 import typst
 
-from services.approval.renditions.signed import SignedText, writable
+from services.approval.renditions.signed import Section, SignedText, writable
 
 Paper = Literal["a4", "us-letter"]
 TEMPLATE = Path(__file__).with_name("document.typ")
 STANDARDS = ["a-2a", "ua-1"]
 # Fonts for what Typst's own do not have. Noto Sans Arabic and Noto Sans CJK: SIL Open Font License 1.1.
 FONTS = ("fontpkg_noto_sans_arabic", "cvttf_NotoSansCJK_Regular")
+LINE, CELL = 60, 20  # characters of a word that a line, and a cell of a table, has room for
 
 
 def write(
@@ -31,11 +32,11 @@ def write(
     """
     given: dict[str, Any] = {
         "title": text.title,
-        "sections": [asdict(section) for section in text.sections],
-        "patient": writable(patient),
-        "hospital": writable(hospital),
+        "sections": [_section(section) for section in text.sections],
+        "patient": _breakable(writable(patient)),
+        "hospital": _breakable(writable(hospital)),
         "author": writable(author),
-        "signature": [writable(line) for line in signature],
+        "signature": [_breakable(writable(line)) for line in signature],
         "date": {"year": at.year, "month": at.month, "day": at.day},
         "paper": paper,
     }
@@ -52,6 +53,30 @@ def write(
     except RuntimeError:  # TypstError is one
         return None
     return written
+
+
+def _section(section: Section) -> dict[str, Any]:
+    blocks = [
+        {
+            "title": _breakable(block.title),
+            "columns": [_breakable(column, CELL) for column in block.columns],
+            "lines": [
+                {
+                    "text": _breakable(line.text),
+                    "item": line.item,
+                    "cells": [_breakable(cell, CELL) for cell in line.cells],
+                }
+                for line in block.lines
+            ],
+        }
+        for block in section.blocks
+    ]
+    return {"title": _breakable(section.title), "blocks": blocks}
+
+
+def _breakable(text: str, longest: int = LINE) -> str:
+    """`text` with places to break its words where they are longer than this: else they would run off the page."""
+    return re.sub(rf"\S{{{longest}}}(?=\S)", lambda found: f"{found[0]}\u200b", text)
 
 
 def _fonts() -> list[Path]:

@@ -15,9 +15,10 @@ LANGUAGE = "en"
 _XML_LANGUAGE = "{http://www.w3.org/XML/1998/namespace}lang"
 _STYLE = """
 body { font: 11pt/1.4 sans-serif; color: #000; background: #fff; max-width: 48em; margin: 2em auto; padding: 0 1em }
+body { overflow-wrap: anywhere }
 h1 { font-size: 1.5em } h2 { font-size: 1.2em; border-bottom: 1px solid #555 } h3 { font-size: 1em; margin-bottom: 0 }
 table { border-collapse: collapse } th, td { border: 1px solid #555; padding: 0.2em 0.4em; text-align: left }
-footer { border-top: 1px solid #555; margin-top: 2em; overflow-wrap: anywhere }
+footer { border-top: 1px solid #555; margin-top: 2em }
 """
 
 
