@@ -3,6 +3,7 @@
 Each is an artifact under its digest; which ones they are stands in a bucket under the decision's digest.
 """
 
+import asyncio
 from collections.abc import Mapping
 
 from pydantic import RootModel, ValidationError
@@ -38,7 +39,8 @@ class KeptRenditions:
     async def keep(self, decision: str, renditions: Mapping[str, bytes]) -> dict[str, bytes]:
         """What stands from now on: `renditions`, or what another process has kept just before."""
         entry = await self._bucket.get(decision)
-        digests = {content_type: await self._artifacts.put(data) for content_type, data in renditions.items()}
+        stored = await asyncio.gather(*(self._artifacts.put(data) for data in renditions.values()))
+        digests = dict(zip(renditions, stored, strict=True))
         value = _Digests(digests).model_dump_json().encode()
         try:
             await self._bucket.put(decision, value, revision=entry.revision if entry else 0)
