@@ -92,7 +92,7 @@ def _lacking(draft: Draft, text: str) -> Iterator[str]:
         yield "The line that says who the patient is was removed or changed."
     if patients - {own}:
         yield "The text names another patient."
-    titles = {_heading(part.title) for part in draft.parts}
+    titles = {heading(part.title) for part in draft.parts}
     for part in draft.parts:
         if not _has_content(part, lines, titles):
             yield f"The part “{part.title}” is missing or empty."
@@ -106,17 +106,18 @@ def identity(draft: Draft) -> str | None:
 
 def _has_content(part: Part, lines: Sequence[str], titles: set[str]) -> bool:
     """Whether the text has the part's heading, and words below it that are no heading of a group."""
-    headings = [number for number, line in enumerate(lines) if _heading(line) == _heading(part.title)]
+    headings = [number for number, line in enumerate(lines) if heading(line) == heading(part.title)]
     for start in headings:
         for line in lines[start + 1 :]:
-            if _heading(line) in titles:
+            if heading(line) in titles:
                 break
             if re.search(r"\w", line) and not line.endswith(":"):
                 return True
     return False
 
 
-def _heading(text: str) -> str:
+def heading(text: str) -> str:
+    """A line as headings are compared: in any case, with or without its colon."""
     return text.strip().rstrip(":").casefold()
 
 

@@ -187,6 +187,9 @@ class Filed(Model):
     version: Literal[1] = 1
     document_reference: str
     provenance: str
+    renditions: dict[str, str] = Field(
+        default_factory=dict
+    )  # content type → SHA-256 of what the document holds; empty on older trails
 
 
 class Rejected(Model):
