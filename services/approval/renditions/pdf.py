@@ -16,7 +16,6 @@ from services.approval.renditions.signed import Section, SignedText, writable
 
 Paper = Literal["a4", "us-letter"]
 TEMPLATE = Path(__file__).with_name("document.typ")
-STANDARDS = ["a-2a", "ua-1"]
 # Fonts for what Typst's own do not have. Noto Sans Arabic and Noto Sans CJK: SIL Open Font License 1.1.
 FONTS = ("fontpkg_noto_sans_arabic", "cvttf_NotoSansCJK_Regular")
 LINE, CELL = 60, 20  # characters of a word that a line, and a cell of a table, has room for
@@ -45,7 +44,7 @@ def write(
             TEMPLATE,
             format="pdf",
             sys_inputs={"document": json.dumps(given)},
-            pdf_standards=STANDARDS,
+            pdf_standards=["a-2a", "ua-1"],
             font_paths=_fonts(),
             ignore_system_fonts=True,
             timestamp=int(at.timestamp()),
