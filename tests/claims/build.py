@@ -14,9 +14,16 @@ WORDINGS: dict[Split, Wording] = {"dev": dev.WORDING, "held": held.WORDING}
 # Text of the record goes into sentences only where it is English.
 ENGLISH = ("us", "ips", "au", "oz", "enc", "carebundle")
 # Kinds that few records allow: planted in several templates.
-RARE = frozenset(
-    ["causal", "code status", "pending as resulted", "laterality", "family history as own", "susceptibility"]
-    + ["medicine that meets an allergy", "procedure denied", "temporal order"]
+RARE = (
+    "causal",
+    "code status",
+    "pending as resulted",
+    "laterality",
+    "family history as own",
+    "susceptibility",
+    "medicine that meets an allergy",
+    "procedure denied",
+    "temporal order",
 )
 MOST_OF_A_KIND = 5  # plants of one kind and stay
 MOST_OF_A_TYPE = 7  # true sentences of one type and stay
@@ -78,28 +85,28 @@ def _of_fact(name: str, fact: Fact, common: Mapping[str, str], split: Split, ran
     slots = {**common, **fact.slots}
     if fact.type:
         yield Sentence(split, name, fact.type, filled(_telling(templates[fact.type], slots, fact.slots, random), slots))
-    for plant in [plant for plant in fact.plants for _ in range(3 if plant.kind in RARE else 1)]:
-        wrong = {**slots, **plant.changes}
-        choice = templates[plant.type or fact.type]
-        template = _fitting(choice, wrong, plant.changes, random)
-        if not template:
-            continue
-        true = ""
-        if not plant.type:
-            true = filled(template, slots)
-        elif fact.type:
-            true = filled(_telling(templates[fact.type], slots, fact.slots, random), slots)
-        text = filled(template, wrong)
-        yield Sentence(
-            split,
-            name,
-            fact.type or plant.type,
-            text,
-            plant.label,
-            plant.kind,
-            _wrong(template, plant, wrong, text),
-            true,
-        )
+    for plant in fact.plants:
+        for _ in range(3 if plant.kind in RARE else 1):
+            yield from _planted(name, fact, plant, slots, split, random)
+
+
+def _planted(
+    name: str, fact: Fact, plant: Plant, slots: Mapping[str, str], split: Split, random: Random
+) -> Iterator[Sentence]:
+    """The false sentence beside the true one; none where no template shows the error."""
+    templates = WORDINGS[split].templates
+    wrong = {**slots, **plant.changes}
+    template = _fitting(templates[plant.type or fact.type], wrong, plant.changes, random)
+    if not template:
+        return
+    true = ""
+    if not plant.type:
+        true = filled(template, slots)
+    elif fact.type:
+        true = filled(_telling(templates[fact.type], slots, fact.slots, random), slots)
+    text = filled(template, wrong)
+    words = _wrong(template, plant, wrong, text)
+    yield Sentence(split, name, fact.type or plant.type, text, plant.label, plant.kind, words, true)
 
 
 def _fitting(templates: tuple[str, ...], slots: Mapping[str, str], needed: Mapping[str, str], random: Random) -> str:

@@ -194,7 +194,8 @@ def _scores(context: EncounterContext) -> Iterator[Fact]:
 
 
 def _cultures(context: EncounterContext) -> Iterator[Fact]:
-    found = dict(match.groups() for item in context.microbiology if (match := _CULTURE.search(item.text)))
+    matches = (_CULTURE.search(item.text) for item in context.microbiology)
+    found = {match.group(1): match.group(2) for match in matches if match}
     for drug, answer in found.items():
         other = "resistant" if answer == "susceptible" else "susceptible"
         yield Fact(

@@ -60,7 +60,7 @@ def _person(context: EncounterContext) -> Iterator[Fact]:
     plants = [Plant("sex", "contradicted", {"noun": other})]
     if years > 1:
         plants.append(Plant("age", "contradicted", {"age": str(years + (9 if years < 75 else -11))}))
-        yield Fact("person", {"age": str(years), "him": him, "noun": noun}, tuple(plants))
+        yield Fact("person", {"age": str(years), "noun": noun}, tuple(plants))
 
 
 def _dates(context: EncounterContext, random: Random) -> Iterator[Fact]:
