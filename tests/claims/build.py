@@ -30,11 +30,10 @@ MOST_OF_A_TYPE = 7  # true sentences of one type and stay
 
 
 def sentences(contexts: Mapping[str, EncounterContext]) -> list[Sentence]:
-    """The whole set, in the order of the stays; the same at each run. Copies of a stay are left out."""
-    chosen = {name: context for name, context in contexts.items() if not name.endswith("-day")}
+    """The whole set, in the order of the stays; the same at each run."""
     found: list[Sentence] = []
     for split in WORDINGS:
-        mine = {name: context for name, context in chosen.items() if split_of(name) == split}
+        mine = {name: context for name, context in contexts.items() if split_of(name) == split}
         pool = sorted({name for stay, context in mine.items() if english(stay) for name in _diagnoses(context)})
         for name, context in mine.items():
             found += _of_stay(name, context, pool, split)

@@ -1,28 +1,20 @@
 """The checks that can be tried: today's, and the one of typed claims where it can be imported."""
 
-from importlib import import_module
-from typing import Any
-
-from services.drafter import facts, grounding
+from services.drafter import facts
 from shared.contracts.context import EncounterContext
 from shared.contracts.draft import Fact
 from tests.claims.model import Adapter, Checker, Finding, Result
+from tests.claims.modules import has_new_check, new_check, old_check
 
 
 def adapter(name: str) -> Adapter:
-    """`old` or `new`. Raises ImportError where the new one is not there."""
-    if name == "new":
-        return _new(import_module("shared.grounding"))
-    return old
+    """`old` or `new`. Binding one that is not there raises ImportError."""
+    return new if name == "new" else old
 
 
 def newest() -> str:
     """The name of the best check that there is."""
-    try:
-        import_module("shared.grounding")
-    except ImportError:
-        return "old"
-    return "new"
+    return "new" if has_new_check() else "old"
 
 
 def old(context: EncounterContext) -> Checker:
@@ -30,6 +22,7 @@ def old(context: EncounterContext) -> Checker:
     notes = [Fact(text=item.text, source=item.source) for item in context.notes]
     derived = (("Age: {} years", facts.age(context)), ("Length of stay: {} days", facts.length_of_stay(context)))
     more = [Fact(text=text.format(number), source=context.encounter) for text, number in derived if number]
+    grounding = old_check()
     record = grounding.Record([*facts.lines(context), *notes, *more])
 
     def check(text: str) -> Result:
@@ -40,15 +33,14 @@ def old(context: EncounterContext) -> Checker:
     return check
 
 
-def _new(module: Any) -> Adapter:
-    def make(context: EncounterContext) -> Checker:
-        record = module.Record(context)
+def new(context: EncounterContext) -> Checker:
+    """Holds each claim of a sentence against the typed record."""
+    module = new_check()
+    record = module.Record(context)
 
-        def check(text: str) -> Result:
-            verdict = module.check(text, record)
-            findings = (Finding(item.kind, item.text, item.label, item.source) for item in verdict.findings)
-            return Result(verdict.label, tuple(findings))
+    def check(text: str) -> Result:
+        verdict = module.check(text, record)
+        findings = (Finding(item.kind, item.text, item.label, item.source) for item in verdict.findings)
+        return Result(verdict.label, tuple(findings))
 
-        return check
-
-    return make
+    return check

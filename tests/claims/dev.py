@@ -78,11 +78,11 @@ _MEDICINES = {
         "{drug} {dose} {frequency} was prescribed at discharge.",
         "{He} was discharged on {drug} {dose}.",
         "Discharge medications include {drug} {dose} {frequency}.",
-        "{drug} {route} was prescribed for home.",
+        "{drug} {route} was prescribed at discharge.",
         "{He} will take {drug} {frequency}.",
         "Medications at discharge: {drug} {dose} {route} {frequency}.",
         "{drug} {dose} {route} was prescribed at discharge.",
-        "{He} goes home on {drug}.",
+        "{He} is to take {drug}.",
     ),
     "order hospital": (
         "{He} was treated with {drug} {dose} {route} {frequency}.",

@@ -77,7 +77,7 @@ _MEASURED = {
 }
 _MEDICINES = {
     "order discharge": (
-        "{He} was sent home with {drug} {dose}, {frequency}.",
+        "{He} was given a prescription for {drug} {dose}, {frequency}.",
         "Discharge prescription: {drug} {dose} {route} {frequency}.",
         "On leaving, {he} is to take {drug} {frequency}.",
         "{drug}, {dose} {route}, was prescribed on discharge.",

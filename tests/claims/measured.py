@@ -5,6 +5,7 @@ from random import Random
 
 from shared.contracts.context import EncounterContext, Measurement, Series
 from tests.claims.model import Fact, Plant, Wording
+from tests.claims.stay import day_of
 from tests.claims.values import VITAL, Test, plain, quantity, test_of, written
 
 OTHER_UNITS = {
@@ -41,8 +42,15 @@ def facts(context: EncounterContext, wording: Wording, random: Random) -> Iterat
     known = [(test, series) for series in (*context.labs, *context.vitals) if (test := test_of(series.name))]
     keys = [test.key for test, _ in known]
     for test, series in known:
-        if keys.count(test.key) == 1 and quantity(series.first.value) and quantity(series.last.value):
+        in_time = near(series.first.on, context.start_on) and near(series.last.on, context.end_on)
+        if in_time and keys.count(test.key) == 1 and quantity(series.first.value) and quantity(series.last.value):
             yield from _of(test, series, set(keys), wording, random)
+
+
+def near(on: str | None, other: str | None) -> bool:
+    """Whether two days are the same or follow each other: what "on admission" and "at discharge" stand for."""
+    one, two = day_of(on), day_of(other)
+    return one is not None and two is not None and abs((one - two).days) <= 1
 
 
 def _of(test: Test, series: Series, keys: set[str], wording: Wording, random: Random) -> Iterator[Fact]:

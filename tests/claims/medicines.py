@@ -4,10 +4,10 @@ import re
 from collections.abc import Iterator
 from random import Random
 
-from services.drafter.reconciliation import reconcile
 from shared.contracts.context import EncounterContext, Medicine
 from tests.claims.lists import BRANDS, DRUGS, MEETS, absent, text_of
 from tests.claims.model import Fact, Plant, Wording
+from tests.claims.modules import reconciled
 from tests.claims.values import FREQUENCIES, ROUTES, plain
 
 _AMOUNT = re.compile(r"(\d+(?:\.\d+)?) ?(mg|g|mcg|µg|units|mL)")
@@ -32,6 +32,8 @@ def facts(context: EncounterContext, wording: Wording, random: Random) -> Iterat
     }
     orders = [*context.given_medicines, *context.other_medicines, *(item for one in lists.values() for item in one)]
     unknown = absent(DRUGS, text_of(context), wording.number)
+    if context.died:
+        del lists["discharge"]  # nobody took them
     for where, medicines in lists.items():
         for item in medicines:
             if names(item) and not item.by_body and not item.steps and item.status == "active":
@@ -131,10 +133,12 @@ def _course(item: Medicine, same: list[Medicine], drug: str) -> Iterator[Fact]:
 
 def _statuses(context: EncounterContext, random: Random) -> Iterator[Fact]:
     """What became of the medicines at home, as the reconciliation has it and leaves nothing open."""
-    for row in reconcile(context):
+    for row in reconciled(context):
         item = row.medicine
         if not names(item) or row.why or item.question or item.doubt or item.maybe_before:
             continue
+        if _asked(item, context) or (row.change == "new" and not context.home_medicines):
+            continue  # nobody knows what was taken at home
         drug = random.choice(names(item))
         change = _more_or_less(row.before, item) if row.change == "changed" else STATUS.get(row.change, "")
         if not change:
@@ -157,6 +161,13 @@ def _statuses(context: EncounterContext, random: Random) -> Iterator[Fact]:
             for kind in wrong[change]
         ]
         yield Fact(f"status {change}", slots, tuple(plants))
+
+
+def _asked(item: Medicine, context: EncounterContext) -> bool:
+    """Whether the physician is asked if the medicine was taken at home."""
+    asked = [*(one.text for one in context.questions), *(one.text for one in context.open_points)]
+    told = " ".join(text for text in asked if "home" in text).casefold()
+    return any(name.casefold() in told for name in names(item))
 
 
 def _more_or_less(before: tuple[Medicine, ...], item: Medicine) -> str:

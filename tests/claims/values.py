@@ -34,7 +34,7 @@ TESTS = (
     Test("Platelets [#", "plt", (("10^3/µL", "K/µL", 1, 0), ("10^3/µL", "x10^9/L", 1, 0))),
     Test("Sodium [Moles", "na", (("mmol/L", "mEq/L", 1, 0),)),
     Test("Potassium [Moles", "k", (("mmol/L", "mEq/L", 1, 1),)),
-    Test("Creatinine [Mass", "crea", (("mg/dL", "µmol/L", 88.42, 0),)),
+    Test("Creatinine [Mass", "crea", (("mg/dL", "µmol/L", 88.4, 0),)),
     Test("Urea nitrogen [Mass", "bun"),
     Test("Glucose [Mass", "glc", (("mg/dL", "mmol/L", 0.0555, 1),)),
     Test("C reactive protein", "crp", (("mg/L", "mg/dL", 0.1, 2), ("mg/dL", "mg/L", 10, 1))),
@@ -67,7 +67,7 @@ def quantity(value: str) -> tuple[float, str] | None:
 
 def plain(number: float) -> str:
     """Without needless digits: `139`, `13.7`, `0.89`."""
-    return f"{number:.3f}".rstrip("0").rstrip(".")
+    return f"{number:.4f}".rstrip("0").rstrip(".")
 
 
 def written(test: Test, value: str) -> tuple[str, ...]:
