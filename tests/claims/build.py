@@ -124,7 +124,7 @@ def _telling(templates: tuple[str, ...], slots: Mapping[str, str], own: Mapping[
 
 def filled(template: str, slots: Mapping[str, str]) -> str:
     """The sentence, with a capital letter in front."""
-    text = template.format_map(slots)
+    text = template.format_map(slots).replace("..", ".")
     return text if re.match(r"[a-z][A-Z]|p[HC]", text) else text[:1].upper() + text[1:]
 
 

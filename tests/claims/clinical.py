@@ -32,6 +32,8 @@ def facts(context: EncounterContext, pool: Iterable[str], wording: Wording, rand
 def named(item: Diagnosis) -> str:
     """A diagnosis without what stands in brackets and after a comma: `hypertension`. Empty for what is none."""
     text = re.split(r" \(|,", item.text)[0].strip()
+    if re.search(r" (?:with|of|in|to|and|for)$|delivery|^Pregnancy", text):
+        return ""
     if (
         not text.isascii()
         or ":" in text
@@ -116,7 +118,7 @@ def _family(context: EncounterContext) -> Iterator[Fact]:
             name = re.split(r" \(| at \d", illness)[0]
             if not name or not name.isascii() or name.startswith("unspecified"):
                 continue
-            name = name[0].lower() + name[1:]
+            name = name[0].lower() + name[1:] if name[1:2].islower() else name
             slots = {"relation": relation.lower().removeprefix("natural "), "dx": name}
             plants = (Plant("family history as own", "not-in-record", type="history"),) if _foreign(name, own) else ()
             yield Fact("family", slots, plants)

@@ -64,7 +64,7 @@ _MEASURED = {
     "fall plain": ("{test} fell during the stay.", "{test} decreased over the course of the stay."),
     "finding": (
         "{He} had {finding}.",
-        "Labs were notable for {finding}.",
+        "Findings included {finding}.",
         "There was {finding} during the stay.",
         "The stay was notable for {finding}.",
     ),

@@ -41,7 +41,10 @@ def facts(context: EncounterContext, wording: Wording, random: Random) -> Iterat
     """Of each series whose test is known and that stands once in the record with a number."""
     known = [(test, series) for series in (*context.labs, *context.vitals) if (test := test_of(series.name))]
     keys = [test.key for test, _ in known]
+    told = " ".join(item.text for item in context.contradictions)
     for test, series in known:
+        if series.name.partition(" [")[0] in told:
+            continue
         in_time = near(series.first.on, context.start_on) and near(series.last.on, context.end_on)
         if in_time and keys.count(test.key) == 1 and quantity(series.first.value) and quantity(series.last.value):
             yield from _of(test, series, set(keys), wording, random)

@@ -16,6 +16,7 @@ _FORM = re.compile(
     r"\b(?:tablets?|capsules?|oral|injection|er|dr|ir|hfa|pen|syringe|soluble|chewable)\b.*", re.IGNORECASE
 )
 _COURSE = re.compile(r"\bfor (\d+) days\b")
+_RANGE = re.compile(r"\d ?- ?\d")  # `40-50mg`
 _CLASSES = frozenset({"insulin"})  # an ingredient that says less than the name
 NUMBER_WORDS = (("twenty tablets", "one and a half tablets", "a dozen tablets"), ("half a tablet", "fifteen tablets"))
 PER_KG = (("5 mg/kg", 5.0), ("12 mg/kg", 12.0))
@@ -44,6 +45,8 @@ def facts(context: EncounterContext, wording: Wording, random: Random) -> Iterat
 
 def names(item: Medicine) -> tuple[str, ...]:
     """What to call a medicine in a sentence: its name without strength and form, its ingredient, a brand."""
+    if re.match(r"[A-Za-z -]+/[A-Za-z]", item.name) or "," in item.name.partition("(")[0]:
+        return ()  # of two substances: one name would be half the truth
     short = _FORM.sub("", re.split(r"[\d(,/]", item.name)[0]).strip()
     found = [short] if _NAME.fullmatch(short) else []
     if len(item.ingredients) == 1 and item.ingredients[0] not in _CLASSES and "/" not in item.name:
@@ -58,7 +61,7 @@ def _order(
     same = [one for one in orders if _same(one, item)]
     slots = {"drug": random.choice(names(item))}
     route, frequency = ROUTES.get(item.route), FREQUENCIES.get(item.frequency)
-    if len({one.amount for one in same if one.amount}) > 1:
+    if len({one.amount for one in same if one.amount}) > 1 or _RANGE.search(item.dose):
         return
     if route:
         slots["route"] = random.choice(wording.route[route])
