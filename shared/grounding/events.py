@@ -105,6 +105,7 @@ def _event_of(day: Date, parsed: Parsed, record: Record) -> tuple[str, list[date
         return last[0], [one] if one else [], context.encounter, f"record: {words} {one}"
     lines = [line for _, items in named for line in items if line.on]
     days = [line.on for line in lines if line.on]
+    days += [day for _, items in named for line in items for day in line.days]
     days += [
         point.on
         for mention, _ in named

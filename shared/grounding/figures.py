@@ -79,6 +79,14 @@ class Date:
     end: int
     text: str
 
+    @property
+    def day_of_calendar(self) -> date | None:
+        """The day, where the text gives all of it and there is such a day."""
+        try:
+            return date(self.year, self.month, self.day) if self.year and self.day else None
+        except ValueError:
+            return None
+
     def is_on(self, day: date) -> bool:
         """Whether it is this day, as far as it says."""
         return self.month == day.month and self.day in (None, day.day) and self.year in (None, day.year)

@@ -9,6 +9,10 @@ from shared.grounding import analytes, names
 from shared.grounding.vocabulary import Mention, Vocabulary, Words, joined, read, words_of
 
 _ENDING = re.compile(rf"\b[a-z-]{{3,}}(?:{'|'.join(names.PROCEDURE_ENDINGS)})(?:s|ies)?\b", re.IGNORECASE)
+# Words of everyday that the list of diagnoses has, too (plurals of abbreviations, people).
+_EVERYDAY = frozenset(
+    "parents cues fears goals gifts hards hates hopes loves moods egos aids bends dreams aura auras maids drome".split()  # noqa: SIM905
+)
 _NO_PROCEDURE = frozenset({"microscopy"})
 
 
@@ -31,6 +35,8 @@ def _illness_names() -> dict[str, str]:
     for name, full in names.inverted("diagnosis").items():
         found[name] = table.get(full, full)
         found.setdefault(full, table.get(full, full))
+    for name in _EVERYDAY:
+        found.pop(name, None)
     return found
 
 

@@ -43,6 +43,7 @@ MEDICINES = ("home_medicines", "hospital_medicines", "given_medicines", "dischar
 _IMPLIED = {
     "pending": tuple(stem(word) for word in ("pending", "awaited", "outstanding", "finalized")),
     "microbiology": tuple(stem(word) for word in ("isolated", "culture", "positive")),
+    "team": (stem("attending"),),
     "devices": tuple(stem(word) for word in ("inserted", "device")),
     "directives": (stem("code"), stem("directive")),
 }
@@ -65,6 +66,7 @@ class Line:
     stems: dict[str, frozenset[Property]]
     named: Named
     figures: tuple[Figure, ...]
+    days: tuple[date, ...]  # that its words name: "resolved 2026-04-30"
     plain: str  # its words in lower case with a space before and behind each
     certainty: str = "confirmed"
 
@@ -94,7 +96,7 @@ def _medicine(item: Medicine) -> str:
 
 def _line(part: str, entry: Entry, text: str, finder: Finder) -> Line:
     certainty = entry.certainty if isinstance(entry, Diagnosis) else "confirmed"
-    _, rest = dates(text)
+    named_days, rest = dates(text)
     found: dict[str, frozenset[Property]] = {}
     for word, start, end in named_words(text):
         said = properties(text, (start, end)) | _CERTAINTY.get(certainty, frozenset())
@@ -110,6 +112,7 @@ def _line(part: str, entry: Entry, text: str, finder: Finder) -> Line:
         stems=found,
         named=finder.find(text),
         figures=tuple(figures(rest)),
+        days=tuple(day for item in named_days if (day := item.day_of_calendar) is not None),
         plain=f" {joined(text)} ",
         certainty=certainty,
     )

@@ -71,7 +71,8 @@ def _of_the_stay(figure: Figure, parsed: Parsed, record: Record) -> Finding | No
         return None
     days = (record.end - record.start).days
     hours = (context.end - context.start).total_seconds() / 3600 if context.start else 0.0
-    fits = {days, days + 1} if figure.unit and figure.unit.factor == DAY else set()
+    later = re.match(r"\s*(?:after|later|from|following)\b", parsed.low[figure.end :])
+    fits = {days, days if later else days + 1} if figure.unit and figure.unit.factor == DAY else set()
     weeks = figure.unit is not None and figure.unit.factor > DAY and abs(value - days) <= 3
     right = value in fits or abs(value * 24 - hours) < 1.0 or weeks
     if not right and not stated and not re.search(r"\b(?:discharged?|home|died)\b", window):
