@@ -13,6 +13,8 @@ TITLES: dict[Narrative, str] = {"hospital-course": "Hospital course", "patient-i
 NOTICE = (
     "Narrative drafted by an AI model from the record; facts are rendered from the record. Reviewed by a physician."
 )
+# A text without a sentence of a model must not say that a model wrote it.
+COMPOSED = "Narrative composed by rules from the record; facts are rendered from the record. Reviewed by a physician."
 
 
 def compose(
@@ -26,6 +28,8 @@ def compose(
     prompt: Prompt,
     context_digest: str,
     knowledge: Knowledge | None = None,
+    composed: int = 0,
+    replaced: int = 0,
 ) -> Draft:
     """The draft of a stay whose facts are `rendered`. `by_hand` says why there is no narrative."""
     parts = tuple(
@@ -40,6 +44,8 @@ def compose(
         parts=parts,
         text=_text(context, parts, by_hand is not None),
         by_hand=by_hand,
+        composed=composed,
+        replaced=replaced,
         left_out=context.left_out,
         open_points=context.open_points,
         model=model,
@@ -62,7 +68,9 @@ def _text(context: EncounterContext, parts: tuple[Part, ...], by_hand: bool) -> 
         for group in part.groups:
             lines += [f"{group.title}:", *(f"  - {fact.text}" for fact in group.facts)]
         lines += _narrative(context, part, by_hand)
-    return "\n".join([*lines, "", NOTICE, ""])
+    written = any(item.origin == "model" for part in parts for item in part.narrative)
+    composed = any(part.narrative for part in parts) and not written
+    return "\n".join([*lines, "", COMPOSED if composed else NOTICE, ""])
 
 
 def _narrative(context: EncounterContext, part: Part, by_hand: bool) -> list[str]:

@@ -7,7 +7,9 @@ from datetime import tzinfo
 from services.drafter import domain, facts, grounding, narrative, prompts
 from services.drafter.cite import cite
 from services.drafter.compose import compose
+from services.drafter.course import composed
 from services.drafter.extract import extract
+from services.drafter.policy import Policy, choose
 from shared.clinical.fhir import FhirClient
 from shared.contracts.context import EncounterContext
 from shared.contracts.draft import Fact, Knowledge, Sentence
@@ -34,8 +36,10 @@ class Drafter:
         deadline: float,
         retriever: Retriever | None,
         zone_of: Callable[[str], tzinfo | None],
+        policy: Policy = "strict",
     ) -> None:
         """`zone_of` gives the time zone of a department; None where none is set."""
+        self._policy = policy
         self._ehr = ehr
         self._retriever = retriever
         self._generator = generator
@@ -70,27 +74,30 @@ class Drafter:
         )
 
     async def draft(self, work: Work) -> Drafted:
-        """Render the facts, let the model write the narrative, check it, store the draft."""
+        """Render the facts, compose the narrative, let the model reword it, check that, store the draft."""
         cause = work.cause.body
         assert isinstance(cause, ContextExtracted | RedraftRequested)  # noqa: S101 - as above
         context = EncounterContext.model_validate_json(await self._artifacts.get(cause.context))
         words = domain.words_of(cause)
         wish = (await self._artifacts.get(words)).decode() if words else None
         knowledge = await cite(self._retriever, context) if self._retriever is not None else None
-        generation, by_hand = await self._write(context, knowledge, wish, last=work.last)
-        rendered = facts.render(context)
-        sentences: tuple[Sentence, ...] = ()
+        generation, missing = await self._write(context, knowledge, wish, last=work.last)
+        written: tuple[Sentence, ...] = ()
         if generation is not None:
             found = narrative.parse(generation.text, died=not context.instructs)
             if isinstance(found, narrative.Nonsense):
-                by_hand = found.reason
+                missing = found.reason
+                logger.info("the model's answer is not used: %s", missing)
             else:
-                sentences = checked(found, context)
+                written = checked(found, context)
+        chosen = choose(composed(context), written, self._policy)
         draft = compose(
             context,
-            rendered,
-            sentences,
-            by_hand=by_hand,
+            facts.render(context),
+            chosen.sentences,
+            by_hand=None if chosen.sentences else missing or "nothing could be composed from the record",
+            composed=chosen.composed,
+            replaced=chosen.replaced,
             number=domain.number_of(cause),
             model=generation.model if generation else "",
             prompt=PROMPTS[context.kind].stamp,
@@ -103,7 +110,7 @@ class Drafter:
     async def _write(
         self, context: EncounterContext, knowledge: Knowledge | None, wish: str | None, *, last: bool
     ) -> tuple[Generation | None, str | None]:
-        """What the model wrote, or why a person has to: a model that fails must not end the case."""
+        """What the model wrote, or why there is nothing of it: a model that fails must not end the case."""
         prompt = PROMPTS[context.kind]
         sampling = Sampling(max_tokens=prompt.max_tokens, stop=prompt.stop)
         text = prompt.render(narrative.brief(context, knowledge), wish)
@@ -112,10 +119,10 @@ class Drafter:
         except TransientError as error:
             if not last:
                 raise
-            logger.warning("the model could not be reached, the narrative is left to the physician: %s", error.reason)
+            logger.warning("the model could not be reached, the narrative is composed by rules alone: %s", error.reason)
             return None, "the model could not be reached"
         except PermanentError as error:
-            logger.warning("the model failed, the narrative is left to the physician: %s", error.reason)
+            logger.warning("the model failed, the narrative is composed by rules alone: %s", error.reason)
             return None, "the model failed"
 
 

@@ -1,5 +1,7 @@
 """The environment of the drafter."""
 
+from typing import Literal
+
 from pydantic import Field
 
 from shared.runtime.settings import EhrSettings, QdrantSettings, ServiceSettings, TritonSettings
@@ -10,3 +12,8 @@ class DrafterSettings(ServiceSettings):
     triton: TritonSettings = Field(default_factory=TritonSettings)
     qdrant: QdrantSettings = Field(default_factory=QdrantSettings)
     generation_deadline: float = Field(default=150.0, gt=0, description="seconds one generation may take")
+    narrative_policy: Literal["strict", "marked"] = Field(
+        default="strict",
+        description="strict: the narrative is composed from the record, the model may only reword it;"
+        " marked: the model's text with marks",
+    )

@@ -39,6 +39,7 @@ class Sentence(Model):
     text: str
     evidence: tuple[Evidence, ...] = ()
     unsupported: tuple[Claim, ...] = ()
+    origin: Literal["model", "rules"] = "model"  # rules: composed from the record without a model
 
     @property
     def supported(self) -> bool:
@@ -117,6 +118,8 @@ class Draft(Model):
     parts: tuple[Part, ...]
     text: str
     by_hand: str | None = None  # why the narrative is to be written by hand; None when the model wrote it
+    composed: int = 0  # sentences composed from the record by rules
+    replaced: int = 0  # sentences of the model that were dropped for composed ones
     left_out: tuple[str, ...] = ()  # what of the record the document does not say, and why, the important first
     open_points: tuple[OpenPoint, ...] = ()  # what asks for a physician's word before the signature
     model: str  # name and version as the model server reports them; empty when no model was reached
