@@ -44,6 +44,8 @@ class DraftView(BaseModel):
     kind: str
     number: int
     by_hand: str | None
+    composed: int
+    replaced: int
     left_out: list[str]
     open_points: list[dict[str, Any]]
     model: str

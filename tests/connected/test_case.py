@@ -216,29 +216,25 @@ async def test_an_undischarge_after_the_signature_tells_a_person_and_changes_not
     assert (await stack.case(case_id))["state"] == "filed"
 
 
-async def test_a_model_that_fails_leaves_a_review_to_write_by_hand(stack: Stack) -> None:
+async def test_a_model_that_fails_leaves_a_narrative_composed_from_the_record(stack: Stack) -> None:
     stack.generator.failures = [PermanentError("told to fail")]
     case_id = await stack.discharge()
     await stack.reaches(case_id, "awaiting-review")
     draft = (await stack.review(case_id))["draft"]
-    assert draft["by_hand"] == "the model failed"
-    assert "To be written by the physician" in draft["text"]
-    assert draft["parts"][0]["groups"]
-    refused = await stack.decide(case_id, "approve")
-    assert refused.status_code == 422
-    assert refused.json()["errors"][0]["field"] == "text"
-    half = draft["text"].replace("[To be written by the physician: hospital course]", "She improved.")
-    assert (await stack.decide(case_id, "approve", text=half)).status_code == 422, "one part is still open"
+    assert draft["by_hand"] is None
+    assert "To be written by the physician" not in draft["text"]
+    assert draft["sentences"] and {item["origin"] for item in draft["sentences"]} == {"rules"}
     assert (await stack.decide(case_id, "approve", text="Written by hand.")).status_code == 422, "of no stay"
-    written = half.replace("[To be written by the physician: in plain words]", "Rest for a week.")
-    assert (await stack.decide(case_id, "approve", text=written)).status_code == 200
+    assert (await stack.decide(case_id, "approve")).status_code == 200
 
 
-async def test_a_model_that_answers_nonsense_leaves_a_review_to_write_by_hand(stack: Stack) -> None:
+async def test_a_model_that_answers_nonsense_leaves_a_composed_narrative(stack: Stack) -> None:
     stack.generator.text = "banana " * 50
     case_id = await stack.discharge()
     await stack.reaches(case_id, "awaiting-review")
-    assert (await stack.review(case_id))["draft"]["by_hand"]
+    draft = (await stack.review(case_id))["draft"]
+    assert draft["by_hand"] is None
+    assert "banana" not in draft["text"]
 
 
 async def test_a_failed_step_is_a_dead_letter_and_a_redrive_brings_the_case_back(stack: Stack) -> None:
