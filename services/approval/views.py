@@ -44,7 +44,8 @@ class DraftView(BaseModel):
     kind: str
     number: int
     by_hand: str | None
-    dropped: int
+    composed: int
+    replaced: int
     model_silent: str | None
     left_out: list[str]
     open_points: list[dict[str, Any]]

@@ -11,9 +11,11 @@ HOME: dict[Narrative, PartCode] = {
 }
 TITLES: dict[Narrative, str] = {"hospital-course": "Hospital course", "patient-instructions": "In plain words"}
 NOTICE = (
-    "Drafted by a computer from the record: facts and narrative by rules, with sentences of an AI model where the "
-    "record supports them. Reviewed by a physician."
+    "Narrative composed from the record by rules, with sentences of an AI model; facts are rendered from the record. "
+    "Reviewed by a physician."
 )
+# A text without a sentence of a model must not say that a model wrote it.
+COMPOSED = "Narrative composed by rules from the record; facts are rendered from the record. Reviewed by a physician."
 
 
 def compose(
@@ -26,11 +28,12 @@ def compose(
     prompt: Prompt,
     context_digest: str,
     knowledge: Knowledge | None = None,
-    dropped: int = 0,
+    composed: int = 0,
+    replaced: int = 0,
     asked: OpenPoint | None = None,
     model_silent: str | None = None,
 ) -> Draft:
-    """The draft of a stay whose facts are `rendered`, with its narrative; `dropped`, `model_silent`: see Draft.
+    """The draft of a stay whose facts are `rendered`, with its narrative; `composed`, `replaced` and `model_silent`: see Draft.
 
     `asked` is an open point about the physician's words.
     """
@@ -45,7 +48,8 @@ def compose(
         number=number,
         parts=parts,
         text=_text(context, parts),
-        dropped=dropped,
+        composed=composed,
+        replaced=replaced,
         model_silent=model_silent,
         left_out=context.left_out,
         open_points=(*((asked,) if asked else ()), *context.open_points),
@@ -69,7 +73,8 @@ def _text(context: EncounterContext, parts: tuple[Part, ...]) -> str:
         for group in part.groups:
             lines += [f"{group.title}:", *(f"  - {fact.text}" for fact in group.facts)]
         lines += _narrative(part)
-    return "\n".join([*lines, "", NOTICE, ""])
+    written = any(item.origin == "model" for part in parts for item in part.narrative)
+    return "\n".join([*lines, "", NOTICE if written else COMPOSED, ""])
 
 
 def _narrative(part: Part) -> list[str]:

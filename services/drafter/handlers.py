@@ -5,11 +5,12 @@ import logging
 from collections.abc import Callable
 from datetime import tzinfo
 
-from services.drafter import course, domain, facts, narrative, narratives, prompts
+from services.drafter import domain, facts, narrative, prompts
 from services.drafter.cite import cite
 from services.drafter.compose import compose
+from services.drafter.course import composed
 from services.drafter.extract import extract
-from services.drafter.narratives import Policy
+from services.drafter.policy import Chosen, Policy, choose
 from shared.clinical.fhir import FhirClient
 from shared.contracts.context import EncounterContext
 from shared.contracts.draft import Claim, Knowledge, Narrative, OpenPoint, Sentence
@@ -83,7 +84,6 @@ class Drafter:
         wish = (await self._artifacts.get(words)).decode() if words else None
         knowledge = await cite(self._retriever, context) if self._retriever is not None else None
         generation, silent = await self._write(context, knowledge, wish, last=work.last)
-        rules = course.composed(context)
         own: tuple[Sentence, ...] = ()
         if generation is not None:
             found = narrative.parse(generation.text, died=not context.instructs)
@@ -91,18 +91,19 @@ class Drafter:
                 silent = found.reason
             else:
                 own = await asyncio.to_thread(checked, found, context)
-        written = narratives.joined(rules, own, self._policy)
+        chosen = choose(composed(context), own, self._policy)
         draft = compose(
             context,
             facts.render(context),
-            written.sentences,
+            chosen.sentences,
             number=domain.number_of(cause),
             model=generation.model if generation else "",
             prompt=PROMPTS[context.kind].stamp,
             context_digest=cause.context,
             knowledge=knowledge,
-            dropped=written.dropped,
-            asked=answered(wish, written),
+            composed=chosen.composed,
+            replaced=chosen.replaced,
+            asked=answered(wish, chosen),
             model_silent=silent,
         )
         digest = await self._artifacts.put(draft.model_dump_json(exclude_none=True).encode())
@@ -127,11 +128,12 @@ class Drafter:
             return None, "the model failed"
 
 
-def answered(wish: str | None, written: narratives.Written) -> OpenPoint | None:
+def answered(wish: str | None, chosen: Chosen) -> OpenPoint | None:
     """What became of the physician's words: a person has to know where the draft does not follow them."""
     if wish is None:
         return None
-    said = f"{written.used} of its sentences stand" if written.used else "none of its sentences could be kept"
+    used = len(chosen.sentences) - chosen.composed
+    said = f"{used} of its sentences stand" if used else "none of its sentences could be kept"
     return OpenPoint(
         text=f"Your words went to the model; {said}. What they ask beyond that is for you to write: change the text"
     )

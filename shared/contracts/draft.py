@@ -49,7 +49,7 @@ class Sentence(Model):
     evidence: tuple[Evidence, ...] = ()
     unsupported: tuple[Claim, ...] = ()  # the claims that are not supported
     label: Label | None = None  # None in drafts from before there were labels
-    origin: Literal["model", "rules"] = "model"
+    origin: Literal["model", "rules"] = "model"  # rules: composed from the record without a model
 
     @property
     def supported(self) -> bool:
@@ -128,7 +128,8 @@ class Draft(Model):
     parts: tuple[Part, ...]
     text: str
     by_hand: str | None = None  # why the narrative is to be written by hand: of drafts from before it was composed
-    dropped: int = 0  # sentences of the model that the record does not support, and that were left out
+    composed: int = 0  # sentences composed from the record by rules
+    replaced: int = 0  # sentences of the model that were dropped for composed ones
     model_silent: str | None = None  # why the model wrote nothing that could be used
     left_out: tuple[str, ...] = ()  # what of the record the document does not say, and why, the important first
     open_points: tuple[OpenPoint, ...] = ()  # what asks for a physician's word before the signature
