@@ -33,7 +33,7 @@ def compose(
     asked: OpenPoint | None = None,
     model_silent: str | None = None,
 ) -> Draft:
-    """The draft of a stay whose facts are `rendered`, with its narrative; `composed`, `replaced` and `model_silent`: see Draft.
+    """The draft of a stay whose facts are `rendered`. `composed`, `replaced` and `model_silent`: see Draft.
 
     `asked` is an open point about the physician's words.
     """

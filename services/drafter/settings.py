@@ -17,8 +17,3 @@ class DrafterSettings(ServiceSettings):
         "rules; marked: the model's text, with what is unsupported marked",
     )
     generation_deadline: float = Field(default=150.0, gt=0, description="seconds one generation may take")
-    narrative_policy: Literal["strict", "marked"] = Field(
-        default="strict",
-        description="strict: the narrative is composed from the record, the model may only reword it;"
-        " marked: the model's text with marks",
-    )

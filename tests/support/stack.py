@@ -131,7 +131,7 @@ def build_services(
             "organization": "test",
         }
 
-    people = approving.pop("people", ())
+    people, policy = approving.pop("people", ()), approving.pop("narrative_policy", "strict")
     approving.setdefault("public_url", "https://countersign.test")
     clock = {"clock": approving.pop("clock")} if "clock" in approving else {}
     approval = ApprovalSettings(
@@ -142,9 +142,8 @@ def build_services(
     )
     return [
         build_ingest(IngestSettings(**common("ingest"))),
-        # `marked`: the scripted model's sentences, right and wrong, are what the tests of the page and the gate read.
         build_drafter(
-            DrafterSettings(**common("drafter"), narrative_policy="marked"), ehr=client(ehr), generator=generator
+            DrafterSettings(**common("drafter"), narrative_policy=policy), ehr=client(ehr), generator=generator
         ),
         build_approval(approval, ehr=client(ehr), people=people, **clock),
     ]
@@ -158,7 +157,9 @@ async def running(
     generator: ScriptedGenerator | None = None,
     **approving: Any,
 ) -> AsyncIterator[Stack]:
-    """The services on a server that is provisioned already. `approving`: settings, `people` and `clock` of approval."""
+    """The services on a server that is provisioned already. `approving`: settings, `people` and `clock` of approval;
+    `narrative_policy` of the drafter.
+    """
     generator = generator or ScriptedGenerator()
     app = create_app(build_services(server, ehr, generator, escalate_after, **approving))
     async with AsyncExitStack() as stack:

@@ -4,17 +4,19 @@ import re
 from datetime import UTC, datetime
 from typing import Literal
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from services.drafter.course import composed, hospital_course, instructions
+from services.drafter.course.instructions import plain
 from shared.contracts.context import Diagnosis, EncounterContext, Entry, Measurement, Medicine, Patient, Series
 
 AT = datetime(2026, 3, 2, 10, tzinfo=UTC)
 NUMBER = re.compile(r"\d+(?:[.,]\d+)*")
-TEXT = st.text(st.characters(codec="utf-8", exclude_characters=".,; \n"), min_size=1, max_size=12).map(
-    lambda text: " ".join(f"Q{text}".split())
-)
+TEXT = st.text(
+    st.characters(codec="utf-8", exclude_categories=("Cc",), exclude_characters=".,; \n"), min_size=1, max_size=12
+).map(lambda text: " ".join(f"Q{text}".split()))
 CERTAINTY: dict[str, str] = {"suspected": "(suspected)", "ruled-out": "Ruled out"}
 
 
@@ -140,3 +142,18 @@ def test_the_instructions_name_what_to_take_and_what_not() -> None:
         "Take Ramipril: how much and how often is not recorded.",
         "Do not take Metformin for now.",
     ]
+
+
+@pytest.mark.parametrize(
+    ("recorded", "told"),
+    [
+        ("5mg PO BID, supply for 7 days", "5mg by mouth twice a day, supply for 7 days"),
+        ("500 mg, PO, three times daily", "500 mg, by mouth, three times daily"),
+        ("100mcg, INH, as needed", "100mcg, inhaled, as needed"),
+        ("5/325mg PO q4-6h PRN", "5/325mg by mouth every 4-6 hours as needed"),
+        ("10 mL IV once daily", "10 mL into a vein once a day"),
+        ("potassium point 0.5", "potassium point 0.5"),
+    ],
+)
+def test_directions_are_told_in_plain_words_and_every_figure_stays(recorded: str, told: str) -> None:
+    assert plain(recorded) == told

@@ -1,10 +1,26 @@
 """Instructions for the patient in plain words, from the same facts as the document. Pure."""
 
+import re
 from collections.abc import Iterable, Iterator
 
 from services.drafter.course.words import clean, dated, sentence, unique
 from shared.contracts.context import EncounterContext, Entry, Medicine
 from shared.contracts.draft import Sentence
+
+_PLAIN = (
+    (r"\bp\.?o\.?(?= |,|$)", "by mouth"),
+    (r"\binh\b", "inhaled"),
+    (r"\b(sc|sq|subcut)\b", "under the skin"),
+    (r"\biv\b", "into a vein"),
+    (r"\bim\b", "into a muscle"),
+    (r"\bprn\b", "as needed"),
+    (r"\b(bid|b\.i\.d\.?)(?= |,|$)", "twice a day"),
+    (r"\b(tid|t\.i\.d\.?)(?= |,|$)", "three times a day"),
+    (r"\b(qid|q\.i\.d\.?)(?= |,|$)", "four times a day"),
+    (r"\bonce daily\b", "once a day"),
+    (r"\bq ?(\d+(?:-\d+)?) ?h(?:r|ours?)?\b", r"every \1 hours"),
+    (r"\bqhs\b", "at bedtime"),
+)
 
 
 def instructions(context: EncounterContext) -> tuple[Sentence, ...]:
@@ -44,9 +60,16 @@ def _said(text: str, evidence: Iterable[tuple[str, str]]) -> Sentence:
 
 def _how(item: Medicine) -> str:
     """Name, directions and purpose as recorded; it says where the record has no directions."""
-    directions = clean(item.dose) or "how much and how often is not recorded"
+    directions = plain(clean(item.dose)) or "how much and how often is not recorded"
     reason = f", for {clean(item.reason)}" if item.reason else ""
     return f"{clean(item.name)}: {directions}{reason}"
+
+
+def plain(directions: str) -> str:
+    """`5 mg PO BID` → `5 mg by mouth twice a day`: abbreviations in words, figures as they are."""
+    for pattern, words in _PLAIN:
+        directions = re.sub(pattern, words, directions, flags=re.IGNORECASE)
+    return directions
 
 
 def _different(medicines: Iterable[Medicine]) -> list[Medicine]:

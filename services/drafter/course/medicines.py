@@ -3,9 +3,9 @@
 from collections.abc import Iterable, Iterator
 
 from services.drafter.course.words import clean, listed, sentence
-from services.drafter.reconciliation import Row, reconcile
 from shared.contracts.context import EncounterContext, Medicine
 from shared.contracts.draft import Sentence
+from shared.grounding.reconciliation import Row, reconcile
 
 MOST = 8  # medicines of the stay named one by one; the number of the others is told
 
