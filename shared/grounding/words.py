@@ -22,6 +22,7 @@ _IRREGULAR = {
     "pelves": "pelvis",
     "vertebrae": "vertebra",
     "sacral": "sacrum",
+    "anaphylactic": "anaphylaxis",
     "renal": "kidney",
     "abdominal": "abdomen",
     "pelvic": "pelvis",
