@@ -1,8 +1,8 @@
 """Cases that have ended are looked at again: what an EHR commits late leaves one document and no open Task."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -63,6 +63,14 @@ async def filed(stack: Stack) -> tuple[str, dict[str, Any]]:
     return case_id, await stack.reaches(case_id, "filed")
 
 
+@contextmanager
+def no_look_yet(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Looks are not due while the block runs: what comes after it is not looked at too early."""
+    monkeypatch.setattr(follow_up, "LOOKS", (timedelta(days=1),))
+    yield
+    monkeypatch.setattr(follow_up, "LOOKS", (timedelta(0),))
+
+
 async def gets_in_order(ehr: Troubled, case: dict[str, Any]) -> None:
     async def now() -> bool:
         return in_order(ehr, case)
@@ -75,28 +83,31 @@ async def test_what_is_committed_after_all_was_done_is_put_in_order(
     nats: NatsServer, ehr: Troubled, monkeypatch: pytest.MonkeyPatch, type: str
 ) -> None:
     await nats.provision()
-    monkeypatch.setattr(follow_up, "LOOKS", (timedelta(days=1),))
     ehr.late.add(type)
-    async with looking(nats, ehr) as stack:
-        _, case = await filed(stack)
-        assert len(ehr.held) == 1
+    with no_look_yet(monkeypatch):
+        async with looking(nats, ehr) as stack:
+            _, case = await filed(stack)
+            assert len(ehr.held) == 1
     await ehr.commit()
     assert not in_order(ehr, case)
-    monkeypatch.setattr(follow_up, "LOOKS", (timedelta(0),))
     async with looking(nats, ehr) as stack:  # by another process
         await gets_in_order(ehr, case)
 
 
-async def test_a_task_that_comes_after_its_case_was_withdrawn_is_called_off(nats: NatsServer, ehr: Troubled) -> None:
+async def test_a_task_that_comes_after_its_case_was_withdrawn_is_called_off(
+    nats: NatsServer, ehr: Troubled, monkeypatch: pytest.MonkeyPatch
+) -> None:
     await nats.provision()
     ehr.late.add("Task")
-    async with looking(nats, ehr) as stack:
-        case_id = await stack.discharge()
-        await stack.reaches(case_id, "awaiting-review")
-        sent = {"encounter_id": stays()[0], "department": "internal-medicine"}
-        await stack.call("ingest", "POST", "/v1/encounters/discharge-cancelled", json=sent)
-        await stack.reaches(case_id, "withdrawn")
-        await ehr.commit()
+    with no_look_yet(monkeypatch):
+        async with looking(nats, ehr) as stack:
+            case_id = await stack.discharge()
+            await stack.reaches(case_id, "awaiting-review")
+            sent = {"encounter_id": stays()[0], "department": "internal-medicine"}
+            await stack.call("ingest", "POST", "/v1/encounters/discharge-cancelled", json=sent)
+            await stack.reaches(case_id, "withdrawn")
+    await ehr.commit()
+    async with looking(nats, ehr):
 
         async def called_off() -> bool:
             return [item["status"] for item in ehr.chart("Task")] == ["cancelled"] * 2
@@ -133,13 +144,12 @@ async def test_a_death_in_the_middle_of_a_look_loses_none(
     nats: NatsServer, ehr: Troubled, monkeypatch: pytest.MonkeyPatch, subject: str, *, after: bool
 ) -> None:
     await nats.provision()
-    monkeypatch.setattr(follow_up, "LOOKS", (timedelta(days=1),))
     death = Death(monkeypatch, subject, after=after)
     ehr.late |= {"DocumentReference", "Provenance", "Task"}
-    async with looking(nats, ehr) as stack:
-        _, case = await filed(stack)
+    with no_look_yet(monkeypatch):
+        async with looking(nats, ehr) as stack:
+            _, case = await filed(stack)
     await ehr.commit()
-    monkeypatch.setattr(follow_up, "LOOKS", (timedelta(0),))
     async with looking(nats, ehr):
         death.armed = True
         await asyncio.wait_for(death.came.wait(), 20)
@@ -149,14 +159,16 @@ async def test_a_death_in_the_middle_of_a_look_loses_none(
 
 
 async def test_a_provenance_that_cannot_be_deleted_is_told_and_holds_up_no_other_case(
-    nats: NatsServer, ehr: Troubled
+    nats: NatsServer, ehr: Troubled, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await nats.provision()
     ehr.deletes = False
     ehr.late.add("Provenance")
+    with no_look_yet(monkeypatch):
+        async with looking(nats, ehr) as stack:
+            await filed(stack)
+    await ehr.commit()
     async with looking(nats, ehr) as stack:
-        await filed(stack)
-        await ehr.commit()
 
         async def told() -> Any:
             return await alerts(stack, "chart-not-in-order")
@@ -164,14 +176,18 @@ async def test_a_provenance_that_cannot_be_deleted_is_told_and_holds_up_no_other
         await until(told, "the alert")
 
 
-async def test_an_ehr_that_is_away_is_waited_for(nats: NatsServer, ehr: Troubled) -> None:
+async def test_an_ehr_that_is_away_is_waited_for(
+    nats: NatsServer, ehr: Troubled, monkeypatch: pytest.MonkeyPatch
+) -> None:
     await nats.provision()
     ehr.late.add("DocumentReference")
-    async with looking(nats, ehr) as stack:
-        _, case = await filed(stack)
-        ehr.refused = {(method, type): 503 for method in ("GET", "PUT") for type in ("DocumentReference", "Encounter")}
-        await ehr.commit()
-        asked = len(ehr.seen)
+    with no_look_yet(monkeypatch):
+        async with looking(nats, ehr) as stack:
+            _, case = await filed(stack)
+    ehr.refused = {(method, type): 503 for method in ("GET", "PUT") for type in ("DocumentReference", "Encounter")}
+    await ehr.commit()
+    asked = len(ehr.seen)
+    async with looking(nats, ehr):
 
         async def tried_often() -> bool:
             tries = [item for item in ehr.seen[asked:] if item.url.path == "/fhir/DocumentReference"]
