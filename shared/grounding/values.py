@@ -27,6 +27,8 @@ PLACES: dict[str, re.Pattern[str]] = {
     "highest": re.compile(r"\b(?:peak(?:ed|ing)?|highest|maxim(?:um|al)|max|as high as|tmax|t max)\b"),
     "lowest": re.compile(r"\b(?:nadir|lowest|minim(?:um|al)|as low as|bottomed)\b"),
 }  # fmt: skip
+# Parts with values that are compared elsewhere, or that say what is aimed at.
+_AIMS = frozenset({RESULTS, "procedures", "care_plans", "goals", "services", "follow_up", "diet"})
 _SEPARATE = re.compile(r"[,;]| and | then | to | but |-> ?|→")
 
 
@@ -166,7 +168,7 @@ def _in_text(bound: Bound, record: Record) -> tuple[str, str] | None:
     """An entry in words (report, note, score) that names the test with this number."""
     for line in record.lines:
         named = {item.canonical for item in line.named.tests}
-        if bound.test in named and line.part != RESULTS and not line.part.endswith("medicines"):
+        if bound.test in named and line.part not in _AIMS and not line.part.endswith("medicines"):
             for figure in line.figures:
                 if (
                     figure.value == bound.figure.value
