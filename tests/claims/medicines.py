@@ -17,7 +17,7 @@ _FORM = re.compile(
 )
 _COURSE = re.compile(r"\bfor (\d+) days\b")
 _RANGE = re.compile(r"\d ?- ?\d")  # `40-50mg`
-_CLASSES = frozenset({"insulin"})  # an ingredient that says less than the name
+_CLASSES = frozenset({"insulin", "ergocalciferol"})  # an ingredient that says less than the name
 NUMBER_WORDS = (("twenty tablets", "one and a half tablets", "a dozen tablets"), ("half a tablet", "fifteen tablets"))
 PER_KG = (("5 mg/kg", 5.0), ("12 mg/kg", 12.0))
 _UNITS = {"mg": ("g", "mcg"), "g": ("mcg", "kg"), "mcg": ("mg", "g"), "µg": ("mg", "g"), "units": ("mg", "mL")}
