@@ -40,7 +40,20 @@ def claims(parsed: Parsed, record: Record) -> Iterator[Finding]:
         span = match.span()
         properties = parsed.properties(span)
         if not properties & {"family", "uncertain"}:
+            order = _indication(match.group(), parsed, record)
+            if order is not None:
+                detail = f"record: {order.text[:160]}"
+                yield Finding("finding", match.group(), "supported", order.source, detail, (span,))
+                continue
             yield _claim(match.group(), span, "denied" in properties, record)
+
+
+def _indication(text: str, parsed: Parsed, record: Record) -> Line | None:
+    """The order of a medicine of the sentence that says it: `glucagon as needed for hypoglycemia`."""
+    drugs = {item.canonical for item in parsed.named.drugs}
+    key = stem(text.split()[-1])
+    lines = (line for line in record.by_stem.get(key, []) if line.part.endswith("medicines"))
+    return next((line for line in lines if drugs & {item.canonical for item in line.named.drugs}), None)
 
 
 def as_tests(parsed: Parsed) -> list[Mention]:

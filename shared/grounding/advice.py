@@ -41,6 +41,9 @@ def claims(parsed: Parsed, record: Record) -> Iterator[Finding]:
     cue = _CUE.search(parsed.text)
     if cue is None:
         return
+    drugs = parsed.named.drugs
+    if cue.group().lower() == "should" and drugs and all(item.canonical in record.by_drug for item in drugs):
+        return  # an order in plain words: `she should take alendronate once a week`
     subject = [item[0] for item in parsed.content if not cue.start() <= item[1] < cue.end()]
     for line in record.lines:
         if (

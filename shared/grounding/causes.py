@@ -38,7 +38,7 @@ def _cause(match: re.Match[str], parsed: Parsed, record: Record) -> Finding:
     left, right = _side(parsed, 0, match.start())[-6:], _side(parsed, match.end(), len(parsed.text))[:5]
     text = parsed.text[max(0, match.start() - 40) : match.end() + 40].strip()
     effect, cause = (right, left) if _FORWARD.search(match.group()) else (left, right)
-    line = next((line for line in record.lines if _causes(line, effect, cause)), None)
+    line = next((line for line in record.lines if _causes(line, effect, cause, record)), None)
     if line is None and not left and _ADMISSION.search(parsed.low[: match.start()]):
         known = (line for line in record.parts("reasons", "diagnoses", "outcome") if line.certainty != "ruled-out")
         line = next((line for line in known if _has(line, right)), None)
@@ -73,7 +73,7 @@ def _has(line: Line, side: Side) -> bool:
     return bool(side) and all(any(line.says(key) for key in keys) for keys in side)
 
 
-def _causes(line: Line, effect: Side, cause: Side) -> bool:
+def _causes(line: Line, effect: Side, cause: Side, record: Record) -> bool:
     """Whether an entry says that one comes from the other: with a connective between, or as the reason of an order."""
     if not _has(line, effect) or not _has(line, cause) or _names(effect) & _names(cause):
         return False
@@ -85,13 +85,17 @@ def _causes(line: Line, effect: Side, cause: Side) -> bool:
     joint = _CAUSE.search(line.text) or _JOINT.search(line.text)
     if joint is None:
         return False
-    head, tail = stems(line.text[: joint.start()]), stems(line.text[joint.end() :])
-    return _any_in(effect, head) and _any_in(cause, tail)
+    head, tail = line.text[: joint.start()], line.text[joint.end() :]
+    return _any_in(effect, head, record) and _any_in(cause, tail, record)
 
 
 def _names(side: Side) -> set[str]:
     return {key for keys in side for key in keys if key.startswith("=")}
 
 
-def _any_in(side: Side, found: frozenset[str]) -> bool:
+def _any_in(side: Side, text: str, record: Record) -> bool:
+    """Whether a part of an entry names anything of a side."""
+    named = record.finder.find(text)
+    mentions = (*named.drugs, *named.illnesses, *named.tests, *named.procedures)
+    found = stems(text) | {f"={item.canonical}" for item in mentions}
     return any(any(key in found for key in keys) for keys in side)

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import date, datetime
+from functools import cache
 
 from shared.contracts.context import EncounterContext, Measurement, Series
 from shared.grounding import analytes
@@ -54,10 +55,15 @@ def courses(context: EncounterContext) -> dict[str, list[Course]]:
     return found
 
 
+@cache
+def _plain_names() -> dict[str, str]:
+    return {joined(name): id for name, id in analytes.names().items()}
+
+
 def id_of(series: Series) -> str:
     """The test's id; of an unknown test the first part of its name."""
     name = analytes.core(series.name)
-    known = {joined(other): id for other, id in analytes.names().items()}
+    known = _plain_names()
     return known.get(joined(name)) or known.get(joined(series.name)) or name
 
 

@@ -11,7 +11,26 @@ from shared.grounding.vocabulary import Mention, Vocabulary, Words, joined, read
 _ENDING = re.compile(rf"\b[a-z-]{{3,}}(?:{'|'.join(names.PROCEDURE_ENDINGS)})(?:s|ies)?\b", re.IGNORECASE)
 # Words of everyday that the list of diagnoses has, too (plurals of abbreviations, people).
 _EVERYDAY = frozenset(
-    "parents cues fears goals gifts hards hates hopes loves moods egos aids bends dreams aura auras maids drome".split()  # noqa: SIM905
+    [
+        "parents",
+        "cues",
+        "fears",
+        "goals",
+        "gifts",
+        "hards",
+        "hates",
+        "hopes",
+        "loves",
+        "moods",
+        "egos",
+        "aids",
+        "bends",
+        "dreams",
+        "aura",
+        "auras",
+        "maids",
+        "drome",
+    ]
 )
 _NO_PROCEDURE = frozenset({"microscopy"})
 

@@ -11,7 +11,8 @@ from shared.grounding.verdict import Finding, Span, judge
 from shared.grounding.words import stem
 
 _CUE = re.compile(
-    r"\b(?:follow[- ]?up|followed up|appointment|appointments|return (?:visit|to (?:the )?clinic)|"
+    r"\b(?:booked|(?:was|were) arranged|home oxygen|follow[- ]?up|followed up|appointment|appointments|"
+    r"return (?:visit|to (?:the )?clinic)|"
     r"scheduled (?:for|to see|with)|to be seen|see (?:his|her|the|a|your)|will (?:see|be seen|visit|"
     r"return)|clinic visit|referred to|referral|outpatient visit|visit with|review with|recheck|come "
     r"back)\b",

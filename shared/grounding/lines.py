@@ -36,6 +36,7 @@ PARTS = (
     "outcome",
     "notes",
 )
+RESULTS = "results"  # the series: their values are compared by `values`, never by their words
 MEDICINES = ("home_medicines", "hospital_medicines", "given_medicines", "discharge_medicines", "other_medicines")
 
 
@@ -79,6 +80,12 @@ def lines(context: EncounterContext, finder: Finder) -> Iterator[Line]:
     for part in PARTS:
         for entry in getattr(context, part):
             yield _line(part, entry, entry.text, finder)
+    for series in (*context.labs, *context.vitals):
+        values = ", then ".join(
+            f"{item.value} ({item.flag})" if item.flag else item.value for item in (series.first, series.last)
+        )
+        entry = Entry(text=f"{series.name} {values}", source=series.last.source)
+        yield _line(RESULTS, entry, entry.text, finder)
     for part in MEDICINES:
         for medicine in getattr(context, part):
             yield _line(part, medicine, _medicine(medicine), finder)

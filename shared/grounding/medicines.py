@@ -36,6 +36,16 @@ _AT_HOME = re.compile(
     r"\bpre-?admission\b",
     re.IGNORECASE,
 )
+_TAKES = re.compile(
+    r"\b(?:received|given|administered|infused|started on|treated with|transfused|prescribed|discharged on)\s+"
+    r"(?:iv |intravenous |oral |sodium |an? )*$"
+)
+_TAKEN = re.compile(
+    r"\s+(?:was|were|is|are)\s+(?:\w+ly\s+)?(?:given|administered|infused|started|stopped|discontinued|"
+    r"replet\w+|supplemented|replaced"
+    r"|prescribed|held|transfused|continued|a new)\b"
+)
+_GIVEN_IN = ("medicines", "procedures", "devices", "services")
 _FROM = re.compile(r"\bfrom\s*$", re.IGNORECASE)
 # Parts of the record in which a medicine may stand without an order.
 _ELSEWHERE = (
@@ -72,11 +82,24 @@ class Said:
 
 def claims(parsed: Parsed, record: Record) -> Iterator[Finding]:
     """Each medicine, and each class of medicines, that the sentence names."""
+    yield from _substances(parsed, record)
     mentions = sorted((*parsed.named.drugs, *parsed.named.classes), key=lambda item: item.start)
     bounds = bind(parsed)
     for mention in mentions:
         if ALLERGY.search(parsed.part(parsed.clause(mention.start))) is None:
             yield from _medicine(_said(mention, mentions, bounds, parsed), parsed, record)
+
+
+def _substances(parsed: Parsed, record: Record) -> Iterator[Finding]:
+    """What is a test and is said to be given: `he received bicarbonate`, `potassium was repleted`."""
+    for test in parsed.named.tests:
+        if _TAKES.search(parsed.low, 0, test.start) or _TAKEN.match(parsed.low, test.end):
+            key, span = stem(test.text.split()[-1]), ((test.start, test.end),)
+            line = next((line for line in record.by_stem.get(key, []) if line.part.endswith(_GIVEN_IN)), None)
+            if line is None:
+                yield Finding("drug", test.text, "not-in-record", spans=span)
+            else:
+                yield Finding("drug", test.text, "supported", line.source, f"record: {line.text[:160]}", span)
 
 
 def orders_of(mention: Mention, parsed: Parsed, record: Record) -> list[Order]:

@@ -9,11 +9,13 @@ from collections.abc import Iterator, Sequence
 from shared.contracts.draft import ClaimKind, Label
 from shared.grounding.assertion import cue_spans
 from shared.grounding.binding import bind
-from shared.grounding.lines import Line
+from shared.grounding.figures import Figure
+from shared.grounding.lines import RESULTS, Line
 from shared.grounding.parsed import Parsed
 from shared.grounding.record import Record
+from shared.grounding.values import courses_of
 from shared.grounding.verdict import Finding, Span
-from shared.grounding.words import neutral, stem
+from shared.grounding.words import stem
 
 _STRONG = ("diagnoses", "reasons")
 # Words of praise and of course: they say nothing that can be looked up, unless an entry says all of the sentence.
@@ -34,6 +36,12 @@ def claims(parsed: Parsed, record: Record, findings: Sequence[Finding]) -> Itera
     covered = [span for finding in findings for span in finding.spans]
     covered += cue_spans(parsed.text)
     cited = {finding.source for finding in findings if finding.label == "supported" and finding.source}
+    for test in parsed.named.tests:
+        course = next(iter(courses_of(test.canonical, record)), None)
+        if course is not None and not _in(test.start, covered):
+            covered.append((test.start, test.end))
+            source, told = course.points[-1].source, f"record: {course.told}"
+            yield Finding("statement", test.text, "supported", source, told, ((test.start, test.end),))
     yield from _numbers(parsed, record, covered)
     free = [(parsed.low[start:end], start, end) for _, start, end in parsed.content if not _in(start, covered)]
     every = frozenset(key for key, _, _ in parsed.content)
@@ -94,20 +102,20 @@ def _statement(run: Sequence[tuple[str, int, int]], parsed: Parsed) -> Finding:
 
 def _numbers(parsed: Parsed, record: Record, covered: Sequence[Span]) -> Iterator[Finding]:
     """A number that belongs to nothing: an entry has to have it, with a word of the sentence."""
-    rest = [bound.figure for bound in bind(parsed) if not _in(bound.figure.start, covered)]
-    keys = {stem(word) for word, _, _ in parsed.words if not neutral(word) and not word[0].isdigit()}
-    for figure in rest:
-        line = next(
-            (
-                line
-                for line in record.lines
-                if any(one.value == figure.value and (one.second == figure.second) for one in line.figures)
-                and keys & line.stems.keys()
-            ),
-            None,
-        )
+    keys = {key for key, _, _ in parsed.content}
+    for bound in bind(parsed):
+        figure = bound.figure
+        if _in(figure.start, covered):
+            continue
+        family = "family" in parsed.properties((figure.start, figure.end))
+        lines = (line for line in record.lines if (line.part == "family_history") == family and line.part != RESULTS)
+        line = next((line for line in lines if _has(line, figure) and keys & line.stems.keys()), None)
         span = ((figure.start, figure.end),)
         if line is not None:
             yield Finding("number", figure.text, "supported", line.source, f"record: {line.text[:120]}", span)
         else:
             yield Finding("number", figure.text, "not-in-record", spans=span)
+
+
+def _has(line: Line, figure: Figure) -> bool:
+    return any(one.value == figure.value and one.second == figure.second for one in line.figures)

@@ -39,6 +39,10 @@ _DOWN = re.compile(
     r"down|trended down(?:ward)?|down from|downtrend\w*|came down|reduced|lower(?:ed)? (?:from|to))\b"
 )
 _BETTER = re.compile(r"\b(?:improved|improving|improvement|recovered|worsened|worsening|deteriorated)\b")
+# Of these a higher value is the better one, where no flag says which way is wrong.
+_MORE_IS_BETTER = frozenset(
+    {"spo2", "po2", "hemoglobin", "platelets", "egfr", "gcs", "barthel", "albumin", "sodium", "lvef"}
+)
 _NORMAL = re.compile(r"\b(?:normali[sz]ed|returned to normal|back to normal|resolved to normal)\b")
 _STEADY = re.compile(
     r"\b(?:unchanged|(?:was|were|is|remained|stayed) (?:stable|the same|steady|constant)|did not change|"
@@ -132,8 +136,8 @@ def _direction(mention: Mention, parsed: Parsed, found: list[Course]) -> Iterato
     if better is not None and found:
         worse = better.group().startswith(("wors", "deterior"))
         flags = next((point.flag for point in found[0].points if point.flag), "")
-        if flags or worse:
-            yield _moved(mention, better, found, up=("low" in flags) != worse)
+        rises = "low" in flags or (not flags and found[0].id in _MORE_IS_BETTER)
+        yield _moved(mention, better, found, up=rises != worse)
     steady = _STEADY.search(parsed.low, mention.end, limit)
     if steady is not None and found:
         yield _steady(mention, steady, found)

@@ -8,10 +8,11 @@ from shared.grounding import analytes
 from shared.grounding.binding import Bound, bind
 from shared.grounding.courses import Course, Point, analyte
 from shared.grounding.figures import Date, Figure
+from shared.grounding.lines import RESULTS
 from shared.grounding.parsed import Parsed
 from shared.grounding.record import Record
 from shared.grounding.units import convert
-from shared.grounding.verdict import Finding, Span
+from shared.grounding.verdict import Finding, Span, judge
 
 PLACES: dict[str, re.Pattern[str]] = {
     "first": re.compile(
@@ -26,6 +27,8 @@ PLACES: dict[str, re.Pattern[str]] = {
     "highest": re.compile(r"\b(?:peak(?:ed|ing)?|highest|maxim(?:um|al)|max|as high as|tmax|t max)\b"),
     "lowest": re.compile(r"\b(?:nadir|lowest|minim(?:um|al)|as low as|bottomed)\b"),
 }  # fmt: skip
+# Parts with values that are compared elsewhere, or that say what is aimed at.
+_AIMS = frozenset({RESULTS, "procedures", "care_plans", "goals", "services", "follow_up", "diet"})
 _SEPARATE = re.compile(r"[,;]| and | then | to | but |-> ?|→")
 
 
@@ -131,7 +134,14 @@ def _value(bound: Bound, parsed: Parsed, record: Record) -> Finding:
         return Finding("number", text, "not-in-record", spans=spans)
     course = same[0][0] if same else found[0]
     kind: ClaimKind = "order-of-time" if same else "unit" if _other_unit(figure, found) else "number"
-    return Finding(kind, text, "contradicted", course.points[0].source, f"record: {course.told}", spans)
+    known = bool(same) or kind == "unit" or not any(_may_hide(figure, one) for one in found)
+    return Finding(kind, text, judge(False, known), course.points[0].source, f"record: {course.told}", spans)
+
+
+def _may_hide(figure: Figure, course: Course) -> bool:
+    """Whether the series has more values than the context keeps, and this may be one of them."""
+    values = [point.figure.value for point in course.points if point.figure]
+    return not course.whole and bool(values) and min(values) <= figure.value <= max(values)
 
 
 def _exactly(figure: Figure, point: Point) -> bool:
@@ -158,7 +168,7 @@ def _in_text(bound: Bound, record: Record) -> tuple[str, str] | None:
     """An entry in words (report, note, score) that names the test with this number."""
     for line in record.lines:
         named = {item.canonical for item in line.named.tests}
-        if bound.test in named and not line.part.endswith("medicines"):
+        if bound.test in named and line.part not in _AIMS and not line.part.endswith("medicines"):
             for figure in line.figures:
                 if (
                     figure.value == bound.figure.value

@@ -7,7 +7,7 @@ from pathlib import Path
 WORD = re.compile(r"[^\W_](?:[\w'’-]*[^\W_])?")
 _SUFFIXES = tuple(
     """
-    atively ative
+    alities ality atively ative
     izations ization ational ations ation ements ement ments ment ingly edly ities ings ing ions ion ical ally ness ies
     ied ous ive ity als al ic ed es ly er y e s
     """.split()  # noqa: SIM905 - a list of words
@@ -22,6 +22,7 @@ _IRREGULAR = {
     "pelves": "pelvis",
     "vertebrae": "vertebra",
     "sacral": "sacrum",
+    "anaphylactic": "anaphylaxis",
     "renal": "kidney",
     "abdominal": "abdomen",
     "pelvic": "pelvis",

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator
 from random import Random
 
 from shared.contracts.context import Diagnosis, EncounterContext
-from tests.claims.lists import ABBREVIATIONS, DIAGNOSES, DRUGS, absent, text_of
+from tests.claims.lists import ABBREVIATIONS, DIAGNOSES, DRUGS, RELATED, absent, text_of
 from tests.claims.medicines import names
 from tests.claims.model import Fact, Plant, Wording
 from tests.claims.stay import day_of, first_sentence, spelled
@@ -103,15 +103,18 @@ def _foreign(name: str, said: str) -> bool:
     synonyms = {
         other.casefold() for key, others in ABBREVIATIONS.items() if key in name.casefold() for other in (key, *others)
     }
+    related = [word for group in RELATED if any(word in name.casefold() for word in group) for word in group]
     return (
         bool(words)
+        and not any(word in said for word in related)
         and not any(word[:6] in said for word in words)
         and not any(re.search(rf"\b{re.escape(word)}\b", said) for word in synonyms)
     )
 
 
 def _family(context: EncounterContext) -> Iterator[Fact]:
-    own = text_of(context.model_copy(update={"family_history": ()}))
+    notes = tuple(item for item in context.notes if not item.text.startswith("Family history"))
+    own = text_of(context.model_copy(update={"family_history": (), "notes": notes}))
     for item in context.family_history:
         relation, _, illnesses = item.text.partition(": ")
         for illness in illnesses.split(", "):

@@ -1,7 +1,8 @@
 """The wording of the development split: templates by type of fact. For tuning and reading."""
 
+from tests.claims.dev_more import MORE
 from tests.claims.dev_words import FINDINGS, FREQUENCY, ROUTE, TESTS, WHOLE
-from tests.claims.model import Wording
+from tests.claims.model import Wording, joined
 
 _MEASURED = {
     "first": (
@@ -231,7 +232,6 @@ _STAY = {
         "The patient is a {age}-year-old {noun}.",
         "{age}-year-old {noun} admitted to hospital.",
         "This is a {age}-year-old {noun}.",
-        "This {age}-year-old {noun} was admitted.",
         "The patient was a {age}-year-old {noun}.",
     ),
     "admitted": (
@@ -256,7 +256,6 @@ _STAY = {
         "{He} was in hospital for {days} days.",
         "Length of stay was {days} days.",
         "{He} was discharged after {days} days.",
-        "The stay lasted {days} days.",
         "{He} stayed {days} days.",
     ),
     "to home": ("{He} was discharged home.", "Discharged home.", "Disposition: home.", "{He} went home."),
@@ -290,7 +289,7 @@ _STAY = {
     "whole": ("{sentence}",),
 }
 WORDING = Wording(
-    templates={**_MEASURED, **_MEDICINES, **_ILLNESS, **_STAY},
+    templates=joined(_MEASURED | _MEDICINES | _ILLNESS | _STAY, MORE),
     frequency=FREQUENCY,
     route=ROUTE,
     tests=TESTS,

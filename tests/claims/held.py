@@ -3,8 +3,9 @@
 Its templates and synonyms differ from those of `dev.py`; its stays are others.
 """
 
+from tests.claims.held_more import MORE
 from tests.claims.held_words import FINDINGS, FREQUENCY, ROUTE, TESTS, WHOLE
-from tests.claims.model import Wording
+from tests.claims.model import Wording, joined
 
 _MEASURED = {
     "first": (
@@ -286,7 +287,7 @@ _STAY = {
     "whole": ("{sentence}",),
 }
 WORDING = Wording(
-    templates={**_MEASURED, **_MEDICINES, **_ILLNESS, **_STAY},
+    templates=joined(_MEASURED | _MEDICINES | _ILLNESS | _STAY, MORE),
     frequency=FREQUENCY,
     route=ROUTE,
     tests=TESTS,

@@ -56,6 +56,19 @@ DIAGNOSES = (
     ("tuberculosis", "tubercul"),
     ("meningitis", "mening"),
 )
+# A record with one of these does not lack the others.
+RELATED = (
+    ("overweight", "obesity", "obese"),
+    ("alcohol", "ethanol"),
+    ("pneumonia", "influenza", "respiratory tract infection"),
+    ("pyelonephritis", "urinary tract infection", "nephritis"),
+    ("kidney", "renal"),
+    ("hyperlipidemia", "hypercholesterolemia", "dyslipidemia", "lipid"),
+    ("fracture", "broken"),
+    ("anemia", "anaemia"),
+    ("hemiparesis", "infarction", "stroke"),
+    ("coronary", "ischemic heart", "myocardial", "nstemi"),
+)
 # What the record calls it (lower case, as a part of the text) -> another name of the same.
 ABBREVIATIONS = {
     "ckd": ("CKD", "chronic kidney disease"),

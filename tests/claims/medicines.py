@@ -16,8 +16,9 @@ _FORM = re.compile(
     r"\b(?:tablets?|capsules?|oral|injection|er|dr|ir|hfa|pen|syringe|soluble|chewable)\b.*", re.IGNORECASE
 )
 _COURSE = re.compile(r"\bfor (\d+) days\b")
+_COMBINED = re.compile(r"/ ?(?!puff|actuation|tablet|hour|dose)[A-Za-z]{4,}")
 _RANGE = re.compile(r"\d ?- ?\d")  # `40-50mg`
-_CLASSES = frozenset({"insulin"})  # an ingredient that says less than the name
+_CLASSES = frozenset({"insulin", "ergocalciferol"})  # an ingredient that says less than the name
 NUMBER_WORDS = (("twenty tablets", "one and a half tablets", "a dozen tablets"), ("half a tablet", "fifteen tablets"))
 PER_KG = (("5 mg/kg", 5.0), ("12 mg/kg", 12.0))
 _UNITS = {"mg": ("g", "mcg"), "g": ("mcg", "kg"), "mcg": ("mg", "g"), "µg": ("mg", "g"), "units": ("mg", "mL")}
@@ -45,13 +46,13 @@ def facts(context: EncounterContext, wording: Wording, random: Random) -> Iterat
 
 def names(item: Medicine) -> tuple[str, ...]:
     """What to call a medicine in a sentence: its name without strength and form, its ingredient, a brand."""
-    if re.match(r"[A-Za-z -]+/[A-Za-z]", item.name) or "," in item.name.partition("(")[0]:
+    if _COMBINED.search(item.name) or "," in item.name.partition("(")[0]:
         return ()  # of two substances: one name would be half the truth
     short = _FORM.sub("", re.split(r"[\d(,/]", item.name)[0]).strip()
     found = [short] if _NAME.fullmatch(short) else []
     if len(item.ingredients) == 1 and item.ingredients[0] not in _CLASSES and "/" not in item.name:
         found += [item.ingredients[0], *([BRANDS[item.ingredients[0]]] if item.ingredients[0] in BRANDS else [])]
-    found = [name if name in BRANDS.values() else name.lower() for name in found]
+    found = [name if name in BRANDS.values() or re.search(r"\b\w\b", name) else name.lower() for name in found]
     return tuple(dict.fromkeys(found))
 
 

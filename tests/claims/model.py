@@ -70,6 +70,11 @@ class Wording:
     number: int  # 0 for dev, 1 for held: which half of a list of synonyms or decoys is its own
 
 
+def joined(one: Mapping[str, tuple[str, ...]], more: Mapping[str, tuple[str, ...]]) -> dict[str, tuple[str, ...]]:
+    """The templates of both, by type."""
+    return {name: (*templates, *more.get(name, ())) for name, templates in one.items()}
+
+
 @dataclass(frozen=True, slots=True)
 class Sentence:
     """One sentence of the set. Without `kind` it is true; `true` is the sentence that a false one was made from."""

@@ -120,6 +120,8 @@ def _visits(context: EncounterContext, random: Random) -> Iterator[Fact]:
         yield Fact("visit", {"visit": visit, "date": spelled(day, random)}, plants)
     for item in context.pending:
         name = item.text.partition(" (")[0]
+        if any(name in one.text for one in (*context.microbiology, *context.reports)):
+            continue  # there is a preliminary result
         yield Fact(
             "pending", {"test": name}, (Plant("pending as resulted", "contradicted", {"test": name}, "resulted"),)
         )

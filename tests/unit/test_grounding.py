@@ -125,8 +125,13 @@ SUPPORTED = [
     "She was discharged home.",
     "She will follow up in the pulmonology clinic in two weeks.",
     "She was weaned off oxygen and walked the corridor without help.",
+    "Lisinopril was increased from 10 to 20 mg.",
+    "Leukocytosis of 15.2 K/µL and a creatinine of 1.0 mg/dL were found.",
+    "She does not tolerate penicillin.",
+    "Both potassium and leukocytes were normal at discharge.",
 ]
 CONTRADICTED = [
+    ("Creatinine was 1.5 mg/dL.", "number", "Creatinine 1.5 mg/dL"),
     ("A 71-year-old woman was admitted.", "age", "71-year-old"),
     ("He was admitted with pneumonia.", "person", "He"),
     ("She died in hospital.", "outcome", "died"),
@@ -168,6 +173,9 @@ NOT_IN_RECORD = [
     ("Come back next week.", "date", "next week"),
     ("She underwent a tracheostenectomy.", "procedure", "tracheostenectomy"),
     ("She lost 5 kg.", "number", "5 kg"),
+    ("She received potassium.", "drug", "potassium"),
+    ("The therapy was stopped.", "status", "stopped"),
+    ("She is DNR.", "statement", "DNR"),
 ]  # fmt: skip
 
 
