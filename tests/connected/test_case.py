@@ -250,7 +250,7 @@ async def test_a_model_that_answers_nonsense_leaves_a_draft_too(stack: Stack) ->
     stack.generator.text = "banana " * 50
     case_id = await stack.discharge()
     await stack.reaches(case_id, "awaiting-review")
-    assert "repeats itself" in (await stack.review(case_id))["draft"]["model_silent"]
+    assert "too short" in (await stack.review(case_id))["draft"]["model_silent"]
 
 
 async def test_a_failed_step_is_a_dead_letter_and_a_redrive_brings_the_case_back(stack: Stack) -> None:

@@ -110,8 +110,9 @@ async def test_a_refusal_in_the_ehr_brings_another_draft_with_the_physicians_wor
     case = await told.reaches(case_id, "awaiting-review", events=8)
     assert decision(case)["detail"]["action"] == "redraft"
     assert "Mention the stairs." in told.generator.prompts[-1]
-    await told.review(case_id)
-    await answer(told.ehr, open_task(told.ehr)["id"], "completed", "approved")
+    (point,) = (await told.review(case_id))["draft"]["open_points"]
+    assert "Your words went to the model" in point["text"]
+    assert (await told.decide(case_id, "approve")).status_code == 200
     await told.reaches(case_id, "filed")
     await all_heard(told)
     assert await alerts(told, "*") == []
