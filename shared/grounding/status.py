@@ -19,9 +19,11 @@ VERBS: dict[str, str] = {
     "started": 
         r"(?:newly )?(?:started|initiated|begun|began|commenced|introduced|added|prescribed as new)|newly "
         r"prescribed|new(?:ly)?(?: medications?| medicines?| prescriptions?)?|starting|begin|start",
-    "stopped": 
+    "stopped": (
+        r"(?:should|must|will|is|was|were|are) not (?:to )?be(?:ing)? continued|not continued|should not continue|"
         r"stopped|discontinued|ceased|withdrawn|taken off|no longer (?:taking|takes|to be taken)|discontinue|"
-        r"stop(?: taking)?|came off|not to be continued|permanently stopped",
+        r"stop(?: taking)?|came off|not to be continued|permanently stopped"
+    ),
     "continued": 
         r"continued|continues|continue|unchanged|resumed|maintained|kept|remained|remains|carried on|"
         r"restarted|resume|same dose",
@@ -45,7 +47,7 @@ _PASSIVE = re.compile(
     re.IGNORECASE,
 )
 _ONWARD = re.compile(r"^\s*(?:on|with|taking|him on|her on|the patient on|to take|:)(?=[\s:])", re.IGNORECASE)
-_TO_COME = re.compile(r"\b(?:to be|will be|should be|to|will|should)\s+$", re.IGNORECASE)
+_TO_COME = re.compile(r"\b(?:to be|will be)\s+$", re.IGNORECASE)
 _PLURAL = re.compile(r"\b(?:were|are|both|all)\b", re.IGNORECASE)
 _DISCHARGE = re.compile(
     r"\b(?:at|on|upon|by|for) discharge\b|\bdischarged?\b|\bhome with\b|\bfor home\b|\bto take home\b|"
@@ -131,7 +133,8 @@ def _finding(verb: re.Match[str], mention: Mention, orders: list[Order], parsed:
     clause = parsed.part(parsed.clause(verb.start()))
     at_discharge = _DISCHARGE.search(clause) is not None
     found = _sorted(orders, record)
-    if name == "continued" and (verb.start() == 0 or _TO_COME.search(parsed.text, 0, verb.start())):
+    lasts = any(figure.dimension == "time" for figure in parsed.figures)
+    if name == "continued" and ((verb.start() == 0 and lasts) or _TO_COME.search(parsed.text, 0, verb.start())):
         name = "to come"
     label = _LABELS[name](found, at_discharge)
     order = next(iter((*found.discharge, *found.other, *found.home, *found.hospital)))
@@ -242,7 +245,7 @@ def _prescribed(found: _Orders, at_discharge: bool) -> Label:
 
 
 def _to_come(found: _Orders, _: bool) -> Label:
-    """`Continue …`, `should continue …`: what the orders at discharge say."""
+    """`Continue … for five days`, `is to be continued`: what the orders at discharge say."""
     return judge(found.discharge, "discharge_medicines" in found.lists or found.other)
 
 
