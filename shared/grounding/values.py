@@ -20,11 +20,16 @@ PLACES: dict[str, re.Pattern[str]] = {
         
             r"\b(?:on|at|upon|from|with an?)?\s?(?:admission|arrival|presentation|presenting|initial(?:ly)?|"
             r"baseline|first|intake)\b"
-        r"|\bat the start|\bin the (?:ed|emergency)\b|\bstarting",
+        
+            r"|\bat the (?:start|outset|beginning)|\bto begin with|\bon the first|\bat entry|\bwhen (?:he|she|the "
+            r"patient) (?:came|arrived|presented)|\bon day (?:one|1)\b|\barrived with|\bstarted (?:at|out)|\bin "
+            r"the (?:ed|emergency)\b|\bstarting",
     ),
     "last": re.compile(
         r"\b(?:at|on|by|before|prior to|pre-?)?\s?(?:the time of )?(?:discharge|the last|last|final|finally|"
-        r"latest|most recent|at the end|end of (?:the )?stay)\b"),
+        
+            r"latest|most recent|going home|leaving|departure|closing|ending|end of admission|at the end|end of "
+            r"(?:the )?stay)\b"),
     "highest": re.compile(r"\b(?:peak(?:ed|ing)?|highest|maxim(?:um|al)|max|as high as|tmax|t max)\b"),
     "lowest": re.compile(r"\b(?:nadir|lowest|minim(?:um|al)|as low as|bottomed)\b"),
 }  # fmt: skip
