@@ -18,7 +18,10 @@ _BEFORE: dict[Property, str] = {  # the cue stands before what it speaks of
     r"|free (?:of|from)|ruled out(?= [a-z])(?! by| on| and| with| after| in)|rules out|rule out(?= )|"
     r"excluded(?= the)|absence of|absent|lack(?:s|ed|ing)?(?: of)?|never(?: had| developed)?"
     r"|fail(?:s|ed) to (?:show|reveal|demonstrate)|cannot|did not|was not|were not|has not|had not|is not|"
-    r"didn't|wasn't|resolution of",
+    r"didn't|wasn't|resolution of|(?:does|do|did|has|have|had|is|was) (?:not|never) (?:have|had|"
+    r"undergo(?:ne)?|require[sd]?|need(?:ed)?|show|receive[d]?)|(?:doesn't|don't|hasn't|isn't|weren't) "
+    r"(?:have|had|require)?|never|no need for|went without|declined|refused|instead of|rather than|not "
+    r"consistent with|unremarkable for",
     "uncertain": r"possibl[ey]|probabl[ey]|likely|suspected|suspicion (?:of|for)|suspicious for|presumed|presumptive|"
     r"questionable"
     r"|concern(?:s|ing)?(?: was raised)? (?:for|of)|consider(?:ed|ation of)|may (?:have|be|represent)|"
@@ -39,11 +42,18 @@ _AFTER: dict[Property, str] = {  # it stands behind
     r"demonstrated|performed|done"
     r"|required|needed|given|administered|ordered|obtained|carried out|used|necessary|undertaken|started|"
     r"indicated))|not (?:seen|found|identified|detected|present|performed|required|needed|done)|did not "
-    r"(?:occur|develop|take place)|unlikely|(?:was|were) never (?:performed|done|given|placed)|: (?:none|"
+    r"(?:occur|develop|take place)|unlikely|(?:was|were|has been|have been|had been) (?:never|not) "
+    r"(?:performed|done|given|placed|diagnosed|found|made|undertaken|attempted|confirmed|carried out|part "
+    r"of)|(?:was|were) (?:deferred|cancelled|canceled|declined|refused|omitted|avoided|withheld|disproved|"
+    r"discounted|dismissed|refuted)|not (?:done|undertaken|attempted|carried out|diagnosed)|never (?:took "
+    r"place|happened|occurred)|: (?:none|"
     r"no|negative|absent)\b",
     "uncertain": r"(?:was|were|is|are|remains?|remained|has been) (?:only |still )?(?:suspected|possible|probable|"
     r"likely|presumed"
-    r"|considered|questionable|uncertain|unconfirmed|not confirmed|in question|a possibility)"
+    r"|considered|questionable|uncertain|unconfirmed|not confirmed|in question|a possibility|unproven|"
+    r"unclear|tentative|only a suspicion|a working diagnosis|on the differential|being considered|under "
+    r"consideration|yet to be confirmed|awaiting confirmation|to be confirmed|thought (?:likely|possible|"
+    r"probable)|never confirmed)"
     r"|(?:could|can) ?not be (?:excluded|ruled out|confirmed)|has not been confirmed|had not been confirmed"
     r"|[(,-] ?(?:suspected|possible|probable|unconfirmed|presumed)\b|(?:suspected|possible|probable|\?)[.)]?$",
     "family": r"in (?:his|her|the|their) (?:family|mother|father|brother|sister|siblings?|parents?)|runs in the family",

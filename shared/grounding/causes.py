@@ -14,7 +14,7 @@ _CAUSE = re.compile(
     r"|as a result of|owing to|induced by|triggered by|precipitated by|provoked by|brought on by|explained by"
     r"|thought to be from|stemming from|on account of|as a consequence of|a consequence of|a complication of|related to"
     r"|in response to|linked to|led to|resulting in|resulted in|causing|caused|thanks to|because|since (?:he|she|the)"
-    r"|the result of|blamed on|ascribed to|arose from|produced by)\b|-(?:induced|related)\b",
+    r"|(?:is|was|were|are) the result of|blamed on|ascribed to|arose from|produced by)\b|-(?:induced|related)\b",
     re.IGNORECASE,
 )
 # With these the cause stands first.

@@ -117,21 +117,20 @@ def _event_of(day: Date, parsed: Parsed, record: Record) -> tuple[str, list[date
     return "named" if days else "", days, lines[0].source if lines else "", told
 
 
+def _names(line: Line, item: Mention) -> bool:
+    named = line.named
+    others = (*named.procedures, *named.drugs, *named.illnesses, *named.tests)
+    return any(item.canonical == other.canonical for other in others)
+
+
 def lines_named(parsed: Parsed, record: Record, start: int, end: int) -> list[tuple[Mention, list[Line]]]:
     named = parsed.named
     found = []
     for item in (*named.procedures, *named.drugs, *named.illnesses, *named.tests):
         if start <= item.start < end:
-            keys = {stem(item.text.split()[0])}
-            lines = [
-                line
-                for line in record.lines
-                if any(
-                    item.canonical == other.canonical
-                    for other in (*line.named.procedures, *line.named.drugs, *line.named.illnesses, *line.named.tests)
-                )
-                or all(line.says(key) for key in keys)
-            ]
+            lines = [line for line in record.lines if _names(line, item)]
+            if not lines:
+                lines = record.lines_with([stem(word) for word in item.text.split()])
             found.append((item, lines))
     return found
 

@@ -94,9 +94,7 @@ def claims(parsed: Parsed, record: Record) -> Iterator[Finding]:
     alive = _ALIVE.search(parsed.text)
     if alive is not None and context.died and death is None:
         yield Finding("outcome", alive.group(), "contradicted", context.encounter, told, (alive.span(),))
-    elif (
-        alive is not None and not context.died and re.search(r"surviv|alive|did not die", alive.group(), re.IGNORECASE)
-    ):
+    elif alive is not None and not context.died:
         yield Finding("outcome", alive.group(), "supported", context.encounter, told, (alive.span(),))
     if not context.died:
         yield from _disposition(parsed, record)

@@ -1,7 +1,7 @@
 """A sentence taken apart once, for all kinds of claims."""
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 from shared.grounding.assertion import Property, properties
@@ -48,6 +48,7 @@ def parse(sentence: str, record: Record) -> Parsed:
     breaks = [match.start() for match in _CLAUSE.finditer(sentence)]
     numbers = figures(rest)
     taken = [*((day.start, day.end) for day in days), *((number.start, number.end) for number in numbers)]
+    named = record.finder.find(sentence)
     edges = [0, *breaks, len(sentence) + 1]
     return Parsed(
         text=sentence,
@@ -55,7 +56,9 @@ def parse(sentence: str, record: Record) -> Parsed:
         words=tuple(words(sentence)),
         dates=tuple(days),
         figures=tuple(numbers),
-        named=record.finder.find(sentence),
+        named=replace(
+            named, tests=tuple(item for item in named.tests if not any(a <= item.start < b for a, b in taken))
+        ),
         clauses=tuple(pairwise(edges)),
         content=tuple(item for item in content(sentence) if not any(a <= item[1] < b for a, b in taken)),
     )

@@ -19,9 +19,11 @@ VERBS: dict[str, str] = {
     "started": 
         r"(?:newly )?(?:started|initiated|begun|began|commenced|introduced|added|prescribed as new)|newly "
         r"prescribed|new(?:ly)?(?: medications?| medicines?| prescriptions?)?|starting|begin|start",
-    "stopped": 
+    "stopped": (
+        r"(?:should|must|will|is|was|were|are) not (?:to )?be(?:ing)? continued|not continued|should not continue|"
         r"stopped|discontinued|ceased|withdrawn|taken off|no longer (?:taking|takes|to be taken)|discontinue|"
-        r"stop(?: taking)?|came off|not to be continued|permanently stopped",
+        r"stop(?: taking)?|came off|not to be continued|permanently stopped"
+    ),
     "continued": 
         r"continued|continues|continue|unchanged|resumed|maintained|kept|remained|remains|carried on|"
         r"restarted|resume|same dose",
@@ -29,7 +31,8 @@ VERBS: dict[str, str] = {
     "decreased": r"decreased|reduced|lowered|down-?titrated|tapered|halved|titrated down|decrease|reduce",
     "held": r"held|on hold|paused|withheld|suspended|interrupted|temporarily stopped|hold|pause",
     "changed": r"changed|adjusted|switched|substituted|replaced|converted|modified",
-    "given": r"received|given|treated with|administered|managed with|receiving|got|prescribed",
+    "given": r"received|given|treated with|administered|managed with|receiving|got",
+    "prescribed": r"prescribed",
     "discharged": 
         r"discharged (?:home )?(?:on|with|taking)|discharge (?:medications?|medicines?|"
         r"prescriptions?)(?: are| include[sd]?)?|sent home (?:on|with)|went home (?:on|with)|to take|take|"
@@ -44,7 +47,7 @@ _PASSIVE = re.compile(
     re.IGNORECASE,
 )
 _ONWARD = re.compile(r"^\s*(?:on|with|taking|him on|her on|the patient on|to take|:)(?=[\s:])", re.IGNORECASE)
-_TO_COME = re.compile(r"\b(?:to be|will be|should be|to|will|should)\s+$", re.IGNORECASE)
+_TO_COME = re.compile(r"\b(?:to be|will be)\s+$", re.IGNORECASE)
 _PLURAL = re.compile(r"\b(?:were|are|both|all)\b", re.IGNORECASE)
 _DISCHARGE = re.compile(
     r"\b(?:at|on|upon|by|for) discharge\b|\bdischarged?\b|\bhome with\b|\bfor home\b|\bto take home\b|"
@@ -130,8 +133,9 @@ def _finding(verb: re.Match[str], mention: Mention, orders: list[Order], parsed:
     clause = parsed.part(parsed.clause(verb.start()))
     at_discharge = _DISCHARGE.search(clause) is not None
     found = _sorted(orders, record)
-    if name == "continued" and _TO_COME.search(parsed.text, 0, verb.start()):
-        name = "discharged"
+    lasts = any(figure.dimension == "time" for figure in parsed.figures)
+    if name == "continued" and ((verb.start() == 0 and lasts) or _TO_COME.search(parsed.text, 0, verb.start())):
+        name = "to come"
     label = _LABELS[name](found, at_discharge)
     order = next(iter((*found.discharge, *found.other, *found.home, *found.hospital)))
     change = f" ({', '.join(sorted(found.changes))})" if found.changes else ""
@@ -236,6 +240,15 @@ def _given(found: _Orders, at_discharge: bool) -> Label:
     return judge(found.hospital or found.discharge, False)
 
 
+def _prescribed(found: _Orders, at_discharge: bool) -> Label:
+    return _discharged(found, at_discharge) if at_discharge else judge(found.hospital or found.discharge or found.home)
+
+
+def _to_come(found: _Orders, _: bool) -> Label:
+    """`Continue … for five days`, `is to be continued`: what the orders at discharge say."""
+    return judge(found.discharge, "discharge_medicines" in found.lists or found.other)
+
+
 def _discharged(found: _Orders, at_discharge: bool) -> Label:
     if found.discharge:
         return "supported"
@@ -259,6 +272,8 @@ _LABELS = {
     "held": _held,
     "changed": _changed,
     "given": _given,
+    "prescribed": _prescribed,
+    "to come": _to_come,
     "increased": lambda found, _: _moved(found, 1),
     "decreased": lambda found, _: _moved(found, -1),
     "discharged": _discharged,

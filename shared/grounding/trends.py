@@ -25,6 +25,8 @@ WORDS: dict[str, str] = {
     "abnormal": r"abnormal|deranged|out of range",
 }  # fmt: skip
 _VALUE_WORD = {name: re.compile(rf"\b(?:{words})\b") for name, words in WORDS.items()}
+# Behind a test these say which way it went, before it how it is.
+_MOVES = frozenset({"increased", "decreased", "reduced", "raised"} - {"raised"})
 _BETWEEN = re.compile(
     r"^[\s(]*(?:level|levels|count|counts|concentration|values?|result|results)?\s*(?:(?:was|were|is|"
     r"remained|stayed|came back|returned|found to be|noted to be|on \w+|at \w+|also|initially|first)\s+)*"
@@ -67,7 +69,7 @@ def _words(mention: Mention, parsed: Parsed, found: list[Course]) -> Iterator[Fi
         near = [
             m for m in before if not re.search(r"[a-z]{4,}|[,;()]|\b(?:and|but)\b", parsed.low[m.end() : mention.start])
         ]
-        near += [m for m in after if _BETWEEN.match(_bare(parsed, mention.end, m.start()))]
+        near += [m for m in after if m.group() not in _MOVES and _BETWEEN.match(_bare(parsed, mention.end, m.start()))]
         for match in near[:1]:
             denied = "denied" in parsed.properties((match.start(), match.end()))
             yield _judged(
@@ -154,16 +156,18 @@ def _moved(mention: Mention, match: re.Match[str], found: list[Course], up: bool
     told = f"record: {found[0].told}"
     for course in moving:
         values = [point.figure.value for point in course.points if point.figure]
-        if len(values) > 1 and _went(values, up):
+        if len(values) > 1 and _went(values, up, bool(re.match(r"\s+(?:to|as)\b", match.string[match.end() :]))):
             return Finding("order-of-time", text, "supported", course.points[-1].source, told, spans)
     return Finding("order-of-time", text, "contradicted", found[0].points[-1].source, told, spans)
 
 
-def _went(values: list[float], up: bool) -> bool:
+def _went(values: list[float], up: bool, between_too: bool) -> bool:
     """From first to last; or to a peak (a low) between them from the first, or from it to the last."""
     signed = values if up else [-value for value in values]
     if signed[-1] > signed[0]:
         return True
+    if not between_too and signed[-1] != signed[0]:
+        return False
     between = signed[1:-1]
     return bool(between) and (max(between) > signed[0] or min(between) < signed[-1])
 
@@ -194,7 +198,7 @@ def _pairs(parsed: Parsed, record: Record) -> Iterator[Finding]:
     for one, other in pairwise(values):
         between = parsed.low[one.figure.end : other.figure.start]
         ahead = parsed.low[max(0, one.figure.start - 12) : one.figure.start]
-        backwards = re.search(r"\b(?:up|down|improved|increased|decreased) from\b", between) is not None
+        backwards = re.search(r"\b(?:up|down|improved|increased|decreased) from\b|^\s*from\b", between) is not None
         if one.test != other.test or not (_JOIN.search(between) or backwards or "from" in ahead):
             continue
         first, second = (other, one) if backwards else (one, other)

@@ -13,17 +13,23 @@ from shared.grounding.parsed import Parsed
 from shared.grounding.record import Record
 from shared.grounding.units import convert
 from shared.grounding.verdict import Finding, Span, judge
+from shared.grounding.vocabulary import Mention
 
 PLACES: dict[str, re.Pattern[str]] = {
     "first": re.compile(
         
             r"\b(?:on|at|upon|from|with an?)?\s?(?:admission|arrival|presentation|presenting|initial(?:ly)?|"
             r"baseline|first|intake)\b"
-        r"|\bat the start|\bin the (?:ed|emergency)\b|\bstarting",
+        
+            r"|\bat the (?:start|outset|beginning)|\bto begin with|\bon the first|\bat entry|\bwhen (?:he|she|the "
+            r"patient) (?:came|arrived|presented)|\bon day (?:one|1)\b|\barrived with|\bstarted (?:at|out)|\bin "
+            r"the (?:ed|emergency)\b|\bstarting",
     ),
     "last": re.compile(
         r"\b(?:at|on|by|before|prior to|pre-?)?\s?(?:the time of )?(?:discharge|the last|last|final|finally|"
-        r"latest|most recent|at the end|end of (?:the )?stay)\b"),
+        
+            r"latest|most recent|going home|leaving|departure|closing|ending|end of admission|at the end|end of "
+            r"(?:the )?stay)\b"),
     "highest": re.compile(r"\b(?:peak(?:ed|ing)?|highest|maxim(?:um|al)|max|as high as|tmax|t max)\b"),
     "lowest": re.compile(r"\b(?:nadir|lowest|minim(?:um|al)|as low as|bottomed)\b"),
 }  # fmt: skip
@@ -61,9 +67,12 @@ def places_at(parsed: Parsed, figure: Figure) -> tuple[frozenset[str], Date | No
     day = next((day for day in parsed.dates if figure.end <= day.start < figure.end + len(after) + 1), None)
     found = _places(after)
     if found or day:
-        return found, day
-    last = max((match.end() for match in _SEPARATE.finditer(before)), default=0)
-    near = before[last:] if _places(before[last:]) else before
+        extremes = _places(before) & {"highest", "lowest"}
+        return found or extremes, day
+    splits = list(_SEPARATE.finditer(before))
+    last = splits[-1].end() if splits else 0
+    changed = bool(splits) and splits[-1].group().strip() in ("to", "→", "->")
+    near = before[last:] if changed or _places(before[last:]) else before
     day = next((day for day in parsed.dates if ahead <= day.start < figure.start), None)
     return _places(near), day
 
@@ -153,8 +162,8 @@ def _exactly(figure: Figure, point: Point) -> bool:
 def _in_place(pair: tuple[Course, Point], places: frozenset[str], day: Date | None) -> bool:
     """Whether the point is where the sentence puts it."""
     course, point = pair
-    if day is not None:
-        return point.on is None or day.is_on(point.on)
+    if day is not None and point.on is not None and not day.is_on(point.on):
+        return False
     alike = [item for item in course.points if item.text == point.text]
     return not places or any(places & item.places for item in alike)
 
@@ -170,13 +179,15 @@ def _in_text(bound: Bound, record: Record) -> tuple[str, str] | None:
         named = {item.canonical for item in line.named.tests}
         if bound.test in named and line.part not in _AIMS and not line.part.endswith("medicines"):
             for figure in line.figures:
-                if (
-                    figure.value == bound.figure.value
-                    and figure.second == bound.figure.second
-                    and _same_unit(figure, bound.figure)
-                ):
+                owner = max((item for item in line.named.tests if item.end <= figure.start), key=_end, default=None)
+                alike = figure.value == bound.figure.value and figure.second == bound.figure.second
+                if owner is not None and owner.canonical == bound.test and alike and _same_unit(figure, bound.figure):
                     return line.source, line.text[:120]
     return None
+
+
+def _end(mention: Mention) -> int:
+    return mention.end
 
 
 def _same_unit(one: Figure, other: Figure) -> bool:

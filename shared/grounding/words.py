@@ -4,7 +4,7 @@ import re
 from functools import lru_cache
 from pathlib import Path
 
-WORD = re.compile(r"[^\W_](?:[\w'’-]*[^\W_])?")
+WORD = re.compile(r"[^\W_]+(?:['’-][^\W_]+)*")
 _SUFFIXES = tuple(
     """
     alities ality atively ative
