@@ -20,6 +20,7 @@ MODULES: tuple[str, ...] = (
     "netherlands",
     "australia",
     "awkward",
+    "review",
 )
 
 

@@ -163,3 +163,25 @@ def test_what_only_the_structure_says_is_told_beside_the_words(line: dict[str, A
 def test_a_step_of_a_taper_that_comes_again_is_told_again() -> None:
     steps = [{"text": f"{step} mg for 3 days"} for step in (40, 20, 10, 20)]
     assert dosage(order(*steps)).directions.count("20 mg") == 2
+
+
+@pytest.mark.parametrize(
+    ("text", "value", "unit", "is_said"),
+    [
+        ("40 mg twice daily for 8 weeks, then 40 mg once daily", 56, "d", True),
+        ("6 puffs every 4 hours for 24 hours", 1, "d", True),
+        ("once daily in the morning for 2 more days", 2, "d", True),
+        ("morgens 1 Tablette über 2 Wochen", 14, "d", True),
+        ("1x per dag gedurende 10 dagen", 10, "d", True),
+        ("1 tablet a day for three weeks", 21, "d", True),
+        ("1 tablet every 8 weeks", 56, "d", False),
+        ("1 tablet every 2 days", 2, "d", False),
+        ("1 tablet a day for 7 days", 14, "d", False),
+    ],
+)
+def test_a_length_that_the_words_tell_in_another_unit_is_told_once(
+    text: str, value: int, unit: str, is_said: bool
+) -> None:
+    line = {"text": text, "timing": repeat(boundsDuration={"value": value, "code": unit})}
+    said = dosage({"dosageInstruction": [line]}).directions
+    assert (said == text) is is_said

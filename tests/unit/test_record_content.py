@@ -207,9 +207,42 @@ def test_a_state_of_a_diagnosis_is_told_as_recorded(status: dict[str, Any], more
 
 
 @pytest.mark.parametrize(
-    ("status", "reason"), [("inactive", "recorded as inactive"), ("resolved", "resolved before this stay")]
+    ("status", "more", "reason"),
+    [
+        ("inactive", {}, "recorded as inactive"),
+        ("resolved", {}, "resolved, the record does not say when"),
+        ("resolved", {"recordedDate": "2020-01-01"}, "resolved, the record does not say when"),
+        ("resolved", {"abatementDateTime": "2021-02-01"}, "resolved before this stay"),
+    ],
 )
-def test_a_problem_that_is_over_is_left_out_as_recorded(status: str, reason: str) -> None:
-    entry = {"resourceType": "Condition", "id": "c", "code": {"text": "Asthma"}}
+def test_a_problem_that_is_over_is_left_out_as_recorded(status: str, more: dict[str, Any], reason: str) -> None:
+    entry = {"resourceType": "Condition", "id": "c", "code": {"text": "Asthma"}} | more
     found = context(Condition=[entry | {"clinicalStatus": {"coding": [{"code": status}]}}])
     assert found.left_out == (f"Diagnosis: Asthma, {reason}",)
+
+
+@pytest.mark.parametrize(
+    ("form", "reason"),
+    [
+        ([{"contentType": "application/pdf", "data": "JVBERi0="}], "only in an attached file: read it in the chart"),
+        ([{"contentType": "application/rtf", "url": "Binary/7"}], "only in an attached file: read it in the chart"),
+        ([], "without a conclusion or text"),
+    ],
+)
+def test_a_report_that_is_only_a_file_is_said_to_be_one(form: list[dict[str, Any]], reason: str) -> None:
+    entry = {"resourceType": "DiagnosticReport", "id": "r", "status": "final", "code": {"text": "Echo"}}
+    entry |= {"encounter": ENC, "effectiveDateTime": "2026-06-02"}
+    assert context(DiagnosticReport=[entry | {"presentedForm": form}]).left_out == (f"Report: Echo, {reason}",)
+
+
+def test_an_alert_is_no_directive() -> None:
+    alert = {"resourceType": "Flag", "id": "f", "status": "active", "code": {"text": "Risk of suicide"}}
+    assert [item.text for item in context(Flag=[alert]).directives] == ["Alert: Risk of suicide"]
+
+
+def test_an_autopsy_that_is_asked_for_is_not_told_as_done_and_the_dead_are_not_asked() -> None:
+    request = {"resourceType": "ServiceRequest", "id": "s", "status": "active", "code": {"text": "Autopsy"}}
+    died = {"hospitalization": {"dischargeDisposition": {"coding": [{"code": "exp"}]}}}
+    found = build_context(record({"ServiceRequest": [request]}, **died))
+    assert [item.text for item in found.outcome] == ["Autopsy (requested)"]
+    assert not any("ask the patient" in point.text for point in found.open_points)

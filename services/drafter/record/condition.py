@@ -47,6 +47,7 @@ _FUNCTION_CATEGORIES = frozenset(
 _DEATH = frozenset({"69453-9"})  # LOINC: cause of death
 _DEATH_WORDS = re.compile(r"cause of death|todesursache|doodsoorzaak|cause du d[ée]c[èe]s", re.IGNORECASE)
 RESUSCITATION = frozenset({"304251008"})  # SNOMED CT: resuscitation status; other codes are known by their names
+_REQUESTED = {"active": "requested", "completed": "request completed"}
 _AUTOPSY = re.compile(r"autops|post.?mortem|medical examiner|coroner|obduction|obduktion|obductie", re.IGNORECASE)
 
 
@@ -144,12 +145,8 @@ def outcome_of_death(
         if due and name and scope.belongs(item):
             yield scope.entry(item, f"Cause of death: {name}")
     for item in requests:
-        name = elements.concept_or_code(item.get("code"))
-        if (
-            name
-            and _AUTOPSY.search(name)
-            and elements.words(item, "status") in ("active", "completed")
-            and scope.belongs(item) is not False
-        ):
-            yield scope.entry(item, name)
+        name, status = elements.concept_or_code(item.get("code")), elements.words(item, "status")
+        if name and _AUTOPSY.search(name) and status in ("active", "completed") and scope.belongs(item) is not False:
+            words = "not to be performed" if elements.flag(item, "doNotPerform") else _REQUESTED[status]
+            yield scope.entry(item, f"{name} ({words})")
     yield from (note for note in notes if _DEATH_WORDS.search(note.text) or _AUTOPSY.search(note.text))

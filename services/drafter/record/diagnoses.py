@@ -55,8 +55,7 @@ def _usable(item: Resource, name: str | None, onset: Moment | None, named: bool,
     elif certainty(item) == "ruled-out":
         scope.leave_out(item, name, "ruled out before this stay")
     elif _is_over(item, scope):
-        inactive = _state(item) == "inactive"
-        scope.leave_out(item, name, "recorded as inactive" if inactive else "resolved before this stay")
+        scope.leave_out(item, name, _why_over(item, scope))
     elif scope.is_after(item, onset):
         scope.leave_out(item, name, AFTER)
     elif recorded is not None and recorded.begins > scope.end_of_day:
@@ -88,6 +87,14 @@ def _is_over(item: Resource, scope: Scope) -> bool:
     if abated is not None and scope.start is not None and abated.ends >= scope.start.begins:
         return False  # it was there in the stay
     return state in ("resolved", "inactive") or (state is None and abated is not None)
+
+
+def _why_over(item: Resource, scope: Scope) -> str:
+    """Before the stay only where the record says when: the day of `recordedDate` is not that of the end."""
+    if _state(item) == "inactive":
+        return "recorded as inactive"
+    abated = scope.first(item, "abatementDateTime", "abatementPeriod")
+    return "resolved, the record does not say when" if abated is None else "resolved before this stay"
 
 
 def _without_status(item: Resource) -> bool:

@@ -80,7 +80,8 @@ def of_flags(flags: list[Resource], scope: Scope) -> Iterator[Statement]:
                 item, name, "entered in error" if elements.words(item, "status") == "entered-in-error" else "not active"
             )
         elif name is not None and not scope.is_after(item, started):
-            yield Statement(scope.entry(item, name, started), item, started)
+            text = name if is_code_status(item) else f"Alert: {name}"
+            yield Statement(scope.entry(item, text, started), item, started)
 
 
 def _consent(item: Resource, scope: Scope) -> Iterator[Statement]:

@@ -1,6 +1,7 @@
 """Whether the words of a dosage say what an element of its structure says. Pure."""
 
 import re
+from fractions import Fraction
 
 from services.drafter.record.dosage_words import NUMBER
 from services.drafter.record.dose_units import same_unit
@@ -30,6 +31,18 @@ OFTEN = {
 COUNTED = ("once daily", "twice daily", "three times daily", "four times daily", "once a week", "every other day")
 
 
+# Lengths of time in words; months differ in length and are only compared as they are written.
+_HOURS = {"hour": 1, "stund": 1, "uur": 1, "uren": 1, "heure": 1, "day": 24, "tag": 24, "dag": 24, "jour": 24}
+_HOURS |= {"week": 168, "woche": 168, "weken": 168, "semaine": 168}
+_NUMBER_WORDS = ("one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
+_COUNTS = {word: Fraction(count) for count, word in enumerate(_NUMBER_WORDS, 1)}
+_LENGTH = re.compile(
+    rf"(?:\b(?:every|each|alle|elke|toutes les|in|within|after|at least|mind\w*\.?) )?"
+    rf"\b(\d+(?:\.\d+)?|{'|'.join(_NUMBER_WORDS)})(?:[ -]| more | further | weitere | nog )?({'|'.join(_HOURS)})\w*"
+)
+_EVERY = re.compile(r"every|each|alle|elke|toutes|^in |within|after|least|mind")
+
+
 def has_route(route: str, text: str) -> bool:
     route, said = route.lower(), text.lower()
     return any(
@@ -46,6 +59,8 @@ def is_in(part: str, text: str) -> bool:
         return True
     if part.startswith("as needed"):
         return len(part) <= len("as needed") and re.search(r"needed|\bprn\b|required|bedarf|zo nodig", said) is not None
+    if length := re.fullmatch(rf"for ({NUMBER}) (\w+)", part):
+        return _lasts(length[1], length[2], said)
     if days := re.fullmatch(r"(.*?),? on ((?:\w+day(?:, | and |$))+)", part):
         return _on_days(days[1], days[2], said)
     if part in OFTEN:
@@ -62,6 +77,20 @@ def _pattern(part: str) -> str:
     spaced = r"\s*".join(re.escape(token) for token in re.findall(rf"{NUMBER}|[^\W\d_]+|[^\w\s]", part))
     dose = re.fullmatch(rf"({NUMBER}) ([^\W\d_]+(?: [^\W\d_]+)?)", part)
     return rf"(?:{spaced}|{re.escape(dose[1])}\s*{same_unit(dose[2])})" if dose else spaced
+
+
+def _lasts(value: str, unit: str, said: str) -> bool:
+    """Whether the words tell the same length in another unit or language: `for 8 weeks` is 56 days."""
+    hours = _hours(value, unit)
+    return hours is not None and any(
+        _hours(length[1], length[2]) == hours for length in _LENGTH.finditer(said) if not _EVERY.search(length[0])
+    )
+
+
+def _hours(value: str, unit: str) -> Fraction | None:
+    amount = _COUNTS.get(value) or (Fraction(value) if re.fullmatch(r"\d+(\.\d+)?", value) else None)
+    size = next((size for start, size in _HOURS.items() if unit.startswith(start)), None)
+    return amount * size if amount is not None and size is not None else None
 
 
 def _on_days(often: str, days: str, said: str) -> bool:

@@ -87,7 +87,9 @@ def _read(
             and not (results and elements.codes(item.get("category")) & _LABORATORY)
         ):
             pictures = not elements.codes(item.get("category")) & _LABORATORY
-            scope.leave_out(item, name, "without a conclusion or text", important=pictures)
+            attached = any(elements.children(item, "presentedForm"))
+            reason = "only in an attached file: read it in the chart" if attached else "without a conclusion or text"
+            scope.leave_out(item, name, reason, important=pictures)
         return None
     shown = f"{name}: {text}" + (
         f" ({status})" if status in ("preliminary", "partial", "amended", "corrected", "appended") else ""
