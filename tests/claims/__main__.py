@@ -11,7 +11,7 @@ from pathlib import Path
 from random import Random
 
 from tests.claims.build import sentences
-from tests.claims.checks import adapter, newest
+from tests.claims.checks import checker
 from tests.claims.contexts import contexts
 from tests.claims.model import Sentence
 from tests.claims.score import Outcome, judged, table
@@ -24,10 +24,10 @@ def main() -> int:
     if options.sample:
         print(sampled(chosen, options.sample, options.seed))
         return 0
-    found = judged(chosen[: options.limit], records, adapter(options.check))
+    found = judged(chosen[: options.limit], records, checker)
     if options.verbose:
         print("\n".join(_told(item) for item in found if _wrong(item)), end="\n\n")
-    print(f"check: {options.check}\n{table(found)}")
+    print(table(found))
     if options.json:
         options.json.write_text(json.dumps([_record(item) for item in found], indent=1, ensure_ascii=False))
     return 0
@@ -41,7 +41,6 @@ def sampled(found: Sequence[Sentence], count: int, seed: int) -> str:
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.claims", description=__doc__)
-    parser.add_argument("--check", choices=("old", "new"), default=newest(), help="which check is tried")
     parser.add_argument("--split", choices=("dev", "held"), help="only this split")
     parser.add_argument("--kind", help="only errors of this kind, or true sentences of this type")
     parser.add_argument("--limit", type=int, help="only so many sentences")

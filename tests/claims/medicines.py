@@ -7,7 +7,7 @@ from random import Random
 from shared.contracts.context import EncounterContext, Medicine
 from tests.claims.lists import BRANDS, DRUGS, MEETS, absent, text_of
 from tests.claims.model import Fact, Plant, Wording
-from tests.claims.modules import reconciled
+from shared.grounding.reconciliation import reconcile
 from tests.claims.values import FREQUENCIES, ROUTES, plain
 
 _AMOUNT = re.compile(r"(\d+(?:\.\d+)?) ?(mg|g|mcg|µg|units|mL)")
@@ -137,7 +137,7 @@ def _course(item: Medicine, same: list[Medicine], drug: str) -> Iterator[Fact]:
 
 def _statuses(context: EncounterContext, random: Random) -> Iterator[Fact]:
     """What became of the medicines at home, as the reconciliation has it and leaves nothing open."""
-    for row in reconciled(context):
+    for row in reconcile(context):
         item = row.medicine
         if not names(item) or row.why or item.question or item.doubt or item.maybe_before:
             continue
