@@ -133,7 +133,12 @@ def _slots(template: str) -> set[str]:
 
 
 def _wrong(template: str, plant: Plant, slots: Mapping[str, str], text: str) -> str:
-    """The planted words: of the changed slots, else the whole sentence."""
+    """The planted words: of the changed slots, else the whole sentence; of a wrong side, only the side.
+
+    A claim about the right illness or procedure must not count as having found its wrong side.
+    """
+    if plant.kind == "laterality":
+        return " … ".join(side[0] for value in plant.changes.values() if (side := clinical.SIDE.search(value)))
     if plant.type in ("", "allergy", "invented drug") and plant.changes:
         return " … ".join(slots[name] for name in plant.changes if f"{{{name}}}" in template)
     return text

@@ -13,9 +13,10 @@ from tests.claims.stay import day_of, first_sentence, spelled
 CHRONIC = re.compile(
     r"chronic|hypertens|diabet|asthma|copd|ckd|gerd|bph|obes|osteopor|lipid|atrial fib|heart failure|depress", re.I
 )
-_SIDE = re.compile(r"\b(left|right)\b", re.IGNORECASE)
+SIDE = re.compile(r"\b(left|right)\b", re.IGNORECASE)
 SCALES = (("Barthel", "Barthel index"), ("Glasgow", "Glasgow coma scale score"), ("Braden", "Braden score"))
-_CULTURE = re.compile(r"([A-Z][A-Za-z+/]+) (susceptible|resistant)$")
+# `Ceftriaxone susceptible`, and in brackets with a concentration: `Ciprofloxacin ≥4 µg/mL resistant, …`
+_CULTURE = re.compile(r"([A-Z][A-Za-z+/]+)(?: [≤≥<>]?[\d.]+ \S+)? (susceptible|resistant)(?=[,)]|$)")
 
 
 def facts(context: EncounterContext, pool: Iterable[str], wording: Wording, random: Random) -> Iterator[Fact]:
@@ -79,6 +80,7 @@ def _with_certainty(item: Diagnosis, slots: dict[str, str], plants: list[Plant])
         return Fact("suspected", slots, (Plant("certainty", "contradicted", type="confirmed"), denied, *plants))
     if item.certainty == "ruled-out":
         return Fact("ruled out", slots, (Plant("negation", "contradicted", type="confirmed"),))
+    plants = [*plants, *_sides(slots["dx"], "dx")]
     doubted = Plant("certainty", "contradicted", type="suspected")
     kind = "principal" if item.role == "principal" else "history" if CHRONIC.search(item.text) else "diagnosis"
     # A chronic illness is not what the patient came for: its own templates fit both.
@@ -148,18 +150,25 @@ def _procedures(context: EncounterContext, random: Random) -> Iterator[Fact]:
         yield Fact("procedure", slots, tuple(plants))
     for item in context.devices:
         if item.text.isascii():
-            name = item.text.partition(",")[0]
+            name = _placed(item.text)
             slots = {"device": name[0].lower() + name[1:] if name[1:2].islower() else name}
             yield Fact("device", slots, tuple(_sides(slots["device"], "device")))
 
 
+def _placed(device: str) -> str:
+    """A device without its size, but with its side: `PICC (right arm)`."""
+    name, *places = device.split(", ")
+    place = next((text for text in places if SIDE.search(text)), "")
+    return f"{name} ({place})" if place and not SIDE.search(name) else name
+
+
 def _sides(text: str, slot: str) -> list[Plant]:
     """The other side, where there is one side in the text."""
-    found = _SIDE.findall(text)
+    found = SIDE.findall(text)
     if len({side.casefold() for side in found}) != 1:
         return []
     other = {"left": "right", "right": "left"}[found[0].casefold()]
-    return [Plant("laterality", "contradicted", {slot: _SIDE.sub(other, text)})]
+    return [Plant("laterality", "contradicted", {slot: SIDE.sub(other, text)})]
 
 
 def _reports(context: EncounterContext) -> Iterator[Fact]:
@@ -199,9 +208,12 @@ def _scores(context: EncounterContext) -> Iterator[Fact]:
 
 
 def _cultures(context: EncounterContext) -> Iterator[Fact]:
-    matches = (_CULTURE.search(item.text) for item in context.microbiology)
-    found = {match.group(1): match.group(2) for match in matches if match}
-    for drug, answer in found.items():
+    found: dict[str, set[str]] = {}
+    for item in context.microbiology:
+        for drug, answer in _CULTURE.findall(item.text):
+            found.setdefault(drug, set()).add(answer)
+    # Two isolates may differ: a sentence that names none of them is then neither true nor false.
+    for drug, answer in ((drug, answers.pop()) for drug, answers in found.items() if len(answers) == 1):
         other = "resistant" if answer == "susceptible" else "susceptible"
         yield Fact(
             "culture", {"drug": drug, "answer": answer}, (Plant("susceptibility", "contradicted", {"answer": other}),)

@@ -205,7 +205,7 @@ _ILLNESS = {
         "{device} was in place.",
         "{He} has {device}.",
         "Devices: {device}.",
-        "{He} was discharged with {device}.",
+        "{device} is on record.",
     ),
     "report": (
         "{report} showed {finding}.",

@@ -57,7 +57,7 @@ FINDINGS = {
 WHOLE: dict[str, tuple[tuple[str, ...], ...]] = {
     "vague": (
         ("{His} symptoms resolved completely.", "symptoms resolved", "symptom-free"),
-        ("{He} tolerated treatment well.", "tolerated"),
+        ("{He} tolerated treatment well.", "tolerat"),
         ("{He} improved steadily over the stay.", "improv"),
         ("The hospital course was uncomplicated.", "uncomplicated", "uneventful"),
         ("{He} felt much better.", "better"),

@@ -27,7 +27,7 @@ MORE: dict[str, tuple[str, ...]] = {
     "ruled out": ("{dx}: excluded.", "We excluded {dx}.", "The patient had no {dx}."),
     "family": ("{His} {relation} suffers from {dx}.", "The {relation} had {dx}.", "{dx} affected {his} {relation}."),
     "report": ("{report} came back with {finding}.", "By {report}, {finding}.", "{report} gave {finding}."),
-    "device": ("{He} came with {device}.", "{device} was noted.", "{He} is fitted with {device}."),
+    "device": ("{device} is documented.", "{device} was noted.", "{He} is fitted with {device}."),
     "score": ("{scale}: {score} points.", "We measured a {scale} of {score}.", "{score} on the {scale}."),
     "culture": ("Tested {answer} to {drug}.", "The isolate turned out {answer} to {drug}.", "{drug} tested {answer}."),
     "person": ("Our patient is a {noun} aged {age}.", "{noun}, {age} years.", "This was a {noun} aged {age} years."),

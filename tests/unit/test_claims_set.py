@@ -35,6 +35,19 @@ def test_the_set_is_large_enough(found: list[Sentence]) -> None:
     assert sum(not one.kind for one in found) >= 500
 
 
+def test_every_kind_is_in_both_splits(found: list[Sentence]) -> None:
+    dev, held = ({one.kind for one in found if one.split == split} for split in ("dev", "held"))
+    assert dev == held
+
+
+def test_the_planted_words_of_a_wrong_side_are_the_side(found: list[Sentence]) -> None:
+    sides = [one for one in found if one.kind == "laterality"]
+    assert sides
+    for one in sides:
+        assert one.wrong.casefold() in ("left", "right")
+        assert one.true
+
+
 def test_the_set_is_the_same_at_each_run(records: Records, found: list[Sentence]) -> None:
     assert sentences(records) == found
 
