@@ -5,9 +5,9 @@ from collections.abc import Iterator
 from random import Random
 
 from shared.contracts.context import EncounterContext, Medicine
+from shared.grounding.reconciliation import reconcile
 from tests.claims.lists import BRANDS, DRUGS, MEETS, absent, text_of
 from tests.claims.model import Fact, Plant, Wording
-from shared.grounding.reconciliation import reconcile
 from tests.claims.values import FREQUENCIES, ROUTES, plain
 
 _AMOUNT = re.compile(r"(\d+(?:\.\d+)?) ?(mg|g|mcg|µg|units|mL)")
