@@ -43,6 +43,21 @@ def test_an_adverse_event_of_the_stay_is_told_and_asked_about() -> None:
 
 
 @pytest.mark.parametrize(
+    ("name", "more", "asked"),
+    [
+        ("Fall from bed", {"suspectEntity": []}, False),
+        ("Pressure ulcer stage 2", {"suspectEntity": []}, False),
+        ("Fall from bed", {}, True),
+        ("Rash", {"suspectEntity": []}, True),
+    ],
+)
+def test_an_allergy_is_asked_about_only_where_there_may_be_one(name: str, more: dict[str, Any], asked: bool) -> None:
+    found = drafted(AdverseEvent=[event(event={"text": name}, **more)], MedicationRequest=[ORDER])
+    points = [point.text for point in found.open_points if point.text.startswith(f"Adverse event: {name}")]
+    assert [("allergy" in text) for text in points] == [asked]
+
+
+@pytest.mark.parametrize(
     ("entry", "reason"),
     [
         (event(actuality="potential"), "which did not happen to the patient"),

@@ -176,3 +176,22 @@ def test_a_subject_by_number_is_the_patient_only_with_the_patients_number(entry:
     left_out = "Result: Potassium, of a patient with another number"
     assert (left_out in told.left_out) != ours
     assert any("another number" in point.text for point in told.open_points) != ours
+
+
+@pytest.mark.parametrize(
+    ("inner", "told", "reason"),
+    [
+        ({"identifier": [{"system": "urn:oid:5", "value": "1"}, {"system": "urn:oid:1.2", "value": "77"}]}, True, ""),
+        ({"identifier": [{"system": "urn:oid:1.2", "value": "78"}]}, False, "of a patient with another number"),
+        ({"name": [{"text": "Doe"}]}, False, "of a patient whom only the entry itself describes, without a number"),
+    ],
+)
+def test_a_contained_subject_is_the_patient_by_its_number_or_is_asked_about(
+    inner: dict[str, Any], told: bool, reason: str
+) -> None:
+    contained = [{"resourceType": "Patient", "id": "p"} | inner]
+    entry = observation("o", "2026-06-02", 4.4, subject={"reference": "#p"}, contained=contained)
+    found = build_context(Record(encounter(), NUMBERED, {}, {"Observation": [entry]}))
+    assert ("Potassium 4.4" in lines(found)) == told
+    assert found.left_out == (() if told else (f"Result: Potassium, {reason}",))
+    assert any(reason in point.text and "Potassium" in point.text for point in found.open_points) != told

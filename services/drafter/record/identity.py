@@ -171,21 +171,47 @@ def about(resources: list[Resource], patients: Targets, scope: Scope) -> Iterato
 
     A subject that is only an identifier is the patient's by system and value; where one side has no system, by the
     value; else the entry is named as left out, as it may be theirs under a number that the record does not have.
+    So it is with a Patient that is contained in the entry: its identifiers count, and one without any is not known.
     A newborn's weight may stand in the mother's record, with the child as its focus; it is named as left out.
     """
     for item in resources:
-        subjects = [part for name in ("subject", "patient") for part in elements.children(item, name)]
+        subjects = [
+            one
+            for name in ("subject", "patient")
+            for part in elements.children(item, name)
+            for one in _outward(part, item)
+        ]
         numbered = [part for part in subjects if not _is_literal(part) and references.identifiers_of(part)]
         named = [part for part in subjects if part.get("reference") and part not in numbered]
-        if named and not any(part in patients for part in named):
+        inner = [part for part in named if str(part["reference"]).startswith("#")]
+        if named and not inner and not any(part in patients for part in named):
             continue
         name = next((text for field in _CODES if (text := elements.concept_or_code(item.get(field)))), None)
-        if not named and numbered and not any(_is_numbered(part, patients) for part in numbered):
+        if inner:
+            scope.leave_out(
+                item, name, "of a patient whom only the entry itself describes, without a number", important=True
+            )
+        elif not named and numbered and not any(_is_numbered(part, patients) for part in numbered):
             scope.leave_out(item, name, "of a patient with another number", important=True)
         elif all(part in patients for part in elements.children(item, "focus") if _is_person(part)):
             yield item
         else:
             scope.leave_out(item, name, "about another person")
+
+
+def _outward(subject: Resource, item: Resource) -> list[Resource]:
+    """What a reference to a contained Patient or Group stands for: its identifiers, one each; else the reference."""
+    reference = elements.words(subject, "reference") or ""
+    if not reference.startswith("#"):
+        return [subject]
+    found = [part for part in elements.children(item, "contained") if part.get("id") == reference[1:]]
+    numbers = [
+        {"identifier": number, "type": part.get("resourceType")}
+        for part in found
+        for number in elements.children(part, "identifier")
+        if number.get("value")
+    ]
+    return [*numbers] or [subject]
 
 
 def _is_literal(subject: Resource) -> bool:

@@ -3,6 +3,7 @@
 https://hl7.org/fhir/R4/adverseevent.html, https://hl7.org/fhir/R4/detectedissue.html
 """
 
+import re
 from collections.abc import Iterator, Mapping
 
 from services.drafter.record.scope import AFTER, IN_ERROR, Scope, source
@@ -10,6 +11,13 @@ from shared.clinical import elements, references
 from shared.clinical.elements import Resource
 from shared.contracts.context import Diagnosis, Entry
 
+_OF_ALLERGY = ", and whether an allergy or intolerance is to be recorded"
+# What happens without a medicine or a substance.
+_BY_NO_MEDICINE = re.compile(
+    r"\b(falls?|fell|slipp\w+|sturz\w*|gefallen|vallen|gevallen|chute)\b|pressure (ulcer|injur|sore)|d[eé][ck]ubitus"
+    r"|elopement|wrong (site|side|patient)|retained (foreign|surgical)",
+    re.IGNORECASE,
+)
 _ASKED = ("high", "moderate")
 
 
@@ -57,7 +65,8 @@ def _of_event(item: Resource, known: Mapping[str, Resource], bases: frozenset[st
 def to_confirm(events: list[Diagnosis]) -> Iterator[Entry]:
     """An adverse event may ask for a recorded allergy, or for another medicine: that is for a person to say."""
     for item in events:
-        text = f"{item.text}: confirm, and whether an allergy or intolerance is to be recorded"
+        asked = "" if _BY_NO_MEDICINE.search(item.text) and "suspected:" not in item.text else _OF_ALLERGY
+        text = f"{item.text}: confirm{asked}"
         yield Entry(text=text, source=item.source)
 
 

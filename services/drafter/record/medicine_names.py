@@ -2,7 +2,7 @@
 
 import re
 
-from services.drafter.record import quantities
+from services.drafter.record import combinations, quantities
 from shared.clinical import elements, references
 from shared.clinical.elements import Resource
 from shared.grounding.vocabulary import drugs, words_of
@@ -13,6 +13,8 @@ _SALT_OF = re.compile(
     r"(?<=[^\W\d_]{5})(?=(?:hemi)?(?:succin|tartr|male|besil|besyl|fumar|mesil|sulf|phosph|fosf|acet|citr)a?at\b)"
     r"|(?<=[^\W\d_]{5})(?=(?:di)?hydro(?:chlorid|bromid)e?\b)|(?<=[^\W\d_]{5})(?=natrium\b|kalium\b|calcium\b)"
 )
+# What the list of names calls by a British short name, whose substances are known here.
+_SHORT = frozenset({"co-amoxiclav", "co-codamol", "co-trimoxazole", "co-dydramol", "co-careldopa", "co-beneldopa"})
 _RXNORM = "http://www.nlm.nih.gov/research/umls/rxnorm"
 # Catalogues of products: NDC, PZN, and the Dutch G-Standaard's articles, trade and prescription products.
 _CATALOGUES = frozenset(
@@ -91,8 +93,17 @@ def _with_strength(concept: object) -> str | None:
 def ingredients(name: str, substances: list[str]) -> tuple[str, ...]:
     """The generic names behind a name, brand or generic: `Norvasc 5 mg` and `amlodipine` are one medicine."""
     said = " ".join([name, *substances]).lower()
-    text = split_salts(said)
-    return tuple(sorted({mention.canonical for mention in drugs().find(text, words_of(text))}))
+    brands = combinations.of_brands(said)
+    found = _mentioned(split_salts(said))
+    for parts in combinations.joined(said):
+        each = [_mentioned(part) | combinations.of_brands(part) for part in parts]
+        if all(each):  # a part that nothing knows may be a salt, or a substance that makes it another medicine
+            found = found.union(*each)
+    return tuple(sorted((found - _SHORT if brands else found) | brands))
+
+
+def _mentioned(text: str) -> set[str]:
+    return {part for mention in drugs().find(text, words_of(text)) for part in combinations.each(mention.canonical)}
 
 
 def split_salts(text: str) -> str:
