@@ -246,3 +246,32 @@ def test_an_autopsy_that_is_asked_for_is_not_told_as_done_and_the_dead_are_not_a
     found = build_context(record({"ServiceRequest": [request]}, **died))
     assert [item.text for item in found.outcome] == ["Autopsy (requested)"]
     assert not any("ask the patient" in point.text for point in found.open_points)
+
+
+@pytest.mark.parametrize(
+    ("note", "words"),
+    [
+        ("Moderately hemolyzed. Performed at the main laboratory.", "4.4 mmol/L (remark: Moderately hemolyzed)"),
+        (
+            "Corrected result; previously reported as 7.1",
+            "4.4 mmol/L (remark: Corrected result; previously reported as 7.1)",
+        ),
+        ("Performed at the main laboratory.", "4.4 mmol/L"),
+    ],
+)
+def test_a_result_is_not_told_without_what_puts_it_in_doubt(note: str, words: str) -> None:
+    entry = observation("o", "2026-06-02", 4.4, note=[{"text": note}])
+    assert [item.last.value for item in context(Observation=[entry]).labs] == [words]
+
+
+@pytest.mark.parametrize(("status", "words"), [("active", "ordered"), ("on-hold", "ordered, on hold")])
+def test_a_pending_test_that_is_on_hold_is_said_to_be(status: str, words: str) -> None:
+    category = [{"text": "Imaging"}]
+    entry = {"resourceType": "ServiceRequest", "id": "s", "status": status, "intent": "order", "category": category}
+    entry |= {"encounter": ENC, "code": {"text": "MRI foot"}, "authoredOn": "2026-06-02"}
+    assert [item.text for item in context(ServiceRequest=[entry]).pending] == [f"MRI foot ({words}, no result yet)"]
+
+
+def test_a_rate_in_words_says_how_often() -> None:
+    infusion = order("a", "sodium chloride 0.9%", "discharge", dosageInstruction=[{"text": "125 mL/h IV"}])
+    assert not any("how often" in point.text for point in context(MedicationRequest=[infusion]).open_points)

@@ -46,6 +46,7 @@ _OFTEN_WORDS = re.compile(
     r"|\bhs\b|\bstat\b|\bnocte\b|\bmane\b"
     r"|morning|evening|\bnight\b|bedtime|noon|breakfast|lunch|dinner|supper|with meals|(before|after"
     r"|with) (each )?meal"
+    r"|\d ?(ml|l|liters?|litres?) ?(/|per) ?(h|hr|hour|min|minute|std|uur)\b"
     r"|mondays?|tuesdays?|wednesdays?|thursdays?|fridays?|saturdays?|sundays?|\b(mon|tue|wed|thu|fri"
     r"|sat|sun)\b|continuous"
     r"|täglich|\btgl\b|\btägl|wöchentl|monatl|stündl|stdl|\bstd\b|morgens|mittags|abends|nachts"

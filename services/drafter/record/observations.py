@@ -48,6 +48,16 @@ class Measurements:
     contradictions: list[Entry]
 
 
+# Remarks that put a value in doubt; where a test was done and by which method is told by many laboratories, too.
+_REMARK = re.compile(
+    r"h(a)?emoly[sz]|h[äa]molys|h[äa]molyt|lip(a)?emi|lip[äa]mi|icteri[ca]|ikter|clotted|geronnen|gestold|contamin|kontamin"
+    r"|mislabel|wrong (patient|tube|sample|specimen)|verwechsl|verwissel|previously reported|corrected|korrigiert"
+    r"|gecorrigeerd|unreliable|unsicher|onbetrouwbaar|with caution|questionable|artefa[ck]t|artifact|spurious"
+    r"|pseudo(hyper|hypo|thr)|insufficient|too (old|late)|delayed|recollect|re-?draw|repeat (sample|specimen|advised)|diluted|drip arm|clump",
+    re.IGNORECASE,
+)
+
+
 def measurements(observations: list[Resource], scope: Scope, person: Person, taken: frozenset[str]) -> Measurements:
     """Results and vital signs of the stay; observations in `taken` are told elsewhere."""
     results: list[Result] = []
@@ -115,10 +125,19 @@ def _results(item: Resource, scope: Scope, person: Person, pending: list[Entry],
     for part, named, key, words in found:
         judgement = interpretation.judge(part, person)
         flag = None if judgement == "normal" else judgement
-        shown = f"{words} (preliminary)" if status == "preliminary" else words
+        shown = " ".join([words, *_qualified(item, status)])
         measurement = Measurement(value=shown, time=time.begins, flag=flag, source=source(item), on=time.text)
         stated = ranges(part, person), therapeutic(part, person)
         yield Result(part, item, named, key, measurement, judgement, applicable(part, named, person), *stated)
+
+
+def _qualified(item: Resource, status: str | None) -> Iterator[str]:
+    """What a value must not be read without: that it may change, and what the laboratory remarks about the specimen."""
+    if status == "preliminary":
+        yield "(preliminary)"
+    sentences = [part for note in elements.notes(item) for part in re.split(r"(?<=[.;!])\s+", note.strip())]
+    if found := [part.rstrip(".; ") for part in sentences if _REMARK.search(part)]:
+        yield f"(remark: {'; '.join(found)})"
 
 
 def _values(item: Resource, name: str, vital: str | None) -> Iterator[tuple[Resource, str, str, str]]:

@@ -16,7 +16,7 @@ from shared.contracts.context import Entry
 
 _PENDING = frozenset({"registered", "partial", "preliminary"})
 _LABORATORY = frozenset({"LAB", "laboratory", "CH", "HM", "SR"})
-_ORDERED = frozenset({"active", "draft", "on-hold"})
+_ORDERED = {"active": "ordered", "draft": "ordered in a draft", "on-hold": "ordered, on hold"}
 _DIAGNOSTIC = re.compile(
     r"laborat|imaging|radiolog|patholog|cultur|histolog|cytolog|biops|genetic|serolog|\bct\b|\bmri?\b|ultrasound|x-?ray|echo|diagnostic",
     re.IGNORECASE,
@@ -198,7 +198,7 @@ def pending_requests(
         if source(item) in answered or planned or elements.flag(item, "doNotPerform"):
             continue
         if scope.usable(item, name, time) and name is not None:
-            yield scope.entry(item, f"{name} (ordered, no result yet)", time)
+            yield scope.entry(item, f"{name} ({_ORDERED[str(item['status'])]}, no result yet)", time)
 
 
 def is_diagnostic(item: Resource) -> bool:

@@ -81,15 +81,19 @@ def apixaban() -> Stay:
     )
     chart.says("critical", "medicine status", "metformin is held", item("metformin", "hold|held|pause"))
     chart.never("critical", "medicine status", "metformin to take", taken("metformin"))
-    chart.home_medicine("ibuprofen 600 mg tablet", dosage("Take 1 tablet every 6 hours as needed."))
+    chart.home_medicine("diclofenac 75 mg tablet", dosage("Take 1 tablet every 6 hours as needed."))
     chart.medicine(
-        "ibuprofen 600 mg tablet", doNotPerform=True, reasonCode=[{"text": "on anticoagulation"}], **_DISCHARGE
+        "diclofenac 75 mg tablet",
+        doNotPerform=True,
+        reasonCode=[{"text": "risk of bleeding with apixaban"}],
+        **_DISCHARGE,
     )
-    chart.says("critical", "medicine status", "no ibuprofen", item("ibuprofen", under=NOT_TAKEN))
+    chart.says("critical", "medicine status", "no diclofenac", item("diclofenac", under=NOT_TAKEN))
     old = chart.lab("Creatinine", exact("1.20"), "mg/dL", (LOINC, "2160-0"), high=1.2, at="2026-02-08T06:00:00Z")
     old["status"] = "entered-in-error"
     new = chart.lab("Creatinine", exact("2.10"), "mg/dL", (LOINC, "2160-0"), high=1.2, at="2026-02-08T06:00:00Z")
     new |= {"status": "corrected", "note": [{"text": "Corrected result. Previously reported as 1.20 (mislabelled)."}]}
+    chart.says("high", "laboratory", "that it was corrected", item("creatinine", "corrected|1\\.20"))
     chart.says("critical", "laboratory", "creatinine 2.10", item("creatinine", number("2.10"), under=ABNORMAL))
     chart.never("critical", "laboratory", "creatinine 1.20 as a result", item(r"creatinine:? 1\.20? mg"))
     chart.order("Antiphospholipid antibodies", status="active", category=[coded(SNOMED, "108252007", "Laboratory")])
