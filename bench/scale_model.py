@@ -32,7 +32,8 @@ class Assumed:
     tokens_written: int = 350
     gpu_tokens_per_second: float = 1500.0  # written; one GPU, an 8B model, batches: a guess in the middle
     fhir_calls: int = 60  # a case: some 40 to read the stay where every type is known, the rest to write and look again
-    artifacts_kb: float = 60.0  # context, draft, signed text of a real stay
+    artifacts_kb: float = 135.0  # context, draft, signed text of a real stay, 60; its renditions, 75
+    renditions_ms: float = 19.0  # processor time: mean over the stays of tests/stays
     replicas: int = 3
     usable: float = 0.5  # of a core or a GPU, so that queues stay short
     core_hour: float = 0.045  # USD, a list price of a general-purpose cloud core
@@ -65,7 +66,7 @@ def read(file: Path) -> Measured:
         services_ms=sum(value for name, value in cpu.items() if name != "nats-server"),
         server_ms=cpu["nats-server"],
         disk_kb=run["disk_kb_per_case"],
-        synced_writes=10,  # appends, artifacts, timer: bench/README.md
+        synced_writes=15,  # appends, artifacts, timer: bench/README.md, 10; four renditions and their list
         waiting_kb=6.5,  # 1.3 in approval, the rest in nats-server: bench/README.md, "Waiting"
     )
 
@@ -78,7 +79,7 @@ def need(hospitals: int, discharges: int, measured: Measured, assumed: Assumed) 
 
     gpus = max(1, math.ceil(peak * assumed.tokens_written / assumed.gpu_tokens_per_second / assumed.usable))
     stored = discharges * YEAR * (measured.disk_kb + assumed.artifacts_kb) * assumed.replicas / 1e9
-    service, server = cores(measured.services_ms), cores(measured.server_ms)
+    service, server = cores(measured.services_ms + assumed.renditions_ms), cores(measured.server_ms)
     hourly = (
         (service + server * assumed.replicas) * assumed.core_hour
         + gpus * assumed.gpu_hour

@@ -7,10 +7,13 @@ from typing import Any
 
 from cli.bus import bus
 from cli.stack.access import read_access
-from services.approval.resources import chain_head_of
+from services.approval.renditions import chart
+from services.approval.renditions.make import TEXT
+from services.approval.resources import Resource, chain_head_of
 from shared.clinical.fhir import FhirClient
+from shared.clinical.references import parse_url
 from shared.contracts.envelope import chain_digest, decode
-from shared.contracts.events import Filed
+from shared.contracts.events import Approved, Filed
 from shared.contracts.failures import Failure, PermanentError
 from shared.contracts.subjects import parse_case_subject
 from shared.messaging.journal import Journal, Stored
@@ -92,7 +95,7 @@ def _broken(case_id: str, events: Sequence[Stored]) -> list[Fault]:
 
 
 async def _against_chart(case_id: str, events: Sequence[Stored], ehr: FhirClient) -> list[Fault]:
-    """A filed case's Provenance carries the digest of its approval."""
+    """A filed case's Provenance carries the digest of its approval, and its document holds what was filed."""
     last = events[-1]
     try:
         filed = decode(last.subject, last.headers, last.data, last.sequence).body
@@ -101,11 +104,54 @@ async def _against_chart(case_id: str, events: Sequence[Stored], ehr: FhirClient
     if not isinstance(filed, Filed):
         return []
     try:
-        head = chain_head_of(await ehr.read("Provenance", filed.provenance))
+        provenance = await ehr.read("Provenance", filed.provenance)
     except Failure as failure:
         return [Fault(case_id, "filed", last.sequence, f"the EHR does not show the Provenance ({failure.reason})")]
     approval = next((item for item in reversed(events) if item.subject.endswith(".approved")), None)
-    if approval is None or chain_digest(approval.headers, approval.data) != head:
+    if approval is None or chain_digest(approval.headers, approval.data) != chain_head_of(provenance):
         sequence = approval.sequence if approval else last.sequence
         return [Fault(case_id, "approved", sequence, "the Provenance in the EHR carries another digest")]
-    return []
+    reasons = await _differing(filed, provenance, ehr)
+    signed = filed.renditions.get(TEXT)
+    if signed is not None and signed != _signed(approval):
+        reasons.append("the text that was filed is not the one that was signed")
+    return [Fault(case_id, "filed", last.sequence, reason) for reason in reasons]
+
+
+def _signed(approval: Stored) -> str | None:
+    """The digest that an approval signs; None where it is no approval."""
+    try:
+        body = decode(approval.subject, approval.headers, approval.data, approval.sequence).body
+    except PermanentError:
+        return None  # named already
+    return body.signed if isinstance(body, Approved) else None
+
+
+async def _differing(filed: Filed, provenance: Resource, ehr: FhirClient) -> list[str]:
+    """What of the renditions on the trail does not stand in the chart as it was filed."""
+    if not filed.renditions:
+        return []  # a trail of before renditions had digests
+    reasons = [] if chart.digests_in(provenance) == filed.renditions else ["the Provenance names other renditions"]
+    try:
+        held = chart.attachments(await ehr.read("DocumentReference", filed.document_reference))
+    except Failure as failure:
+        return [*reasons, f"the EHR does not show the document ({failure.reason})"]
+    for content_type, digest in filed.renditions.items():
+        if content_type not in held:
+            reasons.append(f"the document in the EHR has no {content_type} any more")
+        elif await _held_digest(held[content_type], ehr) != digest:
+            reasons.append(f"the {content_type} of the document in the EHR is not what was filed")
+    return reasons
+
+
+async def _held_digest(attachment: Resource, ehr: FhirClient) -> str | None:
+    """SHA-256 of an attachment, also where the EHR has put it into a Binary of its own; None where it is not shown."""
+    if "data" in attachment:
+        return chart.digest_of(attachment)
+    named = parse_url(str(attachment.get("url") or ""))
+    if named is None or named.type != "Binary":
+        return None
+    try:
+        return chart.digest_of(await ehr.read("Binary", named.id))
+    except Failure:
+        return None

@@ -116,6 +116,7 @@ class Demo:
         review = await physician("GET", f"/v1/reviews/{case['case_id']}")
         draft = review["draft"]
         print_draft(self._console, draft)
+        self._console.print(contribution(draft))
         self._open_points = len(draft["open_points"])
         self._tell_passages(draft["knowledge"])
         for sentence in (item for item in draft["sentences"] if not item["supported"]):
@@ -162,6 +163,16 @@ async def unseen_stays(engine: Api) -> list[DemoEncounter]:
         for event in (await engine("GET", f"/v1/cases/{case_id}"))["events"]
     }
     return [stay for stay in demo_encounters() if stay.encounter not in seen]
+
+
+def contribution(draft: dict[str, Any]) -> str:
+    """What of the narrative was composed by rules, and what the model added to it."""
+    total, composed, dropped = len(draft["sentences"]), draft["composed"], draft["replaced"]
+    noun = "sentence" if composed == 1 else "sentences"
+    return (
+        f"narrative: {composed} {noun} composed from the record, {total - composed} by the model, "
+        f"{dropped} of the model's dropped"
+    )
 
 
 async def sign(physician: Api, case_id: str, draft: dict[str, Any]) -> None:

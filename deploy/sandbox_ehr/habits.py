@@ -44,6 +44,7 @@ class Habits:
     # Seconds after which the first create of each type is committed, while its client waits; its condition is looked at
     # when it comes.
     late: float = 0.0
+    contents: int | None = None  # a document may have so many contents; one with more is a 422 (Oracle Health: 1)
     deletes: bool = False  # DELETE removes a resource
     token_file: Path | None = None  # a bearer token is needed; the file always has the one that counts
     token_life: float = 300.0  # seconds until the token is another one
@@ -135,6 +136,8 @@ class HabitualServer:
         return self._written(_json(answer, bundle), str(request.url))
 
     async def _create(self, request: httpx.Request, type: str) -> httpx.Response:
+        if type == "DocumentReference" and self._too_many(request):
+            return _outcome(422, "business-rule")
         conditional = "if-none-exist" in request.headers
         if self._habits.contended and conditional and self._first("contended", type):
             return _outcome(409, "conflict")
@@ -150,6 +153,10 @@ class HabitualServer:
             return self._written(answer, str(request.url))
         headers = {"location": answer.headers["location"]} if self._habits.created == "location" else {}
         return httpx.Response(201, headers=headers)
+
+    def _too_many(self, request: httpx.Request) -> bool:
+        """Whether a document has more contents than this server takes."""
+        return self._habits.contents is not None and len(json.loads(request.content)["content"]) > self._habits.contents
 
     def _first(self, habit: str, type: str) -> bool:
         """Whether `habit` has not met a create of `type` before."""

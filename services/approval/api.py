@@ -80,9 +80,17 @@ class Approve(BaseModel):
         default=[], max_length=1000, description="open points, from 0, that were seen; all of them have to be"
     )
 
+    written: list[str] = Field(
+        default=[],
+        max_length=1000,
+        description="SHA-256 of each sentence of your own that the record does not support and that may stand; a "
+        "refusal names them",
+    )
+
     @property
     def settled(self) -> Settled:
-        return Settled({item.sentence: item.how for item in self.resolutions}, self.acknowledged)
+        resolutions = {item.sentence: item.how for item in self.resolutions}
+        return Settled(resolutions, self.acknowledged, frozenset(self.written))
 
 
 class Reject(BaseModel):
@@ -117,7 +125,9 @@ def problem_of(refused: Refused) -> Problem:
     if not refused.obstacles:
         return Problem(status, title, refused.detail)
     errors = [
-        {"field": item.field, "detail": item.detail} | ({} if item.index is None else {"index": item.index})
+        {"field": item.field, "detail": item.detail}
+        | ({} if item.index is None else {"index": item.index})
+        | ({} if item.digest is None else {"digest": item.digest})
         for item in refused.obstacles
     ]
     return Problem(status, title, refused.detail, errors=errors)

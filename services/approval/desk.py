@@ -1,5 +1,6 @@
 """Decisions: what a person may do with a review, each appended to the case exactly where it was looked at."""
 
+import asyncio
 import re
 from collections.abc import Callable, Sequence
 from typing import TypeVar
@@ -10,8 +11,10 @@ from services.approval.gate import Settled
 from services.approval.refusal import Refused
 from services.approval.reviews import Reviews
 from services.approval.rights import Deed, denied
+from services.approval.written import Statement, statements
 from shared.clinical.fhir import FhirClient
 from shared.contracts.case import Case, fold
+from shared.contracts.context import EncounterContext
 from shared.contracts.draft import Draft
 from shared.contracts.envelope import Recorded
 from shared.contracts.events import (
@@ -28,6 +31,7 @@ from shared.contracts.events import (
 )
 from shared.contracts.failures import Failure, TransientError
 from shared.contracts.subjects import CaseRef, derived_id
+from shared.grounding import Record
 from shared.messaging.access_log import AccessLog
 from shared.messaging.artifacts import Artifacts
 from shared.messaging.connection import Bus
@@ -36,6 +40,7 @@ from shared.messaging.steps import Clock
 from shared.runtime.access import Caller
 
 TRIES = 5
+RECORDS = 16  # indexed ones that are kept: who types is answered at once
 CASE_ID = re.compile(r"[A-Za-z0-9-]{1,64}")
 
 Event = TypeVar("Event", Approved, Rejected, Reassigned)
@@ -59,6 +64,7 @@ class Desk:
         self._directory = directory
         self._clock = clock
         self._new_id = new_id
+        self._records: dict[str, Record] = {}  # of drafts that are being edited, by the digest of their context
 
     def attach(self, bus: Bus) -> None:
         self._journal = Journal(bus, "approval")
@@ -138,6 +144,7 @@ class Desk:
         await self._permit(ref, case, by, "decide")
         review = domain.open_review(case, seen)
         draft = await self._draft_to_sign(review, text)
+        written = await self.written(draft, text) if draft is not None and text is not None else ()
         # Only a supervisor's token without an identity of its own signs as the department's supervisor.
         stands_in = by.role == "supervisor" and by.practitioner is None
         supervisor = await self._supervisor(ref) if stands_in else None
@@ -150,6 +157,7 @@ class Desk:
                 draft=draft,
                 text=text,
                 settled=settled,
+                written=written,
                 supervisor=supervisor,
                 channel=channel_of(by),
                 reading=reading,
@@ -160,6 +168,22 @@ class Desk:
         if text is not None and event.edited:
             await self._artifacts.put(text.encode())
         return await self._decide(ref, case, by, "decide", decide)
+
+    async def written(self, draft: Draft, text: str) -> tuple[Statement, ...]:
+        """The sentences of `text` that `draft` does not have, held against the record that it was made from."""
+        if text == draft.text:
+            return ()
+        context = await self._artifacts.get(draft.context_digest)
+        return await asyncio.to_thread(self._held_against, draft, text, context)
+
+    def _held_against(self, draft: Draft, text: str, context: bytes) -> tuple[Statement, ...]:
+        """In a thread: to index a long record takes its time, and others are served."""
+        record = self._records.get(draft.context_digest)
+        if record is None:
+            if len(self._records) >= RECORDS:
+                self._records.pop(next(iter(self._records)), None)
+            record = self._records[draft.context_digest] = Record(EncounterContext.model_validate_json(context))
+        return statements(draft, text, record)
 
     async def _draft_to_sign(self, review: ReviewRequested, text: str | None = None) -> Draft | None:
         """The draft under review where a signature needs it."""

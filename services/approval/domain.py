@@ -7,6 +7,7 @@ from typing import Literal
 from services.approval import edits, gate
 from services.approval.gate import Settled
 from services.approval.refusal import Refused, Why
+from services.approval.written import Statement
 from shared.contracts.access import Access
 from shared.contracts.case import Case
 from shared.contracts.draft import Draft
@@ -16,6 +17,7 @@ from shared.contracts.events import (
     Approved,
     Channel,
     Closed,
+    Confirmed,
     Drafted,
     DraftRef,
     Reading,
@@ -76,11 +78,13 @@ def approve(
     draft: Draft | None = None,
     text: str | None = None,
     settled: Settled = Settled(),  # noqa: B008 - frozen
+    written: Sequence[Statement] = (),
     supervisor: str | None = None,
     channel: Channel | None = None,
     reading: Reading | None = None,
 ) -> Approved:
-    """Countersign: the draft with digest `seen`, or `text` in its place. `draft` is its content, see `reads_draft`.
+    """Countersign: the draft with digest `seen`, or `text` in its place. `draft` is its content, see `reads_draft`;
+    `written` are the sentences of `text` that it does not have.
 
     Raises Refused: nobody signs what lacks its patient or a part, or what the record does not support and nobody has
     confirmed.
@@ -91,7 +95,7 @@ def approve(
     final = None
     if draft is not None:
         final = draft.text if text is None else text
-        gate.check(draft, final, settled)
+        gate.check(draft, final, settled, written)
     signed = digest(final.encode()) if final is not None else review.draft.text
     return Approved(
         stay=review.stay,
@@ -104,6 +108,7 @@ def approve(
         edits=edits.figures(draft, final) if draft is not None and final is not None else None,
         resolutions=gate.resolutions(draft, final, settled) if draft is not None and final is not None else (),
         acknowledged=tuple(range(len(draft.open_points))) if draft is not None else (),
+        written=tuple(Confirmed(digest=i.digest, label=i.label) for i in written if i.label != "supported"),
         reading=reading,
         channel=channel,
     )

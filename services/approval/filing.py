@@ -8,14 +8,26 @@ from collections.abc import Mapping
 
 from services.approval import resources
 from services.approval.provenances import carrying, provenances_of
+from services.approval.renditions import chart
+from services.approval.renditions.make import TEXT
 from services.approval.resources import Resource, chain_head_of, with_identifier
 from services.approval.tasks import Devices
-from shared.clinical.fhir import FhirClient, NotFoundError, PreconditionFailedError, oldest, version_of
+from shared.clinical.fhir import (
+    BadRequestError,
+    FhirClient,
+    NotFoundError,
+    NotTakenError,
+    PreconditionFailedError,
+    oldest,
+    version_of,
+)
 from shared.contracts.envelope import Recorded
 from shared.contracts.events import Approved, Filed
 from shared.contracts.failures import PermanentError, TransientError
 from shared.contracts.subjects import CaseRef
 from shared.messaging.steps import Clock
+
+Renditions = Mapping[str, bytes]  # content type → bytes
 
 
 class Filing:
@@ -24,26 +36,38 @@ class Filing:
         self._devices = devices
         self._clock = clock
 
-    async def file(self, decision: Recorded, approved: Approved, text: str) -> Filed:
-        """File `text` for the approval `decision`; however often this runs, the chart holds one current document."""
-        device = await self._devices.id_of(approved.draft)
-        document = await self._document(decision, approved, text, device)
-        provenance = await self._provenance(decision, approved, document, device)
-        return Filed(document_reference=document, provenance=provenance)
+    async def file(self, decision: Recorded, approved: Approved, text: str, others: Renditions | None = None) -> Filed:
+        """File `text` for the approval `decision`; however often this runs, the chart holds one current document.
 
-    async def _document(self, decision: Recorded, approved: Approved, text: str, device: str) -> str:
-        """The id of the one current document; whatever else is current under its identifier is retired."""
+        `others` (content type → bytes) are filed in its place, the text among them, where the EHR takes them all.
+        """
+        device = await self._devices.id_of(approved.draft)
+        alone = {TEXT: text.encode()}
+        renditions = others or alone
+        try:
+            document = await self._document(decision, approved, renditions, device)
+        except (BadRequestError, NotTakenError):
+            if renditions == alone:
+                raise
+            document = await self._document(decision, approved, alone, device)
+        id, held = str(document["id"]), chart.held(document, renditions)
+        provenance = await self._provenance(decision, approved, id, device, held)
+        return Filed(document_reference=id, provenance=provenance, renditions=held)
+
+    async def _document(self, decision: Recorded, approved: Approved, renditions: Renditions, device: str) -> Resource:
+        """The one current document; whatever else is current under its identifier is retired."""
         identifier = resources.document_identifier(decision.case)
         query = {"identifier": "|".join(identifier)}
-        wanted = resources.document(decision.case, approved, text, device, decision.time)
+        contents = chart.contents(renditions, decision.time)
+        wanted = resources.document(decision.case, approved, contents, device, decision.time)
         made = await self._make(wanted, resources.document_id(decision.case), query)
         # Parallel conditional creates duplicate on several real servers: look, and let the oldest one stand. What was
         # just made counts also where the search does not show it yet.
         current = _current(await self._documents(decision.case, made))
         if not current:  # it was there, and somebody has retired it before the filing ended
             current = [(await self._ehr.create(wanted)).resource]
-        kept = str(oldest(current)["id"])
-        await self._retire(current, kept)
+        kept = oldest(current)
+        await self._retire(current, str(kept["id"]))
         return kept
 
     async def _documents(self, case: CaseRef, *known: Resource) -> list[Resource]:
@@ -61,13 +85,16 @@ class Filing:
                 except PreconditionFailedError:
                     raise TransientError("a copy of the document has changed just now") from None
 
-    async def _provenance(self, decision: Recorded, approved: Approved, document: str, device: str) -> str:
+    async def _provenance(
+        self, decision: Recorded, approved: Approved, document: str, device: str, held: Mapping[str, str]
+    ) -> str:
         """The id of the Provenance of this approval, or of one before it: a backup may not know what was filed."""
         head = decision.head.digest
         found = await provenances_of(self._ehr, f"DocumentReference/{document}")
         existing = carrying(head, found) or [item for item in found if chain_head_of(item) is not None]
         if not existing:
-            wanted = resources.provenance(approved, document, device, head, decision.time, self._clock())
+            made_of = chart.entities(held)
+            wanted = resources.provenance(approved, document, device, head, decision.time, self._clock(), made_of)
             existing = [await self._make(wanted, resources.provenance_id(head))]
         return str(oldest(existing)["id"])
 

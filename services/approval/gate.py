@@ -8,6 +8,7 @@ from rapidfuzz import fuzz
 
 from services.approval import edits
 from services.approval.refusal import Obstacle, Refused
+from services.approval.written import Statement
 from shared.contracts.draft import TO_BE_WRITTEN, Draft, Part
 from shared.contracts.events import How, Resolution
 
@@ -21,18 +22,19 @@ class Settled:
 
     resolutions: Mapping[int, How] = field(default_factory=dict)
     acknowledged: Sequence[int] = ()
+    written: frozenset[str] = frozenset()  # digests of sentences of their own that the record does not support
 
     @property
     def confirmed(self) -> tuple[int, ...]:
         return tuple(index for index, how in self.resolutions.items() if how == "confirmed")
 
 
-def check(draft: Draft, text: str, settled: Settled) -> None:
-    """Raises Refused where `text` may not be signed."""
+def check(draft: Draft, text: str, settled: Settled, written: Sequence[Statement] = ()) -> None:
+    """Raises Refused where `text` may not be signed. `written` is what it has that the draft has not."""
     if lacking := incomplete(draft, text):
         raise Refused("incomplete", " ".join(item.detail for item in lacking), lacking)
-    if waiting := unsettled(draft, text, settled):
-        sentences = sum(item.field == "resolutions" for item in waiting)
+    if waiting := [*unsettled(draft, text, settled), *unconfirmed(written, settled)]:
+        sentences = sum(item.field != "acknowledged" for item in waiting)
         raise Refused("unresolved", to_do(sentences, len(waiting) - sentences), waiting)
 
 
@@ -62,6 +64,19 @@ def unsettled(draft: Draft, text: str, settled: Settled) -> list[Obstacle]:
     return [*sentences, *points]
 
 
+def unconfirmed(written: Sequence[Statement], settled: Settled) -> list[Obstacle]:
+    """Sentences of the physician's own that the record does not support and nobody has confirmed."""
+    words = {
+        "contradicted": "The record contradicts a sentence that you wrote: change or confirm it.",
+        "not-in-record": "The record does not have what a sentence that you wrote says: change or confirm it.",
+    }
+    return [
+        Obstacle("written", words[item.label], index, item.digest)
+        for index, item in enumerate(written)
+        if item.label != "supported" and item.digest not in settled.written
+    ]
+
+
 def incomplete(draft: Draft, text: str) -> list[Obstacle]:
     """What `text` lacks to be the document of this stay: its patient, its parts, what is to be written by hand."""
     return [Obstacle("text", detail) for detail in _lacking(draft, text)]
@@ -77,7 +92,7 @@ def _lacking(draft: Draft, text: str) -> Iterator[str]:
         yield "The line that says who the patient is was removed or changed."
     if patients - {own}:
         yield "The text names another patient."
-    titles = {_heading(part.title) for part in draft.parts}
+    titles = {heading(part.title) for part in draft.parts}
     for part in draft.parts:
         if not _has_content(part, lines, titles):
             yield f"The part “{part.title}” is missing or empty."
@@ -91,17 +106,18 @@ def identity(draft: Draft) -> str | None:
 
 def _has_content(part: Part, lines: Sequence[str], titles: set[str]) -> bool:
     """Whether the text has the part's heading, and words below it that are no heading of a group."""
-    headings = [number for number, line in enumerate(lines) if _heading(line) == _heading(part.title)]
+    headings = [number for number, line in enumerate(lines) if heading(line) == heading(part.title)]
     for start in headings:
         for line in lines[start + 1 :]:
-            if _heading(line) in titles:
+            if heading(line) in titles:
                 break
             if re.search(r"\w", line) and not line.endswith(":"):
                 return True
     return False
 
 
-def _heading(text: str) -> str:
+def heading(text: str) -> str:
+    """A line as headings are compared: in any case, with or without its colon."""
     return text.strip().rstrip(":").casefold()
 
 

@@ -1,10 +1,12 @@
 """What approval does when something happened: ask for the review, carry out the decision."""
 
 import asyncio
+import logging
 
 from services.approval import clocks, domain
 from services.approval.directory import Directory
 from services.approval.filing import Filing
+from services.approval.renditions.writer import Renditions
 from services.approval.reviews import Reviews
 from services.approval.tasks import Tasks
 from shared.contracts.draft import Draft
@@ -19,11 +21,14 @@ from shared.contracts.events import (
     ReviewRequested,
 )
 from shared.contracts.failures import PermanentError, never_permanent
-from shared.contracts.subjects import derived_id
+from shared.contracts.subjects import CaseRef, derived_id
 from shared.messaging.artifacts import Artifacts
 from shared.messaging.connection import Bus
+from shared.messaging.deadletter import alert
 from shared.messaging.steps import Clock, Steps, Work
 from shared.messaging.timers import Timers
+
+logger = logging.getLogger(__name__)
 
 
 class Approval:
@@ -32,12 +37,14 @@ class Approval:
         steps: Steps,
         tasks: Tasks,
         filing: Filing,
+        renditions: Renditions,
         directory: Directory,
         reviews: Reviews,
         clock: Clock,
     ) -> None:
         self._tasks = tasks
         self._filing = filing
+        self._renditions = renditions
         self._directory = directory
         self._reviews = reviews
         self._clock = clock
@@ -46,7 +53,9 @@ class Approval:
         steps.step("approval-settle", self.settle_rejection)
 
     async def attach(self, bus: Bus) -> None:
+        self._bus = bus
         self._artifacts = Artifacts(bus)
+        self._renditions.attach(bus)
         self._timers = Timers(bus)
         await self._reviews.start(bus)
 
@@ -77,10 +86,27 @@ class Approval:
         assert isinstance(approved, Approved)  # noqa: S101
         _, text = await asyncio.gather(self._timers.cancel(case.id), self._signed_text(approved))
         with never_permanent():
-            filed = await self._filing.file(work.cause, approved, text)
+            renditions = await self._renditions.of(work.cause, approved, text)
+            filed = await self._filing.file(work.cause, approved, text, renditions)
+        if refused := sorted(renditions.keys() - filed.renditions.keys()):
+            await self._tell_of_refused(case, refused)
         document = f"DocumentReference/{filed.document_reference}"
         await self._tasks.complete(case, approved.draft, approved.task, "approved", document)
         return filed
+
+    async def _tell_of_refused(self, case: CaseRef, refused: list[str]) -> None:
+        """The EHR took the signed text and not the rest: somebody may have to set what it takes."""
+        names = ", ".join(refused)
+        logger.warning("case %s: the EHR did not take %s, the document was filed without", case.id, names)
+        await alert(
+            self._bus,
+            "info",
+            "renditions-refused",
+            id=case.id,
+            case=case.id,
+            department=case.department,
+            refused=names,
+        )
 
     async def _signed_text(self, approved: Approved) -> str:
         """Exactly what was signed.

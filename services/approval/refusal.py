@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-Field = Literal["resolutions", "acknowledged", "text"]
+Field = Literal["resolutions", "acknowledged", "written", "text"]
 Why = Literal["unknown", "decided", "not-open", "stale", "incomplete", "unresolved", "forbidden"]
 
 
@@ -15,6 +15,7 @@ class Obstacle:
     field: Field
     detail: str
     index: int | None = None
+    digest: str | None = None  # of the sentence, where it is none of the draft's
 
 
 class Refused(Exception):

@@ -4,8 +4,6 @@ Task https://hl7.org/fhir/R4/task.html, DocumentReference https://hl7.org/fhir/R
 Provenance https://hl7.org/fhir/R4/provenance.html, Device https://hl7.org/fhir/R4/device.html
 """
 
-import base64
-import hashlib
 from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
@@ -226,9 +224,10 @@ def practitioner(reference: str | None, subject: str) -> Resource:
     return {"type": "Practitioner", "identifier": {"system": f"{NAMING}/subject", "value": subject}}
 
 
-def document(case: CaseRef, approved: Approved, text: str, device_id: str, signed_at: datetime) -> Resource:
+def document(
+    case: CaseRef, approved: Approved, contents: Iterable[Resource], device_id: str, signed_at: datetime
+) -> Resource:
     """The signed summary. LOINC 18842-5 is Discharge summary; AIAST stays on after approval, CLINAST joins it."""
-    data = text.encode()
     stay = approved.stay
     signer = practitioner(approved.signer, approved.by.subject)
     context: Resource = {"encounter": [{"reference": stay.encounter}], "period": {"end": instant(stay.end)}}
@@ -255,19 +254,7 @@ def document(case: CaseRef, approved: Approved, text: str, device_id: str, signe
         "date": instant(signed_at),
         "author": [{"reference": f"Device/{device_id}"}, signer],
         "authenticator": signer,
-        "content": [
-            {
-                "attachment": {
-                    "contentType": "text/plain; charset=utf-8",
-                    "data": base64.b64encode(data).decode(),
-                    "size": len(data),
-                    # R4 fixes SHA-1 here; the SHA-256 is in the Provenance.
-                    "hash": base64.b64encode(hashlib.sha1(data, usedforsecurity=False).digest()).decode(),
-                    "title": "Discharge summary",
-                    "creation": instant(signed_at),
-                }
-            }
-        ],
+        "content": list(contents),
         "context": context,
     }
     if stay.organization is not None:
@@ -276,9 +263,18 @@ def document(case: CaseRef, approved: Approved, text: str, device_id: str, signe
 
 
 def provenance(
-    approved: Approved, document_id: str, device_id: str, chain_head: str, signed_at: datetime, now: datetime
+    approved: Approved,
+    document_id: str,
+    device_id: str,
+    chain_head: str,
+    signed_at: datetime,
+    now: datetime,
+    renditions: Iterable[Resource] = (),
 ) -> Resource:
-    """Who made the document from what. Carries the head of the case's audit chain: the chart proves the trail."""
+    """Who made the document from what. Carries the head of the case's audit chain: the chart proves the trail.
+
+    `renditions` are the entities that carry the digests of what the document holds.
+    """
     verifier: Resource = {"type": _participant("verifier"), "who": practitioner(approved.signer, approved.by.subject)}
     if approved.stay.organization is not None:
         verifier["onBehalfOf"] = {"reference": approved.stay.organization}
@@ -298,6 +294,7 @@ def provenance(
             _digest_entity("revision", DRAFT_SYSTEM, approved.draft.digest),
             _digest_entity("source", TEXT_SYSTEM, approved.signed),
             _digest_entity("source", CHAIN_HEAD_SYSTEM, chain_head),
+            *renditions,
         ],
     }
 

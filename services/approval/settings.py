@@ -8,6 +8,8 @@ from typing import Annotated
 from pydantic import BeforeValidator, Field
 from pydantic_settings import NoDecode
 
+from services.approval.renditions.make import CONTENT_TYPES
+from services.approval.renditions.pdf import Paper
 from shared.runtime.settings import EhrSettings, ServiceSettings
 
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
@@ -34,6 +36,22 @@ def parse_durations(value: object) -> object:
 Escalations = Annotated[tuple[timedelta, ...], NoDecode, BeforeValidator(parse_durations)]
 
 
+def parse_content_types(value: object) -> object:
+    """`"text/plain,application/pdf"` → content types, in the order in which they are filed.
+
+    Raises ValueError for one that we do not write.
+    """
+    if not isinstance(value, str):
+        return value
+    chosen = {part.strip().lower() for part in value.split(",")}
+    if not chosen <= set(CONTENT_TYPES):
+        raise ValueError(f"give some of {', '.join(CONTENT_TYPES)}")
+    return tuple(item for item in CONTENT_TYPES if item in chosen)
+
+
+ContentTypes = Annotated[tuple[str, ...], NoDecode, BeforeValidator(parse_content_types)]
+
+
 class ApprovalSettings(ServiceSettings):
     escalate_after: Escalations = Field(
         default=(timedelta(hours=24), timedelta(hours=72), timedelta(days=7)),
@@ -50,6 +68,10 @@ class ApprovalSettings(ServiceSettings):
         default=False,
         description="the EHR shows the draft itself beside its Task: nobody has to open our page to sign there",
     )
+    ehr_contents: ContentTypes = Field(
+        default=CONTENT_TYPES, description="content types that the EHR takes in one document, with commas between"
+    )
+    paper: Paper = Field(default="us-letter", description="size of a printed page: us-letter or a4")
     idle: timedelta = Field(default=timedelta(minutes=30), description="a session nobody uses ends after this")
     session: timedelta = Field(default=timedelta(hours=12), description="a session ends after this in any case")
     sign_within: timedelta = Field(default=timedelta(minutes=15), description="how recent a sign-in a signature wants")

@@ -44,6 +44,9 @@ class DraftView(BaseModel):
     kind: str
     number: int
     by_hand: str | None
+    composed: int
+    replaced: int
+    model_silent: str | None
     left_out: list[str]
     open_points: list[dict[str, Any]]
     model: str

@@ -2,7 +2,7 @@
 
 from services.drafter import facts
 from shared.contracts.context import EncounterContext
-from shared.contracts.draft import TO_BE_WRITTEN, Draft, Knowledge, Narrative, Part, PartCode, Prompt, Sentence
+from shared.contracts.draft import Draft, Knowledge, Narrative, OpenPoint, Part, PartCode, Prompt, Sentence
 
 # Which part a narrative belongs to.
 HOME: dict[Narrative, PartCode] = {
@@ -11,8 +11,11 @@ HOME: dict[Narrative, PartCode] = {
 }
 TITLES: dict[Narrative, str] = {"hospital-course": "Hospital course", "patient-instructions": "In plain words"}
 NOTICE = (
-    "Narrative drafted by an AI model from the record; facts are rendered from the record. Reviewed by a physician."
+    "Narrative composed from the record by rules, with sentences of an AI model; facts are rendered from the record. "
+    "Reviewed by a physician."
 )
+# A text without a sentence of a model must not say that a model wrote it.
+COMPOSED = "Narrative composed by rules from the record; facts are rendered from the record. Reviewed by a physician."
 
 
 def compose(
@@ -20,14 +23,20 @@ def compose(
     rendered: tuple[Part, ...],
     sentences: tuple[Sentence, ...],
     *,
-    by_hand: str | None,
     number: int,
     model: str,
     prompt: Prompt,
     context_digest: str,
     knowledge: Knowledge | None = None,
+    composed: int = 0,
+    replaced: int = 0,
+    asked: OpenPoint | None = None,
+    model_silent: str | None = None,
 ) -> Draft:
-    """The draft of a stay whose facts are `rendered`. `by_hand` says why there is no narrative."""
+    """The draft of a stay whose facts are `rendered`. `composed`, `replaced` and `model_silent`: see Draft.
+
+    `asked` is an open point about the physician's words.
+    """
     parts = tuple(
         part.model_copy(update={"narrative": tuple(item for item in sentences if HOME[item.narrative] == part.code)})
         for part in rendered
@@ -38,10 +47,12 @@ def compose(
         attending=context.attending_name or "",
         number=number,
         parts=parts,
-        text=_text(context, parts, by_hand is not None),
-        by_hand=by_hand,
+        text=_text(context, parts),
+        composed=composed,
+        replaced=replaced,
+        model_silent=model_silent,
         left_out=context.left_out,
-        open_points=context.open_points,
+        open_points=(*((asked,) if asked else ()), *context.open_points),
         model=model,
         prompt=prompt,
         context_digest=context_digest,
@@ -54,26 +65,22 @@ def _initials(name: str) -> str:
     return " ".join(f"{word[0].upper()}." for word in name.split() if word[0].isalpha())
 
 
-def _text(context: EncounterContext, parts: tuple[Part, ...], by_hand: bool) -> str:
+def _text(context: EncounterContext, parts: tuple[Part, ...]) -> str:
     title = "DEATH SUMMARY" if context.died else "DISCHARGE SUMMARY"
     lines = [title, "", *(fact.text for fact in facts.header(context))]
     for part in parts:
         lines += ["", part.title.upper()]
         for group in part.groups:
             lines += [f"{group.title}:", *(f"  - {fact.text}" for fact in group.facts)]
-        lines += _narrative(context, part, by_hand)
-    return "\n".join([*lines, "", NOTICE, ""])
+        lines += _narrative(part)
+    written = any(item.origin == "model" for part in parts for item in part.narrative)
+    return "\n".join([*lines, "", NOTICE if written else COMPOSED, ""])
 
 
-def _narrative(context: EncounterContext, part: Part, by_hand: bool) -> list[str]:
-    wanted: list[Narrative] = [name for name, code in HOME.items() if code == part.code]
+def _narrative(part: Part) -> list[str]:
+    """A sentence a line: what was changed in it is seen at once."""
     lines: list[str] = []
-    for name in wanted:
-        if not context.instructs and name == "patient-instructions":
-            continue
-        sentences = [item.text for item in part.narrative if item.narrative == name]
-        if by_hand:
-            lines += [f"{TITLES[name]}:", f"  {TO_BE_WRITTEN}: {TITLES[name].lower()}]"]
-        elif sentences:
-            lines += [f"{TITLES[name]}:", f"  {' '.join(sentences)}"]
+    for name in (name for name, code in HOME.items() if code == part.code):
+        if sentences := [item.text for item in part.narrative if item.narrative == name]:
+            lines += [f"{TITLES[name]}:", *(f"  {text}" for text in sentences)]
     return lines

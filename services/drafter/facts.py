@@ -123,8 +123,8 @@ def _suspected(diagnoses: Iterable[Diagnosis]) -> list[Fact]:
 
 
 def _findings(context: EncounterContext) -> tuple[Group, ...]:
-    abnormal = sorted((item for item in context.labs if _is_abnormal(item)), key=lambda item: not _is_critical(item))
-    calm = [item for item in context.labs if not _is_abnormal(item)]
+    abnormal = sorted((item for item in context.labs if is_abnormal(item)), key=lambda item: not is_critical(item))
+    calm = [item for item in context.labs if not is_abnormal(item)]
     within = [item for item in calm if item.judged]
     names = short_names(context.labs)
     named = "; ".join(f"{names[item.name]} {item.last.value}{_aimed(item, ' (', ')')}" for item in within)
@@ -162,11 +162,11 @@ def _pending(context: EncounterContext) -> list[Fact]:
     ]
 
 
-def _is_abnormal(series: Series) -> bool:
+def is_abnormal(series: Series) -> bool:
     return any(item is not None and item.flag for item in (series.first, series.last, series.worst))
 
 
-def _is_critical(series: Series) -> bool:
+def is_critical(series: Series) -> bool:
     return any(item is not None and item.flag in CRITICAL for item in (series.first, series.last, series.worst))
 
 

@@ -1,18 +1,22 @@
 """The drafter's two steps: read the stay, then draft from what was read."""
 
+import asyncio
 import logging
 from collections.abc import Callable
 from datetime import tzinfo
 
-from services.drafter import domain, facts, grounding, narrative, prompts
+from services.drafter import domain, facts, narrative, prompts
 from services.drafter.cite import cite
 from services.drafter.compose import compose
+from services.drafter.course import composed
 from services.drafter.extract import extract
+from services.drafter.policy import Chosen, Policy, choose
 from shared.clinical.fhir import FhirClient
 from shared.contracts.context import EncounterContext
-from shared.contracts.draft import Fact, Knowledge, Sentence
+from shared.contracts.draft import Claim, Knowledge, Narrative, OpenPoint, Sentence
 from shared.contracts.events import ContextExtracted, Discharged, Drafted, RedraftRequested
 from shared.contracts.failures import PermanentError, TransientError
+from shared.grounding import Record, check, split
 from shared.inference.generate import Generation, Generator, Sampling
 from shared.knowledge.retrieve import Retriever
 from shared.messaging.artifacts import Artifacts
@@ -34,6 +38,7 @@ class Drafter:
         deadline: float,
         retriever: Retriever | None,
         zone_of: Callable[[str], tzinfo | None],
+        policy: Policy = "strict",
     ) -> None:
         """`zone_of` gives the time zone of a department; None where none is set."""
         self._ehr = ehr
@@ -41,6 +46,7 @@ class Drafter:
         self._generator = generator
         self._deadline = deadline
         self._zone_of = zone_of
+        self._policy: Policy = policy
         steps.step("drafter-extract", self.extract)
         steps.step("drafter-draft", self.draft)
 
@@ -70,32 +76,35 @@ class Drafter:
         )
 
     async def draft(self, work: Work) -> Drafted:
-        """Render the facts, let the model write the narrative, check it, store the draft."""
+        """Render the facts, compose the narrative, keep of the model what the record supports, store the draft."""
         cause = work.cause.body
         assert isinstance(cause, ContextExtracted | RedraftRequested)  # noqa: S101 - as above
         context = EncounterContext.model_validate_json(await self._artifacts.get(cause.context))
         words = domain.words_of(cause)
         wish = (await self._artifacts.get(words)).decode() if words else None
         knowledge = await cite(self._retriever, context) if self._retriever is not None else None
-        generation, by_hand = await self._write(context, knowledge, wish, last=work.last)
-        rendered = facts.render(context)
-        sentences: tuple[Sentence, ...] = ()
+        generation, silent = await self._write(context, knowledge, wish, last=work.last)
+        own: tuple[Sentence, ...] = ()
         if generation is not None:
             found = narrative.parse(generation.text, died=not context.instructs)
             if isinstance(found, narrative.Nonsense):
-                by_hand = found.reason
+                silent = found.reason
             else:
-                sentences = checked(found, context)
+                own = await asyncio.to_thread(checked, found, context)
+        chosen = choose(composed(context), own, self._policy)
         draft = compose(
             context,
-            rendered,
-            sentences,
-            by_hand=by_hand,
+            facts.render(context),
+            chosen.sentences,
             number=domain.number_of(cause),
             model=generation.model if generation else "",
             prompt=PROMPTS[context.kind].stamp,
             context_digest=cause.context,
             knowledge=knowledge,
+            composed=chosen.composed,
+            replaced=chosen.replaced,
+            asked=answered(wish, chosen),
+            model_silent=silent,
         )
         digest = await self._artifacts.put(draft.model_dump_json(exclude_none=True).encode())
         return domain.drafted(cause, draft, digest)
@@ -103,7 +112,7 @@ class Drafter:
     async def _write(
         self, context: EncounterContext, knowledge: Knowledge | None, wish: str | None, *, last: bool
     ) -> tuple[Generation | None, str | None]:
-        """What the model wrote, or why a person has to: a model that fails must not end the case."""
+        """What the model wrote, or why it did not: a model that fails must not end the case."""
         prompt = PROMPTS[context.kind]
         sampling = Sampling(max_tokens=prompt.max_tokens, stop=prompt.stop)
         text = prompt.render(narrative.brief(context, knowledge), wish)
@@ -112,24 +121,35 @@ class Drafter:
         except TransientError as error:
             if not last:
                 raise
-            logger.warning("the model could not be reached, the narrative is left to the physician: %s", error.reason)
+            logger.warning("the model could not be reached, the narrative is composed alone: %s", error.reason)
             return None, "the model could not be reached"
         except PermanentError as error:
-            logger.warning("the model failed, the narrative is left to the physician: %s", error.reason)
+            logger.warning("the model failed, the narrative is composed alone: %s", error.reason)
             return None, "the model failed"
 
 
-def checked(found: narrative.Narratives, context: EncounterContext) -> tuple[Sentence, ...]:
-    """Each sentence of the narratives with its evidence and what the record does not have; notes are evidence too."""
-    notes = [Fact(text=item.text, source=item.source) for item in context.notes]
-    record = grounding.Record([*facts.lines(context), *notes, *_derived(context)])
-    return tuple(
-        grounding.check(sentence, name, record) for name, text in found.items() for sentence in grounding.split(text)
+def answered(wish: str | None, chosen: Chosen) -> OpenPoint | None:
+    """What became of the physician's words: a person has to know where the draft does not follow them."""
+    if wish is None:
+        return None
+    used = len(chosen.sentences) - chosen.composed
+    said = f"{used} of its sentences stand" if used else "none of its sentences could be kept"
+    return OpenPoint(
+        text=f"Your words went to the model; {said}. What they ask beyond that is for you to write: change the text"
     )
 
 
-def _derived(context: EncounterContext) -> list[Fact]:
-    """What follows from the record without standing in it."""
-    years, days = facts.age(context), facts.length_of_stay(context)
-    derived = [f"Age: {years} years" if years is not None else "", f"Length of stay: {days} days" if days else ""]
-    return [Fact(text=text, source=context.encounter) for text in derived if text]
+def checked(found: narrative.Narratives, context: EncounterContext) -> tuple[Sentence, ...]:
+    """Each sentence of the narratives with its label, what speaks for it, and its claims that are not supported."""
+    record = Record(context)
+    return tuple(_checked(text, name, record) for name, texts in found.items() for text in split(texts))
+
+
+def _checked(text: str, name: Narrative, record: Record) -> Sentence:
+    verdict = check(text, record)
+    claims = tuple(
+        Claim(kind=item.kind, text=item.text, label=item.label, source=item.source, detail=item.detail)
+        for item in verdict.findings
+        if item.label != "supported"
+    )
+    return Sentence(narrative=name, text=text, evidence=verdict.evidence, unsupported=claims, label=verdict.label)

@@ -39,7 +39,9 @@ def build(
         embedder = embedder or TritonEmbedder(settings.triton.url, settings.triton.embedder_model)
         closers.append(embedder.close)
         retriever = Retriever(embedder, base)
-    drafter = Drafter(steps, ehr, generator, settings.generation_deadline, retriever, settings.zones.of)
+    drafter = Drafter(
+        steps, ehr, generator, settings.generation_deadline, retriever, settings.zones.of, settings.narrative_policy
+    )
 
     async def on_connect(bus: Bus) -> None:
         drafter.attach(bus)

@@ -2,9 +2,9 @@
 
 from collections.abc import Iterable
 
-from services.drafter.reconciliation import Row, reconcile
 from shared.contracts.context import EncounterContext, Medicine
 from shared.contracts.draft import Fact, Group
+from shared.grounding.reconciliation import Row, reconcile
 
 COLUMNS = ("Medicine", "Dose and directions", "Route", "Frequency", "Change", "Reason")
 

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 
 from services.drafter.facts import age
 from services.drafter.prompts import one_line
-from services.drafter.reconciliation import reconcile
 from shared.contracts.context import EncounterContext
 from shared.contracts.draft import Knowledge, Narrative
+from shared.grounding.reconciliation import reconcile
 
 MOST = 6  # items of one list; a small model loses the thread in long ones
 LONGEST_PASSAGE = 240  # characters

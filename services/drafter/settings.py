@@ -1,5 +1,7 @@
 """The environment of the drafter."""
 
+from typing import Literal
+
 from pydantic import Field
 
 from shared.runtime.settings import EhrSettings, QdrantSettings, ServiceSettings, TritonSettings
@@ -9,4 +11,9 @@ class DrafterSettings(ServiceSettings):
     ehr: EhrSettings = Field(default_factory=EhrSettings)
     triton: TritonSettings = Field(default_factory=TritonSettings)
     qdrant: QdrantSettings = Field(default_factory=QdrantSettings)
+    narrative_policy: Literal["strict", "marked"] = Field(
+        default="strict",
+        description="strict: a sentence of the model stands only where the record supports it, the rest is composed by "
+        "rules; marked: the model's text, with what is unsupported marked",
+    )
     generation_deadline: float = Field(default=150.0, gt=0, description="seconds one generation may take")

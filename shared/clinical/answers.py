@@ -33,6 +33,10 @@ class BadRequestError(PermanentError):
     """400: the server does not take the request as it is spelled."""
 
 
+class NotTakenError(PermanentError):
+    """413 or 422: the server understands the resource and does not take it as it is."""
+
+
 class UnauthorizedError(TransientError):
     """401, also with a renewed token. Tokens expire and are mended: the same call may succeed later."""
 
@@ -79,6 +83,8 @@ def failure(response: httpx.Response, what: str) -> Failure:
         404: NotFoundError,
         410: NotFoundError,
         412: PreconditionFailedError,
+        413: NotTakenError,
+        422: NotTakenError,
     }
     return kinds.get(status, PermanentError)(reason)
 

@@ -16,6 +16,7 @@ from shared.clinical import fhir_json
 from shared.clinical.answers import (
     BadRequestError,
     NotFoundError,
+    NotTakenError,
     PreconditionFailedError,
     UnauthorizedError,
     failure,
@@ -36,6 +37,7 @@ __all__ = (
     "Created",
     "FhirClient",
     "NotFoundError",
+    "NotTakenError",
     "PreconditionFailedError",
     "Resource",
     "SearchResult",
@@ -89,6 +91,11 @@ class FhirClient:
         """The resource `type/id`. Raises NotFoundError, PermanentError, TransientError."""
         what = f"read {type}"
         return resource_in(await self._send("GET", self._url(type, id), what, type), what, type)
+
+    @property
+    def base(self) -> str:
+        """The base URL that this client was given, with a slash at its end."""
+        return self._place.base
 
     @property
     def bases(self) -> frozenset[str]:

@@ -16,6 +16,12 @@ PartCode = Literal[
 # Stands where a model should have written; a text that still has it is not complete.
 TO_BE_WRITTEN = "[To be written by the physician"
 Narrative = Literal["hospital-course", "patient-instructions"]
+Label = Literal["supported", "contradicted", "not-in-record"]
+ClaimKind = Literal[
+    "number", "unit", "dose", "route", "frequency", "duration", "date", "order-of-time", "drug", "status", "diagnosis",
+    "polarity", "certainty", "family", "finding", "procedure", "side", "person", "age", "outcome", "disposition",
+    "follow-up", "allergy", "cause", "advice", "statement",
+]  # fmt: skip
 
 
 class Evidence(Model):
@@ -26,10 +32,13 @@ class Evidence(Model):
 
 
 class Claim(Model):
-    """Something a sentence says that the record does not have."""
+    """Something a sentence says, and what the record says about it."""
 
-    kind: Literal["number", "dose", "date", "drug", "diagnosis"]
+    kind: ClaimKind
     text: str  # as the sentence words it
+    label: Label = "not-in-record"
+    source: str = ""  # FHIR reference of the resource that supports or contradicts it
+    detail: str = ""  # what the record says, such as "record: rivaroxaban 15 mg by mouth"
 
 
 class Sentence(Model):
@@ -38,11 +47,13 @@ class Sentence(Model):
     narrative: Narrative
     text: str
     evidence: tuple[Evidence, ...] = ()
-    unsupported: tuple[Claim, ...] = ()
+    unsupported: tuple[Claim, ...] = ()  # the claims that are not supported
+    label: Label | None = None  # None in drafts from before there were labels
+    origin: Literal["model", "rules"] = "model"  # rules: composed from the record without a model
 
     @property
     def supported(self) -> bool:
-        return not self.unsupported
+        return self.label == "supported" if self.label else not self.unsupported
 
 
 class Fact(Model):
@@ -116,7 +127,10 @@ class Draft(Model):
     number: int  # 1 for the first draft of a case, +1 for each redraft
     parts: tuple[Part, ...]
     text: str
-    by_hand: str | None = None  # why the narrative is to be written by hand; None when the model wrote it
+    by_hand: str | None = None  # why the narrative is to be written by hand: of drafts from before it was composed
+    composed: int = 0  # sentences composed from the record by rules
+    replaced: int = 0  # sentences of the model that were dropped for composed ones
+    model_silent: str | None = None  # why the model wrote nothing that could be used
     left_out: tuple[str, ...] = ()  # what of the record the document does not say, and why, the important first
     open_points: tuple[OpenPoint, ...] = ()  # what asks for a physician's word before the signature
     model: str  # name and version as the model server reports them; empty when no model was reached

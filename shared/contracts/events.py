@@ -9,7 +9,7 @@ from typing import Annotated, Literal, get_args
 
 from pydantic import Field, TypeAdapter
 
-from shared.contracts.draft import Prompt
+from shared.contracts.draft import Label, Prompt
 from shared.contracts.model import Model
 
 StepName = Literal["extract", "draft", "request-review", "settle-rejection", "file"]
@@ -74,6 +74,13 @@ class Resolution(Model):
 
     sentence: int  # of the draft, from 0
     how: How
+
+
+class Confirmed(Model):
+    """A sentence of the physician's own that the record does not support, and that they confirmed."""
+
+    digest: str  # SHA-256 of the sentence
+    label: Label
 
 
 class Reading(Model):
@@ -168,6 +175,7 @@ class Approved(Model):
     edits: Edits | None = None
     resolutions: tuple[Resolution, ...] = ()
     acknowledged: tuple[int, ...] = ()  # open points of the draft, from 0, that the physician has seen
+    written: tuple[Confirmed, ...] = ()
     reading: Reading | None = None  # None: not signed on our page, or a browser without its script
     channel: Channel | None = None
 
@@ -179,6 +187,9 @@ class Filed(Model):
     version: Literal[1] = 1
     document_reference: str
     provenance: str
+    renditions: dict[str, str] = Field(
+        default_factory=dict
+    )  # content type → SHA-256 of what the document holds; empty on older trails
 
 
 class Rejected(Model):

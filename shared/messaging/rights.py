@@ -120,6 +120,7 @@ _OWN: dict[str, tuple[str, ...]] = {
         *_bucket("working"),
         *_bucket("reconciled"),
         *_bucket("reviews"),
+        *_bucket("renditions"),
         "ehr.task.updated.*",
         "timers.reconcile.*",
         "timers.escalation.>",

@@ -88,8 +88,9 @@ STREAMS = (
 # artifacts: text by SHA-256 (context, draft, signed text, a physician's words). sources: what the knowledge base knows
 # of each document. live: which version is live, what each version was worth, which refresh has its turn. sessions: who
 # is signed in. working: what a physician has typed and not signed yet. reconciled: how far the EHR's Tasks are known.
-# ahead: which process does what before its turn. reviews: from where on the inbox reads the trail.
-BUCKETS = ("artifacts", "sources", "live", "sessions", "working", "reconciled", "ahead", "reviews")
+# ahead: which process does what before its turn. reviews: from where on the inbox reads the trail. renditions: which
+# artifacts are filed for which decision.
+BUCKETS = ("artifacts", "sources", "live", "sessions", "working", "reconciled", "ahead", "reviews", "renditions")
 
 # What nobody has decided yet waits for the EHR for a day: longer than any maintenance window, and not for ever, so that
 # a record that kills its process at each attempt comes before a person. Somebody is told after some four minutes.

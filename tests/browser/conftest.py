@@ -64,7 +64,9 @@ async def make_ward(nats: NatsServer, tmp_path: Path) -> AsyncIterator[Callable[
     async def make(**approving: Any) -> Ward:
         port = free_port()
         url = f"http://127.0.0.1:{port}"
-        stack_running = running(nats, ehr, people=demo_people(ehr.store), public_url=url, **approving)
+        stack_running = running(
+            nats, ehr, narrative_policy="marked", people=demo_people(ehr.store), public_url=url, **approving
+        )
         stack = await stack_running.__aenter__()
         server = make_server(stack.app, "127.0.0.1", port)
         server.config.lifespan = "off"  # the services run already

@@ -11,7 +11,7 @@ import pytest
 from deploy.sandbox_ehr.app import Sandbox, Style, create_app
 from deploy.sandbox_ehr.habits import Habits
 from deploy.sandbox_ehr.seed import opaque_id
-from services.drafter import facts
+from services.drafter import course, facts
 from services.drafter.compose import compose
 from services.drafter.extract import extract
 from shared.clinical import elements, moments
@@ -32,9 +32,15 @@ PARTS = [
 ]
 
 
-def composed(context: EncounterContext, by_hand: str | None = None) -> Draft:
+def composed(context: EncounterContext) -> Draft:
     return compose(
-        context, facts.render(context), (), by_hand=by_hand, number=1, model="m", prompt=PROMPT, context_digest="c" * 64
+        context,
+        facts.render(context),
+        course.composed(context),
+        number=1,
+        model="m",
+        prompt=PROMPT,
+        context_digest="c" * 64,
     )
 
 
@@ -100,7 +106,7 @@ async def test_who_died_gets_the_document_for_it_and_nobody_else_does() -> None:
         codes = elements.codes(encounter.get("hospitalization", {}).get("dischargeDisposition"))
         assert context.died == ("exp" in codes), file.stem
         died |= {context.died}
-        text = composed(context, by_hand="the model failed").text
+        text = composed(context).text
         assert ("DEATH SUMMARY" in text) == context.died
         assert ("In plain words" in text) == context.instructs
     assert died == {True, False}, "the stays must hold both kinds"

@@ -1,13 +1,15 @@
 """The signed document and its Task on EHRs with the habits of real ones: one document, one Provenance, no open Task."""
 
+import json
 from typing import Any
 
 import pytest
 
 from services.approval import resources
 from services.approval.filing import Filing
+from services.approval.renditions import chart
 from services.approval.tasks import Devices, Tasks
-from shared.contracts.envelope import Head, Recorded
+from shared.contracts.envelope import Head, Recorded, digest
 from shared.contracts.events import Approved, Drafted, Filed
 from shared.contracts.failures import PermanentError, TransientError
 from tests.support.ehr import sandbox
@@ -32,6 +34,47 @@ def tasks(ehr: Troubled) -> Tasks:
 
 async def file(ehr: Troubled) -> Filed:
     return await filing(ehr).file(DECISION, APPROVED, "The letter.")
+
+
+ALL = {"text/plain": b"The letter.", "application/pdf": b"%PDF-", "application/fhir+json": b"{}"}
+
+
+def digests(*names: str) -> dict[str, str]:
+    return {name: digest(ALL[name]) for name in names}
+
+
+@pytest.mark.parametrize("puts_create", [False, True])
+async def test_every_rendition_is_a_content_and_named_by_its_digest(*, puts_create: bool) -> None:
+    ehr = Troubled(sandbox(), puts_create=puts_create)
+    first = await filing(ehr).file(DECISION, APPROVED, "The letter.", ALL)
+    assert first == await filing(ehr).file(DECISION, APPROVED, "The letter.", ALL)
+    (document,), (provenance,) = ehr.chart("DocumentReference"), ehr.chart("Provenance")
+    assert list(chart.attachments(document)) == list(ALL)
+    assert first.renditions == chart.digests_in(provenance) == digests(*ALL)
+
+
+async def test_a_document_of_an_earlier_attempt_is_told_as_it_is() -> None:
+    ehr = Troubled(sandbox())
+    await file(ehr)
+    again = await filing(ehr).file(DECISION, APPROVED, "The letter.", ALL)
+    assert again.renditions == digests("text/plain")
+    assert len(ehr.chart("DocumentReference")) == 1
+
+
+@pytest.mark.parametrize("status", [400, 413, 422])
+async def test_an_ehr_that_refuses_the_text_too_is_asked_twice_and_not_more(status: int) -> None:
+    ehr = Troubled(sandbox(), refused={("POST", "DocumentReference"): status})
+    with pytest.raises(PermanentError):
+        await filing(ehr).file(DECISION, APPROVED, "The letter.", ALL)
+    asked = [item for item in ehr.seen if item.method == "POST" and item.url.path.endswith("/DocumentReference")]
+    assert [len(json.loads(item.content)["content"]) for item in asked] == [3, 1]
+
+
+async def test_another_refusal_is_no_word_about_contents() -> None:
+    ehr = Troubled(sandbox(), refused={("POST", "DocumentReference"): 403})
+    with pytest.raises(PermanentError):
+        await filing(ehr).file(DECISION, APPROVED, "The letter.", ALL)
+    assert len([item for item in ehr.seen if item.method == "POST" and "Document" in item.url.path]) == 1
 
 
 def current(ehr: Troubled) -> list[str]:
@@ -102,7 +145,7 @@ async def test_a_copy_of_a_racing_create_is_retired_and_the_oldest_stands() -> N
 
 async def test_documents_of_others_stay_where_the_server_passes_over_the_identifier() -> None:
     ehr = Troubled(sandbox(), lenient={"identifier", "target"})
-    other = resources.document(CASE, APPROVED, "Another letter.", "d", T0) | {
+    other = resources.document(CASE, APPROVED, chart.contents({"text/plain": b"Another letter."}, T0), "d", T0) | {
         "id": "other",
         "identifier": [{"system": "urn:other", "value": "1"}],
     }

@@ -162,6 +162,13 @@ async def test_resources_are_deleted_only_where_that_is_allowed(deletes: bool, a
     assert await found(asking(of), "Device?identifier=urn:test|d1") == (0 if deletes else 1)
 
 
+@pytest.mark.parametrize(("contents", "status"), [(1, 201), (2, 422)])
+async def test_a_document_may_have_so_many_contents(contents: int, status: int) -> None:
+    document = {"resourceType": "DocumentReference", "status": "current", "content": [{"attachment": {}}] * contents}
+    answer = await with_habits(contents=1).post("/fhir/DocumentReference", json=document)
+    assert answer.status_code == status
+
+
 async def test_a_token_ends_and_the_file_has_the_next_one(tmp_path: Path) -> None:
     now, file = [0.0], tmp_path / "token"
     server = HabitualServer(create_app(sandbox()), Habits(token_file=file, token_life=60), State(), lambda: now[0])

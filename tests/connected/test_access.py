@@ -1,5 +1,6 @@
 """Who may: sign-in by OpenID Connect, tokens, departments, owners, sessions; and that every refusal is on the trail."""
 
+import hashlib
 import time
 from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, datetime, timedelta
@@ -239,6 +240,7 @@ async def test_a_signature_wants_a_recent_sign_in(secured: Stack, provider: Oidc
     await sign_in(secured, again=True)
     assert provider.asked[-1]["prompt"] == "login"
     clock.ahead = timedelta()
+    form["written"] = [hashlib.sha256(b"One line more.").hexdigest()]
     assert (await post(secured, f"/reviews/{case_id}/approve", **form)).headers["location"] == f"/reviews/{case_id}"
     case = await secured.reaches(case_id, "filed")
     approved = next(event["detail"] for event in case["events"] if event["event"] == "approved")

@@ -121,6 +121,22 @@ async def test_edits_are_what_is_filed(stack: Stack) -> None:
     assert base64.b64decode(document["content"][0]["attachment"]["data"]).decode() == text
 
 
+async def test_what_the_physician_writes_is_held_against_the_record_too(stack: Stack) -> None:
+    case_id = await stack.discharge()
+    await stack.reaches(case_id, "awaiting-review")
+    text = f"{await stack.text(case_id)}She was given warfarin 5 mg.\n"
+    refused = await stack.decide(case_id, "approve", text=text, written=[])
+    assert refused.status_code == 409
+    (asked,) = refused.json()["errors"]
+    assert asked["field"] == "written"
+    assert "warfarin" not in refused.text, "no text in an error"
+    assert (await stack.decide(case_id, "approve", text=text, written=[asked["digest"]])).status_code == 200
+    case = await stack.reaches(case_id, "filed")
+    (approved,) = [event for event in case["events"] if event["event"] == "approved"]
+    assert [item["digest"] for item in approved["detail"]["written"]] == [asked["digest"]]
+    assert approved["detail"]["written"][0]["label"] in ("contradicted", "not-in-record")
+
+
 async def test_a_rejection_with_words_leads_to_another_draft(stack: Stack) -> None:
     case_id = await stack.discharge()
     await stack.reaches(case_id, "awaiting-review")
@@ -216,29 +232,25 @@ async def test_an_undischarge_after_the_signature_tells_a_person_and_changes_not
     assert (await stack.case(case_id))["state"] == "filed"
 
 
-async def test_a_model_that_fails_leaves_a_review_to_write_by_hand(stack: Stack) -> None:
+async def test_a_model_that_fails_leaves_a_draft_that_is_composed_from_the_record(stack: Stack) -> None:
     stack.generator.failures = [PermanentError("told to fail")]
     case_id = await stack.discharge()
     await stack.reaches(case_id, "awaiting-review")
     draft = (await stack.review(case_id))["draft"]
-    assert draft["by_hand"] == "the model failed"
-    assert "To be written by the physician" in draft["text"]
-    assert draft["parts"][0]["groups"]
-    refused = await stack.decide(case_id, "approve")
-    assert refused.status_code == 422
-    assert refused.json()["errors"][0]["field"] == "text"
-    half = draft["text"].replace("[To be written by the physician: hospital course]", "She improved.")
-    assert (await stack.decide(case_id, "approve", text=half)).status_code == 422, "one part is still open"
-    assert (await stack.decide(case_id, "approve", text="Written by hand.")).status_code == 422, "of no stay"
-    written = half.replace("[To be written by the physician: in plain words]", "Rest for a week.")
-    assert (await stack.decide(case_id, "approve", text=written)).status_code == 200
+    assert draft["model_silent"] == "the model failed"
+    assert {item["origin"] for item in draft["sentences"]} == {"rules"}
+    assert all(item["supported"] for item in draft["sentences"])
+    for text in ("", "Written by hand."):
+        refused = await stack.decide(case_id, "approve", text=text or " ")
+        assert (refused.status_code, refused.json()["errors"][0]["field"]) == (422, "text")
+    assert (await stack.decide(case_id, "approve")).status_code == 200
 
 
-async def test_a_model_that_answers_nonsense_leaves_a_review_to_write_by_hand(stack: Stack) -> None:
+async def test_a_model_that_answers_nonsense_leaves_a_draft_too(stack: Stack) -> None:
     stack.generator.text = "banana " * 50
     case_id = await stack.discharge()
     await stack.reaches(case_id, "awaiting-review")
-    assert (await stack.review(case_id))["draft"]["by_hand"]
+    assert "too short" in (await stack.review(case_id))["draft"]["model_silent"]
 
 
 async def test_a_failed_step_is_a_dead_letter_and_a_redrive_brings_the_case_back(stack: Stack) -> None:

@@ -34,6 +34,7 @@ REFUSED = [
     ("ingest", "timers.reconcile.tasks", "TIMERS"),
     ("ingest", "$KV.reconciled.tasks", "KV_reconciled"),
     ("drafter", "$KV.reviews.inbox", "KV_reviews"),
+    ("drafter", "$KV.renditions.x", "KV_renditions"),
 ]
 ALLOWED = [
     ("ingest", "ehr.task.updated.t1", "EHR"),
@@ -42,6 +43,7 @@ ALLOWED = [
     ("approval", "timers.reconcile.tasks", "TIMERS"),
     ("approval", "$KV.reconciled.tasks", "KV_reconciled"),
     ("approval", "$KV.reviews.inbox", "KV_reviews"),
+    ("approval", "$KV.renditions.x", "KV_renditions"),
     ("ingest", "ehr.encounter.other.x.e1", "EHR"),
     ("drafter", "$KV.artifacts.x", "KV_artifacts"),
     ("approval", "timers.escalation.c1.1", "TIMERS"),

@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 
 from deploy.sandbox_ehr.app import Sandbox
+from services.approval.renditions import chart
+from services.approval.renditions.make import CONTENT_TYPES
 from services.approval.resources import DOCUMENT_SYSTEM, chain_head_of
 from shared.clinical.connect import connect_ehr
 from shared.clinical.fhir import FhirClient
@@ -42,6 +44,7 @@ async def filed(nats: NatsServer, ehr: FhirClient, encounter: str) -> str:
     query = {"identifier": f"{DOCUMENT_SYSTEM}|{case_id}/final"}
     (document,) = [item for item in await ehr.search("DocumentReference", query) if item["status"] == "current"]
     assert document["id"] == case["document_reference"]
+    assert list(chart.attachments(document)) == list(CONTENT_TYPES)
     target = {"target": f"DocumentReference/{document['id']}"}
     (_,) = [item for item in await ehr.search("Provenance", target) if chain_head_of(item) is not None]
     return base64.b64decode(document["content"][0]["attachment"]["data"]).decode()

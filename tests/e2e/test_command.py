@@ -22,7 +22,7 @@ from cli.stack.ports import free_port
 from deploy.sandbox_ehr.seed import opaque_id
 from tests.support.command import COUNTERSIGN, Up, run, up
 from tests.support.ehr import SHARED_ENCOUNTERS, shared_stays
-from tests.support.physician import settled
+from tests.support.physician import own_sentences, settled
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
 
@@ -60,7 +60,11 @@ def approve(stack: Up, case_id: str, added: str = "") -> httpx.Response:
     headers = {"If-Match": review.headers["etag"]}
     draft = review.json()["draft"]
     sent = settled(draft) | ({"text": f"{draft['text']}{added}\n"} if added else {})
-    return stack.call("physician", "POST", f"/v1/reviews/{case_id}/approve", headers=headers, json=sent)
+    path = f"/v1/reviews/{case_id}/approve"
+    answer = stack.call("physician", "POST", path, headers=headers, json=sent)
+    if own := own_sentences(answer):
+        answer = stack.call("physician", "POST", path, headers=headers, json=sent | {"written": own})
+    return answer
 
 
 def children_of(process: subprocess.Popen[str]) -> list[psutil.Process]:

@@ -9,14 +9,16 @@ import pytest
 
 from cli.stack.ports import free_port
 from tests.e2e.test_command import SCRIPTED, case_in, discharge, until
-from tests.support.command import run, up
+from tests.support.command import Up, run, up
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
 
 
 def test_a_task_completed_in_the_ehr_files_the_document(tmp_path: Path) -> None:
     with up(tmp_path / "data", free_port(), *SCRIPTED) as stack:
-        case_id = discharge(stack, stack.access["demo_encounters"][0])
+        encounter = stack.access["demo_encounters"][1]
+        book_follow_up(stack, encounter)  # nothing is left to be settled before the signature
+        case_id = discharge(stack, encounter)
         case_in(stack, case_id, "awaiting-review")
         (entry,) = httpx.get(f"{stack.url}/fhir/Task?status=requested").json()["entry"]
         url = f"{stack.url}/fhir/Task/{entry['resource']['id']}"
@@ -34,3 +36,15 @@ def test_a_task_completed_in_the_ehr_files_the_document(tmp_path: Path) -> None:
         assert (approved["detail"]["channel"], approved["actor"]) == ("ehr", task["owner"]["reference"])
         audit = run("audit", "verify", "--json", "--data-dir", str(stack.data_dir))
         assert json.loads(audit.stdout)["verified"] is True
+
+
+def book_follow_up(stack: Up, encounter: str) -> None:
+    subject = httpx.get(f"{stack.url}/fhir/Encounter/{encounter}").json()["subject"]
+    visit = {
+        "resourceType": "Appointment",
+        "status": "booked",
+        "start": "2036-01-01T09:00:00Z",
+        "description": "Follow-up visit",
+        "participant": [{"actor": subject, "status": "accepted"}],
+    }
+    assert httpx.post(f"{stack.url}/fhir/Appointment", json=visit).status_code == 201

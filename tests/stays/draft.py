@@ -6,7 +6,8 @@ from services.drafter import facts
 from services.drafter.compose import compose
 from services.drafter.extract import extract
 from shared.clinical.fhir import FhirClient
-from shared.contracts.draft import Prompt
+from shared.contracts.context import EncounterContext
+from shared.contracts.draft import Draft, Prompt
 from shared.contracts.failures import PermanentError
 from tests.stays.elements import BASE
 from tests.stays.model import Document, Stay
@@ -17,20 +18,28 @@ PROMPT = Prompt(name="none", version=1, digest="0" * 64)
 
 async def drafted(stay: Stay) -> Document:
     """The document of a stay, or why it was refused."""
+    try:
+        _, draft = await composed(stay)
+    except PermanentError as error:
+        return Document(refused=str(error))
+    return Document(draft.text, (*draft.left_out, *(point.text for point in draft.open_points)))
+
+
+async def composed(stay: Stay) -> tuple[EncounterContext, Draft]:
+    """The context of a stay and its draft.
+
+    Raises PermanentError where the stay is refused.
+    """
     async with serve(stay) as http:
-        try:
-            ehr, zone = FhirClient(BASE, http), ZoneInfo(stay.time_zone)
-            context = await extract(ehr, stay.encounter, occurred_at=None, attending=None, zone=zone)
-        except PermanentError as error:
-            return Document(refused=str(error))
-    draft = compose(
+        ehr, zone = FhirClient(BASE, http), ZoneInfo(stay.time_zone)
+        context = await extract(ehr, stay.encounter, occurred_at=None, attending=None, zone=zone)
+    return context, compose(
         context,
         facts.render(context),
         (),
-        by_hand="the model was not asked",
+        model_silent="the model was not asked",
         number=1,
         model="",
         prompt=PROMPT,
         context_digest="0" * 64,
     )
-    return Document(draft.text, (*draft.left_out, *(point.text for point in draft.open_points)))

@@ -24,7 +24,7 @@ from shared.messaging.journal import Journal
 from shared.runtime.service import Service, create_app
 from tests.support.ehr import client, stays
 from tests.support.generator import ScriptedGenerator
-from tests.support.physician import settled
+from tests.support.physician import own_sentences, settled
 from tests.support.server import NatsServer
 
 NEVER = (timedelta(hours=24), timedelta(hours=72), timedelta(days=7))
@@ -91,7 +91,11 @@ class Stack:
         draft = (await self.review(case_id))["draft"]
         headers = {"If-Match": f'"{draft["digest"]}"'}
         body = settled(draft) | body if decision == "approve" else body
-        return await self.call(role, "POST", f"/v1/reviews/{case_id}/{decision}", headers=headers, json=body or None)
+        path = f"/v1/reviews/{case_id}/{decision}"
+        answer = await self.call(role, "POST", path, headers=headers, json=body or None)
+        if "written" not in body and (own := own_sentences(answer)):
+            answer = await self.call(role, "POST", path, headers=headers, json=body | {"written": own})
+        return answer
 
     async def text(self, case_id: str) -> str:
         """Of the draft under review."""
@@ -127,7 +131,7 @@ def build_services(
             "organization": "test",
         }
 
-    people = approving.pop("people", ())
+    people, policy = approving.pop("people", ()), approving.pop("narrative_policy", "strict")
     approving.setdefault("public_url", "https://countersign.test")
     clock = {"clock": approving.pop("clock")} if "clock" in approving else {}
     approval = ApprovalSettings(
@@ -138,7 +142,9 @@ def build_services(
     )
     return [
         build_ingest(IngestSettings(**common("ingest"))),
-        build_drafter(DrafterSettings(**common("drafter")), ehr=client(ehr), generator=generator),
+        build_drafter(
+            DrafterSettings(**common("drafter"), narrative_policy=policy), ehr=client(ehr), generator=generator
+        ),
         build_approval(approval, ehr=client(ehr), people=people, **clock),
     ]
 
@@ -151,7 +157,9 @@ async def running(
     generator: ScriptedGenerator | None = None,
     **approving: Any,
 ) -> AsyncIterator[Stack]:
-    """The services on a server that is provisioned already. `approving`: settings, `people` and `clock` of approval."""
+    """The services on a server that is provisioned already. `approving`: settings, `people` and `clock` of approval;
+    `narrative_policy` of the drafter.
+    """
     generator = generator or ScriptedGenerator()
     app = create_app(build_services(server, ehr, generator, escalate_after, **approving))
     async with AsyncExitStack() as stack:

@@ -40,3 +40,15 @@ def serving(resources: list[dict[str, Any]], directory: Path) -> Iterator[str]:
             yield f"http://127.0.0.1:{json.loads(line)['port']}/fhir/R4"
         finally:
             server.kill()
+
+
+def errors(bundles: list[bytes], directory: Path) -> list[dict[str, Any]]:
+    """What Medplum's validator has against Bundles, and the resources in them, by the definitions of R4."""
+    installed()
+    files = [directory / f"{number}.json" for number in range(len(bundles))]
+    for file, bundle in zip(files, bundles, strict=True):
+        file.write_bytes(bundle)
+    command = ["node", str(FOLDER / "validate.mjs"), *map(str, files)]
+    done = subprocess.run(command, check=True, capture_output=True, timeout=120)
+    found: list[dict[str, Any]] = json.loads(done.stdout)
+    return found

@@ -14,6 +14,7 @@ from pydantic import ValidationError
 from services.approval import clocks, domain, resources
 from services.approval.inbox.render import span
 from services.approval.refusal import Refused
+from services.approval.renditions import chart
 from services.approval.reviews import follow
 from services.approval.settings import ApprovalSettings, parse_durations
 from shared.contracts.case import fold
@@ -190,6 +191,10 @@ def approved() -> Approved:
     return found
 
 
+def contents(text: str) -> list[dict[str, Any]]:
+    return chart.contents({"text/plain": text.encode()}, T0)
+
+
 def drafted() -> Drafted:
     found = event("drafted")
     assert isinstance(found, Drafted)
@@ -197,7 +202,7 @@ def drafted() -> Drafted:
 
 
 def test_the_document_says_that_an_ai_and_a_clinician_stand_behind_it() -> None:
-    found = resources.document(CASE, approved(), "text", "dev-1", T0)
+    found = resources.document(CASE, approved(), contents("text"), "dev-1", T0)
     assert found["type"]["coding"][0]["code"] == "18842-5"
     assert [item["code"] for item in found["meta"]["security"]] == ["AIAST", "CLINAST"]
     assert [item["reference"] for item in found["author"]] == ["Device/dev-1", "Practitioner/dr-1"]
@@ -216,7 +221,7 @@ def test_the_provenance_carries_the_head_of_the_chain() -> None:
 
 def test_a_signature_of_unknown_identity_is_a_logical_reference_never_a_made_up_one() -> None:
     unknown = approved().model_copy(update={"signer": None})
-    found = resources.document(CASE, unknown, "text", "dev-1", T0)
+    found = resources.document(CASE, unknown, contents("text"), "dev-1", T0)
     assert found["authenticator"]["identifier"]["value"] == "dr-1"
     assert "reference" not in found["authenticator"]
 
@@ -225,7 +230,7 @@ def test_a_signature_of_unknown_identity_is_a_logical_reference_never_a_made_up_
     ("example", "made"),
     [
         ("task-review", resources.task(CASE, drafted().stay, drafted().draft, "dev-1", T0, T0, "http://x")),
-        ("documentreference-final", resources.document(CASE, approved(), "text", "dev-1", T0)),
+        ("documentreference-final", resources.document(CASE, approved(), contents("text"), "dev-1", T0)),
         ("provenance", resources.provenance(approved(), "doc-1", "dev-1", "h" * 64, T0, T0)),
         ("device-ai", resources.device(approved().draft)),
     ],

@@ -2,12 +2,14 @@
 
 from dataclasses import replace
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 
 from cli.audit import Report, verify_stored
 from services.approval import resources
-from shared.contracts.envelope import START, Head, chain_digest, encode
+from services.approval.renditions import chart
+from shared.contracts.envelope import START, Head, chain_digest, digest, encode
 from shared.contracts.events import Approved, Filed
 from shared.messaging.journal import Stored
 from tests.support.ehr import client, sandbox
@@ -88,3 +90,66 @@ async def test_a_provenance_that_is_gone_is_said_so() -> None:
     assert "does not show the Provenance" in fault.reason
     as_json: dict[str, Any] = report.as_dict()
     assert as_json["verified"] is False
+
+
+RENDITIONS = {"text/plain": b"The letter.", "application/pdf": b"%PDF-"}
+DIGESTS = {name: digest(data) for name, data in RENDITIONS.items()}
+BINARY = {"resourceType": "Binary", "id": "b1", "contentType": "application/pdf", "data": "JVBERi0="}
+
+
+async def verify_renditions(
+    *, named: dict[str, str] = DIGESTS, held: dict[str, Any] | None = None, signed: str = DIGESTS["text/plain"]
+) -> list[str]:
+    """Faults of a filed case with renditions, whose Provenance names `named` and whose document holds `held`."""
+    approved = event("approved").model_copy(update={"signed": signed})
+    filed = event("filed").model_copy(update={"renditions": DIGESTS})
+    bodies = [*(event(name) for name in NAMES[:4]), approved, filed]
+    stored, after = [], START
+    for sequence, body in enumerate(bodies, start=1):
+        headers, data = encode(CASE, body, id=f"id-{sequence}", source="x", time=T0, after=after)
+        after = Head(sequence, chain_digest(headers, data))
+        stored.append(Stored(CASE.subject(body.event), headers, data, sequence))
+    of = sandbox()
+    assert isinstance(approved, Approved)
+    assert isinstance(filed, Filed)
+    head = chain_digest(stored[4].headers, stored[4].data)
+    made = resources.provenance(approved, "doc-1", "dev-1", head, T0, T0, chart.entities(named))
+    of.store.put(made | {"id": filed.provenance})
+    document = resources.document(CASE, approved, chart.contents(RENDITIONS, T0), "dev-1", T0)
+    of.store.put(document | {"id": filed.document_reference} | (held or {}))
+    ehr = client(of)
+    read = ehr.read
+
+    async def with_binary(type: str, id: str) -> dict[str, Any]:
+        return BINARY if (type, id) == ("Binary", "b1") else await read(type, id)
+
+    with patch.object(ehr, "read", with_binary):
+        return [fault.reason for fault in (await verify_stored(stored, ehr)).faults]
+
+
+def contents_with(url: str) -> dict[str, Any]:
+    """The document as an EHR shows it that puts what is large into a resource of its own."""
+    text, pdf = chart.contents(RENDITIONS, T0)
+    moved = {name: value for name, value in pdf["attachment"].items() if name != "data"}
+    return {"content": [text, {"attachment": moved | {"url": url}}]}
+
+
+async def test_renditions_that_agree_are_verified() -> None:
+    assert await verify_renditions() == []
+    assert await verify_renditions(held=contents_with("Binary/b1")) == []
+
+
+@pytest.mark.parametrize(
+    ("changed", "words"),
+    [
+        ({"named": {"text/plain": DIGESTS["text/plain"]}}, "names other renditions"),
+        ({"held": {"content": chart.contents({"text/plain": b"The letter."}, T0)}}, "no application/pdf"),
+        ({"held": {"content": chart.contents(RENDITIONS | {"text/plain": b"Another."}, T0)}}, "the text/plain of"),
+        ({"held": contents_with("Binary/gone")}, "the application/pdf of"),
+        ({"held": contents_with("https://elsewhere/x")}, "the application/pdf of"),
+        ({"held": {"content": [None, {"attachment": "x"}]}}, "no text/plain"),
+        ({"signed": "0" * 64}, "not the one that was signed"),
+    ],
+)
+async def test_a_rendition_that_is_not_what_was_filed_is_named(changed: dict[str, Any], words: str) -> None:
+    assert any(words in reason for reason in await verify_renditions(**changed))

@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
-from services.drafter.reconciliation import reconcile
 from services.drafter.record import build_context
 from shared.contracts.context import EncounterContext
+from shared.grounding.reconciliation import reconcile
 from tests.unit.test_medicine_lists import named, statement, to
 from tests.unit.test_order_sorting import asked, lists
 from tests.unit.test_record import order, record

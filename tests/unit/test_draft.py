@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from services.drafter import domain, facts, narrative, prompts
 from services.drafter.compose import compose
+from services.drafter.course import composed
 from services.drafter.narrative import Nonsense, parse
 from shared.contracts.context import EncounterContext, Entry, Patient
 from shared.contracts.draft import Claim, Sentence
@@ -94,7 +95,6 @@ def test_a_draft_is_facts_then_narrative_and_carries_its_origin() -> None:
         CONTEXT,
         facts.render(CONTEXT),
         (sentence("She improved."),),
-        by_hand=None,
         number=1,
         model="drafter x",
         prompt=PROMPT,
@@ -106,27 +106,26 @@ def test_a_draft_is_facts_then_narrative_and_carries_its_origin() -> None:
     assert made.text.count("To be written by the physician") == 0
 
 
-def test_a_model_that_failed_leaves_the_facts_and_a_place_to_write() -> None:
+def test_a_model_that_failed_leaves_a_whole_document_and_why() -> None:
     made = compose(
         CONTEXT,
         facts.render(CONTEXT),
-        (),
-        by_hand="the model failed",
+        composed(CONTEXT),
         number=1,
         model="",
         prompt=PROMPT,
         context_digest=DIGEST,
+        model_silent="the model failed",
     )
-    assert made.by_hand == "the model failed"
-    assert made.text.count("To be written by the physician") == 2
-    assert "Pneumonia" in made.text
+    assert made.model_silent == "the model failed"
+    assert "To be written by the physician" not in made.text
+    assert "The patient was admitted; reason recorded: pneumonia." in made.text
+    assert all(item.supported and item.evidence and item.origin == "rules" for item in made.sentences)
 
 
 def test_the_event_counts_what_the_record_does_not_support() -> None:
     claims = (sentence("She took 5 mg.", Claim(kind="dose", text="5 mg")), sentence("She improved."))
-    made = compose(
-        CONTEXT, facts.render(CONTEXT), claims, by_hand=None, number=2, model="m", prompt=PROMPT, context_digest=DIGEST
-    )
+    made = compose(CONTEXT, facts.render(CONTEXT), claims, number=2, model="m", prompt=PROMPT, context_digest=DIGEST)
     cause = event("redraft-requested")
     assert isinstance(cause, RedraftRequested)
     found = domain.drafted(cause, made, DIGEST)

@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from services.drafter.reconciliation import reconcile
 from services.drafter.record import build_context
 from shared.contracts.context import EncounterContext
+from shared.grounding.reconciliation import reconcile
 from tests.unit.test_order_sorting import asked
 from tests.unit.test_record import ENC, order, record
 from tests.unit.test_untrusted_record import lines

@@ -5,9 +5,9 @@ from typing import Any
 import pytest
 
 from services.drafter.extract import Record
-from services.drafter.reconciliation import reconcile
 from services.drafter.record import build_context
 from shared.contracts.context import EncounterContext, Medicine
+from shared.grounding.reconciliation import reconcile
 from tests.unit.test_record import encounter, order
 
 

@@ -2,8 +2,8 @@
 
 import pytest
 
-from services.drafter.reconciliation import reconcile
 from services.drafter.record import build_context
+from shared.grounding.reconciliation import reconcile
 from tests.unit.test_record import order, record
 
 

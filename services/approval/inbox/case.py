@@ -29,6 +29,7 @@ NOTES = {
     "keep every part with words in it, and write what is still to be written.",
 }
 Numbers = Annotated[list[int], Form(max_length=1000)]
+Digests = Annotated[list[str], Form(max_length=1000)]
 Seconds = Annotated[int, Form(ge=0)]
 
 
@@ -72,14 +73,13 @@ def _add_reading(router: APIRouter, parts: Parts, working: WorkingCopies) -> Non
             head=case.head.sequence,
             lines=draft.text.split("\n"),
             numbers={id(sentence): index for index, sentence in enumerate(draft.sentences)},
-            copy=copy,
             final=final,
             decided=_decided(case),
             barred=_barred(who, case, ref),
             following=_following(parts, case),
             note=NOTES.get(note, ""),
             zone=parts.zone_of(ref.department),
-            **_progress(draft, copy),
+            **await _progress(parts, draft, copy),
         )
 
 
@@ -94,6 +94,7 @@ def _add_signing(router: APIRouter, parts: Parts, working: WorkingCopies) -> Non
         text: Annotated[str, Form(max_length=LONGEST)] = "",
         confirmed: Numbers = [],  # noqa: B006 - FastAPI copies defaults
         acknowledged: Numbers = [],  # noqa: B006
+        written: Digests = [],  # noqa: B006
         seconds: Seconds = 0,
         seen: Numbers = [],  # noqa: B006
     ) -> Response:
@@ -103,11 +104,13 @@ def _add_signing(router: APIRouter, parts: Parts, working: WorkingCopies) -> Non
             text=_typed(text, draft),
             confirmed=tuple(confirmed),
             acknowledged=tuple(acknowledged),
+            written=frozenset(written),
             seconds=seconds,
             seen=frozenset(seen),
         )
         await working.keep(ref.id, digest, who.subject, copy)
-        return page("changes.html", saved=parts.clock(), zone=parts.zone_of(ref.department), **_progress(draft, copy))
+        zone = parts.zone_of(ref.department)
+        return page("changes.html", saved=parts.clock(), zone=zone, **await _progress(parts, draft, copy))
 
     @router.post("/reviews/{case_id}/approve", include_in_schema=False)
     async def approve(
@@ -117,6 +120,7 @@ def _add_signing(router: APIRouter, parts: Parts, working: WorkingCopies) -> Non
         text: Annotated[str, Form(max_length=LONGEST)] = "",
         confirmed: Numbers = [],  # noqa: B006
         acknowledged: Numbers = [],  # noqa: B006
+        written: Digests = [],  # noqa: B006
         seconds: Seconds = 0,
         seen: Numbers = [],  # noqa: B006
     ) -> Response:
@@ -125,6 +129,7 @@ def _add_signing(router: APIRouter, parts: Parts, working: WorkingCopies) -> Non
             text=_typed(text, draft),
             confirmed=tuple(confirmed),
             acknowledged=tuple(acknowledged),
+            written=frozenset(written),
             seconds=seconds,
             seen=frozenset(seen),
         )
@@ -204,9 +209,13 @@ def _typed(text: str, draft: Draft) -> str:
     return draft.text if plain == draft.text.rstrip() + "\n" else plain
 
 
-def _progress(draft: Draft, copy: Working) -> dict[str, Any]:
+async def _progress(parts: Parts, draft: Draft, copy: Working) -> dict[str, Any]:
     """What differs from the draft, and which sentences and open points still wait for a word."""
+    written = [item for item in await parts.desk.written(draft, copy.text) if item.label != "supported"]
     return {
+        "written": written,
+        "unconfirmed": [item.digest for item in written if item.digest not in copy.written],
+        "copy": copy,
         "diff": edits.diff(draft.text, copy.text) if copy.text != draft.text else [],
         "unresolved": edits.unresolved(draft, copy.text, copy.confirmed),
         "unacknowledged": edits.unacknowledged(draft, copy.acknowledged),

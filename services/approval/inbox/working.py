@@ -22,12 +22,13 @@ class Working(BaseModel):
     text: str
     confirmed: tuple[int, ...] = ()  # sentences without support that are to stand
     acknowledged: tuple[int, ...] = ()  # open points that were seen
+    written: frozenset[str] = frozenset()  # digests of sentences of their own that are to stand
     seconds: int = Field(default=0, ge=0)  # that the page was in front; 0 where the browser runs no script
     seen: frozenset[int] = frozenset()  # parts that came into view
 
     @property
     def settled(self) -> Settled:
-        return Settled(dict.fromkeys(self.confirmed, "confirmed"), self.acknowledged)
+        return Settled(dict.fromkeys(self.confirmed, "confirmed"), self.acknowledged, self.written)
 
     def reading(self, draft: Draft) -> Reading | None:
         """How much of `draft` was read; None where the browser does not say."""

@@ -4,12 +4,12 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from services.drafter.grounding.vocabulary import drugs, words_of
 from services.drafter.record import medicine_words
 from services.drafter.record.medicine_names import split_salts
 from services.drafter.record.notes import Passage, sentences
 from services.drafter.record.scope import source
 from shared.contracts.context import Entry, Medicine
+from shared.grounding.vocabulary import drugs, words_of
 
 _ON_ADMISSION = frozenset({"42346-7"})  # LOINC: medications on admission
 _HISTORY = frozenset({"10160-0"})  # LOINC: history of medication use

@@ -2,10 +2,10 @@
 
 import re
 
-from services.drafter.grounding.vocabulary import drugs, words_of
 from services.drafter.record import combinations, quantities
 from shared.clinical import elements, references
 from shared.clinical.elements import Resource
+from shared.grounding.vocabulary import drugs, words_of
 
 _STRENGTH = re.compile(r"\d ?(mg|g|mcg|ug|µg|ml|iu|ie|units?|%|mmol|meq)\b", re.IGNORECASE)
 # Where German and Dutch names join an ingredient and its salt.

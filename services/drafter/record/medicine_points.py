@@ -2,9 +2,9 @@
 
 from collections.abc import Iterator
 
-from services.drafter.reconciliation import Row, reconcile, same_medicine
 from shared.contracts.context import EncounterContext, Medicine
 from shared.contracts.draft import OpenPoint
+from shared.grounding.reconciliation import Row, reconcile, same_medicine
 
 
 def of_medicines(context: EncounterContext) -> Iterator[OpenPoint]:

@@ -6,13 +6,13 @@ Each finding is a question beside the document; none changes a fact of it.
 import re
 from collections.abc import Iterator
 
-from services.drafter.reconciliation import is_class, reconcile, same_medicine
 from services.drafter.record import drug_classes, taken_together
 from services.drafter.record.medicine_names import ingredients
 from services.drafter.record.observations import short_names
-from shared.clinical.elements import SYSTEM_NAMES
 from shared.contracts.context import Allergy, EncounterContext, Medicine, Series
 from shared.contracts.draft import OpenPoint
+from shared.contracts.systems import SYSTEM_NAMES
+from shared.grounding.reconciliation import is_class, reconcile, same_medicine
 
 CRITICAL = ("critical", "critically low", "critically high")
 _WORD = re.compile(r"[^\W\d_]{5,}")

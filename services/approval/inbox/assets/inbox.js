@@ -77,6 +77,7 @@ function mark() {
   const found = document.getElementById("changes").dataset;
   const waiting = found.unresolved ? found.unresolved.split(" ") : [];
   const unseen = found.unacknowledged ? found.unacknowledged.split(" ") : [];
+  const own = found.unconfirmed ? found.unconfirmed.split(" ") : [];
   const gone = found.gone ? found.gone.split(" ") : [];
   for (const box of document.querySelectorAll(".sentence")) {
     const number = box.dataset.number;
@@ -84,7 +85,7 @@ function mark() {
     box.classList.toggle("settled", box.classList.contains("unsupported") && !waiting.includes(number));
   }
   for (const point of document.querySelectorAll(".point")) point.classList.toggle("settled", !unseen.includes(point.dataset.number));
-  const places = [...unseen.map((number) => `p${number}`), ...waiting.map((number) => `s${number}`)];
+  const places = [...unseen.map((number) => `p${number}`), ...waiting.map((number) => `s${number}`), ...own.map((digest) => `w${digest}`)];
   const words = places.length === 1 ? "1 wants a word from you" : `${places.length} want a word from you`;
   const next = document.getElementById("open-ends");
   next.textContent = places.length ? words : "";
@@ -123,7 +124,7 @@ if (sign) {
   const text = document.getElementById("text");
   for (const box of document.querySelectorAll(".sentence")) tools(box, text);
   text.addEventListener("input", later);
-  for (const tick of document.querySelectorAll("[name=confirmed], [name=acknowledged]")) tick.addEventListener("change", keep);
+  document.addEventListener("change", ({ target }) => ["confirmed", "acknowledged", "written"].includes(target.name) && keep());
   sign.addEventListener("submit", (event) => {
     const [first] = mark();
     if (first === undefined) return;

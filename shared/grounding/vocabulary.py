@@ -8,7 +8,7 @@ from pathlib import Path
 FOLDER = Path(__file__).parent
 Words = list[tuple[str, int, int]]  # a word, where it begins, where it ends
 
-WORD = re.compile(r"[a-z0-9][a-z0-9'-]*")
+WORD = re.compile(r"[^\W_]+(?:['-][^\W_]+)*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,20 +55,22 @@ def words_of(text: str) -> Words:
     return [(match.group(), match.start(), match.end()) for match in WORD.finditer(text.lower())]
 
 
+def joined(text: str) -> str:
+    """A name as the vocabularies have it: its words in lower case with spaces between."""
+    return " ".join(word for word, _, _ in words_of(text))
+
+
 def _joined(words: Words, index: int, size: int) -> str:
     return " ".join(word for word, _, _ in words[index : index + size])
 
 
-def _read(name: str) -> Vocabulary:
+def read(name: str) -> dict[str, str]:
+    """A table of names and what they stand for."""
     lines = (FOLDER / f"{name}.tsv").read_text().splitlines()
-    return Vocabulary(dict(line.split("\t") for line in lines))
+    return dict(line.split("\t") for line in lines)
 
 
 @cache
 def drugs() -> Vocabulary:
-    return _read("drugs")
-
-
-@cache
-def diagnoses() -> Vocabulary:
-    return _read("diagnoses")
+    """Brand and generic names of medicines → the generic one."""
+    return Vocabulary(read("drugs"))

@@ -52,13 +52,45 @@ _ROUTES: dict[str, Place] = {
     "37839007": "mouth",
 }
 _EXTENDED = frozenset(
-    "er xr xl sr cr la mr pr cd xt zok mga lp retard depot extended prolonged modified sustained controlled".split()  # noqa: SIM905 - a list of words
+    [
+        "er",
+        "xr",
+        "xl",
+        "sr",
+        "cr",
+        "la",
+        "mr",
+        "pr",
+        "cd",
+        "xt",
+        "zok",
+        "mga",
+        "lp",
+        "retard",
+        "depot",
+        "extended",
+        "prolonged",
+        "modified",
+        "sustained",
+        "controlled",
+    ]
 )
 _PLAIN = frozenset(
     {"er", "pr", "extended", "prolonged"}
 )  # the same in other words; `XL` and `SR` are products of a name
 _DELAYED = frozenset(
-    "ec dr msr delayed enteric gastro magensaftresistent magensaftresistente maagsapresistent maagsapresistente".split()  # noqa: SIM905 - a list of words
+    [
+        "ec",
+        "dr",
+        "msr",
+        "delayed",
+        "enteric",
+        "gastro",
+        "magensaftresistent",
+        "magensaftresistente",
+        "maagsapresistent",
+        "maagsapresistente",
+    ]
 )
 _OTHERS = frozenset({"ir", "immediate", "mix"})
 _SALT = re.compile(

@@ -5,9 +5,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Literal
 
-from services.drafter import products
-from shared.clinical.elements import SYSTEM_NAMES
 from shared.contracts.context import EncounterContext, Medicine
+from shared.contracts.systems import SYSTEM_NAMES
+from shared.grounding import products
 
 Change = Literal["new", "changed", "continued", "stopped", "on hold", "do not give", "ended", "unclear"]
 _STRENGTH = re.compile(

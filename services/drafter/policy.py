@@ -1,0 +1,59 @@
+"""Which sentences stand in a draft: the composed ones, or the model's. Pure."""
+
+import re
+from dataclasses import dataclass
+from typing import Literal
+
+from shared.contracts.draft import Sentence
+
+Policy = Literal["strict", "marked"]
+_TOKENS = re.compile(r"\d+(?:[.,]\d+)*|[^\W\d_]{4,}")
+
+
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """The narrative of a draft. `replaced`: sentences of the model that were dropped."""
+
+    sentences: tuple[Sentence, ...]
+    replaced: int = 0
+
+    @property
+    def composed(self) -> int:
+        return sum(item.origin == "rules" for item in self.sentences)
+
+
+def choose(composed: tuple[Sentence, ...], model: tuple[Sentence, ...], policy: Policy) -> Chosen:
+    """`strict`: the composed text, in which a model's sentence may stand for a composed one that says the same.
+
+    `marked`: the model's text, with the composed sentences for a narrative that the model did not write.
+    """
+    if policy == "marked" and model:
+        written = {item.narrative for item in model}
+        return Chosen((*model, *(item for item in composed if item.narrative not in written)))
+    left = list(model)
+    sentences = []
+    for item in composed:
+        same = next((other for other in left if _says_the_same(other, item)), None)
+        if same is not None:
+            left.remove(same)
+        sentences.append(same or item)
+    return Chosen(tuple(sentences), replaced=len(left))
+
+
+def _says_the_same(model: Sentence, composed: Sentence) -> bool:
+    """Supported, by exactly the same sources, and without losing a number or a word of the composed sentence.
+
+    Sources alone would let a shorter sentence drop "suspected" or a value.
+    """
+    sources = {item.source for item in model.evidence}
+    return (
+        model.supported
+        and model.narrative == composed.narrative
+        and bool(sources)
+        and sources == {item.source for item in composed.evidence}
+        and _tokens(composed.text) <= _tokens(model.text)
+    )
+
+
+def _tokens(text: str) -> frozenset[str]:
+    return frozenset(_TOKENS.findall(text.lower()))

@@ -1,0 +1,110 @@
+"""Claims of findings that are names for values: leukocytosis, hyponatremia, fever, hypoxemia."""
+
+import re
+from collections.abc import Iterator
+
+from shared.contracts.draft import ClaimKind
+from shared.grounding.courses import Course, Point
+from shared.grounding.lines import Line
+from shared.grounding.parsed import Parsed
+from shared.grounding.record import Record
+from shared.grounding.verdict import Finding, Span, judge
+from shared.grounding.vocabulary import FOLDER, Mention
+from shared.grounding.words import stem
+
+
+def _table() -> dict[str, tuple[tuple[str, ...], str]]:
+    """Name → the tests of which one must be so, and which way; `!` before the way: the name says that it is not so."""
+    rows = (line.split("\t") for line in (FOLDER / "abnormal.tsv").read_text().splitlines())
+    return {name: (tuple(tests.split("|")), way) for names, tests, way in rows for name in names.split("|")}
+
+
+_NAMES = _table()
+PATTERN = re.compile(rf"\b(?:{'|'.join(sorted(map(re.escape, _NAMES), key=len, reverse=True))})\b", re.IGNORECASE)
+# An entry that says what to watch for, not what was found.
+_EXPECTED = re.compile(r"\b(?:care plan|monitor|watch|risk|prevent|avoid|if|observe|in case)\b", re.IGNORECASE)
+# Where the record gives no range: usual limits for an adult's vital signs (NEWS2, Royal College of Physicians 2017;
+# fever from 38.0 °C). Systolic for the blood pressure.
+_LIMITS: dict[str, tuple[float, float]] = {
+    "temperature": (36.0, 37.9),
+    "heart rate": (50.0, 100.0),
+    "respiratory rate": (12.0, 20.0),
+    "blood pressure": (90.0, 140.0),
+    "spo2": (92.0, 101.0),
+}
+
+
+def claims(parsed: Parsed, record: Record) -> Iterator[Finding]:
+    """Each name for a value, affirmed or denied."""
+    for match in PATTERN.finditer(parsed.text):
+        span = match.span()
+        properties = parsed.properties(span)
+        if not properties & {"family", "uncertain"}:
+            order = _indication(match.group(), parsed, record)
+            if order is not None:
+                detail = f"record: {order.text[:160]}"
+                yield Finding("finding", match.group(), "supported", order.source, detail, (span,))
+                continue
+            yield _claim(match.group(), span, "denied" in properties, record)
+
+
+def _indication(text: str, parsed: Parsed, record: Record) -> Line | None:
+    """The order of a medicine of the sentence that says it: `glucagon as needed for hypoglycemia`."""
+    drugs = {item.canonical for item in parsed.named.drugs}
+    key = stem(text.split()[-1])
+    lines = (line for line in record.by_stem.get(key, []) if line.part.endswith("medicines"))
+    return next((line for line in lines if drugs & {item.canonical for item in line.named.drugs}), None)
+
+
+def as_tests(parsed: Parsed) -> list[Mention]:
+    """The names as tests, to which numbers belong: `leukocytosis of 15.2`."""
+    return [
+        Mention(*match.span(), match.group(), "|".join(_NAMES[match.group().lower()][0]))
+        for match in PATTERN.finditer(parsed.text)
+    ]
+
+
+def _claim(text: str, span: Span, denied: bool, record: Record) -> Finding:
+    tests, way = _NAMES[text.lower()]
+    denied, way = denied != way.startswith("!"), way.lstrip("!")
+    courses = [course for test in tests for course in record.courses.get(test, [])]
+    so = [(course, point) for course in courses for point in course.points if _is(way, course, point)]
+    said = "no " + text if denied and not text.lower().startswith("afeb") else text
+    if so:
+        kind: ClaimKind = "polarity" if denied else "finding"
+        return Finding(kind, said, judge(not denied), so[0][1].source, f"record: {so[0][0].told}", (span,))
+    line = _in_words(text, denied, record)
+    judged = [course for course in courses if _known(course)]
+    if line is not None and (not judged or denied or line.part in ("diagnoses", "reasons")):
+        return Finding("finding", said, "supported", line.source, f"record: {line.text[:160]}", (span,))
+    if judged:
+        source = judged[0].points[0].source
+        return Finding("finding", said, judge(denied), source, f"record: {judged[0].told}", (span,))
+    return Finding("finding", said, "not-in-record", spans=(span,))
+
+
+def _known(course: Course) -> bool:
+    return course.judged or course.id in _LIMITS
+
+
+def _is(way: str, course: Course, point: Point) -> bool:
+    if way in point.flag or (point.flag in ("abnormal", "critical") and course.id not in _LIMITS):
+        return True
+    limits = _LIMITS.get(course.id)
+    if limits is None or point.figure is None or (course.judged and course.id not in ("temperature", "blood pressure")):
+        return False
+    low, high = limits
+    value = point.figure.value
+    if point.figure.dimension == "fahrenheit":
+        value = (value - 32) * 5 / 9
+    return value < low if way == "low" else value > high
+
+
+def _in_words(text: str, denied: bool, record: Record) -> Line | None:
+    """An entry that says so in words: a diagnosis "anemia", a note "denies fever"."""
+    key = stem(text.split()[-1])
+    for line in record.by_stem.get(key, []):
+        other = line.part in ("family_history", "care_plans", "goals") or line.part.endswith("medicines")
+        if ("denied" in line.stems[key]) == denied and not other and not _EXPECTED.search(line.text):
+            return line
+    return None

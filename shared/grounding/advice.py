@@ -1,0 +1,59 @@
+"""Claims of teaching, advice and guidelines: never a fact of this patient unless an entry says so."""
+
+import re
+from collections.abc import Iterator
+
+from shared.grounding.parsed import Parsed
+from shared.grounding.record import Record
+from shared.grounding.verdict import Finding
+
+_CUE = re.compile(
+    r"\b(?:taught|educated|counsel+ed|counsel+ing|instructed|advised|informed|reminded|encouraged|warned|"
+    r"coached|trained|teach(?:ing|-back)?|"
+    r"education|leaflet|brochure|handout|pamphlet|written (?:information|instructions|plan)|action plan|"
+    r"was shown how|verbali[sz]ed understanding|understands|understood|given (?:information|instructions|"
+    r"advice)|"
+    r"guidelines?|recommended|recommends?|recommendation|according to|should|must be|ought to|"
+    r"demonstrated (?:understanding|proper|correct)|lifestyle|discussed|explained|agreed|expressed)\b",
+    re.IGNORECASE,
+)
+_LONGEST = 60  # characters of a claim that is shown
+_PARTS = (
+    "notes",
+    "care_plans",
+    "procedures",
+    "services",
+    "goals",
+    "diet",
+    "follow_up",
+    "directives",
+    "devices",
+    "function",
+    "reports",
+    "microbiology",
+    "other_medicines",
+    "discharge_medicines",
+)
+
+
+def claims(parsed: Parsed, record: Record) -> Iterator[Finding]:
+    """The first word of teaching or advice, with what the record says of its subject."""
+    cue = _CUE.search(parsed.text)
+    if cue is None:
+        return
+    drugs = parsed.named.drugs
+    if cue.group().lower() == "should" and drugs and all(item.canonical in record.by_drug for item in drugs):
+        return  # an order in plain words: `she should take alendronate once a week`
+    subject = [item[0] for item in parsed.content if not cue.start() <= item[1] < cue.end()]
+    for line in record.lines:
+        if (
+            line.part in _PARTS
+            and subject
+            and sum(line.says(key) for key in subject) >= max(2, 0.75 * len(subject))
+            and _CUE.search(line.text)
+        ):
+            yield Finding("advice", cue.group(), "supported", line.source, f"record: {line.text[:160]}", (cue.span(),))
+            return
+    rest = parsed.text[cue.start() :].rstrip(". ")
+    said = rest if len(rest) <= _LONGEST else rest[:_LONGEST].rpartition(" ")[0]
+    yield Finding("advice", said, "not-in-record", spans=(cue.span(),))

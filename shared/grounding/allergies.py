@@ -1,0 +1,128 @@
+"""Claims of allergies: that there are none, and to what there is one."""
+
+import re
+from collections.abc import Iterator
+
+from shared.grounding.lines import Line
+from shared.grounding.parsed import Parsed
+from shared.grounding.record import Record
+from shared.grounding.verdict import Finding, Span
+from shared.grounding.words import stem
+
+_NONE = re.compile(
+    r"\bn\.?k\.?d?\.?a\b\.?|\bno (?:known |documented |recorded |reported )*(?:drug |medication |food |"
+    r"medicine )?(?:or food )*(?:allerg\w+|intolerances?|adverse (?:drug )?reactions?)|\bnot (?:known to "
+    r"be )?allergic\b|\ballergies\s*:?\s*(?:none|nil|no)\b|\bdenie[sd] (?:any )?(?:known |drug "
+    r")*allergies|\bwithout (?:known |any )*(?:drug )?allergies|\ballergic to (?:no|nothing)\b[^.;,]*|"
+    r"\bnone known\b|\bhas no allerg\w+",
+    re.IGNORECASE,
+)
+_ABOUT = re.compile(
+    r"\ballerg(?:y|ies|ic)\b|\bintoleran(?:t|ces?)\b|\bhypersensitiv\w+|\banaphyla\w+ to\b|\badverse "
+    r"reaction to\b|\b(?:not|unable to|cannot) tolerate\b",
+    re.IGNORECASE,
+)
+_SAYS_NONE = re.compile(r"^(?:no known|no allerg|geen bekende|keine bekannte|nkda|sin alerg|none)", re.IGNORECASE)
+_NOT_AN_ALLERGEN = frozenset(
+    stem(word)
+    for word in [
+        "allergy",
+        "allergies",
+        "allergic",
+        "intolerance",
+        "intolerant",
+        "hypersensitivity",
+        "hypersensitive",
+        "anaphylaxis",
+        "anaphylactic",
+        "reaction",
+        "reactions",
+        "reported",
+        "documented",
+        "known",
+        "severe",
+        "mild",
+        "moderate",
+        "rash",
+        "hives",
+        "drug",
+        "food",
+        "adverse",
+        "antibiotics",
+        "medication",
+        "developed",
+        "causes",
+        "caused",
+        "cause",
+        "causing",
+        "listed",
+        "critical",
+        "high",
+        "criticality",
+        "confirmed",
+        "unconfirmed",
+        "urticaria",
+        "avoid",
+        "avoided",
+        "sensitivity",
+    ]
+)
+
+
+def claims(parsed: Parsed, record: Record) -> Iterator[Finding]:
+    """An allergy, or that there is none."""
+    allergies = [line for line in record.parts("allergies") if not _SAYS_NONE.match(line.text)]
+    none = next((line for line in record.parts("allergies") if _SAYS_NONE.match(line.text)), None)
+    said = _NONE.search(parsed.text)
+    about = _ABOUT.search(parsed.text)
+    if said is not None:
+        yield _no_allergy(said, allergies, none)
+    elif about is not None:
+        yield from _allergens(about, parsed, allergies, none)
+
+
+def _no_allergy(said: re.Match[str], allergies: list[Line], none: Line | None) -> Finding:
+    only_drugs = re.search(r"drug|medic|nkda", said.group(), re.IGNORECASE)
+    against = [line for line in allergies if not only_drugs or line.named.drugs or line.named.classes]
+    if against:
+        return Finding(
+            "allergy", said.group(), "contradicted", against[0].source, f"record: {against[0].text}", (said.span(),)
+        )
+    if none is not None:
+        return Finding("allergy", said.group(), "supported", none.source, f"record: {none.text}", (said.span(),))
+    return Finding("allergy", said.group(), "not-in-record", spans=(said.span(),))
+
+
+def _allergens(about: re.Match[str], parsed: Parsed, allergies: list[Line], none: Line | None) -> Iterator[Finding]:
+    span = parsed.clause(about.start())
+    inside = [item for item in parsed.content if span[0] <= item[1] < span[1] and item[0] not in _NOT_AN_ALLERGEN]
+    drugs = [item for item in (*parsed.named.drugs, *parsed.named.classes) if span[0] <= item.start < span[1]]
+    for item in drugs:
+        line = next((line for line in allergies if _has(item.canonical, item.text, line)), None)
+        yield _allergen(item.text, (item.start, item.end), line, allergies, none, about)
+    for key, start, end in inside:
+        if not any(item.start <= start < item.end for item in drugs):
+            line = next((line for line in allergies if line.says(key)), None)
+            if line is not None or not drugs:
+                yield _allergen(parsed.text[start:end], (start, end), line, allergies, none, about)
+
+
+def _has(canonical: str, text: str, line: Line) -> bool:
+    keys = {item.canonical for item in (*line.named.drugs, *line.named.classes)}
+    return (
+        canonical in keys or line.says(stem(text)) or (canonical.startswith("sulf") and "sulfona" in line.text.lower())
+    )
+
+
+def _allergen(
+    text: str, span: Span, line: Line | None, allergies: list[Line], none: Line | None, about: re.Match[str]
+) -> Finding:
+    spans = (span, about.span())
+    if line is not None:
+        return Finding("allergy", text, "supported", line.source, f"record: {line.text}", spans)
+    known = none or next(iter(allergies), None)
+    if known is None:
+        return Finding("allergy", text, "not-in-record", spans=spans)
+    return Finding(
+        "allergy", text, "contradicted" if none else "not-in-record", known.source, f"record: {known.text}", spans
+    )

@@ -1,0 +1,101 @@
+"""Claims of causes: what is said to come from what has to stand in one entry of the record, with the same direction."""
+
+import re
+from collections.abc import Iterator
+
+from shared.grounding.lines import Line
+from shared.grounding.parsed import Parsed
+from shared.grounding.record import Record
+from shared.grounding.verdict import Finding
+from shared.grounding.words import stem, stems
+
+_CAUSE = re.compile(
+    r"\b(?:due to|because of|secondary to|caused by|attributed to|attributable to|resulting from|resulted from"
+    r"|as a result of|owing to|induced by|triggered by|precipitated by|provoked by|brought on by|explained by"
+    r"|thought to be from|stemming from|on account of|as a consequence of|a consequence of|a complication of|related to"
+    r"|in response to|linked to|led to|resulting in|resulted in|causing|caused|thanks to|because|since (?:he|she|the)"
+    r"|(?:is|was|were|are) the result of|blamed on|ascribed to|arose from|produced by)\b|-(?:induced|related)\b",
+    re.IGNORECASE,
+)
+# With these the cause stands first.
+_FORWARD = re.compile(r"led to|result(?:ing|ed) in|causing|caused$|-(?:induced|related|associated)", re.IGNORECASE)
+_JOINT = re.compile(r"\b(?:complications?|reaction|associated with|after|from|for|by)\b", re.IGNORECASE)
+_ADMISSION = re.compile(
+    r"\b(?:admitted|admission|hospitali[sz]ed|presented|presentation|came|brought|stay|care|died|death|expired|treated"
+    r"|seen|evaluated|reason|underwent)\b[^,;]*$",
+    re.IGNORECASE,
+)
+Side = list[frozenset[str]]  # each thing that is named, by all that it may be called; `=` before what a name stands for
+
+
+def claims(parsed: Parsed, record: Record) -> Iterator[Finding]:
+    """Each connective with what stands on its two sides."""
+    for match in _CAUSE.finditer(parsed.text):
+        yield _cause(match, parsed, record)
+
+
+def _cause(match: re.Match[str], parsed: Parsed, record: Record) -> Finding:
+    left, right = _side(parsed, 0, match.start())[-6:], _side(parsed, match.end(), len(parsed.text))[:5]
+    text = parsed.text[max(0, match.start() - 40) : match.end() + 40].strip()
+    effect, cause = (right, left) if _FORWARD.search(match.group()) else (left, right)
+    line = next((line for line in record.lines if _causes(line, effect, cause, record)), None)
+    if line is None and not left and _ADMISSION.search(parsed.low[: match.start()]):
+        known = (line for line in record.parts("reasons", "diagnoses", "outcome") if line.certainty != "ruled-out")
+        line = next((line for line in known if _has(line, right)), None)
+    if line is not None:
+        return Finding("cause", text, "supported", line.source, f"record: {line.text[:160]}", (match.span(),))
+    return Finding("cause", text, "not-in-record", spans=(match.span(),))
+
+
+def _side(parsed: Parsed, start: int, end: int) -> Side:
+    """What is named on one side, in order."""
+    named = parsed.named
+    mentions = [
+        item for item in (*named.drugs, *named.illnesses, *named.tests, *named.procedures) if start <= item.start < end
+    ]
+    found = [
+        (item.start, frozenset({f"={item.canonical}", *(stem(word) for word in item.text.split())}))
+        for item in mentions
+    ]
+    for key, begin, _ in parsed.content:
+        if start <= begin < end and not any(item.start <= begin < item.end for item in mentions):
+            found.append((begin, frozenset({key})))
+    return [keys for _, keys in sorted(found, key=lambda item: item[0])]
+
+
+def _has(line: Line, side: Side) -> bool:
+    """Whether an entry names anything of a side that is a name, or all its words."""
+    named = line.named
+    canonical = {f"={item.canonical}" for item in (*named.drugs, *named.illnesses, *named.tests, *named.procedures)}
+    names = [keys for keys in side if any(key.startswith("=") for key in keys)]
+    if names:
+        return any(keys & canonical or all(line.says(key) for key in keys if not key.startswith("=")) for keys in names)
+    return bool(side) and all(any(line.says(key) for key in keys) for keys in side)
+
+
+def _causes(line: Line, effect: Side, cause: Side, record: Record) -> bool:
+    """Whether an entry says that one comes from the other: with a connective between, or as the reason of an order."""
+    if not _has(line, effect) or not _has(line, cause) or _names(effect) & _names(cause):
+        return False
+    if line.part.endswith("medicines"):
+        drugs = {f"={item.canonical}" for item in line.named.drugs}
+        return bool(drugs & _names(effect)) and not drugs & _names(cause)
+    if line.part in ("allergies", "outcome"):
+        return True
+    joint = _CAUSE.search(line.text) or _JOINT.search(line.text)
+    if joint is None:
+        return False
+    head, tail = line.text[: joint.start()], line.text[joint.end() :]
+    return _any_in(effect, head, record) and _any_in(cause, tail, record)
+
+
+def _names(side: Side) -> set[str]:
+    return {key for keys in side for key in keys if key.startswith("=")}
+
+
+def _any_in(side: Side, text: str, record: Record) -> bool:
+    """Whether a part of an entry names anything of a side."""
+    named = record.finder.find(text)
+    mentions = (*named.drugs, *named.illnesses, *named.tests, *named.procedures)
+    found = stems(text) | {f"={item.canonical}" for item in mentions}
+    return any(any(key in found for key in keys) for keys in side)

@@ -1,0 +1,183 @@
+"""Claims of diagnoses: whether the record has them, and with which polarity, certainty and of whom."""
+
+import re
+from collections.abc import Iterator
+
+from shared.contracts.draft import ClaimKind, Label
+from shared.grounding import abnormal, names
+from shared.grounding.assertion import Property, properties
+from shared.grounding.lines import Line, named_words
+from shared.grounding.medicines import ALLERGY
+from shared.grounding.parsed import Parsed
+from shared.grounding.record import Record
+from shared.grounding.verdict import Finding, Span, judge
+from shared.grounding.vocabulary import Mention
+from shared.grounding.words import neutral, stem, words
+
+_OF_DISEASES = frozenset(
+    {
+        "diagnoses",
+        "reasons",
+        "family_history",
+        "outcome",
+        "reports",
+        "microbiology",
+        "procedures",
+        "notes",
+        "contradictions",
+        "observed",
+        "function",
+        "devices",
+        "directives",
+        "services",
+        "diet",
+        "immunizations",
+        "allergies",
+        "hospital_medicines",
+        "home_medicines",
+        "discharge_medicines",
+        "other_medicines",
+        "given_medicines",
+    }
+)
+_STRONG = ("diagnoses", "reasons", "outcome")
+_SKIPPED = frozenset({"drug allergies", "drug hypersensitivity", "hypersensitivity", "allergy", "allergies"})
+
+
+def claims(parsed: Parsed, record: Record) -> Iterator[Finding]:
+    """Each diagnosis that the sentence names; names of values are in `abnormal`."""
+    values = [match.span() for match in abnormal.PATTERN.finditer(parsed.text)]
+    for mention in parsed.named.illnesses:
+        span = (mention.start, mention.end)
+        said = parsed.properties(span)
+        is_value = any(start < span[1] and span[0] < end for start, end in values)
+        if (is_value and not said & {"family", "uncertain"}) or mention.canonical in _SKIPPED:
+            continue
+        if ALLERGY.search(mention.text) is None:
+            yield judged(mention.text, span, said, lines_of(mention, record), parsed)
+
+
+def lines_of(mention: Mention, record: Record) -> list[tuple[Line, Span | None]]:
+    """The entries that name it, by what the name stands for or by the same words, with the place of the name."""
+    forms = [_form(mention.text), _form(names.inverted("diagnosis").get(mention.text.lower(), mention.canonical))]
+    found: list[tuple[Line, Span | None]] = []
+    for line in record.lines:
+        if line.part not in _OF_DISEASES:
+            continue
+        alike = (item for item in line.named.illnesses if item.canonical == mention.canonical)
+        same = next((item for item in alike if line.text[item.end : item.end + 1] != ":"), None)  # no heading
+        if same is not None:
+            found.append((line, (same.start, same.end)))
+            continue
+        for keys, numbers in forms:
+            if keys and all(line.says(key) for key in keys) and all(f" {number} " in line.plain for number in numbers):
+                found.append((line, _place(line, keys)))
+                break
+    return found
+
+
+def _form(name: str) -> tuple[list[str], list[str]]:
+    """The stems of a name, and its numbers with the word before each (`type 2`)."""
+    parts = [word for word, _, _ in words(name)]
+    numbers = [" ".join(parts[max(0, at - 1) : at + 1]) for at, word in enumerate(parts) if word[0].isdigit()]
+    keys = [stem(word) for word in parts if not word[0].isdigit() and (len(parts) == 1 or not neutral(word))]
+    return keys, numbers
+
+
+def _place(line: Line, keys: list[str]) -> Span | None:
+    return next(((start, end) for word, start, end in named_words(line.text) if stem(word) in keys), None)
+
+
+def properties_in(line: Line, place: Span | None) -> frozenset[Property]:
+    """What an entry says of a thing that it names."""
+    said = properties(line.text, place) if place else frozenset()
+    if line.part == "family_history":
+        said |= {"family"}
+    if line.certainty == "ruled-out":
+        said |= {"denied"}
+    if line.certainty == "suspected":
+        said |= {"uncertain"}
+    return said
+
+
+Known = list[tuple[Line, frozenset[Property]]]  # the entries that name a thing, and what each says of it
+
+
+def judged(
+    text: str, span: Span, said: frozenset[Property], found: list[tuple[Line, Span | None]], parsed: Parsed
+) -> Finding:
+    """The claim against the entries that name the same thing."""
+    known = [(line, properties_in(line, place)) for line, place in found]
+    own = [(line, what) for line, what in known if "family" not in what]
+    if "family" in said:
+        kin = [
+            line for line, place in found if "family" in properties_in(line, place) and _same_kin(line, place, parsed)
+        ]
+        return _finding("family", f"family: {text}", judge(kin, False), kin or [line for line, _ in own], span)
+    if "denied" in said:
+        return _denied(text, span, own, parsed)
+    if "uncertain" in said:
+        return _uncertain(text, span, own)
+    return _affirmed(text, span, own, [line for line, what in known if "family" in what])
+
+
+def _sorted(own: Known) -> tuple[list[Line], list[Line], list[Line]]:
+    """The entries that affirm, deny and suspect it, the diagnoses first."""
+    affirmed = [line for line, what in own if not what & {"denied", "uncertain"}]
+    denied = [line for line, what in own if "denied" in what]
+    unsure = [line for line, what in own if "uncertain" in what and "denied" not in what]
+    return sorted(affirmed, key=lambda line: line.part not in _STRONG), denied, unsure
+
+
+def _denied(text: str, span: Span, own: Known, parsed: Parsed) -> Finding:
+    affirmed, denied, _ = _sorted(own)
+    strong = [line for line in affirmed if line.part in _STRONG]
+    if any(_about(line, parsed) for line in denied):
+        return _finding("polarity", f"no {text}", "supported", denied, span)
+    if strong or (affirmed and not denied):
+        return _finding("polarity", f"no {text}", "contradicted", strong or affirmed, span)
+    return _finding("polarity", f"no {text}", judge(denied, False), denied, span)
+
+
+def _uncertain(text: str, span: Span, own: Known) -> Finding:
+    affirmed, denied, unsure = _sorted(own)
+    found = unsure or affirmed or denied
+    return _finding("certainty", f"possible {text}", judge(unsure, found), found, span)
+
+
+def _affirmed(text: str, span: Span, own: Known, kin: list[Line]) -> Finding:
+    affirmed, denied, unsure = _sorted(own)
+    by_diagnosis = any(line.part == "diagnoses" for line in denied + unsure)
+    if affirmed and (affirmed[0].part == "diagnoses" or not by_diagnosis):
+        return _finding("diagnosis", text, "supported", affirmed, span)
+    if denied or unsure:
+        return _finding("polarity" if denied else "certainty", text, "contradicted", denied or unsure, span)
+    return _finding("family" if kin else "diagnosis", text, judge(False, kin), kin, span)
+
+
+def _about(line: Line, parsed: Parsed) -> bool:
+    """Whether an entry is what the sentence reports on: `chest X-ray showed no signs of heart failure`."""
+    shared = {item.canonical for item in line.named.procedures} & {item.canonical for item in parsed.named.procedures}
+    return line.part in ("reports", "procedures", "microbiology") and bool(shared)
+
+
+_KIN = re.compile(
+    r"\b(mother|father|brother|sister|siblings?|grandmother|grandfather|aunt|uncle|son|daughter|mutter|vater)(?:'s)?\b",
+    re.IGNORECASE,
+)
+
+
+def _same_kin(line: Line, place: Span | None, parsed: Parsed) -> bool:
+    """Whether it is the relative that is named: in an entry about several, the last before the place."""
+    said = {match[1].lower().rstrip("s") for match in _KIN.finditer(parsed.text)}
+    end = place[0] if place else len(line.text)
+    has = [match[1].lower().rstrip("s") for match in _KIN.finditer(line.text, 0, end)][-1:]
+    if {"brother", "sister"} & said and "sibling" in has:
+        return True
+    return not said or not has or has[0] in said
+
+
+def _finding(kind: ClaimKind, text: str, label: Label, found: list[Line], span: Span) -> Finding:
+    source = found[0].source if found else ""
+    detail = f"record: {found[0].text[:160]}" if found else ""
+    return Finding(kind, text, label, source, detail, (span,))

@@ -1,0 +1,123 @@
+"""Claims of what comes after the stay: appointments with whom and when."""
+
+import re
+from collections.abc import Iterator
+
+from shared.grounding.lines import Line
+from shared.grounding.orders import DAY
+from shared.grounding.parsed import Parsed
+from shared.grounding.record import Record
+from shared.grounding.verdict import Finding, Span, judge
+from shared.grounding.words import stem
+
+_CUE = re.compile(
+    r"\b(?:booked|(?:was|were) arranged|home oxygen|follow[- ]?up|followed up|appointment|appointments|"
+    r"return (?:visit|to (?:the )?clinic)|"
+    r"scheduled (?:for|to see|with)|to be seen|see (?:his|her|the|a|your)|will (?:see|be seen|visit|"
+    r"return)|clinic visit|referred to|referral|outpatient visit|visit with|review with|recheck|come "
+    r"back)\b",
+    re.IGNORECASE,
+)
+_NONE = re.compile(
+    r"\bno (?:follow[- ]?up|appointment)|follow[- ]?up (?:was |is )?not|without follow[- ]?up", re.IGNORECASE
+)
+_PARTS = ("follow_up", "services", "care_plans", "notes", "pending", "goals")
+# What a partner of an appointment may be called: words of one line are the same.
+_SPECIALTIES = (
+    "primary pcp gp family general practitioner huisarts hausarzt",
+    "cardiology cardiologist heart cardiac",
+    "surgery surgeon surgical chirurgia",
+    "orthopedics orthopedic orthopaedic orthopedist",
+    "pulmonology pulmonologist lung chest",
+    "nephrology nephrologist renal kidney",
+    "neurology neurologist epilepsy stroke",
+    "urology urologist",
+    "gastroenterology gastroenterologist",
+    "pediatrics pediatrician pediatric kinderarzt kinderärztin",
+    "psychiatry psychiatrist",
+    "gynecology gynecologist gynaecologie women frauenarzt frauenärztin postpartum",
+)
+_SYNONYMS = {stem(word): {stem(other) for other in row.split()} for row in _SPECIALTIES for word in row.split()}
+_NO_PARTNER = frozenset(
+    stem(word)
+    for word in """
+    follow followup up appointment appointments clinic visit return scheduled arranged referral referred
+    outpatient seen see weeks days post recommended advised planned continue arrangements pending recheck
+    come back made
+    """.split()  # noqa: SIM905 - a list of words
+)
+
+
+def claims(parsed: Parsed, record: Record) -> Iterator[Finding]:
+    """An appointment or a referral, with its partner and its time."""
+    cue = _CUE.search(parsed.text)
+    if cue is None:
+        return
+    if _NONE.search(parsed.text):
+        yield _none(cue, parsed, record)
+        return
+    keys = [item for item in parsed.content if item[1] >= cue.start() - 30 and item[0] not in _NO_PARTNER]
+    lines = record.parts(*_PARTS) if keys else record.parts("follow_up", "services")
+    best = max(lines, key=lambda line: sum(_says(line, key) for key, _, _ in keys), default=None)
+    found = [item for item in keys if best is not None and _says(best, item[0])]
+    if best is None or (keys and not found):
+        spans: tuple[Span, ...] = (cue.span(), *((start, end) for _, start, end in keys))
+        yield Finding("follow-up", parsed.text[cue.start() :].rstrip("."), "not-in-record", spans=spans)
+        return
+    spans = (*(match.span() for match in _CUE.finditer(parsed.text)), *((start, end) for _, start, end in found))
+    text = parsed.text[cue.start() : max(end for _, end in spans)]
+    yield Finding("follow-up", text, "supported", best.source, f"record: {best.text}", spans)
+    yield from _times(parsed, best, record)
+
+
+def _none(cue: re.Match[str], parsed: Parsed, record: Record) -> Finding:
+    """`No follow-up was arranged`."""
+    booked = record.parts("follow_up")
+    source, detail = (booked[0].source, f"record: {booked[0].text}") if booked else ("", "")
+    text = parsed.text[cue.start() : cue.end() + 20].strip()
+    return Finding("follow-up", text, judge(False, booked), source, detail, (cue.span(),))
+
+
+def _says(line: Line, key: str) -> bool:
+    return line.says(key) or bool(_SYNONYMS.get(key, set()) & line.stems.keys())
+
+
+def _times(parsed: Parsed, line: Line, record: Record) -> Iterator[Finding]:
+    for figure in parsed.figures:
+        if (
+            figure.dimension == "time"
+            and figure.unit
+            and re.search(
+                r"\b(?:in|within|after|about)\s*(?:about |approximately )?(?:a |the )?(?:next )?$",
+                parsed.low[: figure.start],
+            )
+        ):
+            days = figure.value * figure.unit.factor / DAY
+            right = (
+                line.on is not None and abs((line.on - record.end).days - days) <= max(1.0, 0.2 * days)
+            ) or figure.text.lower() in line.text.lower()
+            label = judge(right, line.on)
+            yield Finding(
+                "follow-up",
+                figure.text,
+                label,
+                line.source,
+                f"record: {line.text}, {line.on or 'no date'}",
+                ((figure.start, figure.end),),
+            )
+    for day in parsed.dates:
+        right = line.on is not None and day.is_on(line.on)
+        label = judge(right, line.on)
+        yield Finding(
+            "date",
+            day.text,
+            label,
+            line.source,
+            f"record: {line.text}, {line.on or 'no date'}",
+            ((day.start, day.end),),
+        )
+
+
+def is_about(parsed: Parsed) -> bool:
+    """Whether the sentence speaks of what comes after the stay."""
+    return _CUE.search(parsed.text) is not None

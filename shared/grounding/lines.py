@@ -1,0 +1,145 @@
+"""The record's entries taken apart: what each of them names, affirms and denies."""
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import date, datetime
+
+from shared.contracts.context import Diagnosis, EncounterContext, Entry, Medicine
+from shared.grounding.assertion import Property, properties
+from shared.grounding.figures import Figure, dates, figures
+from shared.grounding.finders import Finder, Named
+from shared.grounding.vocabulary import joined
+from shared.grounding.words import neutral, stem, words
+
+PARTS = (
+    "reasons",
+    "diagnoses",
+    "family_history",
+    "procedures",
+    "devices",
+    "immunizations",
+    "allergies",
+    "microbiology",
+    "reports",
+    "contradictions",
+    "pending",
+    "function",
+    "observed",
+    "directives",
+    "care_plans",
+    "diet",
+    "goals",
+    "team",
+    "services",
+    "follow_up",
+    "outcome",
+    "notes",
+)
+RESULTS = "results"  # the series: their values are compared by `values`, never by their words
+MEDICINES = ("home_medicines", "hospital_medicines", "given_medicines", "discharge_medicines", "other_medicines")
+
+
+# What the place of an entry in the record says of it.
+_IMPLIED = {
+    "pending": tuple(stem(word) for word in ("pending", "awaited", "outstanding", "finalized")),
+    "microbiology": tuple(stem(word) for word in ("isolated", "culture", "positive")),
+    "team": (stem("attending"),),
+    "devices": tuple(stem(word) for word in ("inserted", "device")),
+    "directives": (stem("code"), stem("directive")),
+}
+
+
+_CERTAINTY: dict[str, frozenset[Property]] = {
+    "ruled-out": frozenset({"denied"}),
+    "suspected": frozenset({"uncertain"}),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One entry of the record. `stems`: its words → what its own cues say of them."""
+
+    part: str
+    text: str
+    source: str
+    on: date | None
+    stems: dict[str, frozenset[Property]]
+    named: Named
+    figures: tuple[Figure, ...]
+    days: tuple[date, ...]  # that its words name: "resolved 2026-04-30"
+    plain: str  # its words in lower case with a space before and behind each
+    certainty: str = "confirmed"
+
+    def says(self, stem_of: str) -> bool:
+        return stem_of in self.stems
+
+
+def lines(context: EncounterContext, finder: Finder) -> Iterator[Line]:
+    """Every entry as a line, medicines with what they are for."""
+    for part in PARTS:
+        for entry in getattr(context, part):
+            yield _line(part, entry, entry.text, finder)
+    for series in (*context.labs, *context.vitals):
+        values = ", then ".join(
+            f"{item.value} ({item.flag})" if item.flag else item.value for item in (series.first, series.last)
+        )
+        entry = Entry(text=f"{series.name} {values}", source=series.last.source)
+        yield _line(RESULTS, entry, entry.text, finder)
+    for part in MEDICINES:
+        for medicine in getattr(context, part):
+            yield _line(part, medicine, _medicine(medicine), finder)
+    for text in (context.service, context.organization_name, context.disposition):
+        if text:
+            yield _line("stay", Entry(text=text, source=context.encounter), text, finder)
+    if context.attending_name:
+        source = context.attending or context.encounter
+        yield _line("team", Entry(text=context.attending_name, source=source), context.attending_name, finder)
+
+
+def _medicine(item: Medicine) -> str:
+    return "; ".join(part for part in (item.text, item.reason, item.note) if part)
+
+
+def _line(part: str, entry: Entry, text: str, finder: Finder) -> Line:
+    certainty = entry.certainty if isinstance(entry, Diagnosis) else "confirmed"
+    named_days, rest = dates(text)
+    found: dict[str, frozenset[Property]] = {}
+    for word, start, end in named_words(text):
+        said = properties(text, (start, end)) | _CERTAINTY.get(certainty, frozenset())
+        key = stem(word)
+        found[key] = found[key] & said if key in found else said
+    for key in _IMPLIED.get(part, ()):
+        found.setdefault(key, frozenset())
+    return Line(
+        part=part,
+        text=text,
+        source=entry.source,
+        on=_day(entry.time, entry.on),
+        stems=found,
+        named=finder.find(text),
+        figures=tuple(figures(rest)),
+        days=tuple(day for item in named_days if (day := item.day_of_calendar) is not None),
+        plain=f" {joined(text)} ",
+        certainty=certainty,
+    )
+
+
+def named_words(text: str) -> list[tuple[str, int, int]]:
+    """Words with their places; a heading (`Smoking: non-smoker`) is left out where the word comes again."""
+    found = words(text)
+    counts = Counter(stem(word) for word, _, _ in found)
+    return [item for item in found if counts[stem(item[0])] == 1 or text[item[2] : item[2] + 1] != ":"]
+
+
+def _day(time: datetime | None, on: str | None) -> date | None:
+    """The day as the record prints it; None where it has no more than a month."""
+    try:
+        return date.fromisoformat(on[:10]) if on else time.date() if time else None
+    except ValueError:
+        return None
+
+
+def content(text: str) -> list[tuple[str, int, int]]:
+    """The stems of the words of `text` that say something about a patient, with their places."""
+    return [(stem(word), start, end) for word, start, end in words(text) if not neutral(word) and not word[0].isdigit()]

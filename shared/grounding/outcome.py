@@ -1,0 +1,148 @@
+"""Claims of how the stay ended: died or alive, and where the patient went."""
+
+import re
+from collections.abc import Iterator
+
+from shared.grounding.parsed import Parsed
+from shared.grounding.record import Record
+from shared.grounding.verdict import Finding, judge
+
+_DIED = re.compile(
+    r"\b(?:died|dies|death|deceased|expired|passed away|succumbed|demise|pronounced dead|fatal|did not "
+    r"survive|was (?:found )?dead|time of death|perished|lost (?:his|her) life)\b",
+    re.IGNORECASE,
+)
+_ALIVE = re.compile(
+    r"\b(?:survived|discharged alive|left the hospital alive|alive|(?:was|been|being) discharged|"
+    r"discharged (?:to|home|in|from)|went home|sent home|left (?:the )?hospital|returned home|released|"
+    r"did not die)\b",
+    re.IGNORECASE,
+)
+_NO_DEATH = re.compile(
+    r"\b(?:cause of death|risk of death|fear of death|brain death|family history|father|mother|brother|sister)\b",
+    re.IGNORECASE,
+)
+
+# Place → words of a sentence, words of the record (other languages and codes too: NUBC, v2-0112).
+PLACES: dict[str, tuple[str, str]] = {
+    "home": (
+        r"home(?! (?:med|dose|oxygen|regimen|health|care|o2|blood|list|insulin))|own residence|house",
+        r"\bhome\b|naar huis|thuis|hause|residence|regul|alta\b|domicil",
+    ),
+    "home with care": (
+        r"home (?:health|care|nursing)(?: services?| aides?)?|visiting nurses?|home with (?:home )?(?:care|"
+        r"services|nursing|health)",
+        r"home (?:health|with home|care)|thuiszorg|transitional",
+    ),
+    "hospice": (r"hospice(?: care)?|palliative (?:care )?(?:unit|facility)", r"hospice"),
+    "nursing": (
+        r"skilled nursing(?: facility)?|snf|nursing home|long[- ]term care(?: facility)?|assisted living|care "
+        r"home|residential care",
+        r"nursing|snf|verpleeghuis|pflege|long-term|aged care",
+    ),
+    "rehabilitation": (
+        r"(?:inpatient |acute )?rehab(?:ilitation)?(?: facility| unit| center| centre| hospital)?",
+        r"rehab|revalidatie",
+    ),
+    "hospital": (
+        r"(?:another|other|outside|different|tertiary|acute care|referring|community|psychiatric) (?:hospital|"
+        r"facility|center|centre)|transferred to (?:a|another|the) [\w ]*(?:hospital|facility|center)",
+        r"hospital\b|other health|other-hcf|transfer|verlegung",
+    ),
+    "against advice": (
+        r"against (?:medical )?advice|ama|self-discharged|discharge at own risk",
+        r"advice|ärztlichen rat|aadvice|own risk",
+    ),
+    "shelter": (
+        r"(?:a )?shelter|jail|prison|correctional facility|the streets?|court",
+        r"shelter|jail|prison|law enforcement",
+    ),
+}
+_SENT = re.compile(
+    r"\b(?:discharged?|discharge(?:d)? (?:disposition|destination)|disposition|transferr?(?:ed)?|went|"
+    r"sent|returned|released|moved|placed|left|goes|go|admitted)\b(?P<rest>[^.;]*)",
+    re.IGNORECASE,
+)
+_TO = re.compile(r"\b(?:to|home|against|into|at|with|in|disposition|destination|ama|was|:)\b", re.IGNORECASE)
+_WORDS = {name: re.compile(rf"\b(?:{said})\b", re.IGNORECASE) for name, (said, _) in PLACES.items()}
+_HAS = {name: re.compile(has, re.IGNORECASE) for name, (_, has) in PLACES.items()}
+_NUBC = {
+    "01": "home",
+    "02": "hospital",
+    "03": "nursing",
+    "06": "home with care",
+    "07": "against advice",
+    "62": "rehabilitation",
+    "50": "hospice",
+    "51": "hospice",
+}
+
+
+def claims(parsed: Parsed, record: Record) -> Iterator[Finding]:
+    """Death or survival, and the place."""
+    context = record.context
+    told = f"record: {'died' if context.died else 'alive at discharge'}"
+    death = _DIED.search(parsed.text)
+    kin = _NO_DEATH.search(parsed.text)
+    if death is not None and kin is None:
+        denied = "denied" in parsed.properties(death.span()) or (
+            "did not survive" not in death.group().lower()
+            and re.search(r"\bnot\b", parsed.low[max(0, death.start() - 5) : death.start()])
+        )
+        right = context.died != bool(denied)
+        yield Finding("outcome", death.group(), judge(right), context.encounter, told, (death.span(),))
+    alive = _ALIVE.search(parsed.text)
+    if alive is not None and context.died and death is None:
+        yield Finding("outcome", alive.group(), "contradicted", context.encounter, told, (alive.span(),))
+    elif alive is not None and not context.died:
+        yield Finding("outcome", alive.group(), "supported", context.encounter, told, (alive.span(),))
+    if not context.died:
+        yield from _disposition(parsed, record)
+
+
+def places_of(record: Record) -> frozenset[str]:
+    """Where the record says the patient went; the more special place where it names two."""
+    text = record.context.disposition or ""
+    code = re.match(r"code (\d\d)\b", text)
+    found = {name for name, pattern in _HAS.items() if pattern.search(text)} | (
+        {_NUBC[code[1]]} if code and code[1] in _NUBC else set()
+    )
+    special = found - {"home"}
+    return frozenset(found if "home with care" in found or not special else special)
+
+
+def _disposition(parsed: Parsed, record: Record) -> Iterator[Finding]:
+    for sent in _SENT.finditer(parsed.text):
+        rest = sent.group("rest")
+        places = {
+            name: match
+            for name, pattern in _WORDS.items()
+            if (match := pattern.search(rest)) and match.start() < 60 and _TO.search(rest[: match.end()])
+        }
+        if "home with care" in places:
+            places.pop("home", None)
+        if "hospice" in places or "nursing" in places:
+            places.pop("home", None)
+        if sent.group().lower().startswith("admitted") or (
+            sent.group().lower().startswith("left") and "against advice" not in places
+        ):
+            continue
+        for name, match in places.items():
+            start = sent.start("rest") + match.start()
+            yield _place(name, match.group(), (start, start + len(match.group())), record)
+        if places:
+            return
+
+
+def _place(name: str, text: str, span: tuple[int, int], record: Record) -> Finding:
+    has, context = places_of(record), record.context
+    if not context.disposition or not has:
+        return Finding("disposition", text, "not-in-record", context.encounter, "", (span,))
+    if name == "home with care":
+        service = [line for line in record.parts("services", "care_plans") if _HAS["home with care"].search(line.text)]
+        label = judge(name in has or service) if "home" not in has else "not-in-record"
+    else:
+        label = judge(name in has)
+    return Finding(
+        "disposition", text, label, context.encounter, f"record: discharged to {context.disposition}", (span,)
+    )

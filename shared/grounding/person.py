@@ -1,0 +1,134 @@
+"""Claims of who the patient is: sex, age, name."""
+
+import re
+from collections.abc import Iterator
+from datetime import date
+
+from shared.grounding.binding import bind
+from shared.grounding.parsed import Parsed
+from shared.grounding.record import Record
+from shared.grounding.verdict import Finding, judge
+
+_SEX = re.compile(
+    r"\b(?P<female>she|her|hers|herself|woman|women|female|girl|lady|mrs|ms|gentlewoman)\b|\b(?P<male>he|"
+    r"him|his|himself|man|male|boy|gentleman|mr)\b",
+    re.IGNORECASE,
+)
+_KIN = re.compile(
+    r"\b(?:mother|father|sister|brother|wife|husband|daughter|son|parents?|aunt|uncle|grand\w+|spouse|"
+    r"maternal|paternal)\b",
+    re.IGNORECASE,
+)
+_CHILD = re.compile(r"\b(?:boy|girl)\b", re.IGNORECASE)
+_DECADE = re.compile(r"\bin (?:his|her|their) (early |mid-?|late )?(\d)0s\b|\b(\d)0-something\b", re.IGNORECASE)
+_AGED = re.compile(r"(?<!gestational )\b(?:aged|age|age of|age:)\s*$|\bage was\s*$|\bage is\s*$")
+_GROUP = re.compile(
+    r"\b(?P<old>elderly|octogenarian|nonagenarian|geriatric)\b|\b(?P<young>newborn|neonate|infant|"
+    r"toddler)\b|\b(?P<teen>teenager|teenage|adolescent)\b|\b(?P<child>child)\b",
+    re.IGNORECASE,
+)
+_GROUPS = {"old": (65, 130), "young": (0, 3), "teen": (11, 19), "child": (1, 17)}
+_TITLE = re.compile(r"\b(?:mr|mrs|ms|miss)\.?\s+([A-Z][\w'-]+)")
+_DOCTOR = re.compile(r"\bDr\.?\s+((?:[A-Z][\w'-]+\s?){1,3})")
+_WEEKS = {"week": 7, "day": 1, "month": 30.44, "hour": 1 / 24}
+
+
+def claims(parsed: Parsed, record: Record) -> Iterator[Finding]:
+    """Sex, age and names in the sentence."""
+    yield from _sexes(parsed, record)
+    yield from _ages(parsed, record)
+    yield from _names(parsed, record)
+
+
+def _sexes(parsed: Parsed, record: Record) -> Iterator[Finding]:
+    sex, source = record.context.patient.sex, record.context.patient.source
+    kin = _KIN.search(parsed.text) is not None
+    for match in _SEX.finditer(parsed.text):
+        if sex not in ("male", "female") or match.group() in ("MR", "MS"):
+            continue
+        right = match.lastgroup == sex
+        if kin and not right:
+            continue  # "his mother … she"
+        noun = match.group().lower() not in ("he", "she", "his", "her", "him", "hers", "himself", "herself")
+        if not right:
+            yield Finding("person", match.group(), "contradicted", source, f"record: {sex}", (match.span(),))
+        elif noun:
+            yield Finding("person", match.group(), "supported", source, f"record: {sex}", (match.span(),))
+    for match in _CHILD.finditer(parsed.text):
+        years = _years(record, record.end)
+        if years is not None and years >= 18:
+            yield Finding("age", match.group(), "contradicted", source, f"record: {years} years old", (match.span(),))
+
+
+def _years(record: Record, day: date) -> int | None:
+    born = record.context.patient.birth_date
+    return None if born is None else day.year - born.year - ((day.month, day.day) < (born.month, born.day))
+
+
+def _ages(parsed: Parsed, record: Record) -> Iterator[Finding]:
+    source = record.context.patient.source
+    for bound in bind(parsed):
+        figure = bound.figure
+        if _KIN.search(parsed.text) and not figure.age:
+            continue  # "his father had a stroke at the age of 48"
+        if bound.kind == "age" or _AGED.search(parsed.low[: figure.start]):
+            yield _age(figure.value, figure.age or "year", figure.text, (figure.start, figure.end), record)
+    for match in _DECADE.finditer(parsed.text):
+        years, decade = _years(record, record.end), int(match[2] or match[3]) * 10
+        label = "not-in-record" if years is None else judge(decade <= years < decade + 10)
+        yield Finding("age", match.group(), label, source, f"record: {years} years old", (match.span(),))
+    for match in _GROUP.finditer(parsed.text):
+        years, (low, high) = _years(record, record.end), _GROUPS[match.lastgroup or "old"]
+        label = "not-in-record" if years is None else judge(low <= years <= high)
+        yield Finding("age", match.group(), label, source, f"record: {years} years old", (match.span(),))
+
+
+def _age(value: float, unit: str, text: str, span: tuple[int, int], record: Record) -> Finding:
+    born, source = record.context.patient.birth_date, record.context.patient.source
+    if born is None:
+        year = (record.context.patient.birth or "")[:4]
+        right = unit == "year" and year.isdigit() and record.end.year - int(year) - value in (0, 1)
+        return Finding(
+            "age",
+            text,
+            judge(right, False),
+            source,
+            f"record: born {year}" if year else "",
+            (span,),
+        )
+    days = [day for day in record.stay if day is not None]
+    if unit == "year":
+        right = any(_years(record, day) == value for day in days)
+    else:
+        right = any(abs((day - born).days / _WEEKS[unit] - value) < 1 for day in days)
+    return Finding("age", text, judge(right), source, f"record: born {born}", (span,))
+
+
+def _names(parsed: Parsed, record: Record) -> Iterator[Finding]:
+    context = record.context
+    for match in _TITLE.finditer(parsed.text):
+        right = match[1].lower().removesuffix("'s") in context.patient.name.lower()
+        yield Finding(
+            "person",
+            match.group(),
+            judge(right),
+            context.patient.source,
+            f"record: {context.patient.name}",
+            (match.span(),),
+        )
+    for match in _DOCTOR.finditer(parsed.text):
+        last = match[1].split()[-1].lower().removesuffix("'s")
+        line = next((line for line in record.lines if last in line.text.lower()), None)
+        yield Finding(
+            "person",
+            match.group(),
+            judge(line, False),
+            line.source if line else "",
+            f"record: {line.text[:120]}" if line else "",
+            (match.span(),),
+        )
+    for name in re.findall(r"\b[A-Z][\w'-]+\b", context.patient.name):
+        for match in re.finditer(rf"\b{re.escape(name)}\b", parsed.text):
+            yield Finding(
+                "person", name, "supported", context.patient.source, f"record: {context.patient.name}", (match.span(),)
+            )

@@ -1,0 +1,121 @@
+"""What no other kind of claim speaks for: words that say something must stand together in an entry of the record.
+
+This makes "supported" mean that everything in a sentence was found: no vague word ("uneventful") is left, no invented
+thing that no vocabulary knows, no number that belongs to nothing.
+"""
+
+from collections.abc import Iterator, Sequence
+
+from shared.contracts.draft import ClaimKind, Label
+from shared.grounding.assertion import cue_spans
+from shared.grounding.binding import bind
+from shared.grounding.figures import Figure
+from shared.grounding.lines import RESULTS, Line
+from shared.grounding.parsed import Parsed
+from shared.grounding.record import Record
+from shared.grounding.values import courses_of
+from shared.grounding.verdict import Finding, Span
+from shared.grounding.words import stem
+
+_STRONG = ("diagnoses", "reasons")
+# Words of praise and of course: they say nothing that can be looked up, unless an entry says all of the sentence.
+_VAGUE = frozenset(
+    stem(word)
+    for word in """
+    stable stabilized well improved improving improvement recovered recovery resolved resolution uneventful unremarkable
+    good better best excellent fine satisfactory comfortable controlled tolerated tolerating steadily steady completely
+    complete fully gradually smoothly uncomplicated favorable favourable successful successfully adequate adequately
+    significantly markedly ready baseline optimal optimized appropriate appropriately responded response great
+    """.split()  # noqa: SIM905 - a list of words
+)
+_NOT_EVIDENCE = frozenset({"family_history"})
+
+
+def claims(parsed: Parsed, record: Record, findings: Sequence[Finding]) -> Iterator[Finding]:
+    """The words and numbers that `findings` do not speak for."""
+    covered = [span for finding in findings for span in finding.spans]
+    covered += cue_spans(parsed.text)
+    cited = {finding.source for finding in findings if finding.label == "supported" and finding.source}
+    for test in parsed.named.tests:
+        course = next(iter(courses_of(test.canonical, record)), None)
+        if course is not None and not _in(test.start, covered):
+            covered.append((test.start, test.end))
+            source, told = course.points[-1].source, f"record: {course.told}"
+            yield Finding("statement", test.text, "supported", source, told, ((test.start, test.end),))
+    yield from _numbers(parsed, record, covered)
+    free = [(parsed.low[start:end], start, end) for _, start, end in parsed.content if not _in(start, covered)]
+    every = frozenset(key for key, _, _ in parsed.content)
+    missing: list[tuple[str, int, int]] = []
+    for word, start, end in free:
+        found = _line(stem(word), (start, end), every, parsed, record, cited)
+        if found is None:
+            missing.append((word, start, end))
+        else:
+            line, kind = found
+            label: Label = "contradicted" if kind in ("polarity", "certainty") else "supported"
+            yield Finding(kind, word, label, line.source, f"record: {line.text[:160]}", ((start, end),))
+    yield from _joined(missing, parsed)
+
+
+def _in(position: int, spans: Sequence[Span]) -> bool:
+    return any(start <= position < end for start, end in spans)
+
+
+def _line(
+    key: str, span: Span, every: frozenset[str], parsed: Parsed, record: Record, cited: set[str]
+) -> tuple[Line, ClaimKind] | None:
+    """The entry that says the word together with another word of the sentence; and whether it says so of the patient,
+    with the same polarity and certainty."""
+    said = parsed.properties(span)
+    rest = every - {key}
+    near = [
+        line
+        for line in record.by_stem.get(key, [])
+        if (line.part not in _NOT_EVIDENCE or "family" in said)
+        and (line.source in cited or line.part in _STRONG or any(other in line.stems for other in rest) or not rest)
+    ]
+    if key in _VAGUE:
+        near = [line for line in near if len(every) > 1 and all(other in line.stems for other in every)]
+    same = [line for line in near if ("denied" in line.stems[key]) == ("denied" in said)]
+    if not same:
+        return (near[0], "polarity") if near else None
+    sure = [line for line in same if ("uncertain" in line.stems[key]) == ("uncertain" in said)]
+    return (sure[0], "statement") if sure else (same[0], "certainty")
+
+
+def _joined(missing: Sequence[tuple[str, int, int]], parsed: Parsed) -> Iterator[Finding]:
+    """Words that stand next to each other are one statement."""
+    run: list[tuple[str, int, int]] = []
+    for item in missing:
+        if run and item[1] - run[-1][2] > 14:
+            yield _statement(run, parsed)
+            run = []
+        run.append(item)
+    if run:
+        yield _statement(run, parsed)
+
+
+def _statement(run: Sequence[tuple[str, int, int]], parsed: Parsed) -> Finding:
+    start, end = run[0][1], run[-1][2]
+    return Finding("statement", parsed.text[start:end], "not-in-record", spans=((start, end),))
+
+
+def _numbers(parsed: Parsed, record: Record, covered: Sequence[Span]) -> Iterator[Finding]:
+    """A number that belongs to nothing: an entry has to have it, with a word of the sentence."""
+    keys = {key for key, _, _ in parsed.content}
+    for bound in bind(parsed):
+        figure = bound.figure
+        if _in(figure.start, covered):
+            continue
+        family = "family" in parsed.properties((figure.start, figure.end))
+        lines = (line for line in record.lines if (line.part == "family_history") == family and line.part != RESULTS)
+        line = next((line for line in lines if _has(line, figure) and keys & line.stems.keys()), None)
+        span = ((figure.start, figure.end),)
+        if line is not None:
+            yield Finding("number", figure.text, "supported", line.source, f"record: {line.text[:120]}", span)
+        else:
+            yield Finding("number", figure.text, "not-in-record", spans=span)
+
+
+def _has(line: Line, figure: Figure) -> bool:
+    return any(one.value == figure.value and one.second == figure.second for one in line.figures)

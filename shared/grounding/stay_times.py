@@ -1,0 +1,125 @@
+"""Claims of lengths: of the stay, of what an entry of the record has; and days of the stay (`hospital day 3`)."""
+
+import re
+from collections.abc import Iterator
+from datetime import timedelta
+
+from shared.grounding import dosage, follow_up
+from shared.grounding.events import ENDED, lines_named
+from shared.grounding.figures import Figure
+from shared.grounding.lines import Line
+from shared.grounding.medicines import ALLERGY, is_length
+from shared.grounding.numerals import ORDINALS
+from shared.grounding.orders import DAY
+from shared.grounding.parsed import Parsed
+from shared.grounding.record import Record
+from shared.grounding.verdict import Finding, judge
+from shared.grounding.vocabulary import joined
+
+_DAY_OF_STAY = re.compile(
+    r"\b(?:hospital|hd|inpatient|post-?operative|pod|postop|day) ?(?:day)? ?#?(\d{1,3}|one|two|three|four|"
+    r"five|six|seven)\b(?! ?(?:mg|days?|weeks?))",
+    re.IGNORECASE,
+)
+_STAY = re.compile(
+    r"hospital(?:i[sz]ation)?|stay(?:ed)?|admission|inpatient|length of stay|los|discharged?|after|last(?:ed|ing)|spent"
+    r"|home|died|death"
+)
+
+
+def claims(parsed: Parsed, record: Record) -> Iterator[Finding]:
+    """Each length of time that no medicine and no appointment speaks of, and each day of the stay."""
+    rates = dosage.frequencies(parsed.text)
+    for figure in parsed.figures:
+        often = any(part.start <= figure.start < part.end for part in rates)
+        if figure.dimension == "time" and not often and not _taken(figure, parsed):
+            yield _of_the_stay(figure, parsed, record) or _of_an_entry(figure, parsed, record)
+    yield from _days_of_stay(parsed, record)
+
+
+def _taken(figure: Figure, parsed: Parsed) -> bool:
+    """Whether a medicine or an appointment speaks of this time already."""
+    medicine = (parsed.named.drugs or parsed.named.classes) and is_length(figure, parsed)
+    return (bool(medicine) and ALLERGY.search(parsed.low) is None and not _of_stay(figure, parsed)) or (
+        follow_up.is_about(parsed) and bool(re.search(r"\b(?:in|within)\s*(?:a )?$", parsed.low[: figure.start]))
+    )
+
+
+def _of_stay(figure: Figure, parsed: Parsed) -> bool:
+    return bool(
+        re.match(
+            r"[\s-]*(?:hospital|inpatient|stay|hospitali[sz]ation|admission|in (?:the )?hospital)",
+            parsed.low[figure.end :],
+        )
+    ) or bool(
+        re.search(
+            r"(?:stayed|hospitali[sz]ed|in (?:the )?hospital|stay of|stay was|remained inpatient|lasted)\s*(?:for "
+            r")?(?:a total of )?(?:about )?$",
+            parsed.low[: figure.start],
+        )
+    )
+
+
+def _of_the_stay(figure: Figure, parsed: Parsed, record: Record) -> Finding | None:
+    """How long the stay was; None where the time is of something else."""
+    context = record.context
+    value = figure.value * (figure.unit.factor if figure.unit else DAY) / DAY
+    window = parsed.low[max(0, figure.start - 60) : figure.end + 50]
+    stated = _of_stay(figure, parsed)
+    ago = "ago" in parsed.low[figure.end : figure.end + 5]
+    if record.start is None or ago or not (stated or (_STAY.search(window) and value >= 1)):
+        return None
+    days = (record.end - record.start).days
+    hours = (context.end - context.start).total_seconds() / 3600 if context.start else 0.0
+    later = re.match(r"\s*(?:after|later|from|following)\b", parsed.low[figure.end :])
+    fits = {days, days if later else days + 1} if figure.unit and figure.unit.factor == DAY else set()
+    weeks = figure.unit is not None and figure.unit.factor > DAY and abs(value - days) <= 3
+    right = value in fits or abs(value * 24 - hours) < 1.0 or weeks
+    if not right and not stated and not re.search(r"\b(?:discharged?|home|died)\b", window):
+        return None
+    detail = f"record: {days} days, {record.start} to {record.end}"
+    return Finding("duration", figure.text, judge(right), context.encounter, detail, ((figure.start, figure.end),))
+
+
+def _of_an_entry(figure: Figure, parsed: Parsed, record: Record) -> Finding:
+    """A time that an entry of the record has, together with a word of the sentence."""
+    keys = {key for key, _, _ in parsed.content}
+    line = next((line for line in record.lines if _lasts(line, figure) and keys & line.stems.keys()), None)
+    span = ((figure.start, figure.end),)
+    if line is None:
+        return Finding("duration", figure.text, "not-in-record", spans=span)
+    return Finding("duration", figure.text, "supported", line.source, f"record: {line.text[:120]}", span)
+
+
+def _lasts(line: Line, figure: Figure) -> bool:
+    return any(
+        one.value == figure.value and one.unit and figure.unit and one.unit.factor == figure.unit.factor
+        for one in line.figures
+        if one.dimension == "time"
+    )
+
+
+def _days_of_stay(parsed: Parsed, record: Record) -> Iterator[Finding]:
+    """`hospital day 3`: the day on which something named in the clause has to be."""
+    for match in _DAY_OF_STAY.finditer(parsed.text):
+        number = int(match[1]) if match[1].isdigit() else _counted(match[1])
+        operative = match.group().lower().startswith(("post", "pod"))
+        starts = (
+            [line.on for line in record.parts("procedures") if line.on]
+            if operative
+            else [record.start]
+            if record.start
+            else []
+        )
+        days = {start + timedelta(days=number - (0 if operative else 1)) for start in starts}
+        span = parsed.clause(match.start())
+        named = [line for _, items in lines_named(parsed, record, *span) for line in items if line.on in days]
+        ended = ENDED.search(parsed.part(span)) is not None and record.end in days
+        written = [line for line in record.lines if f" {joined(match.group())} " in line.plain]
+        label = judge(named or ended or written, False)
+        yield Finding("date", match.group(), label, record.context.encounter, "", (match.span(),))
+
+
+def _counted(word: str) -> int:
+    values = ("zero", "one", "two", "three", "four", "five", "six", "seven")
+    return values.index(word.lower()) if word.lower() in values else ORDINALS.get(word.lower(), 0)

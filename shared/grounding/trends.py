@@ -1,0 +1,212 @@
+"""Claims of words for values ("elevated", "undetectable") and of directions ("rose from … to …", "normalized")."""
+
+import re
+from collections.abc import Iterator
+from itertools import pairwise
+
+from shared.grounding.binding import bind
+from shared.grounding.courses import Course, Point
+from shared.grounding.parsed import Parsed
+from shared.grounding.record import Record
+from shared.grounding.values import PLACES, courses_of, matches
+from shared.grounding.verdict import Finding, judge
+from shared.grounding.vocabulary import Mention
+
+WORDS: dict[str, str] = {
+    "high": 
+        r"elevated|high|raised|increased|supratherapeutic|markedly high|abnormally high|above (?:the "
+        r")?(?:normal|reference)(?: range| limits?)?|positive",
+    "low": 
+        r"low|reduced|decreased|depressed|diminished|subtherapeutic|below (?:the )?(?:normal|reference)(?: "
+        r"range| limits?)?|undetectable|negative",
+    "normal": 
+        r"normal|within (?:the )?(?:normal|reference) (?:limits|range)|unremarkable|in range|within range|wnl|"
+        r"within limits",
+    "abnormal": r"abnormal|deranged|out of range",
+}  # fmt: skip
+_VALUE_WORD = {name: re.compile(rf"\b(?:{words})\b") for name, words in WORDS.items()}
+# Behind a test these say which way it went, before it how it is.
+_MOVES = frozenset({"increased", "decreased", "reduced", "raised"} - {"raised"})
+_BETWEEN = re.compile(
+    r"^[\s(]*(?:level|levels|count|counts|concentration|values?|result|results)?\s*(?:(?:was|were|is|"
+    r"remained|stayed|came back|returned|found to be|noted to be|on \w+|at \w+|also|initially|first)\s+)*"
+    r"(?:both |mildly |slightly |markedly |significantly |severely |critically |persistently |only |still |again )*$"
+)
+_UP = re.compile(
+    r"\b(?:rose|rise|rising|rises|risen|increas(?:ed|ing|e)|climb(?:ed|ing)|went up|trended up(?:ward)?|"
+    r"up from|uptrend\w*|climbing)\b"
+)
+_DOWN = re.compile(
+    r"\b(?:fell|fall|falling|falls|fallen|decreas(?:ed|ing|e)|declin(?:ed|ing|e)|dropp?(?:ed|ing)?|went "
+    r"down|trended down(?:ward)?|down from|downtrend\w*|came down|reduced|lower(?:ed)? (?:from|to))\b"
+)
+_BETTER = re.compile(r"\b(?:improved|improving|improvement|recovered|worsened|worsening|deteriorated)\b")
+# Of these a higher value is the better one, where no flag says which way is wrong.
+_MORE_IS_BETTER = frozenset(
+    {"spo2", "po2", "hemoglobin", "platelets", "egfr", "gcs", "barthel", "albumin", "sodium", "lvef"}
+)
+_NORMAL = re.compile(r"\b(?:normali[sz]ed|returned to normal|back to normal|resolved to normal)\b")
+_STEADY = re.compile(
+    r"\b(?:unchanged|(?:was|were|is|remained|stayed) (?:stable|the same|steady|constant)|did not change|"
+    r"stayed at)\b"
+)
+_JOIN = re.compile(r"\bto\b|\bthen\b|→|->|\bfollowed by\b|\band later\b")
+
+
+def claims(parsed: Parsed, record: Record) -> Iterator[Finding]:
+    """Words for values, directions, and pairs of values in their order."""
+    for mention in parsed.named.tests:
+        found = courses_of(mention.canonical, record)
+        yield from _words(mention, parsed, found)
+        yield from _direction(mention, parsed, found)
+    yield from _pairs(parsed, record)
+
+
+def _words(mention: Mention, parsed: Parsed, found: list[Course]) -> Iterator[Finding]:
+    for word, pattern in _VALUE_WORD.items():
+        before = [m for m in pattern.finditer(parsed.low, max(0, mention.start - 24), mention.start)]
+        after = [m for m in pattern.finditer(parsed.low, mention.end, min(len(parsed.low), mention.end + 80))]
+        near = [
+            m for m in before if not re.search(r"[a-z]{4,}|[,;()]|\b(?:and|but)\b", parsed.low[m.end() : mention.start])
+        ]
+        near += [m for m in after if m.group() not in _MOVES and _BETWEEN.match(_bare(parsed, mention.end, m.start()))]
+        for match in near[:1]:
+            denied = "denied" in parsed.properties((match.start(), match.end()))
+            yield _judged(
+                f"{mention.text} {match.group()}",
+                word,
+                denied,
+                parsed,
+                found,
+                ((match.start(), match.end()), (mention.start, mention.end)),
+            )
+
+
+def _bare(parsed: Parsed, start: int, end: int) -> str:
+    """What stands between a test and a word, without brackets, numbers and the other tests of a list."""
+    text = parsed.low
+    places = [(test.start, test.end) for test in parsed.named.tests]
+    for a, b in (*places, *((figure.start, figure.end) for figure in parsed.figures)):
+        if start <= a < end:
+            text = text[:a] + " " * (b - a) + text[b:]
+    return re.sub(r"\([^)]*\)|\band\b|,|\bof\b|\bat\b", " ", text[start:end])
+
+
+def _judged(
+    text: str, word: str, denied: bool, parsed: Parsed, found: list[Course], spans: tuple[tuple[int, int], ...]
+) -> Finding:
+    if not found:
+        return Finding("finding", text, "not-in-record", spans=spans)
+    places = {name for name in ("first", "last") if PLACES[name].search(parsed.low[spans[0][0] : spans[0][1] + 40])}
+    points = [point for course in found for point in course.points if not places or places & point.places] or list(
+        found[0].points
+    )
+    says = any(_is(word, point) for point in points)
+    if word == "normal":
+        says = all(_is(word, point) for point in points) or ("last" in places and says)
+    told = f"record: {found[0].told}"
+    source = next((point.source for point in points if _is(word, point)), points[0].source)
+    if says != denied:
+        return Finding("finding", text, "supported", source, told, spans)
+    judged = any(course.judged for course in found) or any(point.flag for point in points)
+    return Finding("finding", text, "contradicted" if judged else "not-in-record", source, told, spans)
+
+
+def _is(word: str, point: Point) -> bool:
+    low_text = point.text.lower()
+    if low_text.startswith(("neg", "not det")):
+        return word in ("low", "normal")
+    if low_text.startswith(("pos", "det")):
+        return word in ("high", "abnormal")
+    if word == "normal":
+        return not point.flag
+    if word == "abnormal":
+        return bool(point.flag)
+    return word in point.flag
+
+
+def _direction(mention: Mention, parsed: Parsed, found: list[Course]) -> Iterator[Finding]:
+    limit = min([item.start for item in parsed.named.tests if item.start > mention.end] + [len(parsed.low)])
+    start = max([item.end for item in parsed.named.tests if item.end < mention.start] + [0])
+    for up, pattern in ((True, _UP), (False, _DOWN)):
+        match = pattern.search(parsed.low, mention.end, limit) or pattern.search(
+            parsed.low, max(start, mention.start - 20), mention.start
+        )
+        if match is not None and not re.match(r"[a-z ]*\b(?:dose|risk)\b", parsed.low[match.end() : match.end() + 12]):
+            yield _moved(mention, match, found, up)
+    better = _BETTER.search(parsed.low, mention.end, limit)
+    if better is not None and found:
+        worse = better.group().startswith(("wors", "deterior"))
+        flags = next((point.flag for point in found[0].points if point.flag), "")
+        rises = "low" in flags or (not flags and found[0].id in _MORE_IS_BETTER)
+        yield _moved(mention, better, found, up=rises != worse)
+    steady = _STEADY.search(parsed.low, mention.end, limit)
+    if steady is not None and found:
+        yield _steady(mention, steady, found)
+    normal = _NORMAL.search(parsed.low, mention.end, limit) or _NORMAL.search(parsed.low, start, mention.start)
+    if normal is not None:
+        yield _normalized(mention, normal, found)
+
+
+def _moved(mention: Mention, match: re.Match[str], found: list[Course], up: bool) -> Finding:
+    text, spans = f"{mention.text} {match.group()}", ((match.start(), match.end()), (mention.start, mention.end))
+    moving = [course for course in found if len(course.points) > 1]
+    if not found:
+        return Finding("order-of-time", text, "not-in-record", spans=spans)
+    told = f"record: {found[0].told}"
+    for course in moving:
+        values = [point.figure.value for point in course.points if point.figure]
+        if len(values) > 1 and _went(values, up, bool(re.match(r"\s+(?:to|as)\b", match.string[match.end() :]))):
+            return Finding("order-of-time", text, "supported", course.points[-1].source, told, spans)
+    return Finding("order-of-time", text, "contradicted", found[0].points[-1].source, told, spans)
+
+
+def _went(values: list[float], up: bool, between_too: bool) -> bool:
+    """From first to last; or to a peak (a low) between them from the first, or from it to the last."""
+    signed = values if up else [-value for value in values]
+    if signed[-1] > signed[0]:
+        return True
+    if not between_too and signed[-1] != signed[0]:
+        return False
+    between = signed[1:-1]
+    return bool(between) and (max(between) > signed[0] or min(between) < signed[-1])
+
+
+def _steady(mention: Mention, match: re.Match[str], found: list[Course]) -> Finding:
+    """Unchanged: from first to last by a tenth at most."""
+    course = found[0]
+    values = [point.figure.value for point in course.points if point.figure]
+    same = bool(values) and max(values) - min(values) <= 0.1 * abs(values[0])
+    spans = ((match.start(), match.end()), (mention.start, mention.end))
+    text = f"{mention.text} {match.group()}"
+    return Finding("order-of-time", text, judge(same), course.points[-1].source, f"record: {course.told}", spans)
+
+
+def _normalized(mention: Mention, match: re.Match[str], found: list[Course]) -> Finding:
+    text, spans = f"{mention.text} {match.group()}", ((match.start(), match.end()), (mention.start, mention.end))
+    for course in found:
+        first, last = course.points[0], course.points[-1]
+        fine = not last.flag and any(point.flag for point in course.points[:-1]) and first is not last
+        label = judge(fine, course.judged)
+        return Finding("order-of-time", text, label, last.source, f"record: {course.told}", spans)
+    return Finding("order-of-time", text, "not-in-record", spans=spans)
+
+
+def _pairs(parsed: Parsed, record: Record) -> Iterator[Finding]:
+    """`from 3.1 to 4.2`: the first must be before the second, and go the way that the verb says."""
+    values = [bound for bound in bind(parsed) if bound.kind == "value"]
+    for one, other in pairwise(values):
+        between = parsed.low[one.figure.end : other.figure.start]
+        ahead = parsed.low[max(0, one.figure.start - 12) : one.figure.start]
+        backwards = re.search(r"\b(?:up|down|improved|increased|decreased) from\b|^\s*from\b", between) is not None
+        if one.test != other.test or not (_JOIN.search(between) or backwards or "from" in ahead):
+            continue
+        first, second = (other, one) if backwards else (one, other)
+        text, spans = f"{one.figure.text} … {other.figure.text}", ((one.figure.start, other.figure.end),)
+        for course in courses_of(one.test, record):
+            early = [point for point in course.points if matches(first.figure, point, one.test)]
+            late = [point for point in course.points if matches(second.figure, point, one.test)]
+            if early and late:
+                right = any(a.time < b.time for a in early for b in late)
+                label = judge(right)
+                yield Finding("order-of-time", text, label, late[0].source, f"record: {course.told}", spans)

@@ -1,0 +1,198 @@
+"""Claims of values: a number bound to its test, its time in the course and its unit; words for values; directions."""
+
+import re
+from collections.abc import Iterator, Sequence
+
+from shared.contracts.draft import ClaimKind
+from shared.grounding import analytes
+from shared.grounding.binding import Bound, bind
+from shared.grounding.courses import Course, Point, analyte
+from shared.grounding.figures import Date, Figure
+from shared.grounding.lines import RESULTS
+from shared.grounding.parsed import Parsed
+from shared.grounding.record import Record
+from shared.grounding.units import convert
+from shared.grounding.verdict import Finding, Span, judge
+from shared.grounding.vocabulary import Mention
+
+PLACES: dict[str, re.Pattern[str]] = {
+    "first": re.compile(
+        
+            r"\b(?:on|at|upon|from|with an?)?\s?(?:admission|arrival|presentation|presenting|initial(?:ly)?|"
+            r"baseline|first|intake)\b"
+        
+            r"|\bat the (?:start|outset|beginning)|\bto begin with|\bon the first|\bat entry|\bwhen (?:he|she|the "
+            r"patient) (?:came|arrived|presented)|\bon day (?:one|1)\b|\barrived with|\bstarted (?:at|out)|\bin "
+            r"the (?:ed|emergency)\b|\bstarting",
+    ),
+    "last": re.compile(
+        r"\b(?:at|on|by|before|prior to|pre-?)?\s?(?:the time of )?(?:discharge|the last|last|final|finally|"
+        
+            r"latest|most recent|going home|leaving|departure|closing|ending|end of admission|at the end|end of "
+            r"(?:the )?stay)\b"),
+    "highest": re.compile(r"\b(?:peak(?:ed|ing)?|highest|maxim(?:um|al)|max|as high as|tmax|t max)\b"),
+    "lowest": re.compile(r"\b(?:nadir|lowest|minim(?:um|al)|as low as|bottomed)\b"),
+}  # fmt: skip
+# Parts with values that are compared elsewhere, or that say what is aimed at.
+_AIMS = frozenset({RESULTS, "procedures", "care_plans", "goals", "services", "follow_up", "diet"})
+_SEPARATE = re.compile(r"[,;]| and | then | to | but |-> ?|→")
+
+
+def claims(parsed: Parsed, record: Record) -> Iterator[Finding]:
+    """Each number that is a value of a test."""
+    for bound in bind(parsed):
+        if bound.kind == "value":
+            yield _value(bound, parsed, record)
+
+
+def courses_of(test: str, record: Record) -> list[Course]:
+    """The courses of a test, of both troponins where only "troponin" is said."""
+    found = [
+        course
+        for one in test.split("|")
+        for id in analytes.FAMILIES.get(one, (one,))
+        for course in record.courses.get(id, [])
+    ]
+    return found or (record.courses.get("blood pressure", []) if test == "diastolic" else [])
+
+
+def places_at(parsed: Parsed, figure: Figure) -> tuple[frozenset[str], Date | None]:
+    """Which value of the course is meant, by the words behind the number or, failing these, before it."""
+    others = [item for item in parsed.figures if item is not figure]
+    behind = min([item.start for item in others if item.start >= figure.end] + [len(parsed.low)])
+    ahead = max([item.end for item in others if item.end <= figure.start] + [0])
+    after, before = parsed.low[figure.end : behind], parsed.low[ahead : figure.start]
+    split = _SEPARATE.search(after)
+    after = after[: split.start()] if split else after
+    day = next((day for day in parsed.dates if figure.end <= day.start < figure.end + len(after) + 1), None)
+    found = _places(after)
+    if found or day:
+        extremes = _places(before) & {"highest", "lowest"}
+        return found or extremes, day
+    splits = list(_SEPARATE.finditer(before))
+    last = splits[-1].end() if splits else 0
+    changed = bool(splits) and splits[-1].group().strip() in ("to", "→", "->")
+    near = before[last:] if changed or _places(before[last:]) else before
+    day = next((day for day in parsed.dates if ahead <= day.start < figure.start), None)
+    return _places(near), day
+
+
+def _places(text: str) -> frozenset[str]:
+    return frozenset(name for name, pattern in PLACES.items() if pattern.search(text))
+
+
+def matches(figure: Figure, point: Point, test: str) -> bool:
+    """Whether a number that is written is this value: by its unit, rounded to the digits that are written."""
+    value = point.figure
+    if value is None:
+        return False
+    if figure.second is not None or value.second is not None:
+        return _pressure(figure, value, test)
+    substance = analyte(test)
+    if figure.unit is None or value.unit is None:
+        if figure.unit is not None and value.unit is None:
+            return False
+        return _equal(figure, value.value) or (
+            substance.scale != 1.0 and _equal(figure, _scaled(value, substance.scale))
+        )
+    found = convert(value.value, value.unit, figure.unit, substance.grams_per_mole, substance.valence)
+    if figure.dimension == "fahrenheit" and found is not None:
+        return abs(figure.value - found) <= max(figure.tolerance, 0.1)
+    return found is not None and _equal(figure, found)
+
+
+def _scaled(value: Figure, scale: float) -> float:
+    return value.value / scale if value.value >= scale / 2 else value.value * scale
+
+
+def _equal(figure: Figure, value: float) -> bool:
+    """Equal when rounded as written; a whole number with zeros at its end may be rounded to 1 %."""
+    if figure.value == 0 and value != 0:
+        return False
+    zeros = figure.digits == 0 and figure.value >= 1000 and figure.value % 100 == 0
+    margin = max(figure.tolerance, 0.006 * figure.value if zeros else 0.0)
+    return abs(figure.value - value) <= margin
+
+
+def _pressure(figure: Figure, value: Figure, test: str) -> bool:
+    if figure.second is not None:
+        return (figure.value, figure.second) == (value.value, value.second)
+    return figure.value == (value.second if test == "diastolic" else value.value)
+
+
+def _value(bound: Bound, parsed: Parsed, record: Record) -> Finding:
+    figure = bound.figure
+    spans: tuple[Span, ...] = ((figure.start, figure.end),)
+    text = figure.text
+    if bound.owner is not None:
+        spans = (*spans, (bound.owner.start, bound.owner.end))
+        text = f"{bound.owner.text} {figure.text}"
+    found = courses_of(bound.test, record)
+    same = [(course, point) for course in found for point in course.points if matches(figure, point, bound.test)]
+    exact = [pair for pair in same if _exactly(figure, pair[1])]
+    same = exact or same  # 7.4 is not the 7.35 beside it
+    places, day = places_at(parsed, figure)
+    spans = (*spans, *(match.span() for name in places for match in PLACES[name].finditer(parsed.low)))
+    right = [pair for pair in same if _in_place(pair, places, day)]
+    if right:
+        return Finding("number", text, "supported", right[0][1].source, f"record: {right[0][0].told}", spans)
+    written = None if same else _in_text(bound, record)
+    if written is not None:
+        return Finding("number", text, "supported", written[0], f"record: {written[1]}", spans)
+    if not found:
+        return Finding("number", text, "not-in-record", spans=spans)
+    course = same[0][0] if same else found[0]
+    kind: ClaimKind = "order-of-time" if same else "unit" if _other_unit(figure, found) else "number"
+    known = bool(same) or kind == "unit" or not any(_may_hide(figure, one) for one in found)
+    return Finding(kind, text, judge(False, known), course.points[0].source, f"record: {course.told}", spans)
+
+
+def _may_hide(figure: Figure, course: Course) -> bool:
+    """Whether the series has more values than the context keeps, and this may be one of them."""
+    values = [point.figure.value for point in course.points if point.figure]
+    return not course.whole and bool(values) and min(values) <= figure.value <= max(values)
+
+
+def _exactly(figure: Figure, point: Point) -> bool:
+    """The same number, with no digits that were rounded away."""
+    value = point.figure
+    return value is not None and value.value == figure.value and value.digits <= figure.digits
+
+
+def _in_place(pair: tuple[Course, Point], places: frozenset[str], day: Date | None) -> bool:
+    """Whether the point is where the sentence puts it."""
+    course, point = pair
+    if day is not None and point.on is not None and not day.is_on(point.on):
+        return False
+    alike = [item for item in course.points if item.text == point.text]
+    return not places or any(places & item.places for item in alike)
+
+
+def _other_unit(figure: Figure, found: Sequence[Course]) -> bool:
+    values = [point.figure.value for course in found for point in course.points if point.figure]
+    return figure.unit is not None and figure.value in values
+
+
+def _in_text(bound: Bound, record: Record) -> tuple[str, str] | None:
+    """An entry in words (report, note, score) that names the test with this number."""
+    for line in record.lines:
+        named = {item.canonical for item in line.named.tests}
+        if bound.test in named and line.part not in _AIMS and not line.part.endswith("medicines"):
+            for figure in line.figures:
+                owner = max((item for item in line.named.tests if item.end <= figure.start), key=_end, default=None)
+                alike = figure.value == bound.figure.value and figure.second == bound.figure.second
+                if owner is not None and owner.canonical == bound.test and alike and _same_unit(figure, bound.figure):
+                    return line.source, line.text[:120]
+    return None
+
+
+def _end(mention: Mention) -> int:
+    return mention.end
+
+
+def _same_unit(one: Figure, other: Figure) -> bool:
+    return (
+        one.unit is None
+        or other.unit is None
+        or (one.unit.dimension, one.unit.factor) == (other.unit.dimension, other.unit.factor)
+    )

@@ -1,0 +1,45 @@
+"""The FHIR document and what is filed around it, held to R4's own definitions by a validator that others wrote."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from services.approval import resources
+from services.approval.renditions import bundle, chart
+from services.approval.renditions.make import CONTENT_TYPES, make
+from tests.support.examples import CASE, PHYSICIAN, T0
+from tests.support.renditions import source, text_of
+from tests.support.third_party import errors
+
+
+def filed() -> bytes:
+    """The DocumentReference and the Provenance of a signed text, as a Bundle."""
+    of = source()
+    renditions = make(of, CONTENT_TYPES, "a4")
+    document = resources.document(CASE, of.approved, chart.contents(renditions, T0), "dev-1", T0)
+    digests = chart.held(document, renditions)
+    provenance = resources.provenance(of.approved, "doc-1", "dev-1", "h" * 64, T0, T0, chart.entities(digests))
+    entries = [{"resource": document}, {"resource": provenance}]
+    return json.dumps({"resourceType": "Bundle", "type": "collection", "entry": entries}).encode()
+
+
+def test_documents_are_valid_r4(tmp_path: Path) -> None:
+    typed = text_of().replace("Penicillin: rash", "<b>None</b> & \x00").replace("SIGNIFICANT FINDINGS\n", "Findings\n")
+    others: list[dict[str, Any]] = [
+        {"signer": None},
+        {"signer": "PractitionerRole/r1"},
+        {"signer": None, "by": PHYSICIAN},
+        {"stay": source().approved.stay.model_copy(update={"organization": None, "start": None})},
+    ]
+    documents = [source(), source(typed), source(""), *(source(None, **other) for other in others)]
+    assert errors([filed(), *(bundle.write(item) for item in documents)], tmp_path) == []
+
+
+def test_the_validator_finds_what_is_wrong(tmp_path: Path) -> None:
+    broken = json.loads(bundle.write(source()))
+    del broken["entry"][0]["resource"]["status"]
+    del broken["entry"][2]["resource"]["class"]
+    found = {
+        expression for issue in errors([json.dumps(broken).encode()], tmp_path) for expression in issue["expression"]
+    }
+    assert found >= {"Composition.status", "Encounter.class"}
