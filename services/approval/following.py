@@ -62,6 +62,7 @@ class Following:
             filter_subjects=[f"discharge.*.*.{name}" for name in names], headers_only=headers_only or None
         )
         self._at = 0
+        self._again: int | None = None  # the last event before the beginning, until it has come once more
         self._received = 0
         self._wanted: int | None = None
         self._caught_up = asyncio.Event()
@@ -82,8 +83,7 @@ class Following:
             info = await subscription.consumer_info()
         except (errors.Error, APIError, TimeoutError) as error:
             raise TransientError(f"the trail could not be read ({type(error).__name__})") from None
-        coming = (info.delivered.consumer_seq if info.delivered else 0) + (info.num_pending or 0)
-        self._wanted = coming - (beginning is not None)  # its last event comes once more
+        self._wanted = (info.delivered.consumer_seq if info.delivered else 0) + (info.num_pending or 0)
         self._look_up()
 
     async def caught_up(self) -> None:
@@ -122,9 +122,9 @@ class Following:
         for start in range(0, len(beginning.counting), AT_ONCE):
             for event in await self._stored(beginning.counting[start : start + AT_ONCE]):
                 self._give(event)
-        self._at = beginning.at
+        self._at = self._again = beginning.at
         # The last event comes once more and is passed over: a consumer that has had nothing yet would begin at the
-        # start of the trail when its connection is lost.
+        # start of the trail when its connection is lost. Only when it has come, the trail is caught up with.
         self._config.deliver_policy = DeliverPolicy.BY_START_SEQUENCE
         self._config.opt_start_seq = beginning.at
 
@@ -143,6 +143,10 @@ class Following:
             self._received += 1
             if self._received % EVERY == 0:
                 await self._save(event)
+            self._look_up()
+        elif event.sequence == self._again:
+            self._again = None
+            self._received += 1
             self._look_up()
         await asyncio.sleep(0)  # a long trail is read beside the work, not before it
 
