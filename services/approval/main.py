@@ -33,6 +33,7 @@ from services.approval.opened import Opened
 from services.approval.patrol import Patrol
 from services.approval.reconcile import Reconciling
 from services.approval.renditions.writer import Renditions
+from services.approval.retracting import Retracting
 from services.approval.reviews import Reviews
 from services.approval.settings import ApprovalSettings
 from services.approval.sign_in.routes import SignIn, add_sign_in
@@ -74,7 +75,7 @@ def build(
     tasks = Tasks(ehr, devices, clock, settings.public_url)
     filing = Filing(ehr, devices, clock)
     renditions = Renditions(ehr, devices, settings.ehr_contents, settings.paper)
-    approval = Approval(steps, tasks, filing, renditions, directory, reviews, clock)
+    approval = Approval(steps, tasks, filing, Retracting(ehr, filing, clock), renditions, directory, reviews, clock)
     escalation = Escalation(steps, tasks, directory, clock)
     threads = ThreadPoolExecutor(consumer("approval-deliver").workers, "notify")
     notify = Notify(steps, directory, tasks.link, clock, channels.send, threads, settings.zones.of)

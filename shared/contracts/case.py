@@ -65,6 +65,7 @@ class Case:
     entries: tuple[ChartEntry, ...] = ()  # every text that was signed for this discharge, oldest first
     earlier: tuple[ChartEntry, ...] = ()  # those of discharges of the same stay that were taken back
     retraction: Recorded | None = None  # the request that waits for a second person, then the confirmation
+    retracted: RetractionFiled | None = None
     failure: Failed | None = None
 
     @property
@@ -110,8 +111,8 @@ def apply(case: Case, recorded: Recorded) -> Case:  # noqa: C901 - one arm per e
             return replace(case, state="filed", retraction=recorded)
         case Retracted():
             return replace(case, state="retracted", awaits="file", retraction=recorded)
-        case RetractionFiled():
-            return replace(case, state="retracted", awaits=None)
+        case RetractionFiled() as retraction:
+            return replace(case, state="retracted", awaits=None, retracted=retraction)
         case Rejected() as rejected:
             state = "drafting" if rejected.action == "redraft" else "closed"
             return replace(case, state=state, awaits="settle-rejection", decision=recorded)
@@ -172,13 +173,6 @@ def text_of(entry: ChartEntry) -> str:
     """SHA-256 of the text that was signed."""
     body = entry.signature.body
     return body.signed if isinstance(body, Approved | Amended | Addended) else ""
-
-
-def documents_before(case: Case, signature: Recorded) -> int:
-    """How many whole documents of the stay were signed before `signature`, taken back ones too."""
-    before = signature.head.sequence
-    entries = (*case.earlier, *case.entries)
-    return sum(entry.whole and entry.signature.head.sequence < before for entry in entries)
 
 
 def state_before(step: StepName) -> State:
