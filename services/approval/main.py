@@ -12,6 +12,7 @@ from fastapi import APIRouter, Request
 
 from services.approval.api import Parts, make_router
 from services.approval.census import Census
+from services.approval.corrections_api import make_corrections_router
 from services.approval.desk import Desk
 from services.approval.directory import Directory
 from services.approval.directory_file import read as read_directory
@@ -101,6 +102,7 @@ def build(
     guard = Guard(read_grants(settings.tokens_file), provider, sessions, partial(_refused, log))
     parts = Parts(desk, reviews, guard, log, clock, settings.sign_within, settings.zones.of)
     router = make_router(parts)
+    router.include_router(make_corrections_router(parts))
     router.include_router(make_escalations_router(desk, front_directory, guard))
     pages = APIRouter(route_class=PageRoute)
     add_assets(pages)
