@@ -73,7 +73,7 @@ class CorrectionsDesk:
             )
 
         decide(case)  # refused before anything is kept
-        await self._desk.store(text, reason)
+        await self._keep(text, reason)
         return await self._desk.decide(ref, case, by, "decide", decide)
 
     async def addend(
@@ -105,7 +105,7 @@ class CorrectionsDesk:
             )
 
         decide(case)
-        await self._desk.store(corrections.addendum(draft, words), reason)
+        await self._keep(corrections.addendum(draft, words), reason)
         return await self._desk.decide(ref, case, by, "decide", decide)
 
     async def request_retraction(self, case_id: str, seen: str, by: Caller, reason: str) -> RetractionRequested:
@@ -120,7 +120,7 @@ class CorrectionsDesk:
             )
 
         decide(case)
-        await self._desk.store(reason)
+        await self._keep(reason)
         return await self._desk.decide(ref, case, by, "retract", decide)
 
     async def retract(self, case_id: str, seen: str, by: Caller) -> Retracted:
@@ -132,6 +132,15 @@ class CorrectionsDesk:
             return corrections.retract(current, seen, by.actor, supervisor=supervisor, channel=channel_of(by))
 
         return await self._desk.decide(ref, case, by, "decide", decide)
+
+    async def words(self, digest: str) -> str:
+        """Somebody's reason."""
+        return (await self._desk.artifacts.get(digest)).decode()
+
+    async def _keep(self, *texts: str) -> None:
+        """Before an event names them by their digests."""
+        for text in texts:
+            await self._desk.artifacts.put(text.encode())
 
     async def _look(self, case_id: str, seen: str, by: Caller, deed: Deed) -> tuple[CaseRef, Case, Draft]:
         """The case, and the draft that its document was made of. Raises Refused."""

@@ -132,10 +132,9 @@ class Desk:
             return (await self.draft(signed.draft.digest)).text
         return (await self._artifacts.get(signed.signed)).decode()
 
-    async def store(self, *texts: str) -> None:
-        """Keep what an event is about to name by its digest."""
-        for text in texts:
-            await self._artifacts.put(text.encode())
+    @property
+    def artifacts(self) -> Artifacts:
+        return self._artifacts
 
     async def approve(
         self,
