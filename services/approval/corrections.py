@@ -86,13 +86,7 @@ def amend(
 def carried(case: Case, draft: Draft, settled: Settled) -> Settled:
     """`settled`, and what was confirmed for texts that were signed before. Open points were seen then."""
     bodies = [signature_of(entry) for entry in case.entries]
-    sentences = {
-        item.sentence: item.how
-        for body in bodies
-        if not isinstance(body, Addended)
-        for item in body.resolutions
-        if item.how == "confirmed"
-    }
+    sentences = {item.sentence: item.how for body in bodies for item in body.resolutions if item.how == "confirmed"}
     own = {item.digest for body in bodies for item in body.written}
     return Settled(
         sentences | dict(settled.resolutions), tuple(range(len(draft.open_points))), settled.written | frozenset(own)
@@ -128,6 +122,7 @@ def addend(
     Raises Refused.
     """
     before, document = filed(case, seen)
+    settled = carried(case, draft, settled)
     gate.check_addendum(draft, words, settled, written)
     return Addended(
         stay=before.stay,
@@ -139,6 +134,7 @@ def addend(
         reason=reason,
         by=by,
         signer=signer(case, by, supervisor),
+        resolutions=tuple(item for item in gate.resolutions(draft, words, settled) if item.how == "confirmed"),
         written=confirmed(written),
         channel=channel,
     )

@@ -40,21 +40,21 @@ class _Signed(BaseModel):
         description="SHA-256 of each sentence of your own that the record does not support and that may stand; a "
         "refusal names them",
     )
+    resolutions: list[Resolution] = Field(
+        default=[],
+        max_length=1000,
+        description="of sentences of the draft that the record does not support and that come back",
+    )
+
+    @property
+    def settled(self) -> Settled:
+        return Settled({item.sentence: item.how for item in self.resolutions}, (), frozenset(self.written))
 
 
 class Amend(_Signed):
     """Sign a corrected text."""
 
     text: str = Field(min_length=1, max_length=LONGEST_TEXT, description="the whole document as it is to stand")
-    resolutions: list[Resolution] = Field(
-        default=[],
-        max_length=1000,
-        description="of sentences of the draft that the record does not support and that come back into the text",
-    )
-
-    @property
-    def settled(self) -> Settled:
-        return Settled({item.sentence: item.how for item in self.resolutions}, (), frozenset(self.written))
 
 
 class Addend(_Signed):
@@ -130,9 +130,8 @@ def _add_signing(router: APIRouter, parts: Parts, desk: CorrectionsDesk) -> None
     )
     async def addend(case_id: str, body: Addend, by: clinician, if_match: Seen = None) -> Decided:
         parts.check_recent(by)
-        settled = Settled(written=frozenset(body.written))
         try:
-            event = await desk.addend(case_id, _seen(if_match), by, body.text, body.reason, settled)
+            event = await desk.addend(case_id, _seen(if_match), by, body.text, body.reason, body.settled)
         except Refused as refused:
             raise problem_of(refused) from None
         return Decided(case_id=case_id, state="approved", by=by.subject, signed=event.signed)

@@ -40,13 +40,14 @@ def check(draft: Draft, text: str, settled: Settled, written: Sequence[Statement
 
 
 def check_addendum(draft: Draft, words: str, settled: Settled, written: Sequence[Statement] = ()) -> None:
-    """Raises Refused where `words` may not be signed as an addendum to the document of `draft`; `written` are its
-    sentences. The line that says who the patient is comes from us: no other may stand beside it.
+    """Raises Refused where `words` may not be signed as an addendum to the document of `draft`; `written` is what they
+    have that the draft has not. The line that says who the patient is comes from us: no other may stand beside it.
     """
     lacking = [Obstacle("text", detail) for detail in _lacking_of_addendum(draft, words)]
     if lacking:
         raise Refused("incomplete", " ".join(item.detail for item in lacking), lacking)
-    if waiting := unconfirmed(written, settled):
+    # A sentence that was taken out of the draft may come back here.
+    if waiting := [*unsettled(draft, words, settled), *unconfirmed(written, settled)]:
         raise Refused("unresolved", to_do(len(waiting), 0), waiting)
 
 

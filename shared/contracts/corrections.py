@@ -44,6 +44,7 @@ class Addended(Model):
     reason: str
     by: Actor
     signer: str | None = None
+    resolutions: tuple[Resolution, ...] = ()  # sentences of the draft that the addendum has
     written: tuple[Confirmed, ...] = ()
     channel: Channel | None = None
 

@@ -1,6 +1,7 @@
 """After the filing: a corrected text replaces the document, an addendum appends to it, two people retract it."""
 
 import base64
+import json
 from typing import Any
 
 import pytest
@@ -50,6 +51,9 @@ async def test_a_corrected_text_replaces_the_document(stack: Stack) -> None:
     assert chain_head_of(proof) == amended["digest"]
     assert amended["detail"]["written"], "a sentence that the record does not have was confirmed"
     assert case["document_reference"] == new["id"]
+    composition = json.loads(base64.b64decode(new["content"][-1]["attachment"]["data"]))["entry"][0]["resource"]
+    assert (composition["status"], composition["relatesTo"][0]["code"]) == ("amended", "replaces")
+    assert composition["relatesTo"][0]["targetIdentifier"]["value"] == f"{case_id}/final"
     assert (await verified(stack, case_id)).verified
 
 
@@ -74,6 +78,10 @@ async def test_addenda_append_to_a_document_that_stays_current(stack: Stack) -> 
     assert set(chart) == {"final", "addendum/1", "addendum/2"}
     patient = next(line for line in text_in(chart["final"]).splitlines() if line.startswith("Patient: "))
     second = chart["addendum/2"]
+    held = [item["attachment"] for item in second["content"]]
+    types = ["text/plain; charset=utf-8", "application/xhtml+xml", "application/pdf"]
+    assert [item["contentType"] for item in held] == types
+    assert {item["title"] for item in held} == {"Addendum to discharge summary"}
     assert text_in(second) == f"ADDENDUM TO DISCHARGE SUMMARY\n\n{patient}\n\nThe biopsy is benign.\n"
     assert second["relatesTo"] == [
         {"code": "appends", "target": {"reference": f"DocumentReference/{chart['final']['id']}"}}

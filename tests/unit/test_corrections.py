@@ -4,6 +4,8 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from services.approval import correction_resources, corrections
 from services.approval.gate import Settled
@@ -20,7 +22,7 @@ from shared.contracts.envelope import digest
 from shared.contracts.events import EVENT_TYPES, Actor, Approved, CaseEvent, Confirmed, Filed, Resolution, Withdrawn
 from tests.support.examples import CASE, DIGEST, PHYSICIAN, SUPERVISOR, T0, draft, event
 from tests.unit.test_approval import REVIEW, history
-from tests.unit.test_gate import DRAFT, INVENTED, OTHER
+from tests.unit.test_gate import DRAFT, INVENTED, OTHER, TRUE
 from tests.unit.test_gate import TEXT as LONG
 
 FILED = (*REVIEW, "approved", "filed")
@@ -139,6 +141,41 @@ def test_an_addendum_says_nothing_that_nobody_has_confirmed() -> None:
     with pytest.raises(Refused) as refused:
         corrections.addend(case, standing(case), PHYSICIAN, draft(), own.text, DIGEST, written=(own,))
     assert [(item.field, item.digest) for item in refused.value.obstacles] == [("written", own.digest)]
+
+
+def test_a_sentence_that_was_taken_out_does_not_come_back_by_an_addendum() -> None:
+    case = fold(history(*FILED))
+
+    def signed(settled: Settled = Settled()) -> Any:  # noqa: B008
+        return corrections.addend(case, standing(case), PHYSICIAN, DRAFT, f"Also: {INVENTED}", DIGEST, settled=settled)
+
+    with pytest.raises(Refused) as refused:
+        signed()
+    assert [(item.field, item.index) for item in refused.value.obstacles] == [("resolutions", 1)]
+    assert signed(Settled({1: "confirmed"})).resolutions == (Resolution(sentence=1, how="confirmed"),)
+
+
+NUMBERS = st.sets(st.sampled_from((1, 2)))
+
+
+@given(st.lists(st.tuples(st.booleans(), NUMBERS, NUMBERS), max_size=6))
+def test_no_sequence_of_them_signs_a_sentence_that_nobody_has_confirmed(deeds: list[Any]) -> None:
+    """`deeds`: a correction or an addendum, which unsupported sentences it has, which of them are confirmed with it."""
+    past: list[str | CaseEvent] = [*FILED]
+    said: set[int] = set()
+    for turn, (whole, present, confirmed) in enumerate(deeds):
+        case, settled = fold(history(*past)), Settled(dict.fromkeys(confirmed, "confirmed"))
+        lines = [sentence.text for number, sentence in enumerate(DRAFT.sentences) if number == 0 or number in present]
+        text = LONG[: LONG.index(TRUE)] + " ".join(lines) + f" Turn {turn}.\n" if whole else " ".join(lines)
+        do: Any = corrections.amend if whole else corrections.addend
+        try:
+            made = do(case, standing(case), PHYSICIAN, DRAFT, text, DIGEST, settled=settled)
+        except Refused:
+            assert not present <= said | confirmed
+            continue
+        assert present <= said | confirmed
+        said |= present
+        past += [made, Filed(document_reference=f"doc-{turn}", provenance="p")]
 
 
 def test_a_retraction_takes_two_people() -> None:
