@@ -10,10 +10,10 @@ from cli.stack.access import read_access
 from services.approval.renditions import chart
 from services.approval.renditions.make import TEXT
 from services.approval.resources import Resource, chain_head_of
-from shared.clinical.fhir import FhirClient
+from shared.clinical.fhir import FhirClient, NotFoundError
 from shared.clinical.references import parse_url
 from shared.contracts.case import CONSUMED
-from shared.contracts.corrections import RetractionFiled
+from shared.contracts.corrections import Retracted, RetractionFiled
 from shared.contracts.envelope import chain_digest, decode
 from shared.contracts.events import Filed, Signature
 from shared.contracts.failures import Failure, PermanentError
@@ -129,12 +129,33 @@ async def _filing(
         reason = "the Provenance in the EHR carries another digest"
         return [Fault(case_id, parse_case_subject(at.subject)[1], at.sequence, reason)]
     if isinstance(filed, RetractionFiled):
-        return []
-    reasons = await _differing(filed, provenance, ehr)
-    signed = filed.renditions.get(TEXT)
-    if signed is not None and signed != _signed(signature):
-        reasons.append("the text that was filed is not the one that was signed")
-    return [Fault(case_id, "filed", item.sequence, reason) for reason in reasons]
+        reasons = await _standing(signature, ehr)
+    else:
+        reasons = await _differing(filed, provenance, ehr)
+        signed = filed.renditions.get(TEXT)
+        if signed is not None and signed != _signed(signature):
+            reasons.append("the text that was filed is not the one that was signed")
+    return [Fault(case_id, filed.event, item.sequence, reason) for reason in reasons]
+
+
+async def _standing(retraction: Stored, ehr: FhirClient) -> list[str]:
+    """What stands in the chart though it was retracted. A document that was deleted there does not."""
+    try:
+        body = decode(retraction.subject, retraction.headers, retraction.data, retraction.sequence).body
+    except PermanentError:
+        return []  # named already
+    reasons: list[str] = []
+    for id in body.documents if isinstance(body, Retracted) else ():
+        try:
+            status = (await ehr.read("DocumentReference", id)).get("status")
+        except NotFoundError:
+            continue
+        except Failure as failure:
+            reasons.append(f"the EHR does not show a document that was retracted ({failure.reason})")
+            continue
+        if status != "entered-in-error":
+            reasons.append("a document that was retracted is not entered in error in the EHR")
+    return reasons
 
 
 def _signed(signature: Stored) -> str | None:

@@ -1,5 +1,6 @@
 """What a person may do with a document after its filing, each appended to the case exactly where it was looked at."""
 
+import logging
 from dataclasses import dataclass
 
 from services.approval import corrections
@@ -11,8 +12,12 @@ from shared.contracts.corrections import Addended, Amended, Retracted, Retractio
 from shared.contracts.draft import Draft
 from shared.contracts.envelope import digest
 from shared.contracts.events import Signature
+from shared.contracts.failures import TransientError
 from shared.contracts.subjects import CaseRef
+from shared.messaging.deadletter import alert
 from shared.runtime.access import Caller
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +126,17 @@ class CorrectionsDesk:
 
         decide(case)
         await self._keep(reason)
-        return await self._desk.decide(ref, case, by, "retract", decide)
+        event = await self._desk.decide(ref, case, by, "retract", decide)
+        await self._tell(ref, seen)
+        return event
+
+    async def _tell(self, ref: CaseRef, seen: str) -> None:
+        """A second person has to know that they are waited for. The page of the case says so in any case."""
+        facts = {"case": ref.id, "department": ref.department, "page": f"/reviews/{ref.id}"}
+        try:
+            await alert(self._desk.bus, "warning", "retraction-requested", id=f"{ref.id}-{seen}", **facts)
+        except TransientError as error:
+            logger.warning("case %s: nobody was told that a retraction was asked for: %s", ref.id, error.reason)
 
     async def retract(self, case_id: str, seen: str, by: Caller) -> Retracted:
         """The second of two people. Raises Refused."""

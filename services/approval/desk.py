@@ -65,6 +65,7 @@ class Desk:
         self._new_id = new_id
 
     def attach(self, bus: Bus) -> None:
+        self.bus = bus
         self._journal = Journal(bus, "approval")
         self._artifacts = Artifacts(bus)
         self._records = Records(self._artifacts)

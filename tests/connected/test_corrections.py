@@ -122,6 +122,9 @@ async def test_two_people_retract_every_document(stack: Stack) -> None:
     assert proof["agent"][0]["who"] != proof["agent"][1]["who"]
     assert "another patient" not in str(proof)
     assert (await verified(stack, case_id)).verified
+    (old, *_) = stack.in_chart("DocumentReference")
+    stack.ehr.store.put(old | {"status": "current"})
+    assert [fault.event for fault in (await verified(stack, case_id)).faults] == ["retraction-filed"]
     seen = (await document(stack, case_id))["digest"]
     for what, body in (("amendments", {"text": "x", "reason": "x"}), ("retraction", {"reason": "x"})):
         assert (await post(stack, case_id, what, seen=seen, **body)).status_code == 409

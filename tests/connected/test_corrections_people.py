@@ -74,6 +74,7 @@ async def test_who_may_what(secured: Stack, provider: OidcServer, who: dict[str,
 async def test_a_colleague_asks_and_the_attending_confirms(secured: Stack, provider: OidcServer) -> None:
     case_id = await corrections.filed(secured)
     assert (await post(secured, case_id, "retraction", provider.token(**ANOTHER), reason="x")).status_code == 200
+    assert (await told_of(secured, "retraction-requested"))["page"] == f"/reviews/{case_id}"
     again = provider.token(**ANOTHER | {"sub": "another-login", "roles": ["supervisor"]})
     assert (await post(secured, case_id, "retraction/confirm", again)).status_code == 403, "the same person"
     assert (await post(secured, case_id, "retraction/confirm", provider.token())).status_code == 200
