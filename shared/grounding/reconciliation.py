@@ -39,6 +39,12 @@ _FORMS = frozenset(
         "filmtabletten",
         "kapsel",
         "stuk",
+        "solostar",
+        "kwikpen",
+        "flexpen",
+        "flextouch",
+        "penfill",
+        "pen",
     ]
 )
 

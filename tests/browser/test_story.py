@@ -231,7 +231,8 @@ async def test_escalation_is_seen_and_the_supervisor_takes_over(make_ward: Calla
 
 
 async def test_by_keyboard_alone(make_ward: Callable[..., Awaitable[Ward]]) -> None:
-    ward = await make_ward(generator=ScriptedGenerator(TEXT.replace("a cerebral infarction", "osteoporosis")))
+    true = TEXT.replace("She was admitted with a cerebral infarction", "The patient was discharged home")
+    ward = await make_ward(generator=ScriptedGenerator(true))
     page = await (await ward.context()).new_page()
     await page.goto(ward.url)
     case_id = await ward.case_with_open_points()

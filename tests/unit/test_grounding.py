@@ -261,3 +261,34 @@ def test_words_in_any_order_do_not_raise(words: list[str]) -> None:
 @given(st.text())
 def test_any_text_does_not_raise_and_is_not_supported(text: str) -> None:
     assert check(text, RECORD).label != "supported" or any(letter.isalnum() for letter in text)
+
+
+CULTURES = Record(
+    CONTEXT.model_copy(
+        update={
+            "microbiology": (
+                Entry(text="Bacteria identified in Urine: Escherichia coli (Ceftriaxone susceptible)", source="O/1"),
+                Entry(text="Piperacillin/tazobactam 8 µg/mL resistant", source="O/2"),
+                Entry(text="Susceptibility: Meropenem=S, Ciprofloxacin=R", source="O/3"),
+            )
+        }
+    )
+)
+
+
+@pytest.mark.parametrize(
+    ("sentence", "label", "source"),
+    [
+        ("Urine grew Escherichia coli susceptible to ceftriaxone.", "supported", "O/1"),
+        ("Escherichia coli was resistant to ceftriaxone.", "contradicted", "O/1"),
+        ("Escherichia coli was not susceptible to ceftriaxone.", "contradicted", "O/1"),
+        ("Escherichia coli was susceptible to piperacillin/tazobactam.", "contradicted", "O/2"),
+        ("Escherichia coli was sensitive to meropenem and resistant to ciprofloxacin.", "supported", "O/3"),
+        ("Escherichia coli was resistant to meropenem and sensitive to ciprofloxacin.", "contradicted", "O/3"),
+        ("Escherichia coli was susceptible to gentamicin.", "not-in-record", ""),
+    ],
+)
+def test_what_a_culture_answers_is_what_the_record_has(sentence: str, label: str, source: str) -> None:
+    verdict = check(sentence, CULTURES)
+    assert verdict.label == label, verdict.findings
+    assert not source or source in {item.source for item in verdict.findings}

@@ -53,7 +53,8 @@ _REMARK = re.compile(
     r"h(a)?emoly[sz]|h[äa]molys|h[äa]molyt|lip(a)?emi|lip[äa]mi|icteri[ca]|ikter|clotted|geronnen|gestold|contamin|kontamin"
     r"|mislabel|wrong (patient|tube|sample|specimen)|verwechsl|verwissel|previously reported|corrected|korrigiert"
     r"|gecorrigeerd|unreliable|unsicher|onbetrouwbaar|with caution|questionable|artefa[ck]t|artifact|spurious"
-    r"|pseudo(hyper|hypo|thr)|insufficient|too (old|late)|delayed|recollect|re-?draw|repeat (sample|specimen|advised)|diluted|drip arm|clump",
+    r"|pseudo(hyper|hypo|thr)|insufficient|too (old|late)|delayed|recollect|re-?draw|repeat (sample|specimen|advised)"
+    r"|diluted|drip arm|clump",
     re.IGNORECASE,
 )
 

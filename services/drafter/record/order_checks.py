@@ -6,7 +6,7 @@ Each finding is a question beside the document; none changes a fact of it.
 import re
 from collections.abc import Iterator
 
-from services.drafter.record import drug_classes
+from services.drafter.record import drug_classes, taken_together
 from services.drafter.record.medicine_names import ingredients
 from services.drafter.record.observations import short_names
 from shared.contracts.context import Allergy, EncounterContext, Medicine, Series
@@ -40,6 +40,7 @@ def order_checks(context: EncounterContext) -> Iterator[OpenPoint]:
     if context.instructs:
         yield from _against_allergies(context)
         yield from _duplicates(context)
+        yield from _of_one_effect(context)
         yield from _critical_at_the_end(context)
 
 
@@ -103,6 +104,14 @@ def _duplicates(context: EncounterContext) -> Iterator[OpenPoint]:
             told = "; ".join(item.text for item in group)
             text = f"{len(group)} orders of one substance at discharge: {told}: confirm that they are taken together"
             yield OpenPoint(text=text, source=group[1].source)
+
+
+def _of_one_effect(context: EncounterContext) -> Iterator[OpenPoint]:
+    """Orders at discharge of different substances that do the same."""
+    for effect, found in taken_together.questions(context.discharge_medicines):
+        told = "; ".join(item.text for item in found)
+        text = f"{len(found)} {effect} at discharge: {told}: confirm that they are taken together"
+        yield OpenPoint(text=text, source=found[1].source)
 
 
 def _of_one_substance(one: Medicine, other: Medicine) -> bool:

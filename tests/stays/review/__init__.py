@@ -1,4 +1,4 @@
-"""Stays with the dirt of daily work, after the systems of several countries; sheets were written before drafting."""
+"""Stays with the dirt of daily work, after several countries; their sheets were sharpened after a first draft."""
 
 from tests.stays.review.family import birth, child, tonsils
 from tests.stays.review.mind import depot, lithium

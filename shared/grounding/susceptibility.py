@@ -1,0 +1,80 @@
+"""Claims of susceptibility: what a culture answers to an antibiotic is what the record's own culture answers."""
+
+import re
+from collections.abc import Iterator
+
+from shared.grounding.finders import drugs_in
+from shared.grounding.lines import Line
+from shared.grounding.parsed import Parsed
+from shared.grounding.record import Record
+from shared.grounding.verdict import Finding, judge
+from shared.grounding.vocabulary import Mention
+
+_ANSWERS = {
+    "susceptible": "S",
+    "sensitive": "S",
+    "sensitivity": "S",
+    "susceptibility": "S",
+    "resistant": "R",
+    "resistance": "R",
+    "intermediate": "I",
+}
+_CUE = re.compile(rf"\b(not |non-?|in)?({'|'.join(_ANSWERS)})\b", re.IGNORECASE)
+_SIGN = re.compile(r"\s*=\s*([SRI])\b")
+_NEXT = re.compile(r"[,;)]")
+_NAME = re.compile(r"[,;(:]")
+_WORD = re.compile(r"[a-z]{5,}")
+
+
+def claims(parsed: Parsed, record: Record) -> Iterator[Finding]:
+    """Each antibiotic with the answer that it has in its clause: the last one before it, else the first after it."""
+    cues = list(_CUE.finditer(parsed.text))
+    for start, end in {parsed.clause(cue.start()) for cue in cues}:
+        here = [cue for cue in cues if start <= cue.start() < end]
+        drugs = [item for item in parsed.named.drugs if start <= item.start < end]
+        for drug in drugs:
+            before = [cue for cue in here if cue.start() < drug.start]
+            yield _answer(before[-1] if before else here[0], drug, record)
+        if not drugs and (found := _by_words(here[0], parsed.low[start:end], record)) is not None:
+            yield found
+
+
+def _of(cue: re.Match[str]) -> str:
+    """`S`, `R` or `I`; `not susceptible` and `insensitive` are resistance."""
+    said = _ANSWERS[cue.group(2).lower()]
+    return {"S": "R", "R": "S"}.get(said, said) if cue.group(1) else said
+
+
+def _answer(cue: re.Match[str], drug: Mention, record: Record) -> Finding:
+    said, span = _of(cue), (min(cue.start(), drug.start), max(cue.end(), drug.end))
+    lines = record.parts("microbiology")
+    known = [(answer, line) for line in lines for name, answer in _recorded(line) if name == drug.canonical]
+    line = next((line for answer, line in known if answer == said), known[0][1] if known else None)
+    label = judge(any(answer == said for answer, _ in known), known)
+    text = f"{drug.text} {cue.group()}"
+    if line is None:
+        return Finding("finding", text, label, spans=(span,))
+    return Finding("finding", text, label, line.source, f"record: {line.text[:160]}", (span,))
+
+
+def _by_words(cue: re.Match[str], clause: str, record: Record) -> Finding | None:
+    """For names that no list has as one (`piperacillin/tazobactam`): the words of the record before its answer."""
+    said = set(_WORD.findall(clause))
+    for line in record.parts("microbiology"):
+        for answer in _CUE.finditer(line.text):
+            name = set(_WORD.findall(_NAME.split(line.text[: answer.start()].lower())[-1]))
+            if name and name <= said:
+                label = judge(_of(answer) == _of(cue))
+                words = f"{' '.join(sorted(name))} {cue.group()}"
+                return Finding("finding", words, label, line.source, f"record: {line.text[:160]}", (cue.span(),))
+    return None
+
+
+def _recorded(line: Line) -> Iterator[tuple[str, str]]:
+    """The antibiotics of an entry with their answers: `Ceftriaxone susceptible`, `Ceftriaxone=S`."""
+    for drug in drugs_in(line.text):
+        rest = _NEXT.split(line.text[drug.end :], maxsplit=1)[0]
+        if sign := _SIGN.match(rest):
+            yield drug.canonical, sign.group(1)
+        elif cue := _CUE.search(rest):
+            yield drug.canonical, _of(cue)
