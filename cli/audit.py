@@ -10,10 +10,12 @@ from cli.stack.access import read_access
 from services.approval.renditions import chart
 from services.approval.renditions.make import TEXT
 from services.approval.resources import Resource, chain_head_of
-from shared.clinical.fhir import FhirClient
+from shared.clinical.fhir import FhirClient, NotFoundError
 from shared.clinical.references import parse_url
+from shared.contracts.case import CONSUMED
+from shared.contracts.corrections import Retracted, RetractionFiled
 from shared.contracts.envelope import chain_digest, decode
-from shared.contracts.events import Approved, Filed
+from shared.contracts.events import Filed, Signature
 from shared.contracts.failures import Failure, PermanentError
 from shared.contracts.subjects import parse_case_subject
 from shared.messaging.journal import Journal, Stored
@@ -95,36 +97,74 @@ def _broken(case_id: str, events: Sequence[Stored]) -> list[Fault]:
 
 
 async def _against_chart(case_id: str, events: Sequence[Stored], ehr: FhirClient) -> list[Fault]:
-    """A filed case's Provenance carries the digest of its approval, and its document holds what was filed."""
-    last = events[-1]
-    try:
-        filed = decode(last.subject, last.headers, last.data, last.sequence).body
-    except PermanentError:
-        return []  # named already
-    if not isinstance(filed, Filed):
-        return []
+    """Each Provenance carries the digest of what somebody signed, and each document holds what was filed."""
+    faults: list[Fault] = []
+    signature: Stored | None = None
+    for item in events:
+        name = parse_case_subject(item.subject)[1]
+        if name in CONSUMED["file"]:
+            signature = item
+        if name not in ("filed", "retraction-filed"):
+            continue
+        try:
+            body = decode(item.subject, item.headers, item.data, item.sequence).body
+        except PermanentError:
+            continue  # named already
+        if isinstance(body, Filed | RetractionFiled):
+            faults += await _filing(case_id, item, body, signature, ehr)
+    return faults
+
+
+async def _filing(
+    case_id: str, item: Stored, filed: Filed | RetractionFiled, signature: Stored | None, ehr: FhirClient
+) -> list[Fault]:
+    """What does not hold of one filing, which `signature` led to."""
     try:
         provenance = await ehr.read("Provenance", filed.provenance)
     except Failure as failure:
-        return [Fault(case_id, "filed", last.sequence, f"the EHR does not show the Provenance ({failure.reason})")]
-    approval = next((item for item in reversed(events) if item.subject.endswith(".approved")), None)
-    if approval is None or chain_digest(approval.headers, approval.data) != chain_head_of(provenance):
-        sequence = approval.sequence if approval else last.sequence
-        return [Fault(case_id, "approved", sequence, "the Provenance in the EHR carries another digest")]
-    reasons = await _differing(filed, provenance, ehr)
-    signed = filed.renditions.get(TEXT)
-    if signed is not None and signed != _signed(approval):
-        reasons.append("the text that was filed is not the one that was signed")
-    return [Fault(case_id, "filed", last.sequence, reason) for reason in reasons]
+        reason = f"the EHR does not show the Provenance ({failure.reason})"
+        return [Fault(case_id, filed.event, item.sequence, reason)]
+    if signature is None or chain_digest(signature.headers, signature.data) != chain_head_of(provenance):
+        at = signature or item
+        reason = "the Provenance in the EHR carries another digest"
+        return [Fault(case_id, parse_case_subject(at.subject)[1], at.sequence, reason)]
+    if isinstance(filed, RetractionFiled):
+        reasons = await _standing(signature, ehr)
+    else:
+        reasons = await _differing(filed, provenance, ehr)
+        signed = filed.renditions.get(TEXT)
+        if signed is not None and signed != _signed(signature):
+            reasons.append("the text that was filed is not the one that was signed")
+    return [Fault(case_id, filed.event, item.sequence, reason) for reason in reasons]
 
 
-def _signed(approval: Stored) -> str | None:
-    """The digest that an approval signs; None where it is no approval."""
+async def _standing(retraction: Stored, ehr: FhirClient) -> list[str]:
+    """What stands in the chart though it was retracted. A document that was deleted there does not."""
     try:
-        body = decode(approval.subject, approval.headers, approval.data, approval.sequence).body
+        body = decode(retraction.subject, retraction.headers, retraction.data, retraction.sequence).body
+    except PermanentError:
+        return []  # named already
+    reasons: list[str] = []
+    for id in body.documents if isinstance(body, Retracted) else ():
+        try:
+            status = (await ehr.read("DocumentReference", id)).get("status")
+        except NotFoundError:
+            continue
+        except Failure as failure:
+            reasons.append(f"the EHR does not show a document that was retracted ({failure.reason})")
+            continue
+        if status != "entered-in-error":
+            reasons.append("a document that was retracted is not entered in error in the EHR")
+    return reasons
+
+
+def _signed(signature: Stored) -> str | None:
+    """The digest that a signature signs; None where it is none."""
+    try:
+        body = decode(signature.subject, signature.headers, signature.data, signature.sequence).body
     except PermanentError:
         return None  # named already
-    return body.signed if isinstance(body, Approved) else None
+    return body.signed if isinstance(body, Signature) else None
 
 
 async def _differing(filed: Filed, provenance: Resource, ehr: FhirClient) -> list[str]:

@@ -32,6 +32,12 @@ TITLES: dict[Why, tuple[int, str]] = {
     "incomplete": (422, "The text is not the whole document of this stay"),
     "unresolved": (409, "Sentences or open points of the draft are not settled"),
     "forbidden": (403, "This review is not yours to decide"),
+    "not-filed": (409, "No document of this case stands in the chart"),
+    "changed": (412, "This is not the document as it stands"),
+    "unchanged": (422, "The text is the one that stands"),
+    "asked": (409, "Somebody has asked for a retraction already"),
+    "not-asked": (409, "Nobody has asked for a retraction"),
+    "same-person": (403, "A second person has to confirm"),
 }
 RECENT_EVENTS = 2000
 LONGEST_TEXT = 200_000
@@ -257,13 +263,13 @@ def shown_departments(who: Caller, wanted: str | None) -> tuple[str, ...] | None
     return who.departments
 
 
-def seen(if_match: str | None) -> str:
-    """The digest in an If-Match header.
+def seen(if_match: str | None, of: str = "draft") -> str:
+    """The digest in an If-Match header, of what was seen.
 
     Raises Problem when it is missing: one approves exactly what one saw.
     """
     if not if_match:
-        raise Problem(428, "If-Match is needed", "Send the draft's digest (its ETag) as If-Match.")
+        raise Problem(428, "If-Match is needed", f"Send the {of}'s digest (its ETag) as If-Match.")
     return if_match.removeprefix("W/").strip().strip('"')
 
 

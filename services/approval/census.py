@@ -25,8 +25,12 @@ AFTER: dict[str, State | None] = {
     "retried": "drafting",
     "review-requested": "awaiting-review",
     "approved": "approved",
+    "amended": "approved",
+    "addended": "approved",
+    "retracted": "retracted",
     "failed": "failed",
     "filed": None,
+    "retraction-filed": None,
     "closed": None,
     "withdrawn": None,
 }

@@ -1,6 +1,5 @@
 """Decisions: what a person may do with a review, each appended to the case exactly where it was looked at."""
 
-import asyncio
 import re
 from collections.abc import Callable, Sequence
 from typing import TypeVar
@@ -8,13 +7,14 @@ from typing import TypeVar
 from services.approval import clocks, domain
 from services.approval.directory import Directory
 from services.approval.gate import Settled
+from services.approval.records import Records
 from services.approval.refusal import Refused
 from services.approval.reviews import Reviews
 from services.approval.rights import Deed, denied
-from services.approval.written import Statement, statements
+from services.approval.written import Statement
 from shared.clinical.fhir import FhirClient
 from shared.contracts.case import Case, fold
-from shared.contracts.context import EncounterContext
+from shared.contracts.corrections import Addended, Amended, Retracted, RetractionRequested
 from shared.contracts.draft import Draft
 from shared.contracts.envelope import Recorded
 from shared.contracts.events import (
@@ -27,11 +27,11 @@ from shared.contracts.events import (
     Refusing,
     Rejected,
     ReviewRequested,
+    Signature,
     Withdrawn,
 )
 from shared.contracts.failures import Failure, TransientError
 from shared.contracts.subjects import CaseRef, derived_id
-from shared.grounding import Record
 from shared.messaging.access_log import AccessLog
 from shared.messaging.artifacts import Artifacts
 from shared.messaging.connection import Bus
@@ -40,10 +40,9 @@ from shared.messaging.steps import Clock
 from shared.runtime.access import Caller
 
 TRIES = 5
-RECORDS = 16  # indexed ones that are kept: who types is answered at once
 CASE_ID = re.compile(r"[A-Za-z0-9-]{1,64}")
 
-Event = TypeVar("Event", Approved, Rejected, Reassigned)
+Event = TypeVar("Event", Approved, Rejected, Reassigned, Amended, Addended, RetractionRequested, Retracted)
 
 
 class Desk:
@@ -64,15 +63,19 @@ class Desk:
         self._directory = directory
         self._clock = clock
         self._new_id = new_id
-        self._records: dict[str, Record] = {}  # of drafts that are being edited, by the digest of their context
 
     def attach(self, bus: Bus) -> None:
+        self.bus = bus
         self._journal = Journal(bus, "approval")
         self._artifacts = Artifacts(bus)
+        self._records = Records(self._artifacts)
 
     async def history(self, case_id: str) -> list[Recorded]:
         """Empty when there is no such case. What is no case id is none: subjects are made of it."""
         return await self._journal.find(case_id) if CASE_ID.fullmatch(case_id) else []
+
+    async def case(self, case_id: str) -> tuple[CaseRef, Case]:
+        return _last(case_id, await self.history(case_id))
 
     async def look(self, case_id: str, caller: Caller) -> list[Recorded]:
         """The history of a case whose draft the caller is about to see; the look is on the trail when this returns.
@@ -81,7 +84,7 @@ class Desk:
         """
         history = await self.history(case_id)
         ref, case = _last(case_id, history)
-        await self._permit(ref, case, caller, "see")
+        await self.permit(ref, case, caller, "see")
         await self._log.record(
             "viewed",
             detail=f"draft {case.review.draft.digest}" if case.review else "no draft yet",
@@ -93,7 +96,7 @@ class Desk:
         )
         return history
 
-    async def _permit(self, ref: CaseRef, case: Case, caller: Caller, deed: Deed) -> None:
+    async def permit(self, ref: CaseRef, case: Case, caller: Caller, deed: Deed) -> None:
         """Raises Refused, once that is on the trail."""
         if not case.exists:
             raise Refused("unknown", "There is no such case.")
@@ -124,11 +127,15 @@ class Desk:
     async def draft(self, digest: str) -> Draft:
         return Draft.model_validate_json(await self._artifacts.get(digest))
 
-    async def signed_text(self, approved: Approved) -> str:
+    async def signed_text(self, signed: Signature) -> str:
         """Exactly what was signed."""
-        if approved.edited:
-            return (await self._artifacts.get(approved.signed)).decode()
-        return (await self.draft(approved.draft.digest)).text
+        if isinstance(signed, Approved) and not signed.edited:
+            return (await self.draft(signed.draft.digest)).text
+        return (await self._artifacts.get(signed.signed)).decode()
+
+    @property
+    def artifacts(self) -> Artifacts:
+        return self._artifacts
 
     async def approve(
         self,
@@ -141,13 +148,11 @@ class Desk:
     ) -> Approved:
         """Countersign the draft with digest `seen`, or `text` in its place. Raises Refused."""
         ref, case = await self._look(case_id, seen)
-        await self._permit(ref, case, by, "decide")
+        await self.permit(ref, case, by, "decide")
         review = domain.open_review(case, seen)
         draft = await self._draft_to_sign(review, text)
         written = await self.written(draft, text) if draft is not None and text is not None else ()
-        # Only a supervisor's token without an identity of its own signs as the department's supervisor.
-        stands_in = by.role == "supervisor" and by.practitioner is None
-        supervisor = await self._supervisor(ref) if stands_in else None
+        supervisor = await self.stands_for(ref, by)
 
         def decide(current: Case) -> Approved:
             return domain.approve(
@@ -167,23 +172,11 @@ class Desk:
         await self._withdraw_if_taken_back(ref, case, review)
         if text is not None and event.edited:
             await self._artifacts.put(text.encode())
-        return await self._decide(ref, case, by, "decide", decide)
+        return await self.decide(ref, case, by, "decide", decide)
 
     async def written(self, draft: Draft, text: str) -> tuple[Statement, ...]:
         """The sentences of `text` that `draft` does not have, held against the record that it was made from."""
-        if text == draft.text:
-            return ()
-        context = await self._artifacts.get(draft.context_digest)
-        return await asyncio.to_thread(self._held_against, draft, text, context)
-
-    def _held_against(self, draft: Draft, text: str, context: bytes) -> tuple[Statement, ...]:
-        """In a thread: to index a long record takes its time, and others are served."""
-        record = self._records.get(draft.context_digest)
-        if record is None:
-            if len(self._records) >= RECORDS:
-                self._records.pop(next(iter(self._records)), None)
-            record = self._records[draft.context_digest] = Record(EncounterContext.model_validate_json(context))
-        return statements(draft, text, record)
+        return await self._records.written(draft, text)
 
     async def _draft_to_sign(self, review: ReviewRequested, text: str | None = None) -> Draft | None:
         """The draft under review where a signature needs it."""
@@ -196,29 +189,32 @@ class Desk:
             case = waiting.case
             if case.review is not None and case.review.draft.digest == seen:
                 return waiting.ref, case
-        return _last(case_id, await self.history(case_id))
+        return await self.case(case_id)
 
-    async def _supervisor(self, ref: CaseRef) -> str | None:
+    async def stands_for(self, ref: CaseRef, by: Caller) -> str | None:
+        """The department's supervisor, as which a supervisor's token without an identity of its own signs."""
+        if by.role != "supervisor" or by.practitioner is not None:
+            return None
         found = await self._directory.supervisor(ref.department)
         return found if "/" in found else None
 
     async def reject(self, case_id: str, seen: str, by: Caller, action: Refusing, reason: str) -> Rejected:
         ref, case = await self._look(case_id, seen)
-        await self._permit(ref, case, by, "decide")
+        await self.permit(ref, case, by, "decide")
         domain.open_review(case, seen)
         words = await self._artifacts.put(reason.encode())
 
         def decide(current: Case) -> Rejected:
             return domain.reject(current, seen, by.actor, action, words, channel=channel_of(by))
 
-        return await self._decide(ref, case, by, "decide", decide)
+        return await self.decide(ref, case, by, "decide", decide)
 
     async def approve_in_ehr(self, case_id: str, seen: str, by: Actor, cause: str) -> Approved:
         """Countersign the draft as it is, as `by` did in the EHR. `cause` gives the event its id.
 
         Whether they may is for the EHR to say, and checked by whoever heard it. Raises Refused.
         """
-        ref, case = _last(case_id, await self.history(case_id))
+        ref, case = await self.case(case_id)
         review = domain.open_review(case, seen)
         draft = await self._draft_to_sign(review)
 
@@ -227,16 +223,16 @@ class Desk:
 
         decide(case)  # refused before the EHR is asked
         await self._withdraw_if_taken_back(ref, case, review)
-        return await self._decide(ref, case, None, "decide", decide, cause)
+        return await self.decide(ref, case, None, "decide", decide, cause)
 
     async def reject_in_ehr(
         self, case_id: str, seen: str, by: Actor, cause: str, action: Refusing, reason: str
     ) -> Rejected:
         """Refuse the draft, as `by` did in the EHR. Raises Refused."""
-        ref, case = _last(case_id, await self.history(case_id))
+        ref, case = await self.case(case_id)
         domain.open_review(case, seen)
         words = await self._artifacts.put(reason.encode())
-        return await self._decide(
+        return await self.decide(
             ref,
             case,
             None,
@@ -247,14 +243,14 @@ class Desk:
 
     async def reassign(self, case_id: str, to: str, by: Caller, reason: str) -> Reassigned:
         ref, case = await self._look(case_id)
-        await self._permit(ref, case, by, "reassign")
+        await self.permit(ref, case, by, "reassign")
         words = await self._artifacts.put(reason.encode())
         due = clocks.deadlines(self._clock(), self._directory.times(ref.department))
-        return await self._decide(
+        return await self.decide(
             ref, case, by, "reassign", lambda current: domain.reassign(current, to, by.actor, words, due)
         )
 
-    async def _decide(
+    async def decide(
         self,
         ref: CaseRef,
         case: Case,
@@ -271,7 +267,7 @@ class Desk:
             except Conflict as conflict:
                 ref, case = _last(ref.id, conflict.history)
                 if case.open and by is not None:  # it may belong to somebody else by now
-                    await self._permit(ref, case, by, deed)
+                    await self.permit(ref, case, by, deed)
             else:
                 return event
         raise TransientError("the case changed too often while it was being decided")

@@ -9,11 +9,13 @@ import logging
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
-from services.approval import clocks, domain
+from services.approval import clocks, corrections, domain
+from services.approval.correction_resources import identifier_of
 from services.approval.filing import Filing
 from services.approval.tasks import Tasks
 from shared.clinical.fhir import FhirClient
-from shared.contracts.case import fold
+from shared.contracts.case import Case, fold
+from shared.contracts.corrections import Retracted
 from shared.contracts.envelope import Recorded
 from shared.contracts.failures import PermanentError, TransientError
 from shared.contracts.model import Model
@@ -28,7 +30,7 @@ logger = logging.getLogger(__name__)
 
 # A client gives a write up after 15 s, a gateway after a minute or two.
 LOOKS = (timedelta(minutes=2), timedelta(hours=1))
-ENDS = ("filed", "closed", "withdrawn")
+ENDS = ("filed", "closed", "withdrawn", "retraction-filed")  # events
 PAGE = 20  # cases between two marks
 MOST = 200  # cases of one kind in one run; the rest is for the next
 BEFORE = 500  # events before the first start that are looked through too
@@ -115,17 +117,34 @@ class FollowUp:
         return mark
 
     async def _case(self, ref: CaseRef) -> None:
-        """Leave one current document, one Provenance and no open Task."""
+        """Leave each document as it is to stand, one Provenance for each signature and no open Task."""
         history = await self._journal.history(ref)
         case = fold(history)
-        if case.state not in ENDS:
+        if not corrections.has_ended(case):
             return  # it goes on: it is looked at when it ends
-        if case.document is not None and case.decision is not None:
-            left = await self._filing.follow_up(ref, case.document, case.decision.head.digest)
-            if left:
-                await self._tell(ref, f"{left} surplus Provenance: the EHR does not let it be deleted")
+        left = await self._end_documents(ref, case)
+        if left:
+            await self._tell(ref, f"{left} surplus Provenance: the EHR does not let it be deleted")
         document = f"DocumentReference/{case.document.document_reference}" if case.document else None
         await self._end_tasks(ref, history, document)
+
+    async def _end_documents(self, ref: CaseRef, case: Case) -> int:
+        """How many Provenances are left that are too many."""
+        left = 0
+        for entry in (*case.earlier, *case.entries):
+            if (filed := entry.filed) is not None:
+                signature = corrections.signature_of(entry)
+                number = corrections.number_of(case, entry.signature)
+                left += await self._filing.follow_up(
+                    ref,
+                    filed,
+                    entry.signature.head.digest,
+                    identifier_of(ref, signature, number),
+                    corrections.status_of(case, entry),
+                )
+        if case.retraction is not None and isinstance(body := case.retraction.body, Retracted) and case.retracted:
+            left += await self._filing.clear(case.retraction.head.digest, case.retracted.provenance, body.documents)
+        return left
 
     async def _end_tasks(self, ref: CaseRef, history: Sequence[Recorded], document: str | None) -> None:
         for draft, outcome in domain.reviewed(history):

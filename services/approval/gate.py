@@ -14,6 +14,7 @@ from shared.contracts.events import How, Resolution
 
 SIMILAR = 60  # percent: a sentence that has something like it in the text was changed, else removed
 PATIENT = "Patient: "  # how the line begins that says whose document it is
+_SAYS_WHO = re.compile(r"\W*patient\s*:", re.IGNORECASE)  # what a reader takes for such a line
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +37,28 @@ def check(draft: Draft, text: str, settled: Settled, written: Sequence[Statement
     if waiting := [*unsettled(draft, text, settled), *unconfirmed(written, settled)]:
         sentences = sum(item.field != "acknowledged" for item in waiting)
         raise Refused("unresolved", to_do(sentences, len(waiting) - sentences), waiting)
+
+
+def check_addendum(draft: Draft, words: str, settled: Settled, written: Sequence[Statement] = ()) -> None:
+    """Raises Refused where `words` may not be signed as an addendum to the document of `draft`; `written` is what they
+    have that the draft has not. The line that says who the patient is comes from us: no other may stand beside it.
+    """
+    lacking = [Obstacle("text", detail) for detail in _lacking_of_addendum(draft, words)]
+    if lacking:
+        raise Refused("incomplete", " ".join(item.detail for item in lacking), lacking)
+    # A sentence that was taken out of the draft may come back here.
+    if waiting := [*unsettled(draft, words, settled), *unconfirmed(written, settled)]:
+        raise Refused("unresolved", to_do(len(waiting), 0), waiting)
+
+
+def _lacking_of_addendum(draft: Draft, words: str) -> Iterator[str]:
+    if not re.search(r"\w", words):
+        yield "The addendum is empty."
+    if TO_BE_WRITTEN in words:
+        yield "A part that you are to write is still open."
+    lines = (" ".join(line.split()) for line in words.splitlines())
+    if any(_SAYS_WHO.match(line) and line != identity(draft) for line in lines):
+        yield "A line that begins with “Patient:” says who the document is about, and this one names another."
 
 
 def to_do(sentences: int, points: int) -> str:

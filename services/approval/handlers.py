@@ -3,12 +3,15 @@
 import asyncio
 import logging
 
-from services.approval import clocks, domain
+from services.approval import clocks, corrections, domain
 from services.approval.directory import Directory
 from services.approval.filing import Filing
 from services.approval.renditions.writer import Renditions
+from services.approval.retracting import Retracting
 from services.approval.reviews import Reviews
 from services.approval.tasks import Tasks
+from shared.contracts.case import Case, cause_of, fold
+from shared.contracts.corrections import Addended, Amended, Retracted, RetractionFiled
 from shared.contracts.draft import Draft
 from shared.contracts.envelope import Recorded, digest
 from shared.contracts.events import (
@@ -19,12 +22,14 @@ from shared.contracts.events import (
     RedraftRequested,
     Rejected,
     ReviewRequested,
+    Signature,
 )
 from shared.contracts.failures import PermanentError, never_permanent
 from shared.contracts.subjects import CaseRef, derived_id
 from shared.messaging.artifacts import Artifacts
 from shared.messaging.connection import Bus
 from shared.messaging.deadletter import alert
+from shared.messaging.journal import Journal, MovedOn
 from shared.messaging.steps import Clock, Steps, Work
 from shared.messaging.timers import Timers
 
@@ -37,6 +42,7 @@ class Approval:
         steps: Steps,
         tasks: Tasks,
         filing: Filing,
+        retracting: Retracting,
         renditions: Renditions,
         directory: Directory,
         reviews: Reviews,
@@ -44,6 +50,7 @@ class Approval:
     ) -> None:
         self._tasks = tasks
         self._filing = filing
+        self._retracting = retracting
         self._renditions = renditions
         self._directory = directory
         self._reviews = reviews
@@ -54,6 +61,7 @@ class Approval:
 
     async def attach(self, bus: Bus) -> None:
         self._bus = bus
+        self._journal = Journal(bus, "approval")
         self._artifacts = Artifacts(bus)
         self._renditions.attach(bus)
         self._timers = Timers(bus)
@@ -77,21 +85,46 @@ class Approval:
         await self._timers.cancel(cause.case.id)
         await self._tasks.end(cause.case, cause.body.draft, None)
 
-    async def file(self, work: Work) -> Filed:
-        """Stop the clock, put the signed document into the chart, complete the Task.
+    async def file(self, work: Work) -> Filed | RetractionFiled:
+        """Bring into the chart what was signed: a document, its correction, an addendum, a retraction.
 
         What is signed is not given up, whatever the EHR answers; only a text that is not the signed one is.
         """
-        approved, case = work.cause.body, work.cause.case
-        assert isinstance(approved, Approved)  # noqa: S101
-        _, text = await asyncio.gather(self._timers.cancel(case.id), self._signed_text(approved))
-        with never_permanent():
-            renditions = await self._renditions.of(work.cause, approved, text)
-            filed = await self._filing.file(work.cause, approved, text, renditions)
-        if refused := sorted(renditions.keys() - filed.renditions.keys()):
-            await self._tell_of_refused(case, refused)
+        cause = work.cause
+        case = await self._up_to(cause)
+        if isinstance(cause.body, Retracted):
+            with never_permanent():
+                return await self._retracting.retract(cause, cause.body)
+        signature = cause.body
+        assert isinstance(signature, Approved | Amended | Addended)  # noqa: S101
+        if not isinstance(signature, Approved):
+            return await self._file(cause, signature, signature.number)
+        await self._timers.cancel(cause.case.id)
+        filed = await self._file(cause, signature, corrections.number_of(case, cause))
         document = f"DocumentReference/{filed.document_reference}"
-        await self._tasks.complete(case, approved.draft, approved.task, "approved", document)
+        await self._tasks.complete(cause.case, signature.draft, signature.task, "approved", document)
+        return filed
+
+    async def _up_to(self, cause: Recorded) -> Case:
+        """The case. Raises MovedOn where it does not wait for what `cause` leads to: an approval that comes again must
+        not bring back what was replaced or retracted since.
+        """
+        history = await self._journal.history(cause.case)
+        case = fold(history)
+        latest = cause_of("file", history)
+        if any(item.id == cause.id for item in history) and (
+            case.awaits != "file" or latest is None or latest.id != cause.id
+        ):
+            raise MovedOn
+        return case
+
+    async def _file(self, cause: Recorded, signature: Signature, number: int) -> Filed:
+        text = await self._signed_text(signature)
+        with never_permanent():
+            renditions = await self._renditions.of(cause, signature, text, number)
+            filed = await self._filing.file(cause, signature, text, renditions, number)
+        if refused := sorted(renditions.keys() - filed.renditions.keys()):
+            await self._tell_of_refused(cause.case, refused)
         return filed
 
     async def _tell_of_refused(self, case: CaseRef, refused: list[str]) -> None:
@@ -108,15 +141,15 @@ class Approval:
             refused=names,
         )
 
-    async def _signed_text(self, approved: Approved) -> str:
+    async def _signed_text(self, signature: Signature) -> str:
         """Exactly what was signed.
 
         Raises PermanentError when it is not what the signature's digest says.
         """
-        if approved.edited:
-            return (await self._artifacts.get(approved.signed)).decode()
-        draft = Draft.model_validate_json(await self._artifacts.get(approved.draft.digest))
-        if digest(draft.text.encode()) != approved.signed:
+        if not isinstance(signature, Approved) or signature.edited:
+            return (await self._artifacts.get(signature.signed)).decode()
+        draft = Draft.model_validate_json(await self._artifacts.get(signature.draft.digest))
+        if digest(draft.text.encode()) != signature.signed:
             raise PermanentError("the draft is not the text that was signed")
         return draft.text
 

@@ -12,6 +12,7 @@ from fastapi import APIRouter, Request
 
 from services.approval.api import Parts, make_router
 from services.approval.census import Census
+from services.approval.corrections_api import make_corrections_router
 from services.approval.desk import Desk
 from services.approval.directory import Directory
 from services.approval.directory_file import read as read_directory
@@ -33,6 +34,7 @@ from services.approval.opened import Opened
 from services.approval.patrol import Patrol
 from services.approval.reconcile import Reconciling
 from services.approval.renditions.writer import Renditions
+from services.approval.retracting import Retracting
 from services.approval.reviews import Reviews
 from services.approval.settings import ApprovalSettings
 from services.approval.sign_in.routes import SignIn, add_sign_in
@@ -74,7 +76,7 @@ def build(
     tasks = Tasks(ehr, devices, clock, settings.public_url)
     filing = Filing(ehr, devices, clock)
     renditions = Renditions(ehr, devices, settings.ehr_contents, settings.paper)
-    approval = Approval(steps, tasks, filing, renditions, directory, reviews, clock)
+    approval = Approval(steps, tasks, filing, Retracting(ehr, filing, clock), renditions, directory, reviews, clock)
     escalation = Escalation(steps, tasks, directory, clock)
     threads = ThreadPoolExecutor(consumer("approval-deliver").workers, "notify")
     notify = Notify(steps, directory, tasks.link, clock, channels.send, threads, settings.zones.of)
@@ -100,6 +102,7 @@ def build(
     guard = Guard(read_grants(settings.tokens_file), provider, sessions, partial(_refused, log))
     parts = Parts(desk, reviews, guard, log, clock, settings.sign_within, settings.zones.of)
     router = make_router(parts)
+    router.include_router(make_corrections_router(parts))
     router.include_router(make_escalations_router(desk, front_directory, guard))
     pages = APIRouter(route_class=PageRoute)
     add_assets(pages)

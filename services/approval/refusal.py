@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 Field = Literal["resolutions", "acknowledged", "written", "text"]
-Why = Literal["unknown", "decided", "not-open", "stale", "incomplete", "unresolved", "forbidden"]
+AfterFiling = Literal["not-filed", "changed", "unchanged", "asked", "not-asked", "same-person"]
+Why = Literal["unknown", "decided", "not-open", "stale", "incomplete", "unresolved", "forbidden"] | AfterFiling
 
 
 @dataclass(frozen=True, slots=True)

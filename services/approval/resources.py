@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
-from shared.contracts.events import Approved, DraftRef, Stay
+from shared.contracts.events import DraftRef, Signature, Stay
 from shared.contracts.subjects import CaseRef, derived_id
 
 Resource = dict[str, Any]
@@ -43,12 +43,12 @@ def escalation_identifier(case: CaseRef, clock: str, level: int, person: int) ->
 
 
 def document_identifier(case: CaseRef) -> tuple[str, str]:
-    """System and value: one final document for each case."""
+    """System and value of the first document of a case."""
     return DOCUMENT_SYSTEM, f"{case.id}/final"
 
 
 def document_id(case: CaseRef) -> str:
-    """The document's id, where the EHR lets us choose it."""
+    """The first document's id, where the EHR lets us choose it."""
     return derived_id(case.id, "document")
 
 
@@ -225,7 +225,7 @@ def practitioner(reference: str | None, subject: str) -> Resource:
 
 
 def document(
-    case: CaseRef, approved: Approved, contents: Iterable[Resource], device_id: str, signed_at: datetime
+    case: CaseRef, approved: Signature, contents: Iterable[Resource], device_id: str, signed_at: datetime
 ) -> Resource:
     """The signed summary. LOINC 18842-5 is Discharge summary; AIAST stays on after approval, CLINAST joins it."""
     stay = approved.stay
@@ -263,7 +263,7 @@ def document(
 
 
 def provenance(
-    approved: Approved,
+    approved: Signature,
     document_id: str,
     device_id: str,
     chain_head: str,
@@ -275,7 +275,7 @@ def provenance(
 
     `renditions` are the entities that carry the digests of what the document holds.
     """
-    verifier: Resource = {"type": _participant("verifier"), "who": practitioner(approved.signer, approved.by.subject)}
+    verifier: Resource = {"type": participant("verifier"), "who": practitioner(approved.signer, approved.by.subject)}
     if approved.stay.organization is not None:
         verifier["onBehalfOf"] = {"reference": approved.stay.organization}
     return {
@@ -287,24 +287,24 @@ def provenance(
         "activity": {
             "coding": [{"system": "http://terminology.hl7.org/CodeSystem/v3-DataOperation", "code": "CREATE"}]
         },
-        "agent": [{"type": _participant("author"), "who": {"reference": f"Device/{device_id}"}}, verifier],
+        "agent": [{"type": participant("author"), "who": {"reference": f"Device/{device_id}"}}, verifier],
         "entity": [
             {"role": "source", "what": {"reference": approved.stay.encounter}},
-            _digest_entity("derivation", PROMPT_SYSTEM, approved.draft.prompt.digest),
-            _digest_entity("revision", DRAFT_SYSTEM, approved.draft.digest),
-            _digest_entity("source", TEXT_SYSTEM, approved.signed),
-            _digest_entity("source", CHAIN_HEAD_SYSTEM, chain_head),
+            digest_entity("derivation", PROMPT_SYSTEM, approved.draft.prompt.digest),
+            digest_entity("revision", DRAFT_SYSTEM, approved.draft.digest),
+            digest_entity("source", TEXT_SYSTEM, approved.signed),
+            digest_entity("source", CHAIN_HEAD_SYSTEM, chain_head),
             *renditions,
         ],
     }
 
 
-def _participant(code: str) -> Resource:
+def participant(code: str) -> Resource:
     system = "http://terminology.hl7.org/CodeSystem/provenance-participant-type"
     return {"coding": [{"system": system, "code": code}]}
 
 
-def _digest_entity(role: str, system: str, value: str) -> Resource:
+def digest_entity(role: str, system: str, value: str) -> Resource:
     return {"role": role, "what": {"identifier": {"system": system, "value": value}}}
 
 

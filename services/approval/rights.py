@@ -9,7 +9,8 @@ from typing import Literal, NamedTuple
 from shared.contracts.case import Case
 from shared.runtime.access import Caller, Role
 
-Deed = Literal["see", "decide", "reassign"]
+# decide: sign, refuse, correct, append, confirm a retraction. retract: ask for one, which alone changes nothing.
+Deed = Literal["see", "decide", "reassign", "retract"]
 # Who reads the draft itself. An auditor proves the trail without it, an operator mends without it.
 READERS: tuple[Role, ...] = ("physician", "supervisor")
 
@@ -32,6 +33,8 @@ def denied(caller: Caller, case: Case, department: str, deed: Deed) -> Denied | 
     attending = case.review.stay.attending if case.review else None
     if deed == "see" or caller.role == "supervisor" or caller.stands_in or is_theirs(caller, case.owner, attending):
         return None
+    if deed == "retract":
+        return None if caller.practitioner else Denied("the sign-in does not say who you are in the EHR", hidden=False)
     return Denied("the review belongs to somebody else", hidden=False)
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Literal
 
-from shared.contracts.case import WITHDRAWABLE, fold
+from shared.contracts.case import WITHDRAWABLE, final, fold
 from shared.contracts.ehr import EncounterFact
 from shared.contracts.envelope import Recorded
 from shared.contracts.events import Discharged, Withdrawn
@@ -18,9 +18,17 @@ def discharge(fact: EncounterFact) -> Discharged:
 
 
 def reopens(history: Sequence[Recorded], cause: str) -> bool:
-    """Whether a discharge starts an existing case again: only a withdrawn one, and not the discharge it began with."""
+    """Whether a discharge starts an existing case again: only a withdrawn or retracted one, and not by a discharge that
+    it has begun with.
+    """
     known = any(event.id == derived_id(cause, DISCHARGED) for event in history)
-    return fold(history).state == "withdrawn" and not known
+    return fold(history).state in ("withdrawn", "retracted") and not known
+
+
+def to_be_settled(history: Sequence[Recorded]) -> bool:
+    """Whether a case that starts again has to wait for the chart to say that its documents are retracted."""
+    case = fold(history)
+    return case.state == "retracted" and case.awaits is not None
 
 
 def withdraw(history: Sequence[Recorded]) -> Withdrawn | Literal["too-late", "unknown", "done"]:
@@ -28,6 +36,8 @@ def withdraw(history: Sequence[Recorded]) -> Withdrawn | Literal["too-late", "un
     case = fold(history)
     if not case.exists:
         return "unknown"
-    if case.state in WITHDRAWABLE:
-        return Withdrawn(reason=CANCELLED)
-    return "too-late" if case.state in ("approved", "filed") else "done"
+    if case.state == "retracted":
+        return "done"
+    if final(case) is not None:  # also where its filing has failed
+        return "too-late"
+    return Withdrawn(reason=CANCELLED) if case.state in WITHDRAWABLE else "done"

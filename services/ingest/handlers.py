@@ -46,6 +46,8 @@ class Ingest:
         except Conflict as conflict:
             # The department may differ from an earlier report; the case stays where it was opened.
             if domain.reopens(conflict.history, cause):
+                if domain.to_be_settled(conflict.history):
+                    raise TransientError("the retraction is not in the chart yet") from None
                 last = conflict.history[-1]
                 await self._append_discharged(last.case, fact, last.head, cause)
 
@@ -61,7 +63,16 @@ class Ingest:
             raise TransientError("there is no case for this encounter")
         if decision == "too-late":
             case = history[-1].case
-            await alert(self._bus, "warning", "discharge-cancelled-after-signature", id=cause, case=case.id)
+            await alert(
+                self._bus,
+                "warning",
+                "discharge-cancelled-after-signature",
+                id=cause,
+                case=case.id,
+                department=case.department,
+                reason="the document is signed: correct it, or let two people retract it, on the page of the case",
+                page=f"/reviews/{case.id}",
+            )
         if isinstance(decision, Withdrawn):
             last = history[-1]
             try:

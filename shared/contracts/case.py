@@ -2,9 +2,10 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Literal, NamedTuple
 
-from shared.contracts.envelope import START, Head, Recorded
+from shared.contracts.corrections import Addended, Amended, Retracted, RetractionFiled, RetractionRequested
+from shared.contracts.envelope import START, Head, Recorded, digest
 from shared.contracts.events import (
     Approved,
     Closed,
@@ -23,17 +24,29 @@ from shared.contracts.events import (
     Withdrawn,
 )
 
-State = Literal["drafting", "awaiting-review", "approved", "filed", "closed", "withdrawn", "failed"]
+State = Literal["drafting", "awaiting-review", "approved", "filed", "closed", "withdrawn", "failed", "retracted"]
 
 # Which events a step works on. A step runs when the case awaits it; anything else it is handed is a duplicate.
 CONSUMED: dict[StepName, tuple[str, ...]] = {
     "extract": ("discharged",),
     "draft": ("context-extracted", "redraft-requested"),
     "request-review": ("drafted",),
-    "file": ("approved",),
+    "file": ("approved", "amended", "addended", "retracted"),
     "settle-rejection": ("rejected",),
 }
 WITHDRAWABLE: tuple[State, ...] = ("drafting", "awaiting-review", "failed")
+
+
+class ChartEntry(NamedTuple):
+    """A text that was signed, and where it was filed; None: not yet."""
+
+    signature: Recorded  # an approval, a correction or an addendum
+    filed: Filed | None = None
+
+    @property
+    def whole(self) -> bool:
+        """Whether it is a whole document, not an addendum to one."""
+        return not isinstance(self.signature.body, Addended)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +61,11 @@ class Case:
     level: int = 0  # highest escalation so far of the open review's clock
     clock: str | None = None  # id of the event that started it: the request of the review, or a reassignment
     decision: Recorded | None = None  # the approval or rejection
-    document: Filed | None = None
+    document: Filed | None = None  # the whole one that counts; addenda are among the entries
+    entries: tuple[ChartEntry, ...] = ()  # every text that was signed for this discharge, oldest first
+    earlier: tuple[ChartEntry, ...] = ()  # those of discharges of the same stay that were taken back
+    retraction: Recorded | None = None  # the request that waits for a second person, then the confirmation
+    retracted: RetractionFiled | None = None
     failure: Failed | None = None
 
     @property
@@ -71,9 +88,10 @@ def fold(history: Iterable[Recorded]) -> Case:
 def apply(case: Case, recorded: Recorded) -> Case:  # noqa: C901 - one arm per event, and nothing else
     """The case after one more event."""
     case = replace(case, head=recorded.head)
+    state: State
     match recorded.body:
         case Discharged():  # also a discharge after a withdrawn one: the case starts again
-            return Case(awaits="extract", head=recorded.head)
+            return Case(awaits="extract", head=recorded.head, earlier=case.earlier + case.entries)
         case ContextExtracted() | RedraftRequested():
             return replace(case, state="drafting", awaits="draft")
         case Drafted():
@@ -86,12 +104,20 @@ def apply(case: Case, recorded: Recorded) -> Case:  # noqa: C901 - one arm per e
         case Reassigned() as reassigned:
             return _reassigned(replace(case, owner=reassigned.owner), reassigned, recorded.id)
         case Approved():
-            return replace(case, state="approved", awaits="file", decision=recorded)
+            return _signed(replace(case, decision=recorded), recorded)
+        case Amended() | Addended():  # who signs one takes a request for a retraction for settled
+            return _signed(replace(case, retraction=None), recorded)
+        case RetractionRequested():
+            return replace(case, state="filed", retraction=recorded)
+        case Retracted():
+            return replace(case, state="retracted", awaits="file", retraction=recorded)
+        case RetractionFiled() as retraction:
+            return replace(case, state="retracted", awaits=None, retracted=retraction)
         case Rejected() as rejected:
-            state: State = "drafting" if rejected.action == "redraft" else "closed"
+            state = "drafting" if rejected.action == "redraft" else "closed"
             return replace(case, state=state, awaits="settle-rejection", decision=recorded)
         case Filed() as filed:
-            return replace(case, state="filed", awaits=None, document=filed)
+            return _filed(replace(case, state="filed", awaits=None), filed)
         case Closed():
             return replace(case, state="closed", awaits=None)
         case Withdrawn():
@@ -99,7 +125,22 @@ def apply(case: Case, recorded: Recorded) -> Case:  # noqa: C901 - one arm per e
         case Failed() as failed:
             return replace(case, state="failed", awaits=None, failure=failed)
         case Retried() as retried:
-            return replace(case, state=state_before(retried.step), awaits=retried.step, failure=None)
+            taken_back = case.retraction is not None and isinstance(case.retraction.body, Retracted)
+            state = "retracted" if taken_back else state_before(retried.step)
+            return replace(case, state=state, awaits=retried.step, failure=None)
+
+
+def _signed(case: Case, recorded: Recorded) -> Case:
+    return replace(case, state="approved", awaits="file", entries=(*case.entries, ChartEntry(recorded)))
+
+
+def _filed(case: Case, filed: Filed) -> Case:
+    """What was signed last stands in the chart. Where no signature is known, the document is all there is."""
+    if not case.entries:
+        return replace(case, document=filed)
+    last = case.entries[-1]._replace(filed=filed)
+    entries = (*case.entries[:-1], last)
+    return replace(case, entries=entries, document=filed if last.whole else case.document)
 
 
 def _reassigned(case: Case, reassigned: Reassigned, id: str) -> Case:
@@ -108,6 +149,30 @@ def _reassigned(case: Case, reassigned: Reassigned, id: str) -> Case:
         return case
     review = case.review.model_copy(update={"deadlines": reassigned.deadlines})
     return replace(case, review=review, level=0, clock=id)
+
+
+def final(case: Case) -> ChartEntry | None:
+    """The whole document that was signed last; None before the first signature."""
+    return next((entry for entry in reversed(case.entries) if entry.whole), None)
+
+
+def addenda(case: Case) -> tuple[ChartEntry, ...]:
+    return tuple(entry for entry in case.entries if not entry.whole)
+
+
+def standing(case: Case) -> str:
+    """The digest of the document as it stands: of the final text or, with addenda, of the digests of all of them in
+    order. Empty before the first signature.
+    """
+    last = final(case)
+    signed = [text_of(entry) for entry in (last, *addenda(case)) if entry is not None]
+    return signed[0] if len(signed) == 1 else digest("\n".join(signed).encode()) if signed else ""
+
+
+def text_of(entry: ChartEntry) -> str:
+    """SHA-256 of the text that was signed."""
+    body = entry.signature.body
+    return body.signed if isinstance(body, Approved | Amended | Addended) else ""
 
 
 def state_before(step: StepName) -> State:

@@ -10,12 +10,13 @@ from datetime import UTC, datetime
 
 from pydantic import ValidationError
 
+from shared.contracts.corrections import Addended, Amended, Retracted, RetractionRequested
 from shared.contracts.events import Approved, CaseEvent, Reassigned, Rejected, Retried, case_event
 from shared.contracts.failures import PermanentError
 from shared.contracts.subjects import CaseRef, parse_case_subject
 
 TYPE_PREFIX = "countersign.discharge."
-PERSONAL = (Approved, Reassigned, Rejected, Retried)
+PERSONAL = (Addended, Amended, Approved, Reassigned, Rejected, Retracted, RetractionRequested, Retried)
 CHAINED = ("ce-id", "ce-type", "ce-source", "ce-time", "ce-subject", "ce-prevdigest")
 
 

@@ -9,78 +9,21 @@ from typing import Annotated, Literal, get_args
 
 from pydantic import Field, TypeAdapter
 
-from shared.contracts.draft import Label, Prompt
+from shared.contracts.corrections import Addended, Amended, Retracted, RetractionFiled, RetractionRequested
 from shared.contracts.model import Model
+from shared.contracts.values import Actor as Actor
+from shared.contracts.values import Channel as Channel
+from shared.contracts.values import Confirmed as Confirmed
+from shared.contracts.values import DocumentKind as DocumentKind
+from shared.contracts.values import DraftRef as DraftRef
+from shared.contracts.values import Edits as Edits
+from shared.contracts.values import How as How
+from shared.contracts.values import Resolution as Resolution
+from shared.contracts.values import Stay as Stay
 
 StepName = Literal["extract", "draft", "request-review", "settle-rejection", "file"]
-DocumentKind = Literal["discharge-summary", "death-summary"]
 # Write another one; the physician writes it herself; there is to be none.
 Refusing = Literal["redraft", "close", "withdraw"]
-How = Literal["confirmed", "changed", "removed"]
-Channel = Literal["inbox", "api", "ehr"]  # where a decision was taken: our pages, our API, the EHR's own inbox
-
-
-class Stay(Model):
-    """The references that every later resource points to. FHIR references, relative to the EHR's base."""
-
-    encounter: str
-    patient: str
-    attending: str | None = None
-    organization: str | None = None
-    start: datetime | None = None
-    end: datetime
-    reported_at: datetime | None = None  # when the discharge was put on the trail; the end above is the record's
-
-
-class DraftRef(Model):
-    """The draft that is being reviewed, by digest. With it a decision can be taken without reading the draft."""
-
-    digest: str  # SHA-256 of the stored draft
-    text: str  # SHA-256 of its text: what is signed when it is approved as it is
-    by_hand: bool  # the model failed: the physician is asked to write the narrative
-    number: int
-    context: str  # digest of the context it was written from
-    kind: DocumentKind
-    model: str
-    prompt: Prompt
-    knowledge: int | None = None  # version of the knowledge base that was asked
-    passages: tuple[str, ...] = ()  # ids of the chunks that the model was given
-    # Sentences without support and open points: what has to be settled before a signature; None on older trails.
-    to_settle: int | None = None
-
-
-class Actor(Model):
-    """Who acted: the subject of its token, its role, its FHIR identity if it has one, and how it had signed in."""
-
-    subject: str
-    role: str
-    practitioner: str | None = None
-    name: str | None = None
-    npi: str | None = None  # https://www.cms.gov/medicare/regulations-guidance/administrative-simplification/npi
-    method: str | None = None  # token, jwt, oidc, demo
-    signed_in_at: datetime | None = None
-
-
-class Edits(Model):
-    """What the physician changed, as figures: no text, so that drafts can be judged by it."""
-
-    distance: int  # Levenshtein, in characters, between the draft's text and what was signed
-    changed: tuple[int, ...] = ()  # sentences of the draft, from 0, that the signed text does not have as they were
-    confirmed: tuple[int, ...] = ()  # sentences that the record does not support and the physician let stand
-
-
-class Resolution(Model):
-    """What a physician did about a sentence that the record does not support."""
-
-    sentence: int  # of the draft, from 0
-    how: How
-
-
-class Confirmed(Model):
-    """A sentence of the physician's own that the record does not support, and that they confirmed."""
-
-    digest: str  # SHA-256 of the sentence
-    label: Label
 
 
 class Reading(Model):
@@ -181,7 +124,7 @@ class Approved(Model):
 
 
 class Filed(Model):
-    """The document and its Provenance are in the EHR."""
+    """The text that was signed last (a document, its correction, an addendum) and its Provenance are in the EHR."""
 
     event: Literal["filed"] = "filed"
     version: Literal[1] = 1
@@ -263,6 +206,11 @@ CaseEvent = (
     | Reassigned
     | Approved
     | Filed
+    | Amended
+    | Addended
+    | RetractionRequested
+    | Retracted
+    | RetractionFiled
     | Rejected
     | RedraftRequested
     | Closed
@@ -270,5 +218,6 @@ CaseEvent = (
     | Failed
     | Retried
 )
+Signature = Approved | Amended | Addended  # what puts a text into the chart under somebody's name
 EVENT_TYPES: tuple[type[CaseEvent], ...] = get_args(CaseEvent)
 case_event: TypeAdapter[CaseEvent] = TypeAdapter(Annotated[CaseEvent, Field(discriminator="event")])

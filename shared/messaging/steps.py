@@ -48,7 +48,7 @@ class Work:
     last: bool  # no further attempt follows: a step that can do without its dependency does so now
 
 
-Handler = Callable[[Work], Awaitable[CaseEvent]]
+Handler = Callable[[Work], Awaitable[CaseEvent]]  # raises MovedOn where it finds that the case does not await it
 GivenUp = Callable[[Original, str], Awaitable[None]]  # what else a step does when it gives up, and why it did
 Undo = Callable[[Recorded], Awaitable[None]]
 
@@ -253,8 +253,8 @@ class Steps:
             if wanted is None or (received.name != "retried" and wanted.id != received.id):
                 return  # done before, or the case has moved on
             cause = wanted
-        event = await handle(Work(cause, attempt, target.row.is_last(attempt)))
         try:
+            event = await handle(Work(cause, attempt, target.row.is_last(attempt)))
             id = derived_id(cause.id, event.event)
             await journal.append_awaited(name, cause, event, history, id=id, clock=self._clock)
         except MovedOn:

@@ -153,7 +153,7 @@ CONSUMERS = (
     Consumer(
         "approval-file",
         "DISCHARGE",
-        case_events("approved", "retried"),
+        case_events("approved", "amended", "addended", "retracted", "retried"),
         _EHR_UNTIL_DONE,
         workers=32,
         parked=10_000,

@@ -1,13 +1,16 @@
 """The FHIR document and what is filed around it, held to R4's own definitions by a validator that others wrote."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from services.approval import resources
+from services.approval import correction_resources, resources
 from services.approval.renditions import bundle, chart
 from services.approval.renditions.make import CONTENT_TYPES, make
-from tests.support.examples import CASE, PHYSICIAN, T0
+from shared.contracts.corrections import Addended, Amended, Retracted
+from shared.contracts.envelope import Head, Recorded
+from tests.support.examples import CASE, PHYSICIAN, T0, event
 from tests.support.renditions import source, text_of
 from tests.support.third_party import errors
 
@@ -33,6 +36,31 @@ def test_documents_are_valid_r4(tmp_path: Path) -> None:
     ]
     documents = [source(), source(typed), source(""), *(source(None, **other) for other in others)]
     assert errors([filed(), *(bundle.write(item) for item in documents)], tmp_path) == []
+
+
+def after_filing() -> bytes:
+    """What a correction, an addendum and a retraction write, as a Bundle."""
+    made: list[dict[str, Any]] = []
+    contents = chart.contents({"text/plain": b"x"}, T0)
+    for number, name in enumerate(("amended", "addended"), start=1):
+        body = event(name)
+        assert isinstance(body, Amended | Addended)
+        decision = Recorded(CASE, "id", "countersign/approval", T0, "", body, Head(number, "h" * 64))
+        made.append(correction_resources.document(decision, body, body.number, contents, "dev-1"))
+        made.append(correction_resources.provenance(decision, body, "doc-2", "dev-1", T0))
+    retracted = event("retracted")
+    assert isinstance(retracted, Retracted)
+    decision = Recorded(CASE, "id", "countersign/approval", T0, "", retracted, Head(3, "h" * 64))
+    made.append(correction_resources.retraction(decision, retracted, T0))
+    entries = [{"resource": item} for item in made]
+    return json.dumps({"resourceType": "Bundle", "type": "collection", "entry": entries}).encode()
+
+
+def test_what_follows_a_document_is_valid_r4(tmp_path: Path) -> None:
+    corrected = replace(source(), replaces=("urn:x", "case/final"))
+    composition = json.loads(bundle.write(corrected))["entry"][0]["resource"]
+    assert (composition["status"], composition["relatesTo"][0]["code"]) == ("amended", "replaces")
+    assert errors([after_filing(), bundle.write(corrected)], tmp_path) == []
 
 
 def test_the_validator_finds_what_is_wrong(tmp_path: Path) -> None:

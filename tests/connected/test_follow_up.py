@@ -16,6 +16,7 @@ from shared.messaging.retry import RetryRow
 from shared.messaging.topology import Consumer
 from tests.connected.test_ehr_task import alerts
 from tests.connected.test_ehr_task_crash import Death
+from tests.support import corrections
 from tests.support import stack as stacks
 from tests.support.ehr import sandbox, stays
 from tests.support.server import NatsServer
@@ -197,6 +198,44 @@ async def test_an_ehr_that_is_away_is_waited_for(
         assert not in_order(ehr, case)
         ehr.refused = {}
         await gets_in_order(ehr, case)
+
+
+async def test_a_correction_that_is_committed_late_leaves_one_document(nats: NatsServer, ehr: Troubled) -> None:
+    await nats.provision()
+    async with looking(nats, ehr) as stack:
+        case_id, first = await filed(stack)
+        ehr.late |= {"DocumentReference", "Provenance"}
+        await corrections.amend(stack, case_id)
+        await ehr.commit()
+        old = ehr.sandbox.store.get("DocumentReference", first["document_reference"])
+        assert old is not None
+        ehr.sandbox.store.put(old | {"status": "current"})  # by somebody whose write came late, too
+        case = await stack.case(case_id)
+
+        async def in_its_place() -> bool:
+            standing = {item["id"]: item["status"] for item in ehr.chart("DocumentReference")}
+            current = [id for id, status in standing.items() if status == "current"]
+            ours = [item for item in ehr.chart("Provenance") if resources.chain_head_of(item)]
+            replaced = standing[first["document_reference"]] == "superseded"
+            return current == [case["document_reference"]] and replaced and len(ours) == 2
+
+        await until(in_its_place, "the correction alone to be current")
+
+
+async def test_a_late_copy_of_what_was_retracted_does_not_stay(nats: NatsServer, ehr: Troubled) -> None:
+    await nats.provision()
+    ehr.late.add("DocumentReference")
+    async with looking(nats, ehr) as stack:
+        case_id, _ = await filed(stack)
+        await corrections.retract(stack, case_id)
+        await ehr.commit()
+
+        async def none_stands() -> bool:
+            ended = "retraction-filed" in await stack.events(case_id)
+            found = [item["status"] for item in ehr.chart("DocumentReference")]
+            return ended and found == ["entered-in-error"] * 2
+
+        await until(none_stands, "both copies to be in error")
 
 
 def test_looks_are_due_in_the_order_of_the_trail() -> None:

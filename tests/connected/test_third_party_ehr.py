@@ -12,6 +12,7 @@ from services.approval.renditions.make import CONTENT_TYPES
 from services.approval.resources import DOCUMENT_SYSTEM, chain_head_of
 from shared.clinical.connect import connect_ehr
 from shared.clinical.fhir import FhirClient
+from tests.support import corrections
 from tests.support import stack as stacks
 from tests.support.ehr import client, sandbox
 from tests.support.server import NatsServer
@@ -63,6 +64,46 @@ async def test_the_document_says_the_same_as_on_the_sandbox(
     monkeypatch.setattr(stacks, "client", lambda _: client(ours))
     here = await filed(empty, client(ours), encounter)
     assert there.splitlines() == without_zeros(here).splitlines()
+
+
+async def test_what_was_filed_is_corrected_appended_to_and_retracted(
+    nats: NatsServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await nats.provision()
+    ours = sandbox()
+    with serving(everything(ours), tmp_path) as base:
+        theirs = connect_ehr(base, None, 8)
+        monkeypatch.setattr(stacks, "client", lambda _: connect_ehr(base, None, 8))
+        async with running(nats, ours) as stack:
+            case_id = await corrections.filed(stack, LIVES)
+            await corrections.amend(stack, case_id)
+            for words in ("The culture grew nothing.", "The biopsy is benign."):
+                await corrections.addend(stack, case_id, words)
+            await corrections.amend(stack, case_id, "And another line.")
+            patient = (await theirs.read("Encounter", LIVES))["subject"]["reference"]
+
+            async def statuses() -> dict[str, str]:
+                found = await theirs.search("DocumentReference", {"patient": patient}, fresh=True)
+                return {
+                    part["value"].removeprefix(f"{case_id}/"): item["status"]
+                    for item in found
+                    for part in item.get("identifier", ())
+                    if part["system"] == DOCUMENT_SYSTEM
+                }
+
+            wanted = {"final": "superseded", "final/2": "superseded", "final/3": "current"}
+            assert await statuses() == wanted | {"addendum/1": "current", "addendum/2": "current"}
+            assert (await corrections.verified(stack, case_id, theirs)).verified
+            await corrections.retract(stack, case_id)
+
+            async def in_error() -> bool:
+                return "retraction-filed" in await stack.events(case_id)
+
+            await until(in_error, "the chart to say so")
+            assert set((await statuses()).values()) == {"entered-in-error"}
+            assert len(await statuses()) == 5
+            assert (await corrections.verified(stack, case_id, theirs)).verified
+        await theirs.close()
 
 
 def without_zeros(text: str) -> str:

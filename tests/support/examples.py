@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime, timedelta
 
+from shared.contracts.corrections import Addended, Amended, Retracted, RetractionFiled, RetractionRequested
 from shared.contracts.draft import Draft, Fact, Group, Part, Prompt, Sentence
 from shared.contracts.events import (
     Actor,
@@ -37,6 +38,7 @@ STAY = Stay(
     end=T0 - timedelta(hours=1),
 )
 PHYSICIAN = Actor(subject="dr-1", role="physician", practitioner="Practitioner/dr-1")
+SUPERVISOR = Actor(subject="boss", role="supervisor", practitioner="Practitioner/boss")
 DIGEST = "a" * 64
 
 
@@ -123,6 +125,40 @@ EVENTS: tuple[CaseEvent, ...] = (
     Closed(),
     Withdrawn(reason="discharge-cancelled"),
     Failed(step="draft", reason="the model failed", attempts=3),
+    Amended(
+        stay=STAY,
+        draft=draft_ref(),
+        number=2,
+        replaces="doc-1",
+        seen="e" * 64,
+        signed="2" * 64,
+        reason="b" * 64,
+        by=PHYSICIAN,
+        signer="Practitioner/dr-1",
+    ),
+    Addended(
+        stay=STAY,
+        draft=draft_ref(),
+        number=1,
+        appends="doc-1",
+        seen="e" * 64,
+        signed="3" * 64,
+        reason="b" * 64,
+        by=PHYSICIAN,
+        signer="Practitioner/dr-1",
+    ),
+    RetractionRequested(seen="e" * 64, reason="b" * 64, by=PHYSICIAN, signer="Practitioner/dr-1"),
+    Retracted(
+        stay=STAY,
+        documents=("doc-1",),
+        seen="e" * 64,
+        reason="b" * 64,
+        requested_by=PHYSICIAN,
+        requester="Practitioner/dr-1",
+        by=SUPERVISOR,
+        signer="Practitioner/boss",
+    ),
+    RetractionFiled(provenance="prov-2"),
     Retried(step="draft", by=Actor(subject="operator", role="operator")),
 )
 

@@ -1,4 +1,4 @@
-"""Whatever happens to a case, in whatever order and however often: it is filed at most once and never lost.
+"""Whatever happens to a case, in whatever order and however often: each signature is filed once and none is lost.
 
 The real steps, journal and rules run on a bus in memory; hypothesis chooses what is delivered when, how often, how
 late, and when somebody decides, withdraws, fails or retries.
@@ -14,20 +14,21 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from cli.letters import DeadLetter, Deed
 from cli.redrive import redrive_one
-from services.approval import clocks
+from services.approval import clocks, corrections
 from services.approval import domain as approval
 from services.approval.refusal import Refused
 from services.drafter import domain as drafter
 from services.ingest.handlers import Ingest
-from shared.contracts.case import WITHDRAWABLE, broken_link, cause_of, fold, state_after
+from shared.contracts.case import CONSUMED, WITHDRAWABLE, broken_link, cause_of, final, fold, standing, state_after
+from shared.contracts.corrections import Addended, Amended, Retracted, RetractionFiled, RetractionRequested
 from shared.contracts.ehr import EncounterFact
 from shared.contracts.envelope import Recorded
-from shared.contracts.events import Approved, CaseEvent, Filed, Rejected, ReviewRequested, StepName
+from shared.contracts.events import Approved, CaseEvent, Discharged, Filed, Rejected, ReviewRequested, StepName
 from shared.contracts.failures import TransientError
 from shared.contracts.subjects import derived_id
 from shared.messaging.journal import Conflict, Journal
 from shared.messaging.steps import Steps, Work
-from tests.support.examples import DIGEST, PHYSICIAN, T0, draft, event
+from tests.support.examples import DIGEST, PHYSICIAN, SUPERVISOR, T0, TEXT, draft, event
 from tests.support.memory import Kept, MemoryBus, consumers_of, deliver, refuse
 
 FACT = EncounterFact(encounter_id="e1", department="cardiology", attending="Practitioner/dr-1")
@@ -37,6 +38,7 @@ PRODUCED_BY: dict[str, StepName] = {
     "drafted": "draft",
     "review-requested": "request-review",
     "filed": "file",
+    "retraction-filed": "file",
     "redraft-requested": "settle-rejection",
 }
 STEPS = ("drafter-extract", "drafter-draft", "approval-request", "approval-file", "approval-settle")
@@ -77,7 +79,9 @@ class CaseMachine(RuleBasedStateMachine):
         return self._unless_failing(approval.request(drafted, "task", DEADLINES))
 
     async def file(self, work: Work) -> CaseEvent:
-        made = self._unless_failing(Filed(document_reference="doc-1", provenance="prov-1"))
+        if work.cause.name == "retracted":
+            return self._unless_failing(RetractionFiled(provenance="prov"))
+        made = self._unless_failing(Filed(document_reference=f"doc-{work.cause.id}", provenance="prov"))
         self.filed_for.append(work.cause.id)
         return made
 
@@ -138,6 +142,14 @@ class CaseMachine(RuleBasedStateMachine):
             self.deliver(latest, consumer, 1)
 
     @rule()
+    def a_good_day(self) -> None:
+        """From wherever the case is, up to its filing."""
+        for _ in range(4):
+            self.work_goes_on()
+        self.somebody_decides("approve", stale=False)
+        self.work_goes_on()
+
+    @rule()
     def somebody_reads(self) -> None:
         self.stale = self.history()
 
@@ -164,6 +176,33 @@ class CaseMachine(RuleBasedStateMachine):
         except Refused:
             return
         self._append(history, made)
+
+    @precondition(lambda self: fold(self.history()).document is not None)
+    @rule(deed=st.sampled_from(["amend", "addend", "ask", "confirm"]), second=st.booleans(), stale=st.booleans())
+    def somebody_corrects(self, deed: str, second: bool, stale: bool) -> None:
+        history = self.stale if stale else self.history()
+        case, by = fold(history), SUPERVISOR if second else PHYSICIAN
+        seen, words = standing(case), f"Line {self.ids}."
+        try:
+            match deed:
+                case "amend":
+                    made: CaseEvent = corrections.amend(case, seen, by, draft(), f"{TEXT}{words}\n", DIGEST)
+                case "addend":
+                    made = corrections.addend(case, seen, by, draft(), words, DIGEST)
+                case "ask":
+                    made = corrections.request_retraction(case, seen, by, DIGEST)
+                case _:
+                    made = corrections.retract(case, seen, by)
+        except Refused:
+            return
+        self._append(history, made)
+
+    @precondition(lambda self: fold(self.history()).state == "filed")
+    @rule()
+    def two_people_retract(self) -> None:
+        self.somebody_corrects("ask", second=False, stale=False)
+        self.somebody_corrects("confirm", second=True, stale=False)
+        self.work_goes_on()
 
     @rule(level=st.integers(1, 3), stale=st.booleans())
     def a_timer_fires(self, level: int, stale: bool) -> None:
@@ -196,12 +235,41 @@ class CaseMachine(RuleBasedStateMachine):
         assert broken_link(self.history()) is None
 
     @invariant()
-    def filed_at_most_once_and_only_what_was_approved(self) -> None:
-        names = [item.name for item in self.history()]
-        assert names.count("filed") <= 1
-        assert set(self.filed_for) <= {item.id for item in self.history() if item.name == "approved"}
-        if "filed" in names:
-            assert names.index("approved") < names.index("filed")
+    def each_signature_is_filed_at_most_once_and_before_the_next(self) -> None:
+        waiting: Recorded | None = None
+        for item in self.history():
+            if item.name in CONSUMED["file"]:
+                assert waiting is None
+                waiting = item
+            if item.name in ("filed", "retraction-filed"):
+                assert waiting is not None
+                assert (item.name == "retraction-filed") == (waiting.name == "retracted")
+                waiting = None
+        assert set(self.filed_for) <= {item.id for item in self.history() if item.name in CONSUMED["file"]}
+
+    @invariant()
+    def a_correction_replaces_what_stands_and_a_retraction_takes_two(self) -> None:
+        stands: str | None = None
+        signed, asked = "", None
+        for item in self.history():
+            body = item.body
+            signed = item.name if item.name in CONSUMED["file"] else signed
+            asked = None if isinstance(body, Amended | Addended | Discharged) else asked
+            match body:
+                case Filed():
+                    stands = body.document_reference if signed != "addended" else stands
+                case Amended():
+                    assert body.replaces == stands
+                case Addended():
+                    assert body.appends == stands
+                case RetractionRequested():
+                    asked = body
+                case Retracted():
+                    assert asked is not None
+                    assert body.requested_by == asked.by != body.by
+                    assert stands in body.documents
+                case _:
+                    pass
 
     @invariant()
     def a_step_appends_only_while_the_case_awaits_it_and_for_its_latest_cause(self) -> None:
@@ -215,8 +283,11 @@ class CaseMachine(RuleBasedStateMachine):
                 assert item.id == derived_id(cause.id, item.name)
             if item.name == "withdrawn":
                 assert fold(before).state in WITHDRAWABLE
-            if before and before[-1].name in ("filed", "withdrawn", "closed"):
-                assert before[-1].name == "withdrawn"
+                assert final(fold(before)) is None, "what was signed is not withdrawn"
+            if before and before[-1].name == "filed":
+                assert item.name in ("amended", "addended", "retraction-requested")
+            if before and before[-1].name in ("withdrawn", "closed", "retraction-filed"):
+                assert before[-1].name != "closed"
                 assert item.name == "discharged"
 
     @invariant()
@@ -247,6 +318,7 @@ class CaseMachine(RuleBasedStateMachine):
         assert case.awaits is None or not case.exists
         assert case.state != "drafting" or not case.exists
         assert case.state != "approved"
+        assert case.state != "retracted" or case.retracted is not None
         self.loop.close()
 
 

@@ -39,6 +39,13 @@ ATTENDING = "Practitioner/dr-1"
         (caller(practitioner=ATTENDING, departments=("surgery",)), "see", "hidden"),
         (caller(practitioner=ATTENDING, departments=()), "decide", "hidden"),
         (caller(), "decide", "no"),
+        (caller(practitioner="Practitioner/other"), "retract", "yes"),
+        (caller(), "retract", "no"),  # nobody could be named
+        (caller(role="supervisor"), "retract", "yes"),
+        (caller(method="token"), "retract", "yes"),
+        (caller(practitioner=ATTENDING, departments=("surgery",)), "retract", "hidden"),
+        (caller(role="auditor", departments=None), "retract", "no"),
+        (caller(role="operator", departments=None), "retract", "no"),
         (caller(role="supervisor"), "decide", "yes"),
         (caller(role="supervisor"), "reassign", "yes"),
         (caller(role="supervisor", departments=("surgery",)), "decide", "hidden"),

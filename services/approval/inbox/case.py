@@ -7,6 +7,8 @@ from fastapi.responses import RedirectResponse, Response
 
 from services.approval import edits
 from services.approval.api import Parts, problem_of
+from services.approval.inbox.corrections import NOTES as AFTER_FILING
+from services.approval.inbox.corrections import add_corrections, after_filing
 from services.approval.inbox.render import EVENT_WORDS, STATE_WORDS, page, span
 from services.approval.inbox.working import Working, WorkingCopies
 from services.approval.refusal import Refused
@@ -37,6 +39,7 @@ def add_case(router: APIRouter, parts: Parts, working: WorkingCopies) -> None:
     _add_reading(router, parts, working)
     _add_signing(router, parts, working)
     _add_refusing(router, parts)
+    add_corrections(router, parts, working)
 
 
 def _add_reading(router: APIRouter, parts: Parts, working: WorkingCopies) -> None:
@@ -60,8 +63,6 @@ def _add_reading(router: APIRouter, parts: Parts, working: WorkingCopies) -> Non
         digest = case.review.draft.digest
         copy = await working.find(ref.id, digest, who.subject) if case.open else None
         copy = copy or Working(text=draft.text)
-        signed = case.decision.body if case.decision and isinstance(case.decision.body, Approved) else None
-        final = await parts.desk.signed_text(signed) if signed else None
         return page(
             "case.html",
             who=who,
@@ -73,12 +74,12 @@ def _add_reading(router: APIRouter, parts: Parts, working: WorkingCopies) -> Non
             head=case.head.sequence,
             lines=draft.text.split("\n"),
             numbers={id(sentence): index for index, sentence in enumerate(draft.sentences)},
-            final=final,
             decided=_decided(case),
             barred=_barred(who, case, ref),
             following=_following(parts, case),
-            note=NOTES.get(note, ""),
+            note=(NOTES | AFTER_FILING).get(note, ""),
             zone=parts.zone_of(ref.department),
+            after=await after_filing(parts, working, who, ref, case),
             **await _progress(parts, draft, copy),
         )
 

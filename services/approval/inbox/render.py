@@ -32,6 +32,11 @@ EVENT_WORDS = {
     "reassigned": "The review was given to somebody else",
     "approved": "The document was countersigned",
     "filed": "The document was filed in the chart",
+    "amended": "A correction was countersigned",
+    "addended": "An addendum was countersigned",
+    "retraction-requested": "Somebody asked to retract the document",
+    "retracted": "A second person confirmed the retraction",
+    "retraction-filed": "The document is marked as entered in error in the chart",
     "rejected": "The draft was refused",
     "redraft-requested": "A new draft was asked for",
     "closed": "The case was closed",
@@ -46,6 +51,7 @@ STATE_WORDS = {
     "filed": "Countersigned and filed",
     "closed": "Closed without a document",
     "withdrawn": "Withdrawn",
+    "retracted": "Retracted: entered in error",
     "failed": "Stopped: an operator has to look",
 }
 

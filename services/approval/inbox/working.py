@@ -23,6 +23,7 @@ class Working(BaseModel):
     confirmed: tuple[int, ...] = ()  # sentences without support that are to stand
     acknowledged: tuple[int, ...] = ()  # open points that were seen
     written: frozenset[str] = frozenset()  # digests of sentences of their own that are to stand
+    reason: str = ""  # why a document that is filed is corrected
     seconds: int = Field(default=0, ge=0)  # that the page was in front; 0 where the browser runs no script
     seen: frozenset[int] = frozenset()  # parts that came into view
 

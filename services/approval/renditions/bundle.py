@@ -56,7 +56,7 @@ def _composition(source: Source, signer: str, urls: set[str]) -> Resource:
         "language": xhtml.LANGUAGE,
         **_above(document),
         "identifier": resources.identified(source.identifier)[0],
-        "status": "final",
+        "status": "amended" if source.replaces else "final",
         "type": {"coding": [_loinc("18842-5")]},
         **_reference("subject", _url(source, stay.patient)),
         **_reference("encounter", _url(source, stay.encounter)),
@@ -66,6 +66,9 @@ def _composition(source: Source, signer: str, urls: set[str]) -> Resource:
         "confidentiality": "N",
         "attester": [{"mode": "legal", "time": at, "party": {"reference": signer}}],
     }
+    if source.replaces:
+        before = resources.identified(source.replaces)[0]
+        composition["relatesTo"] = [{"code": "replaces", "targetIdentifier": before}]
     custodian = _url(source, stay.organization or "")
     if custodian in urls:
         composition["custodian"] = {"reference": custodian}

@@ -9,7 +9,7 @@ from services.approval.renditions.signed import SignedText, read
 from shared.contracts.context import EncounterContext
 from shared.contracts.draft import Draft
 from shared.contracts.envelope import Recorded
-from shared.contracts.events import Approved
+from shared.contracts.events import Signature
 from shared.contracts.subjects import derived_id
 
 
@@ -22,13 +22,14 @@ class Source:
     """
 
     decision: Recorded
-    approved: Approved
+    approved: Signature
     identifier: tuple[str, str]
     text: str
     draft: Draft
     context: EncounterContext | None
     device: str
     base: str
+    replaces: tuple[str, str] | None = None  # identifier of the document whose correction this is
 
     @property
     def at(self) -> datetime:

@@ -6,17 +6,18 @@ from collections.abc import Sequence
 
 from pydantic import ValidationError
 
-from services.approval import resources
+from services.approval.correction_resources import identifier_of
 from services.approval.renditions.kept import KeptRenditions
-from services.approval.renditions.make import TEXT, make
+from services.approval.renditions.make import FHIR, TEXT, make
 from services.approval.renditions.pdf import Paper
 from services.approval.renditions.source import Source
 from services.approval.tasks import Devices
 from shared.clinical.fhir import FhirClient
 from shared.contracts.context import EncounterContext
+from shared.contracts.corrections import Addended, Amended
 from shared.contracts.draft import Draft
 from shared.contracts.envelope import Recorded
-from shared.contracts.events import Approved
+from shared.contracts.events import Signature
 from shared.messaging.artifacts import Artifacts
 from shared.messaging.connection import Bus
 
@@ -37,24 +38,26 @@ class Renditions:
         self._artifacts = Artifacts(bus)
         self._kept.attach(bus)
 
-    async def of(self, decision: Recorded, approved: Approved, text: str) -> dict[str, bytes]:
-        """Content type → bytes: the same at each attempt, as far as they are wanted by now.
+    async def of(self, decision: Recorded, approved: Signature, text: str, number: int = 1) -> dict[str, bytes]:
+        """Content type → bytes: the same at each attempt, as far as they are wanted by now. `number` is the document's.
 
         A draft that cannot be read leaves the text alone. Raises TransientError, PermanentError of bus and EHR.
         """
-        if self._wanted == (TEXT,):
+        # An addendum is somebody's words without coded parts: a Bundle would say no more than the text.
+        wanted = tuple(name for name in self._wanted if name != FHIR or not isinstance(approved, Addended)) or (TEXT,)
+        if wanted == (TEXT,):
             return {TEXT: text.encode()}
         key = decision.head.digest
         kept = await self._kept.get(key) or {}
-        if chosen := {name: data for name, data in kept.items() if name in self._wanted}:
+        if chosen := {name: data for name, data in kept.items() if name in wanted}:
             return chosen
-        source = await self._source(decision, approved, text)
+        source = await self._source(decision, approved, text, number)
         if source is None:
             return {TEXT: text.encode()}
-        made = await asyncio.to_thread(make, source, self._wanted, self._paper)
+        made = await asyncio.to_thread(make, source, wanted, self._paper)
         return await self._kept.keep(key, made)
 
-    async def _source(self, decision: Recorded, approved: Approved, text: str) -> Source | None:
+    async def _source(self, decision: Recorded, approved: Signature, text: str, number: int) -> Source | None:
         ref = approved.draft
         stored = await self._artifacts.get_many(list({ref.digest, ref.context}))
         try:
@@ -65,7 +68,8 @@ class Renditions:
         return Source(
             decision=decision,
             approved=approved,
-            identifier=resources.document_identifier(decision.case),
+            identifier=identifier_of(decision.case, approved, number),
+            replaces=identifier_of(decision.case, approved, number - 1) if isinstance(approved, Amended) else None,
             text=text,
             draft=draft,
             context=_context(stored.get(ref.context, b"")),

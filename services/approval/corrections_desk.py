@@ -1,0 +1,165 @@
+"""What a person may do with a document after its filing, each appended to the case exactly where it was looked at."""
+
+import logging
+from dataclasses import dataclass
+
+from services.approval import corrections
+from services.approval.desk import Desk, channel_of
+from services.approval.gate import Settled
+from services.approval.rights import Deed
+from shared.contracts.case import Case, addenda, final, standing
+from shared.contracts.corrections import Addended, Amended, Retracted, RetractionRequested
+from shared.contracts.draft import Draft
+from shared.contracts.envelope import digest
+from shared.contracts.events import Signature
+from shared.contracts.failures import TransientError
+from shared.contracts.subjects import CaseRef
+from shared.messaging.deadletter import alert
+from shared.runtime.access import Caller
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """A document as it stands; `seen` is the digest with which somebody says that they have seen it so."""
+
+    seen: str
+    text: str
+    signature: Signature
+    addenda: tuple[str, ...]
+    draft: Draft
+
+
+class CorrectionsDesk:
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
+
+    async def standing(self, case: Case) -> Standing | None:
+        """None before the first signature."""
+        last = final(case)
+        if last is None:
+            return None
+        signature = corrections.signature_of(last)
+        return Standing(
+            seen=standing(case),
+            text=await self._desk.signed_text(signature),
+            signature=signature,
+            addenda=tuple([await self._desk.signed_text(corrections.signature_of(item)) for item in addenda(case)]),
+            draft=await self._desk.draft(signature.draft.digest),
+        )
+
+    async def amend(
+        self,
+        case_id: str,
+        seen: str,
+        by: Caller,
+        text: str,
+        reason: str,
+        settled: Settled = Settled(),  # noqa: B008 - frozen
+    ) -> Amended:
+        """Sign `text` in the place of the document that was `seen`. Raises Refused."""
+        ref, case, draft = await self._look(case_id, seen, by, "decide")
+        written = await self._desk.written(draft, text)
+        supervisor = await self._desk.stands_for(ref, by)
+
+        def decide(current: Case) -> Amended:
+            return corrections.amend(
+                current,
+                seen,
+                by.actor,
+                draft,
+                text,
+                digest(reason.encode()),
+                settled=settled,
+                written=written,
+                supervisor=supervisor,
+                channel=channel_of(by),
+            )
+
+        decide(case)  # refused before anything is kept
+        await self._keep(text, reason)
+        return await self._desk.decide(ref, case, by, "decide", decide)
+
+    async def addend(
+        self,
+        case_id: str,
+        seen: str,
+        by: Caller,
+        words: str,
+        reason: str,
+        settled: Settled = Settled(),  # noqa: B008 - frozen
+    ) -> Addended:
+        """Sign `words` as an addendum to the document that was `seen`. Raises Refused."""
+        ref, case, draft = await self._look(case_id, seen, by, "decide")
+        written = await self._desk.written(draft, words)
+        supervisor = await self._desk.stands_for(ref, by)
+
+        def decide(current: Case) -> Addended:
+            return corrections.addend(
+                current,
+                seen,
+                by.actor,
+                draft,
+                words,
+                digest(reason.encode()),
+                settled=settled,
+                written=written,
+                supervisor=supervisor,
+                channel=channel_of(by),
+            )
+
+        decide(case)
+        await self._keep(corrections.addendum(draft, words), reason)
+        return await self._desk.decide(ref, case, by, "decide", decide)
+
+    async def request_retraction(self, case_id: str, seen: str, by: Caller, reason: str) -> RetractionRequested:
+        """The first of two people. Raises Refused."""
+        ref, case, _ = await self._look(case_id, seen, by, "retract")
+        supervisor = await self._desk.stands_for(ref, by)
+        words = digest(reason.encode())
+
+        def decide(current: Case) -> RetractionRequested:
+            return corrections.request_retraction(
+                current, seen, by.actor, words, supervisor=supervisor, channel=channel_of(by)
+            )
+
+        decide(case)
+        await self._keep(reason)
+        event = await self._desk.decide(ref, case, by, "retract", decide)
+        await self._tell(ref, seen)
+        return event
+
+    async def _tell(self, ref: CaseRef, seen: str) -> None:
+        """A second person has to know that they are waited for. The page of the case says so in any case."""
+        facts = {"case": ref.id, "department": ref.department, "page": f"/reviews/{ref.id}"}
+        try:
+            await alert(self._desk.bus, "warning", "retraction-requested", id=f"{ref.id}-{seen}", **facts)
+        except TransientError as error:
+            logger.warning("case %s: nobody was told that a retraction was asked for: %s", ref.id, error.reason)
+
+    async def retract(self, case_id: str, seen: str, by: Caller) -> Retracted:
+        """The second of two people. Raises Refused."""
+        ref, case, _ = await self._look(case_id, seen, by, "decide")
+        supervisor = await self._desk.stands_for(ref, by)
+
+        def decide(current: Case) -> Retracted:
+            return corrections.retract(current, seen, by.actor, supervisor=supervisor, channel=channel_of(by))
+
+        return await self._desk.decide(ref, case, by, "decide", decide)
+
+    async def words(self, digest: str) -> str:
+        """Somebody's reason."""
+        return (await self._desk.artifacts.get(digest)).decode()
+
+    async def _keep(self, *texts: str) -> None:
+        """Before an event names them by their digests."""
+        for text in texts:
+            await self._desk.artifacts.put(text.encode())
+
+    async def _look(self, case_id: str, seen: str, by: Caller, deed: Deed) -> tuple[CaseRef, Case, Draft]:
+        """The case, and the draft that its document was made of. Raises Refused."""
+        ref, case = await self._desk.case(case_id)
+        await self._desk.permit(ref, case, by, deed)
+        signature, _ = corrections.filed(case, seen)
+        return ref, case, await self._desk.draft(signature.draft.digest)
