@@ -59,7 +59,7 @@ class CorrectionsDesk:
         settled: Settled = Settled(),  # noqa: B008 - frozen
     ) -> Amended:
         """Sign `text` in the place of the document that was `seen`. Raises Refused."""
-        ref, case, draft = await self._look(case_id, seen, by, "decide")
+        ref, case, draft, by = await self._look(case_id, seen, by, "decide")
         written = await self._desk.written(draft, text)
         supervisor = await self._desk.stands_for(ref, by)
 
@@ -91,7 +91,7 @@ class CorrectionsDesk:
         settled: Settled = Settled(),  # noqa: B008 - frozen
     ) -> Addended:
         """Sign `words` as an addendum to the document that was `seen`. Raises Refused."""
-        ref, case, draft = await self._look(case_id, seen, by, "decide")
+        ref, case, draft, by = await self._look(case_id, seen, by, "decide")
         written = await self._desk.written(draft, words)
         supervisor = await self._desk.stands_for(ref, by)
 
@@ -115,7 +115,7 @@ class CorrectionsDesk:
 
     async def request_retraction(self, case_id: str, seen: str, by: Caller, reason: str) -> RetractionRequested:
         """The first of two people. Raises Refused."""
-        ref, case, _ = await self._look(case_id, seen, by, "retract")
+        ref, case, _, by = await self._look(case_id, seen, by, "retract")
         supervisor = await self._desk.stands_for(ref, by)
         words = digest(reason.encode())
 
@@ -140,7 +140,7 @@ class CorrectionsDesk:
 
     async def retract(self, case_id: str, seen: str, by: Caller) -> Retracted:
         """The second of two people. Raises Refused."""
-        ref, case, _ = await self._look(case_id, seen, by, "decide")
+        ref, case, _, by = await self._look(case_id, seen, by, "decide")
         supervisor = await self._desk.stands_for(ref, by)
 
         def decide(current: Case) -> Retracted:
@@ -157,9 +157,9 @@ class CorrectionsDesk:
         for text in texts:
             await self._desk.artifacts.put(text.encode())
 
-    async def _look(self, case_id: str, seen: str, by: Caller, deed: Deed) -> tuple[CaseRef, Case, Draft]:
-        """The case, and the draft that its document was made of. Raises Refused."""
+    async def _look(self, case_id: str, seen: str, by: Caller, deed: Deed) -> tuple[CaseRef, Case, Draft, Caller]:
+        """The case, the draft that its document was made of, the caller in the role that may do it. Raises Refused."""
         ref, case = await self._desk.case(case_id)
-        await self._desk.permit(ref, case, by, deed)
+        by = await self._desk.permit(ref, case, by, deed)
         signature, _ = corrections.filed(case, seen)
-        return ref, case, await self._desk.draft(signature.draft.digest)
+        return ref, case, await self._desk.draft(signature.draft.digest), by

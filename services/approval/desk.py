@@ -10,7 +10,7 @@ from services.approval.gate import Settled
 from services.approval.records import Records
 from services.approval.refusal import Refused
 from services.approval.reviews import Reviews
-from services.approval.rights import Deed, denied
+from services.approval.rights import Deed, permitted
 from services.approval.written import Statement
 from shared.clinical.fhir import FhirClient
 from shared.contracts.case import Case, fold
@@ -84,7 +84,7 @@ class Desk:
         """
         history = await self.history(case_id)
         ref, case = _last(case_id, history)
-        await self.permit(ref, case, caller, "see")
+        caller = await self.permit(ref, case, caller, "see")
         await self._log.record(
             "viewed",
             detail=f"draft {case.review.draft.digest}" if case.review else "no draft yet",
@@ -96,13 +96,13 @@ class Desk:
         )
         return history
 
-    async def permit(self, ref: CaseRef, case: Case, caller: Caller, deed: Deed) -> None:
-        """Raises Refused, once that is on the trail."""
+    async def permit(self, ref: CaseRef, case: Case, caller: Caller, deed: Deed) -> Caller:
+        """The caller in the role that may do it. Raises Refused, once that is on the trail."""
         if not case.exists:
             raise Refused("unknown", "There is no such case.")
-        found = denied(caller, case, ref.department, deed)
-        if found is None:
-            return
+        found = permitted(caller, case, ref.department, deed)
+        if isinstance(found, Caller):
+            return found
         await self._log.record(
             "refused",
             detail=f"{deed}: {found.reason}",
@@ -148,7 +148,7 @@ class Desk:
     ) -> Approved:
         """Countersign the draft with digest `seen`, or `text` in its place. Raises Refused."""
         ref, case = await self._look(case_id, seen)
-        await self.permit(ref, case, by, "decide")
+        by = await self.permit(ref, case, by, "decide")
         review = domain.open_review(case, seen)
         draft = await self._draft_to_sign(review, text)
         written = await self.written(draft, text) if draft is not None and text is not None else ()
@@ -193,14 +193,14 @@ class Desk:
 
     async def stands_for(self, ref: CaseRef, by: Caller) -> str | None:
         """The department's supervisor, as which a supervisor's token without an identity of its own signs."""
-        if by.role != "supervisor" or by.practitioner is not None:
+        if by.role != "supervisor" or not by.stands_in:
             return None
         found = await self._directory.supervisor(ref.department)
         return found if "/" in found else None
 
     async def reject(self, case_id: str, seen: str, by: Caller, action: Refusing, reason: str) -> Rejected:
         ref, case = await self._look(case_id, seen)
-        await self.permit(ref, case, by, "decide")
+        by = await self.permit(ref, case, by, "decide")
         domain.open_review(case, seen)
         words = await self._artifacts.put(reason.encode())
 
@@ -243,7 +243,7 @@ class Desk:
 
     async def reassign(self, case_id: str, to: str, by: Caller, reason: str) -> Reassigned:
         ref, case = await self._look(case_id)
-        await self.permit(ref, case, by, "reassign")
+        by = await self.permit(ref, case, by, "reassign")
         words = await self._artifacts.put(reason.encode())
         due = clocks.deadlines(self._clock(), self._directory.times(ref.department))
         return await self.decide(

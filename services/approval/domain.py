@@ -115,9 +115,14 @@ def approve(
 
 
 def signer(case: Case, by: Actor, supervisor: str | None) -> str | None:
-    """The FHIR reference that signs: the caller's own; without one, the role it stands in for."""
+    """The FHIR reference that signs: the caller's own; for a static token without one, the role it stands in for.
+
+    Raises Refused to anybody else: nobody signs as somebody else.
+    """
     if by.practitioner is not None:
         return by.practitioner
+    if by.method != "token":
+        raise Refused("forbidden", "The sign-in does not say who you are in the EHR.")
     return supervisor if by.role == "supervisor" else case.owner
 
 
@@ -198,7 +203,7 @@ def has_opened(case: Case, who: str, supervisor: str, looks: Iterable[Access]) -
     return any(
         look.event == "viewed"
         and case.review.draft.digest in look.detail
-        and who == (look.practitioner or stands_for.get(look.role or ""))
+        and who == (look.practitioner or (stands_for.get(look.role or "") if look.method == "token" else None))
         for look in looks
     )
 

@@ -99,14 +99,14 @@ def build(
         await reconciling.attach(bus)
         await census.start(bus)
 
-    guard = Guard(read_grants(settings.tokens_file), provider, sessions, partial(_refused, log))
+    guard = Guard(read_grants(settings.tokens_file), provider, sessions, partial(_refused, log), settings.public)
     parts = Parts(desk, reviews, guard, log, clock, settings.sign_within, settings.zones.of)
     router = make_router(parts)
     router.include_router(make_corrections_router(parts))
     router.include_router(make_escalations_router(desk, front_directory, guard))
     pages = APIRouter(route_class=PageRoute)
     add_assets(pages)
-    add_sign_in(pages, SignIn(sessions, log, clock, new_secret, settings.public_url, provider, people), guard)
+    add_sign_in(pages, SignIn(sessions, log, clock, new_secret, settings.public, provider, people), guard)
     add_lists(pages, parts, names)
     add_case(pages, parts, working)
     add_people(pages, parts, front)
@@ -127,6 +127,7 @@ def build(
             *((provider.close,) if provider else ()),
         ),
         looks=(census.look, patrol.look),
+        hsts=settings.public.secure,
     )
 
 

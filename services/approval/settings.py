@@ -10,7 +10,8 @@ from pydantic_settings import NoDecode
 
 from services.approval.renditions.make import CONTENT_TYPES
 from services.approval.renditions.pdf import Paper
-from shared.runtime.settings import EhrSettings, ServiceSettings
+from shared.runtime.public import Public
+from shared.runtime.settings import EhrSettings, Names, ServiceSettings
 
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 LEVELS = 3
@@ -81,3 +82,8 @@ class ApprovalSettings(ServiceSettings):
         description="how often the EHR is asked for decisions that it did not tell of; one search",
     )
     public_url: str = Field(default="", description="where physicians reach this service; for links in Tasks")
+    origins: Names = Field(default=(), description="further origins of its pages, https://…, with commas between")
+
+    @property
+    def public(self) -> Public:
+        return Public(self.public_url, self.origins)

@@ -15,11 +15,14 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from shared.contracts.events import Actor
 from shared.contracts.failures import PermanentError
 from shared.runtime.problems import Problem
+from shared.runtime.public import Public
 
 Role = Literal["ingest", "physician", "supervisor", "operator", "auditor"]
 ROLES: tuple[Role, ...] = get_args(Role)
 Method = Literal["token", "jwt", "oidc", "demo"]
 COOKIE = "countersign_session"
+BACKGROUND = "countersign-background"  # a header: the page refreshes itself
+EVENT_STREAM = "text/event-stream"
 SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
 
 
@@ -99,8 +102,11 @@ class Tokens(Protocol):
 
 
 class Sessions(Protocol):
-    async def caller(self, id: str) -> Caller | None:
-        """Who signed in to the session; None when there is no such session or it has timed out."""
+    async def caller(self, id: str, *, touch: bool = True) -> Caller | None:
+        """Who signed in to the session; None when there is no such session or it has timed out.
+
+        `touch`: somebody uses it now, which keeps it from being idle.
+        """
         ...
 
 
@@ -134,11 +140,13 @@ class Guard:
         tokens: Tokens | None = None,
         sessions: Sessions | None = None,
         watch: Watch | None = None,
+        public: Public = Public(),  # noqa: B008 - frozen
     ) -> None:
         self._grants = {grant.sha256: grant for grant in grants.tokens}
         self._tokens = tokens
         self._sessions = sessions
         self._watch = watch
+        self._public = public
 
     def find(self, token: str) -> Grant | None:
         """The static token, if it is one."""
@@ -161,15 +169,31 @@ class Guard:
         if self._watch is not None:
             await self._watch(reason, caller, request)
 
+    def session(self, request: Request) -> str:
+        """The id of the browser's session; empty where it has none."""
+        return request.cookies.get(self._public.cookie(COOKIE), "")
+
+    async def signed_in(self, request: Request) -> Caller | None:
+        """Who the browser's session stands for."""
+        session = self.session(request)
+        if not session or self._sessions is None:
+            return None
+        return await self._sessions.caller(session, touch=not _by_itself(request))
+
+    async def check_origin(self, request: Request) -> None:
+        """Raises Problem where another site sent the request: a cookie is only good for our own pages."""
+        if not self._public.sent_from_here(request):
+            await self.refused("the request comes from another site", None, request)
+            raise Problem(403, "The request comes from another site")
+
     async def _identify(self, request: Request) -> Caller:
         scheme, _, token = request.headers.get("authorization", "").partition(" ")
         if scheme.lower() == "bearer":
             return await self._bearer(token.strip(), request)
-        session = request.cookies.get(COOKIE, "")
-        if session and request.method not in SAFE_METHODS and not _same_origin(request):
-            await self.refused("the request comes from another site", None, request)
-            raise Problem(403, "The request comes from another site")
-        caller = await self._sessions.caller(session) if session and self._sessions else None
+        session = self.session(request)
+        if session and request.method not in SAFE_METHODS:
+            await self.check_origin(request)
+        caller = await self.signed_in(request)
         if caller is None:
             raise Problem(401, "A bearer token is needed", headers={"WWW-Authenticate": "Bearer"})
         return caller
@@ -190,6 +214,6 @@ class Guard:
         )
 
 
-def _same_origin(request: Request) -> bool:
-    """Browsers say where a form was sent from; a cookie is only good for our own pages."""
-    return request.headers.get("origin") == f"{request.url.scheme}://{request.headers.get('host')}"
+def _by_itself(request: Request) -> bool:
+    """Whether a page asks on its own, and nobody at the browser: the stream of changes, and what it leads to."""
+    return request.headers.get("accept") == EVENT_STREAM or BACKGROUND in request.headers

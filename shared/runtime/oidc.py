@@ -7,7 +7,7 @@ import asyncio
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +26,7 @@ from shared.runtime.access import ROLES, Caller, Method, Refusal, Role
 
 ALGORITHMS = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA", "Ed25519")
 LEEWAY = 30  # seconds that clocks may differ
+KEYS_OLD = 3600.0  # seconds after which keys are fetched again
 KEYS_FRESH = 60.0  # seconds within which keys are not fetched again, whatever a token says its key is
 TIMEOUT = 10.0
 
@@ -90,8 +91,10 @@ class Provider:
             )
         return str(url)
 
-    async def sign_in(self, redirect: str, code: str, nonce: str, verifier: str) -> Caller:
-        """Who has signed in. Raises Refusal, TransientError."""
+    async def sign_in(
+        self, redirect: str, code: str, nonce: str, verifier: str, *, since: datetime | None = None
+    ) -> Caller:
+        """Who has signed in. `since`: when they were asked to prove it anew. Raises Refusal, TransientError."""
         metadata = await self._discover()
         try:
             async with self._client(redirect) as client:
@@ -103,11 +106,18 @@ class Provider:
         claims = await self._verified(str(token.get("id_token", "")), self._settings.client_id)
         if claims.get("nonce") != nonce:
             raise Refusal("the ID token is not for this sign-in")
-        return self._caller(claims, "oidc")
+        if claims.get("azp", self._settings.client_id) != self._settings.client_id:
+            raise Refusal("the ID token was issued to another client")
+        caller = self._caller(claims, "oidc")
+        if since is not None and not _proven(caller, since):
+            raise Refusal("the identity provider does not say that you signed in anew (auth_time)")
+        return caller
 
     async def caller(self, token: str) -> Caller:
         """Who an access token stands for. Raises Refusal, TransientError."""
         claims = await self._verified(token, self._settings.audience or self._settings.client_id)
+        if _is_id_token(claims):
+            raise Refusal("it is an ID token, which opens no API")
         return self._caller(claims, "jwt")
 
     def _client(self, redirect: str) -> AsyncOAuth2Client:
@@ -141,12 +151,17 @@ class Provider:
         return self._metadata
 
     async def _key_set(self, *, newer: bool) -> KeySet:
+        if self._keys is not None and (self._fetching.locked() or not self._wants_keys(newer)):
+            return self._keys  # nobody whose key is known waits for a provider that hangs
         async with self._fetching:
-            stale = newer and time.monotonic() - self._fetched > KEYS_FRESH
-            if self._keys is None or stale:
+            if self._keys is None or self._wants_keys(newer):
+                self._fetched = time.monotonic()  # also where it fails: what comes next does not ask again at once
                 self._keys = KeySet.import_key_set(await self._get((await self._discover()).jwks_uri))  # type: ignore[arg-type]
-                self._fetched = time.monotonic()
             return self._keys
+
+    def _wants_keys(self, newer: bool) -> bool:
+        """A key that the provider has withdrawn must not be good for ever."""
+        return time.monotonic() - self._fetched > (KEYS_FRESH if newer else KEYS_OLD)
 
     async def _verified(self, token: str, audience: str) -> dict[str, Any]:
         """Claims of a token that the provider signed, for us, and that is not too old."""
@@ -180,7 +195,8 @@ class Provider:
         practitioner = _text(claims.get(self._settings.practitioner_claim))
         if practitioner is not None:
             practitioner = "/".join(practitioner.rstrip("/").split("/")[-2:])  # fhirUser may be an absolute URL
-        signed_in = claims.get("auth_time") or (claims.get("iat") if method == "oidc" else None)
+        # Not `iat`: a provider that still knows the browser issues a new token without anybody at it.
+        signed_in = claims.get("auth_time")
         return Caller(
             subject=str(claims["sub"]),
             role=roles[0],
@@ -205,8 +221,26 @@ class Provider:
             found = {self._settings.roles[name] for name in named if name in self._settings.roles}
         else:
             found = {role for role in ROLES if role in named}
-        scopes = {item.removeprefix("countersign:") for item in str(claims.get("scope", "")).split()}
-        return tuple(role for role in ROLES if role in found or role in scopes)
+        if _is_machine(claims):
+            scopes = {item.removeprefix("countersign:") for item in str(claims.get("scope", "")).split()}
+            found |= {role for role in ROLES if role in scopes}
+        return tuple(role for role in ROLES if role in found)
+
+
+def _is_id_token(claims: Mapping[str, Any]) -> bool:
+    """ID tokens carry what belongs to a sign-in: a nonce or hashes of what came with it; Keycloak also names them."""
+    return claims.get("typ") == "ID" or any(name in claims for name in ("nonce", "at_hash", "c_hash"))
+
+
+def _is_machine(claims: Mapping[str, Any]) -> bool:
+    """Whether a client got the token for itself: RFC 9068 §2.2, and as Keycloak and Entra ID say it."""
+    client = claims.get("client_id") or claims.get("azp")
+    name = str(claims.get("preferred_username", ""))
+    return claims["sub"] == client or claims.get("idtyp") == "app" or name == f"service-account-{client}"
+
+
+def _proven(caller: Caller, since: datetime) -> bool:
+    return caller.signed_in_at is not None and caller.signed_in_at >= since - timedelta(seconds=LEEWAY)
 
 
 def _deep(claims: Mapping[str, Any], path: str) -> Any:

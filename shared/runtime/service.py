@@ -18,6 +18,7 @@ from shared.messaging.connection import Bus, connect
 from shared.messaging.steps import Steps
 from shared.runtime import problems
 from shared.runtime.logs import configure_logging
+from shared.runtime.public import SafeHeaders
 from shared.runtime.telemetry import look_every, start_telemetry
 from shared.runtime.watched import Watched
 from shared.telemetry import instruments
@@ -30,7 +31,8 @@ Look = Callable[[], Awaitable[None]]  # sets gauges: what is not counted as it h
 CHECK_TIMEOUT = 3.0
 AGAIN = 1.0  # seconds until a start that did not succeed is tried again
 COLLECT_AFTER = (50_000, 20, 50)  # allocations, then collections of each generation; a tenth less CPU a case
-# Headers that nobody reads; addresses that a proxy claims are not used for anything.
+STOP_WITHIN = 5  # seconds that open requests get when the process is told to stop; streams never end by themselves
+# A header that nobody reads. What a proxy claims of the browser is used for nothing: see Public for its origin.
 QUIET: dict[str, Any] = {"proxy_headers": False, "server_header": False}
 
 
@@ -48,6 +50,7 @@ class Service:
     checks: dict[str, Check] = field(default_factory=dict)  # dependency → does it answer
     closers: tuple[Callable[[], Awaitable[None]], ...] = ()
     looks: tuple[Look, ...] = ()
+    hsts: bool = False  # browsers reach it by HTTPS alone
 
 
 @asynccontextmanager
@@ -123,6 +126,7 @@ def create_app(
     app = FastAPI(title="Countersign", version="0.1.0", lifespan=lifespan, docs_url=None, redoc_url=None, **extra)
     problems.install(app)
     app.add_middleware(Watched)
+    app.add_middleware(SafeHeaders, hsts=any(service.hsts for service in services))
     for service in services:
         if service.router is not None:
             app.include_router(service.router)
@@ -154,7 +158,16 @@ async def _ask(check: Check) -> bool:
 
 def make_server(app: FastAPI, host: str, port: int) -> uvicorn.Server:
     """A uvicorn server without an access log: request paths carry case ids."""
-    config = uvicorn.Config(app, host=host, port=port, loop="uvloop", log_config=None, access_log=False, **QUIET)
+    config = uvicorn.Config(
+        app,
+        host=host,
+        port=port,
+        loop="uvloop",
+        log_config=None,
+        access_log=False,
+        timeout_graceful_shutdown=STOP_WITHIN,
+        **QUIET,
+    )
     return uvicorn.Server(config)
 
 

@@ -23,7 +23,11 @@ FAILURES = {
 class OneSession:
     """A browser whose session is called `secret`."""
 
-    async def caller(self, id: str) -> Caller | None:
+    def __init__(self) -> None:
+        self.touched: list[bool] = []
+
+    async def caller(self, id: str, *, touch: bool = True) -> Caller | None:
+        self.touched.append(touch)
         return GRANTS.tokens[0] if id == "secret" else None
 
 

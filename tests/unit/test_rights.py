@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from services.approval.rights import Deed, denied, must_sign_in_again
+from services.approval.rights import Deed, denied, must_sign_in_again, permitted
 from shared.contracts.case import Case
 from shared.contracts.events import ReviewRequested
 from shared.runtime.access import Caller
@@ -41,12 +41,21 @@ ATTENDING = "Practitioner/dr-1"
         (caller(), "decide", "no"),
         (caller(practitioner="Practitioner/other"), "retract", "yes"),
         (caller(), "retract", "no"),  # nobody could be named
-        (caller(role="supervisor"), "retract", "yes"),
+        (caller(role="supervisor", practitioner="Practitioner/head"), "retract", "yes"),
+        (caller(role="supervisor"), "retract", "no"),
         (caller(method="token"), "retract", "yes"),
         (caller(practitioner=ATTENDING, departments=("surgery",)), "retract", "hidden"),
         (caller(role="auditor", departments=None), "retract", "no"),
         (caller(role="operator", departments=None), "retract", "no"),
-        (caller(role="supervisor"), "decide", "yes"),
+        (caller(role="supervisor", practitioner="Practitioner/head"), "decide", "yes"),
+        (caller(role="supervisor"), "decide", "no"),  # nobody signs without an identity of their own
+        (caller(role="supervisor", method="jwt"), "decide", "no"),
+        (caller(role="supervisor", method="token"), "decide", "yes"),
+        (caller(also=("supervisor",), practitioner="Practitioner/head"), "decide", "yes"),  # all roles count
+        (caller(also=("supervisor",), practitioner="Practitioner/head"), "reassign", "yes"),
+        (caller(also=("operator",), practitioner="Practitioner/other"), "reassign", "yes"),
+        (caller(also=("operator",), practitioner="Practitioner/other"), "decide", "no"),
+        (caller(also=("supervisor",), departments=("surgery",)), "decide", "hidden"),
         (caller(role="supervisor"), "reassign", "yes"),
         (caller(role="supervisor", departments=("surgery",)), "decide", "hidden"),
         (caller(role="operator", departments=None), "reassign", "yes"),
@@ -60,6 +69,16 @@ ATTENDING = "Practitioner/dr-1"
 def test_who_may_do_what(who: Caller, deed: Deed, answer: str) -> None:
     found = denied(who, case(), WARD, deed)
     assert ("yes" if found is None else "hidden" if found.hidden else "no") == answer
+
+
+def test_a_deed_is_done_in_the_role_that_may_do_it() -> None:
+    """The trail says as what somebody decided: the attending physician as one, the head of the department as such."""
+    head = caller(also=("supervisor",), practitioner="Practitioner/head")
+    attending = caller(also=("supervisor",), practitioner=ATTENDING)
+    for who, deed, role in ((head, "decide", "supervisor"), (attending, "decide", "physician")):
+        found = permitted(who, case(), WARD, deed)
+        assert isinstance(found, Caller)
+        assert found.role == role
 
 
 @pytest.mark.parametrize(

@@ -1,11 +1,11 @@
 """The inbox: what waits, for whom, since when; and the stream that tells browsers when something changed."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import datetime
 from typing import Annotated
 
-from fastapi import APIRouter, Depends
+from fastapi import APIRouter, Depends, Request
 from fastapi.responses import RedirectResponse, Response, StreamingResponse
 
 from services.approval.api import Parts, known, shown_departments
@@ -18,7 +18,7 @@ from shared.runtime.access import Caller
 
 PAGE = 50
 SETTLE = 0.3  # seconds in which changes are told together
-BEAT = 15.0  # seconds after which a comment keeps proxies from closing the stream
+BEAT = 15.0  # seconds after which a comment keeps proxies from closing the stream, and the session is looked at
 
 
 def add_lists(router: APIRouter, parts: Parts, names: Names) -> None:
@@ -54,12 +54,16 @@ def add_lists(router: APIRouter, parts: Parts, names: Names) -> None:
         )
 
     @router.get("/events", include_in_schema=False)
-    async def events(who: clinician, case: str = "") -> Response:
-        """Of all reviews, or of one case."""
+    async def events(request: Request, who: clinician, case: str = "") -> Response:
+        """Of all reviews, or of one case, as long as the caller may see them."""
         if case:
             await known(parts.desk, case, who)
         headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
-        return StreamingResponse(_changes(parts, case), media_type="text/event-stream", headers=headers)
+
+        async def may_listen() -> bool:
+            return who.method in ("token", "jwt") or await parts.guard.signed_in(request) is not None
+
+        return StreamingResponse(_changes(parts, case, may_listen), media_type="text/event-stream", headers=headers)
 
 
 def _wanted(who: Caller, mine: bool, words: str) -> Callable[[Waiting], bool]:
@@ -85,18 +89,25 @@ def _row(line: OpenReview, shown: Shown, now: datetime) -> dict[str, object]:
     }
 
 
-async def _changes(parts: Parts, case: str) -> AsyncIterator[str]:
+async def _changes(parts: Parts, case: str, may_listen: Callable[[], Awaitable[bool]]) -> AsyncIterator[str]:
     """Server-sent events: one `changed` for everything that changed together; with `case`, where that case stands now.
 
     One comes at once: something may have changed between the page and the stream, or while the stream was broken.
+    `signed-out` ends it once `may_listen` says no, which is asked every BEAT seconds.
     https://html.spec.whatwg.org/multipage/server-sent-events.html
     """
+    now = asyncio.get_running_loop().time
     with parts.reviews.watching() as queue:
         yield "retry: 2000\n\n" + await _changed(parts, case)
+        asked = now()
         while True:
             try:
-                changed = {await asyncio.wait_for(queue.get(), BEAT)}
+                changed = {await asyncio.wait_for(queue.get(), max(asked + BEAT - now(), 0))}
             except TimeoutError:
+                if not await may_listen():
+                    yield "event: signed-out\ndata:\n\n"
+                    return
+                asked = now()
                 yield ": still here\n\n"
                 continue
             await asyncio.sleep(SETTLE)

@@ -5,15 +5,16 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated
 
-from fastapi import APIRouter, Cookie, Form, Request
+from fastapi import APIRouter, Form, Request
 from fastapi.responses import RedirectResponse, Response
 
 from services.approval.inbox.render import page
 from services.approval.rights import READERS
-from services.approval.sign_in.sessions import Pending, SessionStore
+from services.approval.sign_in.sessions import PENDING, Pending, SessionStore
 from shared.messaging.access_log import AccessLog
 from shared.runtime.access import COOKIE, Caller, Guard, Refusal
 from shared.runtime.oidc import Provider
+from shared.runtime.public import Public
 
 STATE_COOKIE = "countersign_sign_in"
 
@@ -26,7 +27,7 @@ class SignIn:
     log: AccessLog
     clock: Callable[[], datetime]
     new_secret: Callable[[], str]
-    public_url: str
+    public: Public
     provider: Provider | None = None
     people: Sequence[Caller] = ()
 
@@ -34,16 +35,17 @@ class SignIn:
 def add_sign_in(router: APIRouter, desk: SignIn, guard: Guard) -> None:
     _add_page(router, desk, guard)
     if desk.provider is not None:
-        _add_provider(router, desk, desk.provider)
+        _add_provider(router, desk, guard, desk.provider)
 
     @router.post("/sign-out", include_in_schema=False)
-    async def sign_out(session: Annotated[str, Cookie(alias=COOKIE)] = "") -> Response:
-        caller = await desk.sessions.caller(session) if session else None
+    async def sign_out(request: Request) -> Response:
+        await guard.check_origin(request)
+        caller = await guard.signed_in(request)
         if caller is not None:
-            await desk.sessions.close(session)
+            await desk.sessions.close(guard.session(request))
             await desk.log.record("signed-out", detail="", subject=caller.subject, role=caller.role)
         answer = RedirectResponse("/sign-in", 303)
-        answer.delete_cookie(COOKIE)
+        _forget(answer, desk, COOKIE)
         return answer
 
 
@@ -71,30 +73,31 @@ def _add_page(router: APIRouter, desk: SignIn, guard: Guard) -> None:
         after: Annotated[str, Form()] = "/",
     ) -> Response:
         """As one of the demo's people, or by a static token."""
+        await guard.check_origin(request)  # nobody is signed in as somebody else by a page of another site
         caller: Caller | None = None
         if 0 <= person < len(desk.people):
             caller = desk.people[person].model_copy(update={"signed_in_at": desk.clock()})
-        elif token.strip() and (grant := guard.find(token.strip())) is not None:
+        # With an identity provider people sign in there: a static token never has to be proven again.
+        elif desk.provider is None and token.strip() and (grant := guard.find(token.strip())) is not None:
             caller = Caller.model_validate(grant.model_dump(exclude={"sha256"}))
         if caller is None or caller.acting_as(*READERS) is None:
             await guard.refused("the token opens no inbox", caller, request)
             return show(403, after=after, refused="This opens no inbox.")
-        return await _welcome(desk, request, caller, after)
+        return await _welcome(desk, guard.session(request), caller, after)
 
 
-def _add_provider(router: APIRouter, desk: SignIn, provider: Provider) -> None:
-    redirect = f"{desk.public_url}/sign-in/callback"
+def _add_provider(router: APIRouter, desk: SignIn, guard: Guard, provider: Provider) -> None:
+    redirect = f"{desk.public.url.rstrip('/')}/sign-in/callback"
 
     @router.get("/sign-in/provider", include_in_schema=False)
-    async def leave(request: Request, after: str = "/", again: bool = False) -> Response:
-        pending = Pending(nonce=desk.new_secret(), verifier=desk.new_secret(), after=_local(after))
+    async def leave(after: str = "/", again: bool = False) -> Response:
+        since = desk.clock() if again else None
+        pending = Pending(nonce=desk.new_secret(), verifier=desk.new_secret(), after=_local(after), since=since)
         state = await desk.sessions.begin(pending)
         url = await provider.authorization_url(redirect, state, pending.nonce, pending.verifier, again=again)
         answer = RedirectResponse(url, 303)
         # Lax: the provider sends the browser back from another site.
-        answer.set_cookie(
-            STATE_COOKIE, state, httponly=True, samesite="lax", secure=_secure(desk, request), max_age=600
-        )
+        _keep(answer, desk, STATE_COOKIE, state, max_age=PENDING)
         return answer
 
     @router.get("/sign-in/callback", include_in_schema=False)
@@ -102,14 +105,14 @@ def _add_provider(router: APIRouter, desk: SignIn, provider: Provider) -> None:
         request: Request,
         code: str = "",
         state: str = "",
-        cookie: Annotated[str, Cookie(alias=STATE_COOKIE)] = "",
     ) -> Response:
         """Only the browser that left may come back, once."""
+        cookie = request.cookies.get(desk.public.cookie(STATE_COOKIE), "")
         pending = await desk.sessions.finish(state) if state and state == cookie else None
         try:
             if pending is None or not code:
                 raise Refusal("the sign-in was not begun here, or was given up")
-            caller = await provider.sign_in(redirect, code, pending.nonce, pending.verifier)
+            caller = await provider.sign_in(redirect, code, pending.nonce, pending.verifier, since=pending.since)
             if caller.acting_as(*READERS) is None:
                 raise Refusal(f"the role {caller.role} opens no inbox")
         except Refusal as refusal:
@@ -117,22 +120,31 @@ def _add_provider(router: APIRouter, desk: SignIn, provider: Provider) -> None:
             return page(
                 "sign_in.html", 403, people=[], provider=True, after="/", again=False, refused=refusal.reason + "."
             )
-        answer = await _welcome(desk, request, caller, pending.after)
-        answer.delete_cookie(STATE_COOKIE)
+        answer = await _welcome(desk, guard.session(request), caller, pending.after)
+        _forget(answer, desk, STATE_COOKIE)
         return answer
 
 
-async def _welcome(desk: SignIn, request: Request, caller: Caller, after: str) -> Response:
+async def _welcome(desk: SignIn, before: str, caller: Caller, after: str) -> Response:
+    """A session of their own; the one that the browser had `before` ends."""
+    if before:
+        await desk.sessions.close(before)
     await desk.log.record("signed-in", detail="", subject=caller.subject, role=caller.role, method=caller.method)
     answer = RedirectResponse(_local(after), 303)
-    answer.set_cookie(
-        COOKIE, await desk.sessions.open(caller), httponly=True, samesite="lax", secure=_secure(desk, request)
-    )
+    _keep(answer, desk, COOKIE, await desk.sessions.open(caller))
     return answer
 
 
-def _secure(desk: SignIn, request: Request) -> bool:
-    return desk.public_url.startswith("https:") or request.url.scheme == "https"
+def _keep(answer: Response, desk: SignIn, name: str, value: str, max_age: int | None = None) -> None:
+    """A cookie for this host alone, which no script may read."""
+    answer.set_cookie(
+        desk.public.cookie(name), value, max_age=max_age, httponly=True, samesite="lax", secure=desk.public.secure
+    )
+
+
+def _forget(answer: Response, desk: SignIn, name: str) -> None:
+    """A `__Host-` cookie is only replaced by one that is `Secure` as well."""
+    answer.delete_cookie(desk.public.cookie(name), httponly=True, samesite="lax", secure=desk.public.secure)
 
 
 def _local(path: str) -> str:

@@ -36,6 +36,7 @@ class Pending(BaseModel):
     nonce: str
     verifier: str
     after: str  # path to go to then
+    since: datetime | None = None  # where a new proof of who they are was asked for: when
 
 
 class SessionStore:
@@ -58,14 +59,14 @@ class SessionStore:
         await self._put(id, Session(caller=caller, began=now, used=now))
         return id
 
-    async def caller(self, id: str) -> Caller | None:
+    async def caller(self, id: str, *, touch: bool = True) -> Caller | None:
         found = await self._bucket.get(_key(id))
         if found is None:
             return None
         session, now = Session.model_validate_json(found.value), self._clock()
         if now - session.used > self._idle or now - session.began > self._longest:
             return None
-        if now - session.used > TOUCH:
+        if touch and now - session.used > TOUCH:
             with suppress(WrongSequenceError):  # another request noted it, or it was closed in this moment
                 await self._put(id, session.model_copy(update={"used": now}), found.revision)
         return session.caller

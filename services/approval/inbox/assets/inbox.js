@@ -11,12 +11,13 @@ if (live) {
     if (live === "rows") refresh();
     else if (event.data !== document.body.dataset.head) seeAgain();
   });
+  events.addEventListener("signed-out", () => location.reload());
 }
 
 async function refresh() {
   const url = new URL(location.href);
   url.searchParams.set("rows", "1");
-  const answer = await fetch(url);
+  const answer = await fetch(url, { headers: { "Countersign-Background": "1" } }); // nobody uses the session by it
   if (answer.redirected || !answer.ok) return location.reload(); // signed out meanwhile
   const held = document.activeElement?.getAttribute("href");
   const rows = document.getElementById("rows");

@@ -1,0 +1,139 @@
+"""Whose pages a request comes from, and what every answer says. Proxies end TLS in front of us."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from typing import Any
+
+import httpx
+import pytest
+from fastapi import APIRouter, Depends, FastAPI
+from fastapi.responses import StreamingResponse
+
+from cli.stack.ports import free_port
+from shared.runtime import problems, service
+from shared.runtime.access import COOKIE, Guard
+from shared.runtime.public import Public, SafeHeaders, origin_of
+from shared.runtime.service import make_server
+from tests.support.stack import until
+from tests.unit.test_http import GRANTS, OneSession
+
+PROXIED = Public("https://review.hospital.example/", ("https://inbox.intranet.example:8443",))
+HOST = {"Host": "review.hospital.example"}
+
+
+def app(public: Public, sessions: OneSession | None = None) -> FastAPI:
+    router = APIRouter()
+    guard = Guard(GRANTS, sessions=sessions or OneSession(), public=public)
+
+    @router.get("/mine", dependencies=[Depends(guard.allow("physician"))])
+    @router.post("/mine", dependencies=[Depends(guard.allow("physician"))])
+    async def mine() -> str:
+        return "ok"
+
+    made = FastAPI()
+    problems.install(made)
+    made.add_middleware(SafeHeaders, hsts=public.secure)
+    made.include_router(router)
+    return made
+
+
+def http(public: Public, sessions: OneSession | None = None) -> httpx.AsyncClient:
+    return httpx.AsyncClient(transport=httpx.ASGITransport(app(public, sessions)), base_url="http://approval:8080")
+
+
+@pytest.mark.parametrize(
+    ("url", "origin"),
+    [
+        ("https://Review.Hospital.example/inbox", "https://review.hospital.example"),
+        ("https://review.hospital.example:443", "https://review.hospital.example"),
+        ("http://127.0.0.1:8080/", "http://127.0.0.1:8080"),
+        ("https://[2001:db8::1]:8443/x", "https://[2001:db8::1]:8443"),
+        ("review.hospital.example", ""),
+        ("", ""),
+    ],
+)
+def test_the_origin_of_an_address(url: str, origin: str) -> None:
+    assert origin_of(url) == origin
+
+
+@pytest.mark.parametrize(
+    ("public", "origin", "status"),
+    [
+        (PROXIED, "https://review.hospital.example", 200),  # what the browser sees, though HTTP reaches us
+        (PROXIED, "https://inbox.intranet.example:8443", 200),
+        (PROXIED, "http://review.hospital.example", 403),  # the same host without TLS is not our page
+        (PROXIED, "https://review.hospital.example.evil.test", 403),
+        (PROXIED, "null", 403),
+        (PROXIED, None, 403),
+        (Public("http://127.0.0.1:8080"), "http://review.hospital.example", 200),  # as the request came
+        (Public("http://127.0.0.1:8080"), "http://127.0.0.1:8080", 200),
+        (Public("http://127.0.0.1:8080"), "http://evil.test", 403),
+        (Public(), "http://review.hospital.example", 200),
+        (Public(), "", 403),
+    ],
+)
+@pytest.mark.parametrize("claim", [{}, {"X-Forwarded-Proto": "http", "X-Forwarded-Host": "evil.test"}])
+async def test_only_our_own_pages_use_a_session(
+    public: Public, origin: str | None, status: int, claim: dict[str, str]
+) -> None:
+    """What a proxy, or anybody in its place, claims in headers changes nothing."""
+    sent = HOST | claim | ({"Origin": origin} if origin is not None else {})
+    async with http(public) as client:
+        client.cookies.set(public.cookie(COOKIE), "secret")
+        assert (await client.post("/mine", headers=sent)).status_code == status
+        assert (await client.get("/mine", headers=HOST)).status_code == 200
+
+
+async def test_a_session_behind_tls_has_a_name_that_no_other_host_can_plant() -> None:
+    async with http(PROXIED) as client:
+        client.cookies.set(COOKIE, "secret")
+        assert (await client.get("/mine")).status_code == 401
+    assert PROXIED.cookie(COOKIE).startswith("__Host-")
+
+
+async def test_no_answer_may_be_kept_and_browsers_come_back_by_tls() -> None:
+    for public, hsts in ((PROXIED, "max-age=31536000"), (Public(), None)):
+        async with http(public) as client:
+            for path in ("/mine", "/nowhere"):
+                answer = await client.get(path, headers={"Authorization": "Bearer secret"})
+                assert answer.headers["cache-control"] == "no-store"
+                assert answer.headers["x-content-type-options"] == "nosniff"
+                assert answer.headers.get("strict-transport-security") == hsts
+
+
+@pytest.mark.parametrize(
+    ("headers", "used"),
+    [({}, True), ({"Accept": "text/event-stream"}, False), ({"Countersign-Background": "1"}, False)],
+)
+async def test_what_a_page_asks_by_itself_uses_no_session(headers: dict[str, str], used: bool) -> None:
+    sessions = OneSession()
+    async with http(Public(), sessions) as client:
+        client.cookies.set(COOKIE, "secret")
+        assert (await client.get("/mine", headers=headers)).status_code == 200
+    assert sessions.touched == [used]
+
+
+async def test_an_open_stream_does_not_keep_a_service_from_stopping(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(service, "STOP_WITHIN", 1)
+    made, stopped, port = FastAPI(), asyncio.Event(), free_port()
+
+    async def for_ever() -> AsyncIterator[bytes]:
+        while True:
+            yield b": still here\n\n"
+            await asyncio.sleep(0.05)
+
+    @made.get("/events")
+    async def events() -> Any:
+        return StreamingResponse(for_ever(), media_type="text/event-stream")
+
+    server = make_server(made, "127.0.0.1", port)
+    serving = asyncio.create_task(server.serve())
+    serving.add_done_callback(lambda _: stopped.set())
+    await until(lambda: asyncio.sleep(0, server.started), "the server")
+    async with httpx.AsyncClient() as client, client.stream("GET", f"http://127.0.0.1:{port}/events") as answer:
+        await anext(answer.aiter_bytes())
+        began = time.monotonic()
+        server.should_exit = True
+        await asyncio.wait_for(stopped.wait(), 20)
+    assert time.monotonic() - began < 10
