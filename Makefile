@@ -40,7 +40,7 @@ ALONE := triton or browser or e2e or chaos or cluster
 
 test: install ## every test
 	@tests/browser/install.sh
-	@deploy/tools.sh prometheus victoria-metrics libjs-dygraphs docker-compose || echo "the tests that need them are skipped"
+	@deploy/tools.sh prometheus victoria-metrics libjs-dygraphs docker-compose nginx || echo "the tests that need them are skipped"
 	@$(BIN)/pytest -n 2 -m "not ($(ALONE))"
 	@$(BIN)/pytest -m "$(ALONE)"
 

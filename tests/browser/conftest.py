@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from cli.stack.ports import free_port
 from shared.runtime.service import make_server
 from tests.support.browser import chromium
 from tests.support.ehr import sandbox, stays
+from tests.support.nginx import nginx
 from tests.support.server import NatsServer
 from tests.support.stack import Stack, running, until
 
@@ -39,7 +41,9 @@ class Ward:
         return page
 
     async def context(self, **options: Any) -> BrowserContext:
-        found = await self.browser.new_context(**({"viewport": {"width": 1440, "height": 900}} | options))
+        """A certificate of our own CA is trusted."""
+        ordinary = {"viewport": {"width": 1440, "height": 900}, "ignore_https_errors": True}
+        found = await self.browser.new_context(**(ordinary | options))
         found.set_default_timeout(10_000)
         return found
 
@@ -59,34 +63,36 @@ async def make_ward(nats: NatsServer, tmp_path: Path) -> AsyncIterator[Callable[
     """Builds a ward with what approval is to be told."""
     await nats.provision()
     ehr = sandbox()
-    stop: list[Callable[[], Awaitable[None]]] = []
+    stop = AsyncExitStack()
 
-    async def make(**approving: Any) -> Ward:
-        port = free_port()
-        url = f"http://127.0.0.1:{port}"
-        stack_running = running(
-            nats, ehr, narrative_policy="marked", people=demo_people(ehr.store), public_url=url, **approving
-        )
-        stack = await stack_running.__aenter__()
-        server = make_server(stack.app, "127.0.0.1", port)
-        server.config.lifespan = "off"  # the services run already
-        serving = asyncio.create_task(server.serve())
-        await until(lambda: asyncio.sleep(0, server.started), "the server")
-        browser_running = chromium()
-        browser = await browser_running.__aenter__()
+    async def make(*, proxied: bool = False, **approving: Any) -> Ward:
+        """`proxied`: reached by HTTPS through a real proxy."""
+        port, in_front = free_port(), free_port()
+        url = f"https://127.0.0.1:{in_front}" if proxied else f"http://127.0.0.1:{port}"
+        async with AsyncExitStack() as opened:
+            stack = await opened.enter_async_context(
+                running(
+                    nats, ehr, narrative_policy="marked", people=demo_people(ehr.store), public_url=url, **approving
+                )
+            )
+            server = make_server(stack.app, "127.0.0.1", port)
+            server.config.lifespan = "off"  # the services run already
+            serving = asyncio.create_task(server.serve())
 
-        async def end() -> None:
-            await browser_running.__aexit__(None, None, None)
-            server.should_exit = server.force_exit = True
-            await serving
-            await stack_running.__aexit__(None, None, None)
+            async def end() -> None:
+                server.should_exit = server.force_exit = True
+                await serving
 
-        stop.append(end)
+            opened.push_async_callback(end)
+            await until(lambda: asyncio.sleep(0, server.started), "the server")
+            if proxied:
+                await opened.enter_async_context(nginx(tmp_path / "nginx", in_front, port))
+            browser = await opened.enter_async_context(chromium())
+            stop.push_async_exit(opened.pop_all())
         return Ward(stack, url, browser)
 
-    yield make
-    for end in stop:
-        await end()
+    async with stop:
+        yield make
 
 
 @pytest.fixture
