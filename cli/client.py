@@ -17,21 +17,34 @@ class Api:
     Raises CommandError when nobody answers or the answer is a refusal.
     """
 
-    def __init__(self, base_url: str, token: str) -> None:
-        self._http = httpx.AsyncClient(base_url=base_url, headers={"Authorization": f"Bearer {token}"}, timeout=30)
+    def __init__(self, base_url: str, token: str, transport: httpx.AsyncBaseTransport | None = None) -> None:
+        """`transport` takes the place of the network."""
+        headers = {"Authorization": f"Bearer {token}"}
+        self._http = httpx.AsyncClient(base_url=base_url, headers=headers, timeout=30, transport=transport)
 
     async def __call__(self, method: str, path: str, **sent: Any) -> Any:
         try:
             response = await self._http.request(method, path, **sent)
         except httpx.HTTPError:
             raise CommandError("The stack does not answer. Start it: countersign up") from None
+        try:
+            answer = response.json()
+        except ValueError:  # a proxy's own page, for example
+            raise CommandError(f"{base_of(response)} answers with HTTP {response.status_code} and no JSON.") from None
         if response.is_success:
-            return response.json()
-        problem = response.json()
-        raise CommandError(f"{problem.get('title', response.status_code)}. {problem.get('detail', '')}".strip())
+            return answer
+        problem = answer if isinstance(answer, dict) else {}
+        said = f"{problem.get('title', f'HTTP {response.status_code}')}. {problem.get('detail', '')}"
+        raise CommandError(said.strip())
 
     async def close(self) -> None:
         await self._http.aclose()
+
+
+def base_of(response: httpx.Response) -> str:
+    """Where an answer came from, without path and query."""
+    url = response.request.url
+    return f"{url.scheme}://{url.netloc.decode()}"
 
 
 @asynccontextmanager

@@ -161,7 +161,6 @@ class Steps:
             with Heartbeat(message, target.ack_wait / 3), handling(target, message.subject, message.headers, attempt):
                 async with asyncio.timeout(target.row.attempt):
                     await run(message)
-            await message.ack()
         except Failure as failure:
             await self._fail(target, message, attempt, failure)
         except TimeoutError:
@@ -170,6 +169,10 @@ class Steps:
             # Frames only: the exception's own text may quote what it choked on.
             logger.error("%s: %s\n%s", target.name, type(error).__name__, "".join(traceback.format_tb(_frames(error))))
             await self._fail(target, message, attempt, PermanentError(f"unexpected {type(error).__name__}"))
+        else:
+            await (
+                message.ack()
+            )  # what it raises is not the step's failure: done work is delivered again, and found done
 
     async def _fail(self, target: Consumer, message: Msg, attempt: int, failure: Failure) -> None:
         delay = delay_after(target.row, attempt, failure)
@@ -181,7 +184,7 @@ class Steps:
             return
         try:
             await self._give_up(target, _original(message, target), failure.reason, attempt)
-        except TransientError as error:
+        except Failure as error:  # nothing is let go that is not kept as a dead letter
             logger.warning("%s: could not give up yet: %s", target.name, error.reason)
             await message.nak(delay=target.row.first_wait)
             return

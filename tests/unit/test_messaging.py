@@ -6,6 +6,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from nats import errors
 from nats.js.errors import APIError
 
 from shared.contracts.case import fold
@@ -203,6 +204,41 @@ async def test_a_bug_ends_in_front_of_a_person_and_its_words_stay_out_of_everyth
     everything = caplog.text + "".join(str(item) for item in bench.bus.kept)
     assert "unexpected ValueError" in everything
     assert "Jane" not in everything
+
+
+async def test_finished_work_whose_acknowledgement_is_lost_has_not_failed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The server delivers it again, and it is found done."""
+
+    async def lost(self: Delivery) -> None:
+        raise errors.OutboundBufferLimitError
+
+    bench = Bench()
+    await bench.append(event("discharged"), "d1")
+    with monkeypatch.context() as patched:
+        patched.setattr(Delivery, "ack", lost)
+        with pytest.raises(errors.Error):  # for the puller, which goes on with its work
+            await bench.deliver()
+    assert await bench.names() == ["discharged", "context-extracted"]
+    assert not bench.in_stream("DEADLETTER")
+    assert not bench.in_stream("ALERTS")
+    assert (await bench.deliver(attempt=2)).answer == "ack"
+    assert len(bench.works) == 1
+
+
+@pytest.mark.parametrize("kind", [PermanentError, TransientError])
+async def test_what_cannot_be_buried_is_not_let_go(kind: type[Failure], monkeypatch: pytest.MonkeyPatch) -> None:
+    async def refused(*_: Any) -> None:
+        raise kind("the letter was not taken")
+
+    bench = Bench()
+    await bench.append(event("discharged"), "d1")
+    bench.outcome = PermanentError("no such encounter")
+    with monkeypatch.context() as patched:
+        patched.setattr("shared.messaging.steps.bury", refused)
+        assert (await bench.deliver()).answer == "nak"
+    assert await bench.names() == ["discharged"]
+    assert (await bench.deliver(attempt=2)).answer == "term"
+    assert len(bench.in_stream("DEADLETTER")) == 1
 
 
 async def test_a_message_that_is_no_event_is_a_dead_letter() -> None:
