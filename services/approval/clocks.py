@@ -11,11 +11,17 @@ from shared.contracts.events import Approved, Escalated, Reassigned, Rejected, R
 # 1: the supervisor is told. 2: told again, with the deputies. 3: takes over, and the operators are told.
 WITH_DEPUTIES = 2
 TAKES_OVER = 3
+POSTPONED = 2  # times the last level, after which no reassignment puts it off any more
 
 
-def deadlines(now: datetime, after: Sequence[timedelta]) -> tuple[datetime, ...]:
-    """When each escalation is due."""
-    return tuple(now + wait for wait in after)
+def deadlines(now: datetime, after: Sequence[timedelta], since: datetime | None = None) -> tuple[datetime, ...]:
+    """When each escalation is due of a review that somebody gets at `now`.
+
+    `since`: when it was first asked for. Handing it on again and again has an end: the supervisor takes over after
+    twice the usual time, and whoever gets it late gets less.
+    """
+    over = max(now + after[-1] - (since + POSTPONED * after[-1]), timedelta()) if since and after else timedelta()
+    return tuple(max(now + wait - over, now) for wait in after)
 
 
 def escalate(

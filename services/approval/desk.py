@@ -12,11 +12,11 @@ from services.approval.refusal import Refused
 from services.approval.reviews import Reviews
 from services.approval.rights import Deed, permitted
 from services.approval.written import Statement
-from shared.clinical.fhir import FhirClient
+from shared.clinical.fhir import FhirClient, NotFoundError
 from shared.contracts.case import Case, fold
 from shared.contracts.corrections import Addended, Amended, Retracted, RetractionRequested
 from shared.contracts.draft import Draft
-from shared.contracts.envelope import Recorded
+from shared.contracts.envelope import Recorded, digest
 from shared.contracts.events import (
     Actor,
     Approved,
@@ -31,7 +31,7 @@ from shared.contracts.events import (
     Withdrawn,
 )
 from shared.contracts.failures import Failure, TransientError
-from shared.contracts.subjects import CaseRef, derived_id
+from shared.contracts.subjects import FHIR_ID, CaseRef, derived_id
 from shared.messaging.access_log import AccessLog
 from shared.messaging.artifacts import Artifacts
 from shared.messaging.connection import Bus
@@ -149,6 +149,12 @@ class Desk:
         """Countersign the draft with digest `seen`, or `text` in its place. Raises Refused."""
         ref, case = await self._look(case_id, seen)
         by = await self.permit(ref, case, by, "decide")
+
+        def before(current: Case) -> Approved | None:
+            return domain.approved_before(current, seen, by.actor, text)
+
+        if (done := before(case)) is not None:
+            return done
         review = domain.open_review(case, seen)
         draft = await self._draft_to_sign(review, text)
         written = await self.written(draft, text) if draft is not None and text is not None else ()
@@ -172,7 +178,7 @@ class Desk:
         await self._withdraw_if_taken_back(ref, case, review)
         if text is not None and event.edited:
             await self._artifacts.put(text.encode())
-        return await self.decide(ref, case, by, "decide", decide)
+        return await self.decide(ref, case, by, "decide", decide, before=before)
 
     async def written(self, draft: Draft, text: str) -> tuple[Statement, ...]:
         """The sentences of `text` that `draft` does not have, held against the record that it was made from."""
@@ -201,13 +207,20 @@ class Desk:
     async def reject(self, case_id: str, seen: str, by: Caller, action: Refusing, reason: str) -> Rejected:
         ref, case = await self._look(case_id, seen)
         by = await self.permit(ref, case, by, "decide")
+        words = digest(reason.encode())
+
+        def before(current: Case) -> Rejected | None:
+            return domain.rejected_before(current, seen, by.actor, action, words)
+
+        if (done := before(case)) is not None:
+            return done
         domain.open_review(case, seen)
-        words = await self._artifacts.put(reason.encode())
+        await self._artifacts.put(reason.encode())
 
         def decide(current: Case) -> Rejected:
             return domain.reject(current, seen, by.actor, action, words, channel=channel_of(by))
 
-        return await self.decide(ref, case, by, "decide", decide)
+        return await self.decide(ref, case, by, "decide", decide, before=before)
 
     async def approve_in_ehr(self, case_id: str, seen: str, by: Actor, cause: str) -> Approved:
         """Countersign the draft as it is, as `by` did in the EHR. `cause` gives the event its id.
@@ -241,14 +254,37 @@ class Desk:
             cause,
         )
 
-    async def reassign(self, case_id: str, to: str, by: Caller, reason: str) -> Reassigned:
+    async def reassign(self, case_id: str, to: str, by: Caller, reason: str) -> None:
+        """Give an open review to somebody else, whose clock starts. Raises Refused.
+
+        To whom it belongs already, nothing changes, so that nobody puts a review off; an operator sets a lost timer so.
+        """
         ref, case = await self._look(case_id)
         by = await self.permit(ref, case, by, "reassign")
+        if case.open and case.owner == to and by.role != "operator":
+            return
+        await self._check_person(to)
         words = await self._artifacts.put(reason.encode())
-        due = clocks.deadlines(self._clock(), self._directory.times(ref.department))
-        return await self.decide(
-            ref, case, by, "reassign", lambda current: domain.reassign(current, to, by.actor, words, due)
-        )
+        now, times = self._clock(), self._directory.times(ref.department)
+
+        def decide(current: Case) -> Reassigned:
+            return domain.reassign(current, to, by.actor, words, clocks.deadlines(now, times, current.requested_at))
+
+        await self.decide(ref, case, by, "reassign", decide)
+
+    async def _check_person(self, to: str) -> None:
+        """Raises Refused where the EHR knows no such practitioner. An EHR that is down keeps nobody from going home."""
+        kind, _, id = to.partition("/")
+        known = kind == "Practitioner" and re.fullmatch(FHIR_ID, id) is not None
+        try:
+            if known:
+                await self._ehr.read("Practitioner", id)
+        except NotFoundError:
+            known = False
+        except Failure:
+            return
+        if not known:
+            raise Refused("no-such-person", "The EHR knows no such practitioner: give a reference, Practitioner/…")
 
     async def decide(
         self,
@@ -258,9 +294,15 @@ class Desk:
         deed: Deed,
         decide: Callable[[Case], Event],
         cause: str | None = None,
+        before: Callable[[Case], Event | None] = lambda _: None,
     ) -> Event:
-        """Append the decision after what it was taken on; where something came in between, look and decide again."""
+        """Append the decision after what it was taken on; where something came in between, look and decide again.
+
+        `before` finds the same decision where it stands already: it was sent twice, and is taken once.
+        """
         for _ in range(TRIES):
+            if (done := before(case)) is not None:
+                return done
             event = decide(case)
             try:
                 await self._append(ref, case, event, derived_id(cause, event.event) if cause else None)

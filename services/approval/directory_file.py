@@ -72,7 +72,7 @@ def _reference(value: str) -> str:
 
 
 def _token(value: str) -> str:
-    if value != EVERYBODY and not re.match(DEPARTMENT, value):
+    if value != EVERYBODY and not re.fullmatch(DEPARTMENT, value):
         raise ValueError("is neither the token of a department, such as internal-medicine, nor *")
     return value
 

@@ -65,6 +65,25 @@ def open_review(case: Case, seen: str) -> ReviewRequested:
     return case.review
 
 
+def approved_before(case: Case, seen: str, by: Actor, text: str | None) -> Approved | None:
+    """The signature that `by` has given to the draft `seen`, or to `text` in its place.
+
+    Whoever lost the answer and sends the same again gets the first answer, not a refusal.
+    """
+    body = case.decision.body if case.decision else None
+    if not isinstance(body, Approved) or body.draft.digest != seen or body.by.subject != by.subject:
+        return None
+    return body if body.signed == (body.draft.text if text is None else digest(text.encode())) else None
+
+
+def rejected_before(case: Case, seen: str, by: Actor, action: Refusing, reason: str) -> Rejected | None:
+    """The same of a refusal; `reason` is the digest of the words."""
+    body = case.decision.body if case.decision else None
+    if not isinstance(body, Rejected) or body.draft.digest != seen or body.by.subject != by.subject:
+        return None
+    return body if (body.action, body.reason) == (action, reason) else None
+
+
 def reads_draft(review: ReviewRequested, text: str | None) -> bool:
     """Whether a signature needs the draft itself: to see what is settled, or that `text` is this stay's document."""
     return text is not None or review.draft.by_hand or review.draft.to_settle != 0

@@ -1,6 +1,7 @@
 """What approval does when nobody decides: the clocks of open reviews, and the EHR's Tasks that follow from them."""
 
 from collections.abc import Sequence
+from datetime import timedelta
 
 from nats.aio.msg import Msg
 
@@ -18,6 +19,7 @@ from shared.messaging.steps import Clock, Steps
 from shared.messaging.timers import Due, Timers, read_due
 
 TRIES = 5
+SKEW = timedelta(seconds=30)  # that the clocks of two servers may differ
 
 
 class Escalation:
@@ -40,12 +42,19 @@ class Escalation:
         await self._timers.forget(due, message.metadata.sequence.stream)
 
     async def _tell_trail(self, due: Due) -> Sequence[Recorded]:
-        """Append the escalation where it is due; returns the history it was decided on."""
+        """Append the escalation where it is due; returns the history it was decided on.
+
+        When it is due stands on the trail. A timer that fires before that, because somebody else set it or the server's
+        clock is ahead, waits: raises TransientError.
+        """
         history: Sequence[Recorded] = await self._journal.history(due.case)
         for _ in range(TRIES):
             case = fold(history)
             if not clocks.is_current(case, due.clock):
                 return history
+            promised = clocks.next_deadline(case, due.clock, due.level - 1)
+            if promised is not None and promised - self._clock() > SKEW:
+                raise TransientError("a timer has fired before its time")
             last = clocks.next_deadline(case, due.clock, due.level) is None
             supervisor = await self._directory.supervisor(due.case.department) if last else None
             deputies = self._directory.deputies(due.case.department)

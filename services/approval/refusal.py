@@ -6,7 +6,10 @@ from typing import Literal
 
 Field = Literal["resolutions", "acknowledged", "written", "text"]
 AfterFiling = Literal["not-filed", "changed", "unchanged", "asked", "not-asked", "same-person"]
-Why = Literal["unknown", "decided", "not-open", "stale", "incomplete", "unresolved", "forbidden"] | AfterFiling
+Why = (
+    Literal["unknown", "decided", "not-open", "stale", "incomplete", "unresolved", "forbidden", "no-such-person"]
+    | AfterFiling
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -54,8 +54,8 @@ def _of_parameters(node: Json) -> Iterator[TaskFact]:
 def _of_resource(task: Json) -> Iterator[TaskFact]:
     id, meta = task.get("id"), task.get("meta")
     version = meta.get("versionId") if isinstance(meta, dict) else None
-    if isinstance(id, str) and re.match(FHIR_ID, id):
-        usable = isinstance(version, str) and re.match(FHIR_ID, version)
+    if isinstance(id, str) and re.fullmatch(FHIR_ID, id):
+        usable = isinstance(version, str) and re.fullmatch(FHIR_ID, version)
         yield TaskFact(task_id=id, version=version if usable else None)
 
 

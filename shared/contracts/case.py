@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import Literal, NamedTuple
 
 from shared.contracts.corrections import Addended, Amended, Retracted, RetractionFiled, RetractionRequested
@@ -58,6 +59,7 @@ class Case:
     head: Head = START
     review: ReviewRequested | None = None  # the review that is open, or was last
     owner: str | None = None
+    requested_at: datetime | None = None  # when that review was asked for
     level: int = 0  # highest escalation so far of the open review's clock
     clock: str | None = None  # id of the event that started it: the request of the review, or a reassignment
     decision: Recorded | None = None  # the approval or rejection
@@ -98,7 +100,7 @@ def apply(case: Case, recorded: Recorded) -> Case:  # noqa: C901 - one arm per e
             return replace(case, state="drafting", awaits="request-review")
         case ReviewRequested() as review:
             case = replace(case, state="awaiting-review", awaits=None, review=review, owner=review.owner, decision=None)
-            return replace(case, level=0, clock=recorded.id)
+            return replace(case, level=0, clock=recorded.id, requested_at=recorded.time)
         case Escalated() as escalated:
             return replace(case, level=escalated.level, owner=escalated.owner or case.owner)
         case Reassigned() as reassigned:

@@ -207,7 +207,7 @@ def parse_refresh_subject(subject: str) -> tuple[RefreshRef, str, int | None]:
     Raises PermanentError when the subject is not of that form.
     """
     tokens = subject.split(".")
-    if len(tokens) not in (4, 5) or tokens[0] != "knowledge" or not re.match(SOURCE, tokens[1]):
+    if len(tokens) not in (4, 5) or tokens[0] != "knowledge" or not re.fullmatch(SOURCE, tokens[1]):
         raise PermanentError("the subject is not knowledge.<source>.<refresh>.<event>[.<n>]")
     if len(tokens) == 5 and not tokens[4].isdigit():
         raise PermanentError("the subject's last token is not a number")

@@ -56,7 +56,7 @@ def parse_encounter_subject(subject: str) -> tuple[str, str, str]:
     Raises PermanentError when the subject is not of that form.
     """
     tokens = subject.split(".")
-    if len(tokens) != 5 or not re.match(DEPARTMENT, tokens[3]):
+    if len(tokens) != 5 or not re.fullmatch(DEPARTMENT, tokens[3]):
         raise PermanentError("the subject is not ehr.encounter.<fact>.<dept>.<encounter>")
     return tokens[2], tokens[3], tokens[4].replace("%2E", ".")
 

@@ -217,7 +217,7 @@ CONSUMERS = (
         RetryRow(attempt=240, attempts=None, first_wait=1, cap=60, alert_after=5),
         workers=1,
     ),
-    Consumer("approval-escalate", "TIMERS", ("timers.due.escalation.>",), _BUS_ONLY, workers=32),
+    Consumer("approval-escalate", "TIMERS", ("timers.due.escalation.>",), _BUS_ONLY, workers=32, parked=10_000),
 )
 SERVICES = ("ingest", "embedder", "drafter", "approval", "evaluator")
 

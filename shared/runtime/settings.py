@@ -65,7 +65,7 @@ def parse_zones(value: object) -> object:
             raise ValueError("is not the JSON that it must be") from None
     if not isinstance(value, dict):
         raise ValueError("must be an object: department → time zone")
-    if wrong := [name for name in value if not re.match(DEPARTMENT, name)]:
+    if wrong := [name for name in value if not re.fullmatch(DEPARTMENT, name)]:
         raise ValueError(f"{wrong[0]!r} is not the token of a department, such as internal-medicine")
     zones = {department: parse_zone(zone) for department, zone in value.items()}
     if missing := [department for department, zone in zones.items() if not isinstance(zone, ZoneInfo)]:

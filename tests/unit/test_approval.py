@@ -23,7 +23,7 @@ from shared.contracts.events import Actor, Approved, CaseEvent, Drafted, Rejecte
 from tests.support.examples import CASE, DIGEST, PHYSICIAN, T0, draft, draft_ref, event
 
 EXAMPLES = Path(__file__).parents[3] / "shared" / "data" / "fhir-examples"
-SUPERVISOR = Actor(subject="boss", role="supervisor")
+SUPERVISOR = Actor(subject="boss", role="supervisor", method="token")
 LATER = (T0 + timedelta(days=1), T0 + timedelta(days=2), T0 + timedelta(days=3))
 REVIEW = ("discharged", "context-extracted", "drafted", "review-requested")
 
@@ -74,11 +74,53 @@ def test_what_may_not_be_decided_is_refused(past: tuple[str, ...], seen: str, wh
 
 def test_who_signs() -> None:
     case = fold(history(*REVIEW))
-    nobody = Actor(subject="demo", role="physician")
+    nobody = Actor(subject="demo", role="physician", method="token")
     assert domain.signer(case, PHYSICIAN, None) == "Practitioner/dr-1"
     assert domain.signer(case, nobody, None) == "Practitioner/dr-1", "the review's owner"
     assert domain.signer(case, SUPERVISOR, "Practitioner/boss") == "Practitioner/boss"
     assert domain.signer(case, SUPERVISOR, None) is None
+    for method in ("oidc", "jwt", "demo", None):
+        for role in ("physician", "supervisor"):
+            with pytest.raises(Refused):  # nobody signs as somebody else
+                domain.signer(case, Actor(subject="x", role=role, method=method), "Practitioner/boss")
+
+
+def test_the_same_decision_sent_again_is_found() -> None:
+    """By the same person, about the same draft, with the same text: anything else is another decision."""
+    signed = event("approved")
+    assert isinstance(signed, Approved)
+    case, seen, by = fold(history(*REVIEW, signed)), signed.draft.digest, signed.by
+    edited = signed.model_copy(update={"signed": hashlib.sha256(b"mine").hexdigest(), "edited": True})
+    unedited = signed.model_copy(update={"signed": signed.draft.text, "edited": False})
+    for done, text in ((edited, "mine"), (unedited, None)):
+        case = fold(history(*REVIEW, done))
+        assert domain.approved_before(case, seen, by, text) == done
+        assert domain.approved_before(case, seen, by, "other words") is None
+        assert domain.approved_before(case, "f" * 64, by, text) is None
+        assert domain.approved_before(case, seen, SUPERVISOR, text) is None
+    assert domain.approved_before(fold(history(*REVIEW, edited)), seen, by, None) is None
+    assert domain.approved_before(fold(history(*REVIEW)), seen, by, None) is None
+    refused = event("rejected")
+    assert isinstance(refused, Rejected)
+    case, again = fold(history(*REVIEW, refused)), (refused.draft.digest, refused.by)
+    assert domain.rejected_before(case, *again, refused.action, refused.reason) == refused
+    assert domain.rejected_before(case, *again, "close", refused.reason) is None
+    assert domain.rejected_before(case, *again, refused.action, "f" * 64) is None
+    assert domain.approved_before(case, *again, None) is None
+
+
+def test_a_review_cannot_be_put_off_for_ever() -> None:
+    """Given away every 23 hours, it is still taken over after twice the usual time."""
+    after = (timedelta(hours=24), timedelta(hours=72), timedelta(days=7))
+    assert clocks.deadlines(T0, after, T0) == tuple(T0 + wait for wait in after)
+    now, end = T0, T0 + timedelta(days=14)
+    while now < T0 + timedelta(days=28):
+        due = clocks.deadlines(now, after, T0)
+        assert due == tuple(sorted(due))
+        assert now <= due[-1] <= max(end, now)
+        now += timedelta(hours=23)
+    assert clocks.deadlines(end - timedelta(hours=1), after, T0)[-1] == end
+    assert clocks.deadlines(end, after, T0) == (end, end, end)
 
 
 def test_a_rejection_leads_back_to_the_drafter_or_to_the_end() -> None:

@@ -45,7 +45,7 @@ def tokens(tmp_path: Path) -> Path:
 def speak_to(ingest: Ingest, monkeypatch: pytest.MonkeyPatch) -> None:
     ordinary = httpx.AsyncClient
     transport = httpx.MockTransport(ingest)
-    monkeypatch.setattr(client.httpx, "AsyncClient", lambda **sent: ordinary(transport=transport, **sent))
+    monkeypatch.setattr(client.httpx, "AsyncClient", lambda **sent: ordinary(**(sent | {"transport": transport})))
     monkeypatch.setattr(demo, "POLL", 0.0)
 
 

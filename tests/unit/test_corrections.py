@@ -201,7 +201,7 @@ def test_a_retraction_takes_two_people() -> None:
     [
         PHYSICIAN,
         PHYSICIAN.model_copy(update={"subject": "another-login", "role": "supervisor"}),
-        Actor(subject="another-login", role="physician"),  # stands in for the owner, who has asked
+        Actor(subject="another-login", role="physician", method="token"),  # stands in for the owner, who has asked
         Actor(subject="x", role="supervisor", practitioner="Practitioner/x", npi="1245319599"),
     ],
     ids=["login", "practitioner", "signs for", "npi"],

@@ -27,6 +27,7 @@ NOTES = {
     "stale": "There is a newer draft than the one you were looking at. Nothing was signed.",
     "unresolved": "Not signed yet: look at every open point, and confirm, change or remove every sentence that the "
     "record does not support.",
+    "no-such-person": "Not given away: the EHR knows no such practitioner. Choose somebody from the list.",
     "incomplete": "Not signed: the text is not the whole document of this stay. Keep the line that names the patient, "
     "keep every part with words in it, and write what is still to be written.",
 }

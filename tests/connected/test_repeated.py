@@ -1,0 +1,145 @@
+"""Whoever lost an answer sends the same decision again; whoever hands a review on gets no more time than there is."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from datetime import datetime, timedelta
+from typing import Any
+
+import pytest
+
+from shared.contracts.subjects import due_subject
+from shared.messaging.journal import Journal
+from tests.connected.test_access import Clock, clock
+from tests.support.ehr import sandbox
+from tests.support.server import NatsServer
+from tests.support.stack import Stack, running, until
+
+__all__ = ["clock"]  # a fixture
+
+pytestmark = pytest.mark.connected
+
+SLOWLY = (timedelta(hours=24), timedelta(hours=72), timedelta(days=7))
+
+
+@pytest.fixture
+async def stack(nats: NatsServer, clock: Clock) -> AsyncIterator[Stack]:
+    await nats.provision()
+    async with running(nats, sandbox(), SLOWLY, clock=clock) as found:
+        yield found
+
+
+async def under_review(stack: Stack) -> str:
+    case_id = await stack.discharge()
+    await stack.reaches(case_id, "awaiting-review")
+    return case_id
+
+
+def names(case: dict[str, Any]) -> list[str]:
+    return [event["event"] for event in case["events"]]
+
+
+async def test_a_signature_that_is_sent_again_is_the_same_signature(stack: Stack) -> None:
+    case_id = await under_review(stack)
+    review = await stack.review(case_id)
+    text = await stack.text(case_id) + "Seen on the ward round.\n"
+    first = await stack.decide(case_id, "approve", text=text)
+    assert first.status_code == 200
+    await stack.reaches(case_id, "filed")
+    headers = {"If-Match": review["draft"]["digest"]}
+    path = f"/v1/reviews/{case_id}/approve"
+    again = await stack.call("physician", "POST", path, headers=headers, json={"text": text})
+    assert (again.status_code, again.json()) == (200, first.json())
+    other = await stack.call("physician", "POST", path, headers=headers, json={"text": text + "And more.\n"})
+    assert other.status_code == 409
+    somebody = await stack.call("supervisor", "POST", path, headers=headers, json={"text": text})
+    assert somebody.status_code == 409
+    assert names(await stack.reaches(case_id, "filed")).count("approved") == 1
+
+
+async def test_of_a_signature_that_is_sent_many_times_at_once_one_is_taken(stack: Stack) -> None:
+    case_id = await under_review(stack)
+    answers = await asyncio.gather(*(stack.decide(case_id, "approve") for _ in range(5)))
+    assert [answer.status_code for answer in answers] == [200] * 5
+    assert names(await stack.reaches(case_id, "filed")).count("approved") == 1
+
+
+async def test_a_refusal_that_is_sent_again_asks_for_one_draft(stack: Stack) -> None:
+    case_id = await under_review(stack)
+    headers = {"If-Match": (await stack.review(case_id))["draft"]["digest"]}
+    sent = {"action": "close", "reason": "I write it in the EHR."}
+    for _ in range(3):
+        answer = await stack.call("physician", "POST", f"/v1/reviews/{case_id}/reject", headers=headers, json=sent)
+        assert (answer.status_code, answer.json()["state"]) == (200, "closed")
+    assert names(await stack.reaches(case_id, "closed")).count("rejected") == 1
+
+
+async def test_a_review_given_to_its_owner_starts_no_clock(stack: Stack) -> None:
+    case_id = await under_review(stack)
+    owner = (await stack.review(case_id))["owner"]
+    path = f"/v1/reviews/{case_id}/reassign"
+    for _ in range(3):
+        answer = await stack.call("supervisor", "POST", path, json={"to": owner, "reason": "once more"})
+        assert answer.status_code == 200
+    assert "reassigned" not in names(await stack.reaches(case_id, "awaiting-review"))
+    sent = {"to": owner, "reason": "its timer was lost"}
+    assert (await stack.call("operator", "POST", path, json=sent)).status_code == 200
+    assert "reassigned" in names(await stack.reaches(case_id, "awaiting-review"))
+
+
+@pytest.mark.parametrize(
+    "to", ["Practitioner/nobody", "somebody", "Practitioner/../Patient/1", "Patient/1", "Practitioner/x\n"]
+)
+async def test_a_review_is_given_to_nobody_whom_the_ehr_does_not_know(stack: Stack, to: str) -> None:
+    case_id = await under_review(stack)
+    path = f"/v1/reviews/{case_id}/reassign"
+    answer = await stack.call("supervisor", "POST", path, json={"to": to, "reason": "leave"})
+    assert answer.status_code == 422
+    assert "reassigned" not in names(await stack.reaches(case_id, "awaiting-review"))
+
+
+async def test_handing_on_has_an_end(stack: Stack, clock: Clock) -> None:
+    case_id = await under_review(stack)
+    path, people = f"/v1/reviews/{case_id}/reassign", ["Practitioner/DR-IM-002", "Practitioner/DR-IM-006"]
+    for days in range(1, 30, 4):
+        clock.ahead = timedelta(days=days)
+        sent = {"to": people[days // 4 % 2], "reason": "leave"}
+        assert (await stack.call("supervisor", "POST", path, json=sent)).status_code == 200
+    events = (await stack.reaches(case_id, "awaiting-review"))["events"]
+    end = datetime.fromisoformat(events[3]["time"]) + 2 * SLOWLY[-1]
+    given = [event for event in events if event["event"] == "reassigned"]
+    assert len(given) > 5
+    for event in given:
+        taken_over = datetime.fromisoformat(event["detail"]["deadlines"][-1])
+        assert taken_over - max(end, datetime.fromisoformat(event["time"])) < timedelta(seconds=1)
+
+
+async def test_a_timer_that_fires_before_its_time_escalates_nothing(
+    stack: Stack, nats: NatsServer, clock: Clock
+) -> None:
+    """Set by another service's rights, as an attacker would, or by a server whose clock is days ahead."""
+    case_id = await under_review(stack)
+    ingest, admin = await nats.connect("ingest"), await nats.connect("admin")
+    requested = (await Journal(admin, "admin").find(case_id))[-1]
+    headers = {
+        "Nats-Schedule": "@at 2020-01-01T00:00:00.000Z",
+        "Nats-Schedule-Target": due_subject(case_id, 1),
+        "countersign-due": "2020-01-01T00:00:00.000Z",
+        "countersign-department": requested.case.department,
+        "countersign-clock": requested.id,
+    }
+    await ingest.publish("timers.refresh.forged", b"", stream="TIMERS", headers=headers)
+    await ingest.close()
+
+    async def refused() -> bool:
+        info = await admin.consumer_info("TIMERS", "approval-escalate")
+        return bool(info["num_redelivered"] or info["num_ack_pending"])
+
+    await until(refused, "the forged timer to be taken and put off")
+    assert "escalated" not in names(await stack.reaches(case_id, "awaiting-review"))
+    clock.ahead = timedelta(hours=25)  # now it is its time
+
+    async def escalated() -> bool:
+        return "escalated" in names(await stack.reaches(case_id, "awaiting-review"))
+
+    await until(escalated, "the escalation")
+    await admin.close()
