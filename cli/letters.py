@@ -13,6 +13,7 @@ from typing import Literal
 
 from cli.errors import CommandError
 from shared.messaging.connection import Bus, WrongSequenceError
+from shared.messaging.pages import pages
 
 STREAM = "DEADLETTER"
 PAGE = 1000
@@ -56,20 +57,16 @@ async def read_all(connection: Bus) -> Letters:
     """Every dead letter by sequence, with its body and the headers it came with."""
     found: Letters = {}
     settled: dict[int, tuple[Outcome, dict[str, str]]] = {}
-    start = 1
-    while True:
-        page = await connection.direct_get(STREAM, {"seq": start, "next_by_subj": "deadletter.>", "batch": PAGE})
+    async for page in pages(connection, STREAM, "deadletter.>", size=PAGE):
         for message in page:
             headers = dict(message.headers or {})
-            start = int(headers["Nats-Sequence"]) + 1
+            sequence = int(headers["Nats-Sequence"])
             _, kind, last = headers["Nats-Subject"].split(".")
             outcome = next((item for item in OUTCOMES if item == kind), None)
             if outcome is not None:
                 settled[int(last)] = outcome, json.loads(message.data or b"{}")  # records of earlier versions are empty
             else:
-                found[start - 1] = (_read(start - 1, headers), message.data, headers)
-        if len(page) < PAGE:
-            break
+                found[sequence] = (_read(sequence, headers), message.data, headers)
     for sequence in settled.keys() & found.keys():
         outcome, record = settled[sequence]
         letter, data, headers = found[sequence]

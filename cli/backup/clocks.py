@@ -18,7 +18,7 @@ from shared.knowledge.live import LiveBucket
 from shared.messaging.connection import Bus
 from shared.messaging.journal import Journal, Stored
 from shared.messaging.refreshes import RefreshLog
-from shared.messaging.timers import Timers
+from shared.messaging.timers import REFRESHES, Timers
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +67,7 @@ async def set_clocks(bus: Bus) -> int:
     clocks = reviews.clocks()
     for item in clocks:
         await timers.schedule(item.case, item.clock, item.level, item.due)
-    return len(clocks) + await _set_next_attempt(bus, timers)
+    return len(clocks) + await _set_next_attempt(bus, Timers(bus, REFRESHES))
 
 
 async def _set_next_attempt(bus: Bus, timers: Timers) -> int:

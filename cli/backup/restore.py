@@ -27,7 +27,7 @@ from shared.messaging.snapshots import UNFINISHED, Described, Json, Refused
 from shared.messaging.topology import all_consumers
 
 # What a stack that has only just been started holds too.
-OWN_ACCORD = ("TIMERS", "KV_reconciled", "KV_sessions", "ADVISORIES", "ALERTS", UNFINISHED)
+OWN_ACCORD = ("TIMERS", "REFRESH_TIMERS", "KV_reconciled", "KV_sessions", "ADVISORIES", "ALERTS", UNFINISHED)
 BATCH = 200
 
 

@@ -26,7 +26,7 @@ from shared.messaging.connection import Bus, WrongSequenceError
 from shared.messaging.deadletter import Original
 from shared.messaging.refreshes import RefreshLog, read_refresh
 from shared.messaging.steps import Clock, Steps
-from shared.messaging.timers import Timers
+from shared.messaging.timers import REFRESHES, Timers
 from shared.messaging.topology import EMBED
 from shared.telemetry import instruments
 from shared.telemetry.catalogue import OUTCOME, SOURCE
@@ -55,7 +55,7 @@ class Embedding:
         self._log = RefreshLog(bus, "embedder", self._clock)
         self._live = LiveBucket(bus)
         self._manifest = Manifest(bus)
-        self._timers = Timers(bus)
+        self._timers = Timers(bus, REFRESHES)
         self._attempts = Attempts(bus, self._log, self._clock, lambda: self._declared().attempts_apart)
         await self.keep_peak_hours()
 

@@ -7,7 +7,7 @@ from shared.contracts.refresh import AttemptFailed, RefreshRef, Step, fold_refre
 from shared.messaging.connection import Bus
 from shared.messaging.deadletter import Original, alert
 from shared.messaging.refreshes import RefreshLog
-from shared.messaging.timers import Timers
+from shared.messaging.timers import REFRESHES, Timers
 
 ATTEMPTS = 2
 
@@ -22,7 +22,7 @@ class Attempts:
         self._log = log
         self._clock = clock
         self._apart = apart
-        self._timers = Timers(bus)
+        self._timers = Timers(bus, REFRESHES)
 
     async def give_up(self, original: Original, reason: str, step: Step) -> None:
         """End the attempt that `original` belongs to. Doing it twice ends it once."""

@@ -6,15 +6,13 @@ Subjects `access.<event>.<case>`; `-` where no case is concerned.
 import json
 from collections.abc import Callable
 from datetime import datetime
-from typing import Any
 
 from shared.contracts.access import Access, AccessEvent
 from shared.contracts.subjects import derived_id
 from shared.messaging.connection import Bus
-from shared.messaging.journal import as_stored
+from shared.messaging.pages import pages
 
 STREAM = "ACCESS"
-PAGE = 512
 
 
 class AccessLog:
@@ -62,11 +60,6 @@ class AccessLog:
     async def of_case(self, case_id: str) -> list[Access]:
         """Every entry about a case, oldest first."""
         found: list[Access] = []
-        start = 1
-        while True:
-            query: dict[str, Any] = {"seq": start, "next_by_subj": f"access.*.{case_id}", "batch": PAGE}
-            page = [as_stored(message) for message in await self._bus.direct_get(STREAM, query)]
-            found += [Access.model_validate(json.loads(item.data)) for item in page]
-            if len(page) < PAGE:
-                return found
-            start = page[-1].sequence + 1
+        async for page in pages(self._bus, STREAM, f"access.*.{case_id}"):
+            found += [Access.model_validate(json.loads(message.data)) for message in page]
+        return found

@@ -17,9 +17,18 @@ class Artifacts:
         self._bus = bus
 
     async def put(self, data: bytes) -> str:
-        """Store `data`; returns its digest."""
+        """Store `data`; returns its digest. Raises TransientError, PermanentError.
+
+        The server takes a key once. What it refuses is looked for, as it may stand there already.
+        """
         key = digest(data)
-        await self._bus.publish(f"$KV.{BUCKET}.{key}", data, stream=STREAM)
+        try:
+            await self._bus.publish(f"$KV.{BUCKET}.{key}", data, stream=STREAM)
+        except TransientError as refused:
+            try:
+                await self.get(key)
+            except TransientError:
+                raise refused from None
         return key
 
     async def get(self, key: str) -> bytes:

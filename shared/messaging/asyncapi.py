@@ -64,8 +64,8 @@ def _channels() -> Json:
         address = f"knowledge.{{source}}.{{refresh}}.{name}{number}"
         found[f"knowledge-{name}"] = _channel(address, "KNOWLEDGE", f"knowledge-{name}")
     for kind, token in TIMERS.items():
-        found[f"{kind}-set"] = _channel(f"timers.{kind}.{{{token}}}", "TIMERS", "timer")
-        found[f"{kind}-due"] = _channel(f"timers.due.{kind}.{{{token}}}", "TIMERS", "timer")
+        found[f"{kind}-set"] = _channel(f"timers.{kind}.{{{token}}}", "REFRESH_TIMERS", "timer")
+        found[f"{kind}-due"] = _channel(f"timers.due.{kind}.{{{token}}}", "REFRESH_TIMERS", "timer")
     found["timer-set"] = _channel("timers.escalation.{case}.{level}", "TIMERS", "timer")
     found["timer-due"] = _channel("timers.due.escalation.{case}.{level}", "TIMERS", "timer")
     found["notice"] = _channel("notify.{case}.{escalation}.{channel}", "NOTIFY", "notice")

@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
 from shared.messaging.connection import Bus
+from shared.messaging.pages import pages
 
 PAGE = 256
 FORGET = 60  # seconds that the marker of a deletion is kept
@@ -51,14 +52,9 @@ class Bucket:
 
     async def scan(self, prefix: str) -> AsyncIterator[Entry]:
         """Every entry below `prefix` (whole tokens), oldest first; a page in memory at a time."""
-        start = 1
-        while True:
-            query = {"seq": start, "next_by_subj": f"{self._prefix}{prefix}.>", "batch": PAGE}
-            page = await self._bus.direct_get(f"KV_{self._name}", query)
+        async for page in pages(self._bus, f"KV_{self._name}", f"{self._prefix}{prefix}.>", size=PAGE):
             for message in page:
                 headers = dict(message.headers or {})
-                start = int(headers["Nats-Sequence"]) + 1
                 if "KV-Operation" not in headers:
-                    yield Entry(headers["Nats-Subject"].removeprefix(self._prefix), message.data, start - 1)
-            if len(page) < PAGE:
-                return
+                    key = headers["Nats-Subject"].removeprefix(self._prefix)
+                    yield Entry(key, message.data, int(headers["Nats-Sequence"]))

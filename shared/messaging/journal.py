@@ -1,9 +1,9 @@
 """The DISCHARGE stream as the cases' journal: append with compare-and-set, read a case's history."""
 
+import logging
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
 from nats.aio.msg import Msg
 from opentelemetry.trace import SpanKind
@@ -11,14 +11,16 @@ from opentelemetry.trace import SpanKind
 from shared.contracts.case import cause_of, fold
 from shared.contracts.envelope import Head, Recorded, chain_digest, decode, encode
 from shared.contracts.events import CaseEvent, StepName
-from shared.contracts.failures import TransientError
+from shared.contracts.failures import PermanentError, TransientError
 from shared.contracts.subjects import CaseRef
 from shared.messaging.connection import Bus, WrongSequenceError
 from shared.messaging.measures import measure
+from shared.messaging.pages import pages
 from shared.telemetry import tracing
 
+logger = logging.getLogger(__name__)
+
 STREAM = "DISCHARGE"
-BATCH = 512
 TRIES = 5  # to append while other events come in between
 
 
@@ -149,21 +151,26 @@ class Journal:
 
     async def pages(self, filter: str, *, start: int = 1) -> AsyncIterator[list[Stored]]:
         """The same, a page in memory at a time."""
-        while True:
-            query: dict[str, Any] = {"seq": start, "next_by_subj": filter, "batch": BATCH}
-            page = [as_stored(message) for message in await self._bus.direct_get(STREAM, query)]
-            if page:
-                yield page
-            if len(page) < BATCH:
-                return
-            start = page[-1].sequence + 1
+        async for page in pages(self._bus, STREAM, filter, start=start):
+            yield [as_stored(message) for message in page]
 
     async def recent(self, events: int) -> list[Recorded]:
-        """The last `events` events of the whole stream, oldest first."""
+        """The last `events` events of the whole stream, oldest first; without any that breaks the contract.
+
+        `audit verify` tells of such a one: it must not blind whoever looks for the others.
+        """
         info = await self._bus.jetstream.stream_info(STREAM)
         start = max(info.state.first_seq, info.state.last_seq - events + 1, 1)
         found = await self.stored("discharge.>", start=start)
-        return [decode(item.subject, item.headers, item.data, item.sequence) for item in found]
+        return [event for item in found if (event := _readable(item)) is not None]
+
+
+def _readable(item: Stored) -> Recorded | None:
+    try:
+        return decode(item.subject, item.headers, item.data, item.sequence)
+    except PermanentError as error:
+        logger.warning("event %d of the trail is passed over: %s", item.sequence, error.reason)
+        return None
 
 
 def as_stored(message: Msg) -> Stored:

@@ -1,4 +1,7 @@
-"""Brings a server to the topology: creates what is missing, changes what differs, deletes nothing; says what it did."""
+"""Brings a server to the topology: creates what is missing, changes what differs; says what it did.
+
+It deletes no message. Consumers that have moved to another stream are removed where they were.
+"""
 
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -11,7 +14,16 @@ from nats.js.errors import APIError, NotFoundError
 from shared.contracts.failures import PermanentError, TransientError
 from shared.messaging.connection import Bus, sort_api_error
 from shared.messaging.placement import Tags
-from shared.messaging.topology import BUCKETS, DEDUPE_WINDOW, STREAMS, Consumer, Stream, all_consumers
+from shared.messaging.topology import (
+    BUCKETS,
+    DEDUPE_WINDOW,
+    MOVED,
+    STREAMS,
+    WRITTEN_ONCE,
+    Consumer,
+    Stream,
+    all_consumers,
+)
 
 # Of the server's error table.
 NO_SUITABLE_PEERS = 10005  # JSClusterNoPeersErrF
@@ -19,7 +31,7 @@ NO_CLUSTER = 10074  # JSStreamReplicasNotSupportedErr
 MOVE_AND_SCALE = 10123  # JSStreamMoveAndScaleErr
 MOVING = 10124  # JSStreamMoveInProgressF
 
-Action = Literal["created", "updated", "unchanged"]
+Action = Literal["created", "updated", "unchanged", "removed"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +63,8 @@ async def provision(bus: Bus, keeping: Keeping = Keeping()) -> list[Change]:
     """
     jetstream = bus.jetstream
     try:
-        changes = [await _stream(jetstream, item, keeping) for item in wanted_streams(keeping)]
+        changes = [item for stream, name in MOVED for item in await _remove(jetstream, stream, name)]
+        changes += [await _stream(jetstream, item, keeping) for item in wanted_streams(keeping)]
         changes += [await _consumer(jetstream, item) for item in all_consumers()]
     except APIError as error:
         raise sort_api_error(error, "provisioning") from None
@@ -126,11 +139,12 @@ def bucket_config(name: str, keeping: Keeping) -> StreamConfig:
         duplicate_window=DEDUPE_WINDOW,
         num_replicas=keeping.replicas,
         placement=keeping.placement(f"KV_{name}"),
-        allow_rollup_hdrs=True,
+        allow_rollup_hdrs=False,  # whoever may write one key could empty the bucket
         deny_delete=True,
         allow_direct=True,
         allow_msg_ttl=True,
         discard="new",  # type: ignore[arg-type]
+        discard_new_per_subject=name in WRITTEN_ONCE,
     )
 
 
@@ -163,6 +177,14 @@ async def _brought(jetstream: JetStreamContext, wanted: StreamConfig) -> Change:
         return Change(f"stream {wanted.name}", "unchanged")
     await jetstream.update_stream(info.config.evolve(**{name: getattr(wanted, name) for name in names}))
     return Change(f"stream {wanted.name}", "updated", names)
+
+
+async def _remove(jetstream: JetStreamContext, stream: str, consumer: str) -> list[Change]:
+    try:
+        await jetstream.delete_consumer(stream, consumer)
+    except NotFoundError:
+        return []
+    return [Change(f"consumer {consumer} of {stream}", "removed")]
 
 
 async def _consumer(jetstream: JetStreamContext, target: Consumer) -> Change:

@@ -22,6 +22,7 @@ from shared.contracts.refresh import (
 from shared.contracts.subjects import derived_id
 from shared.messaging.connection import Bus, WrongSequenceError
 from shared.messaging.measures import begin_refreshes, measure_refresh
+from shared.messaging.pages import pages
 from shared.telemetry import tracing
 
 STREAM = "KNOWLEDGE"
@@ -110,15 +111,9 @@ class RefreshLog:
         return next((_record(item) for item in await self._bus.direct_get(STREAM, query)), None)
 
     async def _scan(self, filter: str) -> Any:
-        start = 1
-        while True:
-            page = await self._bus.direct_get(STREAM, {"seq": start, "next_by_subj": filter, "batch": PAGE})
+        async for page in pages(self._bus, STREAM, filter, size=PAGE):
             for message in page:
-                record = _record(message)
-                start = record.sequence + 1
-                yield record
-            if len(page) < PAGE:
-                return
+                yield _record(message)
 
 
 def _record(message: Msg) -> RefreshRecord:

@@ -48,6 +48,7 @@ _GIVE_UP = (
     "alert.*.*",
     "$JS.API.DIRECT.GET.EHR",
     "$JS.API.DIRECT.GET.TIMERS",
+    "$JS.API.DIRECT.GET.REFRESH_TIMERS",
 )
 _READ_KNOWLEDGE = (
     *(
@@ -66,7 +67,7 @@ _OWN: dict[str, tuple[str, ...]] = {
         "$KV.live.refreshes",
         "timers.refresh.*",
         "timers.again.*",
-        "$JS.API.STREAM.PURGE.TIMERS",
+        "$JS.API.STREAM.PURGE.REFRESH_TIMERS",
         "ehr.encounter.>",
         "ehr.task.updated.*",
         "discharge.*.*.discharged",
@@ -77,7 +78,7 @@ _OWN: dict[str, tuple[str, ...]] = {
         *refresh_events("batch-indexed.*", "embedded", "indexed", "failed"),
         "timers.peak.*",
         "timers.again.*",
-        "$JS.API.STREAM.PURGE.TIMERS",
+        "$JS.API.STREAM.PURGE.REFRESH_TIMERS",
         f"$JS.API.CONSUMER.PAUSE.KNOWLEDGE.{EMBED}",
     ),
     "evaluator": (

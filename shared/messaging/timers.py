@@ -13,7 +13,7 @@ from shared.contracts.failures import PermanentError, TransientError
 from shared.contracts.subjects import CaseRef, due_subject, timer_subject
 from shared.messaging.connection import Bus
 
-STREAM = "TIMERS"
+REVIEWS, REFRESHES = "TIMERS", "REFRESH_TIMERS"
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,8 +27,11 @@ class Due:
 
 
 class Timers:
-    def __init__(self, bus: Bus) -> None:
+    """Timers of one stream: REVIEWS or REFRESHES."""
+
+    def __init__(self, bus: Bus, stream: str = REVIEWS) -> None:
         self._bus = bus
+        self._stream = stream
 
     async def schedule(self, case: CaseRef, clock: str, level: int, time: datetime) -> int:
         """Set the timer of one level; returns its sequence. Setting again replaces; a time in the past fires at once.
@@ -42,7 +45,7 @@ class Timers:
         """Set the timer of `subject`: an empty message with `facts` as headers reaches `target` at `time`."""
         at = time.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
         headers = {"Nats-Schedule": f"@at {at}", "Nats-Schedule-Target": target, "countersign-due": at, **facts}
-        return (await self._bus.publish(subject, b"", stream=STREAM, headers=headers)).seq
+        return (await self._bus.publish(subject, b"", stream=self._stream, headers=headers)).seq
 
     async def cancel(self, case_id: str) -> None:
         """Take back the timer of the case that has not fired."""
@@ -60,9 +63,9 @@ class Timers:
         """Drop timers and fired messages of `subject`; with `up_to`, none that stands after that sequence."""
         end = None if up_to is None else up_to + 1  # the server's bound is exclusive
         try:
-            await self._bus.jetstream.purge_stream(STREAM, seq=end, subject=subject)
+            await self._bus.jetstream.purge_stream(self._stream, seq=end, subject=subject)
         except errors.Error as error:
-            raise TransientError(f"purge of {STREAM}: {type(error).__name__}") from None
+            raise TransientError(f"purge of {self._stream}: {type(error).__name__}") from None
 
 
 def read_due(subject: str, headers: dict[str, str]) -> Due:

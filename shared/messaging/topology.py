@@ -70,11 +70,19 @@ class Consumer:
         return -1 if self.row.attempts is None else self.row.attempts + CRASH_ALLOWANCE
 
 
+def _timers(*kinds: str) -> tuple[str, ...]:
+    """Subjects of timers that are set, and of those that have fired."""
+    return tuple(f"timers.{state}{kind}" for kind in kinds for state in ("", "due."))
+
+
 STREAMS = (
     Stream("EHR", ("ehr.>",), max_age=30 * DAY),
     Stream("DISCHARGE", ("discharge.*.*.*",), max_age=None, append_only=True),
     Stream("KNOWLEDGE", ("knowledge.>",), max_age=90 * DAY),
-    Stream("TIMERS", ("timers.>",), max_age=None, schedules=True),
+    # A stream that takes schedules takes roll-ups, too, and a schedule reaches its own stream alone. The clocks of
+    # reviews are apart, so that whoever may set the knowledge base's timers can neither set nor wipe out those.
+    Stream("TIMERS", _timers("escalation.>", "reconcile.*"), max_age=None, schedules=True),
+    Stream("REFRESH_TIMERS", _timers("refresh.*", "again.*", "peak.*"), max_age=None, schedules=True),
     Stream("ALERTS", ("alert.>",), max_age=90 * DAY),
     # Every look at a draft, every sign-in, every refusal. Kept six years: https://www.ecfr.gov/current/title-45/section-164.316
     Stream("ACCESS", ("access.*.*",), max_age=2192 * DAY, append_only=True),
@@ -90,7 +98,13 @@ STREAMS = (
 # is signed in. working: what a physician has typed and not signed yet. reconciled: how far the EHR's Tasks are known.
 # ahead: which process does what before its turn. reviews: from where on the inbox reads the trail. renditions: which
 # artifacts are filed for which decision.
+# WRITTEN_ONCE: nobody takes back or replaces what stands in them, whatever rights they have to write.
 BUCKETS = ("artifacts", "sources", "live", "sessions", "working", "reconciled", "ahead", "reviews", "renditions")
+
+WRITTEN_ONCE = frozenset({"artifacts"})
+
+# Stream → consumer that was there in an earlier version, and is elsewhere now.
+MOVED = (("TIMERS", "ingest-schedule"), ("TIMERS", "embedder-peak"))
 
 # What nobody has decided yet waits for the EHR for a day: longer than any maintenance window, and not for ever, so that
 # a record that kills its process at each attempt comes before a person. Somebody is told after some four minutes.
@@ -185,7 +199,7 @@ CONSUMERS = (
         workers=1,
     ),
     Consumer("ingest-prepare", "KNOWLEDGE", refresh_events("started", "resumed"), _PREPARE, workers=1),
-    Consumer("ingest-schedule", "TIMERS", ("timers.due.refresh.*", "timers.due.again.*"), _BUS_ONLY, workers=4),
+    Consumer("ingest-schedule", "REFRESH_TIMERS", ("timers.due.refresh.*", "timers.due.again.*"), _BUS_ONLY, workers=4),
     Consumer(
         EMBED,
         "KNOWLEDGE",
@@ -195,7 +209,7 @@ CONSUMERS = (
     ),
     Consumer("embedder-settle", "KNOWLEDGE", refresh_events("planned", "embedded", "resumed"), _SETTLE, workers=1),
     Consumer("embedder-retain", "KNOWLEDGE", refresh_events("promoted"), _SETTLE, workers=1),
-    Consumer("embedder-peak", "TIMERS", ("timers.due.peak.*",), _BUS_ONLY, workers=1),
+    Consumer("embedder-peak", "REFRESH_TIMERS", ("timers.due.peak.*",), _BUS_ONLY, workers=1),
     Consumer("evaluator-judge", "KNOWLEDGE", refresh_events("indexed", "resumed"), _SETTLE, workers=1),
     Consumer("approval-notify", "DISCHARGE", case_events("escalated"), _BUS_ONLY, workers=8),
     # A channel that is down for days delays no other: each message is retried alone.

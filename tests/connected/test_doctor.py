@@ -48,14 +48,14 @@ def levels(found: list[Finding]) -> dict[str, str]:
 async def test_every_user_is_tried_and_nothing_is_stored_purged_or_resumed(nats: NatsServer) -> None:
     await nats.provision()
     bus = await nats.connect("admin")
-    await bus.publish("timers.due.peak.all", b"", stream="TIMERS")
+    await bus.publish("timers.due.peak.all", b"", stream="REFRESH_TIMERS")
     until = (datetime.now(UTC) + timedelta(hours=1)).isoformat().replace("+00:00", "Z")
     pause = f"$JS.API.CONSUMER.PAUSE.KNOWLEDGE.{EMBED}"
     await call(bus, pause, json.dumps({"pause_until": until}).encode())
     found = await users.check(place(nats))
     assert levels(found) == {f"user {user}": "ok" for user in users.rights()}, found
     streams = await bus.jetstream.streams_info()
-    assert {item.config.name: item.state.messages for item in streams if item.state.messages} == {"TIMERS": 1}
+    assert {item.config.name: item.state.messages for item in streams if item.state.messages} == {"REFRESH_TIMERS": 1}
     info = await bus.jetstream.consumer_info("KNOWLEDGE", EMBED)
     assert info.paused
     assert len(streams) == len(wanted_streams(Keeping()))

@@ -363,7 +363,7 @@ async def test_the_night_comes_once_however_many_were_missed(
         bus = await knowledge.bus()
         info = await bus.jetstream.stream_info("KNOWLEDGE", subjects_filter="knowledge.library.*.requested")
         assert len(info.state.subjects or {}) == 1
-        (timer,) = await bus.direct_get("TIMERS", {"last_by_subj": "timers.refresh.library"})
+        (timer,) = await bus.direct_get("REFRESH_TIMERS", {"last_by_subj": "timers.refresh.library"})
         due = datetime.fromisoformat(dict(timer.headers or {})["countersign-due"])
         assert abs(due - tomorrow) < timedelta(seconds=1)
         await bus.close()
@@ -383,7 +383,7 @@ async def test_a_source_that_is_declared_later_gets_its_nights_without_a_restart
     library.declare(sources=[*library.declaration["sources"], late])
     await knowledge.refresh()
     bus = await knowledge.bus()
-    (timer,) = await bus.direct_get("TIMERS", {"last_by_subj": "timers.refresh.late"})
+    (timer,) = await bus.direct_get("REFRESH_TIMERS", {"last_by_subj": "timers.refresh.late"})
     due = datetime.fromisoformat(dict(timer.headers or {})["countersign-due"])
     assert (due.hour, due.minute) == (18, 30)
     await bus.close()

@@ -72,10 +72,15 @@ class MemoryBus:
         found = [item for item in here if matches(pattern, item.subject)] if pattern else here[:1]
         return [
             SimpleNamespace(
-                headers=item.headers | {"Nats-Subject": item.subject, "Nats-Sequence": str(item.sequence)},
+                headers=item.headers
+                | {
+                    "Nats-Subject": item.subject,
+                    "Nats-Sequence": str(item.sequence),
+                    "Nats-Num-Pending": str(len(found) - index),
+                },
                 data=item.data,
             )
-            for item in found[: query.get("batch", 1)]
+            for index, item in enumerate(found[: query.get("batch", 1)], 1)
         ]
 
 

@@ -34,7 +34,7 @@ from shared.messaging.connection import Bus, WrongSequenceError
 from shared.messaging.deadletter import Original
 from shared.messaging.refreshes import RefreshLog, read_refresh
 from shared.messaging.steps import Clock, Steps
-from shared.messaging.timers import Timers
+from shared.messaging.timers import REFRESHES, Timers
 
 SCHEDULED = "countersign-schedule"
 
@@ -58,7 +58,7 @@ class Refreshing:
         self._log = RefreshLog(bus, "ingest", self._clock)
         self._live = LiveBucket(bus)
         self._manifest = Manifest(bus)
-        self._timers = Timers(bus)
+        self._timers = Timers(bus, REFRESHES)
         self._attempts = Attempts(bus, self._log, self._clock, self._apart)
         await self.set_schedules()
 
@@ -221,7 +221,7 @@ class Refreshing:
             return  # said at the first refresh; the services serve
         for source in file.sources:
             wanted = str(source.schedule)
-            pending = await self._bus.direct_get("TIMERS", {"last_by_subj": f"timers.refresh.{source.name}"})
+            pending = await self._bus.direct_get(REFRESHES, {"last_by_subj": f"timers.refresh.{source.name}"})
             if pending and dict(pending[0].headers or {}).get(SCHEDULED) == wanted:
                 continue
             await self._set_schedule(source.name, wanted, next_run(source.schedule, self._clock()))

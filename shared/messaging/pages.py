@@ -1,0 +1,27 @@
+"""Everything of a stream below a subject, a page in memory at a time, by the server's direct-get API (ADR-31)."""
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+from nats.aio.msg import Msg
+
+from shared.messaging.connection import Bus
+
+PAGE = 512  # messages; the server sends fewer where these would be too many bytes
+
+
+async def pages(bus: Bus, stream: str, filter: str, *, start: int = 1, size: int = PAGE) -> AsyncIterator[list[Msg]]:
+    """Messages from sequence `start` on, in stream order. Raises TransientError, PermanentError.
+
+    Where it ends is what the server says: how many messages come after each. A short page is not the last one.
+    """
+    while True:
+        query: dict[str, Any] = {"seq": start, "next_by_subj": filter, "batch": size}
+        page = await bus.direct_get(stream, query)
+        if not page:
+            return
+        yield page
+        last = page[-1].headers or {}
+        if int(last["Nats-Num-Pending"]) == 0:
+            return
+        start = int(last["Nats-Sequence"]) + 1
