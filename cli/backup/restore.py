@@ -24,7 +24,7 @@ from shared.messaging.journal import Journal
 from shared.messaging.provision import Keeping, provision, unkept, wanted_streams
 from shared.messaging.replicas import all_there
 from shared.messaging.snapshots import UNFINISHED, Described, Json, Refused
-from shared.messaging.topology import all_consumers
+from shared.messaging.topology import MOVED, all_consumers
 
 # What a stack that has only just been started holds too.
 OWN_ACCORD = ("TIMERS", "REFRESH_TIMERS", "KV_reconciled", "KV_sessions", "ADVISORIES", "ALERTS", UNFINISHED)
@@ -63,13 +63,16 @@ async def restore(
     """
     bus, keeping = target.bus, kept(manifest, target.keeping)
     await _take_over(bus, manifest.id, keeping, replace=replace)
+    names = {str(item.name) for item in wanted_streams(keeping)}
+    for name in names - {part.name for part in manifest.streams}:  # of a later version: its subjects were another's
+        await snapshots.remove(bus, name)
     for number, part in enumerate(manifest.streams):
         tell(f"stream {part.name}", number, len(manifest.streams))
         await _stream(bus, part, keeping, files.contents(source, part.file, seal))
     await provision(bus, keeping)
-    names = {str(item.name) for item in wanted_streams(keeping)}
     await all_there(bus, names, lambda done: tell("replicas", done, len(names)))
-    for item in manifest.rewinds:
+    rewinds = [item for item in manifest.rewinds if (item.stream, item.consumer) not in MOVED]
+    for item in rewinds:
         await snapshots.rewind(bus, item.stream, item.consumer, item.floor)
     for vectors in manifest.vectors:
         await _vectors(target.base, vectors, files.contents(source, vectors.file, seal), tell)
@@ -79,7 +82,7 @@ async def restore(
     chains = await _verify(source, manifest, seal, bus, tell)
     await bus.jetstream.delete_stream(UNFINISHED)
     points = sum(item.points for item in manifest.vectors)
-    repeated = tuple(item.consumer for item in manifest.rewinds)
+    repeated = tuple(item.consumer for item in rewinds)
     return Restored(len(chains.heads), chains.events, points, timers, len(chains.broken), repeated)
 
 

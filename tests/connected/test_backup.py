@@ -3,7 +3,7 @@
 import json
 import os
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -11,12 +11,17 @@ import pytest
 
 from cli import backups
 from cli.audit import verify_stored
+from cli.backup import make
 from cli.doctor.place import find_place
 from cli.doctor.run import examine
+from shared.contracts.subjects import CaseRef
 from shared.messaging import snapshots
 from shared.messaging.connection import Bus
+from shared.messaging.provision import provision
+from shared.messaging.timers import Timers
 from shared.messaging.topology import SERVICES
 from tests.support.backup import as_user, back_up, put_back, reach, timers
+from tests.support.earlier import installed_before
 from tests.support.ehr import client, sandbox, stays
 from tests.support.server import NatsServer
 from tests.support.stack import Stack, running, until
@@ -182,6 +187,25 @@ async def test_a_timer_that_fell_between_two_snapshots_is_set_again(
     assert len(await timers(empty, plain)) == 1
     (second,) = await timers(empty, overdue)
     assert second["Nats-Subject"].endswith(".2")
+
+
+async def test_a_backup_of_before_streams_were_split_comes_back(
+    nats: NatsServer, empty: NatsServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Into a stack that has the later streams already."""
+    await nats.provision()
+    async with as_user(nats, "admin") as bus:
+        for name in ("TIMERS", "REFRESH_TIMERS", "KV_artifacts"):
+            await bus.jetstream.delete_stream(name)
+        await installed_before(bus)
+        await Timers(bus).schedule(CaseRef("cardiology", "c1"), "clock", 1, datetime.now(UTC) + timedelta(hours=1))
+    with monkeypatch.context() as earlier:
+        earlier.setattr(make, "KEPT", tuple(name for name in make.KEPT if name != "REFRESH_TIMERS"))
+        await back_up(nats, tmp_path / "backup")
+    await empty.provision()
+    await put_back(empty, tmp_path / "backup", replace=True)
+    async with as_user(empty, "admin") as bus:
+        assert {change.action for change in await provision(bus)} == {"unchanged"}
 
 
 async def escalated(stack: Stack, case_id: str) -> bool:

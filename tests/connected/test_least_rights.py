@@ -3,18 +3,17 @@
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from nats.js.api import AckPolicy, ConsumerConfig, StorageType, StreamConfig
 
 from shared.contracts.envelope import digest
 from shared.contracts.failures import Failure
 from shared.contracts.subjects import CaseRef
 from shared.messaging.artifacts import Artifacts
-from shared.messaging.connection import Bus
 from shared.messaging.pages import pages
 from shared.messaging.provision import provision
 from shared.messaging.rights import permissions
 from shared.messaging.timers import REFRESHES, Timers
 from shared.messaging.topology import BUCKETS, SERVICES, STREAMS
+from tests.support.earlier import installed_before
 from tests.support.memory import matches
 from tests.support.server import NatsServer
 
@@ -125,40 +124,9 @@ async def test_a_page_that_the_server_cuts_short_is_not_the_last(nats: NatsServe
     await bus.close()
 
 
-async def before(bus: Bus) -> None:
-    """Timers as they were before each kind had a stream of its own, and artifacts that took roll-ups."""
-    jetstream = bus.jetstream
-    await jetstream.add_stream(
-        StreamConfig(
-            name="TIMERS", subjects=["timers.>"], storage=StorageType.FILE, allow_direct=True, allow_msg_schedules=True
-        )
-    )
-    for name, subject in (
-        ("ingest-schedule", "timers.due.refresh.*"),
-        ("embedder-peak", "timers.due.peak.*"),
-        ("approval-escalate", "timers.due.escalation.>"),
-    ):
-        await jetstream.add_consumer(
-            "TIMERS", ConsumerConfig(durable_name=name, ack_policy=AckPolicy.EXPLICIT, filter_subject=subject)
-        )
-    await jetstream.add_stream(
-        StreamConfig(
-            name="KV_artifacts",
-            subjects=["$KV.artifacts.>"],
-            storage=StorageType.FILE,
-            max_msgs_per_subject=1,
-            allow_rollup_hdrs=True,
-            deny_delete=True,
-            allow_direct=True,
-            allow_msg_ttl=True,
-            discard="new",  # type: ignore[arg-type]
-        )
-    )
-
-
 async def test_provisioning_an_installation_of_before_loses_no_clock(nats: NatsServer) -> None:
     admin = await nats.connect("admin")
-    await before(admin)
+    await installed_before(admin)
     due = datetime.now(UTC) + timedelta(seconds=1)
     await Timers(admin).schedule(CaseRef("cardiology", "c1"), "clock", 1, due)
     key = await Artifacts(admin).put(b"text")
