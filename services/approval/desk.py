@@ -31,6 +31,7 @@ from shared.contracts.events import (
     Withdrawn,
 )
 from shared.contracts.failures import Failure, TransientError
+from shared.contracts.model import read_whole
 from shared.contracts.subjects import FHIR_ID, CaseRef, derived_id
 from shared.messaging.access_log import AccessLog
 from shared.messaging.artifacts import Artifacts
@@ -125,7 +126,7 @@ class Desk:
         return await self.draft(case.review.draft.digest)
 
     async def draft(self, digest: str) -> Draft:
-        return Draft.model_validate_json(await self._artifacts.get(digest))
+        return read_whole(Draft, await self._artifacts.get(digest))
 
     async def signed_text(self, signed: Signature) -> str:
         """Exactly what was signed."""

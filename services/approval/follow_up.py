@@ -62,7 +62,7 @@ class FollowUp:
     async def _begin(self, key: str, last: int) -> None:
         """A mark where there is none, or where it is of a longer trail than this one: an older backup was put back."""
         entry = await self._marks.get(key)
-        if entry is not None and Mark.model_validate_json(entry.value).at <= last:
+        if entry is not None and Mark.read(entry.value).at <= last:
             return
         value = Mark(at=max(0, last - BEFORE)).model_dump_json().encode()
         try:
@@ -84,7 +84,7 @@ class FollowUp:
         entry = await self._marks.get(key)
         if entry is None:
             return
-        mark = Mark.model_validate_json(entry.value)
+        mark = Mark.read(entry.value)
         for _ in range(0, MOST, PAGE):
             query = {"seq": mark.at + 1, "next_by_subj": f"discharge.*.*.{name}", "batch": PAGE}
             page = [as_stored(message) for message in await self._bus.direct_get(STREAM, query)]

@@ -105,7 +105,7 @@ class Following:
         if entry is None:
             return None
         try:
-            found = Beginning.model_validate_json(zlib.decompress(entry.value))
+            found = Beginning.read(zlib.decompress(entry.value))
         except (ValidationError, zlib.error):
             logger.warning("the stored beginning of %s cannot be read: the trail is read from its start", self._key)
             return None

@@ -25,6 +25,7 @@ from shared.contracts.events import (
     Signature,
 )
 from shared.contracts.failures import PermanentError, never_permanent
+from shared.contracts.model import read_whole
 from shared.contracts.subjects import CaseRef, derived_id
 from shared.messaging.artifacts import Artifacts
 from shared.messaging.connection import Bus
@@ -148,7 +149,7 @@ class Approval:
         """
         if not isinstance(signature, Approved) or signature.edited:
             return (await self._artifacts.get(signature.signed)).decode()
-        draft = Draft.model_validate_json(await self._artifacts.get(signature.draft.digest))
+        draft = read_whole(Draft, await self._artifacts.get(signature.draft.digest))
         if digest(draft.text.encode()) != signature.signed:
             raise PermanentError("the draft is not the text that was signed")
         return draft.text

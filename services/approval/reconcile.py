@@ -95,7 +95,7 @@ class Reconciling:
         if oldest is None:
             return
         entry = await self._marks.get(KEY)
-        mark = Mark.model_validate_json(entry.value) if entry else Mark()
+        mark = Mark.read(entry.value) if entry else Mark()
         try:
             found = await self._ehr.search("Task", query(mark, oldest))
         except Failure as failure:

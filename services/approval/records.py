@@ -5,6 +5,7 @@ import asyncio
 from services.approval.written import Statement, statements
 from shared.contracts.context import EncounterContext
 from shared.contracts.draft import Draft
+from shared.contracts.model import read_whole
 from shared.grounding import Record
 from shared.messaging.artifacts import Artifacts
 
@@ -29,5 +30,5 @@ class Records:
         if record is None:
             if len(self._indexed) >= KEPT:
                 self._indexed.pop(next(iter(self._indexed)), None)
-            record = self._indexed[draft.context_digest] = Record(EncounterContext.model_validate_json(context))
+            record = self._indexed[draft.context_digest] = Record(read_whole(EncounterContext, context))
         return statements(draft, text, record)

@@ -92,7 +92,7 @@ class Waiting:
 
     @property
     def case(self) -> Case:
-        review = ReviewRequested.model_validate_json(zlib.decompress(self.review))
+        review = ReviewRequested.read(zlib.decompress(self.review))
         return Case(
             state="awaiting-review",
             head=self.head,
@@ -110,7 +110,7 @@ class Waiting:
     @property
     def line(self) -> OpenReview:
         """Its line in a list."""
-        review = ReviewRequested.model_validate_json(zlib.decompress(self.review))
+        review = ReviewRequested.read(zlib.decompress(self.review))
         return OpenReview(
             case_id=self.ref.id,
             department=self.ref.department,

@@ -16,6 +16,7 @@ from shared.contracts.context import EncounterContext
 from shared.contracts.draft import Claim, Knowledge, Narrative, OpenPoint, Sentence
 from shared.contracts.events import ContextExtracted, Discharged, Drafted, RedraftRequested
 from shared.contracts.failures import PermanentError, TransientError
+from shared.contracts.model import read_whole
 from shared.grounding import Record, check, split
 from shared.inference.generate import Generation, Generator, Sampling
 from shared.knowledge.retrieve import Retriever
@@ -79,7 +80,7 @@ class Drafter:
         """Render the facts, compose the narrative, keep of the model what the record supports, store the draft."""
         cause = work.cause.body
         assert isinstance(cause, ContextExtracted | RedraftRequested)  # noqa: S101 - as above
-        context = EncounterContext.model_validate_json(await self._artifacts.get(cause.context))
+        context = read_whole(EncounterContext, await self._artifacts.get(cause.context))
         words = domain.words_of(cause)
         wish = (await self._artifacts.get(words)).decode() if words else None
         knowledge = await cite(self._retriever, context) if self._retriever is not None else None

@@ -11,11 +11,12 @@ from datetime import UTC, datetime
 from pydantic import ValidationError
 
 from shared.contracts.corrections import Addended, Amended, Retracted, RetractionRequested
-from shared.contracts.events import Approved, CaseEvent, Reassigned, Rejected, Retried, case_event
-from shared.contracts.failures import PermanentError
+from shared.contracts.events import EVENT_TYPES, Approved, CaseEvent, Reassigned, Rejected, Retried, case_event
+from shared.contracts.failures import PermanentError, TransientError
 from shared.contracts.subjects import CaseRef, parse_case_subject
 
 TYPE_PREFIX = "countersign.discharge."
+NAMES = frozenset(kind.model_fields["event"].default for kind in EVENT_TYPES)
 PERSONAL = (Addended, Amended, Approved, Reassigned, Rejected, Retracted, RetractionRequested, Retried)
 CHAINED = ("ce-id", "ce-type", "ce-source", "ce-time", "ce-subject", "ce-prevdigest")
 
@@ -96,13 +97,16 @@ def encode(
 
 
 def decode(subject: str, headers: Mapping[str, str], data: bytes, sequence: int) -> Recorded:
-    """The event of one stored message.
+    """The event of one stored message. Fields that a newer version has added are passed over.
 
-    Raises PermanentError when headers, subject or body break the contract.
+    Raises TransientError for an event that only a newer version knows: one of its processes will read it. Raises
+    PermanentError when headers, subject or body break the contract.
     """
     case, name = parse_case_subject(subject)
+    if name not in NAMES:
+        raise TransientError(f"{name} is an event of a newer version than this process is")
     try:
-        body = case_event.validate_json(data)
+        body = case_event.validate_json(data, extra="ignore")
         time = datetime.fromisoformat(headers["ce-time"])
         id, source = headers["ce-id"], headers["ce-source"]
     except (ValidationError, KeyError, ValueError) as error:

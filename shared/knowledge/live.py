@@ -62,7 +62,7 @@ class LiveBucket:
     async def live(self) -> tuple[Live | None, int]:
         """The pointer and its revision; None and 0 before the first promotion."""
         entry = await self._bucket.get("knowledge")
-        return (Live.model_validate_json(entry.value), entry.revision) if entry else (None, 0)
+        return (Live.read(entry.value), entry.revision) if entry else (None, 0)
 
     async def point(self, live: Live, revision: int) -> None:
         """Move the pointer, if it still is the one of `revision`. Raises WrongSequenceError when it is not."""
@@ -70,11 +70,11 @@ class LiveBucket:
 
     async def version(self, number: int) -> VersionRecord | None:
         entry = await self._bucket.get(f"version.{number}")
-        return VersionRecord.model_validate_json(entry.value) if entry else None
+        return VersionRecord.read(entry.value) if entry else None
 
     async def versions(self) -> list[VersionRecord]:
         """Every version, oldest first."""
-        found = [VersionRecord.model_validate_json(entry.value) async for entry in self._bucket.scan("version")]
+        found = [VersionRecord.read(entry.value) async for entry in self._bucket.scan("version")]
         return sorted(found, key=lambda record: record.version)
 
     async def record(self, record: VersionRecord) -> None:
@@ -82,7 +82,7 @@ class LiveBucket:
 
     async def queue(self) -> tuple[Queue, int]:
         entry = await self._bucket.get("refreshes")
-        return (Queue.model_validate_json(entry.value), entry.revision) if entry else (Queue(), 0)
+        return (Queue.read(entry.value), entry.revision) if entry else (Queue(), 0)
 
     async def set_queue(self, queue: Queue, revision: int) -> None:
         """Raises WrongSequenceError when somebody else was first."""

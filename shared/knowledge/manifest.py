@@ -20,11 +20,11 @@ class Manifest:
 
     async def get(self, source: str, document: str) -> DocumentEntry | None:
         found = await self._bucket.get(entry_key(source, document))
-        return DocumentEntry.model_validate_json(found.value) if found else None
+        return DocumentEntry.read(found.value) if found else None
 
     async def entries(self, source: str) -> AsyncIterator[DocumentEntry]:
         async for found in self._bucket.scan(source):
-            yield DocumentEntry.model_validate_json(found.value)
+            yield DocumentEntry.read(found.value)
 
     async def put(self, entries: Iterable[DocumentEntry]) -> None:
         """Store all; each write is synced, so they go together."""

@@ -11,7 +11,7 @@ from opentelemetry.trace import SpanKind
 from shared.contracts.case import cause_of, fold
 from shared.contracts.envelope import Head, Recorded, chain_digest, decode, encode
 from shared.contracts.events import CaseEvent, StepName
-from shared.contracts.failures import PermanentError, TransientError
+from shared.contracts.failures import Failure, TransientError
 from shared.contracts.subjects import CaseRef
 from shared.messaging.connection import Bus, WrongSequenceError
 from shared.messaging.measures import measure
@@ -168,7 +168,7 @@ class Journal:
 def _readable(item: Stored) -> Recorded | None:
     try:
         return decode(item.subject, item.headers, item.data, item.sequence)
-    except PermanentError as error:
+    except Failure as error:
         logger.warning("event %d of the trail is passed over: %s", item.sequence, error.reason)
         return None
 

@@ -129,7 +129,7 @@ def read_refresh(message: Msg) -> RefreshRecord:
 def decode_refresh(subject: str, headers: dict[str, str], data: bytes, sequence: int) -> RefreshRecord:
     ref, name, number = parse_refresh_subject(subject)
     try:
-        body = refresh_event.validate_json(data)
+        body = refresh_event.validate_json(data, extra="ignore")
         id, time = headers["ce-id"], datetime.fromisoformat(headers["ce-time"])
     except (ValidationError, KeyError, ValueError) as error:
         raise PermanentError(f"a {name} message breaks the contract ({type(error).__name__})") from None

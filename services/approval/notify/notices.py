@@ -58,7 +58,7 @@ def read_notice(subject: str, data: bytes) -> Notice:
     Raises PermanentError when it is not one of ours.
     """
     try:
-        notice = Notice.model_validate_json(data)
+        notice = Notice.read(data)
     except ValidationError:
         raise PermanentError("a notice breaks the contract") from None
     if notice.subject != subject:

@@ -4,8 +4,6 @@ import asyncio
 import logging
 from collections.abc import Sequence
 
-from pydantic import ValidationError
-
 from services.approval.correction_resources import identifier_of
 from services.approval.renditions.kept import KeptRenditions
 from services.approval.renditions.make import FHIR, TEXT, make
@@ -18,6 +16,8 @@ from shared.contracts.corrections import Addended, Amended
 from shared.contracts.draft import Draft
 from shared.contracts.envelope import Recorded
 from shared.contracts.events import Signature
+from shared.contracts.failures import PermanentError
+from shared.contracts.model import read_whole
 from shared.messaging.artifacts import Artifacts
 from shared.messaging.connection import Bus
 
@@ -61,8 +61,8 @@ class Renditions:
         ref = approved.draft
         stored = await self._artifacts.get_many(list({ref.digest, ref.context}))
         try:
-            draft = Draft.model_validate_json(stored.get(ref.digest, b""))
-        except ValidationError:
+            draft = read_whole(Draft, stored.get(ref.digest, b""))
+        except PermanentError:
             logger.warning("case %s: its draft cannot be read, the text is filed alone", decision.case.id)
             return None
         return Source(
@@ -80,6 +80,6 @@ class Renditions:
 
 def _context(data: bytes) -> EncounterContext | None:
     try:
-        return EncounterContext.model_validate_json(data)
-    except ValidationError:
+        return read_whole(EncounterContext, data)
+    except PermanentError:
         return None

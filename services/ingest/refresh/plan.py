@@ -51,7 +51,7 @@ class Known:
 
     @property
     def fingerprint(self) -> Fingerprint:
-        return Fingerprint.model_validate_json(self.packed)
+        return Fingerprint.read(self.packed)
 
     @property
     def comparable(self) -> bool:
