@@ -321,7 +321,9 @@ class Desk:
             encounter = await self._ehr.read("Encounter", review.stay.encounter.removeprefix("Encounter/"))
         except Failure:
             return
-        if domain.discharge_taken_back(review, encounter.get("status")):
+        if encounter.get("status") in domain.ONGOING:
+            ref, case = await self.case(ref.id)  # the inbox does not know how often the stay was discharged
+        if domain.discharge_taken_back(case, review, encounter.get("status")):
             try:
                 await self._append(ref, case, Withdrawn(reason="encounter-not-finished"))
             except Conflict:

@@ -254,6 +254,10 @@ def reviewed(history: Iterable[Recorded]) -> list[tuple[DraftRef, str | None]]:
     return list(found.values())
 
 
-def discharge_taken_back(review: ReviewRequested, status: str | None) -> bool:
-    """Whether the stay that had ended when it was read goes on again."""
-    return review.encounter_status == "finished" and status in ONGOING
+def discharge_taken_back(case: Case, review: ReviewRequested, status: str | None) -> bool:
+    """Whether the stay goes on though its discharge was told, by what the EHR says now.
+
+    Some EHRs finish the encounter only later, so one that was never finished says nothing; but where a discharge was
+    taken back before, another one may be a late copy of the first.
+    """
+    return status in ONGOING and (review.encounter_status == "finished" or case.reopened)

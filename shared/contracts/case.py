@@ -69,6 +69,7 @@ class Case:
     retraction: Recorded | None = None  # the request that waits for a second person, then the confirmation
     retracted: RetractionFiled | None = None
     failure: Failed | None = None
+    reopened: bool = False  # by a discharge after one that was taken back
 
     @property
     def exists(self) -> bool:
@@ -93,7 +94,8 @@ def apply(case: Case, recorded: Recorded) -> Case:  # noqa: C901 - one arm per e
     state: State
     match recorded.body:
         case Discharged():  # also a discharge after a withdrawn one: the case starts again
-            return Case(awaits="extract", head=recorded.head, earlier=case.earlier + case.entries)
+            earlier = case.earlier + case.entries
+            return Case(awaits="extract", head=recorded.head, earlier=earlier, reopened=case.state != "drafting")
         case ContextExtracted() | RedraftRequested():
             return replace(case, state="drafting", awaits="draft")
         case Drafted():

@@ -214,6 +214,23 @@ async def test_nobody_signs_for_a_stay_that_goes_on(stack: Stack) -> None:
     assert (await stack.case(case_id))["state"] == "withdrawn"
 
 
+async def test_a_late_copy_of_a_discharge_leads_to_no_signature_for_a_stay_that_goes_on(stack: Stack) -> None:
+    """Discharged, taken back, and the first message once more by another way."""
+    case_id = await stack.discharge()
+    await stack.reaches(case_id, "awaiting-review")
+    encounter = stack.ehr.store.get("Encounter", stays()[0])
+    assert encounter is not None
+    stack.ehr.store.put(encounter | {"status": "in-progress"})
+    sent = {"encounter_id": stays()[0], "department": "internal-medicine"}
+    await stack.call("ingest", "POST", "/v1/encounters/discharge-cancelled", json=sent)
+    await stack.reaches(case_id, "withdrawn")
+    await stack.discharge(occurred_at="2026-11-20T10:00:00Z")
+    await stack.reaches(case_id, "awaiting-review")
+    assert (await stack.decide(case_id, "approve")).status_code == 409
+    assert (await stack.case(case_id))["state"] == "withdrawn"
+    assert stack.in_chart("DocumentReference") == []
+
+
 async def test_an_undischarge_after_the_signature_tells_a_person_and_changes_nothing(stack: Stack) -> None:
     case_id = await stack.discharge()
     await stack.reaches(case_id, "awaiting-review")

@@ -17,7 +17,7 @@ from services.approval.refusal import Refused
 from services.approval.renditions import chart
 from services.approval.reviews import follow
 from services.approval.settings import ApprovalSettings, parse_durations
-from shared.contracts.case import fold
+from shared.contracts.case import Case, fold
 from shared.contracts.envelope import Head, Recorded, digest
 from shared.contracts.events import Actor, Approved, CaseEvent, Drafted, Rejected, ReviewRequested
 from tests.support.examples import CASE, DIGEST, PHYSICIAN, T0, draft, draft_ref, event
@@ -221,10 +221,17 @@ def test_a_line_of_the_inbox_follows_from_the_history() -> None:
 def test_a_stay_that_goes_on_takes_the_discharge_back() -> None:
     review = event("review-requested")
     assert isinstance(review, ReviewRequested)
-    assert domain.discharge_taken_back(review, "in-progress")
-    assert not domain.discharge_taken_back(review, "finished")
+    assert domain.discharge_taken_back(Case(), review, "in-progress")
+    assert not domain.discharge_taken_back(Case(), review, "finished")
     never_finished = review.model_copy(update={"encounter_status": "in-progress"})
-    assert not domain.discharge_taken_back(never_finished, "in-progress"), "some EHRs finish the encounter later"
+    assert not domain.discharge_taken_back(Case(), never_finished, "in-progress"), (
+        "some EHRs finish the encounter later"
+    )
+    again = fold(history("discharged", "withdrawn", "discharged"))
+    assert again.reopened, "the second may be a late copy of the first"
+    assert domain.discharge_taken_back(again, never_finished, "in-progress")
+    assert not domain.discharge_taken_back(again, never_finished, "finished")
+    assert not fold(history("discharged")).reopened
 
 
 def approved() -> Approved:
