@@ -39,6 +39,7 @@ from services.approval.reviews import Reviews
 from services.approval.settings import ApprovalSettings
 from services.approval.sign_in.routes import SignIn, add_sign_in
 from services.approval.sign_in.sessions import SessionStore
+from services.approval.sign_in.sessions_api import make_sessions_router
 from services.approval.tasks import Devices, Tasks
 from shared.clinical.fhir import FhirClient
 from shared.messaging.access_log import AccessLog
@@ -106,7 +107,9 @@ def build(
     router.include_router(make_escalations_router(desk, front_directory, guard))
     pages = APIRouter(route_class=PageRoute)
     add_assets(pages)
-    add_sign_in(pages, SignIn(sessions, log, clock, new_secret, settings.public, provider, people), guard)
+    sign_in = SignIn(sessions, log, clock, new_secret, settings.public, provider, people)
+    router.include_router(make_sessions_router(sign_in, guard))
+    add_sign_in(pages, sign_in, guard)
     add_lists(pages, parts, names)
     add_case(pages, parts, working)
     add_people(pages, parts, front)

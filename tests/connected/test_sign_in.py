@@ -82,6 +82,29 @@ async def test_a_new_sign_in_ends_the_session_before_it(secured: Stack) -> None:
     assert (await secured.http.get("/")).status_code == 303
 
 
+async def test_an_operator_ends_the_sessions_of_one_person(secured: Stack, provider: OidcServer) -> None:
+    await sign_in(secured)
+    first = secured.http.cookies[COOKIE]
+    secured.http.cookies.clear()
+    await sign_in(secured)  # at another browser
+    second = secured.http.cookies[COOKIE]
+    secured.http.cookies.clear()
+    provider.person |= COLLEAGUE
+    await sign_in(secured)
+    colleague = secured.http.cookies[COOKIE]
+    secured.http.cookies.clear()
+    path, sent = "/v1/sessions/end", {"subject": GEE["sub"]}
+    assert (await secured.http.post(path, json=sent, headers=bearer(provider.token()))).status_code == 403
+    operator = bearer(provider.token(sub="op", roles=["operator"], departments=None))
+    for ended in (2, 0):
+        answer = await secured.http.post(path, json=sent, headers=operator)
+        assert answer.json() == {"subject": GEE["sub"], "ended": ended}
+    for session, status in ((first, 303), (second, 303), (colleague, 200)):
+        secured.http.cookies.set(COOKIE, session)
+        assert (await secured.http.get("/")).status_code == status
+    assert ("signed-out", "ended by op") in [(item["event"], item["detail"]) for item in await trail(secured)]
+
+
 async def test_a_page_that_refreshes_itself_keeps_no_session(secured: Stack, clock: Clock) -> None:
     await sign_in(secured)
     for minutes in (20, 29):

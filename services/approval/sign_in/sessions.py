@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 
 from pydantic import BaseModel, ConfigDict
 
-from shared.messaging.buckets import Bucket
+from shared.messaging.buckets import Bucket, Entry
 from shared.messaging.connection import Bus, WrongSequenceError
 from shared.runtime.access import Caller, token_digest
 
@@ -74,6 +74,13 @@ class SessionStore:
     async def close(self, id: str) -> None:
         await self._bucket.delete(_key(id))
 
+    async def end(self, subject: str) -> int:
+        """Close every session of a person; returns how many there were."""
+        found = [entry.key async for entry in self._bucket.scan("session") if _of(entry) == subject]
+        for key in found:
+            await self._bucket.delete(key)
+        return len(found)
+
     async def _put(self, id: str, session: Session, revision: int | None = None) -> None:
         ttl = int(self._idle.total_seconds()) + 1
         await self._bucket.put(_key(id), session.model_dump_json().encode(), revision=revision, ttl=ttl)
@@ -91,6 +98,10 @@ class SessionStore:
             return None
         await self._bucket.delete(_pending(state))
         return Pending.model_validate_json(found.value)
+
+
+def _of(entry: Entry) -> str:
+    return Session.model_validate_json(entry.value).caller.subject
 
 
 def _key(id: str) -> str:
