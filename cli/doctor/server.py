@@ -6,6 +6,7 @@ from pathlib import Path
 
 from cli.doctor.findings import Finding, Group
 from cli.doctor.place import Place
+from cli.stack.nats_config import MAX_PAYLOAD
 from shared.contracts.failures import TransientError
 from shared.messaging.connection import Bus
 from shared.messaging.monitor import Durability, read_durability
@@ -37,7 +38,15 @@ async def check_account(bus: Bus) -> list[Finding]:
     group, room = Group("server"), await bus.room()
     if room.limit is not None:
         disk(group, "storage of the account", room.limit - room.stored, room.limit)
+    payload(group, bus.client.max_payload)
     return group.found
+
+
+def payload(group: Group, most: int) -> None:
+    """Whether the record of a long stay fits into a message, judged. Pure."""
+    if most < MAX_PAYLOAD:
+        says = f"the server takes messages of {most / 2**20:g} MiB: a long stay's record may not fit"
+        group.warning("size of messages", says, f"set `max_payload: {MAX_PAYLOAD // 2**20}MB` and reload the server")
 
 
 def durable(group: Group, found: Durability, now: datetime) -> None:

@@ -22,6 +22,9 @@ from shared.messaging.topology import SERVICES
 KEY_VARIABLE = "COUNTERSIGN_STORAGE_KEY"
 ACCOUNT = "COUNTERSIGN"
 
+# The record of a long stay, as one artifact. NATS advises against more; without it a message is 1 MiB at most.
+MAX_PAYLOAD = 8 * 2**20
+
 
 @dataclass(frozen=True, slots=True)
 class Cluster:
@@ -88,6 +91,7 @@ def configuration(
         "host": host,
         "port": int(port),
         "http": node.monitor,
+        "max_payload": MAX_PAYLOAD,
         "jetstream": {
             "store_dir": str(node.store),
             "sync_interval": "always",

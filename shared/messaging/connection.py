@@ -217,6 +217,9 @@ class Bus:
             async with asyncio.timeout(REQUEST_TIMEOUT):
                 await self.client.publish(subject, data, reply=reply, headers=headers)
                 return await answer
+        except errors.MaxPayloadError:  # another attempt would not make it smaller
+            most = self.client.max_payload
+            raise PermanentError(f"{what}: {len(data)} bytes, and the server takes {most} (max_payload)") from None
         except (errors.Error, OSError, TimeoutError) as error:
             raise TransientError(f"{what}: {type(error).__name__}") from None
         finally:

@@ -1,5 +1,6 @@
 """What the journal relies on, asked of the real server and of the bus in memory that stands for it in unit tests."""
 
+import os
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -119,6 +120,17 @@ async def test_text_that_is_missing_or_not_what_its_digest_says_is_not_given(nat
     await bus.publish(f"$KV.artifacts.{key}", b"another text", stream="KV_artifacts")
     with pytest.raises(PermanentError, match="not what its digest says"):
         await artifacts.get(key)
+    await bus.close()
+
+
+async def test_the_record_of_a_long_stay_is_kept_and_what_is_too_large_is_said_to_be(nats: NatsServer) -> None:
+    await nats.provision()
+    bus = await nats.connect("drafter")
+    artifacts = Artifacts(bus)
+    long = os.urandom(7 * 2**20)
+    assert await artifacts.get(await artifacts.put(long)) == long
+    with pytest.raises(PermanentError, match="max_payload"):
+        await artifacts.put(os.urandom(9 * 2**20))
     await bus.close()
 
 

@@ -172,3 +172,10 @@ def test_a_consumer_that_is_left_alone_stuck_or_behind_is_named(group: Group) ->
         "consumer approval-request",
     }
     assert "paused (peak hours)" in next(item.says for item in group.found if item.what == "consumer embedder-embed")
+
+
+def test_a_server_that_takes_no_long_record_is_named(group: Group) -> None:
+    server.payload(group, 2**20)
+    assert [(item.level, item.what) for item in group.found] == [("warning", "size of messages")]
+    server.payload(enough := Group("y"), 8 * 2**20)
+    assert not enough.found
