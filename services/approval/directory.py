@@ -1,7 +1,8 @@
 """Who supervises a department and how its people are reached: the directory file, else the settings, else the EHR."""
 
 import logging
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 
 from services.approval.directory_file import Channel, DirectoryFile
 from services.approval.domain import supervisor_of
@@ -13,6 +14,7 @@ from shared.contracts.failures import PermanentError
 logger = logging.getLogger(__name__)
 
 SUPERVISOR = "department supervisor"  # PractitionerRole.code.text
+FRESH = 60.0  # seconds
 
 
 class Directory:
@@ -24,7 +26,11 @@ class Directory:
         supervisors: Mapping[str, str],
         escalate_after: Escalations,
         file: DirectoryFile | None = None,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
+        """`clock` gives seconds."""
+        self._clock = clock
+        self._read: tuple[float, list[Resource]] | None = None  # when the EHR was asked for supervisors, and its answer
         self._ehr = ehr
         self._supervisors = supervisors
         self._escalate_after = escalate_after
@@ -52,11 +58,7 @@ class Directory:
         return next((item for item in self._file.entry(department).channels or () if item.key == key), None)
 
     async def _from_ehr(self, department: str) -> str | None:
-        try:
-            roles = [item for item in await self._ehr.search("PractitionerRole", {}) if _supervises(item)]
-        except PermanentError as error:
-            logger.warning("the EHR shows no PractitionerRoles: %s", error.reason)
-            return None
+        roles = await self._supervising()
         # The department's own supervisor, else one who is named for no department at all.
         own = [item for item in roles if department in _departments(item)]
         general = [item for item in roles if not _departments(item)]
@@ -64,6 +66,18 @@ class Directory:
             if reference := (role.get("practitioner") or {}).get("reference"):
                 return str(reference)
         return None
+
+    async def _supervising(self) -> list[Resource]:
+        """The EHR's supervisors. It is asked once a minute for all of its roles, not with every page that is shown."""
+        if self._read is not None and self._clock() - self._read[0] < FRESH:
+            return self._read[1]
+        try:
+            roles = [item for item in await self._ehr.search("PractitionerRole", {}) if _supervises(item)]
+        except PermanentError as error:
+            logger.warning("the EHR shows no PractitionerRoles: %s", error.reason)
+            return []
+        self._read = (self._clock(), roles)
+        return roles
 
 
 def _supervises(role: Resource) -> bool:

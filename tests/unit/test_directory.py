@@ -171,3 +171,33 @@ def test_a_channel_that_does_not_take_a_message_is_tried_again_and_quotes_nothin
     with pytest.raises(PermanentError) as unknown:
         channels.send("foo://user:hunter2@h", "title", "text", "warning")
     assert "hunter2" not in unknown.value.reason
+
+
+class Roles:
+    """An EHR with one supervisor; `asked` is how often it was asked for all of its roles."""
+
+    def __init__(self) -> None:
+        self.asked = 0
+        self.practitioner = "Practitioner/dr-1"
+        self.refuses = False
+
+    async def search(self, type: str, params: Any) -> list[Any]:
+        self.asked += 1
+        if self.refuses:
+            raise PermanentError("PractitionerRole is not supported")
+        return [{"code": [{"text": "Department supervisor"}], "practitioner": {"reference": self.practitioner}}]
+
+
+async def test_the_ehr_is_asked_for_its_roles_once_a_minute() -> None:
+    ehr, seconds = Roles(), [0.0]
+    directory = Directory(ehr, {}, DEFAULT, clock=lambda: seconds[0])  # type: ignore[arg-type]
+    for _ in range(3):
+        assert await directory.supervisor("cardiology") == "Practitioner/dr-1"
+    assert ehr.asked == 1
+    ehr.practitioner = "Practitioner/dr-2"
+    seconds[0] = 61.0
+    assert await directory.supervisor("cardiology") == "Practitioner/dr-2"
+    ehr.refuses, seconds[0] = True, 122.0
+    assert await directory.supervisor("cardiology") == "Supervisor of cardiology"
+    ehr.refuses = False
+    assert await directory.supervisor("cardiology") == "Practitioner/dr-2", "a refusal is not kept"
