@@ -141,7 +141,6 @@ class Drafter:
         """The sentences of the draft. What the model copied from a department's example is none of this patient's."""
         own, copied = wording.without_copies(own) if wording else (own, 0)
         rules = tuple(item for item in composed(context) if kind.home(item.narrative) is not None)
-        rules = rules if _instructs(kind, context) else tuple(i for i in rules if i.narrative == "hospital-course")
         chosen = choose(rules, own, policy)
         return Chosen(chosen.sentences, chosen.replaced + copied)
 

@@ -23,7 +23,9 @@ class Kind:
         return self.declared.type
 
     def home(self, narrative: Narrative) -> PartCode | None:
-        """The part that a narrative stands in."""
+        """The part that a narrative stands in; None where the kind has no such narrative."""
+        if narrative == "patient-instructions" and not self.declared.patient_instructions:
+            return None
         return next((part.code for part in self.declared.parts if part.holds == narrative), None)
 
 

@@ -19,12 +19,10 @@ _FACILITIES = frozenset(
     {"acute-hospital", "rehabilitation", "psychiatric-hospital", "long-term-care", "nursing-facility", "hospice"}
 )
 _NOWHERE = frozenset({"no-hospital", "other"})
-# What a place is named for that is none of arrival: `from another hospital`, `left the hospital`, `not home`.
-_DENIED = re.compile(
-    r"(\b(from|out of|von|vom|aus|van|uit|left|leaving|leaves?|no|not|nicht|kein\w*|geen|niet|without|instead of)"
-    r"( to)?( an?| the| this| his| her| dem| der| einem| einer| het| een| de)?\s*|\bnon-)$",
-    re.IGNORECASE,
-)
+_ARTICLE = r"( to)?( an?| the| this| his| her| dem| der| einem| einer| het| een| de)?\s*"
+_NOT = re.compile(rf"(\b(no|not|nicht|kein\w*|geen|niet|without|instead of){_ARTICLE}|\bnon-)$", re.IGNORECASE)
+# Of a place that is named and not gone to: `from another hospital`, `left the hospital`.
+_FROM = re.compile(rf"\b(from|out of|von|vom|aus|van|uit|left|leaving|leaves?){_ARTICLE}$", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,7 +144,8 @@ def in_words(text: str) -> set[str]:
     found: set[str] = set()
     for place, expression in _vocabulary().words:
         for match in expression.finditer(text):
-            if not _DENIED.search(text[: match.start()]):
+            before = text[: match.start()]
+            if not _NOT.search(before) and (place == AGAINST_ADVICE or not _FROM.search(before)):
                 found.add(place)
         text = expression.sub(lambda match: "\0" * len(match[0]), text)
     return found
