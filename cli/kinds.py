@@ -32,7 +32,7 @@ Department = Annotated[str | None, typer.Option("--department", help="for kinds 
 def list_kinds(folder: Folder = None, as_json: AsJson = False) -> None:
     """Every kind: its title, its LOINC code, how it is chosen, what it requires. Says what is declared wrongly."""
     kinds = _load(folder)
-    found = [
+    found: list[dict[str, Any]] = [
         {
             "kind": kind.name,
             "title": kind.declared.title,
