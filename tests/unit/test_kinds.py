@@ -173,6 +173,15 @@ def test_a_folder_that_is_none_and_a_prompt_without_facts_are_refused(tmp_path: 
         load_kinds(folder)
 
 
+def test_the_kind_that_the_documentation_shows_can_be_declared(tmp_path: Path) -> None:
+    text = (Path(__file__).parents[2] / "docs" / "documents.md").read_text()
+    shown = text.split("```toml")[1].split("```")[0]
+    others = "\n".join(f'[[parts]]\ncode = "{code}"' for code in SIX_PARTS[1:])
+    kinds = load_kinds(write_kind(tmp_path, text=shown.replace("# … the other five", others)))
+    declared = kinds.all["rehabilitation-handover"].declared
+    assert (declared.title, len(declared.when), len(declared.parts)) == ("Rehabilitation handover", 2, 7)
+
+
 def test_the_general_kinds_take_what_is_left(tmp_path: Path) -> None:
     text = 'extends = "discharge-summary"\ntitle = "Letter"\n[[when]]\nlongest_hours = 5\n'
     with pytest.raises(PermanentError, match="can have no rules"):

@@ -96,6 +96,14 @@ def test_what_is_wrong_is_named_with_its_file(tmp_path: Path, text: str, name: s
     assert f"{name}.toml" in refused.value.reason
 
 
+def test_the_wording_that_the_documentation_shows_can_be_read(tmp_path: Path) -> None:
+    text = (Path(__file__).parents[2] / "docs" / "documents.md").read_text()
+    shown = text.split("```toml")[2].split("```")[0]
+    wording = read_departments(department(tmp_path, shown), KINDS).of("cardiology", "discharge-summary")
+    assert wording is not None
+    assert (wording.words(1), len(wording.examples)) == (80, 2)
+
+
 def test_a_folder_that_is_not_there_is_refused(tmp_path: Path) -> None:
     with pytest.raises(PermanentError, match="is no folder"):
         read_departments(tmp_path / "absent", KINDS)
