@@ -10,7 +10,7 @@ from services.drafter.extract import extract
 from services.drafter.kinds import load_kinds
 from tests.support.ehr import Sandbox, client, sandbox, stays
 from tests.support.generator import ScriptedGenerator
-from tests.support.kinds import REHABILITATION, write_kind
+from tests.support.kinds import write_kind
 from tests.support.server import NatsServer
 from tests.support.stack import running
 
@@ -41,12 +41,12 @@ async def test_a_kind_of_ones_own_goes_the_whole_way(nats: NatsServer, ehr: Sand
     await nats.provision()
     encounter = stays()[0]
     sent_to_rehabilitation(ehr, encounter)
-    kinds = write_kind(tmp_path / "kinds", text=REHABILITATION.replace('policy = "marked"\n', ""))
+    kinds = write_kind(tmp_path / "kinds")
     wording = tmp_path / "wording"
     wording.mkdir()
     (wording / "internal-medicine.toml").write_text(WORDING)
     generator = ScriptedGenerator(f"The patient was admitted and cared for on the ward. {COPIED}")
-    settings = {"document_kinds": kinds, "department_wording": wording, "narrative_policy": "marked"}
+    settings = {"document_kinds": kinds, "department_wording": wording}
     async with running(nats, ehr, generator=generator, **settings) as stack:
         case_id = await stack.discharge(encounter)
         await stack.reaches(case_id, "awaiting-review")
@@ -59,6 +59,7 @@ async def test_a_kind_of_ones_own_goes_the_whole_way(nats: NatsServer, ehr: Sand
         }
         assert draft["routing"]["why"] == "disposition 'Inpatient rehabilitation hospital'"
         assert draft["routing"]["words"] == 200
+        assert draft["routing"]["policy"] == "marked", "the kind's own: the drafter's is strict"
         assert draft["routing"]["wording"]
         assert draft["prompt"]["name"] == "handover"
 
