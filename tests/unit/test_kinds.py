@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from services.drafter import facts
 from services.drafter.kinds import Signals, classify, load_kinds, required, shipped
-from services.drafter.kinds.catalogue import NAMES, name_of
+from services.drafter.kinds.catalogue import NAMES, TITLES, name_of
 from services.drafter.kinds.places import Places, names
 from shared.contracts.context import Diagnosis, EncounterContext, Entry, Measurement, Patient, Series
 from shared.contracts.draft import SIX_PARTS
@@ -138,6 +138,10 @@ WRONG: list[tuple[str, str, str]] = [
     ('disposition = ["rehabilitation"]', "named = '('", "is no regular expression"),
     ('"required-elements"]', '"required-elements", "vitals"]', "'vitals' is no group"),
     ('"required-elements"]', '"required-elements", "procedures", "procedures"]', "stands twice"),
+    ('title = "Plan"', 'title = "Significant findings"', "heading 'significant-findings' stands twice"),
+    ('title = "Plan"', 'title = "Immunizations"', "heading 'immunizations' stands twice"),
+    ('title = "Plan"', 'title = "Hospital course"', "heading 'hospital-course' stands twice"),
+    ('= "Weight bearing"\n\n', '= "Goals"\n\n', "heading 'goals' stands twice"),
     ('omit = ["family-history"]', 'omit = ["allergies-and-intolerances"]', "cannot be left out"),
     ('[[parts]]\ncode = "condition-at-discharge"\nrequired = false\n', "", "no part for the groups"),
     ('[[parts]]\ncode = "procedures-and-treatment"\n', "", "hospital-course needs one part"),
@@ -301,6 +305,8 @@ def test_every_group_that_is_rendered_is_known_by_its_name() -> None:
     for stay in (rich, context(deceased=True, kind="death-summary")):
         named = {name_of(group.title) for part in facts.by_themselves(stay) for group in part.groups}
         assert named <= NAMES
+        titles = {part.code: part.title for part in facts.by_themselves(stay)}
+        assert all(title in TITLES[code] for code, title in titles.items())
         assert tuple(part.code for part in facts.by_themselves(stay)) == SIX_PARTS
 
 

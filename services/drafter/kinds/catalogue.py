@@ -56,6 +56,16 @@ GROUPS: dict[str, tuple[str, ...]] = {
     ),
     "attending-signature": ("signature",),
 }
+# What the parts are called that a kind gives no title, by what the record says.
+TITLES: dict[str, tuple[str, ...]] = {
+    "reason-for-hospitalization": ("Reason for hospitalization",),
+    "significant-findings": ("Significant findings",),
+    "procedures-and-treatment": ("Procedures and treatment",),
+    "condition-at-discharge": ("Condition at discharge", "Outcome of the stay"),
+    "patient-and-family-instructions": ("Instructions for patient and family", "Information for the family"),
+    "attending-signature": ("Attending physician",),
+}
+NARRATIVES = ("Hospital course", "In plain words")
 ELEMENTS = "required-elements"  # the group of what a kind requires and the record has
 NAMES = frozenset(name for names in GROUPS.values() for name in names)
 # What a reader may be harmed by not being told: no kind leaves these out.

@@ -1,6 +1,7 @@
 """What a kind of document declares in its `kind.toml`. `docs/documents.md` shows one and explains each line."""
 
 import re
+from collections.abc import Iterator
 from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, model_validator
@@ -12,8 +13,8 @@ from shared.contracts.draft import NAME, DocumentType, LoincCode, Narrative, Par
 Policy = Literal["strict", "marked"]
 Name = Annotated[str, StringConstraints(pattern=NAME, max_length=64)]
 Words = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=300)]
-# Headings are found again in the signed text: one line, without a colon at its end or the mark of a list.
-Title = Annotated[str, StringConstraints(pattern=r"^[A-Z][^\n:]{1,78}[^\s:]$")]
+# Headings are found again in the signed text: one line, without a colon or the mark of a list.
+Title = Annotated[str, StringConstraints(pattern=r"^\p{Lu}[^\n:]{1,78}[^\s:]$")]
 
 # Lists of the record in which a required element may stand.
 LISTS: frozenset[str] = frozenset(
@@ -162,11 +163,18 @@ class Declaration(_Closed):
     def _twice(self) -> list[str]:
         codes = [part.code for part in self.parts]
         named = [group for part in self.parts for group in part.groups]
-        headings = [part.title.casefold() for part in self.parts if part.title] + [self.title.casefold()]
-        found = (("part", codes), ("group", [*named, *self.omit]), ("heading", headings))
-        return [
-            f"{what} {one} stands twice" for what, all_of in found for one in sorted({*all_of}) if all_of.count(one) > 1
-        ]
+        found = (("part", codes), ("group", [*named, *self.omit]), ("heading", list(self._headings())))
+        return [f"{what} {one!r} stands twice" for what, of in found for one in sorted({*of}) if of.count(one) > 1]
+
+    def _headings(self) -> Iterator[str]:
+        """Every heading of a part or a group as it is compared: one that stands twice parts the signed text wrongly."""
+        yield from (catalogue.name_of(title) for title in (self.title, *catalogue.NARRATIVES))
+        for part in self.parts:
+            yield from (catalogue.name_of(title) for title in (part.title,) if title)
+            yield from (catalogue.name_of(title) for title in catalogue.TITLES.get(part.code, ()) if not part.title)
+        renamed = self.titles.keys()
+        yield from (catalogue.name_of(title) for title in self.titles.values())
+        yield from (name for name in sorted(catalogue.NAMES) if name not in renamed)
 
     def _lost(self) -> list[str]:
         """Groups that would stand nowhere, and groups that no document may go without."""
