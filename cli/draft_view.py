@@ -27,7 +27,7 @@ def pending(draft: dict[str, Any]) -> list[str]:
     return [
         fact["text"]
         for group in _groups(draft)
-        if group["title"] == PENDING
+        if (group.get("stands_for") or group["title"]) == PENDING
         for fact in group["facts"]
         if fact["source"]
     ]

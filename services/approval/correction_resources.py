@@ -47,7 +47,9 @@ def document(
             "relatesTo": [_relates("appends", signature.appends)],
             "author": [found["authenticator"]],
             "description": "Addendum",
-            "content": [_titled(item, "Addendum to discharge summary") for item in found["content"]],
+            "content": [
+                _titled(item, f"Addendum to {signature.draft.type.title.lower()}") for item in found["content"]
+            ],
         }
     return found
 

@@ -16,8 +16,6 @@ from shared.contracts.draft import Draft
 from shared.contracts.envelope import Recorded, digest
 from shared.contracts.events import Actor, Approved, Channel, Confirmed, Filed, Signature
 
-_TITLES = {"discharge-summary": "ADDENDUM TO DISCHARGE SUMMARY", "death-summary": "ADDENDUM TO DEATH SUMMARY"}
-
 
 def filed(case: Case, seen: str) -> tuple[Approved | Amended, Filed]:
     """The signature of the document that stands in the chart, and where it stands.
@@ -101,7 +99,9 @@ def confirmed(written: Sequence[Statement]) -> tuple[Confirmed, ...]:
 def addendum(draft: Draft, words: str) -> str:
     """The text of an addendum: what kind of document it is, whose it is, and the words."""
     patient = gate.identity(draft)
-    return "\n\n".join([_TITLES[draft.kind], *([patient] if patient else []), words.strip()]) + "\n"
+    return (
+        "\n\n".join([f"ADDENDUM TO {draft.type.title.upper()}", *([patient] if patient else []), words.strip()]) + "\n"
+    )
 
 
 def addend(

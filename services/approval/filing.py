@@ -69,7 +69,7 @@ class Filing:
         case = decision.case
         identifier = correction_resources.identifier_of(case, signature, number)
         query = {"identifier": "|".join(identifier)}
-        contents = chart.contents(renditions, decision.time)
+        contents = chart.contents(renditions, decision.time, signature.draft.type.title)
         wanted = correction_resources.document(decision, signature, number, contents, device)
         made = await self.make(wanted, correction_resources.id_of(case, signature, number), query)
         # Parallel conditional creates duplicate on several real servers: look, and let the oldest one stand. What was

@@ -117,7 +117,7 @@ def _lacking(draft: Draft, text: str) -> Iterator[str]:
         yield "The text names another patient."
     titles = {heading(part.title) for part in draft.parts}
     for part in draft.parts:
-        if not _has_content(part, lines, titles):
+        if part.required and not _has_content(part, lines, titles):
             yield f"The part “{part.title}” is missing or empty."
 
 

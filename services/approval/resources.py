@@ -117,7 +117,7 @@ def task(
         "priority": "routine",
         "code": {
             "coding": [{"system": "http://hl7.org/fhir/CodeSystem/task-code", "code": "approve"}],
-            "text": "Review AI-drafted discharge summary",
+            "text": f"Review AI-drafted {draft.type.title.lower()}",
         },
         "focus": {"reference": stay.encounter},
         "for": {"reference": stay.patient},
@@ -227,8 +227,8 @@ def practitioner(reference: str | None, subject: str) -> Resource:
 def document(
     case: CaseRef, approved: Signature, contents: Iterable[Resource], device_id: str, signed_at: datetime
 ) -> Resource:
-    """The signed summary. LOINC 18842-5 is Discharge summary; AIAST stays on after approval, CLINAST joins it."""
-    stay = approved.stay
+    """The signed summary, of the type that its draft is of; AIAST stays on after approval, CLINAST joins it."""
+    stay, type = approved.stay, approved.draft.type
     signer = practitioner(approved.signer, approved.by.subject)
     context: Resource = {"encounter": [{"reference": stay.encounter}], "period": {"end": instant(stay.end)}}
     if stay.start is not None:
@@ -239,7 +239,7 @@ def document(
         "identifier": identified(document_identifier(case)),
         "status": "current",
         "docStatus": "final",
-        "type": {"coding": [{"system": "http://loinc.org", "code": "18842-5", "display": "Discharge summary"}]},
+        "type": {"coding": [{"system": "http://loinc.org", "code": type.code, "display": type.display}]},
         "category": [
             {
                 "coding": [

@@ -48,6 +48,7 @@ class OpenReview(Model):
     draft: str  # digest
     number: int
     kind: str
+    title: str = ""  # of the kind of document
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +124,7 @@ class Waiting:
             draft=review.draft.digest,
             number=review.draft.number,
             kind=review.draft.kind,
+            title=review.draft.type.title,
         )
 
 

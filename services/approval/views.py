@@ -42,6 +42,8 @@ class DraftView(BaseModel):
     sentences: list[dict[str, Any]]
     parts: list[dict[str, Any]]
     kind: str
+    document: dict[str, Any] | None  # title and LOINC code
+    routing: dict[str, Any] | None  # why it is of this kind, and by which configuration it was written
     number: int
     by_hand: str | None
     composed: int

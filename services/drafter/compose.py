@@ -1,14 +1,10 @@
 """Puts facts and narrative together into one draft and its plain text. Deterministic."""
 
-from services.drafter import facts
+from services.drafter import facts, kinds, layout
+from services.drafter.kinds.kind import Kind
 from shared.contracts.context import EncounterContext
-from shared.contracts.draft import Draft, Knowledge, Narrative, OpenPoint, Part, PartCode, Prompt, Sentence
+from shared.contracts.draft import Draft, Knowledge, Narrative, OpenPoint, Part, Prompt, Routing, Sentence
 
-# Which part a narrative belongs to.
-HOME: dict[Narrative, PartCode] = {
-    "hospital-course": "procedures-and-treatment",
-    "patient-instructions": "patient-and-family-instructions",
-}
 TITLES: dict[Narrative, str] = {"hospital-course": "Hospital course", "patient-instructions": "In plain words"}
 NOTICE = (
     "Narrative composed from the record by rules, with sentences of an AI model; facts are rendered from the record. "
@@ -30,29 +26,36 @@ def compose(
     knowledge: Knowledge | None = None,
     composed: int = 0,
     replaced: int = 0,
-    asked: OpenPoint | None = None,
+    asked: tuple[OpenPoint, ...] = (),
     model_silent: str | None = None,
+    kind: Kind | None = None,
+    routing: Routing | None = None,
 ) -> Draft:
     """The draft of a stay whose facts are `rendered`. `composed`, `replaced` and `model_silent`: see Draft.
 
-    `asked` is an open point about the physician's words.
+    `asked` are open points about the draft itself; without a `kind` it is the one that ships.
     """
+    kind = kind or kinds.shipped().of(context.kind, died=context.died)
     parts = tuple(
-        part.model_copy(update={"narrative": tuple(item for item in sentences if HOME[item.narrative] == part.code)})
+        part.model_copy(
+            update={"narrative": tuple(item for item in sentences if kind.home(item.narrative) == part.code)}
+        )
         for part in rendered
     )
     return Draft(
-        kind=context.kind,
+        kind=kind.name,
+        document=kind.type,
+        routing=routing or Routing(why=context.why, also=context.also, declaration=kind.digest),
         initials=_initials(context.patient.name),
         attending=context.attending_name or "",
         number=number,
         parts=parts,
-        text=_text(context, parts),
+        text=_text(context, kind, parts),
         composed=composed,
         replaced=replaced,
         model_silent=model_silent,
-        left_out=context.left_out,
-        open_points=(*((asked,) if asked else ()), *context.open_points),
+        left_out=(*context.left_out, *layout.omitted(facts.by_themselves(context), kind)),
+        open_points=(*asked, *context.open_points),
         model=model,
         prompt=prompt,
         context_digest=context_digest,
@@ -65,9 +68,8 @@ def _initials(name: str) -> str:
     return " ".join(f"{word[0].upper()}." for word in name.split() if word[0].isalpha())
 
 
-def _text(context: EncounterContext, parts: tuple[Part, ...]) -> str:
-    title = "DEATH SUMMARY" if context.died else "DISCHARGE SUMMARY"
-    lines = [title, "", *(fact.text for fact in facts.header(context))]
+def _text(context: EncounterContext, kind: Kind, parts: tuple[Part, ...]) -> str:
+    lines = [kind.type.title.upper(), "", *(fact.text for fact in facts.header(context))]
     for part in parts:
         lines += ["", part.title.upper()]
         for group in part.groups:
@@ -80,7 +82,7 @@ def _text(context: EncounterContext, parts: tuple[Part, ...]) -> str:
 def _narrative(part: Part) -> list[str]:
     """A sentence a line: what was changed in it is seen at once."""
     lines: list[str] = []
-    for name in (name for name, code in HOME.items() if code == part.code):
+    for name in TITLES:
         if sentences := [item.text for item in part.narrative if item.narrative == name]:
             lines += [f"{TITLES[name]}:", *(f"  {text}" for text in sentences)]
     return lines

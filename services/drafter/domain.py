@@ -23,6 +23,7 @@ def drafted(cause: ContextExtracted | RedraftRequested, draft: Draft, digest: st
             knowledge=draft.knowledge.version if draft.knowledge else None,
             passages=tuple(item.id for item in draft.knowledge.passages) if draft.knowledge else (),
             to_settle=unsupported + len(draft.open_points),
+            document=draft.document,
         ),
         sentences=len(sentences),
         unsupported=unsupported,

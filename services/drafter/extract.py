@@ -9,6 +9,7 @@ from contextlib import suppress
 from datetime import datetime, tzinfo
 
 from services.drafter import named, searches
+from services.drafter.kinds import Kinds
 from services.drafter.record import build_context
 from services.drafter.record.identity import merged_from, merged_into
 from services.drafter.record.stay import check_is_stay, is_part_only
@@ -32,14 +33,18 @@ async def extract(
     occurred_at: datetime | None,
     attending: str | None,
     zone: tzinfo | None = None,
+    kinds: Kinds | None = None,
+    department: str | None = None,
 ) -> EncounterContext:
-    """The stay up to its discharge, in the hospital's time `zone`.
+    """The stay up to its discharge, in the hospital's time `zone`; of which of the `kinds` its document is.
 
     Raises PermanentError when there is no such encounter, it is no stay, has no patient or has not ended, or when
     nothing of its record can be read; TransientError.
     """
     record = await _Reading(ehr).record(encounter_id, occurred_at, attending, zone)
-    return await asyncio.to_thread(build_context, record)  # thousands of entries take their time; others are served
+    return await asyncio.to_thread(
+        build_context, record, kinds, department
+    )  # thousands of entries take their time; others are served
 
 
 class _Reading:

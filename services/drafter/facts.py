@@ -3,6 +3,8 @@
 from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta
 
+from services.drafter import kinds, layout
+from services.drafter.kinds.kind import Kind
 from services.drafter.medicine_facts import given, medicine, reconciliation, to_avoid
 from services.drafter.record.observations import short_names
 from shared.contracts.context import Diagnosis, EncounterContext, Entry, Measurement, Medicine, Series
@@ -13,8 +15,14 @@ CRITICAL = ("critical", "critically low", "critically high")
 LATELY = timedelta(hours=24)  # before the discharge: an older vital sign is told with its day
 
 
-def render(context: EncounterContext) -> tuple[Part, ...]:
-    """The six parts that the Joint Commission requires, with their facts; the narrative comes later."""
+def render(context: EncounterContext, kind: Kind | None = None) -> tuple[Part, ...]:
+    """The parts of the document with their facts; the narrative comes later. Without a `kind`: the one that ships."""
+    kind = kind or kinds.shipped().of(context.kind, died=context.died)
+    return layout.arranged(by_themselves(context), kind, context)
+
+
+def by_themselves(context: EncounterContext) -> tuple[Part, ...]:
+    """The six parts that the Joint Commission requires, as every kind has them that does not say otherwise."""
     return (
         Part(code="reason-for-hospitalization", title="Reason for hospitalization", groups=_reason(context)),
         Part(code="significant-findings", title="Significant findings", groups=_findings(context)),

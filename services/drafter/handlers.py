@@ -2,18 +2,21 @@
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from datetime import tzinfo
 
-from services.drafter import domain, facts, narrative, prompts
+from services.drafter import domain, facts, narrative
 from services.drafter.cite import cite
 from services.drafter.compose import compose
 from services.drafter.course import composed
 from services.drafter.extract import extract
+from services.drafter.kinds import Kind, Kinds, shipped
 from services.drafter.policy import Chosen, Policy, choose
+from services.drafter.wording import TOKENS_A_WORD, Departments, Wording
 from shared.clinical.fhir import FhirClient
 from shared.contracts.context import EncounterContext
-from shared.contracts.draft import Claim, Knowledge, Narrative, OpenPoint, Sentence
+from shared.contracts.draft import Claim, Knowledge, Narrative, OpenPoint, Routing, Sentence
 from shared.contracts.events import ContextExtracted, Discharged, Drafted, RedraftRequested
 from shared.contracts.failures import PermanentError, TransientError
 from shared.contracts.model import read_whole
@@ -26,8 +29,14 @@ from shared.messaging.steps import Steps, Work
 
 logger = logging.getLogger(__name__)
 
-# Two documents, two prompts; read once, as a service whose prompts are broken must not start.
-PROMPTS = {kind: prompts.load(name) for kind, name in narrative.PROMPTS.items()}
+
+@dataclass(frozen=True, slots=True)
+class Documents:
+    """What there is to draft, and how departments want it."""
+
+    kinds: Kinds = field(default_factory=shipped)
+    departments: Departments = field(default_factory=Departments)
+    generators: Mapping[str, Generator] = field(default_factory=dict)  # of the models that kinds name for themselves
 
 
 class Drafter:
@@ -40,14 +49,16 @@ class Drafter:
         retriever: Retriever | None,
         zone_of: Callable[[str], tzinfo | None],
         policy: Policy = "strict",
+        documents: Documents | None = None,
     ) -> None:
-        """`zone_of` gives the time zone of a department; None where none is set."""
+        """`zone_of` gives the time zone of a department; None where none is set. Without `documents`: what ships."""
         self._ehr = ehr
         self._retriever = retriever
         self._generator = generator
         self._deadline = deadline
         self._zone_of = zone_of
         self._policy: Policy = policy
+        self._documents = documents or Documents()
         steps.step("drafter-extract", self.extract)
         steps.step("drafter-draft", self.draft)
 
@@ -66,6 +77,8 @@ class Drafter:
             occurred_at=cause.occurred_at,
             attending=cause.attending,
             zone=self._zone_of(work.cause.case.department),
+            kinds=self._documents.kinds,
+            department=work.cause.case.department,
         )
         digest = await self._artifacts.put(context.model_dump_json(exclude_none=True).encode())
         return ContextExtracted(
@@ -83,42 +96,62 @@ class Drafter:
         context = read_whole(EncounterContext, await self._artifacts.get(cause.context))
         words = domain.words_of(cause)
         wish = (await self._artifacts.get(words)).decode() if words else None
+        kind = self._documents.kinds.of(context.kind, died=context.died)
+        wording = self._documents.departments.of(work.cause.case.department, kind.name)
         knowledge = await cite(self._retriever, context) if self._retriever is not None else None
-        generation, silent = await self._write(context, knowledge, wish, last=work.last)
+        text = _prompt(kind, wording, context, knowledge, wish)
+        generation, silent = await self._write(kind, text, _sampling(kind, wording, context), last=work.last)
         own: tuple[Sentence, ...] = ()
         if generation is not None:
-            found = narrative.parse(generation.text, died=not context.instructs)
+            found = narrative.parse(generation.text, died=not _instructs(kind, context))
             if isinstance(found, narrative.Nonsense):
                 silent = found.reason
             else:
                 own = await asyncio.to_thread(checked, found, context)
-        chosen = choose(composed(context), own, self._policy)
+        policy = kind.declared.policy or self._policy
+        chosen = self._choose(kind, wording, context, own, policy)
         draft = compose(
             context,
-            facts.render(context),
+            facts.render(context, kind),
             chosen.sentences,
             number=domain.number_of(cause),
             model=generation.model if generation else "",
-            prompt=PROMPTS[context.kind].stamp,
+            prompt=kind.prompt.stamp,
             context_digest=cause.context,
             knowledge=knowledge,
             composed=chosen.composed,
             replaced=chosen.replaced,
-            asked=answered(wish, chosen),
+            asked=(*answered(wish, chosen), *_fallen_back(kind, context)),
             model_silent=silent,
+            kind=kind,
+            routing=Routing(
+                why=context.why,
+                also=context.also,
+                declaration=kind.digest,
+                policy=policy,
+                wording=wording.digest if wording else None,
+                words=wording.words(facts.length_of_stay(context)) if wording else None,
+            ),
         )
         digest = await self._artifacts.put(draft.model_dump_json(exclude_none=True).encode())
         return domain.drafted(cause, draft, digest)
 
+    def _choose(
+        self, kind: Kind, wording: Wording | None, context: EncounterContext, own: tuple[Sentence, ...], policy: Policy
+    ) -> Chosen:
+        """The sentences of the draft. What the model copied from a department's example is none of this patient's."""
+        own, copied = wording.without_copies(own) if wording else (own, 0)
+        rules = tuple(item for item in composed(context) if kind.home(item.narrative) is not None)
+        chosen = choose(rules, own, policy)
+        return Chosen(chosen.sentences, chosen.replaced + copied)
+
     async def _write(
-        self, context: EncounterContext, knowledge: Knowledge | None, wish: str | None, *, last: bool
+        self, kind: Kind, prompt: str, sampling: Sampling, *, last: bool
     ) -> tuple[Generation | None, str | None]:
         """What the model wrote, or why it did not: a model that fails must not end the case."""
-        prompt = PROMPTS[context.kind]
-        sampling = Sampling(max_tokens=prompt.max_tokens, stop=prompt.stop)
-        text = prompt.render(narrative.brief(context, knowledge), wish)
+        generator = self._documents.generators.get(kind.declared.model or "", self._generator)
         try:
-            return await self._generator.generate(text, sampling, deadline=self._deadline), None
+            return await generator.generate(prompt, sampling, deadline=self._deadline), None
         except TransientError as error:
             if not last:
                 raise
@@ -129,15 +162,39 @@ class Drafter:
             return None, "the model failed"
 
 
-def answered(wish: str | None, chosen: Chosen) -> OpenPoint | None:
+def _instructs(kind: Kind, context: EncounterContext) -> bool:
+    return context.instructs and kind.declared.patient_instructions
+
+
+def _prompt(
+    kind: Kind, wording: Wording | None, context: EncounterContext, knowledge: Knowledge | None, wish: str | None
+) -> str:
+    department = wording.lines(facts.length_of_stay(context)) if wording else ""
+    return kind.prompt.render(narrative.brief(context, knowledge), wish, department)
+
+
+def _sampling(kind: Kind, wording: Wording | None, context: EncounterContext) -> Sampling:
+    """Room for the words that a department asks for."""
+    words = wording.words(facts.length_of_stay(context)) if wording else None
+    return Sampling(max_tokens=max(kind.prompt.max_tokens, (words or 0) * TOKENS_A_WORD), stop=kind.prompt.stop)
+
+
+def _fallen_back(kind: Kind, context: EncounterContext) -> tuple[OpenPoint, ...]:
+    """That the stay was read as of a kind which is not declared here any more."""
+    if kind.name == context.kind:
+        return ()
+    words = f"This stay was taken for a {context.kind}, which is not declared any more; this is a {kind.name}"
+    return (OpenPoint(text=f"{words}: see that it says what is needed"),)
+
+
+def answered(wish: str | None, chosen: Chosen) -> tuple[OpenPoint, ...]:
     """What became of the physician's words: a person has to know where the draft does not follow them."""
     if wish is None:
-        return None
+        return ()
     used = len(chosen.sentences) - chosen.composed
     said = f"{used} of its sentences stand" if used else "none of its sentences could be kept"
-    return OpenPoint(
-        text=f"Your words went to the model; {said}. What they ask beyond that is for you to write: change the text"
-    )
+    words = f"Your words went to the model; {said}. What they ask beyond that is for you to write: change the text"
+    return (OpenPoint(text=words),)
 
 
 def checked(found: narrative.Narratives, context: EncounterContext) -> tuple[Sentence, ...]:

@@ -2,8 +2,10 @@
 
 from datetime import UTC, datetime
 
-from services.drafter.handlers import Drafter
+from services.drafter.handlers import Documents, Drafter
+from services.drafter.kinds import load_kinds
 from services.drafter.settings import DrafterSettings
+from services.drafter.wording import read_departments
 from shared.clinical.fhir import FhirClient
 from shared.inference.embed import Embedder, TritonEmbedder
 from shared.inference.generate import Generator, TritonGenerator
@@ -29,8 +31,9 @@ def build(
     """
     steps = Steps("drafter", clock)
     ehr = ehr or settings.ehr.connect()
+    documents = _documents(settings, generator)
     generator = generator or TritonGenerator(settings.triton.url, settings.triton.drafter_model)
-    closers = [generator.close, ehr.close]
+    closers = [generator.close, *(item.close for item in documents.generators.values()), ehr.close]
     if base is None and settings.qdrant.url is not None:
         base = settings.qdrant.connect()
         closers.append(base.close)
@@ -40,7 +43,14 @@ def build(
         closers.append(embedder.close)
         retriever = Retriever(embedder, base)
     drafter = Drafter(
-        steps, ehr, generator, settings.generation_deadline, retriever, settings.zones.of, settings.narrative_policy
+        steps,
+        ehr,
+        generator,
+        settings.generation_deadline,
+        retriever,
+        settings.zones.of,
+        settings.narrative_policy,
+        documents,
     )
 
     async def on_connect(bus: Bus) -> None:
@@ -56,6 +66,17 @@ def build(
         checks={"triton": generator.ready, "ehr": ehr.ready},
         closers=tuple(closers),
     )
+
+
+def _documents(settings: DrafterSettings, generator: Generator | None) -> Documents:
+    """Kinds and wording as they are declared. A `generator` that is handed over writes for every model.
+
+    Raises PermanentError for what is declared wrongly: a service must not start with it.
+    """
+    kinds = load_kinds(settings.document_kinds)
+    departments = read_departments(settings.department_wording, kinds.all)
+    models = kinds.models - {settings.triton.drafter_model} if generator is None else frozenset()
+    return Documents(kinds, departments, {name: TritonGenerator(settings.triton.url, name) for name in sorted(models)})
 
 
 def main() -> None:

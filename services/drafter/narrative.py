@@ -13,7 +13,10 @@ MOST = 6  # items of one list; a small model loses the thread in long ones
 LONGEST_PASSAGE = 240  # characters
 LONGEST_ITEM = 200
 SHORTEST = 40  # characters of a hospital course
-PROMPTS = {"discharge-summary": "discharge-narrative", "death-summary": "death-narrative"}
+# Words of the prompts, and of a department's lines in them (wording.py).
+_ECHO = re.compile(
+    r"^(Facts|Patient|Reason):|\bdo not add numbers\b|\bthe department asks:|\bexample of its wording\b", re.IGNORECASE
+)
 SEXES = {"female": "woman", "male": "man"}
 
 
@@ -77,7 +80,7 @@ def parse(text: str, *, died: bool) -> Narratives | Nonsense:
         return Nonsense("the model's answer is too short to be a hospital course")
     if _loops(course):
         return Nonsense("the model repeats itself")
-    if re.search(r"^(Facts|Patient|Reason):|\bdo not add numbers\b", course, re.IGNORECASE):
+    if _ECHO.search(course):
         return Nonsense("the model repeats its instructions")
     found: Narratives = {"hospital-course": course}
     if not died and (kept := _whole_sentences(instructions)) and not _loops(instructions):

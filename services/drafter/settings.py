@@ -1,5 +1,6 @@
 """The environment of the drafter."""
 
+from pathlib import Path
 from typing import Literal
 
 from pydantic import Field
@@ -15,5 +16,11 @@ class DrafterSettings(ServiceSettings):
         default="strict",
         description="strict: a sentence of the model stands only where the record supports it, the rest is composed by "
         "rules; marked: the model's text, with what is unsupported marked",
+    )
+    document_kinds: Path | None = Field(
+        default=None, description="folder of kinds of documents, besides those that ship; read at the start"
+    )
+    department_wording: Path | None = Field(
+        default=None, description="folder of departments' instructions, examples and lengths; read at the start"
     )
     generation_deadline: float = Field(default=150.0, gt=0, description="seconds one generation may take")

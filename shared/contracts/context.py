@@ -109,6 +109,9 @@ class EncounterContext(Model):
     encounter: str
     encounter_status: str
     kind: DocumentKind
+    why: str = ""  # which facts of the stay made it of this kind
+    also: tuple[DocumentKind, ...] = ()  # other kinds that fit
+    deceased: bool | None = None  # died in the stay; None in contexts from before kinds were declared
     patient: Patient
     attending: str | None = None
     attending_name: str | None = None
@@ -120,6 +123,7 @@ class EncounterContext(Model):
     end: datetime
     end_on: str | None = None
     disposition: str | None = None
+    destination: str | None = None  # name of the place that took the patient
     died_later: str | None = None  # the day of a death after this stay: nobody is left to instruct
     reasons: tuple[Entry, ...] = ()
     diagnoses: tuple[Diagnosis, ...] = ()
@@ -161,7 +165,7 @@ class EncounterContext(Model):
 
     @property
     def died(self) -> bool:
-        return self.kind == "death-summary"
+        return self.kind == "death-summary" if self.deceased is None else self.deceased
 
     @property
     def instructs(self) -> bool:

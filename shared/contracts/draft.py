@@ -1,18 +1,25 @@
 """A draft, as the drafter stores it and the physician reviews it. Kept in the artifact store under its digest."""
 
-from typing import Literal
+from typing import Annotated, Literal
+
+from pydantic import StringConstraints
 
 from shared.contracts.model import Model
 
+NAME = r"^[a-z][a-z0-9]*(-[a-z0-9]+)*$"
+# Kinds and parts are declared in files (services/drafter/kinds): here they are names, so that any of them is read.
+DocumentKind = Annotated[str, StringConstraints(pattern=NAME, max_length=64)]
+PartCode = Annotated[str, StringConstraints(pattern=NAME, max_length=64)]
+LoincCode = Annotated[str, StringConstraints(pattern=r"^\d{1,7}-\d$")]
 # The six parts the Joint Commission requires (RC.02.04.01 EP 3), in document order.
-PartCode = Literal[
+SIX_PARTS: tuple[PartCode, ...] = (
     "reason-for-hospitalization",
     "significant-findings",
     "procedures-and-treatment",
     "condition-at-discharge",
     "patient-and-family-instructions",
     "attending-signature",
-]
+)
 # Stands where a model should have written; a text that still has it is not complete.
 TO_BE_WRITTEN = "[To be written by the physician"
 Narrative = Literal["hospital-course", "patient-instructions"]
@@ -22,6 +29,30 @@ ClaimKind = Literal[
     "polarity", "certainty", "family", "finding", "procedure", "side", "person", "age", "outcome", "disposition",
     "follow-up", "allergy", "cause", "advice", "statement",
 ]  # fmt: skip
+
+
+class DocumentType(Model):
+    """What a kind of document is called and filed as: gate, pages and chart need no more of it."""
+
+    title: str  # "Transfer summary"
+    code: LoincCode = "18842-5"
+    display: str = "Discharge summary"  # of the code, as LOINC words it
+
+
+def document_type(kind: str, stamped: DocumentType | None) -> DocumentType:
+    """The type that a draft carries; of a draft from before there was one, by its kind."""
+    return stamped or DocumentType(title=kind.replace("-", " ").capitalize())
+
+
+class Routing(Model):
+    """Why a draft is of its kind, and by which configuration it was written."""
+
+    why: str = ""  # which facts of the stay decided
+    also: tuple[DocumentKind, ...] = ()  # other kinds that fit: their required elements were asked for, too
+    declaration: str = ""  # SHA-256 of what declares the kind
+    policy: Literal["strict", "marked"] = "strict"
+    wording: str | None = None  # SHA-256 of the department's wording; None where it has none
+    words: int | None = None  # length of the hospital course that the department aims at
 
 
 class Evidence(Model):
@@ -70,6 +101,7 @@ class Group(Model):
     title: str
     facts: tuple[Fact, ...]
     columns: tuple[str, ...] = ()
+    stands_for: str = ""  # what the group is called in other kinds, where this kind calls it otherwise
 
 
 class OpenPoint(Model):
@@ -82,10 +114,12 @@ class OpenPoint(Model):
 
 
 class Part(Model):
-    """One of the six required parts: facts from the record, then the narrative that belongs to it."""
+    """A part of the document: facts from the record, then the narrative that belongs to it."""
 
     code: PartCode
     title: str
+    required: bool = True  # no text is signed without it
+    section: LoincCode | None = None  # LOINC of its section, for a part that is none of the six
     groups: tuple[Group, ...] = ()
     narrative: tuple[Sentence, ...] = ()
 
@@ -121,7 +155,9 @@ class Draft(Model):
     """A whole draft. `text` is the document in plain text, exactly what an approval without edits signs."""
 
     version: Literal[1] = 1
-    kind: Literal["discharge-summary", "death-summary"]
+    kind: DocumentKind
+    document: DocumentType | None = None  # None in drafts from before kinds were declared
+    routing: Routing | None = None  # as above
     initials: str = ""  # of the patient: what a list may show
     attending: str = ""  # name of the attending physician
     number: int  # 1 for the first draft of a case, +1 for each redraft
@@ -137,6 +173,10 @@ class Draft(Model):
     prompt: Prompt
     context_digest: str
     knowledge: Knowledge | None = None  # None where no version of the knowledge base was live
+
+    @property
+    def type(self) -> DocumentType:
+        return document_type(self.kind, self.document)
 
     @property
     def sentences(self) -> tuple[Sentence, ...]:

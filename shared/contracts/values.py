@@ -3,10 +3,10 @@
 from datetime import datetime
 from typing import Literal
 
-from shared.contracts.draft import Label, Prompt
+from shared.contracts.draft import DocumentKind as DocumentKind
+from shared.contracts.draft import DocumentType, Label, Prompt, document_type
 from shared.contracts.model import Model
 
-DocumentKind = Literal["discharge-summary", "death-summary"]
 How = Literal["confirmed", "changed", "removed"]
 Channel = Literal["inbox", "api", "ehr"]  # where a decision was taken: our pages, our API, the EHR's own inbox
 
@@ -38,6 +38,11 @@ class DraftRef(Model):
     passages: tuple[str, ...] = ()  # ids of the chunks that the model was given
     # Sentences without support and open points: what has to be settled before a signature; None on older trails.
     to_settle: int | None = None
+    document: DocumentType | None = None  # None on older trails
+
+    @property
+    def type(self) -> DocumentType:
+        return document_type(self.kind, self.document)
 
 
 class Actor(Model):

@@ -132,6 +132,7 @@ def build_services(
         }
 
     people, policy = approving.pop("people", ()), approving.pop("narrative_policy", "strict")
+    drafting = {name: approving.pop(name) for name in ("document_kinds", "department_wording") if name in approving}
     approving.setdefault("public_url", "https://countersign.test")
     clock = {"clock": approving.pop("clock")} if "clock" in approving else {}
     approval = ApprovalSettings(
@@ -143,7 +144,9 @@ def build_services(
     return [
         build_ingest(IngestSettings(**common("ingest"))),
         build_drafter(
-            DrafterSettings(**common("drafter"), narrative_policy=policy), ehr=client(ehr), generator=generator
+            DrafterSettings(**common("drafter"), **drafting, narrative_policy=policy),
+            ehr=client(ehr),
+            generator=generator,
         ),
         build_approval(approval, ehr=client(ehr), people=people, **clock),
     ]
@@ -158,7 +161,7 @@ async def running(
     **approving: Any,
 ) -> AsyncIterator[Stack]:
     """The services on a server that is provisioned already. `approving`: settings, `people` and `clock` of approval;
-    `narrative_policy` of the drafter.
+    `narrative_policy`, `document_kinds` and `department_wording` of the drafter.
     """
     generator = generator or ScriptedGenerator()
     app = create_app(build_services(server, ehr, generator, escalate_after, **approving))

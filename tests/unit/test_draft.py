@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from services.drafter import domain, facts, narrative, prompts
 from services.drafter.compose import compose
 from services.drafter.course import composed
+from services.drafter.kinds.load import SHIPPED
 from services.drafter.narrative import Nonsense, parse
 from shared.contracts.context import EncounterContext, Entry, Patient
 from shared.contracts.draft import Claim, Sentence
@@ -30,8 +31,10 @@ CONTEXT = EncounterContext(
 
 def test_no_prompt_changes_without_a_new_version() -> None:
     known = json.loads(VERSIONS.read_text())
-    for name in narrative.PROMPTS.values():
-        stamp = prompts.load(name).stamp
+    files = [*prompts.FOLDER.glob("*.prompt"), *SHIPPED.glob("*/*.prompt")]
+    assert {file.stem for file in files} == known.keys()
+    for file in files:
+        name, stamp = file.stem, prompts.load(file.stem, file.parent).stamp
         assert known[name][str(stamp.version)] == stamp.digest, f"{name} changed: raise its version, record the digest"
         assert stamp.version == max(int(number) for number in known[name])
 

@@ -7,8 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.drafter import prompts
-from services.drafter.narrative import PROMPTS
+from services.drafter.kinds import shipped
 from services.drafter.prompts import one_line, without_markers
+from services.drafter.wording import Wording
 
 MARKERS = (
     "<|im_start|>",
@@ -35,13 +36,26 @@ def markers_in(text: str) -> list[str]:
     return re.findall("|".join(map(re.escape, MARKERS)), text)
 
 
-@pytest.mark.parametrize("name", PROMPTS.values())
-@given(hostile, hostile)
-def test_a_prompt_has_no_marker_but_its_own(name: str, facts: str, words: str) -> None:
-    prompt = prompts.load(name)
-    rendered = prompt.render(facts, words)
+@pytest.mark.parametrize("prompt", [kind.prompt for kind in shipped().all.values()], ids=lambda it: it.stamp.name)
+@given(hostile, hostile, hostile)
+def test_a_prompt_has_no_marker_but_its_own(
+    prompt: prompts.PromptFile, facts: str, words: str, department: str
+) -> None:
+    wording = Wording.model_construct(instructions=department, examples=(department, department), length=())
+    rendered = prompt.render(facts, words, wording.lines(3))
     assert markers_in(rendered) == markers_in(prompt.text)
     assert not any(place in rendered for place in PLACES)
+
+
+@given(hostile)
+def test_what_a_department_wants_keeps_to_its_lines(text: str) -> None:
+    """A line of its own could pass for one of the template's, or for a fact of the patient."""
+    wording = Wording.model_construct(instructions=f"x{text}", examples=(f"y{text}",), length=())
+    lines = wording.lines(3).splitlines()
+    assert [line.partition(":")[0] for line in lines if line] == [
+        "The department asks",
+        "An example of its wording, about somebody else",
+    ]
 
 
 def test_a_marker_inside_a_marker_is_none_when_it_is_taken_out() -> None:

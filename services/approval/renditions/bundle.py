@@ -10,7 +10,6 @@ import re
 from collections.abc import Iterator
 
 from services.approval import resources
-from services.approval.gate import heading
 from services.approval.renditions import codes, xhtml
 from services.approval.renditions.codes import Kind
 from services.approval.renditions.signed import Block, Line, SignedText, writable
@@ -57,7 +56,7 @@ def _composition(source: Source, signer: str, urls: set[str]) -> Resource:
         **_above(document),
         "identifier": resources.identified(source.identifier)[0],
         "status": "amended" if source.replaces else "final",
-        "type": {"coding": [_loinc("18842-5")]},
+        "type": {"coding": [_loinc(source.draft.type.code)]},
         **_reference("subject", _url(source, stay.patient)),
         **_reference("encounter", _url(source, stay.encounter)),
         "date": at,
@@ -89,9 +88,10 @@ def _sections(source: Source, document: SignedText) -> Iterator[Resource]:
     for section in document.sections:
         if section.code is None:
             continue  # in the narrative of the Composition
-        part = codes.PARTS.get(section.code, codes.CONDITION)
+        # A part of a kind's own has a section of its own; a renamed group keeps the one that it has in every kind.
+        part = codes.PARTS.get(section.code) or Kind(section.loinc, section.title.capitalize())
         for block in section.blocks:
-            found.setdefault(codes.GROUPS.get(heading(block.title), part), []).append(block)
+            found.setdefault(codes.GROUPS.get(block.name, part), []).append(block)
     for kind, blocks in found.items():
         yield {
             "title": kind.title,
@@ -103,7 +103,7 @@ def _sections(source: Source, document: SignedText) -> Iterator[Resource]:
 
 def _entries(source: Source, blocks: list[Block]) -> Resource:
     """References to what the section's lines were rendered from, as far as they were signed as they were."""
-    lines = [line for block in blocks if heading(block.title) not in codes.NARRATIVE_ONLY for line in block.lines]
+    lines = [line for block in blocks if block.name not in codes.NARRATIVE_ONLY for line in block.lines]
     urls = dict.fromkeys(url for line in lines if (url := _url(source, line.source)))
     return {"entry": [{"reference": url} for url in urls]} if urls else {}
 

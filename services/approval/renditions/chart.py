@@ -18,12 +18,14 @@ from shared.contracts.envelope import digest
 RENDITION_SYSTEM = f"{NAMING}/rendition-sha256"
 
 
-def contents(renditions: Mapping[str, bytes], signed_at: datetime) -> list[Resource]:
-    """`DocumentReference.content` of renditions (content type → bytes)."""
-    return [{"attachment": _attachment(content_type, data, signed_at)} for content_type, data in renditions.items()]
+def contents(renditions: Mapping[str, bytes], signed_at: datetime, title: str = "Discharge summary") -> list[Resource]:
+    """`DocumentReference.content` of renditions (content type → bytes) of a document of that title."""
+    return [
+        {"attachment": _attachment(content_type, data, signed_at, title)} for content_type, data in renditions.items()
+    ]
 
 
-def _attachment(content_type: str, data: bytes, signed_at: datetime) -> Resource:
+def _attachment(content_type: str, data: bytes, signed_at: datetime, title: str) -> Resource:
     return {
         "contentType": f"{TEXT}; charset=utf-8" if content_type == TEXT else content_type,
         "language": LANGUAGE,
@@ -31,7 +33,7 @@ def _attachment(content_type: str, data: bytes, signed_at: datetime) -> Resource
         "size": len(data),
         # R4 fixes SHA-1 here; the SHA-256 is in the Provenance.
         "hash": base64.b64encode(hashlib.sha1(data, usedforsecurity=False).digest()).decode(),
-        "title": "Discharge summary",
+        "title": title,
         "creation": instant(signed_at),
     }
 

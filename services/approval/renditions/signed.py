@@ -36,6 +36,12 @@ class Block:
     title: str
     lines: tuple[Line, ...] = ()
     columns: tuple[str, ...] = ()  # set where every line is a row of a table
+    stands_for: str = ""  # what the group is called in other kinds of documents
+
+    @property
+    def name(self) -> str:
+        """By which it is known, whatever its kind of document calls it."""
+        return heading(self.stands_for or self.title)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +51,7 @@ class Section:
     code: PartCode | None
     title: str
     blocks: tuple[Block, ...] = ()
+    loinc: str | None = None  # of a part that is none of the six
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +67,7 @@ def read(text: str, draft: Draft) -> SignedText:
     parts = {heading(part.title): part for part in draft.parts}
     lines = [" ".join(line.split()) for line in writable(text).splitlines()]
     lines = [line for line in lines if line]
-    title = "Discharge summary"
+    title = draft.type.title
     if lines and lines[0].isupper() and heading(lines[0]) not in parts:
         title = lines.pop(0)
     sections: list[Section] = []
@@ -88,7 +95,7 @@ def _section(part: Part | None, title: str, lines: Sequence[str]) -> Section:
         else:
             groups[-1][1].append(line)
     blocks = tuple(_block(name, found, part) for name, found in groups if name or found)
-    return Section(part.code if part else None, title, blocks)
+    return Section(part.code if part else None, title, blocks, part.section if part else None)
 
 
 def _block(title: str, lines: Sequence[str], part: Part | None) -> Block:
@@ -96,10 +103,10 @@ def _block(title: str, lines: Sequence[str], part: Part | None) -> Block:
     facts = {" ".join(writable(fact.text).split()): fact for fact in group.facts} if group else {}
     read = tuple(_line(line, facts, group) for line in lines)
     if group is None or not read or not all(line.cells for line in read):
-        return Block(title, read)
+        return Block(title, read, stands_for=group.stands_for if group else "")
     filled = [index for index in range(len(group.columns)) if any(line.cells[index] for line in read)]
     rows = tuple(replace(line, cells=tuple(line.cells[index] for index in filled)) for line in read)
-    return Block(title, rows, tuple(group.columns[index] for index in filled))
+    return Block(title, rows, tuple(group.columns[index] for index in filled), group.stands_for)
 
 
 def _line(text: str, facts: dict[str, Fact], group: Group | None) -> Line:

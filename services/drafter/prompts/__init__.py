@@ -24,11 +24,12 @@ class PromptFile:
     stop: tuple[str, ...]
     max_tokens: int
 
-    def render(self, facts: str, words: str | None) -> str:
-        """The raw prompt. `words` are what a physician wants changed; no text from outside can end its turn, open
-        another one, or take a place of the template.
+    def render(self, facts: str, words: str | None, department: str = "") -> str:
+        """The raw prompt. `words` are what a physician wants changed, `department` are lines of its wording; no text
+        from outside can end its turn, open another one, or take a place of the template.
         """
         wish = f"\nThe physician asks: {one_line(words, LONGEST_WISH)}" if words else ""
+        wish = f"\n{without_markers(department)}{wish}" if department else wish
         # In one pass: what was put in is not looked through for places again.
         filled = {"{facts}": without_markers(facts), "{words}": wish}
         return re.sub(r"\{facts\}|\{words\}", lambda place: filled[place[0]], self.text)

@@ -3,6 +3,8 @@
 from collections.abc import Iterable, Iterator
 from datetime import datetime
 
+from services.drafter import kinds
+from services.drafter.kinds import Choice, Kinds, required
 from services.drafter.record import (
     allergies,
     code_status,
@@ -27,14 +29,18 @@ from services.drafter.record.ranges import Person
 from services.drafter.record.reports import Reports, pending_requests, reports
 from services.drafter.record.roles import Roles
 from services.drafter.record.scope import Scope, source, told
+from services.drafter.record.signals import signals
 from services.drafter.source_record import SourceRecord
 from shared.clinical import elements, moments, references
 from shared.clinical.elements import Resource
 from shared.contracts.context import Diagnosis, EncounterContext, Entry, Patient
 
 
-def build_context(record: SourceRecord) -> EncounterContext:
-    """The context of a record. Raises PermanentError when the encounter is no stay, or has not ended."""
+def build_context(record: SourceRecord, known: Kinds | None = None, department: str | None = None) -> EncounterContext:
+    """The context of a record. `known` are the kinds of documents that there are, `department` is the stay's.
+
+    Raises PermanentError when the encounter is no stay, or has not ended.
+    """
     stay.check_is_stay(record.encounter)
     end = stay.ended_at(record.encounter, record.occurred_at, record.zone)
     encounters = stay.parts(record.encounter, record.of("Encounter"), record.bases)
@@ -43,7 +49,7 @@ def build_context(record: SourceRecord) -> EncounterContext:
     scope.origins = origin.of_stay(entries, record.people, scope, record.bases)
     patient = identity.patient(record.patient, scope, elements.child(record.encounter, "serviceProvider"))
     builder = _Builder(record, entries, encounters, scope, patient)
-    return builder.build()
+    return builder.build(known or kinds.shipped(), department)
 
 
 def _scope(record: SourceRecord, encounters: list[Resource], end: datetime) -> Scope:
@@ -88,10 +94,12 @@ class _Builder:
     def _of(self, type: str) -> list[Resource]:
         return self._entries.get(type, [])
 
-    def build(self) -> EncounterContext:
+    def build(self, known: Kinds, department: str | None) -> EncounterContext:
         record, scope, encounter = self._record, self._scope, self._record.encounter
         bases = record.bases
         died = stay.died(encounter, record.patient, self._of("Observation"), scope)
+        destination = stay.destination(encounter, record.people, bases)
+        choice = self._classified(known, died, destination, department)
         passages = notes.passages(
             self._of("Composition"), self._of("DocumentReference"), self._of("ClinicalImpression"), scope
         )
@@ -112,7 +120,10 @@ class _Builder:
         context = EncounterContext(
             encounter=source(encounter),
             encounter_status=str(encounter.get("status", "")),
-            kind="death-summary" if died else "discharge-summary",
+            kind=choice.kind.name,
+            why=choice.why,
+            also=tuple(kind.name for kind in choice.also),
+            deceased=died,
             patient=self._patient,
             attending=attending,
             attending_name=attending_name,
@@ -125,6 +136,7 @@ class _Builder:
             end=scope.end,
             end_on=f"{scope.end:%Y-%m-%d}",
             disposition=stay.disposition(encounter, record.people, bases),
+            destination=destination,
             died_later=None if died else stay.died_later(record.patient, scope),
             reasons=self._reasons(passages),
             diagnoses=(*self._diagnoses(passages), *happened),
@@ -181,9 +193,26 @@ class _Builder:
         return context.model_copy(
             update={
                 "left_out": (*open_points.unread(record), *told(scope.left_out)),
-                "open_points": open_points.open_points(context, scope.left_out, record),
+                "open_points": (
+                    *open_points.open_points(context, scope.left_out, record, handed_over=choice.handed_over),
+                    *required.open_points((choice.kind, *choice.also), context),
+                ),
             }
         )
+
+    def _classified(self, known: Kinds, died: bool, destination: str | None, department: str | None) -> Choice:
+        """The kind of document that the stay gets."""
+        record, bases = self._record, self._record.bases
+        found = signals(
+            record.encounter,
+            record.patient,
+            self._scope,
+            died=died,
+            destination=destination,
+            department=department,
+            bases=bases,
+        )
+        return kinds.classify(known, found)
 
     def _why_no_allergies(self, stated: str) -> str:
         unread = any(item.type == "AllergyIntolerance" for item in self._record.unread)

@@ -37,15 +37,20 @@ NAMES = {
 }
 
 
-def open_points(context: EncounterContext, left_out: Sequence[LeftOut], record: SourceRecord) -> tuple[OpenPoint, ...]:
-    """Sources that could not be read, important entries that were left out, and what the record leaves open."""
+def open_points(
+    context: EncounterContext, left_out: Sequence[LeftOut], record: SourceRecord, *, handed_over: bool = False
+) -> tuple[OpenPoint, ...]:
+    """Sources that could not be read, important entries that were left out, and what the record leaves open.
+
+    `handed_over`: others go on with the treatment at once, and no visit has to be arranged.
+    """
     found = [
         *(OpenPoint(text=f"{text}: compare with the chart") for text in unread(record)),
         *_omissions([item for item in left_out if item.important]),
         *_of_allergies(context, record),
         *of_medicines(context),
         *order_checks(context),
-        *_of_results(context),
+        *_of_results(context, handed_over),
         *(OpenPoint(text=item.text, source=item.source) for item in context.doubts),
     ]
     return tuple({point.text: point for point in found}.values())
@@ -82,8 +87,8 @@ def _of_allergies(context: EncounterContext, record: SourceRecord) -> Iterator[O
         )
 
 
-def _of_results(context: EncounterContext) -> Iterator[OpenPoint]:
+def _of_results(context: EncounterContext, handed_over: bool) -> Iterator[OpenPoint]:
     for item in context.contradictions:
         yield OpenPoint(text=item.text, source=item.source)
-    if context.instructs and not context.follow_up and not context.services:
+    if context.instructs and not handed_over and not context.follow_up and not context.services:
         yield OpenPoint(text="No follow-up visit is recorded: arrange or confirm")

@@ -168,11 +168,15 @@ def _code(encounter: Resource) -> str:
 
 def disposition(encounter: Resource, people: dict[str, Resource], bases: frozenset[str]) -> str | None:
     """Where the patient went: the disposition in words, and the place that took them."""
-    hospitalization = elements.child(encounter, "hospitalization")
-    destination = elements.child(hospitalization, "destination")
-    found = people.get(references.relative(destination, bases) or "", {})
-    where = elements.words(found, "name") or elements.words(destination, "display")
-    return elements.listed([_disposition(hospitalization.get("dischargeDisposition")), where]) or None
+    stated = elements.child(encounter, "hospitalization").get("dischargeDisposition")
+    return elements.listed([_disposition(stated), destination(encounter, people, bases)]) or None
+
+
+def destination(encounter: Resource, people: dict[str, Resource], bases: frozenset[str]) -> str | None:
+    """The name of the place that took the patient."""
+    place = elements.child(elements.child(encounter, "hospitalization"), "destination")
+    found = people.get(references.relative(place, bases) or "", {})
+    return elements.words(found, "name") or elements.words(place, "display")
 
 
 def _disposition(stated: object) -> str | None:

@@ -1,0 +1,77 @@
+"""Puts the groups of facts into the parts of a kind of document. Pure.
+
+What a kind does not name stays in the part that it has by itself; what it omits is told beside the document.
+"""
+
+from collections.abc import Iterable, Iterator
+
+from services.drafter.kinds import required
+from services.drafter.kinds.catalogue import ELEMENTS, name_of
+from services.drafter.kinds.declaration import PartDeclaration
+from services.drafter.kinds.kind import Kind
+from shared.contracts.context import EncounterContext
+from shared.contracts.draft import Fact, Group, Part
+
+NOTHING = Fact(text="None recorded", source="")
+ELEMENTS_TITLE = "Required elements"
+
+
+def arranged(rendered: Iterable[Part], kind: Kind, context: EncounterContext) -> tuple[Part, ...]:
+    """The parts of `kind` from the parts that the record has by itself."""
+    own = {part.code: part for part in rendered}
+    codes = {part.code for part in kind.declared.parts}
+    # A group whose part the kind has not, and that it does not name, is not lost: it stands with the course.
+    rest = kind.home("hospital-course") or ""
+    groups = [
+        (code if code in codes else rest, name_of(group.title), group)
+        for code, part in own.items()
+        for group in part.groups
+    ]
+    if ELEMENTS in kind.declared.placed:
+        found = tuple(required.facts(kind, context)) or (NOTHING,)
+        groups.append(("", ELEMENTS, Group(title=ELEMENTS_TITLE, facts=found)))
+    return tuple(_part(declared, own.get(declared.code), groups, kind) for declared in kind.declared.parts)
+
+
+def _part(declared: PartDeclaration, own: Part | None, groups: list[tuple[str, str, Group]], kind: Kind) -> Part:
+    title = declared.title or (own.title if own else declared.code)
+    chosen = tuple(_titled(group, name, kind) for name, group in _chosen(declared, groups, kind))
+    return Part(
+        code=declared.code,
+        title=title,
+        groups=chosen or (Group(title=title_of_empty(declared), facts=(NOTHING,)),),
+        required=declared.required,
+        section=declared.section,
+    )
+
+
+def title_of_empty(declared: PartDeclaration) -> str:
+    """A part without groups still says so: an empty one cannot be signed."""
+    return "Entries" if declared.title is None else f"Entries of {declared.title.lower()}"
+
+
+def _chosen(declared: PartDeclaration, groups: list[tuple[str, str, Group]], kind: Kind) -> Iterator[tuple[str, Group]]:
+    """The groups that the part names, in its order, then those of its own that no part names."""
+    for wanted in declared.groups:
+        yield from ((name, group) for _, name, group in groups if name == wanted)
+    placed, omitted = kind.declared.placed, kind.declared.omit
+    for code, name, group in groups:
+        if code == declared.code and name not in placed and name not in omitted:
+            yield name, group
+
+
+def _titled(group: Group, name: str, kind: Kind) -> Group:
+    title = kind.declared.titles.get(name)
+    return group.model_copy(update={"title": title, "stands_for": group.title}) if title else group
+
+
+def omitted(rendered: Iterable[Part], kind: Kind) -> tuple[str, ...]:
+    """What of the record the kind leaves out, in words."""
+    return tuple(
+        f"{group.title}: {count} {'entry' if count == 1 else 'entries'}, not told in a {kind.type.title.lower()}"
+        for part in rendered
+        for group in part.groups
+        if name_of(group.title) in kind.declared.omit
+        for count in [sum(bool(fact.source) for fact in group.facts)]
+        if count
+    )

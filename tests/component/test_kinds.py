@@ -1,0 +1,160 @@
+"""Every kind of document from a record to its renditions: its own title, code and parts, and the gate lets it pass."""
+
+import json
+from pathlib import Path
+
+import pikepdf
+import pytest
+
+from services.approval import corrections, gate
+from services.approval.gate import Settled
+from services.approval.refusal import Refused
+from services.approval.renditions import bundle, chart
+from services.approval.renditions.make import CONTENT_TYPES, FHIR, PDF, make
+from services.approval.renditions.source import Source
+from services.approval.resources import document
+from services.drafter import facts
+from services.drafter.compose import compose
+from services.drafter.course import composed
+from services.drafter.extract import extract
+from services.drafter.kinds import Kinds, load_kinds, shipped
+from shared.clinical.fhir import FhirClient
+from shared.contracts.context import EncounterContext
+from shared.contracts.draft import Draft
+from shared.contracts.envelope import Head, Recorded, digest
+from shared.contracts.events import Approved
+from tests.stays.draft import PROMPT
+from tests.stays.elements import BASE
+from tests.stays.model import Stay
+from tests.stays.server import serve
+from tests.support.examples import CASE, PHYSICIAN, T0, draft_ref
+from tests.support.kinds import STAYS, rehabilitation, write_kind
+from tests.support.third_party import errors
+
+CODES = {"transfer-summary": "18761-7"}  # the others are discharge summaries, 18842-5
+
+
+async def drafted(stay: Stay, kinds: Kinds) -> tuple[EncounterContext, Draft]:
+    async with serve(stay) as http:
+        ehr = FhirClient(BASE, http)
+        context = await extract(ehr, stay.encounter, occurred_at=None, attending=None, kinds=kinds)
+    kind = kinds.of(context.kind, died=context.died)
+    sentences = tuple(item for item in composed(context) if kind.home(item.narrative))
+    rendered = facts.render(context, kind)
+    made = compose(context, rendered, sentences, number=1, model="", prompt=PROMPT, context_digest="0" * 64, kind=kind)
+    return context, Draft.model_validate_json(made.model_dump_json())
+
+
+def source(context: EncounterContext, draft: Draft) -> Source:
+    ref = draft_ref().model_copy(update={"kind": draft.kind, "document": draft.document})
+    approved = Approved(
+        stay=context.stay,
+        draft=ref,
+        signed=digest(draft.text.encode()),
+        edited=False,
+        by=PHYSICIAN,
+        signer="Practitioner/dr-1",
+    )
+    decision = Recorded(CASE, "id-5", "countersign/approval", T0, "", approved, Head(5, "h" * 64))
+    return Source(decision, approved, ("urn:test", "final"), draft.text, draft, context, "dev-1", BASE)
+
+
+def settled(draft: Draft) -> Settled:
+    return Settled({}, tuple(range(len(draft.open_points))))
+
+
+@pytest.mark.parametrize("name", STAYS)
+async def test_each_kind_is_drafted_signed_and_written_under_its_own_name(name: str, tmp_path: Path) -> None:
+    context, draft = await drafted(STAYS[name](), shipped())
+    assert (draft.kind, context.kind) == (name, name)
+    title, code = shipped().all[name].type.title, CODES.get(name, "18842-5")
+    assert draft.text.splitlines()[0] == title.upper()
+    assert draft.routing is not None
+    assert draft.routing.why
+    gate.check(draft, draft.text, settled(draft))
+
+    of = source(context, draft)
+    written = make(of, CONTENT_TYPES, "a4")
+    assert list(written) == list(CONTENT_TYPES)
+    composition = json.loads(written[FHIR])["entry"][0]["resource"]
+    assert composition["type"]["coding"] == [{"system": "http://loinc.org", "code": code}]
+    assert composition["title"] == title.upper()
+    (tmp_path / "document.pdf").write_bytes(written[PDF])
+    with pikepdf.open(tmp_path / "document.pdf") as pdf, pdf.open_metadata() as metadata:
+        assert metadata["dc:title"] == title.upper()
+    assert errors([bundle.write(of)], tmp_path) == []
+
+    filed = document(CASE, of.approved, chart.contents(written, T0, draft.type.title), "dev-1", T0)
+    assert filed["type"]["coding"][0]["code"] == code
+    assert {item["attachment"]["title"] for item in filed["content"]} == {title}
+    assert corrections.addendum(draft, "One more word.").startswith(f"ADDENDUM TO {title.upper()}\n")
+
+
+def test_every_shipped_kind_has_its_stay() -> None:
+    assert STAYS.keys() == shipped().all.keys()
+
+
+async def test_a_transfer_instructs_no_patient_and_keeps_the_medicines_as_such() -> None:
+    _, draft = await drafted(STAYS["transfer-summary"](), shipped())
+    assert "In plain words:" not in draft.text
+    assert "Take apixaban" not in draft.text
+    (group,) = [
+        item for part in draft.parts for item in part.groups if "apixaban" in item.facts[0].text and not item.columns
+    ]
+    assert group.stands_for == "Medications to take at home"
+    context, _ = await drafted(STAYS["transfer-summary"](), shipped())
+    sections = json.loads(bundle.write(source(context, draft)))["entry"][0]["resource"]["section"]
+    (medicines,) = [item for item in sections if item.get("code", {}).get("coding", [{}])[0].get("code") == "10183-2"]
+    assert "apixaban" in medicines["text"]["div"]
+    assert any(entry["reference"].endswith(group.facts[0].source) for entry in medicines["entry"])
+
+
+async def test_what_a_kind_leaves_out_is_told_beside_the_document() -> None:
+    _, draft = await drafted(STAYS["short-stay-summary"](), shipped())
+    assert "Diabetes mellitus" not in draft.text
+    assert "Family history: 1 entry, not told in a short stay summary" in draft.left_out
+
+
+async def test_a_hospital_adds_a_kind_without_a_change_of_code(tmp_path: Path) -> None:
+    kinds = load_kinds(write_kind(tmp_path))
+    context, draft = await drafted(rehabilitation(), kinds)
+    assert (draft.kind, draft.type.title, draft.type.code) == (
+        "rehabilitation-handover",
+        "Rehabilitation handover",
+        "34745-0",
+    )
+    assert draft.text.splitlines()[0] == "REHABILITATION HANDOVER"
+    assert [part.code for part in draft.parts][:2] == ["mobility", "reason-for-hospitalization"]
+    assert "Weight bearing: not in the record: state how much weight the leg may bear" in [
+        point.text for point in draft.open_points
+    ]
+    gate.check(draft, draft.text, settled(draft))
+    sections = json.loads(bundle.write(source(context, draft)))["entry"][0]["resource"]["section"]
+    assert ("Mobility and function", "47420-5") in [
+        (item["title"], item.get("code", {}).get("coding", [{}])[0].get("code")) for item in sections
+    ]
+
+
+async def test_the_gate_asks_for_the_parts_that_the_draft_itself_names(tmp_path: Path) -> None:
+    """Approval has no folder of kinds: what is required stands in the draft."""
+    _, draft = await drafted(rehabilitation(), load_kinds(write_kind(tmp_path)))
+    start = draft.text.index("MOBILITY AND FUNCTION")
+    without = draft.text[:start] + draft.text[draft.text.index("REASON FOR HOSPITALIZATION") :]
+    with pytest.raises(Refused, match="Mobility and function"):
+        gate.check(draft, without, settled(draft))
+    start, end = draft.text.index("CONDITION AT DISCHARGE"), draft.text.index("\nPLAN\n")
+    gate.check(draft, draft.text[:start] + draft.text[end:], settled(draft))  # this kind may go without
+
+
+async def test_a_kind_that_is_gone_is_drafted_as_a_general_one(tmp_path: Path) -> None:
+    context, _ = await drafted(rehabilitation(), load_kinds(write_kind(tmp_path)))
+    assert context.kind == "rehabilitation-handover"
+    assert shipped().of(context.kind, died=context.died).name == "discharge-summary"
+    assert shipped().of("neonatal-death", died=True).name == "death-summary"
+
+
+def test_a_draft_from_before_kinds_were_declared_is_read_and_named() -> None:
+    before = {"kind": "death-summary", "number": 1, "parts": [], "text": "DEATH SUMMARY\n", "model": ""}
+    draft = Draft.model_validate(before | {"prompt": PROMPT.model_dump(), "context_digest": "0" * 64})
+    assert (draft.type.title, draft.type.code) == ("Death summary", "18842-5")
+    assert corrections.addendum(draft, "x").startswith("ADDENDUM TO DEATH SUMMARY\n")

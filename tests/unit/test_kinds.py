@@ -1,0 +1,319 @@
+"""Which kind of document a stay gets, what declares one, and what a document of it has to say."""
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from services.drafter import facts
+from services.drafter.kinds import Signals, classify, load_kinds, required, shipped
+from services.drafter.kinds.catalogue import NAMES, TITLES, name_of
+from services.drafter.kinds.places import Places, names
+from shared.contracts.context import Diagnosis, EncounterContext, Entry, Measurement, Patient, Series
+from shared.contracts.draft import SIX_PARTS
+from shared.contracts.failures import PermanentError
+from tests.support.kinds import REHABILITATION, write_kind
+
+END = datetime(2026, 3, 6, 15, tzinfo=UTC)
+
+
+def left(*places: str) -> Places:
+    return Places(frozenset(places), "disposition 02")
+
+
+TABLE: list[tuple[str, Signals, str, tuple[str, ...]]] = [
+    ("nothing is known", Signals(), "discharge-summary", ()),
+    ("home", Signals(left=left("home")), "discharge-summary", ()),
+    ("rehabilitation", Signals(left=left("rehabilitation")), "discharge-summary", ()),
+    ("some facility", Signals(left=left("other-facility")), "discharge-summary", ()),
+    ("own hospital", Signals(left=left("same-hospital")), "discharge-summary", ()),
+    ("another hospital", Signals(left=left("acute-hospital")), "transfer-summary", ()),
+    ("against advice", Signals(left=left("against-advice")), "against-advice-summary", ()),
+    (
+        "against advice, to another hospital",
+        Signals(left=left("against-advice", "acute-hospital")),
+        "against-advice-summary",
+        ("transfer-summary",),
+    ),
+    ("died", Signals(died=True), "death-summary", ()),
+    ("died, as a newborn", Signals(died=True, age_days=0, began=frozenset({"born"})), "death-summary", ()),
+    ("died, of all the places", Signals(died=True, left=left("acute-hospital")), "death-summary", ()),
+    ("observation", Signals(encounter_class=frozenset({"OBSENC"}), hours=22), "short-stay-summary", ()),
+    ("short stay", Signals(encounter_class=frozenset({"SS"}), hours=9), "short-stay-summary", ()),
+    ("observation of four days", Signals(encounter_class=frozenset({"OBSENC"}), hours=96), "discharge-summary", ()),
+    ("observation without times", Signals(encounter_class=frozenset({"OBSENC"})), "discharge-summary", ()),
+    ("a night, admitted", Signals(encounter_class=frozenset({"IMP"}), hours=14), "discharge-summary", ()),
+    ("observation in words", Signals(named=("Observation stay",), hours=22), "short-stay-summary", ()),
+    ("a study", Signals(named=("Observational cohort",), hours=22), "discharge-summary", ()),
+    ("born here", Signals(age_days=0, hours=50), "newborn-summary", ()),
+    ("born here, by the source", Signals(age_days=1, began=frozenset({"born"})), "newborn-summary", ()),
+    ("the mother", Signals(age_days=11000, began=frozenset({"born"})), "discharge-summary", ()),
+    ("neonatal care", Signals(age_days=9, named=("Neonatology",)), "newborn-summary", ()),
+    ("Neonatologie", Signals(age_days=9, named=("Neonatologie",)), "newborn-summary", ()),
+    ("a child of three weeks", Signals(age_days=21, named=("Pediatrics",)), "discharge-summary", ()),
+    ("of six weeks", Signals(age_days=42, named=("Neonatology",)), "discharge-summary", ()),
+    ("no birth date", Signals(began=frozenset({"born"}), named=("NICU",)), "discharge-summary", ()),
+    (
+        "a newborn to another hospital",
+        Signals(age_days=0, left=left("acute-hospital")),
+        "transfer-summary",
+        ("newborn-summary",),
+    ),
+    (
+        "observed, then against advice",
+        Signals(encounter_class=frozenset({"OBSENC"}), hours=6, left=left("against-advice")),
+        "against-advice-summary",
+        ("short-stay-summary",),
+    ),
+]
+
+
+@pytest.mark.parametrize(("signals", "kind", "also"), [row[1:] for row in TABLE], ids=[row[0] for row in TABLE])
+def test_the_kind_of_a_stay(signals: Signals, kind: str, also: tuple[str, ...]) -> None:
+    choice = classify(shipped(), signals)
+    assert (choice.kind.name, tuple(other.name for other in choice.also)) == (kind, also)
+    assert choice.why
+
+
+@given(
+    st.builds(
+        Signals,
+        died=st.booleans(),
+        left=st.frozensets(st.sampled_from(sorted(names()))).map(lambda found: Places(found, "so")),
+        encounter_class=st.frozensets(st.sampled_from(["IMP", "OBSENC", "SS"])),
+        named=st.lists(st.text(max_size=20)).map(tuple),
+        age_days=st.none() | st.integers(0, 40000),
+        hours=st.none() | st.floats(0, 10000),
+    )
+)
+def test_every_stay_has_one_kind_and_only_who_died_has_a_death_summary(signals: Signals) -> None:
+    choice = classify(shipped(), signals)
+    assert (choice.kind.name == "death-summary") is signals.died
+
+
+def test_kinds_that_fit_alike_are_left_to_the_general_one(tmp_path: Path) -> None:
+    text = REHABILITATION.replace('["rehabilitation"]', '["acute-hospital"]').replace("priority = 70", "priority = 60")
+    choice = classify(load_kinds(write_kind(tmp_path, text=text)), Signals(left=left("acute-hospital")))
+    assert choice.kind.name == "discharge-summary"
+    assert "fit alike" in choice.why
+    assert {kind.name for kind in choice.also} == {"transfer-summary", "rehabilitation-handover"}
+
+
+def test_a_hospital_adds_a_kind_and_replaces_one(tmp_path: Path) -> None:
+    write_kind(tmp_path)
+    write_kind(tmp_path, "transfer-summary", 'extends = "transfer-summary"\ntitle = "Verlegungsbrief"\n')
+    kinds = load_kinds(tmp_path)
+    assert kinds.all.keys() == {*shipped().all, "rehabilitation-handover"}
+    own = kinds.all["transfer-summary"].declared
+    assert (own.title, own.code, own.when) == (
+        "Verlegungsbrief",
+        "18761-7",
+        shipped().all["transfer-summary"].declared.when,
+    )
+    assert kinds.all["transfer-summary"].digest != shipped().all["transfer-summary"].digest
+    assert kinds.all["rehabilitation-handover"].prompt.stamp.name == "handover"
+
+
+def test_what_extends_another_kind_does_not_take_its_stays(tmp_path: Path) -> None:
+    write_kind(tmp_path, "night-summary", 'extends = "short-stay-summary"\ntitle = "Night summary"\n')
+    choice = classify(load_kinds(tmp_path), Signals(encounter_class=frozenset({"SS"}), hours=9))
+    assert (choice.kind.name, choice.also) == ("short-stay-summary", ())
+
+
+def test_codes_of_a_table_of_ones_own_choose_a_kind(tmp_path: Path) -> None:
+    rule = 'disposition_codes = ["urn:x|K7"]\ndepartments = ["surgery"]'
+    kinds = load_kinds(write_kind(tmp_path, text=REHABILITATION.replace('disposition = ["rehabilitation"]', rule)))
+    here = Signals(codes=frozenset({"urn:x|K7"}), department="surgery")
+    assert classify(kinds, here).kind.name == "rehabilitation-handover"
+    assert classify(kinds, Signals(codes=frozenset({"urn:x|K7"}))).kind.name == "discharge-summary"
+
+
+WRONG: list[tuple[str, str, str]] = [
+    ('title = "Rehabilitation handover"\n', "", "title: is missing"),
+    ('code = "34745-0"', 'code = "LOINC"', "code:"),
+    ('disposition = ["rehabilitation"]', 'disposition = ["rehab"]', "is not one of"),
+    ('disposition = ["rehabilitation"]', "", "has no condition"),
+    ('disposition = ["rehabilitation"]', "named = '('", "is no regular expression"),
+    ('"required-elements"]', '"required-elements", "vitals"]', "'vitals' is no group"),
+    ('"required-elements"]', '"required-elements", "procedures", "procedures"]', "stands twice"),
+    ('title = "Plan"', 'title = "Significant findings"', "heading 'significant-findings' stands twice"),
+    ('title = "Plan"', 'title = "Immunizations"', "heading 'immunizations' stands twice"),
+    ('title = "Plan"', 'title = "Hospital course"', "heading 'hospital-course' stands twice"),
+    ('= "Weight bearing"\n\n', '= "Goals"\n\n', "heading 'goals' stands twice"),
+    ('omit = ["family-history"]', 'omit = ["allergies-and-intolerances"]', "cannot be left out"),
+    ('[[parts]]\ncode = "condition-at-discharge"\nrequired = false\n', "", "no part for the groups"),
+    ('[[parts]]\ncode = "procedures-and-treatment"\n', "", "hospital-course needs one part"),
+    ('title = "Mobility and function"\n', "", "part mobility needs a title"),
+    ('title = "Plan"', 'title = "Plan:"', "parts.5.title"),
+    ('extends = "discharge-summary"', 'extends = "letter"', "there is no other kind 'letter'"),
+    ('extends = "discharge-summary"', 'extends = "rehabilitation-handover"', "there is no other kind"),
+    ('prompt = "handover"', 'prompt = "letter"', "there is no letter.prompt"),
+    ('policy = "marked"', 'policy = "loose"', "policy:"),
+    ('policy = "marked"', 'colour = "red"', "colour: is not known here"),
+    ("[titles]", "[titles", "is not TOML"),
+]
+
+
+@pytest.mark.parametrize(("before", "after", "complaint"), WRONG, ids=[row[2] for row in WRONG])
+def test_what_is_declared_wrongly_stops_the_service_and_is_named(
+    tmp_path: Path, before: str, after: str, complaint: str
+) -> None:
+    assert before in REHABILITATION
+    with pytest.raises(PermanentError) as refused:
+        load_kinds(write_kind(tmp_path, text=REHABILITATION.replace(before, after)))
+    assert complaint in refused.value.reason
+    assert "rehabilitation-handover/kind.toml" in refused.value.reason
+
+
+def test_a_folder_that_is_none_and_a_prompt_without_facts_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(PermanentError, match="is no folder"):
+        load_kinds(tmp_path / "absent")
+    folder = write_kind(tmp_path)
+    prompt = folder / "rehabilitation-handover" / "handover.prompt"
+    prompt.write_text(prompt.read_text().replace("{facts}", ""))
+    with pytest.raises(PermanentError, match="has no place"):
+        load_kinds(folder)
+
+
+def test_the_kind_that_the_documentation_shows_can_be_declared(tmp_path: Path) -> None:
+    text = (Path(__file__).parents[2] / "docs" / "documents.md").read_text()
+    shown = text.split("```toml")[1].split("```")[0]
+    others = "\n".join(f'[[parts]]\ncode = "{code}"' for code in SIX_PARTS[1:])
+    kinds = load_kinds(write_kind(tmp_path, text=shown.replace("# … the other five", others)))
+    declared = kinds.all["rehabilitation-handover"].declared
+    assert (declared.title, len(declared.when), len(declared.parts)) == ("Rehabilitation handover", 2, 7)
+
+
+def test_the_general_kinds_take_what_is_left(tmp_path: Path) -> None:
+    text = 'extends = "discharge-summary"\ntitle = "Letter"\n[[when]]\nlongest_hours = 5\n'
+    with pytest.raises(PermanentError, match="can have no rules"):
+        load_kinds(write_kind(tmp_path, "discharge-summary", text))
+
+
+# What a document of a kind has to say
+
+
+def entry(text: str, source: str = "Observation/o1") -> Entry:
+    return Entry(text=text, source=source)
+
+
+def context(**more: object) -> EncounterContext:
+    given: dict[str, object] = {
+        "encounter": "Encounter/e1",
+        "encounter_status": "finished",
+        "kind": "transfer-summary",
+        "patient": Patient(source="Patient/p1", name="Robin Example"),
+        "start": END - timedelta(days=4),
+        "end": END,
+    }
+    return EncounterContext.model_validate(given | more)
+
+
+def weight(hours: float = 1) -> Series:
+    taken = Measurement(value="3120 g", time=END - timedelta(hours=hours), source="Observation/w1")
+    return Series(name="Weight", code="8339-4", first=taken, last=taken, count=1)
+
+
+def asked(kind: str, of: EncounterContext) -> list[str]:
+    return [point.text.partition(":")[0] for point in required.open_points([shipped().all[kind]], of)]
+
+
+def test_what_the_record_lacks_is_asked_and_what_it_has_is_not() -> None:
+    assert asked("transfer-summary", context()) == [
+        "Reason for the transfer",
+        "Receiving facility",
+        "Condition at the transfer",
+        "Pending results",
+        "Code status",
+    ]
+    full = context(
+        destination="Northgate University Hospital",
+        services=(entry("Transfer to Northgate for coronary bypass surgery"),),
+        vitals=(weight(),),
+        pending=(entry("Blood culture"),),
+        directives=(entry("Do not resuscitate"),),
+    )
+    assert asked("transfer-summary", full) == []
+
+
+def test_an_old_vital_sign_is_no_condition_at_the_transfer() -> None:
+    assert "Condition at the transfer" in asked("transfer-summary", context(vitals=(weight(hours=30),)))
+    assert "Condition at the transfer" not in asked("transfer-summary", context(vitals=(weight(hours=23),)))
+
+
+def test_the_name_of_a_kind_of_hospital_is_no_hospital() -> None:
+    for words in ("Transferred to another hospital", "Short-term general hospital", "Anderes Krankenhaus"):
+        assert "Receiving facility" in asked("transfer-summary", context(disposition=words)), words
+    assert "Receiving facility" not in asked("transfer-summary", context(disposition="To Mercy Hospital, Elmtown"))
+
+
+def test_who_left_against_advice_is_never_said_to_have_been_informed() -> None:
+    """A note is quoted to the physician, also one that says the opposite; the document says nothing of it."""
+    said = "The risks of leaving could not be explained."
+    kind = shipped().all["against-advice-summary"]
+    stay = context(kind="against-advice-summary", notes=(entry(said, "DocumentReference/n1"),))
+    (first, *others) = required.open_points([kind], stay)
+    assert first.text.startswith(f"Risks of leaving: only a note speaks of it (“{said}”)")
+    assert first.source == "DocumentReference/n1"
+    assert [point.text.partition(":")[0] for point in others] == ["Capacity to decide", "Who was informed"]
+    text = " ".join(fact.text for part in facts.render(stay, kind) for group in part.groups for fact in group.facts)
+    assert not any(word in text.lower() for word in ("risk", "capacity", "informed", "explained"))
+
+
+def test_what_a_newborn_needs_is_found_by_code_and_by_words() -> None:
+    stay = context(
+        kind="newborn-summary",
+        vitals=(weight(),),
+        diagnoses=(
+            Diagnosis(text="Neugeborenes, 38+2 SSW", source="Condition/1", role="principal"),
+            Diagnosis(text="Neonatal jaundice, bilirubin", source="Condition/2", role="problem", certainty="ruled-out"),
+        ),
+        family_history=(entry("Mutter: Gestationsdiabetes"),),
+        reports=(entry("Hörscreening: beidseits unauffällig"),),
+        pending=(entry("Neugeborenen-Screening"),),
+        diet=(entry("Voll gestillt"),),
+    )
+    assert asked("newborn-summary", stay) == ["Hepatitis B immunization", "Bilirubin"]
+    found = [fact.text for fact in required.facts(shipped().all["newborn-summary"], stay)]
+    assert "Weight 3120 g, 2026-03-06" in found
+    assert not any("jaundice" in text and "ruled-out" not in text for text in found)
+
+
+# Parts and groups
+
+
+def test_every_group_that_is_rendered_is_known_by_its_name() -> None:
+    rich = context(
+        diagnoses=(
+            Diagnosis(text="P", source="Condition/1", role="principal"),
+            Diagnosis(text="O", source="Condition/1", role="problem"),
+            Diagnosis(text="A", source="Condition/1", role="problem", acquired=True),
+            Diagnosis(text="S", source="Condition/1", role="problem", certainty="suspected"),
+            Diagnosis(text="R", source="Condition/1", role="problem", certainty="ruled-out"),
+        ),
+        labs=(weight().model_copy(update={"judged": False}),),
+        **{
+            name: (entry(name),)
+            for name in (
+                "family_history", "microbiology", "contradictions", "devices", "immunizations", "function",
+                "directives", "observed", "services", "care_plans", "diet", "goals", "team",
+            )
+        },
+    )  # fmt: skip
+    for stay in (rich, context(deceased=True, kind="death-summary")):
+        named = {name_of(group.title) for part in facts.by_themselves(stay) for group in part.groups}
+        assert named <= NAMES
+        titles = {part.code: part.title for part in facts.by_themselves(stay)}
+        assert all(title in TITLES[code] for code, title in titles.items())
+        assert tuple(part.code for part in facts.by_themselves(stay)) == SIX_PARTS
+
+
+def test_no_kind_loses_a_group() -> None:
+    stay = context(**{name: (entry(name),) for name in ("family_history", "goals", "team", "services", "devices")})
+    told = {fact.text for part in facts.by_themselves(stay) for group in part.groups for fact in group.facts}
+    for kind in shipped().all.values():
+        shown = {fact.text for part in facts.render(stay, kind) for group in part.groups for fact in group.facts}
+        omitted = {"family_history", "goals", "team"} if kind.declared.omit else set()
+        assert told - shown == omitted, kind.name
