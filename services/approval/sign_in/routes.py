@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated
 
-from fastapi import APIRouter, Cookie, Form, Request
+from fastapi import APIRouter, Cookie, Depends, Form, Request
 from fastapi.responses import RedirectResponse, Response
 
 from services.approval.inbox.render import page
@@ -13,9 +13,12 @@ from services.approval.rights import READERS
 from services.approval.sign_in.sessions import Pending, SessionStore
 from shared.messaging.access_log import AccessLog
 from shared.runtime.access import COOKIE, Caller, Guard, Refusal
+from shared.runtime.limits import Rate, takes
 from shared.runtime.oidc import Provider
 
 STATE_COOKIE = "countersign_sign_in"
+# From one address; behind a proxy that is everybody: a whole house that signs in at the change of a shift stays below.
+ATTEMPTS, ATTEMPTS_A_SECOND = 120, 4.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,9 +35,10 @@ class SignIn:
 
 
 def add_sign_in(router: APIRouter, desk: SignIn, guard: Guard) -> None:
-    _add_page(router, desk, guard)
+    attempts = Rate("sign-in", ATTEMPTS, ATTEMPTS_A_SECOND)
+    _add_page(router, desk, guard, attempts)
     if desk.provider is not None:
-        _add_provider(router, desk, desk.provider)
+        _add_provider(router, desk, desk.provider, attempts)
 
     @router.post("/sign-out", include_in_schema=False)
     async def sign_out(session: Annotated[str, Cookie(alias=COOKIE)] = "") -> Response:
@@ -47,7 +51,7 @@ def add_sign_in(router: APIRouter, desk: SignIn, guard: Guard) -> None:
         return answer
 
 
-def _add_page(router: APIRouter, desk: SignIn, guard: Guard) -> None:
+def _add_page(router: APIRouter, desk: SignIn, guard: Guard, attempts: Rate) -> None:
     def show(status: int = 200, *, after: str = "/", again: bool = False, refused: str = "") -> Response:
         return page(
             "sign_in.html",
@@ -64,6 +68,7 @@ def _add_page(router: APIRouter, desk: SignIn, guard: Guard) -> None:
         return show(after=after, again=again)
 
     @router.post("/sign-in", include_in_schema=False)
+    @takes(rate=attempts)
     async def signed_in(
         request: Request,
         token: Annotated[str, Form()] = "",
@@ -82,10 +87,10 @@ def _add_page(router: APIRouter, desk: SignIn, guard: Guard) -> None:
         return await _welcome(desk, request, caller, after)
 
 
-def _add_provider(router: APIRouter, desk: SignIn, provider: Provider) -> None:
+def _add_provider(router: APIRouter, desk: SignIn, provider: Provider, attempts: Rate) -> None:
     redirect = f"{desk.public_url}/sign-in/callback"
 
-    @router.get("/sign-in/provider", include_in_schema=False)
+    @router.get("/sign-in/provider", include_in_schema=False, dependencies=[Depends(attempts)])
     async def leave(request: Request, after: str = "/", again: bool = False) -> Response:
         pending = Pending(nonce=desk.new_secret(), verifier=desk.new_secret(), after=_local(after))
         state = await desk.sessions.begin(pending)
@@ -97,7 +102,7 @@ def _add_provider(router: APIRouter, desk: SignIn, provider: Provider) -> None:
         )
         return answer
 
-    @router.get("/sign-in/callback", include_in_schema=False)
+    @router.get("/sign-in/callback", include_in_schema=False, dependencies=[Depends(attempts)])
     async def come_back(
         request: Request,
         code: str = "",
