@@ -25,7 +25,7 @@ logger = logging.getLogger(__name__)
 
 KB, MB = 2**10, 2**20
 SMALL = 64 * KB
-TEXT = 2 * MB  # a document of 200,000 characters as a form: nine bytes a character where each is escaped
+TEXT = 3 * MB  # a document of 200,000 characters as a form: twelve bytes a character where each is escaped
 IN_FLIGHT = 56 * MB  # of all bodies of a process: one of the largest; /tmp in a pod, where uploads lie, has 64 MB
 GRACE = (
     15.0  # seconds, and one more for each `SLOWEST` bytes: what a slow line needs, and who sends byte by byte has not
