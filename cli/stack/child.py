@@ -43,6 +43,7 @@ class Child:
         log: Path,
         ready: Callable[[], Awaitable[bool]],
         environment: Mapping[str, str] | None = None,
+        directory: Path | None = None,
         stop_signal: signal.Signals = signal.SIGTERM,
         patience: float = 60.0,
     ) -> None:
@@ -50,6 +51,7 @@ class Child:
         self._command = list(command)
         self._log = log
         self._ready = ready
+        self._directory = directory
         self._environment = dict(environment or os.environ)
         self._stop_signal = stop_signal
         self._patience = patience
@@ -98,6 +100,7 @@ class Child:
                 stdout=log,
                 stderr=log,
                 env=self._environment,
+                cwd=self._directory,
                 preexec_fn=die_with_parent(signal.SIGTERM),  # only system calls: safe after fork
                 start_new_session=True,  # Ctrl-C is ours to handle, in order
             )

@@ -16,7 +16,7 @@ from pydantic import SecretStr
 from cli.errors import CommandError
 from cli.stack import nats, triton
 from cli.stack.access import Access, write_access
-from cli.stack.knowledge import places
+from cli.stack.knowledge import embedders, places
 from cli.stack.lock import held
 from cli.stack.people import demo_people
 from cli.stack.ports import free_port, require_free
@@ -43,7 +43,6 @@ from shared.runtime.telemetry import start_telemetry
 
 Progress = Callable[[str], None]
 HOST = "127.0.0.1"
-EMBEDDER_MODEL = "embedder"  # others are loaded when the knowledge file names them
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +79,7 @@ async def running(options: Options, progress: Progress) -> AsyncIterator[Access]
         write_tokens(options.data_dir / "tokens.json", secrets.tokens)
         nats_ports = nats.NatsPorts(free_port(), free_port())
         triton_ports = triton.TritonPorts(free_port(), free_port(), free_port())
-        model_server = triton.make_child(options.data_dir, triton_ports, (options.drafter_model, EMBEDDER_MODEL), logs)
+        triton.server_home(triton.ENVIRONMENT)  # what is missing is said before anything is started
         progress("starting the message bus")
         bus_server = nats.make_child(options.data_dir, secrets, nats_ports, logs)
         await bus_server.start()
@@ -89,6 +88,9 @@ async def running(options: Options, progress: Progress) -> AsyncIterator[Access]
         nats_url = f"nats://{HOST}:{nats_ports.client}"
         await nats.provision_as_admin(nats_url, secrets, options.data_dir / "provisioned")
         progress("loading the models")
+        file = places(options.data_dir, options.knowledge, demo=options.ehr_url is None).file
+        models = (options.drafter_model, *await embedders(nats_url, secrets.seeds["admin"], file))
+        model_server = triton.make_child(options.data_dir, triton_ports, models, logs)
         await model_server.start()
         stack.push_async_callback(model_server.stop)
         progress("starting the services")

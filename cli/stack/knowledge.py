@@ -1,9 +1,18 @@
 """The knowledge base of a data directory: its file, which is the user's to change, and where its vectors are."""
 
 import shutil
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from cli.errors import CommandError
+from cli.stack.triton import MODELS
+from shared.contracts.failures import Failure, PermanentError
+from shared.knowledge import config
+from shared.knowledge.live import LiveBucket
+from shared.messaging.connection import connect
+
+EMBEDDER = "embedder"
 DEMO = Path(__file__).resolve().parents[2] / "deploy" / "knowledge"
 EMPTY = """# The knowledge base. Declare sources here; the file is read again at every refresh.
 # An example with everything in it: deploy/knowledge/knowledge.yaml
@@ -36,3 +45,21 @@ def places(data_dir: Path, given: Path | None, *, demo: bool) -> Places:
     if given is None:
         uploads.mkdir(exist_ok=True)
     return Places(file, uploads, data_dir / "qdrant")
+
+
+async def embedders(nats_url: str, seed: str, file: Path) -> tuple[str, ...]:
+    """The embedding models that the model server has to load at its start: the one that the file names, the one that
+    the live version was made with, and the one whose readiness counts. Later it loads none (`triton.CLOSED`).
+    """
+    wanted = [EMBEDDER]
+    with suppress(PermanentError):  # what is wrong with the file is said at the first refresh
+        wanted.append(config.read(file).embedder)
+    try:
+        bus = await connect(nats_url, "admin", seed)
+        live, _ = await LiveBucket(bus).live()
+        await bus.close()
+    except Failure as failure:
+        raise CommandError(f"What is live cannot be asked of the bus: {failure.reason}.") from None
+    if live is not None:
+        wanted.append(live.embedder)
+    return tuple(name for name in dict.fromkeys(wanted) if (MODELS / name).is_dir())

@@ -19,6 +19,8 @@ from shared.messaging.journal import STREAM as JOURNAL
 from shared.messaging.provision import Change, has_stream, provision
 from shared.messaging.snapshots import UNFINISHED
 
+KEPT = ("PATH", "HOME", "LANG", "TMPDIR", "TZ", "GOMEMLIMIT", "GOMAXPROCS")  # of our environment
+
 
 @dataclass(frozen=True, slots=True)
 class NatsPorts:
@@ -51,7 +53,8 @@ def make_child(data_dir: Path, secrets: Secrets, ports: NatsPorts, logs: Path) -
     """The server as a supervised child; ready when its health check answers."""
     config = data_dir / "nats.conf"
     write_private(config, local_configuration(secrets, ports, data_dir / "nats"))
-    environment: Mapping[str, str] = os.environ | key_environment(secrets)
+    kept = {name: os.environ[name] for name in KEPT if name in os.environ}  # no secrets of the services
+    environment: Mapping[str, str] = kept | key_environment(secrets)
 
     # The server alone: whether the streams it should have are there is asked, and said, separately.
     health = f"http://127.0.0.1:{ports.monitor}/healthz?js-server-only=true"

@@ -5,6 +5,7 @@ its own, as its container would be. Nothing is written outside the data director
 """
 
 import os
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,6 +19,16 @@ ROOT = Path(__file__).resolve().parents[2]
 ENVIRONMENT = ROOT / ".venv-triton"
 MODELS = ROOT / "deploy" / "triton" / "models"
 EMBEDDER = ENVIRONMENT / "embedder"  # weights and tokenizer, made at installation: deploy/triton/build_embedder.py
+# Whoever may load a model runs code in the server; whoever may register shared memory writes into its models', and
+# whoever may trace or log writes its files. Nobody needs any of it: models are those of the start, and the key is one
+# that no header can carry. (A secret one would stand in the list of processes for everybody to read.)
+PRIVILEGED = "model-repository,shared-memory,trace,logging"
+CLOSED = (
+    "--model-control-mode=none",
+    f"--http-restricted-api={PRIVILEGED}:closed=\n",
+    f"--grpc-restricted-protocol={PRIVILEGED}:closed=\n",
+)
+KEPT = ("LANG", "LC_ALL", "LD_LIBRARY_PATH", "TMPDIR", "TZ")  # of our environment; secrets of the services are not
 SHARED_MEMORY = Path("/dev/shm")  # noqa: S108 - where the Python backend keeps its regions
 
 
@@ -54,19 +65,33 @@ def link_backends(home: Path, data_dir: Path) -> Path:
     return python.parent
 
 
+def link_models(repository: Path, models: tuple[str, ...]) -> Path:
+    """A model repository of links: without model control the server loads all that is in one.
+
+    Raises CommandError for a model that there is not.
+    """
+    shutil.rmtree(repository, ignore_errors=True)
+    repository.mkdir(parents=True)
+    for name in models:
+        if not (MODELS / name / "config.pbtxt").exists():
+            known = ", ".join(sorted(item.name for item in MODELS.iterdir()))
+            raise CommandError(f"There is no model {name}. There are: {known}.")
+        (repository / name).symlink_to(MODELS / name)
+    return repository
+
+
 def command(
     home: Path, backends: Path, ports: TritonPorts, models: tuple[str, ...], region: str, host: str = "127.0.0.1"
 ) -> list[str]:
-    """The server with just `models` loaded. `region` prefixes its shared memory."""
+    """The server with just `models` loaded, closed to changes of them. `region` prefixes its shared memory."""
     return [
         str(home / "bin" / "tritonserver"),
-        f"--model-repository={MODELS}",
+        f"--model-repository={link_models(backends.parent / 'models', models)}",
         f"--backend-directory={backends}",
-        "--model-control-mode=explicit",
+        *CLOSED,
         # A model's instance runs when the cores that its configuration asks for are free: deploy/triton/README.md.
         "--rate-limit=execution_count",
         f"--rate-limit-resource=cores:{os.cpu_count() or 1}",
-        *(f"--load-model={name}" for name in models),
         f"--backend-config=python,shm-region-prefix-name={region}",
         f"--http-address={host}",
         f"--http-port={ports.http}",
@@ -80,16 +105,24 @@ def command(
 
 
 def environment_of(environment: Path) -> dict[str, str]:
-    """The child's environment: the stub finds its interpreter and packages by these."""
+    """The child's whole environment: the stub finds its interpreter and packages by these."""
     site = next(environment.glob("lib/python3.*/site-packages"))
     binaries = environment / "bin"
-    return os.environ | {
-        "PATH": f"{binaries}:{os.environ.get('PATH', '')}",
+    return {name: os.environ[name] for name in KEPT if name in os.environ} | {
+        "PATH": f"{binaries}:{os.environ.get('PATH', os.defpath)}",
+        "PYTHONSAFEPATH": "1",
         "VIRTUAL_ENV": str(environment),
         "PYTHONPATH": str(site),
         "OMP_NUM_THREADS": "1",
         "COUNTERSIGN_EMBEDDER": str(EMBEDDER),
     }
+
+
+def empty_directory(place: Path) -> Path:
+    """Where the server runs: the Python backend imports from its working directory before all others."""
+    shutil.rmtree(place, ignore_errors=True)
+    place.mkdir(parents=True, mode=0o700)
+    return place
 
 
 def clear_shared_memory(region: str) -> None:
@@ -113,6 +146,7 @@ def make_child(data_dir: Path, ports: TritonPorts, models: tuple[str, ...], logs
         log=logs / "triton.log",
         ready=ready,
         environment=environment_of(ENVIRONMENT),
+        directory=empty_directory(data_dir / "triton" / "run"),
         patience=180.0,
     )
 

@@ -26,10 +26,12 @@ def own_stub(backends: Path) -> Path:
 def main() -> None:
     """Becomes the server. Arguments: the models to load."""
     home = triton.server_home(triton.ENVIRONMENT)
-    backends = triton.link_backends(home, Path(tempfile.mkdtemp()))
+    place = Path(tempfile.mkdtemp())
+    backends = triton.link_backends(home, place)
     environment = triton.environment_of(triton.ENVIRONMENT) | {"LD_LIBRARY_PATH": str(own_stub(backends))}
     models = tuple(sys.argv[1:]) or ("drafter", "embedder")
     arguments = triton.command(home, backends, PORTS, models, "countersign_", host="0.0.0.0")  # noqa: S104 - container
+    os.chdir(triton.empty_directory(place / "run"))
     os.execve(arguments[0], arguments, environment)  # noqa: S606 - ours
 
 

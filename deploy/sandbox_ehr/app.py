@@ -23,12 +23,14 @@ from deploy.sandbox_ehr.habits import Habits, HabitualServer, State
 from deploy.sandbox_ehr.notify import Subscriber
 from deploy.sandbox_ehr.search import INCLUDES, PARAMETERS, REQUIRED, in_order, matches, parameter_of, values
 from deploy.sandbox_ehr.store import Resource, Store
+from shared.runtime.limits import MB, takes
 
 Style = Literal["plain", "opaque"]
 Pairs = list[tuple[str, str]]
 
 MEDIA_TYPE = "application/fhir+json"
 CONTROL = ("_count", "_sort", "_include", "_total", "_cursor", "_format")
+LARGEST = 32 * MB  # a document with all its renditions in it; counts where the sandbox shares the services' process
 PAGE = {"plain": 200, "opaque": 20}
 
 
@@ -60,6 +62,7 @@ class Sandbox:
         self.faults = Faults()
         self._token = token
 
+    @takes(LARGEST)
     async def handle(self, request: Request) -> Response:
         """Every request of the base: faults first, then the interaction."""
         type = request.path_params.get("type", "metadata")

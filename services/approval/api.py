@@ -22,6 +22,7 @@ from shared.contracts.events import Refusing, Resolution
 from shared.messaging.access_log import AccessLog
 from shared.messaging.steps import Clock
 from shared.runtime.access import ROLES, Caller, Guard
+from shared.runtime.limits import TEXT, takes
 from shared.runtime.problems import Problem
 
 TITLES: dict[Why, tuple[int, str]] = {
@@ -227,6 +228,7 @@ def _add_decision_routes(router: APIRouter, parts: Parts) -> None:
     seen_header = Annotated[str | None, Header(alias="If-Match", description="the draft's digest, as the ETag had it")]
 
     @router.post("/v1/reviews/{case_id}/approve", tags=["reviews"], summary="Countersign the draft")
+    @takes(TEXT)
     async def approve(
         case_id: str, by: clinician, if_match: seen_header = None, body: Approve | None = None
     ) -> Decided:

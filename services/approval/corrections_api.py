@@ -13,6 +13,7 @@ from services.approval.rights import READERS
 from shared.contracts.case import fold
 from shared.contracts.events import Resolution
 from shared.runtime.access import Caller
+from shared.runtime.limits import TEXT, takes
 from shared.runtime.problems import Problem
 
 Words = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=4000)]
@@ -115,6 +116,7 @@ def _add_signing(router: APIRouter, parts: Parts, desk: CorrectionsDesk) -> None
         summary="Sign a corrected text",
         description="It replaces the document in the chart, which becomes superseded. Signed as an approval is.",
     )
+    @takes(TEXT)
     async def amend(case_id: str, body: Amend, by: clinician, if_match: Seen = None) -> Decided:
         parts.check_recent(by)
         try:
@@ -128,6 +130,7 @@ def _add_signing(router: APIRouter, parts: Parts, desk: CorrectionsDesk) -> None
         summary="Sign an addendum",
         description="It is filed as a document of its own that appends to the one in the chart, which stays current.",
     )
+    @takes(TEXT)
     async def addend(case_id: str, body: Addend, by: clinician, if_match: Seen = None) -> Decided:
         parts.check_recent(by)
         try:

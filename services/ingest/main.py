@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 from uuid import uuid4
 
 from services.ingest.api import Door, make_router
+from services.ingest.documents.reader import Reader
 from services.ingest.handlers import Ingest
 from services.ingest.notifications_api import NotificationDoor, make_notification_router
 from services.ingest.refresh.api import make_router as make_refresh_router
@@ -32,8 +33,9 @@ def build(
     notifications = NotificationDoor(new_id)
 
     knowledge = settings.knowledge
-    refreshing = Refreshing(steps, knowledge.file, knowledge.tokenizer, clock, new_id)
-    refreshes = RefreshDesk(refreshing, knowledge.uploads, clock)
+    reader = Reader()
+    refreshing = Refreshing(steps, knowledge.file, knowledge.tokenizer, reader, clock, new_id)
+    refreshes = RefreshDesk(refreshing, knowledge.uploads, reader, clock)
 
     async def on_connect(bus: Bus) -> None:
         ingest.attach(bus)
@@ -47,7 +49,7 @@ def build(
     router = make_router(door, ingest, guard)
     router.include_router(make_notification_router(notifications, guard))
     router.include_router(make_refresh_router(refreshes, guard))
-    closers = (provider.close,) if provider else ()
+    closers = (reader.close, *((provider.close,) if provider else ()))
     return Service(
         "ingest",
         settings.nats_url,

@@ -12,6 +12,9 @@ from shared.contracts.subjects import FHIR_ID
 from shared.messaging.connection import Bus
 from shared.messaging.ehr_facts import tell_task
 from shared.runtime.access import Caller, Guard
+from shared.runtime.limits import MB, takes
+
+LARGEST = 2 * MB  # a Bundle with whole Tasks in it
 
 
 class Noted(BaseModel):
@@ -41,11 +44,13 @@ def make_notification_router(door: NotificationDoor, guard: Guard) -> APIRouter:
     caller = Annotated[Caller, Depends(guard.allow("ingest"))]
 
     @router.post("/v1/fhir/notifications", summary="A FHIR Subscription tells that Tasks have changed")
+    @takes(LARGEST)
     async def notified(body: dict[str, Any], _: caller) -> Noted:
         return await door.publish(tasks_in(body))
 
     # R4's rest-hook with a payload: servers PUT the resource below the endpoint.
     @router.put("/v1/fhir/notifications/Task/{task_id}", summary="A FHIR Subscription sends a Task that has changed")
+    @takes(LARGEST)
     async def sent(task_id: Annotated[str, Path(pattern=FHIR_ID)], body: dict[str, Any], _: caller) -> Noted:
         facts = [fact for fact in tasks_in(body) if fact.task_id == task_id]
         return await door.publish(facts or [TaskFact(task_id=task_id)])

@@ -42,11 +42,11 @@ class TritonEmbedder:
     async def _served(self, model: str) -> int:
         """How many texts one request may carry.
 
-        A model that the knowledge file names for the first time is loaded, where the server lets us.
+        Raises TransientError for a model that the server has not loaded: it loads models at its start only.
         """
         if model not in self._most:
-            if model != self._model and not await self._connected().is_model_ready(model):
-                await self._connected().load_model(model)
+            if not await self._connected().is_model_ready(model):
+                raise TransientError(f"{model}: not loaded; the model server has to be started with it")
             answer = await self._connected().get_model_config(model, as_json=True)
             self._most[model] = max(1, answer["config"].get("max_batch_size", 0))
         return self._most[model]

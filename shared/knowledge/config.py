@@ -66,12 +66,21 @@ class _Source(_Closed):
     golden: Path | None = Field(default=None, description="golden queries that are asked once this source is there")
 
 
+HostName = Annotated[str, Field(pattern=r"^[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?(:[0-9]{1,5})?$")]
+
+
 class GuidelineSource(_Source):
     """A folder of documents, or a list of addresses: HTML, PDF, DOCX, Markdown, text."""
 
     kind: Literal["guideline"]
     folder: Path | None = None
     urls: tuple[HttpUrl, ...] = ()
+    redirect_hosts: tuple[HostName, ...] = Field(
+        default=(), description="other hosts that the addresses may lead to: name, or name:port"
+    )
+    internal_hosts: tuple[HostName, ...] = Field(
+        default=(), description="hosts of the addresses that are in a private network; others may not be"
+    )
 
     @model_validator(mode="after")
     def _one_place(self) -> "GuidelineSource":

@@ -11,6 +11,7 @@ from typing import Literal, Protocol, get_args
 
 from fastapi import Request
 from pydantic import BaseModel, ConfigDict, ValidationError
+from starlette.types import Scope
 
 from shared.contracts.events import Actor
 from shared.contracts.failures import PermanentError
@@ -24,6 +25,7 @@ COOKIE = "countersign_session"
 BACKGROUND = "countersign-background"  # a header: the page refreshes itself
 EVENT_STREAM = "text/event-stream"
 SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
+_KNOWN = "countersign.caller"
 
 
 class Caller(BaseModel):
@@ -152,18 +154,16 @@ class Guard:
         """The static token, if it is one."""
         return self._grants.get(token_digest(token))
 
-    def allow(self, *roles: Role) -> Callable[[Request], Awaitable[Caller]]:
+    def allow(self, *roles: Role) -> "Allow":
         """A FastAPI dependency: the caller if it has one of `roles`; 401 or 403 if not."""
+        return Allow(self, roles)
 
-        async def authorize(request: Request) -> Caller:  # async: FastAPI would run it in a thread otherwise
-            caller = await self._identify(request)
-            acting = caller.acting_as(*roles)
-            if acting is None:
-                await self.refused(f"the role {caller.role} may not do that", caller, request)
-                raise Problem(403, "This token may not do that", f"Its role is {caller.role}.")
-            return acting
-
-        return authorize
+    async def identify(self, request: Request) -> Caller:
+        """Who calls, asked once a request: the body's reader asks first (`limits.py`), the route afterwards."""
+        caller = known_caller(request.scope)
+        if caller is None:
+            caller = request.scope[_KNOWN] = await self._identify(request)
+        return caller
 
     async def refused(self, reason: str, caller: Caller | None, request: Request) -> None:
         if self._watch is not None:
@@ -212,6 +212,28 @@ class Guard:
         raise Problem(
             401, "A bearer token is needed", reason, headers={"WWW-Authenticate": 'Bearer error="invalid_token"'}
         )
+
+
+class Allow:
+    """What a route asks of its caller; a class, so that it can be found in the route's dependencies."""
+
+    def __init__(self, guard: Guard, roles: tuple[Role, ...]) -> None:
+        self._guard = guard
+        self._roles = roles
+
+    async def __call__(self, request: Request) -> Caller:  # async: FastAPI would run it in a thread otherwise
+        caller = await self._guard.identify(request)
+        acting = caller.acting_as(*self._roles)
+        if acting is None:
+            await self._guard.refused(f"the role {caller.role} may not do that", caller, request)
+            raise Problem(403, "This token may not do that", f"Its role is {caller.role}.")
+        return acting
+
+
+def known_caller(scope: Scope) -> Caller | None:
+    """Who this request's caller is, where that has been asked already."""
+    found: Caller | None = scope.get(_KNOWN)
+    return found
 
 
 def _by_itself(request: Request) -> bool:

@@ -16,7 +16,8 @@ from starlette.responses import JSONResponse
 from shared.contracts.failures import Failure, TransientError
 from shared.messaging.connection import Bus, connect
 from shared.messaging.steps import Steps
-from shared.runtime import problems
+from shared.runtime import connections, problems
+from shared.runtime.limits import Limits
 from shared.runtime.logs import configure_logging
 from shared.runtime.public import SafeHeaders
 from shared.runtime.telemetry import look_every, start_telemetry
@@ -33,7 +34,7 @@ AGAIN = 1.0  # seconds until a start that did not succeed is tried again
 COLLECT_AFTER = (50_000, 20, 50)  # allocations, then collections of each generation; a tenth less CPU a case
 STOP_WITHIN = 5  # seconds that open requests get when the process is told to stop; streams never end by themselves
 # A header that nobody reads. What a proxy claims of the browser is used for nothing: see Public for its origin.
-QUIET: dict[str, Any] = {"proxy_headers": False, "server_header": False}
+QUIET: dict[str, Any] = {"proxy_headers": False, "server_header": False, **connections.SETTINGS}
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +126,7 @@ def create_app(
 
     app = FastAPI(title="Countersign", version="0.1.0", lifespan=lifespan, docs_url=None, redoc_url=None, **extra)
     problems.install(app)
+    app.add_middleware(Limits)
     app.add_middleware(Watched)
     app.add_middleware(SafeHeaders, hsts=any(service.hsts for service in services))
     for service in services:

@@ -2,6 +2,7 @@
 
 import http.server
 import json
+import os
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,10 +10,16 @@ from typing import Any, ClassVar
 
 import pytest
 
-from services.ingest.connectors import Connector, connect
+from services.ingest import connectors
+from services.ingest.connectors import Connector
 from services.ingest.connectors.sighting import Fingerprint, Sighting
+from services.ingest.documents.reader import Reader
 from shared.contracts.failures import PermanentError
 from shared.knowledge.config import FormularySource, GuidelineSource
+
+
+def connect(source: GuidelineSource | FormularySource) -> Connector:
+    return connectors.connect(source, Reader())
 
 
 async def look(connector: Connector, known: dict[str, Fingerprint] | None = None) -> dict[str, Sighting]:
@@ -32,7 +39,7 @@ async def test_a_folder_is_read_once_and_then_only_looked_at(tmp_path: Path, mon
     assert sorted(first) == ["a.md", "deep/b.txt", "deep/er/c.html"]
     assert all(item.text is not None for item in first.values())
     with monkeypatch.context() as patch:
-        patch.setattr(Path, "read_bytes", lambda *_: pytest.fail("nothing has changed"))
+        patch.setattr(os, "open", lambda *_: pytest.fail("nothing has changed"))
         second = await look(connector, prints(first))
     assert all(item.text is None and item.problem is None for item in second.values())
     (tmp_path / "a.md").write_text("other words")
@@ -45,6 +52,61 @@ async def test_a_folder_that_is_not_there_is_not_an_empty_folder(tmp_path: Path)
     connector = connect(GuidelineSource(name="x", kind="guideline", folder=tmp_path / "no"))
     with pytest.raises(PermanentError, match="is not there"):
         await look(connector)
+
+
+async def test_links_that_lead_round_in_circles_end_nothing(tmp_path: Path) -> None:
+    (tmp_path / "deep").mkdir()
+    (tmp_path / "deep" / "a.md").write_text("words")
+    (tmp_path / "deep" / "up").symlink_to(tmp_path)
+    (tmp_path / "itself").symlink_to(tmp_path / "itself")
+    (tmp_path / "itself.md").symlink_to(tmp_path / "itself.md")
+    (tmp_path / "nowhere.md").symlink_to(tmp_path / "nowhere")
+    (tmp_path / "b.md").symlink_to(tmp_path / "deep" / "a.md")
+    found = await look(connect(GuidelineSource(name="x", kind="guideline", folder=tmp_path)))
+    assert {name for name, item in found.items() if item.text is not None} == {"b.md", "deep/a.md"}
+    assert {name: item.problem for name, item in found.items() if item.text is None} == {
+        "itself": "it cannot be opened (Too many levels of symbolic links)",
+        "itself.md": "it cannot be opened (Too many levels of symbolic links)",
+    }
+
+
+async def test_what_is_no_file_is_no_document_and_nobody_waits_for_it(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.md")
+    (tmp_path / "zero.txt").symlink_to("/dev/zero")
+    (tmp_path / "a.md").write_text("words")
+    assert sorted(await look(connect(GuidelineSource(name="x", kind="guideline", folder=tmp_path)))) == ["a.md"]
+
+
+async def test_a_file_that_is_too_large_is_not_read(tmp_path: Path) -> None:
+    with (tmp_path / "large.html").open("wb") as file:
+        file.truncate(400 * 2**20)
+    (tmp_path / "a.md").write_text("words")
+    found = await look(connect(GuidelineSource(name="x", kind="guideline", folder=tmp_path)))
+    assert found["large.html"].problem == "it is larger than 50 MB"
+    assert found["a.md"].text is not None
+
+
+async def test_what_is_below_a_folder_that_cannot_be_looked_into_is_not_gone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "deep").mkdir()
+    (tmp_path / "deep" / "a.md").write_text("words")
+    (tmp_path / "b.md").write_text("words")
+    connector = connect(GuidelineSource(name="x", kind="guideline", folder=tmp_path))
+    first = await look(connector)
+    scan = os.scandir
+
+    def refuse(path: Path) -> Any:
+        if str(path).endswith("deep"):  # root may look into everything, so no mode of the folder would do
+            raise PermissionError(13, "Permission denied")
+        return scan(path)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    found = await look(connector, prints(first))
+    assert found["b.md"].problem is None
+    assert found["deep"].problem == "it cannot be opened (Permission denied)"
+    assert found["deep/a.md"].problem == "its folder deep: it cannot be opened (Permission denied)"
+    assert found["deep/a.md"].fingerprint == first["deep/a.md"].fingerprint
 
 
 class Site(http.server.BaseHTTPRequestHandler):

@@ -1,5 +1,6 @@
 """Who may: sign-in by OpenID Connect, tokens, departments, owners, sessions; and that every refusal is on the trail."""
 
+import asyncio
 import hashlib
 import time
 from collections.abc import AsyncIterator, Iterator
@@ -11,6 +12,7 @@ import pytest
 from fastapi.routing import APIRoute
 from joserfc.jwk import RSAKey
 
+from services.approval.sign_in.routes import ATTEMPTS
 from shared.messaging.access_log import AccessLog
 from shared.runtime.access import COOKIE
 from shared.runtime.oidc import OidcSettings
@@ -306,6 +308,48 @@ async def test_every_route_refuses_who_is_not_known(secured: Stack) -> None:
             answer = await secured.http.request(method, path)
             sent_away = answer.status_code == 303 and answer.headers["location"].startswith("/sign-in")
             assert sent_away or answer.status_code == 401, (method, route.path, answer.status_code)
+
+
+async def test_no_body_is_read_before_it_is_known_who_sends_it(secured: Stack, provider: OidcServer) -> None:
+    """Also of those routes that nobody has written yet."""
+
+    async def unread() -> AsyncIterator[bytes]:
+        pytest.fail("the body was read")
+        yield b""
+
+    low = bearer(provider.token(sub="machine", roles=["ingest"], departments=None))
+    routes = [route for route in routes_of(secured.app) if route.body_field is not None and route.path not in OPEN]
+    assert len(routes) >= 15
+    for route in routes:
+        path = route.path.replace("{case_id}", "c1")
+        for method in route.methods:
+            for type in ("application/json", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x"):
+                sent = {"Content-Type": type}
+                answer = await secured.http.request(method, path, content=unread(), headers=sent)
+                assert answer.status_code == 401, (method, path, answer.text)
+                if not route.path.startswith("/v1/"):  # a page
+                    assert "text/html" in answer.headers["content-type"]
+                if route.path.startswith(("/v1/reviews", "/reviews", "/v1/cases")):
+                    answer = await secured.http.request(method, path, content=unread(), headers=sent | low)
+                    assert answer.status_code == 403, (method, path, answer.text)
+
+
+async def test_whoever_tries_on_and_on_is_told_to_wait(secured: Stack) -> None:
+    """And fills no trail that is kept for six years."""
+
+    async def ask(times: int, method: str, path: str, **sent: Any) -> list[int]:
+        answers = await asyncio.gather(*(secured.http.request(method, path, **sent) for _ in range(times)))
+        return [answer.status_code for answer in answers]
+
+    left = await ask(2 * ATTEMPTS, "GET", "/sign-in/provider")
+    assert left.count(303) >= ATTEMPTS
+    assert 429 in left
+    assert 429 in await ask(ATTEMPTS, "POST", "/sign-in", data={"token": "guess"})
+    found = await ask(900, "GET", "/v1/reviews", headers=bearer("guess"))
+    assert set(found) == {401, 429}
+    assert len(await trail(secured)) < 800
+    page = await secured.call("auditor", "GET", "/v1/cases")  # who is known is not held up
+    assert page.status_code == 200
 
 
 async def test_every_page_and_review_route_refuses_a_role_too_low(secured: Stack, provider: OidcServer) -> None:

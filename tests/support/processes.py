@@ -29,13 +29,14 @@ class Part:
     log: Path
     environment: dict[str, str] = field(default_factory=dict)
     before: Callable[[], None] = lambda: None
+    cwd: Path | None = None
     process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
         self.before()
         with self.log.open("ab") as log:
             environment = os.environ | self.environment
-            self.process = subprocess.Popen(self.command, stdout=log, stderr=log, env=environment)
+            self.process = subprocess.Popen(self.command, stdout=log, stderr=log, env=environment, cwd=self.cwd)
 
     def wait(self) -> None:
         deadline = time.monotonic() + PATIENCE
@@ -104,6 +105,7 @@ class Fleet:
         command = triton.command(home, triton.link_backends(home, self.directory), ports, (MODEL,), region)
         part = Part("triton", command, f"http://127.0.0.1:{ports.http}/v2/models/{MODEL}/ready", self.log("triton"))
         part.environment = triton.environment_of(triton.ENVIRONMENT)
+        part.cwd = triton.empty_directory(self.directory / "run")
         part.before = lambda: triton.clear_shared_memory(region)
         return part
 

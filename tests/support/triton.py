@@ -18,9 +18,10 @@ PATIENCE = 90.0
 
 @dataclass(frozen=True)
 class TritonServer:
-    """`grpc` is host:port; `metrics` the address that Prometheus reads."""
+    """`grpc` is host:port; `http` and `metrics`, which Prometheus reads, are addresses."""
 
     grpc: str
+    http: str
     metrics: str
     process: subprocess.Popen[bytes]
 
@@ -32,13 +33,24 @@ def triton_server(directory: Path, models: tuple[str, ...]) -> Iterator[TritonSe
     region = f"countersign_test_{os.getpid()}_{ports.grpc}_"
     command = triton.command(home, triton.link_backends(home, directory), ports, models, region)
     with (directory / "triton.log").open("wb") as log:
-        process = subprocess.Popen(command, stdout=log, stderr=log, env=triton.environment_of(triton.ENVIRONMENT))
+        process = subprocess.Popen(
+            command,
+            stdout=log,
+            stderr=log,
+            env=triton.environment_of(triton.ENVIRONMENT),
+            cwd=triton.empty_directory(directory / "run"),
+        )
     deadline = time.monotonic() + PATIENCE
     while not all(_ready(f"http://127.0.0.1:{ports.http}/v2/models/{name}/ready") for name in models):
         assert time.monotonic() < deadline, (directory / "triton.log").read_text()[-2000:]
         assert process.poll() is None, (directory / "triton.log").read_text()[-2000:]
         time.sleep(0.1)
-    yield TritonServer(f"127.0.0.1:{ports.grpc}", f"http://127.0.0.1:{ports.metrics}/metrics", process)
+    yield TritonServer(
+        f"127.0.0.1:{ports.grpc}",
+        f"http://127.0.0.1:{ports.http}",
+        f"http://127.0.0.1:{ports.metrics}/metrics",
+        process,
+    )
     process.kill()
     process.wait()
     triton.clear_shared_memory(region)

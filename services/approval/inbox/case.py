@@ -20,6 +20,7 @@ from shared.contracts.envelope import Recorded
 from shared.contracts.events import Approved, Drafted, Rejected
 from shared.contracts.subjects import CaseRef
 from shared.runtime.access import Caller
+from shared.runtime.limits import TEXT, takes
 from shared.runtime.problems import Problem
 
 LONGEST = 200_000
@@ -89,6 +90,7 @@ def _add_signing(router: APIRouter, parts: Parts, working: WorkingCopies) -> Non
     clinician = Annotated[Caller, Depends(parts.guard.allow(*READERS))]
 
     @router.post("/reviews/{case_id}/working", include_in_schema=False)
+    @takes(TEXT)
     async def keep(
         case_id: str,
         who: clinician,
@@ -115,6 +117,7 @@ def _add_signing(router: APIRouter, parts: Parts, working: WorkingCopies) -> Non
         return page("changes.html", saved=parts.clock(), zone=zone, **await _progress(parts, draft, copy))
 
     @router.post("/reviews/{case_id}/approve", include_in_schema=False)
+    @takes(TEXT)
     async def approve(
         case_id: str,
         who: clinician,

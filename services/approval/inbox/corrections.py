@@ -17,6 +17,7 @@ from shared.contracts.corrections import Retracted, RetractionRequested
 from shared.contracts.events import Actor
 from shared.contracts.subjects import CaseRef
 from shared.runtime.access import Caller
+from shared.runtime.limits import TEXT, takes
 from shared.runtime.problems import Problem
 
 NOTES = {
@@ -144,11 +145,13 @@ def _add_signing(router: APIRouter, parts: Parts, working: WorkingCopies) -> Non
     sent = Annotated[Working, Depends(_sent(parts, desk))]
 
     @router.post("/reviews/{case_id}/amendments/look", include_in_schema=False)
+    @takes(TEXT)
     async def look(case_id: str, who: clinician, seen: Digest, copy: sent) -> Response:
         await working.keep(case_id, seen, who.subject, copy)
         return RedirectResponse(f"/reviews/{case_id}#correction", 303)
 
     @router.post("/reviews/{case_id}/amendments", include_in_schema=False)
+    @takes(TEXT)
     async def amend(case_id: str, who: clinician, seen: Digest, copy: sent) -> Response:
         await working.keep(case_id, seen, who.subject, copy)  # nothing typed is lost, whatever comes of it
         if back := _not_yet(parts, who, case_id, copy.reason, "correction"):
@@ -161,6 +164,7 @@ def _add_signing(router: APIRouter, parts: Parts, working: WorkingCopies) -> Non
         return RedirectResponse(f"/reviews/{case_id}", 303)
 
     @router.post("/reviews/{case_id}/addenda", include_in_schema=False)
+    @takes(TEXT)
     async def addend(case_id: str, who: clinician, seen: Digest, copy: sent) -> Response:
         await working.keep(case_id, seen + ADDENDUM, who.subject, copy)
         if back := _not_yet(parts, who, case_id, copy.reason, "addendum"):

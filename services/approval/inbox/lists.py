@@ -15,6 +15,7 @@ from services.approval.reviews import OpenReview, Waiting
 from services.approval.rights import is_theirs
 from shared.contracts.case import fold
 from shared.runtime.access import Caller
+from shared.runtime.limits import Streams
 
 PAGE = 50
 SETTLE = 0.3  # seconds in which changes are told together
@@ -23,6 +24,7 @@ BEAT = 15.0  # seconds after which a comment keeps proxies from closing the stre
 
 def add_lists(router: APIRouter, parts: Parts, names: Names) -> None:
     clinician = Annotated[Caller, Depends(parts.guard.allow("physician", "supervisor"))]
+    streams = Streams()
 
     @router.get("/", include_in_schema=False)
     async def inbox(
@@ -54,7 +56,9 @@ def add_lists(router: APIRouter, parts: Parts, names: Names) -> None:
         )
 
     @router.get("/events", include_in_schema=False)
-    async def events(request: Request, who: clinician, case: str = "") -> Response:
+    async def events(
+        request: Request, who: clinician, _: Annotated[None, Depends(streams)], case: str = ""
+    ) -> Response:
         """Of all reviews, or of one case, as long as the caller may see them."""
         if case:
             await known(parts.desk, case, who)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated
 
-from fastapi import APIRouter, Form, Request
+from fastapi import APIRouter, Depends, Form, Request
 from fastapi.responses import RedirectResponse, Response
 
 from services.approval.inbox.render import page
@@ -13,10 +13,13 @@ from services.approval.rights import READERS
 from services.approval.sign_in.sessions import PENDING, Pending, SessionStore
 from shared.messaging.access_log import AccessLog
 from shared.runtime.access import COOKIE, Caller, Guard, Refusal
+from shared.runtime.limits import Rate, takes
 from shared.runtime.oidc import Provider
 from shared.runtime.public import Public
 
 STATE_COOKIE = "countersign_sign_in"
+# From one address; behind a proxy that is everybody: a whole house that signs in at the change of a shift stays below.
+ATTEMPTS, ATTEMPTS_A_SECOND = 120, 4.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,9 +36,10 @@ class SignIn:
 
 
 def add_sign_in(router: APIRouter, desk: SignIn, guard: Guard) -> None:
-    _add_page(router, desk, guard)
+    attempts = Rate("sign-in", ATTEMPTS, ATTEMPTS_A_SECOND)
+    _add_page(router, desk, guard, attempts)
     if desk.provider is not None:
-        _add_provider(router, desk, guard, desk.provider)
+        _add_provider(router, desk, guard, desk.provider, attempts)
 
     @router.post("/sign-out", include_in_schema=False)
     async def sign_out(request: Request) -> Response:
@@ -49,7 +53,7 @@ def add_sign_in(router: APIRouter, desk: SignIn, guard: Guard) -> None:
         return answer
 
 
-def _add_page(router: APIRouter, desk: SignIn, guard: Guard) -> None:
+def _add_page(router: APIRouter, desk: SignIn, guard: Guard, attempts: Rate) -> None:
     def show(status: int = 200, *, after: str = "/", again: bool = False, refused: str = "") -> Response:
         return page(
             "sign_in.html",
@@ -66,6 +70,7 @@ def _add_page(router: APIRouter, desk: SignIn, guard: Guard) -> None:
         return show(after=after, again=again)
 
     @router.post("/sign-in", include_in_schema=False)
+    @takes(rate=attempts)
     async def signed_in(
         request: Request,
         token: Annotated[str, Form()] = "",
@@ -86,10 +91,10 @@ def _add_page(router: APIRouter, desk: SignIn, guard: Guard) -> None:
         return await _welcome(desk, guard.session(request), caller, after)
 
 
-def _add_provider(router: APIRouter, desk: SignIn, guard: Guard, provider: Provider) -> None:
+def _add_provider(router: APIRouter, desk: SignIn, guard: Guard, provider: Provider, attempts: Rate) -> None:
     redirect = f"{desk.public.url.rstrip('/')}/sign-in/callback"
 
-    @router.get("/sign-in/provider", include_in_schema=False)
+    @router.get("/sign-in/provider", include_in_schema=False, dependencies=[Depends(attempts)])
     async def leave(after: str = "/", again: bool = False) -> Response:
         since = desk.clock() if again else None
         pending = Pending(nonce=desk.new_secret(), verifier=desk.new_secret(), after=_local(after), since=since)
@@ -100,7 +105,7 @@ def _add_provider(router: APIRouter, desk: SignIn, guard: Guard, provider: Provi
         _keep(answer, desk, STATE_COOKIE, state, max_age=PENDING)
         return answer
 
-    @router.get("/sign-in/callback", include_in_schema=False)
+    @router.get("/sign-in/callback", include_in_schema=False, dependencies=[Depends(attempts)])
     async def come_back(
         request: Request,
         code: str = "",

@@ -7,14 +7,15 @@ from services.ingest.connectors.folder import FolderConnector
 from services.ingest.connectors.formulary import FormularyConnector
 from services.ingest.connectors.sighting import Connector
 from services.ingest.connectors.web import WebConnector
+from services.ingest.documents.reader import Reader
 from shared.knowledge.config import FormularySource, GuidelineSource
 
 
-def connect(source: GuidelineSource | FormularySource) -> Connector:
+def connect(source: GuidelineSource | FormularySource, reader: Reader) -> Connector:
     """The connector of a declared source."""
     if isinstance(source, FormularySource):
         return FormularyConnector(source)
-    return WebConnector(source.urls) if source.folder is None else FolderConnector(source.folder)
+    return WebConnector(source, reader) if source.folder is None else FolderConnector(source.folder, reader)
 
 
 __all__ = ["Connector", "connect"]

@@ -1,62 +1,119 @@
 """A folder of documents: size and time of change first, the content's digest only where those differ."""
 
 import asyncio
+import errno
 import os
+import stat
 from collections.abc import AsyncIterator, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 from services.ingest.connectors.sighting import Fingerprint, Sighting
 from services.ingest.documents import formats
 from services.ingest.documents.blocks import UnreadableError
+from services.ingest.documents.reader import Reader
 from shared.contracts.envelope import digest
 from shared.contracts.failures import PermanentError
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A document, or a directory that cannot be looked into (`problem`)."""
+
+    name: str
+    size: int = 0
+    mtime_ns: int = 0
+    problem: str | None = None
 
 
 class FolderConnector:
     """Documents are named by their path below the folder. Hidden files and unknown formats are left alone."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, reader: Reader) -> None:
         self._folder = folder
+        self._reader = reader
 
     async def look(self, known: Mapping[str, Fingerprint]) -> AsyncIterator[Sighting]:
         if not self._folder.is_dir():
             raise PermanentError(f"the folder {self._folder} is not there")
-        for name, stat in await asyncio.to_thread(lambda: sorted(_files(self._folder))):
-            before = known.get(name)
-            cheap = Fingerprint(digest=before.digest if before else "", size=stat[0], mtime_ns=stat[1])
-            if before == cheap:
-                yield Sighting(name, cheap)
+        for item in await asyncio.to_thread(lambda: sorted(_files(self._folder), key=lambda found: found.name)):
+            before = known.get(item.name)
+            cheap = Fingerprint(digest=before.digest if before else "", size=item.size, mtime_ns=item.mtime_ns)
+            if item.problem is not None:
+                yield Sighting(item.name, before or Fingerprint(), problem=item.problem)
+                for name, print_ in known.items():  # what is below may be there still
+                    if name.startswith(f"{item.name}/"):
+                        yield Sighting(name, print_, problem=f"its folder {item.name}: {item.problem}")
+            elif before == cheap:
+                yield Sighting(item.name, cheap)
             else:
-                yield await asyncio.to_thread(self._read, name, cheap, before)
+                yield await self._read(item.name, cheap, before)
 
-    def _read(self, name: str, cheap: Fingerprint, before: Fingerprint | None) -> Sighting:
+    async def _read(self, name: str, cheap: Fingerprint, before: Fingerprint | None) -> Sighting:
+        if (cheap.size or 0) > formats.LARGEST:
+            return Sighting(name, cheap, problem=f"it is larger than {formats.LARGEST // 2**20} MB")
         try:
-            data = (self._folder / name).read_bytes()
+            data = await asyncio.to_thread(_content, self._folder / name)
         except OSError as error:
-            return Sighting(name, cheap, problem=f"it cannot be opened ({error.strerror})")
+            return Sighting(name, cheap, problem=_cannot(error))
         seen = cheap.model_copy(update={"digest": digest(data)})
         if before is not None and before.digest == seen.digest:
             return Sighting(name, seen)
         try:
-            return Sighting(name, seen, text=formats.read(name, data))
+            return Sighting(name, seen, text=await self._reader.read(name, data))
         except UnreadableError as error:
             return Sighting(name, seen, problem=str(error))
 
 
-def _files(folder: Path) -> Iterator[tuple[str, tuple[int, int]]]:
-    """Name and (size, time of change) of every document; a file that vanishes while we look is not there."""
-    stack = [(folder, "")]
+def _content(path: Path) -> bytes:
+    """Of a regular file, and of no more than one byte too many: it may have grown. Raises OSError."""
+    # Without blocking: what was a file a moment ago may be a pipe, which nobody fills.
+    with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:  # noqa: PTH123
+        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+            raise OSError(errno.EINVAL, "it is not a file")
+        return file.read(formats.LARGEST + 1)
+
+
+def _cannot(error: OSError) -> str:
+    return f"it cannot be opened ({error.strerror})"
+
+
+def _files(folder: Path) -> Iterator[Found]:
+    """Every document; a file that vanishes while we look is not there. A directory that links lead to again is looked
+    into once.
+    """
+    stack, seen = [(folder, "")], set[tuple[int, int]]()
     while stack:
         directory, prefix = stack.pop()
-        with os.scandir(directory) as entries:
-            for entry in entries:
-                if entry.name.startswith("."):
-                    continue
-                try:
-                    if entry.is_dir():
-                        stack.append((Path(entry.path), f"{prefix}{entry.name}/"))
-                    elif formats.is_readable(entry.name):
-                        stat = entry.stat()
-                        yield f"{prefix}{entry.name}", (stat.st_size, stat.st_mtime_ns)
-                except FileNotFoundError:
-                    continue
+        try:
+            status = directory.stat()
+            if (status.st_dev, status.st_ino) in seen:
+                continue
+            seen.add((status.st_dev, status.st_ino))
+            with os.scandir(directory) as entries:
+                listed = sorted(entries, key=lambda entry: entry.name)
+        except FileNotFoundError:
+            continue
+        except OSError as error:
+            if not prefix:
+                raise PermanentError(f"the folder {folder} cannot be looked into ({error.strerror})") from None
+            yield Found(prefix.rstrip("/"), problem=_cannot(error))
+            continue
+        for entry in listed:
+            if not entry.name.startswith("."):
+                yield from _entry(entry, prefix, stack)
+
+
+def _entry(entry: os.DirEntry[str], prefix: str, stack: list[tuple[Path, str]]) -> Iterator[Found]:
+    name = f"{prefix}{entry.name}"
+    try:
+        if entry.is_dir():
+            stack.append((Path(entry.path), f"{name}/"))
+        elif formats.is_readable(entry.name):
+            status = entry.stat()
+            if stat.S_ISREG(status.st_mode):  # a pipe or a device is no document
+                yield Found(name, status.st_size, status.st_mtime_ns)
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        yield Found(name, problem=_cannot(error))

@@ -1,71 +1,164 @@
 """A list of addresses: conditional requests, so that what has not changed is not sent. RFC 9110, section 13."""
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping, Sequence
+import zlib
+from collections.abc import AsyncIterator, Iterator, Mapping
+from dataclasses import dataclass
 
 import httpx
-from pydantic import HttpUrl
 
+from services.ingest.connectors.outside import REDIRECTS, Allowed, CheckedTransport, NotAllowedError, allowed_of
 from services.ingest.connectors.sighting import Fingerprint, Sighting
-from services.ingest.documents import formats
 from services.ingest.documents.blocks import UnreadableError
+from services.ingest.documents.formats import LARGEST
+from services.ingest.documents.reader import Reader
 from shared.contracts.envelope import digest
 from shared.http import HttpClient
+from shared.knowledge.config import GuidelineSource
 
-AT_ONCE = 4
+AT_ONCE = 2  # of the largest documents, as many are in memory
 TIMEOUT = 30.0
+WHOLE = 300.0  # seconds for one document, however steadily it comes
 GONE = (404, 410)
+PIECE = 2**20  # bytes that are unpacked at a time
+GZIP = 31  # zlib's number for gzip, with the largest window
+DAMAGED = "what its server sends is damaged"
+TOO_LARGE = f"it is larger than {LARGEST // 2**20} MB"
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """What an address answered, its body unpacked."""
+
+    url: httpx.URL
+    status: int
+    headers: httpx.Headers
+    body: bytes = b""
 
 
 class WebConnector:
     """Documents are named by their address."""
 
-    def __init__(self, urls: Sequence[HttpUrl], transport: httpx.AsyncBaseTransport | None = None) -> None:
-        self._urls = [str(url) for url in urls]
+    def __init__(
+        self, source: GuidelineSource, reader: Reader, transport: httpx.AsyncBaseTransport | None = None
+    ) -> None:
+        self._urls = [str(url) for url in source.urls]
+        self._allowed = allowed_of(source)
+        self._reader = reader
         self._transport = transport
 
     async def look(self, known: Mapping[str, Fingerprint]) -> AsyncIterator[Sighting]:
-        async with HttpClient(timeout=TIMEOUT, follow_redirects=True, transport=self._transport) as http:
+        transport = self._transport or CheckedTransport(self._allowed)
+        async with HttpClient(timeout=TIMEOUT, follow_redirects=False, transport=transport) as http:
             for start in range(0, len(self._urls), AT_ONCE):
                 part = self._urls[start : start + AT_ONCE]
-                for seen in await asyncio.gather(*(_fetch(http, url, known.get(url)) for url in part)):
+                for seen in await asyncio.gather(*(self._fetch(http, url, known.get(url)) for url in part)):
                     yield seen
 
+    async def _fetch(self, http: httpx.AsyncClient, url: str, before: Fingerprint | None) -> Sighting:
+        nothing = before or Fingerprint()
+        try:
+            async with asyncio.timeout(WHOLE):
+                page = await _get(http, url, self._allowed, _conditions(before))
+        except httpx.HTTPError as error:
+            return Sighting(url, nothing, problem=f"it cannot be reached ({type(error).__name__})", url=url)
+        except TimeoutError:
+            return Sighting(url, nothing, problem=f"it does not come within {WHOLE:.0f} s", url=url)
+        except (NotAllowedError, UnreadableError) as error:
+            return Sighting(url, nothing, problem=str(error), url=url)
+        if page.status == httpx.codes.NOT_MODIFIED:
+            return Sighting(url, nothing, url=url)
+        if page.status in GONE:
+            return Sighting(url, nothing, problem=f"it is no longer there (HTTP {page.status})", gone=True, url=url)
+        if not 200 <= page.status < 300:
+            return Sighting(url, nothing, problem=f"its server answered HTTP {page.status}", url=url)
+        return await self._read(url, page, before)
 
-async def _fetch(http: httpx.AsyncClient, url: str, before: Fingerprint | None) -> Sighting:
-    nothing = before or Fingerprint()
-    headers = {}
-    if before is not None:
-        if before.etag:
-            headers["If-None-Match"] = before.etag
-        if before.last_modified:
-            headers["If-Modified-Since"] = before.last_modified
-    try:
-        response = await http.get(url, headers=headers)
-    except httpx.HTTPError as error:
-        return Sighting(url, nothing, problem=f"it cannot be reached ({type(error).__name__})", url=url)
-    if response.status_code == httpx.codes.NOT_MODIFIED:
-        return Sighting(url, nothing, url=url)
-    if response.status_code in GONE:
-        return Sighting(
-            url, nothing, problem=f"it is no longer there (HTTP {response.status_code})", gone=True, url=url
+    async def _read(self, url: str, page: Page, before: Fingerprint | None) -> Sighting:
+        seen = Fingerprint(
+            digest=digest(page.body),
+            size=len(page.body),
+            etag=page.headers.get("ETag"),
+            last_modified=page.headers.get("Last-Modified"),
         )
-    if not response.is_success:
-        return Sighting(url, nothing, problem=f"its server answered HTTP {response.status_code}", url=url)
-    return await asyncio.to_thread(_read, url, response, before)
+        if before is not None and before.digest == seen.digest:
+            return Sighting(url, seen, url=url)
+        try:
+            text = await self._reader.read(page.url.path, page.body, page.headers.get("Content-Type"))
+        except UnreadableError as error:
+            return Sighting(url, seen, problem=str(error), url=url)
+        return Sighting(url, seen, text=text, url=url)
 
 
-def _read(url: str, response: httpx.Response, before: Fingerprint | None) -> Sighting:
-    seen = Fingerprint(
-        digest=digest(response.content),
-        size=len(response.content),
-        etag=response.headers.get("ETag"),
-        last_modified=response.headers.get("Last-Modified"),
-    )
-    if before is not None and before.digest == seen.digest:
-        return Sighting(url, seen, url=url)
-    try:
-        text = formats.read(response.url.path, response.content, response.headers.get("Content-Type"))
-    except UnreadableError as error:
-        return Sighting(url, seen, problem=str(error), url=url)
-    return Sighting(url, seen, text=text, url=url)
+def _conditions(before: Fingerprint | None) -> dict[str, str]:
+    headers = {"Accept-Encoding": "gzip"}
+    if before is not None and before.etag:
+        headers["If-None-Match"] = before.etag
+    if before is not None and before.last_modified:
+        headers["If-Modified-Since"] = before.last_modified
+    return headers
+
+
+async def _get(http: httpx.AsyncClient, address: str, allowed: Allowed, headers: dict[str, str]) -> Page:
+    """The answer at `address`, or where it leads to as far as the source allows.
+
+    Raises NotAllowedError, UnreadableError for a body that is too large, httpx.HTTPError.
+    """
+    url = httpx.URL(address)
+    for _ in range(REDIRECTS + 1):
+        async with http.stream("GET", url, headers=headers) as response:
+            if not response.has_redirect_location:
+                body = await _body(response) if response.is_success else b""
+                return Page(url, response.status_code, response.headers, body)
+            following = url.join(response.headers["Location"])
+        allowed.check(following, before=url)
+        url = following
+    raise NotAllowedError(f"it leads on and on, more than {REDIRECTS} times")
+
+
+async def _body(response: httpx.Response) -> bytes:
+    """The body, unpacked piece by piece, and no more of it than a document may have. Raises UnreadableError."""
+    declared = response.headers.get("Content-Length", "")
+    if declared.isdigit() and int(declared) > LARGEST:
+        raise UnreadableError(TOO_LARGE)
+    found = bytearray()
+    unpacked = Unpacked(response.headers.get("Content-Encoding", ""))
+    async for raw in response.aiter_raw():
+        for piece in unpacked.pieces(raw):
+            found += piece
+            if len(found) > LARGEST:
+                raise UnreadableError(TOO_LARGE)
+    if not unpacked.whole:
+        raise UnreadableError(DAMAGED)
+    return bytes(found)
+
+
+class Unpacked:
+    """A body's Content-Encoding undone, at most a piece at a time; httpx unpacks all that it has received at once."""
+
+    def __init__(self, encoding: str) -> None:
+        self._encoding = encoding.strip().lower()
+        if self._encoding not in ("", "identity", "gzip", "x-gzip"):
+            raise UnreadableError(f"its server has packed it in a way that was not asked for ({encoding[:40]})")
+        self._packed = self._encoding in ("gzip", "x-gzip")
+        self._state = zlib.decompressobj(GZIP)
+        self._begun = False
+
+    @property
+    def whole(self) -> bool:
+        return not self._packed or not self._begun or self._state.eof
+
+    def pieces(self, raw: bytes) -> Iterator[bytes]:
+        """Raises UnreadableError for what is not packed as it says."""
+        if not self._packed:
+            yield raw
+            return
+        while raw:
+            self._begun = True
+            if self._state.eof:  # gzip may have several members
+                self._state = zlib.decompressobj(GZIP)
+            try:
+                yield self._state.decompress(raw, PIECE)
+            except zlib.error:
+                raise UnreadableError(DAMAGED) from None
+            raw = self._state.unused_data if self._state.eof else self._state.unconsumed_tail

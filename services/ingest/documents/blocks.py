@@ -1,5 +1,6 @@
 """What every format is read into: headings, paragraphs, table rows, in reading order."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 
@@ -35,6 +36,24 @@ class Text:
 
     title: str
     blocks: tuple[Block, ...]
+
+
+def squeeze(text: str) -> str:
+    """Its words, with one space between them."""
+    return " ".join(text.split())
+
+
+def titled(title: str, blocks: tuple[Block, ...]) -> Text:
+    """A document named by its first heading, or by `title` where it has none."""
+    first = next((block.text for block in blocks if isinstance(block, Heading) and block.level == 1), "")
+    return Text(first or title, blocks)
+
+
+def table(rows: list[list[str]]) -> Iterator[Table]:
+    """A table of rows of cells; none where all are empty."""
+    lines = [" | ".join(cells) for cells in rows if any(cells)]
+    if lines:
+        yield Table(lines[0], tuple(lines[1:]))
 
 
 class UnreadableError(Exception):

@@ -1,23 +1,31 @@
 """Reads HTML, Markdown, PDF, DOCX and plain text into blocks. Each by a well-kept library; here is only the mapping."""
 
-import io
 import re
 from collections.abc import Callable, Iterator
 from pathlib import PurePosixPath
 from typing import Any
-from zipfile import BadZipFile
 
-import docx
 import lxml.html
 import pypdfium2
-from docx.oxml.exceptions import InvalidXmlError
-from docx.table import Table as DocxTable
 from lxml.etree import LxmlError
 from markdown_it import MarkdownIt
 
-from services.ingest.documents.blocks import Block, Heading, Paragraph, Table, Text, UnreadableError
+from services.ingest.documents.blocks import (
+    Block,
+    Heading,
+    Paragraph,
+    Table,
+    Text,
+    UnreadableError,
+    squeeze,
+    table,
+    titled,
+)
+from services.ingest.documents.docx_file import read_docx
+from services.ingest.documents.stand_ins import stand_in
 
 LARGEST = 50 * 2**20  # bytes
+WORDS = 4_000_000  # characters of a document: some 6,000 chunks
 SKIPPED = {
     "script",
     "style",
@@ -45,8 +53,9 @@ def read(name: str, data: bytes, media_type: str | None = None) -> Text:
     """
     if len(data) > LARGEST:
         raise UnreadableError(f"it is larger than {LARGEST // 2**20} MB")
-    format = _format(name, media_type)
-    text = READERS[format](data)
+    text = READERS[_format(name, data, media_type)](data)
+    if sum(map(_size, text.blocks)) > WORDS:
+        raise UnreadableError(f"there are more than {WORDS:,} characters of text in it")
     if not any(isinstance(block, Paragraph | Table) for block in text.blocks):
         raise UnreadableError("there is no text in it")
     return text if text.title else Text(_stem(name), text.blocks)
@@ -57,20 +66,32 @@ def is_readable(name: str) -> bool:
     return PurePosixPath(name.lower()).suffix in SUFFIXES
 
 
-def _format(name: str, media_type: str | None) -> str:
-    by_type = MEDIA_TYPES.get((media_type or "").partition(";")[0].strip().lower())
-    found = by_type or SUFFIXES.get(PurePosixPath(name.lower()).suffix)
+def _format(name: str, data: bytes, media_type: str | None) -> str:
+    """By its first bytes, by the media type, by the name's suffix: in this order, as servers call a PDF text/html."""
+    type = (media_type or "").partition(";")[0].strip().lower()
+    found = MEDIA_TYPES.get(type)
+    if found is None and type not in UNSAID:
+        raise UnreadableError(
+            f"its server calls it {type[:60]}, which is not one of HTML, PDF, DOCX, Markdown and text"
+        )
+    if data[:1024].lstrip().startswith(b"%PDF-"):
+        return "pdf"
+    if data.startswith(b"PK\x03\x04"):
+        return "docx"
+    found = found or SUFFIXES.get(PurePosixPath(name.lower()).suffix)
     if found is None:
         raise UnreadableError("its format is not one of HTML, PDF, DOCX, Markdown and text")
     return found
 
 
+def _size(block: Block) -> int:
+    if isinstance(block, Table):
+        return len(block.header) + sum(map(len, block.rows))
+    return len(block.text)
+
+
 def _stem(name: str) -> str:
     return PurePosixPath(name).stem.replace("_", " ").replace("-", " ").strip() or name
-
-
-def _squeeze(text: str) -> str:
-    return " ".join(text.split())
 
 
 def _decode(data: bytes) -> str:
@@ -95,14 +116,12 @@ def _html(data: bytes) -> Text:
         root = lxml.html.document_fromstring(data, parser=parser)
     except (LxmlError, ValueError):
         raise UnreadableError("it is not HTML") from None
-    title = _squeeze(root.findtext(".//title") or "")
+    title = squeeze(root.findtext(".//title") or "")
     mains = root.xpath("//main | //*[@role='main'] | //article")
-    return _titled(title, tuple(_walk(mains[0] if mains else root)))
-
-
-def _titled(title: str, blocks: tuple[Block, ...]) -> Text:
-    first = next((block.text for block in blocks if isinstance(block, Heading) and block.level == 1), "")
-    return Text(first or title, blocks)
+    blocks = tuple(_walk(mains[0] if mains else root))
+    if problem := stand_in(title, blocks, asks_password=bool(root.xpath("//input[@type='password']"))):
+        raise UnreadableError(problem)
+    return titled(title, blocks)
 
 
 def _walk(node: Any) -> Iterator[Block]:
@@ -126,10 +145,10 @@ def _blocks_of(node: Any) -> Iterator[Block] | None:
     if not isinstance(tag, str) or tag in SKIPPED:
         return None
     if re.fullmatch(r"h[1-6]", tag):
-        text = _squeeze(node.text_content())
+        text = squeeze(node.text_content())
         return iter((Heading(int(tag[1]), text),) if text else ())
     if tag == "table":
-        return _table([[_squeeze(cell.text_content()) for cell in row.xpath("./td|./th")] for row in node.iter("tr")])
+        return table([[squeeze(cell.text_content()) for cell in row.xpath("./td|./th")] for row in node.iter("tr")])
     holds_blocks = any(item.tag in CONTAINERS for item in node.iterdescendants())
     if holds_blocks or tag in CONTAINERS:
         return _walk(node)
@@ -143,14 +162,8 @@ def _inline(node: Any) -> str:
 
 
 def _paragraph(parts: list[str]) -> Iterator[Block]:
-    if text := _squeeze("".join(parts)):
+    if text := squeeze("".join(parts)):
         yield Paragraph(text)
-
-
-def _table(rows: list[list[str]]) -> Iterator[Table]:
-    lines = [" | ".join(cells) for cells in rows if any(cells)]
-    if lines:
-        yield Table(lines[0], tuple(lines[1:]) or ())
 
 
 def _markdown_text(data: bytes) -> Text:
@@ -172,7 +185,7 @@ def _lines_to_blocks(text: str) -> Iterator[Block]:
             yield Heading(1 + match[1].count(".") + 1, lines.pop(0))
         items = re.split(r"\n(?=[-•*]\s|\(?[a-z0-9]{1,2}\)\s)", "\n".join(lines))
         for item in items:
-            if found := _squeeze(item):
+            if found := squeeze(item):
                 yield Paragraph(found)
 
 
@@ -184,7 +197,7 @@ def _pdf(data: bytes) -> Text:
         raise UnreadableError("it is protected by a password" if locked else "it is not a PDF, or damaged") from None
     try:
         pages = [page.get_textpage().get_text_bounded() for page in document]
-        title = _squeeze(document.get_metadata_value("Title") or "")
+        title = squeeze(document.get_metadata_value("Title") or "")
     except pypdfium2.PdfiumError:
         raise UnreadableError("it is damaged") from None
     finally:
@@ -206,31 +219,11 @@ def _paragraphs(page: str) -> str:
     return "\n".join(out)
 
 
-def _docx(data: bytes) -> Text:
-    try:
-        document = docx.Document(io.BytesIO(data))
-    except (BadZipFile, KeyError, ValueError, InvalidXmlError, LxmlError):
-        raise UnreadableError("it is not a DOCX file, or damaged") from None
-    blocks: list[Block] = []
-    for item in document.iter_inner_content():
-        if isinstance(item, DocxTable):
-            blocks += _table([[_squeeze(cell.text) for cell in row.cells] for row in item.rows])
-            continue
-        text = _squeeze(item.text)
-        style = (item.style.name if item.style is not None else None) or ""
-        if text and (style == "Title" or style.startswith("Heading")):
-            level = 1 if style == "Title" else int("".join(filter(str.isdigit, style)) or 1)
-            blocks.append(Heading(level, text))
-        elif text:
-            blocks.append(Paragraph(text))
-    return _titled(_squeeze(document.core_properties.title or ""), tuple(blocks))
-
-
 READERS: dict[str, Callable[[bytes], Text]] = {
     "html": _html,
     "markdown": _markdown_text,
     "pdf": _pdf,
-    "docx": _docx,
+    "docx": read_docx,
     "text": _plain,
 }
 SUFFIXES = {
@@ -252,3 +245,4 @@ MEDIA_TYPES = {
     "application/vnd.openxmlformats-officedocument.wordprocessingml.document": "docx",
     "text/plain": "text",
 }
+UNSAID = ("", "application/octet-stream", "binary/octet-stream")  # media types that say nothing

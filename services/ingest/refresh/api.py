@@ -9,6 +9,7 @@ from services.ingest.documents.formats import LARGEST
 from services.ingest.refresh.desk import RefreshDesk
 from shared.contracts.knowledge import SOURCE
 from shared.runtime.access import ROLES, Caller, Guard
+from shared.runtime.limits import KB, Rate, takes
 
 
 class Wanted(BaseModel):
@@ -48,6 +49,7 @@ def make_router(desk: RefreshDesk, guard: Guard) -> APIRouter:
         return await desk.show(id)
 
     @router.post("/documents", status_code=202, summary="Hand in one document")
+    @takes(LARGEST + 64 * KB, Rate("uploads", 60, 1.0))  # the parts of a form have headers
     async def upload(file: UploadFile, who: operator) -> Uploaded:
         data = await file.read(LARGEST + 1)
         ref, name = await desk.upload(file.filename or "", data, who.subject)

@@ -9,6 +9,7 @@ from typing import Any
 
 from services.ingest.documents import formats
 from services.ingest.documents.blocks import UnreadableError
+from services.ingest.documents.reader import Reader
 from services.ingest.refresh.handlers import Refreshing
 from shared.contracts.failures import PermanentError
 from shared.contracts.refresh import BatchIndexed, Evaluated, Refresh, RefreshRef, Requested, fold_refresh
@@ -18,13 +19,17 @@ from shared.messaging.refreshes import RefreshLog
 from shared.runtime.problems import Problem
 
 NAME = re.compile(r"^[\w][\w .()+-]{0,150}$")
+LONGEST_NAME = 240  # bytes; file systems take 255, and a file that is being written has six more
 ENDED = ("promoted", "held-back", "skipped", "failed")
 
 
 class RefreshDesk:
-    def __init__(self, refreshing: Refreshing, uploads: Path | None, clock: Callable[[], datetime]) -> None:
+    def __init__(
+        self, refreshing: Refreshing, uploads: Path | None, reader: Reader, clock: Callable[[], datetime]
+    ) -> None:
         self._refreshing = refreshing
         self._uploads = uploads
+        self._reader = reader
         self._clock = clock
 
     def attach(self, bus: Bus) -> None:
@@ -63,14 +68,19 @@ class RefreshDesk:
         name = PurePosixPath(name.replace("\\", "/")).name
         if not NAME.match(name) or not formats.is_readable(name):
             raise Problem(422, "The document's name will not do", "It must end in .html, .pdf, .docx, .md or .txt.")
+        if len(name.encode()) > LONGEST_NAME:
+            raise Problem(422, "The document's name is too long", f"At most {LONGEST_NAME} bytes as UTF-8.")
         source = self._upload_source()
         try:
-            await asyncio.to_thread(formats.read, name, data)
+            await self._reader.read(name, data)
         except UnreadableError as error:
             raise Problem(422, "The document cannot be read", f"{error}."[0].upper() + f"{error}."[1:]) from None
         folder = self._uploads
         assert folder is not None  # noqa: S101 - _upload_source has looked
-        await asyncio.to_thread(_keep, folder, name, data)
+        try:
+            await asyncio.to_thread(_keep, folder, name, data)
+        except OSError as error:
+            raise Problem(503, "The document cannot be kept", f"The folder of uploads: {error.strerror}.") from None
         return await self._refreshing.request(Requested(sources=(source,), by=by)), name
 
     def _upload_source(self) -> str:
@@ -89,8 +99,11 @@ def _keep(folder: Path, name: str, data: bytes) -> None:
     """Whole or not at all: a refresh may be looking at the folder."""
     folder.mkdir(parents=True, exist_ok=True)
     part = folder / f".{name}.part"
-    part.write_bytes(data)
-    part.replace(folder / name)
+    try:
+        part.write_bytes(data)
+        part.replace(folder / name)
+    finally:
+        part.unlink(missing_ok=True)
 
 
 def view(id: str, refresh: Refresh, done: int) -> dict[str, Any]:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from nats.aio.msg import Msg
 
+from services.ingest.documents.reader import Reader
 from services.ingest.refresh import turns
 from services.ingest.refresh.plan import Target
 from services.ingest.refresh.prepare import Preparation, token_counter
@@ -43,10 +44,17 @@ class Refreshing:
     """`file` declares the knowledge base; `tokenizer` is that of the embedding model."""
 
     def __init__(
-        self, steps: Steps, file: Path | None, tokenizer: Path, clock: Clock, new_id: Callable[[], str]
+        self,
+        steps: Steps,
+        file: Path | None,
+        tokenizer: Path,
+        reader: Reader,
+        clock: Clock,
+        new_id: Callable[[], str],
     ) -> None:
         self._file = file
         self._tokenizer = tokenizer
+        self._reader = reader
         self._clock = clock
         self._new_id = new_id
         steps.effect("ingest-queue", self.take_turns)
@@ -158,7 +166,7 @@ class Refreshing:
         queue, _ = await self._live.queue()
         count = token_counter(str(self._tokenizer))
         target = Target(ref.id, started, queue.head)
-        await Preparation(ref, target, file, count, self._log, self._manifest).run()
+        await Preparation(ref, target, file, count, self._log, self._manifest, self._reader).run()
 
     async def _only_judge(self, ref: RefreshRef, refresh: Refresh) -> None:
         started = refresh.started

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from services.ingest.connectors import connect
 from services.ingest.connectors.sighting import Sighting
 from services.ingest.documents.chunking import Count, chunk
+from services.ingest.documents.reader import Reader
 from services.ingest.refresh.plan import (
     Change,
     Fingerprints,
@@ -79,7 +80,14 @@ class Preparation:
     """One refresh being prepared."""
 
     def __init__(
-        self, ref: RefreshRef, target: Target, file: KnowledgeFile, count: Count, log: RefreshLog, manifest: Manifest
+        self,
+        ref: RefreshRef,
+        target: Target,
+        file: KnowledgeFile,
+        count: Count,
+        log: RefreshLog,
+        manifest: Manifest,
+        reader: Reader,
     ) -> None:
         self._ref = ref
         self._target = target
@@ -87,6 +95,7 @@ class Preparation:
         self._count = count
         self._log = log
         self._manifest = manifest
+        self._reader = reader
         self._tally = Tally()
         self._chunks: list[Chunk] = []
         self._entries: list[tuple[int, DocumentEntry]] = []  # chunks that must be out before it, and the entry
@@ -123,7 +132,7 @@ class Preparation:
         known = await self._known(source.name)
         seen: set[str] = set()
         if not finished:
-            async for sighting in connect(source).look(Fingerprints(known)):
+            async for sighting in connect(source, self._reader).look(Fingerprints(known)):
                 if not sighting.gone:
                     seen.add(sighting.document)
                     await self._take(source.name, sighting, known.get(sighting.document))

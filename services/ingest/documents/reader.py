@@ -1,0 +1,97 @@
+"""Reads documents in a process of its own (`worker.py`): one at a time, within limits, started again when it has died.
+
+Parsers are given what others wrote. Ingest also takes discharges: no document may take its memory or its processor.
+"""
+
+import asyncio
+import json
+import os
+import signal
+import sys
+from contextlib import suppress
+from dataclasses import asdict
+from pathlib import Path
+
+from services.ingest.documents import wire
+from services.ingest.documents.blocks import Text, UnreadableError
+from services.ingest.documents.formats import LARGEST
+from services.ingest.documents.wire import Limits
+from shared.contracts.failures import TransientError
+
+PACKAGES = Path(__file__).resolve().parents[3]
+MARGIN = 30.0  # seconds more than a document has: to start the process, and to hand over what it read
+LARGEST_ANSWER = 4 * LARGEST
+
+
+class Reader:
+    """Started with the first document."""
+
+    def __init__(self, limits: Limits | None = None) -> None:
+        self._limits = limits or Limits()
+        self._turn = asyncio.Lock()
+        self._process: asyncio.subprocess.Process | None = None
+
+    async def read(self, name: str, data: bytes, media_type: str | None = None) -> Text:
+        """The document as blocks, when it is its turn.
+
+        Raises UnreadableError saying why it cannot be used, and TransientError where no process can be started.
+        """
+        if len(data) > LARGEST:
+            raise UnreadableError(f"it is larger than {LARGEST // 2**20} MB")
+        async with self._turn:
+            try:
+                async with asyncio.timeout(self._limits.seconds + MARGIN):
+                    answer = await self._asked(name, data, media_type)
+            except TimeoutError:
+                await self.close()
+                raise UnreadableError(self._limits.too_long) from None
+            except BaseException:  # also when whoever asked is no longer there: what is on its way is nobody's answer
+                await self.close()
+                raise
+        if "problem" in answer:
+            raise UnreadableError(answer["problem"])
+        return wire.decode(answer)
+
+    async def _asked(self, name: str, data: bytes, media_type: str | None) -> dict[str, str]:
+        process = await self._running()
+        assert process.stdin is not None and process.stdout is not None  # noqa: S101, PT018 - both are pipes
+        asked = {"name": name, "media_type": media_type, "length": len(data), "limits": asdict(self._limits)}
+        try:
+            process.stdin.write(json.dumps(asked).encode() + b"\n")
+            process.stdin.write(data)
+            await process.stdin.drain()
+            length = int(await process.stdout.readuntil(b"\n"))
+            if length > LARGEST_ANSWER:
+                raise UnreadableError("there is too much in it")
+            found: dict[str, str] = json.loads(await process.stdout.readexactly(length))
+            return found
+        except (asyncio.IncompleteReadError, ConnectionError):
+            raise self._failure(await process.wait()) from None
+
+    async def _running(self) -> asyncio.subprocess.Process:
+        if self._process is None or self._process.returncode is not None:
+            try:
+                self._process = await asyncio.create_subprocess_exec(
+                    *(sys.executable, "-P", "-m", "services.ingest.documents.worker"),
+                    stdin=asyncio.subprocess.PIPE,
+                    stdout=asyncio.subprocess.PIPE,
+                    stderr=asyncio.subprocess.DEVNULL,  # libraries may print what they read
+                    env={"PYTHONPATH": str(PACKAGES), "LANG": "C.UTF-8"},  # no secrets, and no other modules
+                    start_new_session=True,
+                )
+            except OSError as error:
+                raise TransientError(f"no process to read documents can be started ({error.strerror})") from None
+        return self._process
+
+    async def close(self) -> None:
+        """End the process and what it has forked."""
+        process, self._process = self._process, None
+        if process is not None:
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            await process.wait()
+
+    def _failure(self, code: int) -> UnreadableError | TransientError:
+        """What the end of the process means: something about the document, or that no document can be read."""
+        reason = self._limits.reason(code)
+        return UnreadableError(reason) if reason else TransientError(f"the process that reads documents ended ({code})")

@@ -1,0 +1,80 @@
+"""The process that reads documents and does nothing else: `reader.py` starts it as `python -P -m`.
+
+It has no secrets in its environment and no connection. For each document it forks: the child reads it within limits of
+memory, processor and time, answers, and ends; so nothing of a document stays for the next one. A child that is ended by
+its limits ends this process too, with a code that says why (`code_of`), and another is started.
+"""
+
+import json
+import os
+import resource
+import signal
+import sys
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from services.ingest.documents import formats
+from services.ingest.documents.blocks import UnreadableError
+from services.ingest.documents.wire import Limits, code_of, encode, frame
+
+
+def serve(source: BinaryIO, sink: int) -> int:
+    """Read what comes on `source` until it ends. Returns the exit code."""
+    while line := source.readline():
+        asked = json.loads(line)
+        data = source.read(asked["length"])
+        if len(data) < asked["length"]:
+            return 0  # whoever asked is gone
+        child = os.fork()
+        if child == 0:
+            _read(asked["name"], data, asked["media_type"], Limits(**asked["limits"]), sink)
+        del data
+        _, status = os.waitpid(child, 0)
+        if status != 0:
+            return code_of(status)
+    return 0
+
+
+def _read(name: str, data: bytes, media_type: str | None, limits: Limits, sink: int) -> None:
+    """In the child: one document within its limits. Does not return."""
+    code = code_of(signal.SIGABRT)
+    try:
+        _limit(limits)
+        _write(sink, frame(_answer(name, data, media_type)))
+        code = 0
+    except MemoryError:
+        code = code_of(signal.SIGUSR1)
+    finally:
+        os._exit(code)
+
+
+def _answer(name: str, data: bytes, media_type: str | None) -> dict[str, Any]:
+    try:
+        return encode(formats.read(name, data, media_type))
+    except UnreadableError as error:
+        return {"problem": str(error)}
+    except MemoryError:
+        raise
+    except Exception as error:  # noqa: BLE001 - a library that stumbles over one document
+        return {"problem": f"it cannot be read ({type(error).__name__})"}
+
+
+def _limit(limits: Limits) -> None:
+    resource.setrlimit(resource.RLIMIT_AS, (limits.memory, limits.memory))
+    resource.setrlimit(resource.RLIMIT_CPU, (limits.cpu, limits.cpu + 1))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    signal.alarm(limits.seconds)  # ends it: nobody handles that signal
+    with suppress(OSError):
+        Path("/proc/self/oom_score_adj").write_text("1000")  # where a container's memory ends, this goes first
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))  # it writes no files; a pipe is none
+
+
+def _write(sink: int, data: bytes) -> None:
+    view = memoryview(data)
+    while view:
+        view = view[os.write(sink, view) :]
+
+
+if __name__ == "__main__":
+    sys.exit(serve(sys.stdin.buffer, sys.stdout.fileno()))

@@ -1,0 +1,221 @@
+"""Documents that were made to take a process down are refused with a reason; ingest keeps its memory, and reads on."""
+
+import asyncio
+import io
+import resource
+import time
+import zipfile
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import docx
+import psutil
+import pytest
+
+from services.ingest.documents import formats
+from services.ingest.documents.blocks import Paragraph, UnreadableError
+from services.ingest.documents.formats import LARGEST
+from services.ingest.documents.reader import PACKAGES, Reader
+from services.ingest.documents.wire import Limits
+from shared.contracts.failures import TransientError
+from tests.support.stack import until
+from tests.unit.test_formats import pdf
+
+MB = 2**20
+
+
+@pytest.fixture
+async def reader() -> AsyncIterator[Reader]:
+    found = Reader(Limits(cpu=4, seconds=20))
+    yield found
+    await found.close()
+
+
+def word(body: str) -> bytes:
+    """A DOCX with `body` as the XML of its body."""
+    empty = io.BytesIO()
+    docx.Document().save(empty)
+    made = io.BytesIO()
+    with zipfile.ZipFile(empty) as old, zipfile.ZipFile(made, "w", zipfile.ZIP_DEFLATED) as new:
+        for item in old.infolist():
+            content = old.read(item)
+            if item.filename == "word/document.xml":
+                start, end = content.index(b"<w:body>") + 8, content.index(b"</w:body>")
+                content = content[:start] + body.encode() + content[end:]
+            new.writestr(item.filename, content)
+    return made.getvalue()
+
+
+def row(span: int) -> str:
+    cell = f'<w:tc><w:tcPr><w:gridSpan w:val="{span}"/></w:tcPr><w:p><w:r><w:t>x</w:t></w:r></w:p></w:tc>'
+    return f"<w:tr>{cell}</w:tr>"
+
+
+def zip_of(content: bytes, name: str = "inner.zip") -> bytes:
+    made = io.BytesIO()
+    with zipfile.ZipFile(made, "w", zipfile.ZIP_DEFLATED) as packed:
+        packed.writestr(name, content)
+    return made.getvalue()
+
+
+def understated(data: bytes) -> bytes:
+    """The same DOCX, whose directory and headers say that its text is one byte."""
+    with zipfile.ZipFile(io.BytesIO(data)) as packed:
+        size = packed.getinfo("word/document.xml").file_size
+    return data.replace(size.to_bytes(4, "little"), (1).to_bytes(4, "little"))
+
+
+def nested_pdf(depth: int) -> bytes:
+    """Page trees in page trees."""
+    parts = [b"<</Type/Catalog/Pages 2 0 R>>"]
+    parts += [b"<</Type/Pages/Kids[%d 0 R]/Count 1/X %s>>" % (n + 3, b"[" * depth + b"]" * depth) for n in range(1000)]
+    out = b"%PDF-1.7\n"
+    for number, part in enumerate(parts, 1):
+        out += b"%d 0 obj%s endobj\n" % (number, part)
+    return out + b"trailer<</Size %d/Root 1 0 R>>\n%%%%EOF" % (len(parts) + 1)
+
+
+LONG = f"<w:p><w:r><w:t>{'0' * 1000}</w:t></w:r></w:p>"
+BOMBS = {
+    "300 kB that are 160 MB": lambda: ("x.docx", word(LONG * 150_000)),
+    "eight files of 20 MB": lambda: ("x.docx", _many()),
+    "600,000 columns": lambda: ("x.docx", word(f"<w:tbl>{row(600_000)}</w:tbl>")),
+    "two thousand million columns": lambda: ("x.docx", word(f"<w:tbl>{row(2_000_000_000)}</w:tbl>")),
+    "a million cells": lambda: ("x.docx", word(f"<w:tbl>{row(400) * 2500}</w:tbl>")),
+    "a size that is not so": lambda: ("x.docx", understated(word(LONG * 1000))),
+    "a zip in a zip": lambda: ("x.docx", zip_of(zip_of(zip_of(bytes(20 * MB))))),
+    "a deep PDF": lambda: ("x.pdf", nested_pdf(10_000)),
+    "deep HTML": lambda: ("x.html", b"<div>" * 2_000_000 + b"x"),
+    "deep Markdown": lambda: ("x.md", b"> " * 500_000 + b"x"),
+    "more text than fits": lambda: ("x.txt", b"words and words\n\n" * 3_000_000),
+}
+
+
+def _many() -> bytes:
+    made = io.BytesIO(word("<w:p/>"))
+    with zipfile.ZipFile(made, "a", zipfile.ZIP_DEFLATED) as packed:
+        for number in range(8):
+            packed.writestr(f"word/media/{number}.xml", bytes(20 * MB))
+    return made.getvalue()
+
+
+@pytest.mark.parametrize("bomb", BOMBS)
+async def test_a_bomb_is_refused_and_the_next_document_is_read(reader: Reader, bomb: str) -> None:
+    name, data = BOMBS[bomb]()
+    assert len(data) < LARGEST
+    used, began = psutil.Process().memory_info().rss, time.monotonic()
+    with pytest.raises(UnreadableError) as refused:
+        await reader.read(name, data)
+    assert str(refused.value)
+    assert "<w:" not in str(refused.value)
+    assert time.monotonic() - began < 30
+    assert psutil.Process().memory_info().rss - used < 100 * MB
+    assert (await reader.read("x.md", b"words")).blocks == (Paragraph("words"),)
+
+
+async def test_a_page_of_400_mb_is_not_even_sent(reader: Reader) -> None:
+    with pytest.raises(UnreadableError, match="larger than 50 MB"):
+        await reader.read("x.html", bytes(400 * MB))
+    assert reader._process is None
+
+
+async def test_what_takes_too_long_is_ended_and_said() -> None:
+    reader = Reader(Limits(cpu=1, seconds=20))
+    with pytest.raises(UnreadableError, match="takes more than 1 seconds"):
+        await reader.read("x.md", b"[" * 300_000)
+    assert (await reader.read("x.md", b"words")).blocks == (Paragraph("words"),)
+    await reader.close()
+
+
+async def test_what_needs_too_much_memory_is_ended_and_said() -> None:
+    reader = Reader(Limits(memory=150 * MB))
+    with pytest.raises(UnreadableError, match=r"memory|not HTML|failed over it"):
+        await reader.read("x.html", b"<p>x</p>" * 3_000_000)
+    assert (await reader.read("x.md", b"words")).blocks == (Paragraph("words"),)
+    await reader.close()
+
+
+async def test_every_format_comes_back_as_it_was_read(reader: Reader) -> None:
+    table = "<w:tbl><w:tblGrid><w:gridCol/></w:tblGrid>" + row(1) + "</w:tbl>"
+    for name, data in (
+        ("x.docx", word(f"<w:p><w:r><w:t>Grüße</w:t></w:r></w:p>{table}")),
+        ("x.md", b"# A\n\nb\n\n| c |\n|---|\n| d |\n"),
+        ("x.pdf", pdf("Gout is painful.")),
+        ("x.html", "<h1>Ü</h1><p>ß</p>".encode()),
+        ("x.txt", b"1.2 Care\nwords"),
+    ):
+        assert await reader.read(name, data) == formats.read(name, data)
+
+
+async def test_it_has_no_secrets_and_no_modules_of_where_it_was_started(
+    reader: Reader, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ran = tmp_path / "ran"
+    for name in ("json.py", "docx.py", "signal.py", "dis.py"):
+        (tmp_path / name).write_text(f"open({str(ran)!r}, 'w')\n")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COUNTERSIGN_NATS_SEED", "SUAX")
+    await reader.read("x.md", b"words")
+    assert reader._process is not None
+    assert set(psutil.Process(reader._process.pid).environ()) <= {"PYTHONPATH", "LANG", "LC_CTYPE"}
+    assert not ran.exists()
+    assert (PACKAGES / "services").is_dir()
+
+
+async def test_its_child_has_its_limits(reader: Reader) -> None:
+    """Looked at from outside, while it reads."""
+    task = asyncio.create_task(reader.read("x.md", b"[" * 300_000))
+    await until(lambda: _begun(reader), "the process to be there")
+    assert reader._process is not None
+    parent = psutil.Process(reader._process.pid)
+
+    async def limited() -> bool:
+        return any(resource.prlimit(child.pid, resource.RLIMIT_FSIZE)[0] == 0 for child in parent.children())
+
+    await until(limited, "the child to have limited itself")
+    (child,) = parent.children()
+    assert resource.prlimit(child.pid, resource.RLIMIT_AS)[0] == Limits().memory
+    assert resource.prlimit(child.pid, resource.RLIMIT_CPU)[0] == 4
+    assert resource.prlimit(child.pid, resource.RLIMIT_CORE)[0] == 0
+    assert await asyncio.to_thread(Path(f"/proc/{child.pid}/oom_score_adj").read_text) == "1000\n"
+    await reader.close()
+    with pytest.raises((UnreadableError, TransientError)):
+        await task
+
+
+async def test_one_document_at_a_time(reader: Reader) -> None:
+    texts = await asyncio.gather(*(reader.read(f"{n}.md", f"words {n}".encode()) for n in range(20)))
+    assert [text.blocks for text in texts] == [(Paragraph(f"words {n}"),) for n in range(20)]
+
+
+async def test_whoever_gives_up_leaves_nothing_for_the_next(reader: Reader) -> None:
+    task = asyncio.create_task(reader.read("x.html", b"<p>y</p>" * 500_000))
+    await until(lambda: _begun(reader), "the process to be there")
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert (await reader.read("x.md", b"words")).blocks == (Paragraph("words"),)
+
+
+async def _begun(reader: Reader) -> bool:
+    return reader._process is not None
+
+
+async def test_a_process_that_cannot_work_is_no_fault_of_the_document(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("services.ingest.documents.reader.PACKAGES", Path("/nowhere"))
+    reader = Reader()
+    with pytest.raises(TransientError):
+        await reader.read("x.md", b"words")
+    await reader.close()
+    monkeypatch.setattr("sys.executable", "/nowhere/python")
+    with pytest.raises(TransientError, match="No such file"):
+        await reader.read("x.md", b"words")
+
+
+async def test_it_ends_with_whoever_started_it(reader: Reader) -> None:
+    await reader.read("x.md", b"words")
+    assert reader._process is not None
+    process = psutil.Process(reader._process.pid)
+    assert reader._process.stdin is not None
+    reader._process.stdin.close()
+    assert await asyncio.to_thread(process.wait, 10) in (0, None)
