@@ -189,7 +189,8 @@ def _event_days(parsed: Parsed, record: Record, start: int, end: int) -> tuple[s
         if line.on and line.part in ("procedures", "reports", "devices")
     ]
     if days:
-        return procedures[0][0].canonical, days, procedures[0][1][0].source
+        mention, lines = next(pair for pair in procedures if pair[1])
+        return mention.canonical, days, lines[0].source
     if ADMITTED.search(part) and record.start:
         return "admitted", [record.start], record.context.encounter
     if ENDED.search(part):

@@ -9,6 +9,7 @@ from shared.grounding.figures import Date, Figure, dates, figures
 from shared.grounding.finders import Named
 from shared.grounding.lines import content
 from shared.grounding.record import Record
+from shared.grounding.shorthand import written_out
 from shared.grounding.verdict import Span
 from shared.grounding.words import words
 
@@ -43,7 +44,8 @@ class Parsed:
 
 
 def parse(sentence: str, record: Record) -> Parsed:
-    """Dates, numbers, names and clauses of a sentence."""
+    """Dates, numbers, names and clauses of a sentence, with its shorthand written out."""
+    sentence = written_out(sentence)
     days, rest = dates(sentence)
     breaks = [match.start() for match in _CLAUSE.finditer(sentence)]
     numbers = figures(rest)

@@ -17,7 +17,7 @@ from shared.grounding.verdict import Finding, judge
 from shared.grounding.vocabulary import joined
 
 _DAY_OF_STAY = re.compile(
-    r"\b(?:hospital|hd|inpatient|post-?operative|pod|postop|day) ?(?:day)? ?#?(\d{1,3}|one|two|three|four|"
+    r"\b(?:hospital day|hd|inpatient day|post-?operative day|pod|postop day|postop|day) ?#?(\d{1,3}|one|two|three|four|"
     r"five|six|seven)\b(?! ?(?:mg|days?|weeks?))",
     re.IGNORECASE,
 )
