@@ -13,7 +13,7 @@ _CUE = re.compile(
     r"education|leaflet|brochure|handout|pamphlet|written (?:information|instructions|plan)|action plan|"
     r"was shown how|verbali[sz]ed understanding|understands|understood|given (?:information|instructions|"
     r"advice)|"
-    r"guidelines?|recommended|recommends?|recommendation|according to|should|must be|ought to|"
+    r"(?:return|fall|delirium|activity|safety|isolation|bleeding) (?:precautions|restrictions|advice)|safety[- ]net\w*|per protocol|guidelines?|recommended|recommends?|recommendation|according to|should|must be|ought to|"
     r"demonstrated (?:understanding|proper|correct)|lifestyle|discussed|explained|agreed|expressed)\b",
     re.IGNORECASE,
 )

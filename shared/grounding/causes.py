@@ -10,15 +10,17 @@ from shared.grounding.verdict import Finding
 from shared.grounding.words import stem, stems
 
 _CAUSE = re.compile(
-    r"\b(?:due to|because of|secondary to|caused by|attributed to|attributable to|resulting from|resulted from"
+    r"\b(?:in the (?:setting|context|wake) of|(?:as )?(?:a |an |its )?(?:side|adverse) effects? of|(?:was |were )?responsible for|"
+    r"put down to|culprit (?:for|of|behind)|(?:we )?attribut(?:e|es|ing) to|reflect(?:ed|s|ing)?|toxicity|provoked|gave (?:him|her|them)|"
+    r"got (?=[\w ]{3,40} from)|result(?:s)? from|due to|because of|secondary to|caused by|attributed to|attributable to|resulting from|resulted from"
     r"|as a result of|owing to|induced by|triggered by|precipitated by|provoked by|brought on by|explained by"
     r"|thought to be from|stemming from|on account of|as a consequence of|a consequence of|a complication of|related to"
     r"|in response to|linked to|led to|resulting in|resulted in|causing|caused|thanks to|because|since (?:he|she|the)"
-    r"|(?:is|was|were|are) the result of|blamed on|ascribed to|arose from|produced by)\b|-(?:induced|related)\b",
+    r"|brought about by|interpreted as|(?:is|was|were|are) the result of|blamed on|ascribed to|arose from|produced by)\b|-(?:induced|related)\b",
     re.IGNORECASE,
 )
 # With these the cause stands first.
-_FORWARD = re.compile(r"led to|result(?:ing|ed) in|causing|caused$|-(?:induced|related|associated)", re.IGNORECASE)
+_FORWARD = re.compile(r"led to|result(?:ing|ed) in|causing|caused$|responsible for|culprit|provoked|gave|-(?:induced|related|associated)", re.IGNORECASE)
 _JOINT = re.compile(r"\b(?:complications?|reaction|associated with|after|from|for|by)\b", re.IGNORECASE)
 _ADMISSION = re.compile(
     r"\b(?:admitted|admission|hospitali[sz]ed|presented|presentation|came|brought|stay|care|died|death|expired|treated"

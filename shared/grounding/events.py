@@ -14,12 +14,14 @@ from shared.grounding.vocabulary import Mention
 from shared.grounding.words import neutral, stem
 
 ADMITTED = re.compile(
-    r"\b(?:admitted|admission|hospitali[sz]ed|presented|arrived|arrival|brought|came in|stay (?:began|"
-    r"started)|inpatient from)\b"
+    r"\b(?:admitted|admission|admit|hospitali[sz](?:ed|ation)|presented|presentation|arrived|arrival|brought|came (?:in|to|into|under)|"
+    r"entry|entered|stay (?:began|started)|inpatient (?:from|since)|in (?:the )?hospital since|taken in|under our care)\b"
 )
 ENDED = re.compile(
-    r"\b(?:discharged?|went home|left (?:the )?hospital|sent home|released|died|dies|death|expired|passed "
-    r"away|deceased|stay ended|transferred)\b"
+    r"\b(?:discharged?|dismissed|dismissal|(?:went|goes|go|gone|going|allowed|sent|returned|released|let) (?:back )?home|"
+    r"(?:left|leaves|leaving|leave)(?! (?:arm|leg|hip|knee|side|foot|hand|lung|lower|upper))|released|departed|departure|exit(?:us)?|"
+    r"died|dies|death|dead|demise|expired|passed(?: away)?|deceased|stay ended|(?:admission|hospitali[sz]ation|stay) ended|"
+    r"transferred|last day (?:in|of)|end of (?:the )?(?:stay|admission))\b"
 )
 _BORN = re.compile(r"\b(?:born|date of birth|dob|birth date|birthday)\b")
 _RELATIVE = re.compile(

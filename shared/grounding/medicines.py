@@ -20,11 +20,11 @@ ALLERGY = re.compile(
     re.IGNORECASE,
 )
 _LASTS = re.compile(
-    r"(?:\bfor|\bover|\bx|×|\ba|\bfurther|\banother|\badditional|\btotal of|\bcomplete|\bcompleted|\bfor "
+    r"(?:\bfor|\blasting|\bduration of|\bfor altogether|\bfor around|\bfor about|\bplanned|\bfull|\bover|\bx|×|\ba|\bfurther|\banother|\badditional|\btotal of|\bcomplete|\bcompleted|\bfor "
     r"the next|\bduration:?|\bthrough|\bfor a total of)\s*$"
 )
 _LASTS_AFTER = re.compile(
-    r"^[\s-]*(?:course|supply|of (?:therapy|treatment|antibiotics?)|regimen|in total|more|taper|infusion|of (?=[a-z]))"
+    r"^[\s'’-]*(?:course|supply|of (?:therapy|treatment|antibiotics?)|regimen|in total|in all|altogether|total|only|supplied|worth|more|taper|infusion|of (?=[a-z]))"
 )
 _AT_DISCHARGE = re.compile(
     r"\b(?:discharged? (?:home )?(?:on|with|taking)|(?:at|on|upon) discharge|discharge medic\w+|sent home "
@@ -46,7 +46,7 @@ _TAKEN = re.compile(
     r"|prescribed|held|transfused|continued|a new)\b"
 )
 _GIVEN_IN = ("medicines", "procedures", "devices", "services")
-_FROM = re.compile(r"\bfrom\s*$", re.IGNORECASE)
+_FROM = re.compile(r"\b(?:from(?: an?)?(?: prior| previous| old)?(?: dose)?(?: of)?|previously|formerly|instead of|prior dose of|had been|old dose:?)\s*$", re.IGNORECASE)
 # Parts of the record in which a medicine may stand without an order.
 _ELSEWHERE = (
     "microbiology",

@@ -14,7 +14,7 @@ from shared.grounding.vocabulary import Mention
 from shared.grounding.words import neutral, stem, stems
 
 _SIDE = re.compile(
-    r"\b(?P<left>left(?:[- ]sided?)?(?!\s+(?:the|against|ama|hospital|home|for|in|on|to|by|with|alive|our|"
+    r"\b(?P<left>(?<!he )(?<!patient )left(?:[- ]sided?)?(?!\s+(?:us|here|when|was|were|of|after|before|\d|the|against|ama|hospital|home|for|in|on|to|by|with|alive|our|"
     r"ventric\w+|atri\w+|main|anterior))|lt)\b"
     r"|\b(?P<right>right(?:[- ]sided?)?(?!\s+(?:away|after|now|before|ventric\w+|atri\w+|heart))|rt)\b|"
     r"\b(?P<both>bilateral(?:ly)?|both (?:sides|legs|hips|knees|lungs|kidneys))\b",

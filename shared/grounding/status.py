@@ -17,21 +17,25 @@ from shared.grounding.vocabulary import Mention
 
 VERBS: dict[str, str] = {
     "started": 
-        r"(?:newly )?(?:started|initiated|begun|began|commenced|introduced|added|prescribed as new)|newly "
-        r"prescribed|new(?:ly)?(?: medications?| medicines?| prescriptions?)?|starting|begin|start",
+        r"(?:newly )?(?:started|initiated|begun|began|commenced|introduced|added|prescribed as new|put on|placed on)|initiate|commence|newly (?:initiated|added|prescribed)|"
+        r"newly prescribed|(?:is|as) new\b|new(?:ly)?(?: medications?| medicines?| prescriptions?)?|starting|begin|start",
     "stopped": (
         r"(?:should|must|will|is|was|were|are) not (?:to )?be(?:ing)? continued|not continued|should not continue|"
         r"stopped|discontinued|ceased|withdrawn|taken off|no longer (?:taking|takes|to be taken)|discontinue|"
-        r"stop(?: taking)?|came off|not to be continued|permanently stopped"
+        r"stop(?:ping)?(?: taking)?|no longer (?:takes|on)|do(?:es)? not take|(?:any more|anymore)|terminated|ended|ceased|removed from|"
+        r"withdrew|omitted|came off|not to be continued|permanently stopped"
     ),
     "continued": 
-        r"continued|continues|continue|unchanged|resumed|maintained|kept|remained|remains|carried on|"
+        r"(?:no|without(?: any)?) (?:further )?(?:changes?|alterations?|adjustments?)(?: (?:was |were )?(?:made )?(?:to|in))?|not changed|"
+        r"(?:left|kept|remains?|stays?) (?:unchanged|the same|as (?:is|before))|stays? the same|keeps? taking|keep taking|as before|"
+        r"continued|continues|continue|continuing|unchanged|resumed|maintained|kept|remained|remains|carried on|"
         r"restarted|resume|same dose",
-    "increased": r"increased|up-?titrated|raised|escalated|doubled|titrated up|increase",
-    "decreased": r"decreased|reduced|lowered|down-?titrated|tapered|halved|titrated down|decrease|reduce",
-    "held": r"held|on hold|paused|withheld|suspended|interrupted|temporarily stopped|hold|pause",
+    "increased": r"increased|gone up|went up|higher dose|up-?titrated|raised|escalated|doubled|titrated up|increase",
+    "decreased": r"decreased|gone down|went down|lower dose|reduced|lowered|down-?titrated|tapered|halved|titrated down|decrease|reduce",
+    "held": r"(?:do not take|not taking|not to be taken) (?=[\w ]{3,40} (?:for now|for the moment|until|at present))|put on hold|holding|"
+        r"pausing|suspend|withhold|hold off|held|on hold|paused|withheld|suspended|interrupted|temporarily stopped|hold|pause",
     "changed": r"changed|adjusted|switched|substituted|replaced|converted|modified",
-    "given": r"received|given|treated with|administered|managed with|receiving|got",
+    "given": r"received|given(?! a? ?(?:supply|prescription|\d+ days'? supply|\d+-day supply))(?! \d+ days)|treated with|administered|managed with|receiving|got",
     "prescribed": r"prescribed",
     "discharged": 
         r"discharged (?:home )?(?:on|with|taking)|discharge (?:medications?|medicines?|"

@@ -14,13 +14,13 @@ from shared.grounding.vocabulary import Mention
 
 WORDS: dict[str, str] = {
     "high": 
-        r"elevated|high|raised|increased|supratherapeutic|markedly high|abnormally high|above (?:the "
+        r"too high|higher than normal|elevated|high|raised|increased|supratherapeutic|markedly high|abnormally high|above (?:the "
         r")?(?:normal|reference)(?: range| limits?)?|positive",
     "low": 
         r"low|reduced|decreased|depressed|diminished|subtherapeutic|below (?:the )?(?:normal|reference)(?: "
-        r"range| limits?)?|undetectable|negative",
+        r"range| limits?)?|too low|lower than normal|undetectable|negative",
     "normal": 
-        r"normal|within (?:the )?(?:normal|reference) (?:limits|range)|unremarkable|in range|within range|wnl|"
+        r"(?<!above )(?<!below )(?<!than )normal|normal throughout|within (?:the )?(?:normal|reference) (?:limits|range)|unremarkable|in range|within range|wnl|"
         r"within limits",
     "abnormal": r"abnormal|deranged|out of range",
 }  # fmt: skip
@@ -33,12 +33,14 @@ _BETWEEN = re.compile(
     r"(?:both |mildly |slightly |markedly |significantly |severely |critically |persistently |only |still |again )*$"
 )
 _UP = re.compile(
-    r"\b(?:rose|rise|rising|rises|risen|increas(?:ed|ing|e)|climb(?:ed|ing)|went up|trended up(?:ward)?|"
-    r"up from|uptrend\w*|climbing)\b"
+    r"\b(?:rose|rise|rising|rises|risen|increas(?:ed|ing|es?)|climb(?:ed|ing|s)?|(?:went|gone|going|goes|go|kept going|crept|came|is|was) "
+    r"(?:steadily |further )?up(?:ward)?(?! to date)|trend(?:ed|ing|s)? (?:up|higher)(?:ward)?s?|up from|uptrend\w*|uptick|upward|higher than|elevation in|surged?"
+    r"|soared|jumped|doubled|tripled|escalat\w+|mounting|grew)\b"
 )
 _DOWN = re.compile(
-    r"\b(?:fell|fall|falling|falls|fallen|decreas(?:ed|ing|e)|declin(?:ed|ing|e)|dropp?(?:ed|ing)?|went "
-    r"down|trended down(?:ward)?|down from|downtrend\w*|came down|reduced|lower(?:ed)? (?:from|to))\b"
+    r"\b(?:fell|fall|falling|falls|fallen|decreas(?:ed|ing|es?)|declin(?:ed|ing|es?)|drop(?:p?ed|ping|s)?|(?:went|gone|going|goes|go|kept going|came|come"
+    r"|coming|drifted|is|was) (?:steadily |further |back )?down(?:ward)?|trend(?:ed|ing|s)? (?:down|lower)(?:ward)?s?|down from|downtrend\w*"
+    r"|downward|reduced|reduction in|lower(?:ed)? (?:from|to|than)|drift(?:ed|ing) down|halved|plummeted|dwindled|waned|sank|dipped)\b"
 )
 _BETTER = re.compile(r"\b(?:improved|improving|improvement|recovered|worsened|worsening|deteriorated)\b")
 # Of these a higher value is the better one, where no flag says which way is wrong.
@@ -130,7 +132,7 @@ def _direction(mention: Mention, parsed: Parsed, found: list[Course]) -> Iterato
     start = max([item.end for item in parsed.named.tests if item.end < mention.start] + [0])
     for up, pattern in ((True, _UP), (False, _DOWN)):
         match = pattern.search(parsed.low, mention.end, limit) or pattern.search(
-            parsed.low, max(start, mention.start - 20), mention.start
+            parsed.low, max(start, mention.start - 45), mention.start
         )
         if match is not None and not re.match(r"[a-z ]*\b(?:dose|risk)\b", parsed.low[match.end() : match.end() + 12]):
             yield _moved(mention, match, found, up)
