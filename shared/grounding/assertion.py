@@ -54,7 +54,7 @@ _BEFORE: dict[Property, str] = {  # the cue stands before what it speaks of
     r"|(?:can|could)(?:not| not) (?:exclude|rule out)|wonder(?:ed|ing)?(?: about| if| whether)"
     r"|differential(?: diagnosis| diagnoses)?(?: includes?| included| of| was| is|:)?|rule[- ]out|r/o|versus"
     r"|working diagnosis(?: of| is| was|:)?|(?:thought|felt|believed|assumed|said) (?:likely )?to (?:have|be|represent|reflect)"
-    r"|(?:appears|seems) to (?:have|be)|provisional(?:ly)?|treated empirically for|empiric(?:al)?(?:ly)? (?:for|treated for)"
+    r"|(?:appears|seems) to (?:have|be)|provisional(?:ly)?|treated empirically for|(?:checked|tested|screened|evaluated|assessed|investigated|worked up) for|empiric(?:al)?(?:ly)? (?:for|treated for)"
     r"|possibility of|raised the possibility of|to (?:exclude|evaluate for|assess for)|entertained|apparent|perhaps|maybe"
     r"|unconfirmed|if (?:he|she|it) (?:has|is)|screen(?:ing)? for",
     "family": rf"family (?:history|anamnesis|hx)(?:(?: is| was)?(?: significant| positive| notable| remarkable)?"
@@ -72,7 +72,7 @@ _AFTER: dict[Property, str] = {  # it stands behind
     r"|(?<!seems )(?<!most )unlikely|never (?:took place|happened|occurred|developed|materiali[sz]ed)|turned out (?:not|negative)"
     rf"|{_BE} (?:then |ultimately |finally |subsequently )?(?:deferred|cancell?ed|declined|refused|omitted|avoided|withheld"
     r"|disproved|discounted|dismissed|refuted|abandoned|aborted|waived|foregone|forgone|dispensed with|postponed)"
-    r"|deferred|aborted before|: (?:none|no|negative|absent|ruled out|excluded|not done)\b",
+    r"|deferred|aborted before|(?:and|but) (?:\w+ )?(?:do|does|did) not have (?:it|this|one|that)",
     "uncertain": rf"{_BE}(?: only| still| to be| felt| thought| considered| assumed)*(?: to be)? (?:suspected|possible|probable|"
     r"likely|presumed|considered|questionable|uncertain|unconfirmed|not confirmed|in question|a possibility|unproven|"
     r"unclear|tentative|only a suspicion|a working diagnosis|on the differential|under consideration|entertained|queried"
@@ -109,7 +109,10 @@ _PATIENT = re.compile(
     re.IGNORECASE,
 )
 _FIRST = re.compile(_NOT_CUES, re.IGNORECASE)
-_HEADED = r"|(?<=\w): (?:none|no|negative|absent)(?=\s*(?:[.;/,)]|$))"  # "Specimens sent to pathology: none"
+_HEADED = (
+    r"|(?<=[\w)]): (?:none|no|negative|absent|ruled out|excluded|denied|never|not (?:done|performed|found|present|seen|required|needed))"
+    r"(?=\s*(?:[.;/,)]|$))"
+)  # "Specimens sent to pathology: none"
 _CUES: tuple[tuple[Property, bool, re.Pattern[str]], ...] = tuple(
     (
         name,

@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterator
 
 from shared.grounding.lines import Line
+from shared.grounding.medicines import ALLERGY
 from shared.grounding.parsed import Parsed
 from shared.grounding.record import Record
 from shared.grounding.verdict import Finding
@@ -32,6 +33,8 @@ Side = list[frozenset[str]]  # each thing that is named, by all that it may be c
 
 def claims(parsed: Parsed, record: Record) -> Iterator[Finding]:
     """Each connective with what stands on its two sides."""
+    if ALLERGY.search(parsed.text):
+        return  # a reaction is a claim of `allergies`
     for match in _CAUSE.finditer(parsed.text):
         yield _cause(match, parsed, record)
 

@@ -19,7 +19,7 @@ ADMITTED = re.compile(
 )
 ENDED = re.compile(
     r"\b(?:discharged?|dismissed|dismissal|(?:went|goes|go|gone|going|allowed|sent|returned|released|let) (?:back )?home|"
-    r"(?:left|leaves|leaving|leave)(?! (?:arm|leg|hip|knee|side|foot|hand|lung|lower|upper))|released|departed|departure|exit(?:us)?|"
+    r"(?:leaves|leaving|leave|left(?= (?:the|us|here|on|for|against|our|home|hospital|after|this|\d|ward|clinic)\b|[.,]|$|\s*$))|released|departed|departure|exit(?:us)?|"
     r"died|dies|death|dead|demise|expired|passed(?: away)?|deceased|stay ended|(?:admission|hospitali[sz]ation|stay) ended|"
     r"transferred|last day (?:in|of)|end of (?:the )?(?:stay|admission))\b"
 )
@@ -44,6 +44,8 @@ def claims(parsed: Parsed, record: Record) -> Iterator[Finding]:
         for day in parsed.dates:
             yield _date(day, parsed, record)
     for match in _RELATIVE.finditer(parsed.text):
+        if match.group().lower() == "today" and not ADMITTED.search(parsed.low):
+            continue  # the day on which the document is written, that of the discharge
         yield Finding("date", match.group(), "not-in-record", spans=(match.span(),))
     yield from _orders(parsed, record)
 

@@ -19,6 +19,10 @@ ALLERGY = re.compile(
     r"\b(?:allerg\w*|intoleran\w*|hypersensitiv\w*|anaphyla\w*|nkda|not tolerate\w*|unable to tolerate)\b",
     re.IGNORECASE,
 )
+# A denial that says what became of the medicine: see `status`.
+NOT_TAKEN = re.compile(
+    r"\b(?:do(?:es)? not take|not taking|no longer (?:takes?|taking|on)|not to be taken)\b", re.IGNORECASE
+)
 _LASTS = re.compile(
     r"(?:\bfor|\blasting|\bduration of|\bfor altogether|\bfor around|\bfor about|\bplanned|\bfull|\bover|\bx|×|\ba|\bfurther|\banother|\badditional|\btotal of|\bcomplete|\bcompleted|\bfor "
     r"the next|\bduration:?|\bthrough|\bfor a total of)\s*$"
@@ -162,7 +166,7 @@ def _owner(start: int, end: int, mentions: Sequence[Mention], parsed: Parsed) ->
 def _medicine(said: Said, parsed: Parsed, record: Record) -> Iterator[Finding]:
     mention, span = said.mention, ((said.mention.start, said.mention.end),)
     found = orders_of(mention, parsed, record)
-    denied = "denied" in parsed.properties((mention.start, mention.end))
+    denied = "denied" in parsed.properties((mention.start, mention.end)) and not NOT_TAKEN.search(parsed.text)
     if not found:
         yield _unknown(mention, denied, record)
         yield from (

@@ -61,7 +61,7 @@ PLACES: dict[str, tuple[str, str]] = {
 }
 _SENT = re.compile(
     r"\b(?:discharged?|discharge(?:d)? (?:disposition|destination)|disposition|destination|transferr?(?:ed)?|transitioned|went|gone|going|"
-    r"sent|returned?|released|moved|placed|left|leaves|goes|go|headed|accepted|enrolled|allowed|admitted|signed out|self-discharged|took)\b(?P<rest>[^.;]*)",
+    r"sent|returned?|released|moved|placed|left|leaves|leave|leaving|goes|go|headed|accepted|enrolled|allowed|admitted|signed out|self-discharged|took)\b(?P<rest>[^.;]*)",
     re.IGNORECASE,
 )
 _TO = re.compile(r"\b(?:to|home|against|into|at|with|on|in|for|disposition|destination|ama|was|own|self)\b|:", re.IGNORECASE)

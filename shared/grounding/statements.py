@@ -43,7 +43,11 @@ def claims(parsed: Parsed, record: Record, findings: Sequence[Finding]) -> Itera
             source, told = course.points[-1].source, f"record: {course.told}"
             yield Finding("statement", test.text, "supported", source, told, ((test.start, test.end),))
     yield from _numbers(parsed, record, covered)
-    free = [(parsed.low[start:end], start, end) for _, start, end in parsed.content if not _in(start, covered)]
+    free = [
+        (parsed.low[start:end], start, end)
+        for _, start, end in parsed.content
+        if not _in(start, covered) and not _is_verb(parsed.low, start, end)
+    ]
     every = frozenset(key for key, _, _ in parsed.content)
     missing: list[tuple[str, int, int]] = []
     for word, start, end in free:
@@ -55,6 +59,11 @@ def claims(parsed: Parsed, record: Record, findings: Sequence[Finding]) -> Itera
             label: Label = "contradicted" if kind in ("polarity", "certainty") else "supported"
             yield Finding(kind, word, label, line.source, f"record: {line.text[:160]}", ((start, end),))
     yield from _joined(missing, parsed)
+
+
+def _is_verb(text: str, start: int, end: int) -> bool:
+    """Whether `left` is no side (those are claims of their own), `lives with` is said of an illness."""
+    return text[start:end] == "left" or (text[start:end] in ("lives", "living") and text[end : end + 6] == " with ")
 
 
 def _in(position: int, spans: Sequence[Span]) -> bool:

@@ -8,7 +8,7 @@ from shared.contracts.context import Medicine
 from shared.contracts.draft import Label
 from shared.grounding.dosage import frequencies
 from shared.grounding.figures import figures
-from shared.grounding.medicines import ALLERGY, orders_of
+from shared.grounding.medicines import ALLERGY, NOT_TAKEN, orders_of
 from shared.grounding.orders import DOSES, Order
 from shared.grounding.parsed import Parsed
 from shared.grounding.record import Record
@@ -22,7 +22,7 @@ VERBS: dict[str, str] = {
     "stopped": (
         r"(?:should|must|will|is|was|were|are) not (?:to )?be(?:ing)? continued|not continued|should not continue|"
         r"stopped|discontinued|ceased|withdrawn|taken off|no longer (?:taking|takes|to be taken)|discontinue|"
-        r"stop(?:ping)?(?: taking)?|no longer (?:takes|on)|do(?:es)? not take|(?:any more|anymore)|terminated|ended|ceased|removed from|"
+        r"stop(?:ping)?(?: taking)?|no longer (?:takes|on)|(?:do(?:es)? not take|not taking)(?![^.;]*(?:for now|moment|present|until|hold))|terminated|ended|ceased|removed from|"
         r"withdrew|omitted|came off|not to be continued|permanently stopped"
     ),
     "continued": 
@@ -32,7 +32,7 @@ VERBS: dict[str, str] = {
         r"restarted|resume|same dose",
     "increased": r"increased|gone up|went up|higher dose|up-?titrated|raised|escalated|doubled|titrated up|increase",
     "decreased": r"decreased|gone down|went down|lower dose|reduced|lowered|down-?titrated|tapered|halved|titrated down|decrease|reduce",
-    "held": r"(?:do not take|not taking|not to be taken) (?=[\w ]{3,40} (?:for now|for the moment|until|at present))|put on hold|holding|"
+    "held": r"(?:do(?:es)? not take|not taking|not to be taken)(?=[^.;]*(?:for now|moment|present|until|hold))|put on hold|holding|"
         r"pausing|suspend|withhold|hold off|held|on hold|paused|withheld|suspended|interrupted|temporarily stopped|hold|pause",
     "changed": r"changed|adjusted|switched|substituted|replaced|converted|modified",
     "given": r"received|given(?! a? ?(?:supply|prescription|\d+ days'? supply|\d+-day supply))(?! \d+ days)|treated with|administered|managed with|receiving|got",
@@ -51,7 +51,7 @@ _PASSIVE = re.compile(
     re.IGNORECASE,
 )
 _ONWARD = re.compile(r"^\s*(?:on|with|taking|him on|her on|the patient on|to take|:)(?=[\s:])", re.IGNORECASE)
-_TO_COME = re.compile(r"\b(?:to be|will be)\s+$", re.IGNORECASE)
+_TO_COME = re.compile(r"\b(?:to be|will be|to|will|should|should be|please)\s+$", re.IGNORECASE)
 _PLURAL = re.compile(r"\b(?:were|are|both|all)\b", re.IGNORECASE)
 _DISCHARGE = re.compile(
     r"\b(?:at|on|upon|by|for) discharge\b|\bdischarged?\b|\bhome with\b|\bfor home\b|\bto take home\b|"
@@ -83,9 +83,12 @@ def claims(parsed: Parsed, record: Record) -> Iterator[Finding]:
     verbs = [
         match for match in _VERB.finditer(parsed.text) if not any(m.start <= match.start() < m.end for m in mentions)
     ]
+    lasts = any(figure.dimension == "time" for figure in parsed.figures)
     for verb, mention in _pairs(verbs, mentions, parsed):
         orders = orders_of(mention, parsed, record)
-        if orders and "denied" not in parsed.properties((mention.start, mention.end)):
+        then = lasts and verb.lastgroup == "stopped" and parsed.low[: verb.start()].endswith("then ")
+        denied = "denied" in parsed.properties((mention.start, mention.end)) and not NOT_TAKEN.search(parsed.text)
+        if orders and not denied and not then:
             yield _finding(verb, mention, orders, parsed, record)
 
 
