@@ -39,6 +39,7 @@ _NOT_AN_ALLERGEN = frozenset(
         "reactions",
         "reported",
         "band",
+        "against",
         "anything",
         "list",
         "unable",

@@ -36,7 +36,7 @@ KIN = (
 )
 _OWNER = r"(?:(?:his|her|their|the|a|an|one|both|two|patient's|maternal|paternal|natural|biological|first-degree|own) )*"
 _BEFORE: dict[Property, str] = {  # the cue stands before what it speaks of
-    "denied": rf"(?:no|without|nor|any|lack of|absence of|free of) {_SIGNS_OF} (?:of|for|history of|to suggest)?"
+    "denied": rf"(?:at|on|in) no (?:time|point|stage|moment|occasion|way)|(?:no|without|nor|any|lack of|absence of|free of) {_SIGNS_OF} (?:of|for|history of|to suggest)?"
     rf"|(?:no|nothing) (?:\w+ )?(?:to suggest|suggesting|suggestive of|to indicate|indicating|pointing to(?:wards)?)"
     r"|no (?:longer any|more)|no|not|nor|neither|non(?=-)|without(?: any)?|den(?:y|ies|ied|ying)|negative for"
     r"|free (?:of|from)|ruled out(?= [a-z])(?! by| on| and| with| after| in)(?: for)?|rules out|"
@@ -148,18 +148,26 @@ def scopes(text: str) -> tuple[Scope, ...]:
     for name, before, pattern in _CUES:
         for match in pattern.finditer(text):
             if match.group().strip() and not any(a <= match.start() < b for a, b in blocked):
-                found.append(_scope(name, before, match.span(), ends, kin, len(text)))
+                found.append(_scope(name, before, match.span(), ends, kin, text))
     return tuple(found)
 
 
-def _scope(name: Property, before: bool, cue: Span, ends: list[int], kin: list[int], length: int) -> Scope:
+def _scope(name: Property, before: bool, cue: Span, ends: list[int], kin: list[int], text: str) -> Scope:
+    length = len(text)
     if before and name == "family":  # "mother (deceased): diabetes, stroke"
         return Scope(name, cue, cue[1], min([length, cue[1] + 2 * _REACH, *(end for end in kin if end >= cue[1])]))
+    if _denies_all(name, before, cue, text):
+        return Scope(name, cue, cue[1], length)  # "at no point during the stay did he …"
     if before:
         end = min((end for end in ends if end >= cue[1]), default=length)
         return Scope(name, cue, cue[1], min(end, cue[1] + _REACH))
     start = max((end for end in ends if end < cue[0]), default=0)
     return Scope(name, cue, max(start, cue[0] - _REACH), cue[0])
+
+
+def _denies_all(name: Property, before: bool, cue: Span, text: str) -> bool:
+    """Whether a cue denies all that follows."""
+    return before and name == "denied" and text[cue[0] : cue[1]].lower().startswith(("at no ", "on no ", "in no "))
 
 
 def properties(text: str, span: Span) -> frozenset[Property]:

@@ -27,18 +27,19 @@ _CUE = re.compile(
 def claims(parsed: Parsed, record: Record) -> Iterator[Finding]:
     """The code status that the sentence gives."""
     cue = _CUE.search(parsed.text)
-    said = _of(parsed.text)
-    if cue is None or said is None:
+    given = said(parsed.text)
+    if cue is None or given is None:
         return
-    name, span = said
-    entries = [line for line in record.parts("directives", "notes") if _of(line.text) is not None]
-    same = [line for line in entries if (found := _of(line.text)) is not None and found[0] == name]
+    name, span = given
+    entries = [line for line in record.parts("directives", "notes") if said(line.text) is not None]
+    same = [line for line in entries if (found := said(line.text)) is not None and found[0] == name]
     line = next(iter(same or entries), None)
     source, detail = (line.source, f"record: {line.text}") if line else ("", "")
     yield Finding("statement", parsed.text[span[0] : span[1]], judge(same, line), source, detail, (span, cue.span()))
 
 
-def _of(text: str) -> tuple[str, tuple[int, int]] | None:
+def said(text: str) -> tuple[str, tuple[int, int]] | None:
+    """The status that a text gives, and where."""
     return next(
         ((name, match.span()) for name, pattern in _STATUS.items() if (match := pattern.search(text)) is not None), None
     )

@@ -18,7 +18,8 @@ ADMITTED = re.compile(
     r"entry|entered|stay (?:began|started)|inpatient (?:from|since)|in (?:the )?hospital since|taken in|under our care)\b"
 )
 ENDED = re.compile(
-    r"\b(?:discharged?|dismissed|dismissal|(?:went|goes|go|gone|going|allowed|sent|returned|released|let) (?:back )?home|"
+    r"\b(?:discharged?|dismissed|dismissal|(?:went|goes|go|gone|going|allowed|sent|return(?:ed|s)?|released|let|headed) (?:back )?home|home(?= (?:on|since)\b|,? \d)|until|till|through|"
+    r"checked out|walked out|let go|"
     r"(?:leaves|leaving|leave|left(?= (?:the|us|here|on|for|against|our|home|hospital|after|this|\d|ward|clinic)\b|[.,]|$|\s*$))|released|departed|departure|exit(?:us)?|"
     r"died|dies|death|dead|demise|expired|passed(?: away)?|deceased|stay ended|(?:admission|hospitali[sz]ation|stay) ended|"
     r"transferred|last day (?:in|of)|end of (?:the )?(?:stay|admission))\b"

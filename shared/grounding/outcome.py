@@ -15,7 +15,7 @@ _DIED = re.compile(
 )
 _ALIVE = re.compile(
     r"\b(?:survived|survives|survivor|discharged alive|left the hospital alive|alive|(?:was|been|being|be) (?:\w+ly )?discharged|"
-    r"discharged?(?: back)? (?:to|home|in|from)|(?:we|could be|and was) discharged?|(?:went|gone|goes|going|sent|allowed|returned?|released|let) "
+    r"discharged?(?: back)? (?:to|home|in|from)|(?:we|could be|and was) discharged?|(?:went|gone|goes|going|sent|allowed|return(?:ed|s)?|released|let|headed|walked) "
     r"(?:back )?home|left (?:the )?hospital|leaves (?:the )?hospital|released|self-discharged|home environment|did not die|recovered and)\b",
     re.IGNORECASE,
 )
@@ -61,7 +61,7 @@ PLACES: dict[str, tuple[str, str]] = {
 }
 _SENT = re.compile(
     r"\b(?:discharged?|discharge(?:d)? (?:disposition|destination)|disposition|destination|transferr?(?:ed)?|transitioned|went|gone|going|"
-    r"sent|returned?|released|moved|placed|left|leaves|leave|leaving|goes|go|headed|accepted|enrolled|allowed|admitted|signed out|self-discharged|took)\b(?P<rest>[^.;]*)",
+    r"sent|returned?|released|moved|placed|return(?:s|ing)?|left|leaves|leave|leaving|goes|go|headed|accepted|enrolled|allowed|admitted|signed out|self-discharged|took)\b(?P<rest>[^.;]*)",
     re.IGNORECASE,
 )
 _TO = re.compile(r"\b(?:to|home|against|into|at|with|on|in|for|disposition|destination|ama|was|own|self)\b|:", re.IGNORECASE)

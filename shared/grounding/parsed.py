@@ -18,6 +18,15 @@ _CLAUSE = re.compile(
 )
 
 
+# A heading of a list, which says nothing itself: "Implants and devices: …".
+_HEADING = re.compile(
+    r"^(?:(?:implants?|devices?|operations?|procedures?|surger(?:y|ies)|interventions?|hardware|lines|tubes|drains|equipment|imaging"
+    r"|radiology|microbiology|sensitivities|susceptibilities|consults?|consultations|problems?|issues|conditions|results?)"
+    r"(?:\s*(?:/|,|&|and|or)\s*)?)+:(?=\s)",
+    re.IGNORECASE,
+)
+
+
 @dataclass(frozen=True, slots=True)
 class Parsed:
     """What stands in a sentence and where."""
@@ -45,7 +54,7 @@ class Parsed:
 
 def parse(sentence: str, record: Record) -> Parsed:
     """Dates, numbers, names and clauses of a sentence, with its shorthand written out."""
-    sentence = written_out(sentence)
+    sentence = _HEADING.sub(lambda match: " " * len(match.group()), written_out(sentence))
     days, rest = dates(sentence)
     breaks = [match.start() for match in _CLAUSE.finditer(sentence)]
     numbers = figures(rest)

@@ -4,6 +4,7 @@ This makes "supported" mean that everything in a sentence was found: no vague wo
 thing that no vocabulary knows, no number that belongs to nothing.
 """
 
+import re
 from collections.abc import Iterator, Sequence
 
 from shared.contracts.draft import ClaimKind, Label
@@ -28,6 +29,11 @@ _VAGUE = frozenset(
     significantly markedly ready baseline optimal optimized appropriate appropriately responded response great
     """.split()  # noqa: SIM905 - a list of words
 )
+# Words that say nothing of the patient before these others.
+_HARMLESS = {
+    "chronic": re.compile(r" (?:issues|problems|conditions|medical|medications?|diagnoses|comorbidities|illnesses|diseases)\b"),
+    **{word: re.compile(r" (?:for (?:discharge|home|transfer)|to (?:go|return|be discharged|leave))\b") for word in ("safe", "ready", "fit", "well")},
+}
 _NOT_EVIDENCE = frozenset({"family_history"})
 
 
@@ -48,6 +54,7 @@ def claims(parsed: Parsed, record: Record, findings: Sequence[Finding]) -> Itera
         for _, start, end in parsed.content
         if not _in(start, covered) and not _is_verb(parsed.low, start, end)
     ]
+    free = [item for item in free if not (item[0].endswith("ly") and _beside(item[1], item[2], covered, parsed))]
     every = frozenset(key for key, _, _ in parsed.content)
     missing: list[tuple[str, int, int]] = []
     for word, start, end in free:
@@ -63,7 +70,18 @@ def claims(parsed: Parsed, record: Record, findings: Sequence[Finding]) -> Itera
 
 def _is_verb(text: str, start: int, end: int) -> bool:
     """Whether `left` is no side (those are claims of their own), `lives with` is said of an illness."""
+    if (pattern := _HARMLESS.get(text[start:end])) is not None:
+        return pattern.match(text, end) is not None
     return text[start:end] == "left" or (text[start:end] in ("lives", "living") and text[end : end + 6] == " with ")
+
+
+def _beside(start: int, end: int, covered: Sequence[Span], parsed: Parsed) -> bool:
+    """Whether an adverb stands next to a word that a claim speaks for: `steadily increased`."""
+    places = [(a, b) for _, a, b in parsed.words]
+    at = places.index((start, end)) if (start, end) in places else -1
+    near = [places[at + 1]] if 0 <= at < len(places) - 1 else []
+    near += [places[at - 1]] if at > 0 else []
+    return any(_in(a, covered) for a, _ in near)
 
 
 def _in(position: int, spans: Sequence[Span]) -> bool:

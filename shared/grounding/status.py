@@ -22,7 +22,7 @@ VERBS: dict[str, str] = {
     "stopped": (
         r"(?:should|must|will|is|was|were|are) not (?:to )?be(?:ing)? continued|not continued|should not continue|"
         r"stopped|discontinued|ceased|withdrawn|taken off|no longer (?:taking|takes|to be taken)|discontinue|"
-        r"stop(?:ping)?(?: taking)?|no longer (?:takes|on)|(?:do(?:es)? not take|not taking)(?![^.;]*(?:for now|moment|present|until|hold))|terminated|ended|ceased|removed from|"
+        r"not (?:resumed|restarted|renewed|refilled|reintroduced|continued|to be continued)|stop(?:ping)?(?: taking)?|no longer (?:takes|on)|(?:do(?:es)? not take|not taking)(?![^.;]*(?:for now|moment|present|until|hold))|terminated|ended|ceased|removed from|"
         r"withdrew|omitted|came off|not to be continued|permanently stopped"
     ),
     "continued": 
@@ -58,6 +58,14 @@ _DISCHARGE = re.compile(
     r"\bat home after\b",
     re.IGNORECASE,
 )
+
+
+HOME = re.compile(
+    r"\b(?:as an outpatient|at home|(?:before|prior to) (?:this |the |his |her )?(?:admission|presentation|hospitali[sz]ation|coming)"
+    r"|had (?:previously )?been|pre-?admission|chronically|at baseline|usually|normally|regularly)\b",
+    re.IGNORECASE,
+)
+_SUPPLIED = re.compile(r"\b(?:supply|supplied|prescriptions?|script|dispensed)\b", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,6 +151,10 @@ def _finding(verb: re.Match[str], mention: Mention, orders: list[Order], parsed:
     lasts = any(figure.dimension == "time" for figure in parsed.figures)
     if name == "continued" and ((verb.start() == 0 and lasts) or _TO_COME.search(parsed.text, 0, verb.start())):
         name = "to come"
+    if name in ("continued", "given") and HOME.search(parsed.text) and not at_discharge:
+        name = "home"
+    if name == "given" and _SUPPLIED.search(parsed.text):
+        name = "prescribed"
     label = _LABELS[name](found, at_discharge)
     order = next(iter((*found.discharge, *found.other, *found.home, *found.hospital)))
     change = f" ({', '.join(sorted(found.changes))})" if found.changes else ""

@@ -45,7 +45,7 @@ PLACES: dict[str, re.Pattern[str]] = {
 _LIMIT = re.compile(r"\b(up|down) to\s*$")
 _WHOLE = re.compile(
     r"\b(?:during|throughout|over|course of|entire|whole|prior to|before|since|for|this|length of|duration of|reason for|cause of"
-    r"|of|require[ds]?|following)\s+(?:the |this |his |her |entire |whole |course of |hospital |inpatient )*$"
+    r"|require[ds]?|following)\s+(?:the |this |his |her |entire |whole |course of |hospital |inpatient )*$"
 )
 _AFTERWARDS = re.compile(r"\b(?:after|following|since|post|for|requiring|required)\s+(?:the |his |her |hospital )*$")
 # Parts with values that are compared elsewhere, or that say what is aimed at.
