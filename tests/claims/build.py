@@ -11,9 +11,11 @@ from shared.contracts.context import EncounterContext
 from tests.claims import (
     clinical,
     dev,
+    dev_casesheet,
     dev_european,
     dev_hospitalist,
     dev_intensivist,
+    dev_letter,
     dev_nurse,
     dev_registrar,
     dev_surgeon,
@@ -34,6 +36,8 @@ WORDINGS: dict[Split, tuple[Wording, ...]] = {
         dev_nurse.WORDING,
         dev_european.WORDING,
         dev_intensivist.WORDING,
+        dev_casesheet.WORDING,
+        dev_letter.WORDING,
     ),
     "held": (held.WORDING,),
 }
