@@ -198,16 +198,11 @@ def audit_verify(
     as_json: AsJson = False,
     data_dir: DataDir = None,
 ) -> None:
-    """Recompute every digest, and compare the chains with the Provenance that the EHR holds."""
-    from cli.audit import verify
+    """Recompute every digest, and hold the trail against what stands in the EHR and against the checkpoints."""
+    from cli.audits import say, verify
 
     report = execute(verify(data_dir or default_data_dir(), case))
-    if as_json:
-        print(json.dumps(report.as_dict()))
-    else:
-        for fault in report.faults:
-            print(f"case {fault.case}: event {fault.event} (sequence {fault.sequence}): {fault.reason}")
-        print(f"{'verified' if report.verified else 'NOT VERIFIED'}: {report.cases} cases, {report.events} events")
+    say(report, as_json=as_json)
     if not report.verified:
         raise typer.Exit(1)
 

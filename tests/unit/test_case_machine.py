@@ -19,7 +19,17 @@ from services.approval import domain as approval
 from services.approval.refusal import Refused
 from services.drafter import domain as drafter
 from services.ingest.handlers import Ingest
-from shared.contracts.case import CONSUMED, WITHDRAWABLE, broken_link, cause_of, final, fold, misfits, standing, state_after
+from shared.contracts.case import (
+    CONSUMED,
+    WITHDRAWABLE,
+    broken_link,
+    cause_of,
+    final,
+    fold,
+    misfits,
+    standing,
+    state_after,
+)
 from shared.contracts.corrections import Addended, Amended, Retracted, RetractionFiled, RetractionRequested
 from shared.contracts.ehr import EncounterFact
 from shared.contracts.envelope import Recorded
