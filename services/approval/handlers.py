@@ -4,6 +4,7 @@ import asyncio
 import logging
 
 from services.approval import clocks, corrections, domain
+from services.approval.as_signed import NotAsSignedError
 from services.approval.directory import Directory
 from services.approval.filing import Filing
 from services.approval.renditions.writer import Renditions
@@ -88,7 +89,8 @@ class Approval:
     async def file(self, work: Work) -> Filed | RetractionFiled:
         """Bring into the chart what was signed: a document, its correction, an addendum, a retraction.
 
-        What is signed is not given up, whatever the EHR answers; only a text that is not the signed one is.
+        What is signed is not given up, whatever the EHR answers; only a text that is not the signed one is, and what
+        would stand in the chart beside something else under its identifier.
         """
         cause = work.cause
         case = await self._up_to(cause)
@@ -120,12 +122,30 @@ class Approval:
 
     async def _file(self, cause: Recorded, signature: Signature, number: int) -> Filed:
         text = await self._signed_text(signature)
-        with never_permanent():
-            renditions = await self._renditions.of(cause, signature, text, number)
-            filed = await self._filing.file(cause, signature, text, renditions, number)
+        try:
+            with never_permanent(but=NotAsSignedError):
+                renditions = await self._renditions.of(cause, signature, text, number)
+                filed = await self._filing.file(cause, signature, text, renditions, number)
+        except NotAsSignedError as error:
+            await self._tell_of_other(cause.case, error)
+            raise
         if refused := sorted(renditions.keys() - filed.renditions.keys()):
             await self._tell_of_refused(cause.case, refused)
         return filed
+
+    async def _tell_of_other(self, case: CaseRef, error: NotAsSignedError) -> None:
+        """What was signed is not in the chart, and something else is: nothing was filed, and a person has to look."""
+        logger.error("case %s: not filed: %s", case.id, error.reason)
+        await alert(
+            self._bus,
+            "critical",
+            "chart-not-as-signed",
+            id=case.id,
+            case=case.id,
+            department=case.department,
+            reason=error.reason,
+            page=f"/reviews/{case.id}",
+        )
 
     async def _tell_of_refused(self, case: CaseRef, refused: list[str]) -> None:
         """The EHR took the signed text and not the rest: somebody may have to set what it takes."""

@@ -1,11 +1,13 @@
 """The signed document and its Task on EHRs with the habits of real ones: one document, one Provenance, no open Task."""
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from services.approval import resources
+from services.approval.as_signed import NotAsSignedError
 from services.approval.filing import Filing
 from services.approval.renditions import chart
 from services.approval.tasks import Devices, Tasks
@@ -292,3 +294,52 @@ async def test_a_decision_is_not_given_up_for_what_the_server_answers_about_the_
     ehr.refused.clear()
     await tasks(ehr).complete(CASE, DRAFTED.draft, task, "approved")
     assert [item["status"] for item in ehr.chart("Task")] == ["completed"]
+
+
+def planted(ehr: Troubled, contents: dict[str, bytes], id: str = "planted", **more: Any) -> None:
+    """A document that nobody here wrote, under the identifier of the case."""
+    found = resources.document(CASE, APPROVED, chart.contents(contents, T0), "dev-1", T0)
+    ehr.sandbox.store.put(found | {"id": id} | more)
+
+
+@pytest.mark.parametrize("habits", [{}, {"puts_create": True}, {"stale": True}])
+@pytest.mark.parametrize(
+    "contents",
+    [
+        {"text/plain": b"NOT WHAT WAS SIGNED"},
+        {"text/plain": b"The letter.", "application/pdf": b"another"},
+        {"text/plain": b"The letter.", "text/html": b"Take all of it."},
+        {"application/pdf": ALL["application/pdf"]},
+    ],
+)
+async def test_something_else_in_its_place_stops_the_filing(habits: dict[str, Any], contents: dict[str, bytes]) -> None:
+    ehr = Troubled(sandbox(), **habits)
+    for id in ("planted", resources.document_id(CASE)):
+        planted(ehr, contents, id)
+        with pytest.raises(NotAsSignedError, match=f"{id} stands in the chart"):
+            await filing(ehr).file(DECISION, APPROVED, "The letter.", ALL)
+        assert current(ehr) == [id], "nothing was written, and nothing retired"
+        assert ours(ehr) == []
+        planted(ehr, contents, id, status="entered-in-error")
+    filed = await filing(ehr).file(DECISION, APPROVED, "The letter.", ALL)
+    assert current(ehr) == [filed.document_reference]
+    assert filed.renditions == digests(*ALL)
+
+
+async def test_what_a_search_shows_only_after_the_create_stops_it_too() -> None:
+    ehr = Troubled(sandbox(), puts_create=True, lagging=True)
+    query = {"identifier": "|".join(resources.document_identifier(CASE))}
+    assert await ehr.client.search("DocumentReference", query) == []
+    planted(ehr, {"text/plain": b"NOT WHAT WAS SIGNED"}, resources.document_id(CASE))
+    with pytest.raises(NotAsSignedError):
+        await file(ehr)
+
+
+async def test_a_document_of_another_signature_is_not_taken_for_this_ones() -> None:
+    """A backup may not know what was signed after it: the same words, signed again, are another signature."""
+    ehr = Troubled(sandbox())
+    await file(ehr)
+    again = replace(DECISION, head=Head(5, "g" * 64))
+    with pytest.raises(NotAsSignedError, match="a signature that the trail does not have"):
+        await filing(ehr).file(again, APPROVED, "The letter.")
+    assert len(ours(ehr)) == len(current(ehr)) == 1
