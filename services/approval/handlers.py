@@ -104,7 +104,7 @@ class Approval:
         await self._timers.cancel(cause.case.id)
         filed = await self._file(cause, signature, corrections.number_of(case, cause))
         document = f"DocumentReference/{filed.document_reference}"
-        await self._tasks.complete(cause.case, signature.draft, signature.task, "approved", document)
+        await self._complete(cause, document)
         return filed
 
     async def _up_to(self, cause: Recorded) -> Case:
@@ -178,5 +178,12 @@ class Approval:
         rejected, case = work.cause.body, work.cause.case
         assert isinstance(rejected, Rejected)  # noqa: S101
         await self._timers.cancel(case.id)
-        await self._tasks.complete(case, rejected.draft, rejected.task, f"rejected-{rejected.action}")
+        await self._complete(work.cause)
         return domain.after_rejection(rejected)
+
+    async def _complete(self, decision: Recorded, document: str | None = None) -> None:
+        """Say in the review's Task what was decided."""
+        body, outcome = decision.body, domain.outcome_of(decision)
+        assert isinstance(body, Approved | Rejected)  # noqa: S101
+        assert outcome is not None  # noqa: S101
+        await self._tasks.complete(decision.case, body.draft, body.task, outcome, document)

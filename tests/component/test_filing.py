@@ -8,6 +8,7 @@ import pytest
 
 from services.approval import resources
 from services.approval.as_signed import NotAsSignedError
+from services.approval.domain import Outcome
 from services.approval.filing import Filing
 from services.approval.renditions import chart
 from services.approval.tasks import Devices, Tasks
@@ -22,6 +23,7 @@ APPROVED = Approved(
     stay=STAY, draft=draft_ref(), task=None, signed="e" * 64, edited=True, by=PHYSICIAN, signer="Practitioner/dr-1"
 )
 DECISION = Recorded(CASE, "id-5", "countersign/approval", T0, "", APPROVED, Head(5, "h" * 64))
+APPROVAL = Outcome("approved", "id-5")
 DRAFTED = Drafted(stay=STAY, draft=draft_ref(), sentences=4, unsupported=0, encounter_status="finished")
 
 
@@ -252,7 +254,7 @@ async def test_a_task_whose_answer_was_lost_and_that_came_late_is_completed_too(
     task = await tasks(ehr).request(CASE, DRAFTED, T0)
     await ehr.commit()
     assert [item["status"] for item in ehr.chart("Task")] == ["requested"] * 2
-    await tasks(ehr).complete(CASE, DRAFTED.draft, task, "approved", "DocumentReference/1")
+    await tasks(ehr).complete(CASE, DRAFTED.draft, task, APPROVAL, "DocumentReference/1")
     assert [item["status"] for item in ehr.chart("Task")] == ["completed"] * 2
 
 
@@ -262,20 +264,20 @@ async def test_only_tasks_of_the_case_are_completed(habits: dict[str, Any]) -> N
     task = await tasks(ehr).request(CASE, DRAFTED, T0)
     other = ehr.chart("Task")[0] | {"id": "other", "identifier": [{"system": "urn:other", "value": "1"}]}
     ehr.sandbox.store.put(other)
-    await tasks(ehr).complete(CASE, DRAFTED.draft, task, "approved")
+    await tasks(ehr).complete(CASE, DRAFTED.draft, task, APPROVAL)
     assert {item["id"]: item["status"] for item in ehr.chart("Task")} == {task: "completed", "other": "requested"}
 
 
 async def test_a_task_that_was_deleted_is_in_nobodys_inbox() -> None:
     ehr = Troubled(sandbox())
-    await tasks(ehr).complete(CASE, DRAFTED.draft, "gone", "approved")
+    await tasks(ehr).complete(CASE, DRAFTED.draft, "gone", APPROVAL)
 
 
 async def test_where_tasks_are_not_found_by_identifier_the_one_on_the_trail_is_completed() -> None:
     ehr = Troubled(sandbox())
     task = await tasks(ehr).request(CASE, DRAFTED, T0)
     ehr.unknown.add("identifier")
-    await tasks(ehr).complete(CASE, DRAFTED.draft, task, "approved")
+    await tasks(ehr).complete(CASE, DRAFTED.draft, task, APPROVAL)
     assert [item["status"] for item in ehr.chart("Task")] == ["completed"]
 
 
@@ -285,14 +287,14 @@ async def test_a_decision_is_not_given_up_for_what_the_server_answers_about_the_
     task = await tasks(ehr).request(CASE, DRAFTED, T0)
     ehr.refused["PUT", "Task"] = status
     for act in (
-        lambda: tasks(ehr).complete(CASE, DRAFTED.draft, task, "approved"),
+        lambda: tasks(ehr).complete(CASE, DRAFTED.draft, task, APPROVAL),
         lambda: tasks(ehr).give_to(task, "Practitioner/dr-2"),
         lambda: tasks(ehr).end(CASE, DRAFTED.draft, None),
     ):
         with pytest.raises(TransientError):
             await act()
     ehr.refused.clear()
-    await tasks(ehr).complete(CASE, DRAFTED.draft, task, "approved")
+    await tasks(ehr).complete(CASE, DRAFTED.draft, task, APPROVAL)
     assert [item["status"] for item in ehr.chart("Task")] == ["completed"]
 
 
