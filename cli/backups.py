@@ -98,6 +98,9 @@ def say_restored(done: Restored, *, as_json: bool) -> None:
         f"restored: {done.cases} cases, {done.events} events, {done.points} vectors, {done.timers} timers set; "
         f"{_chains(done.broken)}. Start the stack, then: countersign doctor && countersign audit verify"
     )
+    console.print(
+        "What is decided in the EHR waits until somebody says that it counts: countersign ehr-decisions allow"
+    )
 
 
 def _chains(broken: int) -> str:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 import typer
 from rich.console import Console
 
-from cli import cases, deadletters, deployment, escalations, kinds, knowledge
+from cli import cases, deadletters, deployment, ehr_decisions, escalations, kinds, knowledge
 from cli.errors import CommandError
 from cli.stack.access import Access, default_data_dir
 from shared.contracts.failures import Failure
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="Clinical AI that a physician countersigns.")
 app.add_typer(cases.app, name="cases")
 app.add_typer(deadletters.app, name="deadletter")
+app.add_typer(ehr_decisions.app, name="ehr-decisions")
 app.add_typer(escalations.app, name="escalations")
 app.add_typer(kinds.app, name="kinds")
 app.add_typer(knowledge.app, name="knowledge")
@@ -199,16 +200,11 @@ def audit_verify(
     as_json: AsJson = False,
     data_dir: DataDir = None,
 ) -> None:
-    """Recompute every digest, and compare the chains with the Provenance that the EHR holds."""
-    from cli.audit import verify
+    """Recompute every digest, and hold the trail against what stands in the EHR and against the checkpoints."""
+    from cli.audits import say, verify
 
     report = execute(verify(data_dir or default_data_dir(), case))
-    if as_json:
-        print(json.dumps(report.as_dict()))
-    else:
-        for fault in report.faults:
-            print(f"case {fault.case}: event {fault.event} (sequence {fault.sequence}): {fault.reason}")
-        print(f"{'verified' if report.verified else 'NOT VERIFIED'}: {report.cases} cases, {report.events} events")
+    say(report, as_json=as_json)
     if not report.verified:
         raise typer.Exit(1)
 

@@ -5,6 +5,7 @@ import tarfile
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 from nats.js.errors import APIError, NotFoundError
@@ -15,6 +16,7 @@ from cli.backup.files import Tell
 from cli.backup.manifest import Manifest, StreamPart, VectorPart
 from cli.backup.sealing import Seal
 from cli.errors import CommandError
+from services.approval.hold import Hold, say
 from shared.knowledge.base import KnowledgeBase
 from shared.knowledge.kept import KeptPoint
 from shared.messaging import snapshots
@@ -39,6 +41,7 @@ class Target:
     base: KnowledgeBase
     declared: Path | None  # folder of the knowledge base's declaration, where it is ours to fill
     keeping: Keeping = field(default_factory=Keeping)
+    now: datetime = field(default_factory=lambda: datetime.now(UTC))
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +81,7 @@ async def restore(
         await _vectors(target.base, vectors, files.contents(source, vectors.file, seal), tell)
     if manifest.declared is not None and target.declared is not None:
         _declare(target.declared, b"".join(files.contents(source, manifest.declared, seal)))
+    await say(bus, Hold(held=True, by="restore", why=f"backup {manifest.id} was restored", at=target.now))
     timers = await clocks.set_clocks(bus)
     chains = await _verify(source, manifest, seal, bus, tell)
     await bus.jetstream.delete_stream(UNFINISHED)

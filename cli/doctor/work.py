@@ -13,6 +13,7 @@ from cli.doctor.findings import Finding, Group
 from cli.doctor.place import Place
 from cli.errors import CommandError
 from cli.letters import read_all
+from services.approval.hold import read_hold
 from shared.contracts.failures import Failure
 from shared.knowledge.live import LiveBucket
 from shared.messaging.connection import Bus
@@ -37,6 +38,7 @@ async def check(bus: Bus, place: Place) -> list[Finding]:
     group = Group("work")
     served(group, [load for item in all_consumers() if (load := await _load(bus, item)) is not None])
     await _letters(bus, group)
+    await _decisions(bus, group)
     await _knowledge(bus, place, group)
     return group.found
 
@@ -101,6 +103,20 @@ async def _letters(bus: Bus, group: Group) -> None:
     consumers = ", ".join(sorted({letter.consumer for letter in letters}))
     do = "countersign deadletter list; mend the cause; then redrive or discard"
     group.warning("dead letters", f"{len(letters)} wait for somebody, of {consumers}", do)
+
+
+async def _decisions(bus: Bus, group: Group) -> None:
+    """What physicians decide in the EHR's own inbox counts."""
+    try:
+        hold = await read_hold(bus)
+    except Failure as failure:
+        group.fault("decisions in the EHR", failure.reason, "see the streams")
+        return
+    if hold is None or not hold.held:
+        group.ok("decisions in the EHR", "they count")
+        return
+    do = "countersign audit verify; mend what it names; then countersign ehr-decisions allow"
+    group.warning("decisions in the EHR", f"they wait, since {hold.at:%Y-%m-%d %H:%M} UTC: {hold.why}", do)
 
 
 async def _knowledge(bus: Bus, place: Place, group: Group) -> None:

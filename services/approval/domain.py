@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from services.approval import edits, gate
 from services.approval.gate import Settled
@@ -237,20 +237,36 @@ def begins(case: Case, role: str | None, looked_at: str) -> bool:
     return role == "physician" or (role == "supervisor" and case.owner != case.review.stay.attending)
 
 
-def reviewed(history: Iterable[Recorded]) -> list[tuple[DraftRef, str | None]]:
+class Outcome(NamedTuple):
+    """What a review has come to, as its Task says it, and the id of the decision on the trail."""
+
+    code: str
+    event: str
+
+
+def outcome_of(decision: Recorded) -> Outcome | None:
+    """None for an event that decides no review."""
+    match decision.body:
+        case Approved():
+            return Outcome("approved", decision.id)
+        case Rejected() as rejected:
+            return Outcome(f"rejected-{rejected.action}", decision.id)
+        case _:
+            return None
+
+
+def reviewed(history: Iterable[Recorded]) -> list[tuple[DraftRef, Outcome | None]]:
     """Every draft of an ended case with the outcome of its review; None where it was called off before a decision.
 
     Drafts are told apart by their number, as their Tasks are: a stay that is discharged again begins with 1 again.
     """
-    found: dict[int, tuple[DraftRef, str | None]] = {}
+    found: dict[int, tuple[DraftRef, Outcome | None]] = {}
     for event in history:
         match event.body:
             case Drafted() as drafted:
                 found[drafted.draft.number] = drafted.draft, None
-            case Approved() as approved:
-                found[approved.draft.number] = approved.draft, "approved"
-            case Rejected() as rejected:
-                found[rejected.draft.number] = rejected.draft, f"rejected-{rejected.action}"
+            case Approved() | Rejected() as decision:
+                found[decision.draft.number] = decision.draft, outcome_of(event)
     return list(found.values())
 
 

@@ -8,6 +8,7 @@ from services.approval import domain, ehr_word
 from services.approval.desk import Desk
 from services.approval.directory import Directory
 from services.approval.ehr_word import Asked, Word
+from services.approval.hold import read_hold
 from services.approval.provenances import provenances_of
 from services.approval.refusal import Refused
 from services.approval.resources import Resource
@@ -79,7 +80,14 @@ class EhrDecisions:
             case "stale":
                 await self._not_taken(asked, history, "stale")
             case "decide":
+                await self._may_count()
                 await self._hear(asked, word, task, history)
+
+    async def _may_count(self) -> None:
+        """What is decided in the EHR waits while a person has not said that it counts. Raises TransientError."""
+        hold = await read_hold(self._bus)
+        if hold is not None and hold.held:
+            raise TransientError(f"decisions in the EHR are held ({hold.why}): countersign ehr-decisions allow")
 
     async def _hear(self, asked: Asked, word: Word, task: Resource, history: list[Recorded]) -> None:
         if word.kind in ("gone", "unclear"):

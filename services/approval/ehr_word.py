@@ -13,6 +13,8 @@ from services.approval.resources import (
     AWAITING,
     DISCHARGE_CANCELLED,
     DRAFT_INPUT,
+    EVENT_SYSTEM,
+    FINAL_DOCUMENT,
     REVIEW_STATUS_SYSTEM,
     REVIEW_SYSTEM,
     Resource,
@@ -61,9 +63,9 @@ def asked_by(task: Resource) -> Asked | None:
 
 
 def word_of(task: Resource) -> Word | None:
-    """None while nobody has answered, and for a Task that we called off ourselves."""
+    """None while nobody has answered, and for a Task that we have ended ourselves."""
     status, codes = task.get("status"), set(_codes(task))
-    if status not in ENDED:
+    if status not in ENDED or (status == "completed" and completed_by_us(task)):
         return None
     if status in ("cancelled", "failed", "entered-in-error"):
         return None if called_off(task) else Word("gone")
@@ -75,6 +77,16 @@ def word_of(task: Resource) -> Word | None:
     if len(codes) == 1 and (action := REFUSING.get(codes.pop())):
         return Word("refuse", action, _text(task))
     return Word("unclear")
+
+
+def completed_by_us(task: Resource) -> bool:
+    """Whether it carries the mark of a decision on the trail, or the document, which we alone write into it."""
+    return any(
+        output.get("valueIdentifier", {}).get("system") == EVENT_SYSTEM
+        if isinstance(output.get("valueIdentifier"), dict)
+        else (output.get("type") or {}).get("text") == FINAL_DOCUMENT
+        for output in _dicts(task.get("output"))
+    )
 
 
 def called_off(task: Resource) -> bool:

@@ -7,14 +7,16 @@ Elsewhere a search comes after the create; what an EHR shows too late for that i
 from collections.abc import Iterable, Mapping
 
 from services.approval import correction_resources, resources
+from services.approval.as_signed import hold_against, of_this_signature
 from services.approval.correction_resources import IN_ERROR
 from services.approval.provenances import carrying, provenances_of
 from services.approval.renditions import chart
 from services.approval.renditions.make import TEXT
-from services.approval.resources import Resource, chain_head_of, with_identifier
+from services.approval.resources import Resource, with_identifier
 from services.approval.tasks import Devices
 from shared.clinical.fhir import (
     BadRequestError,
+    Created,
     FhirClient,
     NotFoundError,
     NotTakenError,
@@ -45,36 +47,53 @@ class Filing:
         what it replaces is superseded: servers do not do that themselves.
 
         `others` (content type → bytes) are filed in its place, the text among them, where the EHR takes them all.
-        `number` counts the documents of the case or, where it is one, its addenda.
+        `number` counts the documents of the case or, where it is one, its addenda. Raises NotAsSignedError where the
+        chart holds something else in its place.
         """
         device = await self._devices.id_of(signature.draft)
         alone = {TEXT: text.encode()}
         renditions = others or alone
+        await self._nothing_else(correction_resources.identifier_of(decision.case, signature, number), renditions)
         try:
             document = await self._document(decision, signature, renditions, device, number)
         except (BadRequestError, NotTakenError):
             if renditions == alone:
                 raise
-            document = await self._document(decision, signature, alone, device, number)
+            document = await self._document(decision, signature, alone, device, number, renditions)
         if isinstance(signature, Amended):
             await self._supersede(signature.replaces)
         id, held = str(document["id"]), chart.held(document, renditions)
         provenance = await self._provenance(decision, signature, id, device, held)
         return Filed(document_reference=id, provenance=provenance, renditions=held)
 
+    async def _nothing_else(self, identifier: tuple[str, str], renditions: Renditions) -> None:
+        """Before anything is written: nothing but what was signed stands in its place."""
+        for found in _current(await self._documents(identifier)):
+            await hold_against(found, renditions, self._ehr)
+
     async def _document(
-        self, decision: Recorded, signature: Signature, renditions: Renditions, device: str, number: int
+        self,
+        decision: Recorded,
+        signature: Signature,
+        renditions: Renditions,
+        device: str,
+        number: int,
+        signed: Renditions | None = None,
     ) -> Resource:
-        """The one current document; whatever else is current under its identifier is retired."""
+        """The one current document; copies of it under its identifier are retired. `signed`: what they may hold."""
         case = decision.case
         identifier = correction_resources.identifier_of(case, signature, number)
         query = {"identifier": "|".join(identifier)}
         contents = chart.contents(renditions, decision.time, signature.draft.type.title)
         wanted = correction_resources.document(decision, signature, number, contents, device)
-        made = await self.make(wanted, correction_resources.id_of(case, signature, number), query)
+        answer = await self._make(wanted, correction_resources.id_of(case, signature, number), query)
+        made = answer.resource
         # Parallel conditional creates duplicate on several real servers: look, and let the oldest one stand. What was
         # just made counts also where the search does not show it yet.
         current = _current(await self._documents(identifier, made))
+        for found in current:
+            if not (answer.created and found["id"] == made["id"]):  # what we write ourselves an EHR may show otherwise
+                await hold_against(found, signed or renditions, self._ehr)
         if not current:  # it was there, and somebody has retired it before the filing ended
             current = [(await self._ehr.create(wanted)).resource]
         kept = oldest(current)
@@ -113,10 +132,10 @@ class Filing:
     async def _provenance(
         self, decision: Recorded, signature: Signature, document: str, device: str, held: Mapping[str, str]
     ) -> str:
-        """The id of the Provenance of this signature, or of one before it: a backup may not know what was filed."""
+        """The id of the Provenance of this signature."""
         head = decision.head.digest
         found = await provenances_of(self._ehr, f"DocumentReference/{document}")
-        existing = carrying(head, found) or [item for item in found if chain_head_of(item) is not None]
+        existing = of_this_signature(head, document, found)
         if not existing:
             made_of = chart.entities(held)
             wanted = correction_resources.provenance(decision, signature, document, device, self._clock(), made_of)
@@ -167,17 +186,20 @@ class Filing:
 
     async def make(self, wanted: Resource, id: str, if_none_exist: Mapping[str, str] | None = None) -> Resource:
         """`wanted` in the EHR: under `id` where it lets us choose, else where nothing matches `if_none_exist`."""
+        return (await self._make(wanted, id, if_none_exist)).resource
+
+    async def _make(self, wanted: Resource, id: str, if_none_exist: Mapping[str, str] | None) -> Created:
         type = str(wanted["resourceType"])
         if type in (await self._ehr.capabilities()).update_creates:
             try:
-                return await self._ehr.read(type, id)
+                return Created(await self._ehr.read(type, id), created=False)
             except NotFoundError:
                 pass
             try:
-                return await self._ehr.update(wanted | {"id": id})
+                return Created(await self._ehr.update(wanted | {"id": id}), created=True)
             except PermanentError:
                 pass  # it says that it does, and does not for this id
-        return (await self._ehr.create(wanted, if_none_exist=if_none_exist)).resource
+        return await self._ehr.create(wanted, if_none_exist=if_none_exist)
 
 
 def _standing(documents: list[Resource]) -> list[Resource]:

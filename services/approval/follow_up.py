@@ -148,7 +148,7 @@ class FollowUp:
 
     async def _end_tasks(self, ref: CaseRef, history: Sequence[Recorded], document: str | None) -> None:
         for draft, outcome in domain.reviewed(history):
-            await self._tasks.end(ref, draft, outcome, document if outcome == "approved" else None)
+            await self._tasks.end(ref, draft, outcome, document if outcome and outcome.code == "approved" else None)
         for told in clocks.escalations(history):
             if (end := clocks.ended_by(told, history)) is not None:
                 await self._tasks.settle(told, end)

@@ -4,6 +4,7 @@ import asyncio
 import logging
 
 from services.approval import clocks, corrections, domain
+from services.approval.as_signed import NotAsSignedError
 from services.approval.directory import Directory
 from services.approval.filing import Filing
 from services.approval.renditions.writer import Renditions
@@ -89,7 +90,8 @@ class Approval:
     async def file(self, work: Work) -> Filed | RetractionFiled:
         """Bring into the chart what was signed: a document, its correction, an addendum, a retraction.
 
-        What is signed is not given up, whatever the EHR answers; only a text that is not the signed one is.
+        What is signed is not given up, whatever the EHR answers; only a text that is not the signed one is, and what
+        would stand in the chart beside something else under its identifier.
         """
         cause = work.cause
         case = await self._up_to(cause)
@@ -103,7 +105,7 @@ class Approval:
         await self._timers.cancel(cause.case.id)
         filed = await self._file(cause, signature, corrections.number_of(case, cause))
         document = f"DocumentReference/{filed.document_reference}"
-        await self._tasks.complete(cause.case, signature.draft, signature.task, "approved", document)
+        await self._complete(cause, document)
         return filed
 
     async def _up_to(self, cause: Recorded) -> Case:
@@ -121,12 +123,30 @@ class Approval:
 
     async def _file(self, cause: Recorded, signature: Signature, number: int) -> Filed:
         text = await self._signed_text(signature)
-        with never_permanent():
-            renditions = await self._renditions.of(cause, signature, text, number)
-            filed = await self._filing.file(cause, signature, text, renditions, number)
+        try:
+            with never_permanent(but=NotAsSignedError):
+                renditions = await self._renditions.of(cause, signature, text, number)
+                filed = await self._filing.file(cause, signature, text, renditions, number)
+        except NotAsSignedError as error:
+            await self._tell_of_other(cause.case, error)
+            raise
         if refused := sorted(renditions.keys() - filed.renditions.keys()):
             await self._tell_of_refused(cause.case, refused)
         return filed
+
+    async def _tell_of_other(self, case: CaseRef, error: NotAsSignedError) -> None:
+        """What was signed is not in the chart, and something else is: nothing was filed, and a person has to look."""
+        logger.error("case %s: not filed: %s", case.id, error.reason)
+        await alert(
+            self._bus,
+            "critical",
+            "chart-not-as-signed",
+            id=case.id,
+            case=case.id,
+            department=case.department,
+            reason=error.reason,
+            page=f"/reviews/{case.id}",
+        )
 
     async def _tell_of_refused(self, case: CaseRef, refused: list[str]) -> None:
         """The EHR took the signed text and not the rest: somebody may have to set what it takes."""
@@ -159,5 +179,12 @@ class Approval:
         rejected, case = work.cause.body, work.cause.case
         assert isinstance(rejected, Rejected)  # noqa: S101
         await self._timers.cancel(case.id)
-        await self._tasks.complete(case, rejected.draft, rejected.task, f"rejected-{rejected.action}")
+        await self._complete(work.cause)
         return domain.after_rejection(rejected)
+
+    async def _complete(self, decision: Recorded, document: str | None = None) -> None:
+        """Say in the review's Task what was decided."""
+        body, outcome = decision.body, domain.outcome_of(decision)
+        assert isinstance(body, Approved | Rejected)  # noqa: S101
+        assert outcome is not None  # noqa: S101
+        await self._tasks.complete(decision.case, body.draft, body.task, outcome, document)

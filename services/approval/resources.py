@@ -26,6 +26,8 @@ REVIEW_STATUS_SYSTEM = f"{NAMING}/review-status"
 AWAITING = "awaiting-review"  # business status of a review that nobody has decided
 DISCHARGE_CANCELLED = "discharge-cancelled"  # of one that we called off
 DRAFT_INPUT = "draft sha-256"
+EVENT_SYSTEM = f"{NAMING}/event"
+FINAL_DOCUMENT = "final document"
 
 OBSERVATION_VALUE = "http://terminology.hl7.org/CodeSystem/v3-ObservationValue"
 AIAST = {"system": OBSERVATION_VALUE, "code": "AIAST", "display": "Artificial Intelligence asserted"}
@@ -170,11 +172,19 @@ def business_status(code: str) -> Resource:
     return {"coding": [{"system": REVIEW_STATUS_SYSTEM, "code": code}]}
 
 
-def completed(task: Resource, outcome: str, now: datetime, document: str | None = None) -> Resource:
-    """`task` after the decision. A refused draft is a completed task with a refusing outcome."""
+def completed(
+    task: Resource, outcome: str, now: datetime, document: str | None = None, event: str | None = None
+) -> Resource:
+    """`task` after the decision. A refused draft is a completed task with a refusing outcome.
+
+    `event` is the id of the decision on the trail: it marks what we wrote ourselves.
+    """
     output: list[Resource] = [{"type": {"text": "decision"}, "valueCode": outcome}]
     if document is not None:
-        output.append({"type": {"text": "final document"}, "valueReference": {"reference": document}})
+        output.append({"type": {"text": FINAL_DOCUMENT}, "valueReference": {"reference": document}})
+    if event is not None:
+        identifier = {"system": EVENT_SYSTEM, "value": event}
+        output.append({"type": {"text": "decided in Countersign"}, "valueIdentifier": identifier})
     return task | {
         "status": "completed",
         "businessStatus": business_status(outcome),

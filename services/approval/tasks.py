@@ -6,6 +6,7 @@ from datetime import datetime
 
 from services.approval import resources
 from services.approval.clocks import End, Told
+from services.approval.domain import Outcome
 from services.approval.ehr_word import called_off
 from services.approval.resources import Resource, with_identifier
 from shared.clinical.fhir import FhirClient, NotFoundError, PreconditionFailedError, oldest, version_of
@@ -128,7 +129,7 @@ class Tasks:
                     await self._change(str(found["id"]), change)
 
     async def complete(
-        self, case: CaseRef, draft: DraftRef, task: str | None, outcome: str, document: str | None = None
+        self, case: CaseRef, draft: DraftRef, task: str | None, outcome: Outcome, document: str | None = None
     ) -> None:
         """The decision about `draft` is made. `task` is its Task as the trail has it; one whose create was answered too
         late for that, or never, is found by its identifier.
@@ -137,10 +138,10 @@ class Tasks:
             return  # this EHR takes no Task
 
         with never_permanent():
-            await self._change(task, lambda found: resources.completed(found, outcome, self._clock(), document))
+            await self._change(task, lambda found: self._completed(found, outcome, document))
         await self.end(case, draft, outcome, document)
 
-    async def end(self, case: CaseRef, draft: DraftRef, outcome: str | None, document: str | None = None) -> None:
+    async def end(self, case: CaseRef, draft: DraftRef, outcome: Outcome | None, document: str | None = None) -> None:
         """Nothing about `draft` is to be decided any more: its Tasks are completed or, without an outcome, cancelled,
         whether or not their ids ever reached the trail.
         """
@@ -148,12 +149,15 @@ class Tasks:
         def change(found: Resource) -> Resource:
             if outcome is None:
                 return resources.cancelled(found, self._clock())
-            return resources.completed(found, outcome, self._clock(), document)
+            return self._completed(found, outcome, document)
 
         with never_permanent():
             for found in await self._of_review(case, draft):
                 if found.get("status") not in FINAL_STATUSES:
                     await self._change(str(found["id"]), change)
+
+    def _completed(self, found: Resource, outcome: Outcome, document: str | None) -> Resource:
+        return resources.completed(found, outcome.code, self._clock(), document, outcome.event)
 
     async def give_to(self, task: str | None, owner: str, due: datetime | None = None) -> None:
         """Somebody else owns the review now, to be decided until `due` where that has changed."""

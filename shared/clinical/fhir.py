@@ -5,7 +5,7 @@ their words carry types, interactions, statuses and issue codes, never ids of pa
 https://hl7.org/fhir/R4/http.html
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import AsyncIterator, Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote, urlencode
@@ -135,6 +135,23 @@ class FhirClient:
             self._named_bases |= pages.bases
             url = self._place.next_page(bundle, url, self._named_bases)
         return pages.result
+
+    async def each_page(self, type: str, params: Mapping[str, str]) -> AsyncIterator[SearchResult]:
+        """A search whose result may be larger than memory, one page of it at a time; what stands on two comes twice.
+
+        The server is asked for pages of its own size, as it may not take `_count`.
+        """
+        what = f"search {type}"
+        url: str | None = f"{self._url(type)}?{urlencode(params)}"
+        asked = Pages(what)
+        while url is not None:
+            page = Pages(what)
+            response = await self._send("GET", asked.ask(url), what, type, headers=FRESH)
+            bundle = resource_in(response, what, "Bundle")
+            page.add(bundle, len(response.content))
+            self._named_bases |= page.bases
+            yield page.result
+            url = self._place.next_page(bundle, url, self._named_bases)
 
     async def create(self, resource: Resource, *, if_none_exist: Mapping[str, str] | None = None) -> Created:
         """Create; with `if_none_exist` only where nothing matches, and what matches is returned.

@@ -9,6 +9,7 @@ from shared.contracts.corrections import Addended, Amended, Retracted, Retractio
 from shared.contracts.envelope import START, Head, Recorded, digest
 from shared.contracts.events import (
     Approved,
+    CaseEvent,
     Closed,
     ContextExtracted,
     Discharged,
@@ -81,11 +82,59 @@ class Case:
 
 
 def fold(history: Iterable[Recorded]) -> Case:
-    """The case after all of `history`, which is in stream order."""
+    """The case after all of `history`, which is in stream order. What does not fit its state changes nothing but where
+    the next event has to follow.
+    """
     case = Case()
     for event in history:
-        case = apply(case, event)
+        case = apply(case, event) if fits(case, event.body) else replace(case, head=event.head)
     return case
+
+
+def misfits(history: Iterable[Recorded]) -> list[Recorded]:
+    """The events of `history` that nothing of ours appends to a case in the state that it was in."""
+    case, found = Case(), []
+    for event in history:
+        if fits(case, event.body):
+            case = apply(case, event)
+        else:
+            case = replace(case, head=event.head)
+            found.append(event)
+    return found
+
+
+def fits(case: Case, body: CaseEvent) -> bool:  # noqa: C901 - one arm per event, and nothing else
+    """Whether `body` may be the next event of `case`."""
+    taken_back = case.retraction is not None and isinstance(case.retraction.body, Retracted)
+    match body:
+        case Discharged():
+            return not case.exists or case.state in ("withdrawn", "retracted")
+        case ContextExtracted():
+            return case.awaits == "extract"
+        case Drafted():
+            return case.awaits == "draft"
+        case ReviewRequested():
+            return case.awaits == "request-review"
+        case Escalated() | Reassigned() | Approved() | Rejected():
+            return case.open
+        case RedraftRequested() | Closed():
+            refusal = case.decision.body if case.decision is not None else None
+            redraft = isinstance(refusal, Rejected) and refusal.action == "redraft"
+            return case.awaits == "settle-rejection" and redraft == isinstance(body, RedraftRequested)
+        case Amended() | Addended() | RetractionRequested():
+            return case.state == "filed"
+        case Retracted():
+            return case.state == "filed" and case.retraction is not None
+        case Filed():
+            return case.awaits == "file" and not taken_back
+        case RetractionFiled():
+            return case.awaits == "file" and taken_back
+        case Withdrawn():
+            return case.state in WITHDRAWABLE
+        case Failed():
+            return case.awaits == body.step
+        case Retried():
+            return case.state == "failed" and case.failure is not None and case.failure.step == body.step
 
 
 def apply(case: Case, recorded: Recorded) -> Case:  # noqa: C901 - one arm per event, and nothing else
@@ -194,8 +243,15 @@ def state_after(recorded: Recorded) -> State:
 
 
 def cause_of(step: StepName, history: Sequence[Recorded]) -> Recorded | None:
-    """The latest event that `step` works on."""
-    return next((event for event in reversed(history) if event.name in CONSUMED[step]), None)
+    """The latest event that `step` works on; one that did not fit the case is none."""
+    case, found = Case(), None
+    for event in history:
+        if not fits(case, event.body):
+            case = replace(case, head=event.head)
+            continue
+        case = apply(case, event)
+        found = event if event.name in CONSUMED[step] else found
+    return found
 
 
 def broken_link(history: Sequence[Recorded]) -> int | None:

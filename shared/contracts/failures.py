@@ -35,9 +35,14 @@ class PermanentError(Failure):
 
 
 @contextmanager
-def never_permanent() -> Iterator[None]:
-    """For work that is not given up, whatever a server answers: a PermanentError of the block becomes transient."""
+def never_permanent(but: type[PermanentError] | None = None) -> Iterator[None]:
+    """For work that is not given up, whatever a server answers: a PermanentError of the block becomes transient.
+
+    One of the kind `but` stays what it is.
+    """
     try:
         yield
     except PermanentError as error:
+        if but is not None and isinstance(error, but):
+            raise
         raise TransientError(error.reason) from None

@@ -34,6 +34,9 @@ FAMILIES = {
             "cardiac enzymes": ("troponin i", "troponin t", "ck")}  # fmt: skip
 
 
+_OF_A_TEST = ("level", "levels", "count", "value", "values", "reading", "readings")
+
+
 @cache
 def analytes() -> dict[str, Analyte]:
     """All tests by their ids."""
@@ -47,7 +50,8 @@ def analytes() -> dict[str, Analyte]:
 @cache
 def names() -> dict[str, str]:
     """Every name of a test → its id."""
-    found = {name: item.id for item in analytes().values() for name in item.names}
+    found = {f"{name} {of}": item.id for item in analytes().values() for name in item.names for of in _OF_A_TEST}
+    found |= {name: item.id for item in analytes().values() for name in item.names}
     return found | {name: name for name in FAMILIES}
 
 

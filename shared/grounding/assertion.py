@@ -11,59 +11,89 @@ from typing import Literal
 Property = Literal["denied", "uncertain", "family", "past"]
 Span = tuple[int, int]
 
+_BE = r"(?:is|was|are|were|be|been|being|has been|have been|had been|remains?|remained|seems?|appears?)"
+_NOT = r"(?:not|never|no longer|hardly)"
+_DO_NOT = (
+    rf"(?:is|was|are|were|has|have|had|do|does|did|could|can|would|will|may|should|be|been) {_NOT}"
+    r"|(?:is|was|are|were|has|have|had|do|does|did|could|ca|wo|would|should)n't|cannot"
+)
+# What an entry, a test or a person shows or does not show; what is done or not done.
+_SHOWN = (
+    r"seen|found|present|identified|detected|observed|noted|documented|demonstrated|performed|done|required|needed|given"
+    r"|administered|ordered|obtained|carried out|used|necessary|undertaken|started|indicated|diagnosed|made|attempted"
+    r"|confirmed|part of|placed|supported|borne out|shown|felt|evident|apparent|visible|pursued|undergone|suspected"
+    r"|established|proven|verified|recorded|reported|encountered|the case|on board|among|included|listed"
+)
+_SIGNS_OF = (
+    r"(?:(?:clinical|laboratory|radiographic|radiological|imaging|objective|convincing|clear|definite|further|recurrent"
+    r"|acute|new|known|documented|personal|real|or|and) )*"
+    r"(?:evidence|signs?|indications?|history|suggestions?|suspicion|concerns?|features?|findings?|symptoms?|trace|hint"
+    r"|proof|episodes?|record|diagnosis|need|question)"
+)
+KIN = (
+    r"(?:grand)?(?:mother|father|parents?)|brothers?|sisters?|siblings?|natural siblings?|aunts?|uncles?|cousins?"
+    r"|mum|mom|dad|mutter|vater|moeder|vader|sons?|daughters?|relatives?|nephews?|nieces?|twins?"
+)
+_OWNER = r"(?:(?:his|her|their|the|a|an|one|both|two|patient's|maternal|paternal|natural|biological|first-degree|own) )*"
 _BEFORE: dict[Property, str] = {  # the cue stands before what it speaks of
-    "denied": r"no (?:evidence|signs?|indication|history|known|documented|further|recurrent|acute|new|radiographic "
-    r"(?:signs?|evidence)|longer any|more) (?:of|for|history of)?|no|not|nor|neither|non(?=-)|without(?: "
-    r"(?:evidence|signs?|any) of)?|den(?:y|ies|ied|ying)|negative for"
-    r"|free (?:of|from)|ruled out(?= [a-z])(?! by| on| and| with| after| in)|rules out|rule out(?= )|"
-    r"excluded(?= the)|absence of|absent|lack(?:s|ed|ing)?(?: of)?|never(?: had| developed)?"
-    r"|fail(?:s|ed) to (?:show|reveal|demonstrate)|cannot|did not|was not|were not|has not|had not|is not|"
-    r"didn't|wasn't|resolution of|(?:does|do|did|has|have|had|is|was) (?:not|never) (?:have|had|"
-    r"undergo(?:ne)?|require[sd]?|need(?:ed)?|show|receive[d]?)|(?:doesn't|don't|hasn't|isn't|weren't) "
-    r"(?:have|had|require)?|never|no need for|went without|declined|refused|instead of|rather than|not "
-    r"consistent with|unremarkable for",
-    "uncertain": r"possibl[ey]|probabl[ey]|likely|suspected|suspicion (?:of|for)|suspicious for|presumed|presumptive|"
-    r"questionable"
-    r"|concern(?:s|ing)?(?: was raised)? (?:for|of)|consider(?:ed|ation of)|may (?:have|be|represent)|"
-    r"might (?:have|be)|could (?:have|be|represent)|cannot be excluded"
-    r"|differential(?: diagnosis)?(?: includes| of)?|rule[- ]out|r/o|versus|working diagnosis of|thought "
-    r"to (?:have|be|represent)|appears to have|seems to have|provisional",
-    "family": r"(?:family (?:history|hx) (?:is |was )?(?:significant |positive |notable |remarkable )?(?:of|for|"
-    r"includes?|included)?)|familial"
-    r"|fhx?|(?:his|her|their|the patient's|the)? ?(?:mother|father|brother|sister|sibling|siblings|"
-    r"natural sibling|grandmother|grandfather|aunt|uncle|parents?|mutter|vater"
-    r"|moeder|vader|maternal|paternal|relatives?|first-degree relatives?)(?:'s)?",
+    "denied": rf"(?:at|on|in) no (?:time|point|stage|moment|occasion|way)|(?:no|without|nor|any|lack of|absence of|free of) {_SIGNS_OF} (?:of|for|history of|to suggest)?"
+    rf"|(?:no|nothing) (?:\w+ )?(?:to suggest|suggesting|suggestive of|to indicate|indicating|pointing to(?:wards)?)"
+    r"|no (?:longer any|more)|no|not|nor|neither|non(?=-)|without(?: any)?|den(?:y|ies|ied|ying)|negative for"
+    r"|free (?:of|from)|ruled out(?= [a-z])(?! by| on| and| with| after| in)(?: for)?|rules out|"
+    r"(?:exclusion|absence|resolution) of|(?:we|team|able to|could|investigations?|tests?|testing|work-?up|imaging"
+    r"|evaluation|he|she|it|which) (?:then |ultimately |subsequently )?(?:excluded?|excludes|rule[ds]? out)"
+    r"|excluded(?= the)|absent|lack(?:s|ed|ing)?(?: of)?|never(?: had| developed| having)?"
+    r"|fail(?:s|ed) to (?:show|reveal|demonstrate)|instead of|rather than|not consistent with|unremarkable for"
+    r"|(?:argue[sd]?|spoke|speaks|decided|decision|elected) against|no need for|went without|declined|refused"
+    r"|refrain(?:s|ed)? from|for(?:go|went|gone)|dispensed with|did without|cleared of|spared"
+    rf"|{_DO_NOT}",
+    "uncertain": r"possibl[ey]|probabl[ey]|likely|suspect(?:s|ed|ing)?|suspicion (?:of|for|is of)|suspicious (?:for|of)"
+    r"|presum(?:ed|ptive|ably|ptively)|questionable|question of|quer(?:y|ied)|putative|tentative(?:ly)?"
+    r"|concern(?:s|ing)?(?: was raised| about| is)? (?:for|of|about)|consider(?:ed|ing|ation of)?"
+    r"|(?:may|might|could)(?: well)? (?:have|be|represent|reflect|indicate|suggest|not be excluded)"
+    r"|(?:can|could)(?:not| not) (?:exclude|rule out)|wonder(?:ed|ing)?(?: about| if| whether)"
+    r"|differential(?: diagnosis| diagnoses)?(?: includes?| included| of| was| is|:)?|rule[- ]out|r/o|versus"
+    r"|working diagnosis(?: of| is| was|:)?|(?:thought|felt|believed|assumed|said) (?:likely )?to (?:have|be|represent|reflect)"
+    r"|(?:appears|seems) to (?:have|be)|provisional(?:ly)?|treated empirically for|(?:checked|tested|screened|evaluated|assessed|investigated|worked up) for|empiric(?:al)?(?:ly)? (?:for|treated for)"
+    r"|possibility of|raised the possibility of|to (?:exclude|evaluate for|assess for)|entertained|apparent|perhaps|maybe"
+    r"|unconfirmed|if (?:he|she|it) (?:has|is)|screen(?:ing)? for",
+    "family": rf"family (?:history|anamnesis|hx)(?:(?: is| was)?(?: significant| positive| notable| remarkable)?"
+    rf"(?: of| for| includes?| included))?|familial|fhx?|in (?:the|his|her) family|{_OWNER}(?:{KIN})(?:'s)?"
+    r"|maternal|paternal|hereditary",
     "past": r"(?:past medical )?history (?:of|includes?|is significant for)|h/o|hx of|pmh(?: of)?|previous(?:ly)?|"
     r"prior(?! to)|former|status post|s/p|remote|known",
 }
 _AFTER: dict[Property, str] = {  # it stands behind
-    "denied": r"(?:was|were|is|are|has been|have been|had been|being)? ?(?:ruled out|excluded)|(?:was|were|is|are) "
-    r"(?:absent|negative|not (?:seen|found|present|identified|detected|observed|noted|documented|"
-    r"demonstrated|performed|done"
-    r"|required|needed|given|administered|ordered|obtained|carried out|used|necessary|undertaken|started|"
-    r"indicated))|not (?:seen|found|identified|detected|present|performed|required|needed|done)|did not "
-    r"(?:occur|develop|take place)|unlikely|(?:was|were|has been|have been|had been) (?:never|not) "
-    r"(?:performed|done|given|placed|diagnosed|found|made|undertaken|attempted|confirmed|carried out|part "
-    r"of)|(?:was|were) (?:deferred|cancelled|canceled|declined|refused|omitted|avoided|withheld|disproved|"
-    r"discounted|dismissed|refuted)|not (?:done|undertaken|attempted|carried out|diagnosed)|never (?:took "
-    r"place|happened|occurred)|: (?:none|"
-    r"no|negative|absent)\b",
-    "uncertain": r"(?:was|were|is|are|remains?|remained|has been) (?:only |still )?(?:suspected|possible|probable|"
-    r"likely|presumed"
-    r"|considered|questionable|uncertain|unconfirmed|not confirmed|in question|a possibility|unproven|"
-    r"unclear|tentative|only a suspicion|a working diagnosis|on the differential|being considered|under "
-    r"consideration|yet to be confirmed|awaiting confirmation|to be confirmed|thought (?:likely|possible|"
-    r"probable)|never confirmed)"
-    r"|(?:could|can) ?not be (?:excluded|ruled out|confirmed)|has not been confirmed|had not been confirmed"
-    r"|[(,-] ?(?:suspected|possible|probable|unconfirmed|presumed)\b|(?:suspected|possible|probable|\?)[.)]?$",
-    "family": r"in (?:his|her|the|their) (?:family|mother|father|brother|sister|siblings?|parents?)|runs in the family",
+    "denied": rf"(?:{_BE} )?(?:\w+ly )*(?:been )?(?:ruled out|(?<!not be )excluded|exonerated)"
+    rf"|(?:{_DO_NOT})(?: \w+ly| yet| actually)* (?:be |been )?(?:{_SHOWN})|{_BE} (?:\w+ly )*(?:absent|negative)"
+    rf"|(?:not|never|but not) (?:{_SHOWN})|(?:could|can)(?:not| not) be (?:{_SHOWN})"
+    r"|(?:did|does|has|have|had|do)(?: not|n't| never) (?:occur|develop|take place|happen|recur|appear|materiali[sz]e"
+    r"|occurred|developed|taken place|happened|recurred)"
+    r"|(?<!seems )(?<!most )unlikely|never (?:took place|happened|occurred|developed|materiali[sz]ed)|turned out (?:not|negative)"
+    rf"|{_BE} (?:then |ultimately |finally |subsequently )?(?:deferred|cancell?ed|declined|refused|omitted|avoided|withheld"
+    r"|disproved|discounted|dismissed|refuted|abandoned|aborted|waived|foregone|forgone|dispensed with|postponed)"
+    r"|deferred|aborted before|(?:and|but) (?:\w+ )?(?:do|does|did) not have (?:it|this|one|that)",
+    "uncertain": rf"{_BE}(?: only| still| to be| felt| thought| considered| assumed)*(?: to be)? (?:suspected|possible|probable|"
+    r"likely|presumed|considered|questionable|uncertain|unconfirmed|not confirmed|in question|a possibility|unproven|"
+    r"unclear|tentative|only a suspicion|a working diagnosis|on the differential|under consideration|entertained|queried"
+    r"|yet to be confirmed|awaiting confirmation|to be confirmed|(?:thought|assumed|considered) (?:to be )?(?:likely|possible"
+    r"|probable)|never confirmed|raised|suggested|wondered about)(?! (?:and|but) (?:ultimately |then |later )*(?:excluded|ruled))"
+    r"|(?:could|can) ?not(?: yet)? be (?:excluded|ruled out|confirmed)|ha[sd] not been confirmed"
+    r"|seems? (?:likely|possible|probable)|[(,-] ?(?:suspected|possible|probable|unconfirmed|presumed|likely)\b"
+    r"|(?:suspected|possible|probable|likely|\?)[.)]?$|(?:but|and) (?:is|remains) unproven",
+    "family": rf"(?:(?:in|of|by|affecting|from|for|among|on the part of) {_OWNER}|[(,–-] ?{_OWNER}|: {_OWNER})(?:{KIN}|family)\b"
+    r"(?!'s)|runs? in the family",
     "past": r"in the past|(?:\d+|several|many|some) years ago|in remission",
 }
 # Words that look like a cue and are none.
 _NOT_CUES = (
     r"not only|no (?:change|increase|significant change)|gram[- ]negative|not certain (?:whether|if)|"
     r"without (?:difficulty|incident|complications?|delay)|no later than|no more than|do not resuscitate|"
-    r"(?:is |was )?not for resuscitation|if not|why not|no home med\w+|more likely|likely to|no discharge"
+    r"with(?:out)? (?:and without )?(?:(?:iv|intravenous|oral) )?contrast|(?:is |was )?not for resuscitation|if not|why not|no home med\w+|more likely|likely to|no discharge|no doubt|"
+    r"no(?:thing)? (?:further )?changes?|not (?:changed|altered)|not (?:be )?(?:excluded|ruled out)|without (?:interruption|change)|"
+    rf"(?:according to|per|reported by|brought (?:in )?by|accompanied by|lives? with|living with|care of) {_OWNER}(?:{KIN})|"
+    rf"{_OWNER}(?:{KIN}) (?:who )?(?:reports?|reported|not(?:ed|iced)|states?|stated|says?|said|called|brought|witnessed|"
+    rf"describes?|described|denie[sd]|confirm\w*|found|helps?|visits?)"
 )
 _ENDS = re.compile(
     r"\b(?:but|however|although|though|except|apart from|aside from|yet|whereas|who|which|that|because|"
@@ -73,8 +103,16 @@ _ENDS = re.compile(
     r"on|during|at (?:discharge|admission|arrival)|in the|in his|in her|at the)\b|[;:.]\s|\)|\(",
     re.IGNORECASE,
 )
+# Where a sentence that spoke of a relative comes back to the patient.
+_PATIENT = re.compile(
+    r"(?:[;,.]|\band|\bbut|\bwhile|\bwhereas)\s+(?:he|she|the patient|patient|mr\.?|ms\.?|mrs\.?)\b|\b(?:himself|herself)\b",
+    re.IGNORECASE,
+)
 _FIRST = re.compile(_NOT_CUES, re.IGNORECASE)
-_HEADED = r"|(?<=\w): (?:none|no|negative|absent)(?=\s*(?:[.;/,)]|$))"  # "Specimens sent to pathology: none"
+_HEADED = (
+    r"|(?<=[\w)]): (?:none|no|negative|absent|ruled out|excluded|denied|never|not (?:done|performed|found|present|seen|required|needed))"
+    r"(?=\s*(?:[.;/,)]|$))"
+)  # "Specimens sent to pathology: none"
 _CUES: tuple[tuple[Property, bool, re.Pattern[str]], ...] = tuple(
     (
         name,
@@ -105,22 +143,31 @@ def scopes(text: str) -> tuple[Scope, ...]:
         return ()
     blocked = [match.span() for match in _FIRST.finditer(text)]
     ends = [match.start() for match in _ENDS.finditer(text)]
+    kin = [match.start() for match in _PATIENT.finditer(text)]
     found = []
     for name, before, pattern in _CUES:
         for match in pattern.finditer(text):
             if match.group().strip() and not any(a <= match.start() < b for a, b in blocked):
-                found.append(_scope(name, before, match.span(), ends, len(text)))
+                found.append(_scope(name, before, match.span(), ends, kin, text))
     return tuple(found)
 
 
-def _scope(name: Property, before: bool, cue: Span, ends: list[int], length: int) -> Scope:
-    if before and name == "family":
-        return Scope(name, cue, cue[1], min(length, cue[1] + 2 * _REACH))  # "mother (deceased): diabetes, stroke"
+def _scope(name: Property, before: bool, cue: Span, ends: list[int], kin: list[int], text: str) -> Scope:
+    length = len(text)
+    if before and name == "family":  # "mother (deceased): diabetes, stroke"
+        return Scope(name, cue, cue[1], min([length, cue[1] + 2 * _REACH, *(end for end in kin if end >= cue[1])]))
+    if _denies_all(name, before, cue, text):
+        return Scope(name, cue, cue[1], length)  # "at no point during the stay did he …"
     if before:
         end = min((end for end in ends if end >= cue[1]), default=length)
         return Scope(name, cue, cue[1], min(end, cue[1] + _REACH))
     start = max((end for end in ends if end < cue[0]), default=0)
     return Scope(name, cue, max(start, cue[0] - _REACH), cue[0])
+
+
+def _denies_all(name: Property, before: bool, cue: Span, text: str) -> bool:
+    """Whether a cue denies all that follows."""
+    return before and name == "denied" and text[cue[0] : cue[1]].lower().startswith(("at no ", "on no ", "in no "))
 
 
 def properties(text: str, span: Span) -> frozenset[Property]:

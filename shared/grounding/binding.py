@@ -70,6 +70,9 @@ def _measured(figure: Figure, parsed: Parsed) -> Bound:
         return Bound(figure, "value", None, _IMPLIED[figure.dimension])
     if figure.dimension == "rate" and ("beat" in figure.text or "breath" in figure.text):
         return Bound(figure, "value", None, "heart rate" if "beat" in figure.text else "respiratory rate")
+    only = parsed.named.tests[0] if len({item.canonical for item in parsed.named.tests}) == 1 else None
+    if only is not None and not dose and not parsed.named.drugs and figure.end < only.start:
+        return Bound(figure, "value", only, only.canonical)  # "from 7.6 on arrival the CRP climbed to 27.6"
     if medicine is not None and not figure.dimension and figure.start - medicine.end in range(3):
         return Bound(figure, "dose", medicine)
     return Bound(figure, "other")

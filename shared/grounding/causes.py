@@ -3,26 +3,46 @@
 import re
 from collections.abc import Iterator
 
+from shared.grounding import abnormal
 from shared.grounding.lines import Line
+from shared.grounding.medicines import ALLERGY
 from shared.grounding.parsed import Parsed
 from shared.grounding.record import Record
 from shared.grounding.verdict import Finding
 from shared.grounding.words import stem, stems
 
 _CAUSE = re.compile(
-    r"\b(?:due to|because of|secondary to|caused by|attributed to|attributable to|resulting from|resulted from"
+    r"\b(?:in the (?:setting|context|wake) of|(?:as )?(?:a |an |its )?(?:side|adverse) effects? of|(?:was |were )?responsible for|"
+    r"put down to|culprit (?:for|of|behind)|(?:we )?attribut(?:e|es|ing) to|reflect(?:ed|s|ing)?|toxicity|provoked|gave (?:him|her|them)|"
+    r"got (?=[\w ]{3,40} from)|result(?:s)? from|due to|because of|secondary to|caused by|attributed to|attributable to|resulting from|resulted from"
     r"|as a result of|owing to|induced by|triggered by|precipitated by|provoked by|brought on by|explained by"
     r"|thought to be from|stemming from|on account of|as a consequence of|a consequence of|a complication of|related to"
     r"|in response to|linked to|led to|resulting in|resulted in|causing|caused|thanks to|because|since (?:he|she|the)"
-    r"|(?:is|was|were|are) the result of|blamed on|ascribed to|arose from|produced by)\b|-(?:induced|related)\b",
+    r"|brought about by|interpreted as|(?:is|was|were|are) the result of|blamed on|ascribed to|arose from|produced by)\b|-(?:induced|related)\b",
     re.IGNORECASE,
 )
 # With these the cause stands first.
-_FORWARD = re.compile(r"led to|result(?:ing|ed) in|causing|caused$|-(?:induced|related|associated)", re.IGNORECASE)
+_FORWARD = re.compile(r"led to|result(?:ing|ed) in|causing|caused$|responsible for|culprit|provoked|gave|-(?:induced|related|associated)", re.IGNORECASE)
 _JOINT = re.compile(r"\b(?:complications?|reaction|associated with|after|from|for|by)\b", re.IGNORECASE)
 _ADMISSION = re.compile(
     r"\b(?:admitted|admission|hospitali[sz]ed|presented|presentation|came|brought|stay|care|died|death|expired|treated"
     r"|seen|evaluated|reason|underwent)\b[^,;]*$",
+    re.IGNORECASE,
+)
+_LEADS = re.compile(r"led to|result(?:ing|ed) in|prompt", re.IGNORECASE)
+_NEAR = 60  # characters between a medicine and a finding
+# Words between a medicine and a finding that make the one the cause of the other.
+_LINKS = frozenset(
+    """
+    from after following since explains explained explain accounts accounted accounting behind brought makes made making drove drives
+    driven worsened worsens worsening contributed contributing contributes played role prompted prompting precipitated unmasked raised
+    lowered dropped elevated increases decreases suppressed depressed dependent associated consequence result results source origin
+    originating secondary thanks owing blame blamed reaction complication producing produces generated sparked yielded created
+    """.split()  # noqa: SIM905 - a list of words
+)
+_BLAME = re.compile(
+    r"\b(?:culprit|blame[sd]?|implicated|responsible|iatrogenic|(?:drug|medication|treatment)[- ](?:induced|related|associated)|adverse"
+    r"|side[- ]effects?|toxicit\w+|offending|induced|attribut\w+|linked|cause[sd]?|causing|trigger\w*|provok\w+|precipitat\w+)\b",
     re.IGNORECASE,
 )
 Side = list[frozenset[str]]  # each thing that is named, by all that it may be called; `=` before what a name stands for
@@ -30,14 +50,41 @@ Side = list[frozenset[str]]  # each thing that is named, by all that it may be c
 
 def claims(parsed: Parsed, record: Record) -> Iterator[Finding]:
     """Each connective with what stands on its two sides."""
-    for match in _CAUSE.finditer(parsed.text):
-        yield _cause(match, parsed, record)
+    if ALLERGY.search(parsed.text):
+        return  # a reaction is a claim of `allergies`
+    found = [_cause(match, parsed, record) for match in _CAUSE.finditer(parsed.text)]
+    yield from (item for item in found if item is not None)
+    if not found:
+        yield from _links(parsed, record)
 
 
-def _cause(match: re.Match[str], parsed: Parsed, record: Record) -> Finding:
+def _links(parsed: Parsed, record: Record) -> Iterator[Finding]:
+    """A medicine and what was found, with other words between them than those of treatment: `X explains his anemia`."""
+    effects = [(match.start(), match.end()) for match in abnormal.PATTERN.finditer(parsed.text)]
+    effects += [(item.start, item.end) for item in (*parsed.named.illnesses, *parsed.named.tests)]
+    for drug in parsed.named.drugs:
+        for start, end in effects:
+            first, last = min(drug.end, end), max(drug.start, start)
+            if not 0 <= last - first <= _NEAR or any(a < last and first < b for a, b in effects if (a, b) != (start, end)):
+                continue
+            between = [word for word, a, _ in parsed.words if first <= a < last]
+            if any(word in _LINKS for word in between) or _BLAME.search(parsed.text):
+                text = parsed.text[min(drug.start, start) : max(drug.end, end)]
+                effect, cause = _side(parsed, start, end), _side(parsed, drug.start, drug.end)
+                line = next((line for line in record.lines if _causes(line, effect, cause, record)), None)
+                if line is not None:
+                    yield Finding("cause", text, "supported", line.source, f"record: {line.text[:160]}")
+                else:
+                    yield Finding("cause", text, "not-in-record")
+                return
+
+
+def _cause(match: re.Match[str], parsed: Parsed, record: Record) -> Finding | None:
     left, right = _side(parsed, 0, match.start())[-6:], _side(parsed, match.end(), len(parsed.text))[:5]
     text = parsed.text[max(0, match.start() - 40) : match.end() + 40].strip()
     effect, cause = (right, left) if _FORWARD.search(match.group()) else (left, right)
+    if not left and _LEADS.search(match.group()):
+        return None  # "evaluation led to a diagnosis of …": nothing is named that could be the cause
     line = next((line for line in record.lines if _causes(line, effect, cause, record)), None)
     if line is None and not left and _ADMISSION.search(parsed.low[: match.start()]):
         known = (line for line in record.parts("reasons", "diagnoses", "outcome") if line.certainty != "ruled-out")

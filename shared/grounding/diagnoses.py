@@ -44,6 +44,9 @@ _STRONG = ("diagnoses", "reasons", "outcome")
 _SKIPPED = frozenset({"drug allergies", "drug hypersensitivity", "hypersensitivity", "allergy", "allergies"})
 
 
+_CLINIC = re.compile(r"[\w ,]{0,30}\b(?:clinic|service|nurse|team|programme?|group)\b")
+
+
 def claims(parsed: Parsed, record: Record) -> Iterator[Finding]:
     """Each diagnosis that the sentence names; names of values are in `abnormal`."""
     values = [match.span() for match in abnormal.PATTERN.finditer(parsed.text)]
@@ -53,8 +56,19 @@ def claims(parsed: Parsed, record: Record) -> Iterator[Finding]:
         is_value = any(start < span[1] and span[0] < end for start, end in values)
         if (is_value and not said & {"family", "uncertain"}) or mention.canonical in _SKIPPED:
             continue
-        if ALLERGY.search(mention.text) is None:
+        clinic = _clinic(mention, parsed, record)
+        if clinic is not None:
+            yield _finding("follow-up", mention.text, "supported", [clinic], span)
+        elif ALLERGY.search(mention.text) is None:
             yield judged(mention.text, span, said, lines_of(mention, record), parsed)
+
+
+def _clinic(mention: Mention, parsed: Parsed, record: Record) -> Line | None:
+    """The appointment that an illness names the clinic of: `epilepsy clinic` says nothing about the patient."""
+    if _CLINIC.match(parsed.low, mention.end) is None:
+        return None
+    visits = record.parts("follow_up", "services")
+    return next((line for line in visits if any(one.canonical == mention.canonical for one in line.named.illnesses)), None)
 
 
 def lines_of(mention: Mention, record: Record) -> list[tuple[Line, Span | None]]:
@@ -141,6 +155,9 @@ def _denied(text: str, span: Span, own: Known, parsed: Parsed) -> Finding:
 
 def _uncertain(text: str, span: Span, own: Known) -> Finding:
     affirmed, denied, unsure = _sorted(own)
+    sure = [line for line in affirmed if line.part in _STRONG]
+    if sure and not any(line.part in _STRONG for line in unsure):
+        return _finding("certainty", f"possible {text}", "contradicted", sure, span)
     found = unsure or affirmed or denied
     return _finding("certainty", f"possible {text}", judge(unsure, found), found, span)
 

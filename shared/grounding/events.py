@@ -14,12 +14,15 @@ from shared.grounding.vocabulary import Mention
 from shared.grounding.words import neutral, stem
 
 ADMITTED = re.compile(
-    r"\b(?:admitted|admission|hospitali[sz]ed|presented|arrived|arrival|brought|came in|stay (?:began|"
-    r"started)|inpatient from)\b"
+    r"\b(?:admitted|admission|admit|hospitali[sz](?:ed|ation)|presented|presentation|arrived|arrival|brought|came (?:in|to|into|under)|"
+    r"entry|entered|stay (?:began|started)|inpatient (?:from|since)|in (?:the )?hospital since|taken in|under our care)\b"
 )
 ENDED = re.compile(
-    r"\b(?:discharged?|went home|left (?:the )?hospital|sent home|released|died|dies|death|expired|passed "
-    r"away|deceased|stay ended|transferred)\b"
+    r"\b(?:discharged?|dismissed|dismissal|(?:went|goes|go|gone|going|allowed|sent|return(?:ed|s)?|released|let|headed) (?:back )?home|home(?= (?:on|since)\b|,? \d)|until|till|through|"
+    r"checked out|walked out|let go|"
+    r"(?:leaves|leaving|leave|left(?= (?:the|us|here|on|for|against|our|home|hospital|after|this|\d|ward|clinic)\b|[.,]|$|\s*$))|released|departed|departure|exit(?:us)?|"
+    r"died|dies|death|dead|demise|expired|passed(?: away)?|deceased|stay ended|(?:admission|hospitali[sz]ation|stay) ended|"
+    r"transferred|last day (?:in|of)|end of (?:the )?(?:stay|admission))\b"
 )
 _BORN = re.compile(r"\b(?:born|date of birth|dob|birth date|birthday)\b")
 _RELATIVE = re.compile(
@@ -42,6 +45,8 @@ def claims(parsed: Parsed, record: Record) -> Iterator[Finding]:
         for day in parsed.dates:
             yield _date(day, parsed, record)
     for match in _RELATIVE.finditer(parsed.text):
+        if match.group().lower() == "today" and not ADMITTED.search(parsed.low):
+            continue  # the day on which the document is written, that of the discharge
         yield Finding("date", match.group(), "not-in-record", spans=(match.span(),))
     yield from _orders(parsed, record)
 
@@ -189,7 +194,8 @@ def _event_days(parsed: Parsed, record: Record, start: int, end: int) -> tuple[s
         if line.on and line.part in ("procedures", "reports", "devices")
     ]
     if days:
-        return procedures[0][0].canonical, days, procedures[0][1][0].source
+        mention, lines = next(pair for pair in procedures if pair[1])
+        return mention.canonical, days, lines[0].source
     if ADMITTED.search(part) and record.start:
         return "admitted", [record.start], record.context.encounter
     if ENDED.search(part):

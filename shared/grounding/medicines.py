@@ -19,12 +19,16 @@ ALLERGY = re.compile(
     r"\b(?:allerg\w*|intoleran\w*|hypersensitiv\w*|anaphyla\w*|nkda|not tolerate\w*|unable to tolerate)\b",
     re.IGNORECASE,
 )
+# A denial that says what became of the medicine: see `status`.
+NOT_TAKEN = re.compile(
+    r"\b(?:do(?:es)? not take|not taking|no longer (?:takes?|taking|on)|not to be taken)\b", re.IGNORECASE
+)
 _LASTS = re.compile(
-    r"(?:\bfor|\bover|\bx|×|\ba|\bfurther|\banother|\badditional|\btotal of|\bcomplete|\bcompleted|\bfor "
+    r"(?:\bfor|\blasting|\bduration of|\bfor altogether|\bfor around|\bfor about|\bplanned|\bfull|\bover|\bx|×|\ba|\bfurther|\banother|\badditional|\btotal of|\bcomplete|\bcompleted|\bfor "
     r"the next|\bduration:?|\bthrough|\bfor a total of)\s*$"
 )
 _LASTS_AFTER = re.compile(
-    r"^[\s-]*(?:course|supply|of (?:therapy|treatment|antibiotics?)|regimen|in total|more|taper|infusion|of (?=[a-z]))"
+    r"^[\s'’-]*(?:course|supply|of (?:therapy|treatment|antibiotics?)|regimen|in total|in all|altogether|total|only|supplied|worth|more|taper|infusion|of (?=[a-z]))"
 )
 _AT_DISCHARGE = re.compile(
     r"\b(?:discharged? (?:home )?(?:on|with|taking)|(?:at|on|upon) discharge|discharge medic\w+|sent home "
@@ -46,7 +50,7 @@ _TAKEN = re.compile(
     r"|prescribed|held|transfused|continued|a new)\b"
 )
 _GIVEN_IN = ("medicines", "procedures", "devices", "services")
-_FROM = re.compile(r"\bfrom\s*$", re.IGNORECASE)
+_FROM = re.compile(r"\b(?:from(?: an?)?(?: prior| previous| old)?(?: dose)?(?: of)?|previously|formerly|instead of|prior dose of|had been|old dose:?)\s*$", re.IGNORECASE)
 # Parts of the record in which a medicine may stand without an order.
 _ELSEWHERE = (
     "microbiology",
@@ -162,7 +166,7 @@ def _owner(start: int, end: int, mentions: Sequence[Mention], parsed: Parsed) ->
 def _medicine(said: Said, parsed: Parsed, record: Record) -> Iterator[Finding]:
     mention, span = said.mention, ((said.mention.start, said.mention.end),)
     found = orders_of(mention, parsed, record)
-    denied = "denied" in parsed.properties((mention.start, mention.end))
+    denied = "denied" in parsed.properties((mention.start, mention.end)) and not NOT_TAKEN.search(parsed.text)
     if not found:
         yield _unknown(mention, denied, record)
         yield from (

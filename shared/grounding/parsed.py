@@ -9,11 +9,21 @@ from shared.grounding.figures import Date, Figure, dates, figures
 from shared.grounding.finders import Named
 from shared.grounding.lines import content
 from shared.grounding.record import Record
+from shared.grounding.shorthand import written_out
 from shared.grounding.verdict import Span
 from shared.grounding.words import words
 
 _CLAUSE = re.compile(
     r";\s|,\s(?=(?:and|but|while|which|then|with)\b)|\b(?:but|while|whereas|then)\b|\.\s", re.IGNORECASE
+)
+
+
+# A heading of a list, which says nothing itself: "Implants and devices: …".
+_HEADING = re.compile(
+    r"^(?:(?:implants?|devices?|operations?|procedures?|surger(?:y|ies)|interventions?|hardware|lines|tubes|drains|equipment|imaging"
+    r"|radiology|microbiology|sensitivities|susceptibilities|consults?|consultations|problems?|issues|conditions|results?)"
+    r"(?:\s*(?:/|,|&|and|or)\s*)?)+:(?=\s)",
+    re.IGNORECASE,
 )
 
 
@@ -43,7 +53,8 @@ class Parsed:
 
 
 def parse(sentence: str, record: Record) -> Parsed:
-    """Dates, numbers, names and clauses of a sentence."""
+    """Dates, numbers, names and clauses of a sentence, with its shorthand written out."""
+    sentence = _HEADING.sub(lambda match: " " * len(match.group()), written_out(sentence))
     days, rest = dates(sentence)
     breaks = [match.start() for match in _CLAUSE.finditer(sentence)]
     numbers = figures(rest)

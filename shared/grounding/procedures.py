@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator
 
 from shared.contracts.draft import ClaimKind, Label
-from shared.grounding import names
+from shared.grounding import directives, dosage, names
 from shared.grounding.assertion import properties
 from shared.grounding.lines import Line
 from shared.grounding.parsed import Parsed
@@ -14,8 +14,8 @@ from shared.grounding.vocabulary import Mention
 from shared.grounding.words import neutral, stem, stems
 
 _SIDE = re.compile(
-    r"\b(?P<left>left(?:[- ]sided?)?(?!\s+(?:the|against|ama|hospital|home|for|in|on|to|by|with|alive|our|"
-    r"ventric\w+|atri\w+|main|anterior))|lt)\b"
+    r"\b(?P<left>(?<!\bhe )(?<!\bshe )(?<!patient )left(?:[- ]sided?)?(?!\s+(?:unchanged|alone|as|out|off|us|here|when|was|were|of|after|before|\d|the|against|ama|hospital|home|for|in|on|to|by|with|alive|our|"
+    r"ventric\w+|atri\w+|main|anterior)\b)|(?<=, )left|lt)\b"
     r"|\b(?P<right>right(?:[- ]sided?)?(?!\s+(?:away|after|now|before|ventric\w+|atri\w+|heart))|rt)\b|"
     r"\b(?P<both>bilateral(?:ly)?|both (?:sides|legs|hips|knees|lungs|kidneys))\b",
     re.IGNORECASE,
@@ -37,7 +37,12 @@ _ABSENT = re.compile(r"\bno\b[^.]*\b(?:transfusion|complications?|implants?|spec
 
 def claims(parsed: Parsed, record: Record) -> Iterator[Finding]:
     """Each procedure, each imaging with the part of the body, each side."""
+    status = directives.said(parsed.text) is not None
     for mention in parsed.named.procedures:
+        if status and mention.canonical == "cpr":
+            continue
+        if any(part.start <= mention.start < part.end for part in dosage.routes(parsed.text)):
+            continue  # "as an injection under the skin"
         yield _procedure(mention, parsed, record)
         normal = _NORMAL.match(parsed.low, mention.end)
         if normal is not None:

@@ -11,6 +11,7 @@ from shared.grounding.courses import Course, courses, id_of
 from shared.grounding.finders import Finder
 from shared.grounding.lines import Line, lines
 from shared.grounding.orders import Order, orders, own_name
+from shared.grounding.shorthand import written_out
 from shared.grounding.vocabulary import joined
 
 _TOO_COMMON = frozenset("vitamin sodium potassium calcium magnesium sliding oxygen human insulin normal water".split())  # noqa: SIM905
@@ -34,7 +35,7 @@ class Record:
         for order in self.orders:
             for key in order.keys:
                 self.by_drug[key].append(order)
-        self.by_text = {joined(line.text): line for line in self.lines if line.part in ("notes", "reports")}
+        self.by_text = {joined(written_out(line.text)): line for line in self.lines if line.part in ("notes", "reports")}
         self.by_source = {line.source: line.text for line in reversed(self.lines)}
         self.start = context.start.date() if context.start else None
         self.end = context.end.date()

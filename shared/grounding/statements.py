@@ -4,6 +4,7 @@ This makes "supported" mean that everything in a sentence was found: no vague wo
 thing that no vocabulary knows, no number that belongs to nothing.
 """
 
+import re
 from collections.abc import Iterator, Sequence
 
 from shared.contracts.draft import ClaimKind, Label
@@ -28,6 +29,11 @@ _VAGUE = frozenset(
     significantly markedly ready baseline optimal optimized appropriate appropriately responded response great
     """.split()  # noqa: SIM905 - a list of words
 )
+# Words that say nothing of the patient before these others.
+_HARMLESS = {
+    "chronic": re.compile(r" (?:issues|problems|conditions|medical|medications?|diagnoses|comorbidities|illnesses|diseases)\b"),
+    **{word: re.compile(r" (?:for (?:discharge|home|transfer)|to (?:go|return|be discharged|leave))\b") for word in ("safe", "ready", "fit", "well")},
+}
 _NOT_EVIDENCE = frozenset({"family_history"})
 
 
@@ -43,7 +49,12 @@ def claims(parsed: Parsed, record: Record, findings: Sequence[Finding]) -> Itera
             source, told = course.points[-1].source, f"record: {course.told}"
             yield Finding("statement", test.text, "supported", source, told, ((test.start, test.end),))
     yield from _numbers(parsed, record, covered)
-    free = [(parsed.low[start:end], start, end) for _, start, end in parsed.content if not _in(start, covered)]
+    free = [
+        (parsed.low[start:end], start, end)
+        for _, start, end in parsed.content
+        if not _in(start, covered) and not _is_verb(parsed.low, start, end)
+    ]
+    free = [item for item in free if not (item[0].endswith("ly") and _beside(item[1], item[2], covered, parsed))]
     every = frozenset(key for key, _, _ in parsed.content)
     missing: list[tuple[str, int, int]] = []
     for word, start, end in free:
@@ -55,6 +66,22 @@ def claims(parsed: Parsed, record: Record, findings: Sequence[Finding]) -> Itera
             label: Label = "contradicted" if kind in ("polarity", "certainty") else "supported"
             yield Finding(kind, word, label, line.source, f"record: {line.text[:160]}", ((start, end),))
     yield from _joined(missing, parsed)
+
+
+def _is_verb(text: str, start: int, end: int) -> bool:
+    """Whether `left` is no side (those are claims of their own), `lives with` is said of an illness."""
+    if (pattern := _HARMLESS.get(text[start:end])) is not None:
+        return pattern.match(text, end) is not None
+    return text[start:end] == "left" or (text[start:end] in ("lives", "living") and text[end : end + 6] == " with ")
+
+
+def _beside(start: int, end: int, covered: Sequence[Span], parsed: Parsed) -> bool:
+    """Whether an adverb stands next to a word that a claim speaks for: `steadily increased`."""
+    places = [(a, b) for _, a, b in parsed.words]
+    at = places.index((start, end)) if (start, end) in places else -1
+    near = [places[at + 1]] if 0 <= at < len(places) - 1 else []
+    near += [places[at - 1]] if at > 0 else []
+    return any(_in(a, covered) for a, _ in near)
 
 
 def _in(position: int, spans: Sequence[Span]) -> bool:

@@ -8,7 +8,7 @@ from shared.contracts.context import Medicine
 from shared.contracts.draft import Label
 from shared.grounding.dosage import frequencies
 from shared.grounding.figures import figures
-from shared.grounding.medicines import ALLERGY, orders_of
+from shared.grounding.medicines import ALLERGY, NOT_TAKEN, orders_of
 from shared.grounding.orders import DOSES, Order
 from shared.grounding.parsed import Parsed
 from shared.grounding.record import Record
@@ -17,21 +17,25 @@ from shared.grounding.vocabulary import Mention
 
 VERBS: dict[str, str] = {
     "started": 
-        r"(?:newly )?(?:started|initiated|begun|began|commenced|introduced|added|prescribed as new)|newly "
-        r"prescribed|new(?:ly)?(?: medications?| medicines?| prescriptions?)?|starting|begin|start",
+        r"(?:newly )?(?:started|initiated|begun|began|commenced|introduced|added|prescribed as new|put on|placed on)|initiate|commence|newly (?:initiated|added|prescribed)|"
+        r"newly prescribed|(?:is|as) new\b|new(?:ly)?(?: medications?| medicines?| prescriptions?)?|starting|begin|start",
     "stopped": (
         r"(?:should|must|will|is|was|were|are) not (?:to )?be(?:ing)? continued|not continued|should not continue|"
         r"stopped|discontinued|ceased|withdrawn|taken off|no longer (?:taking|takes|to be taken)|discontinue|"
-        r"stop(?: taking)?|came off|not to be continued|permanently stopped"
+        r"not (?:resumed|restarted|renewed|refilled|reintroduced|continued|to be continued)|stop(?:ping)?(?: taking)?|no longer (?:takes|on)|(?:do(?:es)? not take|not taking)(?![^.;]*(?:for now|moment|present|until|hold))|terminated|ended|ceased|removed from|"
+        r"withdrew|omitted|came off|not to be continued|permanently stopped"
     ),
     "continued": 
-        r"continued|continues|continue|unchanged|resumed|maintained|kept|remained|remains|carried on|"
+        r"(?:no|without(?: any)?) (?:further )?(?:changes?|alterations?|adjustments?)(?: (?:was |were )?(?:made )?(?:to|in))?|not changed|"
+        r"(?:left|kept|remains?|stays?) (?:unchanged|the same|as (?:is|before))|stays? the same|keeps? taking|keep taking|as before|"
+        r"continued|continues|continue|continuing|unchanged|resumed|maintained|kept|remained|remains|carried on|"
         r"restarted|resume|same dose",
-    "increased": r"increased|up-?titrated|raised|escalated|doubled|titrated up|increase",
-    "decreased": r"decreased|reduced|lowered|down-?titrated|tapered|halved|titrated down|decrease|reduce",
-    "held": r"held|on hold|paused|withheld|suspended|interrupted|temporarily stopped|hold|pause",
+    "increased": r"increased|gone up|went up|higher dose|up-?titrated|raised|escalated|doubled|titrated up|increase",
+    "decreased": r"decreased|gone down|went down|lower dose|reduced|lowered|down-?titrated|tapered|halved|titrated down|decrease|reduce",
+    "held": r"(?:do(?:es)? not take|not taking|not to be taken)(?=[^.;]*(?:for now|moment|present|until|hold))|put on hold|holding|"
+        r"pausing|suspend|withhold|hold off|held|on hold|paused|withheld|suspended|interrupted|temporarily stopped|hold|pause",
     "changed": r"changed|adjusted|switched|substituted|replaced|converted|modified",
-    "given": r"received|given|treated with|administered|managed with|receiving|got",
+    "given": r"received|given(?! a? ?(?:supply|prescription|\d+ days'? supply|\d+-day supply))(?! \d+ days)|treated with|administered|managed with|receiving|got",
     "prescribed": r"prescribed",
     "discharged": 
         r"discharged (?:home )?(?:on|with|taking)|discharge (?:medications?|medicines?|"
@@ -47,13 +51,21 @@ _PASSIVE = re.compile(
     re.IGNORECASE,
 )
 _ONWARD = re.compile(r"^\s*(?:on|with|taking|him on|her on|the patient on|to take|:)(?=[\s:])", re.IGNORECASE)
-_TO_COME = re.compile(r"\b(?:to be|will be)\s+$", re.IGNORECASE)
+_TO_COME = re.compile(r"\b(?:to be|will be|to|will|should|should be|please)\s+$", re.IGNORECASE)
 _PLURAL = re.compile(r"\b(?:were|are|both|all)\b", re.IGNORECASE)
 _DISCHARGE = re.compile(
     r"\b(?:at|on|upon|by|for) discharge\b|\bdischarged?\b|\bhome with\b|\bfor home\b|\bto take home\b|"
     r"\bat home after\b",
     re.IGNORECASE,
 )
+
+
+HOME = re.compile(
+    r"\b(?:as an outpatient|at home|(?:before|prior to) (?:this |the |his |her )?(?:admission|presentation|hospitali[sz]ation|coming)"
+    r"|had (?:previously )?been|pre-?admission|chronically|at baseline|usually|normally|regularly)\b",
+    re.IGNORECASE,
+)
+_SUPPLIED = re.compile(r"\b(?:supply|supplied|prescriptions?|script|dispensed)\b", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,9 +91,12 @@ def claims(parsed: Parsed, record: Record) -> Iterator[Finding]:
     verbs = [
         match for match in _VERB.finditer(parsed.text) if not any(m.start <= match.start() < m.end for m in mentions)
     ]
+    lasts = any(figure.dimension == "time" for figure in parsed.figures)
     for verb, mention in _pairs(verbs, mentions, parsed):
         orders = orders_of(mention, parsed, record)
-        if orders and "denied" not in parsed.properties((mention.start, mention.end)):
+        then = lasts and verb.lastgroup == "stopped" and parsed.low[: verb.start()].endswith("then ")
+        denied = "denied" in parsed.properties((mention.start, mention.end)) and not NOT_TAKEN.search(parsed.text)
+        if orders and not denied and not then:
             yield _finding(verb, mention, orders, parsed, record)
 
 
@@ -136,6 +151,10 @@ def _finding(verb: re.Match[str], mention: Mention, orders: list[Order], parsed:
     lasts = any(figure.dimension == "time" for figure in parsed.figures)
     if name == "continued" and ((verb.start() == 0 and lasts) or _TO_COME.search(parsed.text, 0, verb.start())):
         name = "to come"
+    if name in ("continued", "given") and HOME.search(parsed.text) and not at_discharge:
+        name = "home"
+    if name == "given" and _SUPPLIED.search(parsed.text):
+        name = "prescribed"
     label = _LABELS[name](found, at_discharge)
     order = next(iter((*found.discharge, *found.other, *found.home, *found.hospital)))
     change = f" ({', '.join(sorted(found.changes))})" if found.changes else ""

@@ -12,12 +12,13 @@ from shared.grounding.medicines import ALLERGY, is_length
 from shared.grounding.numerals import ORDINALS
 from shared.grounding.orders import DAY
 from shared.grounding.parsed import Parsed
+from shared.grounding.person import OF_AGE
 from shared.grounding.record import Record
 from shared.grounding.verdict import Finding, judge
 from shared.grounding.vocabulary import joined
 
 _DAY_OF_STAY = re.compile(
-    r"\b(?:hospital|hd|inpatient|post-?operative|pod|postop|day) ?(?:day)? ?#?(\d{1,3}|one|two|three|four|"
+    r"\b(?:hospital day|hd|inpatient day|post-?operative day|pod|postop day|postop|day) ?#?(\d{1,3}|one|two|three|four|"
     r"five|six|seven)\b(?! ?(?:mg|days?|weeks?))",
     re.IGNORECASE,
 )
@@ -31,6 +32,8 @@ def claims(parsed: Parsed, record: Record) -> Iterator[Finding]:
     """Each length of time that no medicine and no appointment speaks of, and each day of the stay."""
     rates = dosage.frequencies(parsed.text)
     for figure in parsed.figures:
+        if OF_AGE.search(parsed.low, 0, figure.start):
+            continue
         often = any(part.start <= figure.start < part.end for part in rates)
         if figure.dimension == "time" and not often and not _taken(figure, parsed):
             yield _of_the_stay(figure, parsed, record) or _of_an_entry(figure, parsed, record)
@@ -53,7 +56,7 @@ def _of_stay(figure: Figure, parsed: Parsed) -> bool:
         )
     ) or bool(
         re.search(
-            r"(?:stayed|hospitali[sz]ed|in (?:the )?hospital|stay of|stay was|remained inpatient|lasted)\s*(?:for "
+            r"(?:stayed|stay(?:ed)? with us|was here|with us|inpatient|hospitali[sz](?:ed|ation)|in (?:the )?hospital|on the (?:ward|unit)|stay of|stay was|stay|admission|remained inpatient|lasted|comprised|spanned|spent|stay comprised|duration(?: of (?:the )?(?:stay|admission|hospitali[sz]ation))?(?: was)?:?)\s*(?:for "
             r")?(?:a total of )?(?:about )?$",
             parsed.low[: figure.start],
         )

@@ -14,13 +14,13 @@ from shared.grounding.vocabulary import Mention
 
 WORDS: dict[str, str] = {
     "high": 
-        r"elevated|high|raised|increased|supratherapeutic|markedly high|abnormally high|above (?:the "
+        r"too high|higher than normal|elevated|high|raised|increased|supratherapeutic|markedly high|abnormally high|above (?:the "
         r")?(?:normal|reference)(?: range| limits?)?|positive",
     "low": 
         r"low|reduced|decreased|depressed|diminished|subtherapeutic|below (?:the )?(?:normal|reference)(?: "
-        r"range| limits?)?|undetectable|negative",
+        r"range| limits?)?|too low|lower than normal|undetectable|negative",
     "normal": 
-        r"normal|within (?:the )?(?:normal|reference) (?:limits|range)|unremarkable|in range|within range|wnl|"
+        r"(?<!above )(?<!below )(?<!than )normal|normal throughout|within (?:the )?(?:normal|reference) (?:limits|range)|unremarkable|in range|within range|wnl|"
         r"within limits",
     "abnormal": r"abnormal|deranged|out of range",
 }  # fmt: skip
@@ -28,17 +28,22 @@ _VALUE_WORD = {name: re.compile(rf"\b(?:{words})\b") for name, words in WORDS.it
 # Behind a test these say which way it went, before it how it is.
 _MOVES = frozenset({"increased", "decreased", "reduced", "raised"} - {"raised"})
 _BETWEEN = re.compile(
-    r"^[\s(]*(?:level|levels|count|counts|concentration|values?|result|results)?\s*(?:(?:was|were|is|"
-    r"remained|stayed|came back|returned|found to be|noted to be|on \w+|at \w+|also|initially|first)\s+)*"
-    r"(?:both |mildly |slightly |markedly |significantly |severely |critically |persistently |only |still |again )*$"
+    r"^[\s(:]*(?:level|levels|count|counts|concentration|values?|result|results)?\s*(?:(?:was|were|is|are|be|been|being|has|have|had|"
+    r"remain(?:s|ed)|stay(?:s|ed)|came|come|back|returned|proved|turned|out|found|noted|measured|reported|described|seen|as|to|"
+    r"on \w+|at \w+|also|initially|first|both|only|still|again|all|quite|very|rather|a|\w+ly)\s+)*$"
 )
+# "was increased" is how it was found, "was increased from" is what became of it.
+_STATE = re.compile(r"\b(?:was|were|is|are|being|be|been|as|proved|found|measured|remained|noted|labs|laboratory:?)\s+(?:\w+ly\s+)?$")
+_ONWARD = re.compile(r"\s+(?:from|to|by|over|during|since|in the course|until|on)\b")
 _UP = re.compile(
-    r"\b(?:rose|rise|rising|rises|risen|increas(?:ed|ing|e)|climb(?:ed|ing)|went up|trended up(?:ward)?|"
-    r"up from|uptrend\w*|climbing)\b"
+    r"\b(?:rose|rise|rising|rises|risen|increas(?:ed|ing|es?)|climb(?:ed|ing|s)?|(?:went|gone|going|goes|go|kept going|crept|came|is|was) "
+    r"(?:steadily |further )?up(?:ward)?(?! to date)|trend(?:ed|ing|s)? (?:up|higher)(?:ward)?s?|up from|uptrend\w*|uptick|upward|higher than|elevation in|surged?"
+    r"|soared|jumped|doubled|tripled|escalat\w+|mounting|grew)\b"
 )
 _DOWN = re.compile(
-    r"\b(?:fell|fall|falling|falls|fallen|decreas(?:ed|ing|e)|declin(?:ed|ing|e)|dropp?(?:ed|ing)?|went "
-    r"down|trended down(?:ward)?|down from|downtrend\w*|came down|reduced|lower(?:ed)? (?:from|to))\b"
+    r"\b(?:fell|fall|falling|falls|fallen|decreas(?:ed|ing|es?)|declin(?:ed|ing|es?)|drop(?:p?ed|ping|s)?|(?:went|gone|going|goes|go|kept going|came|come"
+    r"|coming|drifted|is|was) (?:steadily |further |back )?down(?:ward)?|trend(?:ed|ing|s)? (?:down|lower)(?:ward)?s?|down from|downtrend\w*"
+    r"|downward|reduced|reduction in|lower(?:ed)? (?:from|to|than)|drift(?:ed|ing) down|halved|plummeted|dwindled|waned|sank|dipped)\b"
 )
 _BETTER = re.compile(r"\b(?:improved|improving|improvement|recovered|worsened|worsening|deteriorated)\b")
 # Of these a higher value is the better one, where no flag says which way is wrong.
@@ -69,7 +74,12 @@ def _words(mention: Mention, parsed: Parsed, found: list[Course]) -> Iterator[Fi
         near = [
             m for m in before if not re.search(r"[a-z]{4,}|[,;()]|\b(?:and|but)\b", parsed.low[m.end() : mention.start])
         ]
-        near += [m for m in after if m.group() not in _MOVES and _BETWEEN.match(_bare(parsed, mention.end, m.start()))]
+        near += [
+            m
+            for m in after
+            if (m.group() not in _MOVES or _is_state(m, mention, parsed))
+            and _BETWEEN.match(_bare(parsed, mention.end, m.start()))
+        ]
         for match in near[:1]:
             denied = "denied" in parsed.properties((match.start(), match.end()))
             yield _judged(
@@ -80,6 +90,17 @@ def _words(mention: Mention, parsed: Parsed, found: list[Course]) -> Iterator[Fi
                 found,
                 ((match.start(), match.end()), (mention.start, mention.end)),
             )
+
+
+def _is_state(match: re.Match[str], mention: Mention, parsed: Parsed) -> bool:
+    """Whether `increased` says how a value is, not where it went: as an adjective, or behind `was` with nothing behind."""
+    if match.group() not in _MOVES:
+        return False
+    if match.end() <= mention.start:
+        return not parsed.low[match.end() : mention.start].strip()
+    colon = parsed.low[mention.end : match.start()].strip() == ""
+    still = _ONWARD.match(parsed.low, match.end()) is None
+    return still and (bool(_STATE.search(parsed.low, 0, match.start())) or (colon and not parsed.figures))
 
 
 def _bare(parsed: Parsed, start: int, end: int) -> str:
@@ -130,8 +151,10 @@ def _direction(mention: Mention, parsed: Parsed, found: list[Course]) -> Iterato
     start = max([item.end for item in parsed.named.tests if item.end < mention.start] + [0])
     for up, pattern in ((True, _UP), (False, _DOWN)):
         match = pattern.search(parsed.low, mention.end, limit) or pattern.search(
-            parsed.low, max(start, mention.start - 20), mention.start
+            parsed.low, max(start, mention.start - 45), mention.start
         )
+        if match is not None and _is_state(match, mention, parsed):
+            continue
         if match is not None and not re.match(r"[a-z ]*\b(?:dose|risk)\b", parsed.low[match.end() : match.end() + 12]):
             yield _moved(mention, match, found, up)
     better = _BETTER.search(parsed.low, mention.end, limit)

@@ -15,27 +15,42 @@ from shared.grounding.units import convert
 from shared.grounding.verdict import Finding, Span, judge
 from shared.grounding.vocabulary import Mention
 
+_COMING = r"(?:admission|arrival|presentation|intake|entry|triage|admittance|hospitali[sz]ation)"
+_GOING = r"(?:discharge|dismissal|departure|leaving|going home|release|exit)"
+_WHO = r"(?:he|she|(?:the )?patient|m(?:r|s|rs)\.? [\w-]+|they)"
 PLACES: dict[str, re.Pattern[str]] = {
     "first": re.compile(
-        
-            r"\b(?:on|at|upon|from|with an?)?\s?(?:admission|arrival|presentation|presenting|initial(?:ly)?|"
-            r"baseline|first|intake)\b"
-        
-            r"|\bat the (?:start|outset|beginning)|\bto begin with|\bon the first|\bat entry|\bwhen (?:he|she|the "
-            r"patient) (?:came|arrived|presented)|\bon day (?:one|1)\b|\barrived with|\bstarted (?:at|out)|\bin "
-            r"the (?:ed|emergency)\b|\bstarting",
+        rf"\b{_COMING}\b|\b(?:presenting|admitting|initial(?:ly)?|baseline|first|earliest|starting|to begin with|to start with)\b"
+        r"|\b(?:at|from) the (?:start|outset|beginning|onset)|\bon day (?:one|1)\b|\b(?:started|began) (?:at|out|with)"
+        rf"|\b{_WHO} (?:first )?(?:came|arrived|presented|was admitted|was seen|was brought)\b(?! down| up)"
+        r"|\b(?:presented|arrived|came in|admitted|brought in|came to (?:us|hospital)|seen by us) with\b"
+        r"|\bin the (?:ed|er|emergency)\b|\bpresents with\b|\bday of admission\b",
     ),
     "last": re.compile(
-        r"\b(?:at|on|by|before|prior to|pre-?)?\s?(?:the time of )?(?:discharge|the last|last|final|finally|"
-        
-            r"latest|most recent|going home|leaving|departure|closing|ending|end of admission|at the end|end of "
-            r"(?:the )?stay)\b"),
-    "highest": re.compile(r"\b(?:peak(?:ed|ing)?|highest|maxim(?:um|al)|max|as high as|tmax|t max)\b"),
-    "lowest": re.compile(r"\b(?:nadir|lowest|minim(?:um|al)|as low as|bottomed)\b"),
-}  # fmt: skip
+        rf"\b{_GOING}\b|\b(?:last|final|finally|latest|most recent(?:ly)?|closing|ending|eventual|ultimately|end of (?:the |his |her )?"
+        r"(?:stay|admission|hospitali[sz]ation)|at the (?:end|conclusion)|conclusion|currently|current|is now|now|today)\b"
+        rf"|\b{_WHO} (?:left|leaves|went home|goes home|was discharged|was sent home)\b|\bsettled at\b|\bended (?:at|up)\b"
+        r"|\b(?:left|leaves|went home|discharged|goes home) (?:us )?with\b|\bon leaving\b",
+    ),
+    "highest": re.compile(
+        r"\b(?:peak(?:ed|s|ing)?|highest|maxim(?:um|al)|max|as high as|tmax|t max|top(?:ped|ping)? out|crest(?:ed|ing)?|a high of"
+        r"|high-water|up to a (?:high|maximum|peak))\b"
+    ),
+    "lowest": re.compile(
+        r"\b(?:nadir(?:ed)?|lowest|minim(?:um|al)|as low as|bottom(?:ed|ing)?(?: out)?|a low of|trough|down to a (?:low|minimum))\b"
+    ),
+    "worst": re.compile(r"\bat (?:its|his|her|the) worst\b|\bworst\b"),
+}
+# Words of a place that speak of the whole stay or of the time outside it: "during the admission", "after discharge".
+_LIMIT = re.compile(r"\b(up|down) to\s*$")
+_WHOLE = re.compile(
+    r"\b(?:during|throughout|over|course of|entire|whole|prior to|before|since|for|this|length of|duration of|reason for|cause of"
+    r"|require[ds]?|following)\s+(?:the |this |his |her |entire |whole |course of |hospital |inpatient )*$"
+)
+_AFTERWARDS = re.compile(r"\b(?:after|following|since|post|for|requiring|required)\s+(?:the |his |her |hospital )*$")
 # Parts with values that are compared elsewhere, or that say what is aimed at.
 _AIMS = frozenset({RESULTS, "procedures", "care_plans", "goals", "services", "follow_up", "diet"})
-_SEPARATE = re.compile(r"[,;]| and | then | to | but |-> ?|→")
+_SEPARATE = re.compile(r"[,;]| and | then | but |->|→| to (?:a final |a last |an? )?$")
 
 
 def claims(parsed: Parsed, record: Record) -> Iterator[Finding]:
@@ -62,6 +77,7 @@ def places_at(parsed: Parsed, figure: Figure) -> tuple[frozenset[str], Date | No
     behind = min([item.start for item in others if item.start >= figure.end] + [len(parsed.low)])
     ahead = max([item.end for item in others if item.end <= figure.start] + [0])
     after, before = parsed.low[figure.end : behind], parsed.low[ahead : figure.start]
+    alone = behind == len(parsed.low) and ahead == 0
     split = _SEPARATE.search(after)
     after = after[: split.start()] if split else after
     day = next((day for day in parsed.dates if figure.end <= day.start < figure.end + len(after) + 1), None)
@@ -71,14 +87,27 @@ def places_at(parsed: Parsed, figure: Figure) -> tuple[frozenset[str], Date | No
         return found or extremes, day
     splits = list(_SEPARATE.finditer(before))
     last = splits[-1].end() if splits else 0
-    changed = bool(splits) and splits[-1].group().strip() in ("to", "→", "->")
+    changed = ahead > 0 and bool(splits) and splits[-1].group().strip().partition(" ")[0] in ("to", "→", "->")
     near = before[last:] if changed or _places(before[last:]) else before
     day = next((day for day in parsed.dates if ahead <= day.start < figure.start), None)
-    return _places(near), day
+    found = _places(near)
+    if not found and alone and (limit := _LIMIT.search(before)) is not None:
+        found = frozenset({"highest" if limit[1] == "up" else "lowest"})
+    elif not found and alone:  # "…, which peaked at 12": the only number belongs to any place of the sentence
+        found = _places(parsed.low)
+        found = found if len(found) == 1 else frozenset()
+    return found, day
 
 
 def _places(text: str) -> frozenset[str]:
-    return frozenset(name for name, pattern in PLACES.items() if pattern.search(text))
+    found = set()
+    for name, pattern in PLACES.items():
+        for match in pattern.finditer(text):
+            outside = _WHOLE if name == "first" else _AFTERWARDS
+            if name in ("highest", "lowest", "worst") or outside.search(text[: match.start()]) is None:
+                found |= {"highest", "lowest"} if name == "worst" else {name}
+    extremes = found & {"highest", "lowest"}
+    return frozenset(extremes or found)
 
 
 def matches(figure: Figure, point: Point, test: str) -> bool:
@@ -132,7 +161,7 @@ def _value(bound: Bound, parsed: Parsed, record: Record) -> Finding:
     exact = [pair for pair in same if _exactly(figure, pair[1])]
     same = exact or same  # 7.4 is not the 7.35 beside it
     places, day = places_at(parsed, figure)
-    spans = (*spans, *(match.span() for name in places for match in PLACES[name].finditer(parsed.low)))
+    spans = (*spans, *(match.span() for pattern in PLACES.values() for match in pattern.finditer(parsed.low)))
     right = [pair for pair in same if _in_place(pair, places, day)]
     if right:
         return Finding("number", text, "supported", right[0][1].source, f"record: {right[0][0].told}", spans)

@@ -175,6 +175,8 @@ def operator_permissions() -> Permissions:
             "ehr.task.updated.*",
             "deadletter.redriven.*",
             "deadletter.discarded.*",
+            "$KV.reconciled.ehr-decisions",
+            "$JS.API.DIRECT.GET.KV_reconciled",
         ),
         subscribe=(f"{inbox('operator')}.>",),
     )

@@ -42,6 +42,7 @@ def sampled(found: Sequence[Sentence], count: int, seed: int) -> str:
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.claims", description=__doc__)
     parser.add_argument("--split", choices=("dev", "held"), help="only this split")
+    parser.add_argument("--author", help="only the sentences in this way of writing, of the development split")
     parser.add_argument("--kind", help="only errors of this kind, or true sentences of this type")
     parser.add_argument("--limit", type=int, help="only so many sentences")
     parser.add_argument("--sample", type=int, help="print so many sentences with their labels, and check none")
@@ -53,7 +54,7 @@ def _options() -> argparse.Namespace:
 
 def _chosen(one: Sentence, options: argparse.Namespace) -> bool:
     named = not options.kind or options.kind in (one.kind, "" if one.kind else one.type)
-    return named and options.split in (None, one.split)
+    return named and options.split in (None, one.split) and options.author in (None, one.author)
 
 
 def _wrong(item: Outcome) -> bool:

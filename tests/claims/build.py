@@ -2,15 +2,45 @@
 
 import re
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from hashlib import sha256
 from random import Random
 from string import Formatter
 
 from shared.contracts.context import EncounterContext
-from tests.claims import clinical, dev, held, measured, medicines, stay
+from tests.claims import (
+    clinical,
+    dev,
+    dev_casesheet,
+    dev_european,
+    dev_hospitalist,
+    dev_intensivist,
+    dev_letter,
+    dev_nurse,
+    dev_registrar,
+    dev_surgeon,
+    held,
+    measured,
+    medicines,
+    stay,
+)
 from tests.claims.model import Fact, Plant, Sentence, Split, Wording
 
-WORDINGS: dict[Split, Wording] = {"dev": dev.WORDING, "held": held.WORDING}
+# Each author of a split words the facts of all its stays.
+WORDINGS: dict[Split, tuple[Wording, ...]] = {
+    "dev": (
+        dev.WORDING,
+        dev_hospitalist.WORDING,
+        dev_registrar.WORDING,
+        dev_surgeon.WORDING,
+        dev_nurse.WORDING,
+        dev_european.WORDING,
+        dev_intensivist.WORDING,
+        dev_casesheet.WORDING,
+        dev_letter.WORDING,
+    ),
+    "held": (held.WORDING,),
+}
 # Text of the record goes into sentences only where it is English.
 ENGLISH = ("us", "ips", "au", "oz", "enc", "carebundle")
 # Kinds that few records allow: planted in several templates.
@@ -32,11 +62,12 @@ MOST_OF_A_TYPE = 7  # true sentences of one type and stay
 def sentences(contexts: Mapping[str, EncounterContext]) -> list[Sentence]:
     """The whole set, in the order of the stays; the same at each run."""
     found: list[Sentence] = []
-    for split in WORDINGS:
+    for split, wordings in WORDINGS.items():
         mine = {name: context for name, context in contexts.items() if split_of(name) == split}
         pool = sorted({name for stay, context in mine.items() if english(stay) for name in _diagnoses(context)})
-        for name, context in mine.items():
-            found += _of_stay(name, context, pool, split)
+        for wording in wordings:
+            for name, context in mine.items():
+                found += _of_stay(name, context, pool, split, wording)
     return found
 
 
@@ -50,7 +81,7 @@ def english(stay: str) -> bool:
 
 
 def facts_of(name: str, context: EncounterContext, pool: list[str], wording: Wording) -> list[Fact]:
-    random = Random(name)
+    random = Random(f"{name} {wording.author}".strip())
     found = list(measured.facts(context, wording, random))
     if english(name):
         found += medicines.facts(context, wording, random)
@@ -63,14 +94,16 @@ def _diagnoses(context: EncounterContext) -> Iterator[str]:
     return (text for item in context.diagnoses if item.certainty == "confirmed" and (text := clinical.named(item)))
 
 
-def _of_stay(name: str, context: EncounterContext, pool: list[str], split: Split) -> Iterator[Sentence]:
-    wording = WORDINGS[split]
-    random = Random(f"{name} wording")
+def _of_stay(
+    name: str, context: EncounterContext, pool: list[str], split: Split, wording: Wording
+) -> Iterator[Sentence]:
+    random = Random(f"{name} {wording.author or 'wording'}")
     common = stay.pronouns(context)
     counts: dict[str, int] = {}
     seen: set[str] = set()
     for fact in facts_of(name, context, pool, wording):
-        for sentence in _of_fact(name, fact, common, split, random):
+        for made in _of_fact(name, fact, common, wording, random):
+            sentence = replace(made, split=split, author=wording.author)
             group = sentence.kind or f"true {sentence.type}"
             most = MOST_OF_A_KIND if sentence.kind else MOST_OF_A_TYPE
             if sentence.text not in seen and counts.get(group, 0) < most:
@@ -79,21 +112,21 @@ def _of_stay(name: str, context: EncounterContext, pool: list[str], split: Split
                 yield sentence
 
 
-def _of_fact(name: str, fact: Fact, common: Mapping[str, str], split: Split, random: Random) -> Iterator[Sentence]:
-    templates = WORDINGS[split].templates
+def _of_fact(name: str, fact: Fact, common: Mapping[str, str], wording: Wording, random: Random) -> Iterator[Sentence]:
+    templates = wording.templates
     slots = {**common, **fact.slots}
-    if fact.type:
-        yield Sentence(split, name, fact.type, filled(_telling(templates[fact.type], slots, fact.slots, random), slots))
+    if fact.type and _telling(templates[fact.type], slots, fact.slots, Random(0)):
+        yield Sentence("dev", name, fact.type, filled(_telling(templates[fact.type], slots, fact.slots, random), slots))
     for plant in fact.plants:
         for _ in range(3 if plant.kind in RARE else 1):
-            yield from _planted(name, fact, plant, slots, split, random)
+            yield from _planted(name, fact, plant, slots, wording, random)
 
 
 def _planted(
-    name: str, fact: Fact, plant: Plant, slots: Mapping[str, str], split: Split, random: Random
+    name: str, fact: Fact, plant: Plant, slots: Mapping[str, str], wording: Wording, random: Random
 ) -> Iterator[Sentence]:
     """The false sentence beside the true one; none where no template shows the error."""
-    templates = WORDINGS[split].templates
+    templates = wording.templates
     wrong = {**slots, **plant.changes}
     template = _fitting(templates[plant.type or fact.type], wrong, plant.changes, random)
     if not template:
@@ -105,7 +138,7 @@ def _planted(
         true = filled(_telling(templates[fact.type], slots, fact.slots, random), slots)
     text = filled(template, wrong)
     words = _wrong(template, plant, wrong, text)
-    yield Sentence(split, name, fact.type or plant.type, text, plant.label, plant.kind, words, true)
+    yield Sentence("dev", name, fact.type or plant.type, text, plant.label, plant.kind, words, true)
 
 
 def _fitting(templates: tuple[str, ...], slots: Mapping[str, str], needed: Mapping[str, str], random: Random) -> str:

@@ -134,12 +134,17 @@ def _named(test: Test, series: Series, wording: Wording, random: Random) -> Iter
     if opposite:
         plants.append(Plant("finding reversed", "contradicted", {"finding": random.choice(wording.findings[opposite])}))
     test_name = random.choice(wording.tests[test.key])
-    wrong_way = "low" if side == "high" else "elevated"
-    right_way = "elevated" if side == "high" else "low"
+    right_way, wrong_way = (_way(wording, way, random) for way in (side, "low" if side == "high" else "high"))
     yield Fact("finding", {"finding": name}, tuple(plants))
     plant = Plant("finding reversed", "contradicted", {"way": wrong_way})
-    normal = Plant("finding reversed", "contradicted", {"way": "normal throughout"}, type="way plain")
+    normal = Plant("finding reversed", "contradicted", {"way": _way(wording, "normal", random)}, type="way plain")
     yield Fact("way", {"test": test_name, "way": right_way}, (plant, normal))
+
+
+def _way(wording: Wording, way: str, random: Random) -> str:
+    """How a wording calls a value that is high, low or normal."""
+    usual = {"high": "elevated", "low": "low", "normal": "normal throughout"}
+    return random.choice(wording.ways[way]) if way in wording.ways else usual[way]
 
 
 def _peak(series: Series) -> Measurement | None:

@@ -68,6 +68,9 @@ class Wording:
     # Kind -> sentences that no record of these stays supports, each with words that the record must not have.
     whole: Mapping[str, tuple[tuple[str, ...], ...]]
     number: int  # 0 for dev, 1 for held: which half of a list of synonyms or decoys is its own
+    author: str = ""  # of a split with several ways of writing
+    # "high", "low", "normal" -> how a value is called that is so; where it is empty, the usual words.
+    ways: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 def joined(one: Mapping[str, tuple[str, ...]], more: Mapping[str, tuple[str, ...]]) -> dict[str, tuple[str, ...]]:
@@ -87,3 +90,4 @@ class Sentence:
     kind: str = ""
     wrong: str = ""  # the planted words; the whole text where all of it is the error
     true: str = ""
+    author: str = ""

@@ -107,16 +107,23 @@ def table(outcomes: Sequence[Outcome]) -> str:
         f"{row.name:34} {row.split:5} {row.count:5} {row.marked:7.1%} {row.reason:7.1%} {row.label:7.1%}"
         for row in found
     ]
-    return "\n".join([*lines, "", *(_total(split, found, outcomes) for split in ("dev", "held"))])
+    return "\n".join([*lines, "", *totals(outcomes)])
 
 
-def _total(split: str, found: Sequence[Row], outcomes: Sequence[Outcome]) -> str:
-    kinds = [row for row in found if row.split == split and not row.name.startswith("true: ")]
-    mine = [item for item in outcomes if item.sentence.split == split]
+def totals(outcomes: Sequence[Outcome]) -> list[str]:
+    """A line for each split and each author in it."""
+    groups: dict[str, list[Outcome]] = {}
+    for item in outcomes:
+        groups.setdefault(f"{item.sentence.split} {item.sentence.author}".strip(), []).append(item)
+    return [_total(name, group) for name, group in groups.items()]
+
+
+def _total(name: str, mine: Sequence[Outcome]) -> str:
+    kinds = [row for row in rows(mine) if not row.name.startswith("true: ")]
     true = [item for item in mine if not item.sentence.kind]
     low = sum(row.reason < 0.85 for row in kinds)
     return (
-        f"{split}: {len(kinds)} kinds, for their own reason {mean(row.reason for row in kinds):.1%} (mean over kinds), "
+        f"{name}: {len(kinds)} kinds, for their own reason {mean(row.reason for row in kinds):.1%} (mean over kinds), "
         f"{low} kinds under 85 %; {mean(item.marked for item in true):.1%} of {len(true)} true sentences marked; "
         f"{mean(item.milliseconds for item in mine):.2f} ms a sentence"
     )

@@ -38,7 +38,10 @@ def pronouns(context: EncounterContext) -> dict[str, str]:
     """Slots that every template may use."""
     unknown = ("patient", "The patient", "The patient's", "the patient")
     noun, he, his, him = SEXES.get(context.patient.sex or "", unknown)
-    return {"He": he, "His": his, "he": he.lower(), "his": his.lower(), "him": him, "noun": noun}
+    family = context.patient.name.split()[-1] if context.patient.name.split() else ""
+    titled = family.isascii() and family.isalpha() and context.patient.sex in SEXES and (age(context) or 0) >= 18
+    title = f"{'Mr.' if context.patient.sex == 'male' else 'Ms.'} {family}" if titled else "the patient"
+    return {"He": he, "His": his, "he": he.lower(), "his": his.lower(), "him": him, "noun": noun, "Mr": title}
 
 
 def day_of(text: str | None) -> date | None:

@@ -1,11 +1,14 @@
 """The signed document and its Task on EHRs with the habits of real ones: one document, one Provenance, no open Task."""
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from services.approval import resources
+from services.approval.as_signed import NotAsSignedError
+from services.approval.domain import Outcome
 from services.approval.filing import Filing
 from services.approval.renditions import chart
 from services.approval.tasks import Devices, Tasks
@@ -20,6 +23,7 @@ APPROVED = Approved(
     stay=STAY, draft=draft_ref(), task=None, signed="e" * 64, edited=True, by=PHYSICIAN, signer="Practitioner/dr-1"
 )
 DECISION = Recorded(CASE, "id-5", "countersign/approval", T0, "", APPROVED, Head(5, "h" * 64))
+APPROVAL = Outcome("approved", "id-5")
 DRAFTED = Drafted(stay=STAY, draft=draft_ref(), sentences=4, unsupported=0, encounter_status="finished")
 
 
@@ -250,7 +254,7 @@ async def test_a_task_whose_answer_was_lost_and_that_came_late_is_completed_too(
     task = await tasks(ehr).request(CASE, DRAFTED, T0)
     await ehr.commit()
     assert [item["status"] for item in ehr.chart("Task")] == ["requested"] * 2
-    await tasks(ehr).complete(CASE, DRAFTED.draft, task, "approved", "DocumentReference/1")
+    await tasks(ehr).complete(CASE, DRAFTED.draft, task, APPROVAL, "DocumentReference/1")
     assert [item["status"] for item in ehr.chart("Task")] == ["completed"] * 2
 
 
@@ -260,20 +264,20 @@ async def test_only_tasks_of_the_case_are_completed(habits: dict[str, Any]) -> N
     task = await tasks(ehr).request(CASE, DRAFTED, T0)
     other = ehr.chart("Task")[0] | {"id": "other", "identifier": [{"system": "urn:other", "value": "1"}]}
     ehr.sandbox.store.put(other)
-    await tasks(ehr).complete(CASE, DRAFTED.draft, task, "approved")
+    await tasks(ehr).complete(CASE, DRAFTED.draft, task, APPROVAL)
     assert {item["id"]: item["status"] for item in ehr.chart("Task")} == {task: "completed", "other": "requested"}
 
 
 async def test_a_task_that_was_deleted_is_in_nobodys_inbox() -> None:
     ehr = Troubled(sandbox())
-    await tasks(ehr).complete(CASE, DRAFTED.draft, "gone", "approved")
+    await tasks(ehr).complete(CASE, DRAFTED.draft, "gone", APPROVAL)
 
 
 async def test_where_tasks_are_not_found_by_identifier_the_one_on_the_trail_is_completed() -> None:
     ehr = Troubled(sandbox())
     task = await tasks(ehr).request(CASE, DRAFTED, T0)
     ehr.unknown.add("identifier")
-    await tasks(ehr).complete(CASE, DRAFTED.draft, task, "approved")
+    await tasks(ehr).complete(CASE, DRAFTED.draft, task, APPROVAL)
     assert [item["status"] for item in ehr.chart("Task")] == ["completed"]
 
 
@@ -283,12 +287,61 @@ async def test_a_decision_is_not_given_up_for_what_the_server_answers_about_the_
     task = await tasks(ehr).request(CASE, DRAFTED, T0)
     ehr.refused["PUT", "Task"] = status
     for act in (
-        lambda: tasks(ehr).complete(CASE, DRAFTED.draft, task, "approved"),
+        lambda: tasks(ehr).complete(CASE, DRAFTED.draft, task, APPROVAL),
         lambda: tasks(ehr).give_to(task, "Practitioner/dr-2"),
         lambda: tasks(ehr).end(CASE, DRAFTED.draft, None),
     ):
         with pytest.raises(TransientError):
             await act()
     ehr.refused.clear()
-    await tasks(ehr).complete(CASE, DRAFTED.draft, task, "approved")
+    await tasks(ehr).complete(CASE, DRAFTED.draft, task, APPROVAL)
     assert [item["status"] for item in ehr.chart("Task")] == ["completed"]
+
+
+def planted(ehr: Troubled, contents: dict[str, bytes], id: str = "planted", **more: Any) -> None:
+    """A document that nobody here wrote, under the identifier of the case."""
+    found = resources.document(CASE, APPROVED, chart.contents(contents, T0), "dev-1", T0)
+    ehr.sandbox.store.put(found | {"id": id} | more)
+
+
+@pytest.mark.parametrize("habits", [{}, {"puts_create": True}, {"stale": True}])
+@pytest.mark.parametrize(
+    "contents",
+    [
+        {"text/plain": b"NOT WHAT WAS SIGNED"},
+        {"text/plain": b"The letter.", "application/pdf": b"another"},
+        {"text/plain": b"The letter.", "text/html": b"Take all of it."},
+        {"application/pdf": ALL["application/pdf"]},
+    ],
+)
+async def test_something_else_in_its_place_stops_the_filing(habits: dict[str, Any], contents: dict[str, bytes]) -> None:
+    ehr = Troubled(sandbox(), **habits)
+    for id in ("planted", resources.document_id(CASE)):
+        planted(ehr, contents, id)
+        with pytest.raises(NotAsSignedError, match=f"{id} stands in the chart"):
+            await filing(ehr).file(DECISION, APPROVED, "The letter.", ALL)
+        assert current(ehr) == [id], "nothing was written, and nothing retired"
+        assert ours(ehr) == []
+        planted(ehr, contents, id, status="entered-in-error")
+    filed = await filing(ehr).file(DECISION, APPROVED, "The letter.", ALL)
+    assert current(ehr) == [filed.document_reference]
+    assert filed.renditions == digests(*ALL)
+
+
+async def test_what_a_search_shows_only_after_the_create_stops_it_too() -> None:
+    ehr = Troubled(sandbox(), puts_create=True, lagging=True)
+    query = {"identifier": "|".join(resources.document_identifier(CASE))}
+    assert await ehr.client.search("DocumentReference", query) == []
+    planted(ehr, {"text/plain": b"NOT WHAT WAS SIGNED"}, resources.document_id(CASE))
+    with pytest.raises(NotAsSignedError):
+        await file(ehr)
+
+
+async def test_a_document_of_another_signature_is_not_taken_for_this_ones() -> None:
+    """A backup may not know what was signed after it: the same words, signed again, are another signature."""
+    ehr = Troubled(sandbox())
+    await file(ehr)
+    again = replace(DECISION, head=Head(5, "g" * 64))
+    with pytest.raises(NotAsSignedError, match="a signature that the trail does not have"):
+        await filing(ehr).file(again, APPROVED, "The letter.")
+    assert len(ours(ehr)) == len(current(ehr)) == 1

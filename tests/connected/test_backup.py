@@ -68,29 +68,6 @@ async def test_a_waiting_case_is_signed_and_filed_on_the_restored_stack(
         await stack.reaches(later, "awaiting-review")
 
 
-async def test_what_was_filed_after_the_backup_is_not_filed_twice_and_is_named(
-    nats: NatsServer, empty: NatsServer, tmp_path: Path
-) -> None:
-    """The chart is ahead of the restored trail: it keeps its one document, and the audit says which case it is."""
-    await nats.provision()
-    ehr = sandbox()
-    async with running(nats, ehr) as stack:
-        case_id = await stack.discharge()
-        await stack.reaches(case_id, "awaiting-review")
-        await back_up(nats, tmp_path / "backup")
-        await stack.decide(case_id, "approve")
-        filed = await stack.reaches(case_id, "filed")
-    nats.kill()
-    await put_back(empty, tmp_path / "backup")
-    async with running(empty, ehr) as stack:
-        assert (await stack.case(case_id))["state"] == "awaiting-review"
-        assert (await stack.decide(case_id, "approve")).status_code == 200
-        again = await stack.reaches(case_id, "filed")
-        assert again["document_reference"] == filed["document_reference"]
-        assert len(stack.in_chart("DocumentReference")) == len(stack.in_chart("Provenance")) == 1
-        assert not await chains_hold(stack)
-
-
 async def test_a_chain_that_was_broken_before_is_backed_up_and_said(
     nats: NatsServer, empty: NatsServer, tmp_path: Path
 ) -> None:

@@ -141,10 +141,13 @@ def test_what_became_of_each_draft_of_an_ended_case() -> None:
     redrafted = drafted.model_copy(update={"draft": second})
     signed = approved.model_copy(update={"draft": second})
     past = history(*REVIEW, rejected, "redraft-requested", redrafted, "review-requested", signed, "filed")
-    assert domain.reviewed(past) == [(draft_ref(), "rejected-redraft"), (second, "approved")]
+    assert domain.reviewed(past) == [
+        (draft_ref(), ("rejected-redraft", past[4].id)),
+        (second, ("approved", past[-2].id)),
+    ]
     assert domain.reviewed(history(*REVIEW, "withdrawn")) == [(draft_ref(), None)]
     again = history(*REVIEW, "withdrawn", *REVIEW, "approved", "filed")
-    assert domain.reviewed(again) == [(draft_ref(), "approved")]
+    assert domain.reviewed(again) == [(draft_ref(), ("approved", again[-2].id))]
 
 
 def test_escalations_are_told_once_in_order_and_only_while_nobody_decided() -> None:

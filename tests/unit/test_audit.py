@@ -18,19 +18,25 @@ from tests.support.examples import CASE, T0, event
 NAMES = ("discharged", "context-extracted", "drafted", "review-requested", "approved", "filed")
 
 
+LETTER = b"The letter."
+
+
 def trail() -> list[Stored]:
     """A filed case, as the stream holds it."""
     found: list[Stored] = []
     after = START
     for sequence, name in enumerate(NAMES, start=1):
-        headers, data = encode(CASE, event(name), id=f"id-{sequence}", source="x", time=T0, after=after)
+        body = event(name)
+        if name == "approved":
+            body = body.model_copy(update={"signed": digest(LETTER)})
+        headers, data = encode(CASE, body, id=f"id-{sequence}", source="x", time=T0, after=after)
         after = Head(sequence, chain_digest(headers, data))
         found.append(Stored(CASE.subject(name), headers, data, sequence))
     return found
 
 
-async def verify(stored: list[Stored], head: str | None = None) -> Report:
-    """With a chart whose Provenance carries `head`; by default the approval's digest."""
+async def verify(stored: list[Stored], head: str | None = None, text: bytes = LETTER) -> Report:
+    """With a chart whose Provenance carries `head`, by default the approval's digest, and whose document is `text`."""
     of = sandbox()
     original = trail()[4]
     approved, filed = event("approved"), event("filed")
@@ -39,6 +45,8 @@ async def verify(stored: list[Stored], head: str | None = None) -> Report:
     head = head or chain_digest(original.headers, original.data)
     provenance = resources.provenance(approved, "doc-1", "dev-1", head, T0, T0)
     of.store.put(provenance | {"id": filed.provenance})
+    document = resources.document(CASE, approved, chart.contents({"text/plain": text}, T0), "dev-1", T0)
+    of.store.put(document | {"id": filed.document_reference})
     return await verify_stored(stored, client(of))
 
 
@@ -69,7 +77,21 @@ async def test_a_changed_attribute_is_found(header: str) -> None:
 async def test_an_event_that_was_taken_out_is_found() -> None:
     stored = trail()
     del stored[2]
-    assert [fault.event for fault in (await verify(stored)).faults] == ["review-requested"]
+    fault, *follows = (await verify(stored)).faults
+    assert (fault.event, "digest of the event before it" in fault.reason) == ("review-requested", True)
+    assert all("does not fit" in item.reason for item in follows)
+
+
+async def test_the_text_of_a_trail_of_before_renditions_is_held_against_the_signature() -> None:
+    (fault,) = (await verify(trail(), text=b"NOT WHAT WAS SIGNED")).faults
+    assert (fault.event, "text/plain" in fault.reason) == ("filed", True)
+
+
+async def test_what_the_document_holds_beside_is_named() -> None:
+    more = chart.contents({**RENDITIONS, "text/html": b"Take all of it at once."}, T0)
+    assert await verify_renditions(held={"content": more}) == [
+        "the document in the EHR holds what was not filed: text/html"
+    ]
 
 
 async def test_two_events_that_changed_places_are_found() -> None:
@@ -86,8 +108,9 @@ async def test_a_trail_rewritten_from_end_to_end_is_given_away_by_the_chart() ->
 
 async def test_a_provenance_that_is_gone_is_said_so() -> None:
     report = await verify_stored(trail(), client(sandbox()))
-    (fault,) = report.faults
-    assert "does not show the Provenance" in fault.reason
+    provenance, document = report.faults
+    assert "does not show the Provenance" in provenance.reason
+    assert "does not show the document" in document.reason
     as_json: dict[str, Any] = report.as_dict()
     assert as_json["verified"] is False
 

@@ -19,7 +19,17 @@ from services.approval import domain as approval
 from services.approval.refusal import Refused
 from services.drafter import domain as drafter
 from services.ingest.handlers import Ingest
-from shared.contracts.case import CONSUMED, WITHDRAWABLE, broken_link, cause_of, final, fold, standing, state_after
+from shared.contracts.case import (
+    CONSUMED,
+    WITHDRAWABLE,
+    broken_link,
+    cause_of,
+    final,
+    fold,
+    misfits,
+    standing,
+    state_after,
+)
 from shared.contracts.corrections import Addended, Amended, Retracted, RetractionFiled, RetractionRequested
 from shared.contracts.ehr import EncounterFact
 from shared.contracts.envelope import Recorded
@@ -233,6 +243,10 @@ class CaseMachine(RuleBasedStateMachine):
     @invariant()
     def the_chain_holds(self) -> None:
         assert broken_link(self.history()) is None
+
+    @invariant()
+    def nothing_of_ours_appends_what_does_not_fit(self) -> None:
+        assert misfits(self.history()) == []
 
     @invariant()
     def each_signature_is_filed_at_most_once_and_before_the_next(self) -> None:

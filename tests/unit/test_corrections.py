@@ -19,7 +19,17 @@ from shared.contracts.case import State, fold, standing, state_after
 from shared.contracts.corrections import Amended, Retracted
 from shared.contracts.draft import TO_BE_WRITTEN
 from shared.contracts.envelope import digest
-from shared.contracts.events import EVENT_TYPES, Actor, Approved, CaseEvent, Confirmed, Filed, Resolution, Withdrawn
+from shared.contracts.events import (
+    EVENT_TYPES,
+    Actor,
+    Approved,
+    CaseEvent,
+    Confirmed,
+    Failed,
+    Filed,
+    Resolution,
+    Withdrawn,
+)
 from tests.support.examples import CASE, DIGEST, PHYSICIAN, SUPERVISOR, T0, draft, event
 from tests.unit.test_approval import REVIEW, history
 from tests.unit.test_gate import DRAFT, INVENTED, OTHER, TRUE
@@ -232,12 +242,12 @@ def test_documents_are_counted_over_discharges_that_were_taken_back() -> None:
         ((*FILED, "amended"), "approved", "too-late"),
         ((*FILED, "retraction-requested"), "filed", "too-late"),
         ((*FILED, "retraction-requested", "retracted"), "retracted", "done"),
-        ((*REVIEW, "approved", "failed"), "failed", "too-late"),
+        ((*REVIEW, "approved", Failed(step="file", reason="no", attempts=1)), "failed", "too-late"),
         (REVIEW, "awaiting-review", None),
     ],
 )
 def test_a_discharge_that_is_taken_back_withdraws_nothing_that_was_signed(
-    past: tuple[str, ...], state: State, answer: str | None
+    past: tuple[str | CaseEvent, ...], state: State, answer: str | None
 ) -> None:
     assert fold(history(*past)).state == state
     found = ingest.withdraw(history(*past))
@@ -252,9 +262,18 @@ def test_a_discharge_after_a_retraction_starts_the_case_again_once_the_chart_has
     assert not ingest.reopens(history(*FILED), "another")
 
 
-@pytest.mark.parametrize("name", ["amended", "addended", "retraction-requested", "retracted", "retraction-filed"])
-def test_a_state_follows_from_the_last_event(name: str) -> None:
-    past = history(*FILED, name)
+@pytest.mark.parametrize(
+    "names",
+    [
+        ("amended",),
+        ("addended",),
+        ("retraction-requested",),
+        ("retraction-requested", "retracted"),
+        ("retraction-requested", "retracted", "retraction-filed"),
+    ],
+)
+def test_a_state_follows_from_the_last_event(names: tuple[str, ...]) -> None:
+    past = history(*FILED, *names)
     assert state_after(past[-1]) == fold(past).state
 
 

@@ -48,6 +48,20 @@ def test_a_task_that_is_none_of_ours_asks_for_nothing(identifier: Any) -> None:
     assert asked_by(task(identifier=identifier)) is None
 
 
+@pytest.mark.parametrize("outcome", ["approved", "rejected-close", "rejected-redraft", "rejected-withdraw"])
+def test_what_we_wrote_ourselves_is_no_word_of_a_physician(outcome: str) -> None:
+    ours = resources.completed(task(), outcome, T0, event="id-5")
+    assert word_of(ours) is None
+    assert word_of(ours | {"output": ours["output"][:-1]}) is not None, "it is the mark that says so"
+    before_marks = resources.completed(task(), outcome, T0, "DocumentReference/d1")
+    assert word_of(before_marks) is None
+
+
+def test_a_task_that_waits_again_has_no_mark_any_more() -> None:
+    again = resources.sent_back(resources.completed(task(), "approved", T0, event="id-5"), "read it", T0)
+    assert word_of(again | {"status": "completed"}) == word_of(task("completed"))
+
+
 @pytest.mark.parametrize("status", ["draft", "requested", "received", "accepted", "ready", "in-progress", "on-hold"])
 def test_while_a_task_is_open_nothing_is_said(status: str) -> None:
     assert word_of(task(status)) is None

@@ -1,0 +1,102 @@
+"""One case: every digest computed again from the stored bytes, every event held against the state before it."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from cli.audit.chart import Filing, against_chart
+from cli.audit.report import Fault, Report
+from services.approval.correction_resources import identifier_of
+from services.approval.corrections import number_of, signature_of
+from shared.clinical.fhir import FhirClient
+from shared.contracts.case import CONSUMED, Case, fold, misfits
+from shared.contracts.corrections import RetractionFiled
+from shared.contracts.envelope import Recorded, chain_digest, decode
+from shared.contracts.events import Filed
+from shared.contracts.failures import PermanentError
+from shared.contracts.subjects import parse_case_subject
+from shared.messaging.journal import Stored
+
+
+@dataclass(frozen=True, slots=True)
+class Verified:
+    """A case that was looked at."""
+
+    id: str
+    faults: tuple[Fault, ...]
+    documents: frozenset[str]  # ids of the DocumentReferences that were filed
+    filing: bool  # a document may be in the chart that is not on the trail yet
+    identifiers: tuple[tuple[str, str], ...]  # system and value of its documents
+
+
+async def verify_stored(stored: Iterable[Stored], ehr: FhirClient) -> Report:
+    """The report about messages as the stream holds them, in stream order; all of them are held in memory."""
+    cases: dict[str, list[Stored]] = {}
+    for item in stored:
+        cases.setdefault(parse_case_subject(item.subject)[0].id, []).append(item)
+    looked_at = [await verify_case(id, events, ehr) for id, events in cases.items()]
+    faults = tuple(fault for case in looked_at for fault in case.faults)
+    return Report(len(cases), sum(map(len, cases.values())), faults)
+
+
+async def verify_case(case_id: str, events: Sequence[Stored], ehr: FhirClient) -> Verified:
+    """One case, of which `events` is every message, in stream order."""
+    faults = _broken(case_id, events)
+    history = list(_readable(events))
+    for item in misfits(history):
+        reason = (
+            "it does not fit the state that the case was in: nothing of ours appends it there, and it has no effect"
+        )
+        faults.append(Fault(case_id, item.name, item.head.sequence, reason))
+    for filing in _filings(history):
+        for found in await against_chart(filing, ehr):
+            at = filing.signature if found.about_signature and filing.signature else filing.filed
+            faults.append(Fault(case_id, at.name, at.head.sequence, found.words))
+    case = fold(history)
+    documents = frozenset(item.body.document_reference for item in history if isinstance(item.body, Filed))
+    return Verified(case_id, tuple(faults), documents, case.awaits == "file", _identifiers(case))
+
+
+def _broken(case_id: str, events: Sequence[Stored]) -> list[Fault]:
+    """Events that do not follow from the one before them, or are no events at all."""
+    faults: list[Fault] = []
+    previous, seen = "", set[str]()
+    for item in events:
+        name = parse_case_subject(item.subject)[1]
+        try:
+            id = decode(item.subject, item.headers, item.data, item.sequence).id
+        except PermanentError as error:
+            faults.append(Fault(case_id, name, item.sequence, error.reason))
+        else:
+            if id in seen:
+                faults.append(Fault(case_id, name, item.sequence, "it has the id of an event before it"))
+            seen.add(id)
+        if item.headers.get("ce-prevdigest", "") != previous:
+            reason = "it does not carry the digest of the event before it: one of the two was changed"
+            faults.append(Fault(case_id, name, item.sequence, reason))
+        previous = chain_digest(item.headers, item.data)
+    return faults
+
+
+def _readable(events: Iterable[Stored]) -> Iterable[Recorded]:
+    for item in events:
+        try:
+            yield decode(item.subject, item.headers, item.data, item.sequence)
+        except PermanentError:
+            continue  # named already
+
+
+def _filings(history: Sequence[Recorded]) -> Iterable[Filing]:
+    """Every filing of the case, whatever came after it, with what led to it."""
+    signature: Recorded | None = None
+    for item in history:
+        if item.name in CONSUMED["file"]:
+            signature = item
+        if isinstance(item.body, Filed | RetractionFiled):
+            yield Filing(item, item.body, signature)
+
+
+def _identifiers(case: Case) -> tuple[tuple[str, str], ...]:
+    return tuple(
+        identifier_of(entry.signature.case, signature_of(entry), number_of(case, entry.signature))
+        for entry in (*case.earlier, *case.entries)
+    )

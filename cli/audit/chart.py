@@ -1,0 +1,102 @@
+"""One filing held against the chart: Provenance and document carry what somebody signed, and nothing else."""
+
+from dataclasses import dataclass
+
+from services.approval.renditions import chart
+from services.approval.renditions.in_chart import digest_in_chart
+from services.approval.renditions.make import TEXT
+from services.approval.resources import Resource, chain_head_of
+from shared.clinical import references
+from shared.clinical.fhir import FhirClient, NotFoundError
+from shared.contracts.corrections import Retracted, RetractionFiled
+from shared.contracts.envelope import Recorded
+from shared.contracts.events import Filed, Signature
+from shared.contracts.failures import Failure
+
+
+@dataclass(frozen=True, slots=True)
+class Filing:
+    """A `filed` or `retraction-filed` as it was recorded, and the signature or retraction before it."""
+
+    filed: Recorded
+    body: Filed | RetractionFiled
+    signature: Recorded | None
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """What does not hold, in words; `about_signature`: of what was signed, not of its filing."""
+
+    words: str
+    about_signature: bool = False
+
+
+async def against_chart(filing: Filing, ehr: FhirClient) -> list[Reason]:
+    """What does not hold of one filing."""
+    try:
+        provenance = await ehr.read("Provenance", filing.body.provenance)
+    except Failure as failure:
+        return [Reason(f"the EHR does not show the Provenance ({failure.reason})"), *await _contents(filing, None, ehr)]
+    reasons = []
+    if filing.signature is None or filing.signature.head.digest != chain_head_of(provenance):
+        reasons.append(Reason("the Provenance in the EHR carries another digest", about_signature=True))
+    if isinstance(filing.body, Filed) and not _is_about(provenance, filing.body.document_reference, ehr):
+        reasons.append(Reason("the Provenance in the EHR is about another document"))
+    return [*reasons, *await _contents(filing, provenance, ehr)]
+
+
+def _is_about(provenance: Resource, id: str, ehr: FhirClient) -> bool:
+    wanted = references.targets([{"resourceType": "DocumentReference", "id": id}], ehr.bases)
+    return any(target in wanted for target in provenance.get("target") or [])
+
+
+async def _contents(filing: Filing, provenance: Resource | None, ehr: FhirClient) -> list[Reason]:
+    body, signed = filing.body, filing.signature.body if filing.signature else None
+    if isinstance(body, Filed):
+        found = await _differing(body, provenance, signed if isinstance(signed, Signature) else None, ehr)
+    else:
+        found = await _standing(signed, ehr) if isinstance(signed, Retracted) else []
+    return [Reason(words) for words in found]
+
+
+async def _standing(retracted: Retracted, ehr: FhirClient) -> list[str]:
+    """What stands in the chart though it was retracted. A document that was deleted there does not."""
+    reasons: list[str] = []
+    for id in retracted.documents:
+        try:
+            status = (await ehr.read("DocumentReference", id)).get("status")
+        except NotFoundError:
+            continue
+        except Failure as failure:
+            reasons.append(f"the EHR does not show a document that was retracted ({failure.reason})")
+            continue
+        if status != "entered-in-error":
+            reasons.append("a document that was retracted is not entered in error in the EHR")
+    return reasons
+
+
+async def _differing(
+    filed: Filed, provenance: Resource | None, signature: Signature | None, ehr: FhirClient
+) -> list[str]:
+    """What of the text that was signed, and of its renditions, does not stand in the chart as it was filed.
+
+    A trail of before renditions has no digests of them, and its text is held against the signature nevertheless.
+    """
+    renditions = filed.renditions or ({TEXT: signature.signed} if signature is not None else {})
+    reasons: list[str] = []
+    if filed.renditions and provenance is not None and chart.digests_in(provenance) != filed.renditions:
+        reasons.append("the Provenance names other renditions")
+    if signature is not None and renditions.get(TEXT, signature.signed) != signature.signed:
+        reasons.append("the text that was filed is not the one that was signed")
+    try:
+        held = chart.attachments(await ehr.read("DocumentReference", filed.document_reference))
+    except Failure as failure:
+        return [*reasons, f"the EHR does not show the document ({failure.reason})"]
+    for content_type, digest in renditions.items():
+        if content_type not in held:
+            reasons.append(f"the document in the EHR has no {content_type} any more")
+        elif await digest_in_chart(held[content_type], ehr) != digest:
+            reasons.append(f"the {content_type} of the document in the EHR is not what was filed")
+    if more := sorted(held.keys() - renditions.keys()):
+        reasons.append(f"the document in the EHR holds what was not filed: {', '.join(more)}")
+    return reasons

@@ -1,0 +1,154 @@
+"""`audit verify`: the trail from its first message to its last, a page in memory at a time, and the chart with it."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from nats import errors
+from nats.js.errors import APIError, NotFoundError
+
+from cli.audit.case import Verified, verify_case
+from cli.audit.report import Fault, Report
+from cli.audit.seen import Seen
+from cli.audit.stray import strays
+from cli.bus import bus
+from cli.stack.access import read_access
+from shared.clinical.fhir import FhirClient
+from shared.contracts.failures import PermanentError, TransientError
+from shared.contracts.subjects import CaseRef, parse_case_subject
+from shared.messaging.connection import Bus
+from shared.messaging.journal import STREAM, Journal, Stored
+from shared.runtime.settings import EhrSettings
+
+AT_ONCE = 8  # cases that are read and held against the chart at the same time
+
+Tell = Callable[[int, int], None]  # messages looked at, and all of them
+
+
+def untold(_done: int, _all: int) -> None: ...
+
+
+async def verify(data_dir: Path, case: str | None, tell: Tell = untold) -> Report:
+    """Verify one case, or the whole trail.
+
+    Raises CommandError when no stack runs, PermanentError when there is no such case.
+    """
+    access = read_access(data_dir)
+    settings = EhrSettings(url=access.ehr_url)  # the token, where the EHR wants one, is in the environment
+    ehr = settings.connect()
+    try:
+        async with bus(data_dir, "auditor") as connection:
+            audit = Audit(connection, ehr)
+            return await (audit.all(tell) if case is None else audit.one(case))
+    finally:
+        await ehr.close()
+
+
+@dataclass
+class Audit:
+    """One run. `bus` is the auditor's."""
+
+    bus: Bus
+    ehr: FhirClient
+    faults: list[Fault] = field(default_factory=list)
+    unchecked: list[str] = field(default_factory=list)
+    events: int = 0
+
+    def __post_init__(self) -> None:
+        self._journal = Journal(self.bus, "auditor")
+
+    async def one(self, case: str) -> Report:
+        """Raises PermanentError when there is no such case."""
+        stored = await self._journal.stored(CaseRef("*", case).filter)
+        if not stored:
+            raise PermanentError("there is no such case")
+        with Seen() as seen:
+            found = await verify_case(case, stored, self.ehr)
+            self._take(found, seen)
+            await self._strays(seen, found.identifiers)
+        return Report(1, len(stored), tuple(self.faults), tuple(self.unchecked))
+
+    async def all(self, tell: Tell = untold) -> Report:
+        state = await self._state()
+        if state is None:
+            return Report(0, 0, tuple(self.faults))
+        first, last = state
+        if not last:
+            self._say("it is empty: nothing was ever written, or it was removed and made again")
+        with Seen() as seen:
+            gaps = Gaps()
+            async for page in self._pages(last):
+                self.faults += gaps.add(page)
+                await self._cases(page, seen)
+                self.events += len(page)
+                tell(page[-1].sequence - first + 1, last - first + 1)
+            self.faults += gaps.end(last)
+            await self._strays(seen, None)
+            return Report(seen.cases, self.events, tuple(self.faults), tuple(self.unchecked))
+
+    async def _state(self) -> tuple[int, int] | None:
+        """The first and last sequence of the trail; None where it is not there."""
+        try:
+            state = (await self.bus.jetstream.stream_info(STREAM)).state
+        except NotFoundError:
+            self._say(f"it is not there: the server has no stream {STREAM}")
+            return None
+        except (APIError, errors.Error) as error:
+            raise TransientError(f"the trail could not be asked for ({type(error).__name__})") from None
+        return max(state.first_seq, 1), state.last_seq
+
+    async def _pages(self, last: int) -> AsyncIterator[list[Stored]]:
+        """What was written until now; what is written meanwhile is not waited for."""
+        async for page in self._journal.pages("discharge.>"):
+            if within := [item for item in page if item.sequence <= last]:
+                yield within
+            if page[-1].sequence >= last:
+                return
+
+    async def _cases(self, page: Sequence[Stored], seen: Seen) -> None:
+        """Every case of which the first message is on this page, to its end."""
+        fresh = seen.fresh(parse_case_subject(item.subject)[0].id for item in page)
+        for batch in (fresh[at : at + AT_ONCE] for at in range(0, len(fresh), AT_ONCE)):
+            for found in await asyncio.gather(*map(self._case, batch)):
+                self._take(found, seen)
+
+    async def _case(self, id: str) -> Verified:
+        return await verify_case(id, await self._journal.stored(CaseRef("*", id).filter), self.ehr)
+
+    def _take(self, found: Verified, seen: Seen) -> None:
+        self.faults += found.faults
+        seen.filed(found.id, found.documents, filing=found.filing)
+
+    async def _strays(self, seen: Seen, identifiers: Iterable[tuple[str, str]] | None) -> None:
+        try:
+            async for fault in strays(self.ehr, identifiers, seen):
+                self.faults.append(fault)
+        except PermanentError as error:
+            words = (
+                f"documents in the EHR that the trail did not file: the EHR does not search for them ({error.reason})"
+            )
+            self.unchecked.append(words)
+
+    def _say(self, reason: str) -> None:
+        self.faults.append(Fault("", "", 0, reason))
+
+
+class Gaps:
+    """Sequences that the stream does not have any more: nobody of ours can delete a message."""
+
+    def __init__(self) -> None:
+        self._next = 1
+
+    def add(self, page: Iterable[Stored]) -> Iterator[Fault]:
+        for item in page:
+            yield from self.end(item.sequence - 1)
+            self._next = item.sequence + 1
+
+    def end(self, last: int) -> Iterator[Fault]:
+        """Everything up to `last` should have come by now."""
+        if self._next <= last:
+            count = last - self._next + 1
+            words = f"messages {self._next} to {last} are" if count > 1 else f"message {last} is"
+            yield Fault("", "", self._next, f"{words} gone: {count} deleted from the stream")
+            self._next = last + 1

@@ -1,0 +1,58 @@
+"""Documents that stand in the chart under our identifiers, and that the trail did not file."""
+
+from collections.abc import AsyncIterator, Iterable
+
+from cli.audit.report import Fault
+from cli.audit.seen import Seen
+from services.approval.resources import DOCUMENT_SYSTEM, Resource
+from shared.clinical.fhir import FhirClient, SearchResult
+from shared.contracts.failures import PermanentError
+
+NO_CASE = "document {id} in the EHR carries its identifier, and the trail has no such case"
+NOT_FILED = "document {id} in the EHR carries its identifier, and the trail did not file it"
+
+
+async def strays(ehr: FhirClient, identifiers: Iterable[tuple[str, str]] | None, seen: Seen) -> AsyncIterator[Fault]:
+    """Of documents with these identifiers; None: with any of ours.
+
+    Raises PermanentError where the EHR does not search by identifier, TransientError.
+    """
+    values = ["|".join(pair) for pair in identifiers] if identifiers is not None else [f"{DOCUMENT_SYSTEM}|"]
+    shown = False
+    for value in values:
+        async for page in _pages(ehr, value):
+            for document in page.matches:
+                shown = shown or any(_cases(document))
+                for fault in _faults(document, seen):
+                    yield fault
+    if not shown and seen.has_documents:
+        raise PermanentError("it finds none of those that were filed")
+
+
+async def _pages(ehr: FhirClient, identifier: str) -> AsyncIterator[SearchResult]:
+    """Without the contents, where the EHR leaves out what is not asked for."""
+    query = {"identifier": identifier}
+    try:
+        async for page in ehr.each_page("DocumentReference", query | {"_elements": "identifier,status"}):
+            yield page
+    except PermanentError:
+        async for page in ehr.each_page("DocumentReference", query):
+            yield page
+
+
+def _faults(document: Resource, seen: Seen) -> Iterable[Fault]:
+    if document.get("status") == "entered-in-error" or seen.has_document(str(document["id"])):
+        return
+    cases = dict.fromkeys(_cases(document))
+    for case in cases:
+        filing = seen.case(case)
+        if filing is None:
+            yield Fault(case, "", 0, NO_CASE.format(id=document["id"]))
+        elif not filing:
+            yield Fault(case, "", 0, NOT_FILED.format(id=document["id"]))
+
+
+def _cases(document: Resource) -> Iterable[str]:
+    for item in document.get("identifier") or []:
+        if isinstance(item, dict) and item.get("system") == DOCUMENT_SYSTEM:
+            yield str(item.get("value", "")).partition("/")[0]

@@ -1,0 +1,20 @@
+"""What an EHR holds of a document's contents, also where it has put them into Binary resources of their own."""
+
+from services.approval.renditions import chart
+from services.approval.resources import Resource
+from shared.clinical.fhir import FhirClient
+from shared.clinical.references import parse_url
+from shared.contracts.failures import PermanentError
+
+
+async def digest_in_chart(attachment: Resource, ehr: FhirClient) -> str | None:
+    """SHA-256 of what an attachment holds; None where the EHR does not show it. Raises TransientError."""
+    if "data" in attachment:
+        return chart.digest_of(attachment)
+    named = parse_url(str(attachment.get("url") or ""))
+    if named is None or named.type != "Binary":
+        return None
+    try:
+        return chart.digest_of(await ehr.read("Binary", named.id))
+    except PermanentError:
+        return None

@@ -1,0 +1,58 @@
+"""Claims of results that came back: what the record has as pending has not."""
+
+import re
+from collections.abc import Iterator
+
+from shared.grounding.parsed import Parsed
+from shared.grounding.record import Record
+from shared.grounding.verdict import Finding
+from shared.grounding.words import stem, words
+
+_PENDING = re.compile(
+    r"\b(?:pending|await(?:ed|ing|s)?|outstanding|waiting|not (?:yet )?(?:back|available|resulted|reported|known|finali[sz]ed|ready|"
+    r"returned|been reported)|yet to (?:return|result|be reported)|to follow|in progress|still (?:out|cooking|running|in the lab)|"
+    r"preliminary|unresulted|chase|chased|has not|have not|had not|not back)\b",
+    re.IGNORECASE,
+)
+_BACK = re.compile(
+    r"\b(?:normal|negative|positive|abnormal|resulted|returned|came back|is back|come back|clear|fine|unremarkable|elevated|high|low|"
+    r"unrevealing|within (?:normal )?limits|wnl|reported as (?:normal|negative)|without pathological|turned out|reassuring|"
+    r"finali[sz]ed|no growth)\b",
+    re.IGNORECASE,
+)
+
+
+def claims(parsed: Parsed, record: Record) -> Iterator[Finding]:
+    """What is said of a pending result: that it is pending, or what came out."""
+    lines = record.parts("pending")
+    if not lines:
+        return
+    waits, back = _PENDING.search(parsed.text), _BACK.search(parsed.text)
+    if waits is None and back is None:
+        return
+    said = {key for key, start, _ in parsed.content if not _inside(start, waits) and not _inside(start, back)}
+    said |= {stem(word) for word, _, _ in parsed.words}
+    for line in lines:
+        named = [key for key in line.stems if len(key) > 2]
+        own = [item.canonical for item in (*line.named.tests, *line.named.procedures)]
+        same = {item.canonical for item in (*parsed.named.tests, *parsed.named.procedures)} & set(own)
+        words = [key for key, _, _ in parsed.content if key in line.stems]
+        if not (same or words) or not said or not named:
+            continue
+        told = f"record: {line.text[:120]} (pending)"
+        spans = [(start, end) for key, start, end in parsed.content if key in line.stems]
+        if waits is not None:
+            yield Finding("statement", waits.group(), "supported", line.source, told, (waits.span(), *spans))
+        elif back is not None and all(key in said for key in _name(line.text)):
+            text = parsed.text[spans[0][0] : back.end()] if spans and spans[0][0] < back.end() else back.group()
+            yield Finding("finding", text, "contradicted", line.source, told, (back.span(),))
+        return
+
+
+def _name(text: str) -> list[str]:
+    """The stems of what is pending, without what stands in brackets."""
+    return [stem(word) for word, _, _ in words(text.partition(" (")[0])]
+
+
+def _inside(position: int, match: re.Match[str] | None) -> bool:
+    return match is not None and match.start() <= position < match.end()

@@ -1,0 +1,106 @@
+"""Writes out the shorthand of clinical notes, so that every rule reads the same words: `d/c'd on`, `h/o`, `2/2`, `?PE`.
+
+What depends on the words around it is decided here: `d/c'd` is "discharged" of a person and "discontinued" of a
+medicine. The table `shorthand.tsv` is our own list of what is common in English hospital notes.
+"""
+
+import re
+from functools import cache
+
+from shared.grounding.finders import drugs_in
+from shared.grounding.vocabulary import FOLDER
+
+_DISCHARGED = re.compile(
+    r"\b(?:d/c'?e?d|dc'd|dc'ed|dced)(?=\s*(?:$|[.,;]|on\b|to\b|home\b|w/|with\b|from\b|in\b|after\b|under\b|back\b"
+    r"|against\b|ama\b|today\b|\d|january|february|march|april|may|june|july|august|september|october|november|december))",
+    re.IGNORECASE,
+)
+_LEAVING = re.compile(r"\b(?:d/c|dc)(?!['’\w/])", re.IGNORECASE)
+_ENDED = re.compile(r"\b(?:d/c'?e?d|dc'd|dc'ed|dced)\b", re.IGNORECASE)
+_PERSON = re.compile(r"(?:^|\b(?:pt|patient|he|she|was|and|mr\.? \w+|ms\.? \w+|mrs\.? \w+|then|ultimately) )$", re.IGNORECASE)
+_HAS_SIGN = re.compile(r"[/'?@&+↑↓]|\b[A-Za-z]{1,8}\b")
+# Sign or abbreviation → words; in this order.
+_SIGNS: tuple[tuple[re.Pattern[str], str], ...] = tuple(
+    (re.compile(pattern, flags), words)
+    for pattern, words, flags in (
+        (r"’", "'", 0),
+        (r"\b[pP]t(?='s\b|\b)(?!/|\d|\.\w)", "patient", 0),
+        (r"^all(?:ergies)?\s*:", "Allergies:", re.IGNORECASE),
+        (r"^doa\s*:", "Date of admission:", re.IGNORECASE),
+        (r"^dod\s*:", "Date of discharge:", re.IGNORECASE),
+        (r"^rx(?= for\b)|\brx'd\b", "prescribed", re.IGNORECASE),
+        (r"\brx\b", "prescription", re.IGNORECASE),
+        (r"\br/o'?d(?: out)? for\b", "ruled out for", re.IGNORECASE),
+        (r"\br/o'?d\b", "ruled out", re.IGNORECASE),
+        (r"\br/o\b", "rule out", re.IGNORECASE),
+        (r"(?<![\d/])\b2/2\b(?!/)", "secondary to", 0),
+        (r"(?<=\s)\?\s?(?=[A-Za-z])|^\?\s?(?=[A-Za-z])|\bquery (?=[a-z])", "possible ", re.IGNORECASE),
+        (r"(?<![qQ]\d)(?<![xX]\d)(?<![xX]\d\d)(?<=\d)\s?d\b(?=\s*(?:$|[.,;]|of\b|course))", " days", 0),
+        (r"\b(?:x|×)\s?(\d+)[\s-]?(?:d|days?)\b", r"for \1 days", re.IGNORECASE),
+        (r"\bx\s?(\d+)\s?(?:wks?|weeks?)\b", r"for \1 weeks", re.IGNORECASE),
+        (r"\bx(?=\s\d+\s?(?:d|days?|wks?|weeks?)\b)", "for", re.IGNORECASE),
+        (r"(?<!\w)T(?=\s?(?:of |max |was |noted |at |[34]\d(?:\.\d)?\b|9\d(?:\.\d)?\b|10\d(?:\.\d)?\b))", "temperature", 0),
+        (r"^T(?=\s(?:low|high|elevated|normal|WNL|max))|(?:(?<=low )|(?<=high )|(?<=elevated )|(?<=raised ))T(?=[.,;]|$)", "temperature", 0),
+        (r"\bDH(?=\s*:)", "home medications", 0),
+        (r"\s@\s?", " at ", 0),
+        (r"\s&\s", " and ", 0),
+        (r"↑\s?", " elevated ", 0),
+        (r"↓\s?", " low ", 0),
+        (r"\badm(?:it)?(?= (?:w/|with|for|to|on \d|\d))", "admitted", re.IGNORECASE),
+        (r"\bhypo(?=(?:Na|K|Ca|Mg)\b)", "low ", 0),
+        (r"\bhyper(?=(?:Na|K|Ca|Mg)\b)", "high ", 0),
+    )
+)  # fmt: skip
+
+
+@cache
+def _table() -> tuple[re.Pattern[str], dict[str, str]]:
+    rows = dict(line.split("\t") for line in (FOLDER / "shorthand.tsv").read_text().splitlines())
+    longest = sorted(map(re.escape, rows), key=len, reverse=True)
+    return re.compile(rf"(?<![\w/'])(?:{'|'.join(longest)})(?![\w/'])\.?(?=\s*)", re.IGNORECASE), rows
+
+
+def written_out(text: str) -> str:
+    """The sentence in full words; as it is where it has no shorthand."""
+    if _HAS_SIGN.search(text) is None:
+        return text
+    for pattern, words in _SIGNS:
+        text = pattern.sub(words, text)
+    text = _departures(text)
+    pattern, rows = _table()
+    found = pattern.sub(lambda match: _word(match, text, rows), text)
+    return re.sub(r"(?<=\S)  +", " ", found)
+
+
+def _word(match: re.Match[str], text: str, rows: dict[str, str]) -> str:
+    """The words for an abbreviation, with the full stop that ends the sentence, and the capital of its beginning."""
+    written = match.group().rstrip(".")
+    words = rows[written.lower()]
+    last = match.group().endswith(".") and match.end() >= len(text.rstrip())
+    return (words[:1].upper() + words[1:] if match.start() == 0 else words) + ("." if last else "") + (
+        " " if written.endswith("/") and not text[match.end() : match.end() + 1].isspace() else ""
+    )
+
+
+def _departures(text: str) -> str:
+    """`d/c` and `d/c'd`: discharge of a person, discontinuation of a medicine."""
+    if "/c" not in text.lower() and "dc" not in text.lower():
+        return text
+
+    def past(match: re.Match[str]) -> str:
+        closed = not re.match(r"\s*[a-z\d]", text[match.end() :], re.IGNORECASE)
+        person = _PERSON.search(text[: match.start()]) is not None
+        return "discontinued" if closed and not person else "discharged"
+
+    text = _DISCHARGED.sub(past, text)
+    text = _ENDED.sub("discontinued", text)
+    return _LEAVING.sub(lambda match: _noun(match, text), text)
+
+
+def _noun(match: re.Match[str], text: str) -> str:
+    rest = text[match.end() :].lstrip()
+    drug = next(iter(drugs_in(rest)), None)
+    if drug is not None and drug.start == 0 and match.start() == 0:
+        return "Discontinue"
+    verb = match.start() == 0 and re.match(r"(?:home|to)\b|\d|w/", rest, re.IGNORECASE)
+    return ("Discharged" if verb else "Discharge") if match.start() == 0 else "discharge"

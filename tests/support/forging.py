@@ -1,0 +1,70 @@
+"""What somebody who rules over the NATS server can do to a trail; the services are stopped while they do."""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
+
+from cli.audit.report import Report
+from cli.audit.run import Audit
+from deploy.sandbox_ehr.app import Sandbox
+from shared.contracts.envelope import START, Head, chain_digest, decode, encode
+from shared.contracts.events import CaseEvent
+from shared.contracts.subjects import parse_case_subject
+from shared.messaging.journal import STREAM, Journal, Stored
+from tests.support.backup import as_user
+from tests.support.ehr import client
+from tests.support.server import NatsServer
+
+Change = Callable[[CaseEvent], CaseEvent]
+
+
+async def read(server: NatsServer) -> list[Stored]:
+    async with as_user(server, "admin") as bus:
+        return await Journal(bus, "admin").stored("discharge.>")
+
+
+async def write(server: NatsServer, messages: Iterable[Stored], *, without: Sequence[int] = ()) -> None:
+    """The stream made again of `messages`, without protection, and those sequences deleted."""
+    async with as_user(server, "admin") as bus:
+        config = (await bus.jetstream.stream_info(STREAM)).config
+        await bus.jetstream.delete_stream(STREAM)
+        await bus.jetstream.add_stream(replace(config, deny_delete=False, deny_purge=False, first_seq=None))
+        for item in messages:
+            kept = {name: value for name, value in item.headers.items() if not name.startswith("Nats-")}
+            await bus.publish(item.subject, item.data, stream=STREAM, headers=kept)
+        for sequence in without:
+            await bus.jetstream.delete_msg(STREAM, sequence)
+
+
+def rechained(messages: Sequence[Stored], change: Change) -> list[Stored]:
+    """The same events, each changed by `change`, and every digest made to fit again."""
+    heads: dict[str, Head] = {}
+    found = []
+    for item in messages:
+        event = decode(item.subject, item.headers, item.data, item.sequence)
+        source, after = event.source.rpartition("/")[2], heads.get(event.case.id, START)
+        body = change(event.body)
+        headers, data = encode(event.case, body, id=event.id, source=source, time=event.time, after=after)
+        heads[event.case.id] = Head(item.sequence, chain_digest(headers, data))
+        found.append(Stored(item.subject, headers, data, item.sequence))
+    return found
+
+
+async def append(server: NatsServer, user: str, case_id: str, *bodies: CaseEvent) -> None:
+    """Events that follow in the chain, published as `user` may."""
+    of_case = [item for item in await read(server) if parse_case_subject(item.subject)[0].id == case_id]
+    last = of_case[-1]
+    case, _ = parse_case_subject(last.subject)
+    head = Head(last.sequence, chain_digest(last.headers, last.data))
+    async with as_user(server, user) as bus:
+        for number, body in enumerate(bodies):
+            id, time = (
+                f"forged-{case_id}-{body.event}-{number}",
+                decode(last.subject, last.headers, last.data, last.sequence).time,
+            )
+            head = await Journal(bus, user).append(case, body, after=head, id=id, time=time)
+
+
+async def audit(server: NatsServer, ehr: Sandbox, case: str | None = None) -> Report:
+    async with as_user(server, "auditor") as bus:
+        found = Audit(bus, client(ehr))
+        return await (found.all() if case is None else found.one(case))

@@ -1,0 +1,44 @@
+"""An event that does not fit the state of its case changes nothing, and is named."""
+
+from dataclasses import replace
+
+import pytest
+
+from shared.contracts.case import cause_of, fold, misfits
+from shared.contracts.events import Failed, Retried, StepName
+from tests.support.examples import EVENTS, PHYSICIAN
+from tests.unit.test_approval import REVIEW, history
+
+FILED = (*REVIEW, "approved", "filed")
+STEPS: tuple[StepName, ...] = ("extract", "draft", "request-review", "file", "settle-rejection")
+
+
+@pytest.mark.parametrize("step", STEPS)
+@pytest.mark.parametrize("past", [FILED, REVIEW, (*REVIEW, "approved"), (*REVIEW, "rejected")])
+def test_retrying_what_has_not_failed_changes_nothing(past: tuple[str, ...], step: StepName) -> None:
+    before, after = history(*past), history(*past, Retried(step=step, by=PHYSICIAN))
+    assert fold(after) == replace(fold(before), head=after[-1].head)
+    assert misfits(after) == [after[-1]]
+    assert cause_of("file", after) == cause_of("file", before)
+
+
+def test_only_the_step_that_failed_is_retried() -> None:
+    failed = (*REVIEW, "approved", Failed(step="file", reason="the EHR refused it", attempts=1))
+    other = history(*failed, Retried(step="draft", by=PHYSICIAN))
+    assert (fold(other).state, [item.name for item in misfits(other)]) == ("failed", ["retried"])
+    right = history(*failed, Retried(step="file", by=PHYSICIAN))
+    assert (fold(right).awaits, misfits(right)) == ("file", [])
+
+
+@pytest.mark.parametrize("body", [item for item in EVENTS if item.event not in ("amended", "addended")])
+def test_a_filed_document_is_only_corrected_or_retracted(body: object) -> None:
+    past = history(*FILED, body)  # type: ignore[arg-type]
+    case = fold(past)
+    assert (case.state, case.document) == ("filed", fold(past[:-1]).document)
+    assert len(misfits(past)) == int(past[-1].name != "retraction-requested")
+
+
+def test_a_second_approval_is_not_what_is_filed() -> None:
+    past = history(*REVIEW, "approved", "approved")
+    assert cause_of("file", past) == past[-2]
+    assert len(fold(past).entries) == 1
