@@ -31,6 +31,7 @@ TITLES: dict[Why, tuple[int, str]] = {
     "stale": (412, "This is not the draft that is under review"),
     "incomplete": (422, "The text is not the whole document of this stay"),
     "unresolved": (409, "Sentences or open points of the draft are not settled"),
+    "misleading": (422, "The text does not say truly who wrote its narrative"),
     "forbidden": (403, "This review is not yours to decide"),
     "not-filed": (409, "No document of this case stands in the chart"),
     "changed": (412, "This is not the document as it stands"),

@@ -10,6 +10,7 @@ from services.approval.domain import signer
 from services.approval.gate import Settled
 from services.approval.refusal import Refused
 from services.approval.written import Statement
+from shared.contracts import notice
 from shared.contracts.case import Case, ChartEntry, final, standing
 from shared.contracts.corrections import Addended, Amended, Retracted, RetractionRequested
 from shared.contracts.draft import Draft
@@ -79,6 +80,7 @@ def amend(
         edits=edits.figures(draft, text),
         resolutions=gate.resolutions(draft, text, settled),
         written=confirmed(written),
+        narrative=notice.narrative_by(draft, text, own=bool(written)),
         channel=channel,
     )
 

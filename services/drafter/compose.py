@@ -1,21 +1,9 @@
 """Puts facts and narrative together into one draft and its plain text. Deterministic."""
 
 from services.drafter import facts
+from shared.contracts import notice
 from shared.contracts.context import EncounterContext
-from shared.contracts.draft import Draft, Knowledge, Narrative, OpenPoint, Part, PartCode, Prompt, Sentence
-
-# Which part a narrative belongs to.
-HOME: dict[Narrative, PartCode] = {
-    "hospital-course": "procedures-and-treatment",
-    "patient-instructions": "patient-and-family-instructions",
-}
-TITLES: dict[Narrative, str] = {"hospital-course": "Hospital course", "patient-instructions": "In plain words"}
-NOTICE = (
-    "Narrative composed from the record by rules, with sentences of an AI model; facts are rendered from the record. "
-    "Reviewed by a physician."
-)
-# A text without a sentence of a model must not say that a model wrote it.
-COMPOSED = "Narrative composed by rules from the record; facts are rendered from the record. Reviewed by a physician."
+from shared.contracts.draft import HEADINGS, HOME, Draft, Knowledge, OpenPoint, Part, Prompt, Sentence
 
 
 def compose(
@@ -73,8 +61,9 @@ def _text(context: EncounterContext, parts: tuple[Part, ...]) -> str:
         for group in part.groups:
             lines += [f"{group.title}:", *(f"  - {fact.text}" for fact in group.facts)]
         lines += _narrative(part)
-    written = any(item.origin == "model" for part in parts for item in part.narrative)
-    return "\n".join([*lines, "", NOTICE if written else COMPOSED, ""])
+    origins = {item.origin for part in parts for item in part.narrative}
+    by: notice.NarrativeBy = "model" if "model" in origins else "rules" if origins else "none"
+    return "\n".join([*lines, "", notice.line(by), ""])
 
 
 def _narrative(part: Part) -> list[str]:
@@ -82,5 +71,5 @@ def _narrative(part: Part) -> list[str]:
     lines: list[str] = []
     for name in (name for name, code in HOME.items() if code == part.code):
         if sentences := [item.text for item in part.narrative if item.narrative == name]:
-            lines += [f"{TITLES[name]}:", *(f"  {text}" for text in sentences)]
+            lines += [f"{HEADINGS[name]}:", *(f"  {text}" for text in sentences)]
     return lines
