@@ -72,7 +72,7 @@ class ReviewList(BaseModel):
 
 
 class Approve(BaseModel):
-    """Countersign. `text` takes the place of the draft's text."""
+    """Countersign. `text` takes the place of the draft's text: changed, or `to_write` of the review filled in."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -101,7 +101,9 @@ class Approve(BaseModel):
 
 
 class Reject(BaseModel):
-    """Refuse the draft."""
+    """Refuse the draft: another one is written, or the case is closed without a document, as it is written in the EHR
+    or as there is to be none.
+    """
 
     model_config = ConfigDict(extra="forbid")
 
