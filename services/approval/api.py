@@ -33,6 +33,7 @@ TITLES: dict[Why, tuple[int, str]] = {
     "incomplete": (422, "The text is not the whole document of this stay"),
     "unresolved": (409, "Sentences or open points of the draft are not settled"),
     "no-such-person": (422, "Nobody can be given this review by that name"),
+    "misleading": (422, "The text does not say truly who wrote its narrative"),
     "forbidden": (403, "This review is not yours to decide"),
     "not-filed": (409, "No document of this case stands in the chart"),
     "changed": (412, "This is not the document as it stands"),
@@ -73,7 +74,7 @@ class ReviewList(BaseModel):
 
 
 class Approve(BaseModel):
-    """Countersign. `text` takes the place of the draft's text."""
+    """Countersign. `text` takes the place of the draft's text: changed, or `to_write` of the review filled in."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -102,7 +103,9 @@ class Approve(BaseModel):
 
 
 class Reject(BaseModel):
-    """Refuse the draft."""
+    """Refuse the draft: another one is written, or the case is closed without a document, as it is written in the EHR
+    or as there is to be none.
+    """
 
     model_config = ConfigDict(extra="forbid")
 

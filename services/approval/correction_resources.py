@@ -7,7 +7,7 @@ https://terminology.hl7.org/CodeSystem-v3-DataOperation.html
 from collections.abc import Iterable
 from datetime import datetime
 
-from services.approval import resources
+from services.approval import resources, signed_resources
 from services.approval.resources import CLINAST, Resource
 from shared.contracts.corrections import Addended, Amended, Retracted
 from shared.contracts.envelope import Recorded
@@ -37,7 +37,7 @@ def document(
     decision: Recorded, signature: Signature, number: int, contents: Iterable[Resource], device_id: str
 ) -> Resource:
     """What is filed for the signature `decision`: a document, one that replaces another, or an addendum to one."""
-    found = resources.document(decision.case, signature, contents, device_id, decision.time)
+    found = signed_resources.document(decision.case, signature, contents, device_id, decision.time)
     found |= {"identifier": resources.identified(identifier_of(decision.case, signature, number))}
     if isinstance(signature, Amended):
         found |= {"docStatus": "amended", "relatesTo": [_relates("replaces", signature.replaces)]}
@@ -76,7 +76,7 @@ def provenance(
 ) -> Resource:
     """Who made the document from what, and what it follows."""
     head, at = decision.head.digest, decision.time
-    found = resources.provenance(signature, document_id, device_id, head, at, now, renditions)
+    found = signed_resources.provenance(signature, document_id, device_id, head, at, now, renditions)
     if isinstance(signature, Amended):
         before = {"role": "revision", "what": _reference(signature.replaces)}
         found |= {"activity": _activity("UPDATE"), "entity": [*found["entity"], before]}

@@ -10,7 +10,8 @@ from services.approval.domain import signer
 from services.approval.gate import Settled
 from services.approval.refusal import Refused
 from services.approval.written import Statement
-from shared.contracts.case import Case, ChartEntry, final, standing
+from shared.contracts import notice
+from shared.contracts.case import Case, ChartEntry, addenda, final, standing
 from shared.contracts.corrections import Addended, Amended, Retracted, RetractionRequested
 from shared.contracts.draft import Draft
 from shared.contracts.envelope import Recorded, digest
@@ -77,13 +78,17 @@ def amend(
         edits=edits.figures(draft, text),
         resolutions=gate.resolutions(draft, text, settled),
         written=confirmed(written),
+        narrative=notice.narrative_by(draft, text, own=bool(written)),
         channel=channel,
     )
 
 
 def carried(case: Case, draft: Draft, settled: Settled) -> Settled:
-    """`settled`, and what was confirmed for texts that were signed before. Open points were seen then."""
-    bodies = [signature_of(entry) for entry in case.entries]
+    """`settled`, and what was confirmed for the texts that stand: the document's and its addenda's. What was taken out
+    of them since has to be confirmed again. Open points were seen at the first signature.
+    """
+    last = final(case)
+    bodies = [signature_of(entry) for entry in (*((last,) if last else ()), *addenda(case))]
     sentences = {item.sentence: item.how for body in bodies for item in body.resolutions if item.how == "confirmed"}
     own = {item.digest for body in bodies for item in body.written}
     return Settled(

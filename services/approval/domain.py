@@ -8,6 +8,7 @@ from services.approval import edits, gate
 from services.approval.gate import Settled
 from services.approval.refusal import Refused, Why
 from services.approval.written import Statement
+from shared.contracts import notice
 from shared.contracts.access import Access
 from shared.contracts.case import Case
 from shared.contracts.draft import Draft
@@ -128,6 +129,7 @@ def approve(
         resolutions=gate.resolutions(draft, final, settled) if draft is not None and final is not None else (),
         acknowledged=tuple(range(len(draft.open_points))) if draft is not None else (),
         written=tuple(Confirmed(digest=i.digest, label=i.label) for i in written if i.label != "supported"),
+        narrative=notice.narrative_by(draft, final, own=bool(written)) if draft and final is not None else None,
         reading=reading,
         channel=channel,
     )

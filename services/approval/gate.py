@@ -9,6 +9,7 @@ from rapidfuzz import fuzz
 from services.approval import edits
 from services.approval.refusal import Obstacle, Refused
 from services.approval.written import Statement
+from shared.contracts import notice
 from shared.contracts.draft import TO_BE_WRITTEN, Draft, Part
 from shared.contracts.events import How, Resolution
 
@@ -37,6 +38,21 @@ def check(draft: Draft, text: str, settled: Settled, written: Sequence[Statement
     if waiting := [*unsettled(draft, text, settled), *unconfirmed(written, settled)]:
         sentences = sum(item.field != "acknowledged" for item in waiting)
         raise Refused("unresolved", to_do(sentences, len(waiting) - sentences), waiting)
+    if text != draft.text and (untrue := misleading(draft, text, written)):
+        raise Refused("misleading", untrue[0].detail, untrue)
+
+
+def misleading(draft: Draft, text: str, written: Sequence[Statement] = ()) -> list[Obstacle]:
+    """A line that says that a model or rules wrote a narrative of which nothing stands, or that a physician wrote one
+    in which a sentence of a model stands.
+    """
+    by = notice.narrative_by(draft, text, own=bool(written))
+    drafted = by in ("model", "rules")
+    said = {claim for _, claim in notice.lines_of(text)}
+    if not any(claim != by and (not drafted or by == "model") for claim in said):
+        return []
+    wanted = notice.true_line(draft, text, own=bool(written))
+    return [Obstacle("text", f"The line that says who wrote the narrative is not true. It has to be: {wanted}")]
 
 
 def check_addendum(draft: Draft, words: str, settled: Settled, written: Sequence[Statement] = ()) -> None:

@@ -6,10 +6,8 @@ from typing import Literal
 
 Field = Literal["resolutions", "acknowledged", "written", "text"]
 AfterFiling = Literal["not-filed", "changed", "unchanged", "asked", "not-asked", "same-person"]
-Why = (
-    Literal["unknown", "decided", "not-open", "stale", "incomplete", "unresolved", "forbidden", "no-such-person"]
-    | AfterFiling
-)
+BeforeFiling = Literal["not-open", "stale", "incomplete", "unresolved", "misleading"]
+Why = Literal["unknown", "decided", "forbidden", "no-such-person"] | BeforeFiling | AfterFiling
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
-from shared.contracts.events import DraftRef, Signature, Stay
+from shared.contracts.events import DraftRef, Stay
 from shared.contracts.subjects import CaseRef, derived_id
 
 Resource = dict[str, Any]
@@ -232,81 +232,6 @@ def practitioner(reference: str | None, subject: str) -> Resource:
     if reference is not None:
         return {"reference": reference}
     return {"type": "Practitioner", "identifier": {"system": f"{NAMING}/subject", "value": subject}}
-
-
-def document(
-    case: CaseRef, approved: Signature, contents: Iterable[Resource], device_id: str, signed_at: datetime
-) -> Resource:
-    """The signed summary, of the type that its draft is of; AIAST stays on after approval, CLINAST joins it."""
-    stay, type = approved.stay, approved.draft.type
-    signer = practitioner(approved.signer, approved.by.subject)
-    context: Resource = {"encounter": [{"reference": stay.encounter}], "period": {"end": instant(stay.end)}}
-    if stay.start is not None:
-        context["period"]["start"] = instant(stay.start)
-    resource: Resource = {
-        "resourceType": "DocumentReference",
-        "meta": {"security": [AIAST, CLINAST]},
-        "identifier": identified(document_identifier(case)),
-        "status": "current",
-        "docStatus": "final",
-        "type": {"coding": [{"system": "http://loinc.org", "code": type.code, "display": type.display}]},
-        "category": [
-            {
-                "coding": [
-                    {
-                        "system": "http://hl7.org/fhir/us/core/CodeSystem/us-core-documentreference-category",
-                        "code": "clinical-note",
-                    }
-                ]
-            }
-        ],
-        "subject": {"reference": stay.patient},
-        "date": instant(signed_at),
-        "author": [{"reference": f"Device/{device_id}"}, signer],
-        "authenticator": signer,
-        "content": list(contents),
-        "context": context,
-    }
-    if stay.organization is not None:
-        resource["custodian"] = {"reference": stay.organization}
-    return resource
-
-
-def provenance(
-    approved: Signature,
-    document_id: str,
-    device_id: str,
-    chain_head: str,
-    signed_at: datetime,
-    now: datetime,
-    renditions: Iterable[Resource] = (),
-) -> Resource:
-    """Who made the document from what. Carries the head of the case's audit chain: the chart proves the trail.
-
-    `renditions` are the entities that carry the digests of what the document holds.
-    """
-    verifier: Resource = {"type": participant("verifier"), "who": practitioner(approved.signer, approved.by.subject)}
-    if approved.stay.organization is not None:
-        verifier["onBehalfOf"] = {"reference": approved.stay.organization}
-    return {
-        "resourceType": "Provenance",
-        "target": [{"reference": f"DocumentReference/{document_id}"}],
-        "occurredDateTime": instant(signed_at),
-        "recorded": instant(now),
-        "reason": [{"coding": [AIAST]}],
-        "activity": {
-            "coding": [{"system": "http://terminology.hl7.org/CodeSystem/v3-DataOperation", "code": "CREATE"}]
-        },
-        "agent": [{"type": participant("author"), "who": {"reference": f"Device/{device_id}"}}, verifier],
-        "entity": [
-            {"role": "source", "what": {"reference": approved.stay.encounter}},
-            digest_entity("derivation", PROMPT_SYSTEM, approved.draft.prompt.digest),
-            digest_entity("revision", DRAFT_SYSTEM, approved.draft.digest),
-            digest_entity("source", TEXT_SYSTEM, approved.signed),
-            digest_entity("source", CHAIN_HEAD_SYSTEM, chain_head),
-            *renditions,
-        ],
-    }
 
 
 def participant(code: str) -> Resource:

@@ -3,8 +3,9 @@
 from datetime import datetime
 from typing import Any
 
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
+from services.approval import by_hand
 from services.approval.desk import Desk
 from shared.contracts.case import State, fold
 from shared.contracts.draft import Draft
@@ -39,6 +40,10 @@ class DraftView(BaseModel):
 
     digest: str
     text: str
+    to_write: str = Field(
+        description="the document with the facts of the record and an open place for each narrative: fill them in, and "
+        "send it as `text` of the approval"
+    )
     sentences: list[dict[str, Any]]
     parts: list[dict[str, Any]]
     kind: str
@@ -115,6 +120,7 @@ def _draft_view(draft: Draft, digest: str) -> DraftView:
     sentences = [item.model_dump(mode="json") | {"supported": item.supported} for item in draft.sentences]
     return DraftView(
         digest=digest,
+        to_write=by_hand.to_write(draft),
         sentences=sentences,
         parts=[part.model_dump(mode="json") for part in draft.parts],
         **draft.model_dump(mode="json", exclude={"version", "parts"}),

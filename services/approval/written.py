@@ -4,12 +4,17 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from shared.contracts.draft import Draft, Label
+from shared.contracts.draft import TO_BE_WRITTEN, Draft, Label
 from shared.contracts.envelope import digest as digest_of
+from shared.contracts.notice import LINES
 from shared.grounding import Finding, Record, check, split
 
 _BULLET = re.compile(r"^\s*(?:[-*•]|\d{1,2}[.)])\s+")
-_MOST = 300  # sentences that are checked; a longer text was not written over a draft
+_MOST = 300  # sentences that are checked: some seconds; a longer text was not written over a draft
+_HEADING = 4  # words
+_OF_HEADINGS = ("statement", "follow-up")  # kinds of claim that a heading may seem to make
+_ENDS = ".!?:"  # what a line ends with that does not go on in the next one
+_LONGEST = 1_000  # characters of a sentence that goes on over lines
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,8 +32,14 @@ class Statement:
 
 
 def statements(draft: Draft, text: str, record: Record) -> tuple[Statement, ...]:
-    """The sentences of `text` that are not in `draft`, in order, each once, with what `record` says of them."""
-    return tuple(_checked(sentence, record) for sentence in list(dict.fromkeys(_new(draft, text)))[:_MOST])
+    """The sentences of `text` that are not in `draft`, in order, each once, with what `record` says of them.
+
+    Nothing is passed over: what goes beyond the number that is checked counts as not in the record.
+    """
+    new = list(dict.fromkeys(_new(draft, text)))
+    checked = (_checked(sentence, record) for sentence in new[:_MOST])
+    unchecked = (Statement(sentence, "not-in-record") for sentence in new[_MOST:])
+    return (*(item for item in checked if not _is_heading(item)), *unchecked)
 
 
 def _checked(sentence: str, record: Record) -> Statement:
@@ -37,15 +48,41 @@ def _checked(sentence: str, record: Record) -> Statement:
     return Statement(sentence, verdict.label, claims)
 
 
+def _is_heading(statement: Statement) -> bool:
+    """A few words and a colon, which claim nothing: "Pending results:", and not "No known allergies:"."""
+    few = statement.text.endswith(":") and len(statement.text.split()) <= _HEADING
+    return few and statement.label != "contradicted" and all(item.kind in _OF_HEADINGS for item in statement.claims)
+
+
 def _new(draft: Draft, text: str) -> Iterator[str]:
-    """A line of the draft, or a sentence of one, is not new; neither is a heading."""
+    """A line of the draft, or a sentence of one, is not new; neither is a heading, nor a line of ours."""
     lines = {_plain(line) for line in draft.text.splitlines()}
     known = {sentence for line in lines for sentence in split(line)} | lines
-    headings = {part.title.casefold() for part in draft.parts}
-    for line in map(_plain, text.splitlines()):
-        if line in known or line.endswith(":") or line.casefold() in headings:
+    ours = {part.title.casefold() for part in draft.parts} | {item.casefold() for item in LINES}
+    for paragraph in _paragraphs(text, known, ours):
+        if paragraph not in known:
+            yield from (item for item in split(paragraph) if item not in known and re.search(r"\w", item))
+
+
+def _paragraphs(text: str, known: set[str], ours: set[str]) -> Iterator[str]:
+    """The lines, bullets taken off. A new line that ends in the middle of a sentence goes on in the next one: taken
+    alone, "She has no" and "allergy to penicillin." say something else. Headings and lines of ours are left out.
+    """
+    begun = ""
+    for line in text.splitlines():
+        plain = _plain(line)
+        ends = not plain or plain.casefold() in ours or plain.startswith(TO_BE_WRITTEN)
+        if begun and (ends or _BULLET.match(line) or len(begun) > _LONGEST):
+            yield begun
+            begun = ""
+        if ends:
             continue
-        yield from (sentence for sentence in split(line) if sentence not in known and re.search(r"\w", sentence))
+        whole = f"{begun} {plain}" if begun else plain
+        begun = "" if whole in known or whole[-1] in _ENDS else whole
+        if not begun:
+            yield whole
+    if begun:
+        yield begun
 
 
 def _plain(line: str) -> str:

@@ -2,16 +2,9 @@
 
 from services.drafter import facts, kinds, layout
 from services.drafter.kinds.kind import Kind
+from shared.contracts import notice
 from shared.contracts.context import EncounterContext
-from shared.contracts.draft import Draft, Knowledge, Narrative, OpenPoint, Part, Prompt, Routing, Sentence
-
-TITLES: dict[Narrative, str] = {"hospital-course": "Hospital course", "patient-instructions": "In plain words"}
-NOTICE = (
-    "Narrative composed from the record by rules, with sentences of an AI model; facts are rendered from the record. "
-    "Reviewed by a physician."
-)
-# A text without a sentence of a model must not say that a model wrote it.
-COMPOSED = "Narrative composed by rules from the record; facts are rendered from the record. Reviewed by a physician."
+from shared.contracts.draft import HEADINGS, Draft, Knowledge, OpenPoint, Part, Prompt, Routing, Sentence
 
 
 def compose(
@@ -75,14 +68,15 @@ def _text(context: EncounterContext, kind: Kind, parts: tuple[Part, ...]) -> str
         for group in part.groups:
             lines += [f"{group.title}:", *(f"  - {fact.text}" for fact in group.facts)]
         lines += _narrative(part)
-    written = any(item.origin == "model" for part in parts for item in part.narrative)
-    return "\n".join([*lines, "", NOTICE if written else COMPOSED, ""])
+    origins = {item.origin for part in parts for item in part.narrative}
+    by: notice.NarrativeBy = "model" if "model" in origins else "rules" if origins else "none"
+    return "\n".join([*lines, "", notice.line(by), ""])
 
 
 def _narrative(part: Part) -> list[str]:
     """A sentence a line: what was changed in it is seen at once."""
     lines: list[str] = []
-    for name in TITLES:
+    for name in HEADINGS:
         if sentences := [item.text for item in part.narrative if item.narrative == name]:
-            lines += [f"{TITLES[name]}:", *(f"  {text}" for text in sentences)]
+            lines += [f"{HEADINGS[name]}:", *(f"  {text}" for text in sentences)]
     return lines

@@ -7,6 +7,7 @@
 from typing import Literal
 
 from shared.contracts.model import Model
+from shared.contracts.notice import NarrativeBy
 from shared.contracts.values import Actor, Channel, Confirmed, DraftRef, Edits, Resolution, Stay
 
 
@@ -27,6 +28,7 @@ class Amended(Model):
     edits: Edits | None = None  # against the draft
     resolutions: tuple[Resolution, ...] = ()
     written: tuple[Confirmed, ...] = ()
+    narrative: NarrativeBy | None = None  # who wrote what was signed; None on older trails
     channel: Channel | None = None
 
 

@@ -23,6 +23,12 @@ SIX_PARTS: tuple[PartCode, ...] = (
 # Stands where a model should have written; a text that still has it is not complete.
 TO_BE_WRITTEN = "[To be written by the physician"
 Narrative = Literal["hospital-course", "patient-instructions"]
+# Which part a narrative belongs to, and the heading that it has there.
+HOME: dict[Narrative, PartCode] = {
+    "hospital-course": "procedures-and-treatment",
+    "patient-instructions": "patient-and-family-instructions",
+}
+HEADINGS: dict[Narrative, str] = {"hospital-course": "Hospital course", "patient-instructions": "In plain words"}
 Label = Literal["supported", "contradicted", "not-in-record"]
 ClaimKind = Literal[
     "number", "unit", "dose", "route", "frequency", "duration", "date", "order-of-time", "drug", "status", "diagnosis",
@@ -181,3 +187,14 @@ class Draft(Model):
     @property
     def sentences(self) -> tuple[Sentence, ...]:
         return tuple(sentence for part in self.parts for sentence in part.narrative)
+
+    def home(self, narrative: Narrative) -> Part | None:
+        """The part that a narrative belongs to: where the draft has it, else where most kinds of documents do."""
+        has = (part for part in self.parts if any(item.narrative == narrative for item in part.narrative))
+        usual = (part for part in self.parts if part.code == HOME[narrative])
+        return next(has, None) or next(usual, None)
+
+    def standing_in(self, text: str) -> tuple[int, ...]:
+        """Sentences, from 0, that `text` has word for word, however they are spaced and wrapped there."""
+        words = " ".join(text.split())
+        return tuple(index for index, item in enumerate(self.sentences) if " ".join(item.text.split()) in words)

@@ -11,6 +11,7 @@ from pydantic import Field, TypeAdapter
 
 from shared.contracts.corrections import Addended, Amended, Retracted, RetractionFiled, RetractionRequested
 from shared.contracts.model import Model
+from shared.contracts.notice import NarrativeBy
 from shared.contracts.values import Actor as Actor
 from shared.contracts.values import Channel as Channel
 from shared.contracts.values import Confirmed as Confirmed
@@ -119,6 +120,7 @@ class Approved(Model):
     resolutions: tuple[Resolution, ...] = ()
     acknowledged: tuple[int, ...] = ()  # open points of the draft, from 0, that the physician has seen
     written: tuple[Confirmed, ...] = ()
+    narrative: NarrativeBy | None = None  # who wrote what was signed; None: signed as drafted without reading it again
     reading: Reading | None = None  # None: not signed on our page, or a browser without its script
     channel: Channel | None = None
 

@@ -46,7 +46,11 @@ def claims(parsed: Parsed, record: Record) -> Iterator[Finding]:
     followed = _CHASED.search(parsed.low)
     if followed and any(line.says(key) for line in record.parts("pending") for key, _, _ in parsed.content):
         return  # what becomes of a pending result
-    if cue.group().lower() in ("should", "recommended") and drugs and all(item.canonical in record.by_drug for item in drugs):
+    if (
+        cue.group().lower() in ("should", "recommended")
+        and drugs
+        and all(item.canonical in record.by_drug for item in drugs)
+    ):
         return  # an order in plain words: `she should take alendronate once a week`
     subject = [item[0] for item in parsed.content if not cue.start() <= item[1] < cue.end()]
     for line in record.lines:

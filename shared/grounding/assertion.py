@@ -34,7 +34,9 @@ KIN = (
     r"(?:grand)?(?:mother|father|parents?)|brothers?|sisters?|siblings?|natural siblings?|aunts?|uncles?|cousins?"
     r"|mum|mom|dad|mutter|vater|moeder|vader|sons?|daughters?|relatives?|nephews?|nieces?|twins?"
 )
-_OWNER = r"(?:(?:his|her|their|the|a|an|one|both|two|patient's|maternal|paternal|natural|biological|first-degree|own) )*"
+_OWNER = (
+    r"(?:(?:his|her|their|the|a|an|one|both|two|patient's|maternal|paternal|natural|biological|first-degree|own) )*"
+)
 _BEFORE: dict[Property, str] = {  # the cue stands before what it speaks of
     "denied": rf"(?:at|on|in) no (?:time|point|stage|moment|occasion|way)|(?:no|without|nor|any|lack of|absence of|free of) {_SIGNS_OF} (?:of|for|history of|to suggest)?"
     rf"|(?:no|nothing) (?:\w+ )?(?:to suggest|suggesting|suggestive of|to indicate|indicating|pointing to(?:wards)?)"

@@ -22,7 +22,10 @@ _CAUSE = re.compile(
     re.IGNORECASE,
 )
 # With these the cause stands first.
-_FORWARD = re.compile(r"led to|result(?:ing|ed) in|causing|caused$|responsible for|culprit|provoked|gave|-(?:induced|related|associated)", re.IGNORECASE)
+_FORWARD = re.compile(
+    r"led to|result(?:ing|ed) in|causing|caused$|responsible for|culprit|provoked|gave|-(?:induced|related|associated)",
+    re.IGNORECASE,
+)
 _JOINT = re.compile(r"\b(?:complications?|reaction|associated with|after|from|for|by)\b", re.IGNORECASE)
 _ADMISSION = re.compile(
     r"\b(?:admitted|admission|hospitali[sz]ed|presented|presentation|came|brought|stay|care|died|death|expired|treated"
@@ -65,7 +68,9 @@ def _links(parsed: Parsed, record: Record) -> Iterator[Finding]:
     for drug in parsed.named.drugs:
         for start, end in effects:
             first, last = min(drug.end, end), max(drug.start, start)
-            if not 0 <= last - first <= _NEAR or any(a < last and first < b for a, b in effects if (a, b) != (start, end)):
+            if not 0 <= last - first <= _NEAR or any(
+                a < last and first < b for a, b in effects if (a, b) != (start, end)
+            ):
                 continue
             between = [word for word, a, _ in parsed.words if first <= a < last]
             if any(word in _LINKS for word in between) or _BLAME.search(parsed.text):

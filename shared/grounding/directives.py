@@ -20,7 +20,8 @@ _WORDS = {
 }
 _STATUS = {name: re.compile(rf"\b(?:{words})\b", re.IGNORECASE) for name, words in _WORDS.items()}
 _CUE = re.compile(
-    r"\b(?:code status|resuscitat\w+|dn[ra]+r?|cpr|full[- ]code|code(?: status)?\s*: \w+|dnacpr|full escalation|comfort (?:care|measures)|palliative care)\b", re.IGNORECASE
+    r"\b(?:code status|resuscitat\w+|dn[ra]+r?|cpr|full[- ]code|code(?: status)?\s*: \w+|dnacpr|full escalation|comfort (?:care|measures)|palliative care)\b",
+    re.IGNORECASE,
 )
 
 

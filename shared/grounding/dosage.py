@@ -136,7 +136,9 @@ def _rate(match: re.Match[str]) -> float:
             1 / 7 if per.startswith("week") else 1 / 30 if per.startswith("month") else 24.0 if "hour" in per else 1.0
         )
         adverb = (part["adverb"] or "").lower()
-        return period * (2 if adverb in ("twice", "two times") else 3 if adverb == "thrice" else _counted(part["k"] or "1"))
+        return period * (
+            2 if adverb in ("twice", "two times") else 3 if adverb == "thrice" else _counted(part["k"] or "1")
+        )
     if part["scheme"]:  # morning, noon, evening, night
         return float(sum(digit not in "0-" for digit in part["scheme"]))
     if part["hourly"]:

@@ -50,7 +50,10 @@ _TAKEN = re.compile(
     r"|prescribed|held|transfused|continued|a new)\b"
 )
 _GIVEN_IN = ("medicines", "procedures", "devices", "services")
-_FROM = re.compile(r"\b(?:from(?: an?)?(?: prior| previous| old)?(?: dose)?(?: of)?|previously|formerly|instead of|prior dose of|had been|old dose:?)\s*$", re.IGNORECASE)
+_FROM = re.compile(
+    r"\b(?:from(?: an?)?(?: prior| previous| old)?(?: dose)?(?: of)?|previously|formerly|instead of|prior dose of|had been|old dose:?)\s*$",
+    re.IGNORECASE,
+)
 # Parts of the record in which a medicine may stand without an order.
 _ELSEWHERE = (
     "microbiology",

@@ -64,7 +64,9 @@ _SENT = re.compile(
     r"sent|returned?|released|moved|placed|return(?:s|ing)?|left|leaves|leave|leaving|goes|go|headed|accepted|enrolled|allowed|admitted|signed out|self-discharged|took)\b(?P<rest>[^.;]*)",
     re.IGNORECASE,
 )
-_TO = re.compile(r"\b(?:to|home|against|into|at|with|on|in|for|disposition|destination|ama|was|own|self)\b|:", re.IGNORECASE)
+_TO = re.compile(
+    r"\b(?:to|home|against|into|at|with|on|in|for|disposition|destination|ama|was|own|self)\b|:", re.IGNORECASE
+)
 _WORDS = {name: re.compile(rf"\b(?:{said})\b", re.IGNORECASE) for name, (said, _) in PLACES.items()}
 _HAS = {name: re.compile(has, re.IGNORECASE) for name, (_, has) in PLACES.items()}
 _NUBC = {
@@ -126,8 +128,8 @@ def _disposition(parsed: Parsed, record: Record) -> Iterator[Finding]:
             places.pop("home", None)
         if sent.group().lower().startswith(("admitted", "took")) and "against advice" not in places:
             continue
-        if (
-            sent.group().lower().startswith("left") and not {"against advice", "home", "nursing", "hospice"} & set(places)
+        if sent.group().lower().startswith("left") and not {"against advice", "home", "nursing", "hospice"} & set(
+            places
         ):
             continue
         for name, match in places.items():
@@ -147,6 +149,4 @@ def _place(name: str, text: str, spans: tuple[Span, ...], record: Record) -> Fin
         label = judge(name in has or service) if name in has or service or "home" not in has else "not-in-record"
     else:
         label = judge(name in has)
-    return Finding(
-        "disposition", text, label, context.encounter, f"record: discharged to {context.disposition}", spans
-    )
+    return Finding("disposition", text, label, context.encounter, f"record: discharged to {context.disposition}", spans)

@@ -17,7 +17,9 @@ _DISCHARGED = re.compile(
 )
 _LEAVING = re.compile(r"\b(?:d/c|dc)(?!['’\w/])", re.IGNORECASE)
 _ENDED = re.compile(r"\b(?:d/c'?e?d|dc'd|dc'ed|dced)\b", re.IGNORECASE)
-_PERSON = re.compile(r"(?:^|\b(?:pt|patient|he|she|was|and|mr\.? \w+|ms\.? \w+|mrs\.? \w+|then|ultimately) )$", re.IGNORECASE)
+_PERSON = re.compile(
+    r"(?:^|\b(?:pt|patient|he|she|was|and|mr\.? \w+|ms\.? \w+|mrs\.? \w+|then|ultimately) )$", re.IGNORECASE
+)
 _HAS_SIGN = re.compile(r"[/'?@&+↑↓]|\b[A-Za-z]{1,8}\b")
 # Sign or abbreviation → words; in this order.
 _SIGNS: tuple[tuple[re.Pattern[str], str], ...] = tuple(
@@ -77,8 +79,10 @@ def _word(match: re.Match[str], text: str, rows: dict[str, str]) -> str:
     written = match.group().rstrip(".")
     words = rows[written.lower()]
     last = match.group().endswith(".") and match.end() >= len(text.rstrip())
-    return (words[:1].upper() + words[1:] if match.start() == 0 else words) + ("." if last else "") + (
-        " " if written.endswith("/") and not text[match.end() : match.end() + 1].isspace() else ""
+    return (
+        (words[:1].upper() + words[1:] if match.start() == 0 else words)
+        + ("." if last else "")
+        + (" " if written.endswith("/") and not text[match.end() : match.end() + 1].isspace() else "")
     )
 
 

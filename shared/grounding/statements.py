@@ -31,8 +31,13 @@ _VAGUE = frozenset(
 )
 # Words that say nothing of the patient before these others.
 _HARMLESS = {
-    "chronic": re.compile(r" (?:issues|problems|conditions|medical|medications?|diagnoses|comorbidities|illnesses|diseases)\b"),
-    **{word: re.compile(r" (?:for (?:discharge|home|transfer)|to (?:go|return|be discharged|leave))\b") for word in ("safe", "ready", "fit", "well")},
+    "chronic": re.compile(
+        r" (?:issues|problems|conditions|medical|medications?|diagnoses|comorbidities|illnesses|diseases)\b"
+    ),
+    **{
+        word: re.compile(r" (?:for (?:discharge|home|transfer)|to (?:go|return|be discharged|leave))\b")
+        for word in ("safe", "ready", "fit", "well")
+    },
 }
 _NOT_EVIDENCE = frozenset({"family_history"})
 

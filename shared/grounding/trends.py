@@ -33,7 +33,9 @@ _BETWEEN = re.compile(
     r"on \w+|at \w+|also|initially|first|both|only|still|again|all|quite|very|rather|a|\w+ly)\s+)*$"
 )
 # "was increased" is how it was found, "was increased from" is what became of it.
-_STATE = re.compile(r"\b(?:was|were|is|are|being|be|been|as|proved|found|measured|remained|noted|labs|laboratory:?)\s+(?:\w+ly\s+)?$")
+_STATE = re.compile(
+    r"\b(?:was|were|is|are|being|be|been|as|proved|found|measured|remained|noted|labs|laboratory:?)\s+(?:\w+ly\s+)?$"
+)
 _ONWARD = re.compile(r"\s+(?:from|to|by|over|during|since|in the course|until|on)\b")
 _UP = re.compile(
     r"\b(?:rose|rise|rising|rises|risen|increas(?:ed|ing|es?)|climb(?:ed|ing|s)?|(?:went|gone|going|goes|go|kept going|crept|came|is|was) "

@@ -5,7 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from services.approval import correction_resources, resources
+from services.approval import correction_resources, signed_resources
 from services.approval.renditions import bundle, chart
 from services.approval.renditions.make import CONTENT_TYPES, make
 from shared.contracts.corrections import Addended, Amended, Retracted
@@ -19,9 +19,9 @@ def filed() -> bytes:
     """The DocumentReference and the Provenance of a signed text, as a Bundle."""
     of = source()
     renditions = make(of, CONTENT_TYPES, "a4")
-    document = resources.document(CASE, of.approved, chart.contents(renditions, T0), "dev-1", T0)
+    document = signed_resources.document(CASE, of.approved, chart.contents(renditions, T0), "dev-1", T0)
     digests = chart.held(document, renditions)
-    provenance = resources.provenance(of.approved, "doc-1", "dev-1", "h" * 64, T0, T0, chart.entities(digests))
+    provenance = signed_resources.provenance(of.approved, "doc-1", "dev-1", "h" * 64, T0, T0, chart.entities(digests))
     entries = [{"resource": document}, {"resource": provenance}]
     return json.dumps({"resourceType": "Bundle", "type": "collection", "entry": entries}).encode()
 

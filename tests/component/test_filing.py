@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from services.approval import resources
+from services.approval import resources, signed_resources
 from services.approval.as_signed import NotAsSignedError
 from services.approval.domain import Outcome
 from services.approval.filing import Filing
@@ -149,12 +149,14 @@ async def test_a_copy_of_a_racing_create_is_retired_and_the_oldest_stands() -> N
 
 async def test_documents_of_others_stay_where_the_server_passes_over_the_identifier() -> None:
     ehr = Troubled(sandbox(), lenient={"identifier", "target"})
-    other = resources.document(CASE, APPROVED, chart.contents({"text/plain": b"Another letter."}, T0), "d", T0) | {
+    other = signed_resources.document(
+        CASE, APPROVED, chart.contents({"text/plain": b"Another letter."}, T0), "d", T0
+    ) | {
         "id": "other",
         "identifier": [{"system": "urn:other", "value": "1"}],
     }
     ehr.sandbox.store.put(other)
-    of_another = resources.provenance(APPROVED, "other", "d", "f" * 64, T0, T0) | {"id": "of-another"}
+    of_another = signed_resources.provenance(APPROVED, "other", "d", "f" * 64, T0, T0) | {"id": "of-another"}
     ehr.sandbox.store.put(of_another)
     filed = await file(ehr)
     assert set(current(ehr)) == {"other", filed.document_reference}
@@ -220,7 +222,7 @@ async def test_provenances_of_others_are_never_deleted() -> None:
     filed = await file(ehr)
     target = [{"reference": f"DocumentReference/{filed.document_reference}"}]
     of_ehr = {"resourceType": "Provenance", "id": "of-ehr", "target": target, "recorded": "2026-11-23", "agent": [{}]}
-    of_another = resources.provenance(APPROVED, "other", "d", "f" * 64, T0, T0) | {"id": "of-another"}
+    of_another = signed_resources.provenance(APPROVED, "other", "d", "f" * 64, T0, T0) | {"id": "of-another"}
     for item in (of_ehr, of_another):
         ehr.sandbox.store.put(item)
     assert await filing(ehr).follow_up(CASE, filed, DECISION.head.digest) == 0

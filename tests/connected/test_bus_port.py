@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -9,9 +10,11 @@ import pytest
 from shared.contracts.envelope import START, digest
 from shared.contracts.failures import PermanentError, TransientError
 from shared.messaging.artifacts import Artifacts
+from shared.messaging.buckets import Bucket
 from shared.messaging.connection import WrongSequenceError
 from shared.messaging.journal import Conflict, Journal
 from shared.messaging.provision import provision
+from shared.messaging.timers import Timers
 from shared.messaging.topology import BUCKETS, STREAMS, all_consumers
 from tests.support.examples import CASE, T0, event
 from tests.support.memory import MemoryBus
@@ -101,26 +104,55 @@ async def test_provisioning_is_idempotent_and_mends_what_differs(nats: NatsServe
     await bus.close()
 
 
-async def test_text_is_kept_under_its_digest(nats: NatsServer) -> None:
-    await nats.provision()
-    bus = await nats.connect("drafter")
+async def test_text_is_kept_under_its_digest(bus: Any) -> None:
     artifacts = Artifacts(bus)
-    key = await artifacts.put(b"text")
+    key, other = await artifacts.put(b"text"), await artifacts.put(b"other")
     assert await artifacts.put(b"text") == key
     assert await artifacts.get(key) == b"text"
-    await bus.close()
+    assert await artifacts.get_many([key, other, "0" * 64]) == {key: b"text", other: b"other"}
 
 
-async def test_text_that_is_missing_or_not_what_its_digest_says_is_not_given(nats: NatsServer) -> None:
-    await nats.provision()
-    bus = await nats.connect("drafter")
+async def test_a_bucket_forgets_what_is_deleted_and_takes_a_value_over_the_revision_that_is_named(bus: Any) -> None:
+    bucket = Bucket(bus, "working")
+    assert await bucket.get("case.a") is None
+    first = await bucket.put("case.a", b"1", revision=0)
+    with pytest.raises(WrongSequenceError):
+        await bucket.put("case.a", b"2", revision=0)
+    await bucket.put("case.a", b"3", revision=first)
+    await bucket.put("case.b", b"4", ttl=60)
+    found = await bucket.get("case.a")
+    assert found is not None
+    assert found.value == b"3"
+    await bucket.delete("case.a")
+    assert await bucket.get("case.a") is None
+    assert await bucket.put("case.b", b"5") > first
+
+
+async def test_timers_are_taken_back_one_by_one_and_all_of_a_case(bus: Any) -> None:
+    timers = Timers(bus)
+    late = datetime(2099, 1, 1, tzinfo=UTC)
+
+    async def waiting() -> list[str]:
+        found = await bus.direct_get("TIMERS", {"seq": 1, "next_by_subj": "timers.escalation.>", "batch": 9})
+        return [item.headers["Nats-Subject"].rpartition(".")[2] for item in found]
+
+    sequence = await timers.schedule(CASE, "c1", 1, late)
+    await timers.schedule(CASE, "c1", 2, late)
+    await timers.take_back(CASE, 1, sequence - 1)
+    assert await waiting() == ["1", "2"]
+    await timers.take_back(CASE, 1, sequence)
+    assert await waiting() == ["2"]
+    await timers.cancel(CASE.id)
+    assert await waiting() == []
+
+
+async def test_text_that_is_missing_or_not_what_its_digest_says_is_not_given(bus: Any) -> None:
     artifacts, key = Artifacts(bus), digest(b"text")
     with pytest.raises(TransientError, match="is not there"):  # yet: the copy that was read may be behind
         await artifacts.get(key)
     await bus.publish(f"$KV.artifacts.{key}", b"another text", stream="KV_artifacts")
     with pytest.raises(PermanentError, match="not what its digest says"):
         await artifacts.get(key)
-    await bus.close()
 
 
 async def test_the_record_of_a_long_stay_is_kept_and_what_is_too_large_is_said_to_be(nats: NatsServer) -> None:

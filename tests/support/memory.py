@@ -1,4 +1,4 @@
-"""A bus in memory for unit tests: compare-and-set, dedupe and direct get, as the server does them.
+"""A bus in memory for unit tests: compare-and-set, dedupe, direct get and purge, as the server does them.
 
 It passes the same suite as the real server: tests/connected/test_bus_port.py.
 """
@@ -42,6 +42,11 @@ class MemoryBus:
     """What Journal, dead letters and steps use of a Bus."""
 
     kept: list[Kept] = field(default_factory=list)
+    sequences: dict[str, int] = field(default_factory=dict)  # the last of each stream
+
+    @property
+    def jetstream(self) -> "MemoryBus":
+        return self
 
     async def publish(
         self,
@@ -54,6 +59,7 @@ class MemoryBus:
     ) -> Any:
         sent = dict(headers or {})
         here = [item for item in self.kept if item.stream == stream]
+        latest = self.sequences.get(stream, 0)
         if pattern := sent.pop("Nats-Expected-Last-Subject-Sequence-Subject", None):
             last = max((item.sequence for item in here if matches(pattern, item.subject)), default=0)
             if last != int(sent.pop("Nats-Expected-Last-Subject-Sequence")):
@@ -63,25 +69,41 @@ class MemoryBus:
             return SimpleNamespace(seq=same[0].sequence, duplicate=True)
         if id is not None:
             sent["Nats-Msg-Id"] = id
-        self.kept.append(Kept(stream, len(here) + 1, subject, sent, data))
-        return SimpleNamespace(seq=len(here) + 1, duplicate=False)
+        if (wanted := sent.pop("Nats-Expected-Last-Subject-Sequence", None)) is not None and wanted != str(
+            max((item.sequence for item in here if item.subject == subject), default=0)
+        ):
+            raise WrongSequenceError
+        self.sequences[stream] = latest + 1
+        self.kept.append(Kept(stream, latest + 1, subject, sent, data))
+        return SimpleNamespace(seq=latest + 1, duplicate=False)
 
     async def direct_get(self, stream: str, query: Mapping[str, Any]) -> list[Any]:
+        if wanted := query.get("multi_last") or [query[name] for name in ("last_by_subj",) if name in query]:
+            lasts = {item.subject: item for item in self.kept if item.stream == stream and item.subject in wanted}
+            return [_answer(item) for item in lasts.values()]
         start, pattern = query.get("seq", 1), query.get("next_by_subj")
         here = [item for item in self.kept if item.stream == stream and item.sequence >= start]
         found = [item for item in here if matches(pattern, item.subject)] if pattern else here[:1]
         return [
-            SimpleNamespace(
-                headers=item.headers
-                | {
-                    "Nats-Subject": item.subject,
-                    "Nats-Sequence": str(item.sequence),
-                    "Nats-Num-Pending": str(len(found) - index),
-                },
-                data=item.data,
-            )
-            for index, item in enumerate(found[: query.get("batch", 1)], 1)
+            _answer(item, pending=len(found) - index) for index, item in enumerate(found[: query.get("batch", 1)], 1)
         ]
+
+    async def purge_stream(self, stream: str, *, seq: int | None = None, subject: str) -> None:
+        """Everything of `subject` that stands before `seq`."""
+        self.kept = [
+            item
+            for item in self.kept
+            if item.stream != stream or not matches(subject, item.subject) or (seq and item.sequence >= seq)
+        ]
+
+
+def _answer(item: Kept, pending: int = 0) -> Any:
+    headers = item.headers | {
+        "Nats-Subject": item.subject,
+        "Nats-Sequence": str(item.sequence),
+        "Nats-Num-Pending": str(pending),
+    }
+    return SimpleNamespace(headers=headers, data=item.data)
 
 
 async def deliver(steps: Steps, consumer: str, message: Kept, attempt: int = 1) -> "Delivery":

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from services.approval import clocks, domain, resources
+from services.approval import clocks, domain, resources, signed_resources
 from services.approval.inbox.render import span
 from services.approval.refusal import Refused
 from services.approval.renditions import chart
@@ -254,7 +254,7 @@ def drafted() -> Drafted:
 
 
 def test_the_document_says_that_an_ai_and_a_clinician_stand_behind_it() -> None:
-    found = resources.document(CASE, approved(), contents("text"), "dev-1", T0)
+    found = signed_resources.document(CASE, approved(), contents("text"), "dev-1", T0)
     assert found["type"]["coding"][0]["code"] == "18842-5"
     assert [item["code"] for item in found["meta"]["security"]] == ["AIAST", "CLINAST"]
     assert [item["reference"] for item in found["author"]] == ["Device/dev-1", "Practitioner/dr-1"]
@@ -264,7 +264,7 @@ def test_the_document_says_that_an_ai_and_a_clinician_stand_behind_it() -> None:
 
 
 def test_the_provenance_carries_the_head_of_the_chain() -> None:
-    found = resources.provenance(approved(), "doc-1", "dev-1", "h" * 64, T0, T0)
+    found = signed_resources.provenance(approved(), "doc-1", "dev-1", "h" * 64, T0, T0)
     assert resources.chain_head_of(found) == "h" * 64
     assert resources.chain_head_of({"resourceType": "Provenance"}) is None
     who = [agent["who"]["reference"] for agent in found["agent"]]
@@ -273,7 +273,7 @@ def test_the_provenance_carries_the_head_of_the_chain() -> None:
 
 def test_a_signature_of_unknown_identity_is_a_logical_reference_never_a_made_up_one() -> None:
     unknown = approved().model_copy(update={"signer": None})
-    found = resources.document(CASE, unknown, contents("text"), "dev-1", T0)
+    found = signed_resources.document(CASE, unknown, contents("text"), "dev-1", T0)
     assert found["authenticator"]["identifier"]["value"] == "dr-1"
     assert "reference" not in found["authenticator"]
 
@@ -282,8 +282,8 @@ def test_a_signature_of_unknown_identity_is_a_logical_reference_never_a_made_up_
     ("example", "made"),
     [
         ("task-review", resources.task(CASE, drafted().stay, drafted().draft, "dev-1", T0, T0, "http://x")),
-        ("documentreference-final", resources.document(CASE, approved(), contents("text"), "dev-1", T0)),
-        ("provenance", resources.provenance(approved(), "doc-1", "dev-1", "h" * 64, T0, T0)),
+        ("documentreference-final", signed_resources.document(CASE, approved(), contents("text"), "dev-1", T0)),
+        ("provenance", signed_resources.provenance(approved(), "doc-1", "dev-1", "h" * 64, T0, T0)),
         ("device-ai", resources.device(approved().draft)),
     ],
 )

@@ -7,7 +7,7 @@ from unittest.mock import patch
 import pytest
 
 from cli.audit import Report, verify_stored
-from services.approval import resources
+from services.approval import signed_resources
 from services.approval.renditions import chart
 from shared.contracts.envelope import START, Head, chain_digest, digest, encode
 from shared.contracts.events import Approved, Filed
@@ -43,9 +43,9 @@ async def verify(stored: list[Stored], head: str | None = None, text: bytes = LE
     assert isinstance(approved, Approved)
     assert isinstance(filed, Filed)
     head = head or chain_digest(original.headers, original.data)
-    provenance = resources.provenance(approved, "doc-1", "dev-1", head, T0, T0)
+    provenance = signed_resources.provenance(approved, "doc-1", "dev-1", head, T0, T0)
     of.store.put(provenance | {"id": filed.provenance})
-    document = resources.document(CASE, approved, chart.contents({"text/plain": text}, T0), "dev-1", T0)
+    document = signed_resources.document(CASE, approved, chart.contents({"text/plain": text}, T0), "dev-1", T0)
     of.store.put(document | {"id": filed.document_reference})
     return await verify_stored(stored, client(of))
 
@@ -136,9 +136,9 @@ async def verify_renditions(
     assert isinstance(approved, Approved)
     assert isinstance(filed, Filed)
     head = chain_digest(stored[4].headers, stored[4].data)
-    made = resources.provenance(approved, "doc-1", "dev-1", head, T0, T0, chart.entities(named))
+    made = signed_resources.provenance(approved, "doc-1", "dev-1", head, T0, T0, chart.entities(named))
     of.store.put(made | {"id": filed.provenance})
-    document = resources.document(CASE, approved, chart.contents(RENDITIONS, T0), "dev-1", T0)
+    document = signed_resources.document(CASE, approved, chart.contents(RENDITIONS, T0), "dev-1", T0)
     of.store.put(document | {"id": filed.document_reference} | (held or {}))
     ehr = client(of)
     read = ehr.read

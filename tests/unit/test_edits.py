@@ -1,4 +1,4 @@
-"""What a physician changed: figures, open ends, a diff."""
+"""What a physician changed: figures and open ends."""
 
 import pytest
 
@@ -47,19 +47,6 @@ def test_figures_tell_how_far_and_which_and_no_text(draft: Draft) -> None:
     changed = edits.figures(draft, TEXT.replace(f" {INVENTED}", ""))
     assert (changed.distance, changed.changed, changed.confirmed) == (len(INVENTED) + 1, (1,), ())
     assert "Ibuprofen" not in changed.model_dump_json()
-
-
-def test_a_diff_says_what_went_and_what_came_and_leaves_the_rest_out() -> None:
-    pieces = edits.diff("one\ntwo words here\nthree\n", "one\ntwo other words here\nthree\n")
-    assert "".join(piece.text for piece in pieces if piece.kind != "added") == "two words here\n"
-    assert "".join(piece.text for piece in pieces if piece.kind != "removed") == "two other words here\n"
-    assert [piece.text.strip() for piece in pieces if piece.kind == "added"] == ["other"]
-    assert edits.diff(TEXT, TEXT) == []
-
-
-def test_a_diff_of_long_texts_is_quick_enough_to_type_by() -> None:
-    long = "".join(f"  - line {number} of the record\n" for number in range(3000))
-    assert len(edits.diff(long, long.replace("line 1500", "row 1500"))) < 20
 
 
 def test_open_points_wait_until_somebody_says_to_have_seen_them(draft: Draft) -> None:

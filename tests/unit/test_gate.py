@@ -86,6 +86,15 @@ def test_to_say_that_a_sentence_was_removed_does_not_remove_it() -> None:
     assert [item.index for item in refused.value.obstacles] == [1, 2]
 
 
+@pytest.mark.parametrize("space", ["  ", "\n  ", " \u00a0", "\r\n"])
+def test_a_sentence_stands_however_it_is_spaced_and_wrapped(space: str) -> None:
+    text = TEXT.replace("given Ibuprofen", f"given{space}Ibuprofen")
+    with pytest.raises(Refused) as refused:
+        sign(text, Settled({2: "confirmed"}, (0, 1)))
+    assert [(item.field, item.index) for item in refused.value.obstacles] == [("resolutions", 1)]
+    assert [item.how for item in sign(text).resolutions] == ["confirmed", "confirmed"]
+
+
 def test_what_became_of_each_sentence_is_in_the_event() -> None:
     text = TEXT.replace(f" {INVENTED}", "").replace(OTHER, "She walked home with her daughter.")
     made = sign(text, Settled({}, (0, 1)))

@@ -1,5 +1,7 @@
 """What a physician wrote that the draft does not have, held against the record."""
 
+import time
+
 import pytest
 
 from services.approval import domain
@@ -8,7 +10,8 @@ from services.approval.refusal import Refused
 from services.approval.written import statements
 from shared.contracts.case import fold
 from shared.contracts.context import Allergy, EncounterContext, Entry, Medicine, Patient
-from shared.contracts.draft import Draft
+from shared.contracts.draft import TO_BE_WRITTEN, Draft
+from shared.contracts.notice import LINES
 from shared.grounding import Record
 from tests.support.examples import DIGEST, PHYSICIAN, T0, draft
 from tests.unit.test_approval import REVIEW, history
@@ -55,6 +58,40 @@ def test_each_new_sentence_once_with_its_label() -> None:
     (found,) = written("  - She takes amlodipine 10 mg once daily.")
     assert found == ("She takes amlodipine 10 mg once daily.", "contradicted")
     assert written("She was given warfarin 5 mg.")[0][1] == "not-in-record"
+
+
+def test_a_sentence_that_goes_on_in_the_next_line_is_one() -> None:
+    assert written("She has no", "allergy to penicillin.") == [("She has no allergy to penicillin.", "contradicted")]
+    assert written("  - She takes amlodipine", "    10 mg once daily.")[0][1] == "contradicted"
+    assert written("She has no", "", "She takes amlodipine.")[0][0] == "She has no"
+    assert written("There is no", "Admitted with pneumonia.") == [
+        ("There is no Admitted with pneumonia.", "contradicted")
+    ]
+
+
+def test_a_colon_makes_no_heading_of_a_claim() -> None:
+    assert written("Pending results:", "Social history:", "Follow-up:") == []
+    (found,) = written("She was given warfarin 5 mg:")
+    assert found[1] == "not-in-record"
+    assert written("No known allergies:")[0][1] == "contradicted"
+
+
+def test_beyond_what_is_checked_nothing_counts_as_supported() -> None:
+    many = [f"She takes amlodipine 5 mg once daily, line {number}." for number in range(310)]
+    labels = [label for _, label in written(*many)]
+    assert len(labels) == 310
+    assert set(labels[300:]) == {"not-in-record"}
+
+
+def test_what_does_not_end_is_cut_and_takes_no_time() -> None:
+    endless = "word\n" * 40_000
+    start = time.process_time()
+    assert written(*endless.splitlines())
+    assert time.process_time() - start < 10
+
+
+def test_what_we_put_into_a_text_is_not_the_physicians() -> None:
+    assert written(f"  {TO_BE_WRITTEN}: hospital course]", *LINES) == []
 
 
 def test_a_sentence_of_ones_own_that_the_record_does_not_support_is_confirmed_or_not_signed() -> None:

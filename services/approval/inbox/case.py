@@ -1,29 +1,29 @@
 """The page of one case: the draft with its evidence, what the physician makes of it, and the decision."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from fastapi import APIRouter, Depends, Form
 from fastapi.responses import RedirectResponse, Response
 
-from services.approval import edits
 from services.approval.api import Parts, problem_of
 from services.approval.inbox.corrections import NOTES as AFTER_FILING
 from services.approval.inbox.corrections import add_corrections, after_filing
+from services.approval.inbox.drafts import beside_the_one_before
+from services.approval.inbox.progress import progress, put_right
 from services.approval.inbox.render import EVENT_WORDS, STATE_WORDS, page, span
+from services.approval.inbox.sent import Copies, Mode, Sent, sent_form
 from services.approval.inbox.working import Working, WorkingCopies
 from services.approval.refusal import Refused
 from services.approval.rights import READERS, denied
 from services.approval.views import case_view
 from shared.contracts.case import Case, fold
-from shared.contracts.draft import Draft
 from shared.contracts.envelope import Recorded
-from shared.contracts.events import Approved, Drafted, Rejected
+from shared.contracts.events import Approved, Rejected
 from shared.contracts.subjects import CaseRef
 from shared.runtime.access import Caller
 from shared.runtime.limits import TEXT, takes
 from shared.runtime.problems import Problem
 
-LONGEST = 200_000
 NOTES = {
     "stale": "There is a newer draft than the one you were looking at. Nothing was signed.",
     "unresolved": "Not signed yet: look at every open point, and confirm, change or remove every sentence that the "
@@ -31,25 +31,36 @@ NOTES = {
     "no-such-person": "Not given away: the EHR knows no such practitioner. Choose somebody from the list.",
     "incomplete": "Not signed: the text is not the whole document of this stay. Keep the line that names the patient, "
     "keep every part with words in it, and write what is still to be written.",
+    "misleading": "Not signed yet: the last line of the document says who wrote the narrative, and that was not true "
+    "any more. It has been put right: look at it, and countersign.",
 }
-Numbers = Annotated[list[int], Form(max_length=1000)]
-Digests = Annotated[list[str], Form(max_length=1000)]
-Seconds = Annotated[int, Form(ge=0)]
 
 
 def add_case(router: APIRouter, parts: Parts, working: WorkingCopies) -> None:
-    _add_reading(router, parts, working)
-    _add_signing(router, parts, working)
+    copies = Copies(working)
+    _add_reading(router, parts, working, copies)
+    _add_signing(router, parts, copies)
     _add_refusing(router, parts)
     add_corrections(router, parts, working)
 
 
-def _add_reading(router: APIRouter, parts: Parts, working: WorkingCopies) -> None:
+def _add_reading(router: APIRouter, parts: Parts, working: WorkingCopies, copies: Copies) -> None:
     clinician = Annotated[Caller, Depends(parts.guard.allow(*READERS))]
 
     @router.get("/reviews/{case_id}", include_in_schema=False)
     async def show(case_id: str, who: clinician, note: str = "") -> Response:
+        return await shown(await _looked(parts, case_id, who), who, "review", note)
+
+    @router.get("/reviews/{case_id}/write", include_in_schema=False)
+    async def write(case_id: str, who: clinician, note: str = "") -> Response:
+        """The facts, and a narrative that the physician writes."""
         history = await _looked(parts, case_id, who)
+        case = fold(history)
+        if not case.open or _barred(who, case, history[-1].case):
+            return RedirectResponse(f"/reviews/{case_id}", 303)
+        return await shown(history, who, "write", note)
+
+    async def shown(history: list[Recorded], who: Caller, mode: Mode, note: str) -> Response:
         case, ref = fold(history), history[-1].case
         draft = await parts.desk.draft_of(case)
         if draft is None or case.review is None:
@@ -63,11 +74,11 @@ def _add_reading(router: APIRouter, parts: Parts, working: WorkingCopies) -> Non
                 zone=parts.zone_of(ref.department),
             )
         digest = case.review.draft.digest
-        copy = await working.find(ref.id, digest, who.subject) if case.open else None
-        copy = copy or Working(text=draft.text)
+        kept = await copies.find(ref, draft, digest, mode, who.subject) if case.open else Working(text=draft.text)
         return page(
             "case.html",
             who=who,
+            mode=mode,
             case=case_view(history),
             state=STATE_WORDS[case.state],
             words=EVENT_WORDS,
@@ -82,75 +93,49 @@ def _add_reading(router: APIRouter, parts: Parts, working: WorkingCopies) -> Non
             note=(NOTES | AFTER_FILING).get(note, ""),
             zone=parts.zone_of(ref.department),
             after=await after_filing(parts, working, who, ref, case),
-            **await _progress(parts, draft, copy),
+            earlier=await beside_the_one_before(parts.desk, history, case, draft) if mode == "review" else None,
+            **await progress(parts.desk, draft, kept, mode),
         )
 
 
-def _add_signing(router: APIRouter, parts: Parts, working: WorkingCopies) -> None:
+def _add_signing(router: APIRouter, parts: Parts, copies: Copies) -> None:
     clinician = Annotated[Caller, Depends(parts.guard.allow(*READERS))]
+    form = Annotated[Sent, Depends(sent_form(parts))]
 
     @router.post("/reviews/{case_id}/working", include_in_schema=False)
     @takes(TEXT)
-    async def keep(
-        case_id: str,
-        who: clinician,
-        digest: Annotated[str, Form()],
-        text: Annotated[str, Form(max_length=LONGEST)] = "",
-        confirmed: Numbers = [],  # noqa: B006 - FastAPI copies defaults
-        acknowledged: Numbers = [],  # noqa: B006
-        written: Digests = [],  # noqa: B006
-        seconds: Seconds = 0,
-        seen: Numbers = [],  # noqa: B006
-    ) -> Response:
-        """Keep what was typed; answers what differs from the draft and what still waits for a word."""
-        ref, draft = await _under_review(parts, case_id, who, digest)
-        copy = Working(
-            text=_typed(text, draft),
-            confirmed=tuple(confirmed),
-            acknowledged=tuple(acknowledged),
-            written=frozenset(written),
-            seconds=seconds,
-            seen=frozenset(seen),
-        )
-        await working.keep(ref.id, digest, who.subject, copy)
-        zone = parts.zone_of(ref.department)
-        return page("changes.html", saved=parts.clock(), zone=zone, **await _progress(parts, draft, copy))
+    async def keep(sent: form, who: clinician) -> Response:
+        """Keep what was typed; answers what was changed and what still waits for a word."""
+        await copies.keep(sent, who.subject)
+        zone = parts.zone_of(sent.ref.department)
+        found = await progress(parts.desk, sent.draft, sent.copy, sent.mode)
+        return page("changes.html", saved=parts.clock(), zone=zone, mode=sent.mode, **found)
+
+    @router.post("/reviews/{case_id}/look", include_in_schema=False)
+    @takes(TEXT)
+    async def look(sent: form, who: clinician) -> Response:
+        """The same for a browser that runs no script."""
+        await copies.keep(sent, who.subject)
+        return RedirectResponse(f"{sent.path}#signing", 303)
 
     @router.post("/reviews/{case_id}/approve", include_in_schema=False)
     @takes(TEXT)
-    async def approve(
-        case_id: str,
-        who: clinician,
-        digest: Annotated[str, Form()],
-        text: Annotated[str, Form(max_length=LONGEST)] = "",
-        confirmed: Numbers = [],  # noqa: B006
-        acknowledged: Numbers = [],  # noqa: B006
-        written: Digests = [],  # noqa: B006
-        seconds: Seconds = 0,
-        seen: Numbers = [],  # noqa: B006
-    ) -> Response:
-        ref, draft = await _under_review(parts, case_id, who, digest)
-        copy = Working(
-            text=_typed(text, draft),
-            confirmed=tuple(confirmed),
-            acknowledged=tuple(acknowledged),
-            written=frozenset(written),
-            seconds=seconds,
-            seen=frozenset(seen),
-        )
-        subject = who.subject
-        await working.keep(ref.id, digest, subject, copy)  # nothing typed is lost, whatever comes of it
+    async def approve(sent: form, who: clinician) -> Response:
+        await copies.keep(sent, who.subject)  # nothing typed is lost, whatever comes of it
         try:
             parts.check_recent(who)
         except Problem:
-            return RedirectResponse(f"/sign-in?again=1&after=/reviews/{ref.id}", 303)
-        changed = copy.text if copy.text != draft.text else None
+            return RedirectResponse(f"/sign-in?again=1&after={sent.path}", 303)
+        copy = sent.copy
+        changed = copy.text if copy.text != sent.draft.text else None
         try:
-            await parts.desk.approve(ref.id, digest, who, changed, copy.settled, copy.reading(draft))
+            await parts.desk.approve(sent.ref.id, sent.digest, who, changed, copy.settled, copy.reading(sent.draft))
         except Refused as refused:
-            return _back(ref.id, refused)
-        await working.drop(ref.id, digest, subject)
-        return RedirectResponse(f"/reviews/{ref.id}", 303)
+            if refused.why == "misleading":
+                await copies.keep(await put_right(parts.desk, sent), who.subject)
+            return _back(sent.path, refused)
+        await copies.drop(sent, who.subject)
+        return RedirectResponse(f"/reviews/{sent.ref.id}", 303)
 
 
 def _add_refusing(router: APIRouter, parts: Parts) -> None:
@@ -169,7 +154,7 @@ def _add_refusing(router: APIRouter, parts: Parts) -> None:
         try:
             await parts.desk.reject(case_id, digest, who, action, reason.strip())
         except Refused as refused:
-            return _back(case_id, refused)
+            return _back(f"/reviews/{case_id}", refused)
         return RedirectResponse(f"/reviews/{case_id}", 303)
 
     @router.post("/reviews/{case_id}/reassign", include_in_schema=False)
@@ -185,7 +170,7 @@ def _add_refusing(router: APIRouter, parts: Parts) -> None:
         try:
             await parts.desk.reassign(case_id, owner, who, reason.strip())
         except Refused as refused:
-            return _back(case_id, refused)
+            return _back(f"/reviews/{case_id}", refused)
         return RedirectResponse(f"/reviews/{case_id}", 303)
 
 
@@ -194,38 +179,6 @@ async def _looked(parts: Parts, case_id: str, who: Caller) -> list[Recorded]:
         return await parts.desk.look(case_id, who)
     except Refused as refused:
         raise problem_of(refused) from None
-
-
-async def _under_review(parts: Parts, case_id: str, who: Caller, digest: str) -> tuple[CaseRef, Draft]:
-    """Raises Problem where the caller may not see the case or the draft was never one of its drafts."""
-    history = await parts.desk.history(case_id)
-    case = fold(history)
-    if not history or denied(who, case, history[-1].case.department, "see"):
-        raise Problem(404, "There is no such case")
-    drafts = [event.body.draft.digest for event in history if isinstance(event.body, Drafted)]
-    if digest not in drafts:
-        raise Problem(412, "This is not a draft of this case")
-    return history[-1].case, await parts.desk.draft(digest)
-
-
-def _typed(text: str, draft: Draft) -> str:
-    """Browsers send text areas with CRLF and may drop the last line break; an untouched text counts as untouched."""
-    plain = text.replace("\r\n", "\n").rstrip() + "\n"
-    return draft.text if plain == draft.text.rstrip() + "\n" else plain
-
-
-async def _progress(parts: Parts, draft: Draft, copy: Working) -> dict[str, Any]:
-    """What differs from the draft, and which sentences and open points still wait for a word."""
-    written = [item for item in await parts.desk.written(draft, copy.text) if item.label != "supported"]
-    return {
-        "written": written,
-        "unconfirmed": [item.digest for item in written if item.digest not in copy.written],
-        "copy": copy,
-        "diff": edits.diff(draft.text, copy.text) if copy.text != draft.text else [],
-        "unresolved": edits.unresolved(draft, copy.text, copy.confirmed),
-        "unacknowledged": edits.unacknowledged(draft, copy.acknowledged),
-        "gone": [index for index in range(len(draft.sentences)) if index not in edits.standing(draft, copy.text)],
-    }
 
 
 def _decided(case: Case) -> dict[str, object] | None:
@@ -252,8 +205,8 @@ def _following(parts: Parts, case: Case) -> str:
     return f"{'The supervisor takes over' if last else 'The supervisor is told'} in {span(left)}"
 
 
-def _back(case_id: str, refused: Refused) -> Response:
-    """To the case, which shows what has happened in the meantime."""
+def _back(path: str, refused: Refused) -> Response:
+    """To the page, which shows what has happened in the meantime."""
     if refused.why in ("unknown", "forbidden"):
         raise problem_of(refused)
-    return RedirectResponse(f"/reviews/{case_id}?note={refused.why}", 303)
+    return RedirectResponse(f"{path}?note={refused.why}", 303)

@@ -1,12 +1,13 @@
 """The page of a case after its filing: the document as it stands, and the forms that correct, append and retract."""
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Form
 from fastapi.responses import RedirectResponse, Response
 
-from services.approval import corrections, edits
+from services.approval import compare, corrections, edits
 from services.approval.api import LONGEST_TEXT, Parts, problem_of
 from services.approval.corrections_desk import CorrectionsDesk, Standing
 from services.approval.inbox.working import Working, WorkingCopies
@@ -91,7 +92,7 @@ async def _typed(parts: Parts, found: Standing, case: Case, copy: Working | None
         "text": typed.text,
         "reason": typed.reason,
         "touched": copy is not None,
-        "diff": edits.diff(text, typed.text) if new and text else [],
+        "diff": await asyncio.to_thread(compare.diff, text, typed.text) if new and text else [],
         "written": [i for i in written if i.label != "supported" and i.digest not in before.written],
         "unresolved": [{"number": number, "text": found.draft.sentences[number].text} for number in left],
         "confirmed": settled.confirmed,

@@ -20,6 +20,7 @@ class Working(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     text: str
+    draft: str = ""  # digest of the draft that the numbers below are of; empty in copies from before it was kept
     confirmed: tuple[int, ...] = ()  # sentences without support that are to stand
     acknowledged: tuple[int, ...] = ()  # open points that were seen
     written: frozenset[str] = frozenset()  # digests of sentences of their own that are to stand

@@ -9,7 +9,7 @@ import json
 import re
 from collections.abc import Iterator
 
-from services.approval import resources
+from services.approval import resources, signed_resources
 from services.approval.renditions import codes, xhtml
 from services.approval.renditions.codes import Kind
 from services.approval.renditions.signed import Block, Line, SignedText, writable
@@ -33,7 +33,7 @@ def write(source: Source) -> bytes:
     bundle = {
         "resourceType": "Bundle",
         "id": source.id_of("bundle"),
-        "meta": {"security": [resources.AIAST, resources.CLINAST]},
+        "meta": {"security": signed_resources.labels(source.approved)},
         "language": xhtml.LANGUAGE,
         "identifier": {"system": "urn:ietf:rfc:3986", "value": f"urn:uuid:{source.id_of('bundle')}"},
         "type": "document",
@@ -46,12 +46,12 @@ def write(source: Source) -> bytes:
 def _composition(source: Source, signer: str, urls: set[str]) -> Resource:
     approved, document = source.approved, source.document
     stay, at = approved.stay, resources.instant(source.at)
-    device = _url(source, f"Device/{source.device}")
+    device = _url(source, f"Device/{source.device}") if signed_resources.drafted(source.approved) else None
     period = {"start": resources.instant(stay.start)} if stay.start else {}
     composition: Resource = {
         "resourceType": "Composition",
         "id": source.id_of("composition"),
-        "meta": {"security": [resources.AIAST, resources.CLINAST]},
+        "meta": {"security": signed_resources.labels(source.approved)},
         "language": xhtml.LANGUAGE,
         **_above(document),
         "identifier": resources.identified(source.identifier)[0],
@@ -119,7 +119,7 @@ def _others(source: Source, signer: str) -> Iterator[Resource]:
     named: list[tuple[str | None, Resource]] = [
         (_url(source, stay.patient), _patient(source)),
         (_url(source, stay.encounter), _encounter(source)),
-        (_url(source, f"Device/{source.device}"), resources.device(source.approved.draft)),
+        *_drafter(source),
         (signer, _signer(source)),
     ]
     if source.hospital:
@@ -133,6 +133,12 @@ def _others(source: Source, signer: str) -> Iterator[Resource]:
             # An absolute reference may name what is no id.
             id = id if _ID.fullmatch(id) else source.id_of(url)
             yield {"fullUrl": url, "resource": {"resourceType": resource["resourceType"], "id": id} | resource}
+
+
+def _drafter(source: Source) -> Iterator[tuple[str | None, Resource]]:
+    """The AI, where the narrative is not a physician's."""
+    if signed_resources.drafted(source.approved):
+        yield _url(source, f"Device/{source.device}"), resources.device(source.approved.draft)
 
 
 def _patient(source: Source) -> Resource:

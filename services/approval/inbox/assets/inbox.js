@@ -28,7 +28,7 @@ async function refresh() {
 async function seeAgain() {
   if (sign) await keep(); // the server has what was typed before the page goes
   const words = [...document.querySelectorAll("#reason, #why")].some((field) => field.value);
-  if (!words) return location.replace(location.pathname);
+  if (!words) return location.replace(location.pathname); // of a decided case the server shows the document
   const note = document.createElement("p"); // words that nobody keeps are not thrown away
   note.className = "note";
   note.setAttribute("role", "alert");
@@ -67,6 +67,7 @@ async function send() {
     if (!answer.ok || answer.redirected) throw new Error(String(answer.status));
     document.getElementById("changes").outerHTML = await answer.text();
     mark();
+    sayWho();
   } catch {
     status.textContent = "Not saved: the server does not answer. It is tried again.";
     status.className = "warn";
@@ -86,13 +87,30 @@ function mark() {
     box.classList.toggle("settled", box.classList.contains("unsupported") && !waiting.includes(number));
   }
   for (const point of document.querySelectorAll(".point")) point.classList.toggle("settled", !unseen.includes(point.dataset.number));
-  const places = [...unseen.map((number) => `p${number}`), ...waiting.map((number) => `s${number}`), ...own.map((digest) => `w${digest}`)];
+  const open = Array(Number(found.places)).fill("text"); // what is still to be written
+  const places = [...unseen.map((number) => `p${number}`), ...waiting.map((number) => `s${number}`), ...own.map((digest) => `w${digest}`), ...open];
   const words = places.length === 1 ? "1 wants a word from you" : `${places.length} want a word from you`;
   const next = document.getElementById("open-ends");
   next.textContent = places.length ? words : "";
   next.href = `#${places[0]}`;
   next.hidden = !places.length;
   return places;
+}
+
+// The line that says who wrote the narrative follows what is in the text; whoever signs sees it there.
+function sayWho() {
+  const { line, lineNow } = document.getElementById("changes").dataset;
+  const text = document.getElementById("text");
+  const at = line ? text.value.indexOf(line) : -1;
+  if (at < 0) return;
+  text.setRangeText(lineNow, at, at + line.length, "preserve");
+  later();
+}
+
+// What is still to be written is selected, so that typing takes its place.
+function toBeWritten(text) {
+  const found = /\[To be written by the physician[^\]]*\]/.exec(text.value);
+  if (found) text.setSelectionRange(found.index, found.index + found[0].length);
 }
 
 // Whoever goes from sentence to sentence by keyboard sees the evidence on the way.
@@ -132,10 +150,15 @@ if (sign) {
     event.preventDefault();
     const box = document.getElementById(first);
     box.scrollIntoView({ block: "center" });
-    box.querySelector("summary, input").focus();
+    (box.querySelector("summary, input") ?? box).focus();
+    if (box === text) toBeWritten(text);
   });
+  document.querySelector("[data-look]")?.remove(); // it is kept and checked as one types
+  document.getElementById("open-ends").addEventListener("click", ({ currentTarget }) => currentTarget.hash === "#text" && toBeWritten(text));
+  text.addEventListener("focus", () => text.selectionEnd === 0 && toBeWritten(text));
   addEventListener("beforeunload", (event) => pending && event.preventDefault());
   mark();
+  sayWho();
 }
 
 function tools(box, text) {

@@ -1,0 +1,182 @@
+"""Approval with its pages, its API and the EHR's inbox on a bus in memory, the sandbox EHR behind it; no process, no
+socket. A scripted drafter writes what a test wants it to write.
+"""
+
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Any
+
+import httpx
+from fastapi import APIRouter, FastAPI
+
+from deploy.sandbox_ehr.app import Sandbox
+from deploy.sandbox_ehr.store import Store
+from services.approval.api import Parts, make_router
+from services.approval.corrections_api import make_corrections_router
+from services.approval.desk import Desk
+from services.approval.directory import Directory
+from services.approval.ehr_decisions import EhrDecisions
+from services.approval.filing import Filing
+from services.approval.handlers import Approval
+from services.approval.inbox.case import add_case
+from services.approval.inbox.render import PageRoute
+from services.approval.inbox.working import WorkingCopies
+from services.approval.renditions.make import TEXT
+from services.approval.renditions.writer import Renditions
+from services.approval.retracting import Retracting
+from services.approval.reviews import Reviews
+from services.approval.tasks import Devices, Tasks
+from services.drafter import domain as drafter
+from services.drafter.compose import compose
+from services.drafter.facts import render
+from shared.contracts.case import Case, fold
+from shared.contracts.context import EncounterContext
+from shared.contracts.draft import Draft, OpenPoint, Sentence
+from shared.contracts.ehr import TaskFact
+from shared.contracts.envelope import START, Recorded
+from shared.contracts.events import CaseEvent, ContextExtracted, Discharged
+from shared.messaging.access_log import AccessLog
+from shared.messaging.artifacts import Artifacts
+from shared.messaging.ehr_facts import tell_task
+from shared.messaging.journal import Journal
+from shared.messaging.steps import Steps, Work
+from shared.runtime import problems
+from shared.runtime.access import Grant, Grants, Guard, token_digest
+from tests.support.ehr import client
+from tests.support.examples import CASE, PHYSICIAN, PROMPT, STAY, SUPERVISOR, T0
+from tests.support.memory import Kept, MemoryBus, consumers_of, deliver
+
+TIMES = (timedelta(hours=24), timedelta(hours=72), timedelta(days=7))
+
+
+class Unfollowed(Reviews):
+    """An inbox that follows nothing: every decision starts from the trail."""
+
+    async def start(self, bus: Any) -> None:
+        return None
+
+
+class Approving:
+    """One case of `context`. `next_draft` is what the drafter writes next."""
+
+    def __init__(self, context: EncounterContext) -> None:
+        self.context = context
+        self.next_draft: Sequence[Sentence] = ()
+        self.points: Sequence[str] = ()
+        self.bus: Any = MemoryBus()
+        self.ehr = Sandbox(Store(), "plain")
+        self._done: set[tuple[str, int]] = set()  # messages that were delivered, by stream and sequence
+        self._ids = 0
+        self._told = 0
+
+    async def start(self) -> None:
+        fhir = client(self.ehr)
+        self.steps = {name: Steps(name, self.now) for name in ("drafter", "approval")}
+        for steps in self.steps.values():
+            steps.attach(self.bus)
+        self.steps["drafter"].step("drafter-draft", self._draft)
+        devices, reviews = Devices(fhir), Unfollowed()
+        directory = Directory(fhir, {"*": SUPERVISOR.practitioner or ""}, TIMES)
+        tasks, filing = Tasks(fhir, devices, self.now, "https://x"), Filing(fhir, devices, self.now)
+        renditions = Renditions(fhir, devices, (TEXT,), "a4")
+        retracting = Retracting(fhir, filing, self.now)
+        approval = Approval(self.steps["approval"], tasks, filing, retracting, renditions, directory, reviews, self.now)
+        await approval.attach(self.bus)
+        log, working = AccessLog(self.now, self.new_id), WorkingCopies()
+        self.desk = Desk(fhir, directory, reviews, log, self.now, self.new_id)
+        decisions = EhrDecisions(self.steps["approval"], fhir, self.desk, directory, tasks, log, draft_shown=False)
+        for part in (log, working, self.desk, decisions):
+            part.attach(self.bus)  # type: ignore[attr-defined]
+        self.http = self._http(log, reviews, working)
+        self.journal, self.artifacts = Journal(self.bus, "approval"), Artifacts(self.bus)
+
+    def now(self) -> Any:
+        return T0
+
+    def new_id(self) -> str:
+        self._ids += 1
+        return f"id-{self._ids}"
+
+    def _http(self, log: AccessLog, reviews: Reviews, working: WorkingCopies) -> httpx.AsyncClient:
+        people = {"physician": PHYSICIAN, "supervisor": SUPERVISOR}
+        guard = Guard(
+            Grants(
+                tokens=tuple(
+                    Grant(
+                        subject=who.subject,
+                        role=role,  # type: ignore[arg-type]
+                        practitioner=who.practitioner,
+                        sha256=token_digest(role),
+                    )
+                    for role, who in people.items()
+                )
+            )
+        )
+        parts = Parts(self.desk, reviews, guard, log, self.now, timedelta(minutes=15), lambda _: None)
+        app = FastAPI()
+        problems.install(app)
+        app.include_router(make_router(parts))
+        app.include_router(make_corrections_router(parts))
+        pages = APIRouter(route_class=PageRoute)
+        add_case(pages, parts, working)
+        app.include_router(pages)
+        return httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://x")
+
+    async def _draft(self, work: Work) -> CaseEvent:
+        cause: Any = work.cause.body
+        made = compose(
+            self.context,
+            render(self.context),
+            tuple(self.next_draft),
+            number=drafter.number_of(cause),
+            model="m",
+            prompt=PROMPT,
+            context_digest=cause.context,
+        )
+        made = made.model_copy(update={"open_points": tuple(OpenPoint(text=point) for point in self.points)})
+        return drafter.drafted(cause, made, await self.artifacts.put(made.model_dump_json().encode()))
+
+    async def discharge(self) -> None:
+        """The case, up to its first review."""
+        context = await self.artifacts.put(self.context.model_dump_json().encode())
+        head = await self.journal.append(CASE, Discharged(encounter_id="e1"), after=START, id="d", time=T0)
+        stay = STAY.model_copy(update={"attending": PHYSICIAN.practitioner})
+        read = ContextExtracted(
+            stay=stay, kind="discharge-summary", context=context, encounter_status="finished", left_out=0
+        )
+        await self.journal.append(CASE, read, after=head, id="c", time=T0)
+        await self.work()
+
+    async def work(self) -> None:
+        """Whatever waits is delivered, until nothing does."""
+        while waiting := [item for item in self.bus.kept if self._waits(item)]:
+            for message in waiting:
+                self._done.add((message.stream, message.sequence))
+                for consumer in consumers_of(message):
+                    steps = self.steps.get(consumer.partition("-")[0])
+                    if steps is not None and consumer in steps.receivers:
+                        await deliver(steps, consumer, message)
+
+    def _waits(self, item: Kept) -> bool:
+        return item.stream in ("DISCHARGE", "EHR") and (item.stream, item.sequence) not in self._done
+
+    async def tell_of_task(self, task: str) -> None:
+        """The EHR says that a Task has changed."""
+        self._told += 1
+        await tell_task(self.bus, TaskFact(task_id=task), source="test", id=f"told-{self._told}")
+        await self.work()
+
+    async def call(self, method: str, path: str, role: str = "physician", **sent: Any) -> httpx.Response:
+        headers = {"Authorization": f"Bearer {role}"} | sent.pop("headers", {})
+        answer = await self.http.request(method, path, headers=headers, **sent)
+        await self.work()
+        return answer
+
+    async def history(self) -> list[Recorded]:
+        return await self.journal.find(CASE.id)
+
+    async def case(self) -> Case:
+        return fold(await self.history())
+
+    async def draft(self, digest: str) -> Draft:
+        return Draft.model_validate_json(await self.artifacts.get(digest))

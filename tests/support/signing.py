@@ -1,0 +1,384 @@
+"""Physicians at every door of one case, as a state machine: they read, edit, tick, reload, ask for another draft, sign
+by the page, the API and the EHR's Task, and correct what is filed, in any order. What must hold is said by `judge`.
+"""
+
+import asyncio
+import base64
+import hashlib
+from typing import Any
+
+import lxml.html
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from rapidfuzz.distance import Levenshtein
+
+from services.drafter.compose import compose
+from services.drafter.facts import render
+from shared.contracts.context import Allergy, EncounterContext, Entry, Medicine, Patient
+from shared.contracts.draft import Draft, Label, Sentence
+from shared.contracts.envelope import Recorded
+from shared.contracts.events import Drafted
+from tests.support.approving import Approving
+from tests.support.clinician import answer
+from tests.support.examples import CASE, PROMPT, T0
+
+LABELS: dict[str, Label] = {  # of sentences as the check finds them in the record below
+    "Admitted with pneumonia.": "supported",
+    "She takes amlodipine 5 mg once daily.": "supported",
+    "She takes amlodipine 10 mg once daily.": "contradicted",
+    "She has no allergy to penicillin.": "contradicted",
+    "She was given warfarin 5 mg.": "not-in-record",
+    "She walked home without any help.": "not-in-record",
+}
+POOL = tuple(LABELS)
+AMLODIPINE = Medicine(
+    text="Amlodipine, 5 mg, oral, once daily",
+    source="MedicationRequest/m1",
+    name="Amlodipine",
+    dose="5 mg, oral, once daily",
+    amount="5 mg",
+    route="oral",
+    frequency="once daily",
+    ingredients=("amlodipine",),
+)
+
+
+def record(name: str, mrn: str) -> EncounterContext:
+    return EncounterContext(
+        encounter="Encounter/e1",
+        encounter_status="finished",
+        kind="discharge-summary",
+        patient=Patient(source="Patient/p1", name=name, mrn=mrn, sex="female"),
+        end=T0,
+        reasons=(Entry(text="Pneumonia", source="Encounter/e1"),),
+        allergies=(Allergy(text="Penicillin", source="AllergyIntolerance/a1", names=("Penicillin",)),),
+        discharge_medicines=(AMLODIPINE,),
+    )
+
+
+def text_of(context: EncounterContext) -> str:
+    rendered = render(context)
+    return compose(context, rendered, (), number=1, model="m", prompt=PROMPT, context_digest="c" * 64).text
+
+
+CONTEXT = record("Jane Roe", "17")
+PATIENT = next(line for line in text_of(CONTEXT).splitlines() if line.startswith("Patient:"))
+FOREIGN = text_of(record("John Doe", "18"))
+PAGE, API = f"/reviews/{CASE.id}", f"/v1/reviews/{CASE.id}"
+SENTENCES = st.sampled_from(POOL)
+DRAFTS = st.one_of(
+    st.lists(SENTENCES, min_size=1, max_size=4, unique=True),
+    st.lists(st.sampled_from([text for text in POOL if LABELS[text] == "supported"]), min_size=1, unique=True),
+)
+NUMBERS = [str(number) for number in range(6)]  # more than a draft has sentences or points
+# What is said to a text: everything there is to say, less something.
+SAID = st.one_of(
+    st.just(frozenset[str]()),
+    st.sets(st.sampled_from(["confirmed", "acknowledged", "written", *POOL]), max_size=2).map(frozenset),
+)
+SPOILED = st.sampled_from([""] * 8 + ["nothing", "space", "foreign", "cut", "other patient", "no patient", "half"])
+PLACES = ("Hospital course:", "Procedures:", "In plain words:", "PROCEDURES AND TREATMENT", PATIENT)
+NOTHING: dict[str, set[str]] = {"confirmed": set(), "acknowledged": set(), "written": set()}
+
+
+def sha(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def plain(text: str) -> str:
+    return " ".join(text.split())
+
+
+def everything_but(lacks: frozenset[str]) -> dict[str, set[str]]:
+    """Everything that can be said of any text, less what `lacks` names: a kind, or one sentence."""
+    own = {sha(text) for text in POOL if text not in lacks}
+    said = {"confirmed": set(NUMBERS), "acknowledged": set(NUMBERS), "written": own}
+    return {name: set() if name in lacks else found for name, found in said.items()}
+
+
+def spoil(text: str, how: str) -> str:
+    """What must not be signed: nothing, another patient's, a part of it."""
+    spoiled = {
+        "nothing": "",
+        "space": " \n",
+        "foreign": FOREIGN,
+        "cut": text.replace("SIGNIFICANT FINDINGS\n", ""),
+        "other patient": text.replace("Jane Roe", "John Doe"),
+        "no patient": text.replace(f"{PATIENT}\n", ""),
+        "half": text[: len(text) // 2],
+    }
+    return spoiled.get(how, text)
+
+
+class Signing(RuleBasedStateMachine):
+    """`form` is what a browser has open, perhaps since long; `words` what was said in the request that is under way."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.loop = asyncio.new_event_loop()
+        self.at = Approving(CONTEXT)
+        self.run(self.at.start())
+        self.form: dict[str, Any] = {}
+        self.judged = 0
+        self.signed: dict[str, int] = {}  # by which door how often
+
+    def run(self, work: Any) -> Any:
+        return self.loop.run_until_complete(work)
+
+    # What may happen.
+
+    @initialize(sentences=DRAFTS, points=st.integers(0, 1))
+    def discharged(self, sentences: list[str], points: int) -> None:
+        self.drafter_writes(sentences, points)
+        self.run(self.at.discharge())
+        self.form = self.read("review")
+
+    def drafter_writes(self, sentences: list[str], points: int) -> None:
+        self.at.next_draft = [
+            Sentence(
+                narrative="patient-instructions" if number == 3 else "hospital-course",
+                text=text,
+                label=LABELS[text],
+                origin="model" if number % 2 else "rules",
+            )
+            for number, text in enumerate(sentences)
+        ]
+        self.at.points = [f"Point {number}" for number in range(points)]
+
+    def read(self, mode: str) -> dict[str, Any]:
+        """The form of the page as a browser has it after loading: kept text, kept ticks, what is asked."""
+        found = self.run(self.at.call("GET", PAGE if mode == "review" else f"{PAGE}/write"))
+        if found.status_code != 200:
+            return self.form
+        page = lxml.html.fromstring(found.text)
+        if not page.xpath('//form[@id="sign"]'):
+            return self.form
+        form: dict[str, Any] = {"mode": mode, "digest": page.xpath('//input[@name="digest"]/@value')[0]}
+        form["text"] = page.xpath('//textarea[@id="text"]')[0].text_content()
+        for name in NOTHING:
+            form[name] = set(page.xpath(f'//input[@name="{name}"][@checked]/@value'))
+        return form
+
+    @property
+    def fields(self) -> dict[str, Any]:
+        sent = {name: self.form[name] for name in ("mode", "digest", "text")}
+        return sent | {name: sorted(self.form[name]) for name in NOTHING}
+
+    @rule(mode=st.sampled_from(["review", "review", "write"]))
+    def reload(self, mode: str) -> None:
+        self.form = self.read(mode)
+
+    @precondition(lambda self: self.open)
+    @rule(sentence=SENTENCES, place=st.sampled_from(PLACES), breaks=st.booleans())
+    def write(self, sentence: str, place: str, breaks: bool) -> None:
+        """Below a heading, as a line or over two of them."""
+        words = sentence.replace(" ", "\n  ", 1) if breaks else sentence
+        self.form["text"] = self.form["text"].replace(f"{place}\n", f"{place}\n  {words}\n", 1)
+
+    @precondition(lambda self: self.open)
+    @rule(sentence=SENTENCES, other=SENTENCES)
+    def write_over(self, sentence: str, other: str) -> None:
+        self.form["text"] = self.form["text"].replace(sentence, other)
+
+    @precondition(lambda self: self.open)
+    @rule(sentence=SENTENCES, other=SENTENCES)
+    def write_behind(self, sentence: str, other: str) -> None:
+        self.form["text"] = self.form["text"].replace(sentence, f"{sentence} {other}", 1)
+
+    @precondition(lambda self: self.open)
+    @rule(sentence=SENTENCES)
+    def take_out(self, sentence: str) -> None:
+        self.form["text"] = self.form["text"].replace(sentence, "")
+
+    @precondition(lambda self: self.open)
+    @rule(sentence=SENTENCES, space=st.sampled_from(["  ", "\n  ", "\u00a0", "\r\n"]), which=st.integers(1, 4))
+    def space_out(self, sentence: str, space: str, which: int) -> None:
+        """The same words, spaced or wrapped in another way."""
+        words = sentence.split(" ")
+        again = " ".join(words[:which]) + space + " ".join(words[which:])
+        self.form["text"] = self.form["text"].replace(sentence, again)
+
+    @precondition(lambda self: self.open)
+    @rule(sentence=SENTENCES)
+    def fill_in(self, sentence: str) -> None:
+        """What a narrative by hand leaves open."""
+        lines = self.form["text"].split("\n")
+        self.form["text"] = "\n".join(f"  {sentence}" if "[To be written" in line else line for line in lines)
+
+    @precondition(lambda self: self.open)
+    @rule(lacks=SAID)
+    def tick(self, lacks: frozenset[str]) -> None:
+        self.form |= everything_but(lacks)
+
+    @precondition(lambda self: self.open)
+    @rule()
+    def save(self) -> None:
+        self.run(self.at.call("POST", f"{PAGE}/working", data=self.fields))
+
+    @rule()
+    def sign_the_page_as_it_stands(self) -> None:
+        self.request("page", "POST", f"{PAGE}/approve", data=self.fields)
+
+    @precondition(lambda self: self.open)
+    @rule(mode=st.sampled_from(["review", "write"]), sentence=SENTENCES, lacks=SAID, spoiled=SPOILED)
+    def sign_by_page(self, mode: str, sentence: str, lacks: frozenset[str], spoiled: str) -> None:
+        """What was kept is read again, filled in, ticked, and signed; twice, as at first a line may be put right."""
+        for _ in range(2):
+            self.form = self.read(mode)
+            self.fill_in(sentence)
+            before = self.form
+            self.form = before | everything_but(lacks) | {"text": spoil(before["text"], spoiled)}
+            self.sign_the_page_as_it_stands()
+            if spoiled:  # a copy of it was kept
+                self.form = before
+                self.save()
+
+    @precondition(lambda self: self.open)
+    @rule(as_it_is=st.booleans(), lacks=SAID, spoiled=SPOILED)
+    def sign_by_api(self, as_it_is: bool, lacks: frozenset[str], spoiled: str) -> None:
+        """About the draft that the form is about, which may have changed since."""
+        said = everything_but(lacks)
+        body: dict[str, Any] = {
+            "resolutions": [{"sentence": int(number), "how": "confirmed"} for number in sorted(said["confirmed"])],
+            "acknowledged": sorted(int(number) for number in said["acknowledged"]),
+            "written": sorted(said["written"]),
+        }
+        body |= {} if as_it_is else {"text": spoil(self.form["text"], spoiled)}
+        headers = {"If-Match": f'"{self.form["digest"]}"'}
+        self.request("api", "POST", f"{API}/approve", said, headers=headers, json=body)
+
+    @precondition(lambda self: self.open)
+    @rule(everything=st.booleans())
+    def sign_by_task(self, everything: bool) -> None:
+        """In the EHR's inbox nothing can be confirmed. `everything`: the draft is opened first."""
+        if everything:
+            self.read("review")
+        tasks = self.at.ehr.store.candidates("Task", None, None)
+        for task in [item for item in tasks if item["status"] in ("requested", "in-progress")]:
+            self.run(answer(self.at.ehr, task["id"], "completed"))
+            self.watch("task", NOTHING, self.at.tell_of_task(task["id"]))
+
+    @precondition(lambda self: self.open)
+    @rule(sentences=DRAFTS, points=st.integers(0, 1))
+    def ask_for_another_draft(self, sentences: list[str], points: int) -> None:
+        self.drafter_writes(sentences, points)
+        sent = {"action": "redraft", "reason": "Another one."}
+        self.run(self.at.call("POST", f"{API}/reject", json=sent))
+
+    @precondition(lambda self: self.state == "filed")
+    @rule(sentence=SENTENCES, takes_out=st.booleans(), lacks=SAID, spoiled=SPOILED)
+    def correct(self, sentence: str, takes_out: bool, lacks: frozenset[str], spoiled: str) -> None:
+        standing = self.run(self.at.call("GET", f"/v1/cases/{CASE.id}/document")).json()
+        text, place = standing["text"], "Procedures:\n"
+        text = text.replace(sentence, "") if takes_out else text.replace(place, f"{place}  {sentence}\n")
+        said = everything_but(lacks)
+        fields = {"seen": standing["digest"], "text": spoil(text, spoiled), "reason": "wrong"}
+        sent = {name: sorted(said[name]) for name in ("confirmed", "written")}
+        self.request("correction", "POST", f"{PAGE}/amendments", said, data=fields | sent)
+
+    @precondition(lambda self: self.state == "filed")
+    @rule(sentence=SENTENCES, lacks=SAID)
+    def append(self, sentence: str, lacks: frozenset[str]) -> None:
+        standing = self.run(self.at.call("GET", f"/v1/cases/{CASE.id}/document")).json()
+        said = everything_but(lacks)
+        resolutions = [{"sentence": int(number), "how": "confirmed"} for number in sorted(said["confirmed"])]
+        body = {"text": sentence, "reason": "later", "written": sorted(said["written"]), "resolutions": resolutions}
+        headers = {"If-Match": f'"{standing["digest"]}"'}
+        self.request("addendum", "POST", f"/v1/cases/{CASE.id}/addenda", said, headers=headers, json=body)
+
+    @property
+    def state(self) -> str:
+        return str(self.run(self.at.case()).state)
+
+    @property
+    def open(self) -> bool:
+        return self.state == "awaiting-review"
+
+    # What must hold.
+
+    def request(self, door: str, method: str, path: str, said: dict[str, set[str]] | None = None, **sent: Any) -> None:
+        said = said or {name: set(self.form[name]) for name in NOTHING}
+        self.watch(door, said | {"digest": {self.form["digest"]}}, self.at.call(method, path, **sent))
+
+    def watch(self, door: str, said: dict[str, set[str]], work: Any) -> None:
+        """Whatever is signed now is judged by what was said now."""
+        self.run(work)
+        history = self.run(self.at.history())
+        for number in range(self.judged, len(history)):
+            if history[number].name in ("approved", "amended", "addended"):
+                self.signed[door] = self.signed.get(door, 0) + 1
+                self.judge(history[: number + 1], said, door)
+        self.judged = len(history)
+
+    def judge(self, history: list[Recorded], said: dict[str, set[str]], door: str) -> None:
+        event = history[-1]
+        body: Any = event.body
+        draft = self.run(self.at.draft(body.draft.digest))
+        text = self.run(self.at.desk.signed_text(body))
+        assert sha(text) == body.signed
+        assert event.actor
+        if event.name == "approved":
+            current = [item.body.draft.digest for item in history if isinstance(item.body, Drafted)][-1]
+            assert body.draft.digest == current, "a draft that nobody sees any more was signed"
+            assert said.get("digest", {current}) == {current}
+            points = {str(number) for number in range(len(draft.open_points))}
+            assert points <= said["acknowledged"], "an open point was passed over"
+        self.whole(event.name, text, draft)
+        before = _standing(history[:-1], draft)
+        for sentence in POOL:
+            if LABELS[sentence] == "supported" or plain(sentence) not in plain(text):
+                continue
+            index = next((n for n, item in enumerate(draft.sentences) if item.text == sentence), None)
+            now = str(index) in said["confirmed"] or sha(sentence) in said["written"]
+            carried = event.name != "approved" and sha(sentence) in before
+            assert now or carried, f"{door}: signed with nobody's word: {sentence}"
+            assert sha(sentence) in _confirmed(body, draft), "and it is on the trail"
+        if getattr(body, "edits", None) is not None:
+            assert body.edits.distance == Levenshtein.distance(draft.text, text)
+            kept = {n for n, item in enumerate(draft.sentences) if plain(item.text) in plain(text)}
+            assert set(body.edits.changed) == set(range(len(draft.sentences))) - kept
+            if body.narrative == "physician":
+                assert not kept
+
+    def whole(self, name: str, text: str, draft: Draft) -> None:
+        """Of this patient, and no other; a document has all of its parts."""
+        patients = [plain(line) for line in text.splitlines() if plain(line).startswith("Patient:")]
+        assert set(patients) == {PATIENT}
+        assert "[To be written" not in text
+        if name != "addended":
+            assert all(part.title.upper() in text for part in draft.parts)
+            wrong = draft.standing_in(text) == () and "composed" in text.splitlines()[-1]
+            assert not wrong, "a physician's narrative is said to be a model's"
+
+    @invariant()
+    def what_is_filed_is_what_was_signed(self) -> None:
+        for entry in self.run(self.at.case()).entries:
+            if entry.filed is None:
+                continue
+            found = self.at.ehr.store.get("DocumentReference", entry.filed.document_reference)
+            assert found is not None
+            data = base64.b64decode(found["content"][0]["attachment"]["data"])
+            body: Any = entry.signature.body
+            assert hashlib.sha256(data).hexdigest() == body.signed
+
+    def teardown(self) -> None:
+        self.run(self.at.http.aclose())
+        self.loop.close()
+
+
+def _confirmed(body: Any, draft: Draft) -> set[str]:
+    """Digests of the sentences that a signature says to have been confirmed."""
+    of_draft = {sha(draft.sentences[item.sentence].text) for item in body.resolutions if item.how == "confirmed"}
+    return of_draft | {item.digest for item in body.written}
+
+
+def _standing(history: list[Recorded], draft: Draft) -> set[str]:
+    """What was confirmed for the texts that stand: the last whole document's and its addenda's."""
+    whole, added = set[str](), set[str]()
+    for item in history:
+        body: Any = item.body
+        if item.name in ("approved", "amended"):
+            whole = _confirmed(body, draft)
+        if item.name == "addended":
+            added |= _confirmed(body, draft)
+    return whole | added
