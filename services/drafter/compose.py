@@ -1,6 +1,7 @@
 """Puts facts and narrative together into one draft and its plain text. Deterministic."""
 
 from services.drafter import facts
+from services.drafter.notes.telling import Told
 from shared.contracts.context import EncounterContext
 from shared.contracts.draft import Draft, Knowledge, Narrative, OpenPoint, Part, PartCode, Prompt, Sentence
 
@@ -14,6 +15,7 @@ NOTICE = (
     "Narrative composed from the record by rules, with sentences of an AI model; facts are rendered from the record. "
     "Reviewed by a physician."
 )
+QUOTED = " What is quoted stands only in the note that is named before it."
 # A text without a sentence of a model must not say that a model wrote it.
 COMPOSED = "Narrative composed by rules from the record; facts are rendered from the record. Reviewed by a physician."
 
@@ -32,11 +34,13 @@ def compose(
     replaced: int = 0,
     asked: OpenPoint | None = None,
     model_silent: str | None = None,
+    told: Told | None = None,
 ) -> Draft:
     """The draft of a stay whose facts are `rendered`. `composed`, `replaced` and `model_silent`: see Draft.
 
-    `asked` is an open point about the physician's words.
+    `asked` is an open point about the physician's words; `told` is what the notes of the stay give beside sentences.
     """
+    told = told or Told()
     parts = tuple(
         part.model_copy(update={"narrative": tuple(item for item in sentences if HOME[item.narrative] == part.code)})
         for part in rendered
@@ -51,8 +55,8 @@ def compose(
         composed=composed,
         replaced=replaced,
         model_silent=model_silent,
-        left_out=context.left_out,
-        open_points=(*((asked,) if asked else ()), *context.open_points),
+        left_out=(*context.left_out, *told.left_out),
+        open_points=(*((asked,) if asked else ()), *told.points, *context.open_points),
         model=model,
         prompt=prompt,
         context_digest=context_digest,
@@ -74,7 +78,8 @@ def _text(context: EncounterContext, parts: tuple[Part, ...]) -> str:
             lines += [f"{group.title}:", *(f"  - {fact.text}" for fact in group.facts)]
         lines += _narrative(part)
     written = any(item.origin == "model" for part in parts for item in part.narrative)
-    return "\n".join([*lines, "", NOTICE if written else COMPOSED, ""])
+    quoted = any(item.origin == "note" for part in parts for item in part.narrative)
+    return "\n".join([*lines, "", (NOTICE if written else COMPOSED) + (QUOTED if quoted else ""), ""])
 
 
 def _narrative(part: Part) -> list[str]:

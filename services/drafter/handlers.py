@@ -10,6 +10,7 @@ from services.drafter.cite import cite
 from services.drafter.compose import compose
 from services.drafter.course import composed
 from services.drafter.extract import extract
+from services.drafter.notes.telling import Told, tell
 from services.drafter.policy import Chosen, Policy, choose
 from shared.clinical.fhir import FhirClient
 from shared.contracts.context import EncounterContext
@@ -83,7 +84,8 @@ class Drafter:
         words = domain.words_of(cause)
         wish = (await self._artifacts.get(words)).decode() if words else None
         knowledge = await cite(self._retriever, context) if self._retriever is not None else None
-        generation, silent = await self._write(context, knowledge, wish, last=work.last)
+        told = await asyncio.to_thread(tell, context)
+        generation, silent = await self._write(context, knowledge, wish, told, last=work.last)
         own: tuple[Sentence, ...] = ()
         if generation is not None:
             found = narrative.parse(generation.text, died=not context.instructs)
@@ -91,7 +93,7 @@ class Drafter:
                 silent = found.reason
             else:
                 own = await asyncio.to_thread(checked, found, context)
-        chosen = choose(composed(context), own, self._policy)
+        chosen = choose(composed(context, told.sentences), own, self._policy)
         draft = compose(
             context,
             facts.render(context),
@@ -104,18 +106,19 @@ class Drafter:
             composed=chosen.composed,
             replaced=chosen.replaced,
             asked=answered(wish, chosen),
+            told=told,
             model_silent=silent,
         )
         digest = await self._artifacts.put(draft.model_dump_json(exclude_none=True).encode())
         return domain.drafted(cause, draft, digest)
 
     async def _write(
-        self, context: EncounterContext, knowledge: Knowledge | None, wish: str | None, *, last: bool
+        self, context: EncounterContext, knowledge: Knowledge | None, wish: str | None, told: Told, *, last: bool
     ) -> tuple[Generation | None, str | None]:
         """What the model wrote, or why it did not: a model that fails must not end the case."""
         prompt = PROMPTS[context.kind]
         sampling = Sampling(max_tokens=prompt.max_tokens, stop=prompt.stop)
-        text = prompt.render(narrative.brief(context, knowledge), wish)
+        text = prompt.render(narrative.brief(context, knowledge, told.quoted), wish)
         try:
             return await self._generator.generate(text, sampling, deadline=self._deadline), None
         except TransientError as error:
@@ -152,4 +155,11 @@ def _checked(text: str, name: Narrative, record: Record) -> Sentence:
         for item in verdict.findings
         if item.label != "supported"
     )
-    return Sentence(narrative=name, text=text, evidence=verdict.evidence, unsupported=claims, label=verdict.label)
+    return Sentence(
+        narrative=name,
+        text=text,
+        evidence=verdict.evidence,
+        unsupported=claims,
+        label=verdict.label,
+        by_note=verdict.by_note,
+    )

@@ -119,8 +119,15 @@ class NoteSentence(Model):
 
     text: str
     section: NoteSection = ""
+    heading: str = ""  # of the section, as the note words it
     problem: str = ""  # the heading of a problem that it stands under: `Acute kidney injury`
     repeated: int = 0  # later notes of the stay that say the same words
+
+    @property
+    def headed(self) -> str:
+        """The text with its heading, where the words mean nothing or something else without it: `none`, `diabetes`."""
+        plain = self.section in ("", "interval", "course", "assessment", "plan", "recommendations", "hpi", "exam")
+        return self.text if plain or not self.heading else f"{self.heading}: {self.text}"
 
 
 class Note(Model):
@@ -135,6 +142,13 @@ class Note(Model):
     signed: bool = True  # false for a preliminary one
     sentences: tuple[NoteSentence, ...] = ()
     copied: int = 0  # sentences that an earlier note has, too
+
+    @property
+    def cited(self) -> str:
+        """`Cardiology consult, Dr. Lee, 2026-03-02 14:10`, with what is known of it."""
+        when = f"{self.time:%Y-%m-%d %H:%M}" if self.time else self.on or ""
+        said = (self.title, self.author or "", when, "" if self.signed else "not signed")
+        return ", ".join(part for part in said if part)
 
 
 class EncounterContext(Model):

@@ -101,7 +101,7 @@ def lines(context: EncounterContext, finder: Finder) -> Iterator[Line]:
 def _of_notes(context: EncounterContext, finder: Finder) -> Iterator[Line]:
     for note in context.clinical_notes:
         for sentence in note.sentences:
-            entry = Entry(text=sentence.text, source=note.source, time=note.time, on=note.on)
+            entry = Entry(text=sentence.headed, source=note.source, time=note.time, on=note.on)
             yield _line("notes", entry, entry.text, finder)
 
 

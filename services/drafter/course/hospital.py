@@ -4,7 +4,7 @@ Diagnoses, procedures, critical results and changes of medicines are complete by
 what is condensed is counted. No sentence joins two facts by a cause: only an order's own reason is told with it.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 from services.drafter import facts
 from services.drafter.course.medicines import changes, in_hospital
@@ -17,8 +17,11 @@ REPORTS = 5  # shown in full where there are more; the number of the others is t
 SHORT = 160  # characters of a report's text inside a sentence
 
 
-def hospital_course(context: EncounterContext) -> tuple[Sentence, ...]:
-    """All sentences in the order in which a physician asks. Never raises; empty facts make no sentence."""
+def hospital_course(context: EncounterContext, quoted: Sequence[Sentence] = ()) -> tuple[Sentence, ...]:
+    """All sentences in the order in which a physician asks. Never raises; empty facts make no sentence.
+
+    `quoted` are sentences of notes; they stand after what was done and given.
+    """
     return (
         *_came(context),
         *_diagnoses(context),
@@ -26,6 +29,7 @@ def hospital_course(context: EncounterContext) -> tuple[Sentence, ...]:
         *_reports(context),
         *_done(context),
         *in_hospital(context),
+        *quoted,
         *_ended(context),
         *(() if context.died else changes(context)),
         *_open(context),
@@ -132,10 +136,16 @@ def _short(item: Entry) -> str:
 
 
 def _done(context: EncounterContext) -> Iterator[Sentence]:
-    done = sorted(unique(context.procedures), key=lambda item: day(item.time, item.on) or "9999")
+    cited = {note.source: note.cited for note in context.clinical_notes}
+    done = unique(item for item in context.procedures if item.source not in cited)
+    done.sort(key=lambda item: day(item.time, item.on) or "9999")
     if done:
         word = "Procedure" if len(done) == 1 else "Procedures, in order of time"
         yield _said(f"{word}: {'; '.join(dated(item) for item in done)}", of(done))
+    for source, name in cited.items():  # what only an operation note says
+        if own := unique(item for item in context.procedures if item.source == source):
+            said = _said(f"{name}: {'; '.join(clean(item.text) for item in own)}", of(own))
+            yield said.model_copy(update={"origin": "note", "label": "supported"})
     for title, entries in (("Devices and lines", context.devices), ("Immunizations", context.immunizations)):
         if found := unique(entries):
             yield _said(f"{title}: {'; '.join(dated(item) for item in found)}", of(found))

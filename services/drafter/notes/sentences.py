@@ -5,7 +5,9 @@ from collections.abc import Iterable, Iterator
 
 from shared.grounding import split
 
-BULLET = re.compile(r"^\s*(?:#+\s*\d{0,2}[.)]?|[-*•·▪◦‣→>]+|\(?\d{1,2}[.)](?=\s)|\(?[a-z][.)](?=\s)|\[[ x]?\])\s*", re.IGNORECASE)
+BULLET = re.compile(
+    r"^\s*(?:#+\s*\d{0,2}[.)]?|[-*•·▪◦‣→>]+|\(?\d{1,2}[.)](?=\s)|\(?[a-z][.)](?=\s)|\[[ x]?\])\s*", re.IGNORECASE
+)
 _UNFINISHED = re.compile(r"[^.!?:;|]$")
 _WRAPPED = 55  # characters: a shorter line that ends without a full stop was meant to end there
 _WORDS = re.compile(r"[^\W_]+(?:[.,]\d+)*")

@@ -259,7 +259,13 @@ def _once(found: list[Written], scope: Scope) -> Iterator[Note]:
             else:
                 told.add(key)
                 kept.append(
-                    NoteSentence(text=text, section=part.section, problem=part.problem, repeated=len(again[key]) - 1)
+                    NoteSentence(
+                        text=text,
+                        section=part.section,
+                        heading=part.heading[:80],
+                        problem=part.problem,
+                        repeated=len(again[key]) - 1,
+                    )
                 )
         if beyond:
             _leave_out(note, f"{beyond} of its sentences, too many or too long to be read", scope)
