@@ -136,19 +136,24 @@ def _short(item: Entry) -> str:
 
 
 def _done(context: EncounterContext) -> Iterator[Sentence]:
-    cited = {note.source: note.cited for note in context.clinical_notes}
-    done = unique(item for item in context.procedures if item.source not in cited)
+    noted = {note.source for note in context.clinical_notes}
+    done = unique(item for item in context.procedures if item.source not in noted)
     done.sort(key=lambda item: day(item.time, item.on) or "9999")
     if done:
         word = "Procedure" if len(done) == 1 else "Procedures, in order of time"
         yield _said(f"{word}: {'; '.join(dated(item) for item in done)}", of(done))
-    for source, name in cited.items():  # what only an operation note says
-        if own := unique(item for item in context.procedures if item.source == source):
-            said = _said(f"{name}: {'; '.join(clean(item.text) for item in own)}", of(own))
-            yield said.model_copy(update={"origin": "note", "label": "supported"})
+    yield from of_operations(context)
     for title, entries in (("Devices and lines", context.devices), ("Immunizations", context.immunizations)):
         if found := unique(entries):
             yield _said(f"{title}: {'; '.join(dated(item) for item in found)}", of(found))
+
+
+def of_operations(context: EncounterContext) -> Iterator[Sentence]:
+    """What only an operation note says: a sentence a note, that names it."""
+    for note in context.clinical_notes:
+        if own := unique(item for item in context.procedures if item.source == note.source):
+            said = _said(f"{note.cited}: {'; '.join(clean(item.text) for item in own)}", of(own))
+            yield said.model_copy(update={"origin": "note", "label": "supported"})
 
 
 def _ended(context: EncounterContext) -> Iterator[Sentence]:

@@ -1,11 +1,10 @@
 """Brings the sentences of a long stay down to a length in steps. Each that stays keeps its citation. Pure.
 
 The steps, each taken only where the one before left too much: one sentence a day and problem; of each problem the
-first and the last day, and what ranks highest; by rank, in turn from day to day.
+first and the last day, and what ranks highest; by rank, spread over the stay.
 """
 
 from collections.abc import Callable, Iterable, Sequence
-from itertools import zip_longest
 
 from services.drafter.notes.select import Candidate
 from services.drafter.notes.sentences import normalised
@@ -23,8 +22,10 @@ def condensed(found: Sequence[Candidate], most: int = MOST, characters: int = MO
     for step in (one_a_day, first_and_last):
         if _fits(left, most, characters):
             return left
-        left = step(left)
-    return left if _fits(left, most, characters) else _by_rank(left, most, characters)
+        more, left = left, step(left)
+        if _fits(left, most, characters):  # what the step took away fills the place that it left
+            return _filled(left, more, most, characters)
+    return _filled([], left, most, characters)
 
 
 def one_a_day(found: Sequence[Candidate]) -> list[Candidate]:
@@ -46,19 +47,27 @@ def first_and_last(found: Sequence[Candidate]) -> list[Candidate]:
     return _in_order(found, [*kept, *(item for item in found if item.rank <= TOP)])
 
 
-def _by_rank(found: Sequence[Candidate], most: int, characters: int) -> list[Candidate]:
-    """The highest ranks first; within a rank from each day in turn, so that no part of the stay is left out."""
-    kept: list[Candidate] = []
-    length = 0
-    for rank in sorted({item.rank for item in found}):
-        days: dict[str, list[Candidate]] = {}
-        for item in (item for item in found if item.rank == rank):
-            days.setdefault(item.day, []).append(item)
-        for item in (item for turn in zip_longest(*days.values()) for item in turn if item is not None):
-            if len(kept) < most and length + len(item.text) <= characters:
-                kept.append(item)
+def _filled(kept: Sequence[Candidate], more: Sequence[Candidate], most: int, characters: int) -> list[Candidate]:
+    """`kept` with as many of `more` as fit: the highest ranks first, within a rank spread over the stay."""
+    chosen, known = list(kept), {id(item) for item in kept}
+    length = sum(len(item.text) for item in kept)
+    for rank in sorted({item.rank for item in more}):
+        waiting = [item for item in more if item.rank == rank and id(item) not in known]
+        for item in _spread(waiting, most - len(chosen)):
+            if len(chosen) < most and length + len(item.text) <= characters:
+                chosen.append(item)
                 length += len(item.text)
-    return _in_order(found, kept)
+    return _in_order(more, chosen)
+
+
+def _spread(found: Sequence[Candidate], count: int) -> list[Candidate]:
+    """`count` of `found`, evenly from the first to the last, then the others."""
+    if count <= 0 or not found:
+        return []
+    places = {round(index * (len(found) - 1) / max(count - 1, 1)) for index in range(min(count, len(found)))}
+    return [found[place] for place in sorted(places)] + [
+        item for place, item in enumerate(found) if place not in places
+    ]
 
 
 def _fits(found: Sequence[Candidate], most: int, characters: int) -> bool:

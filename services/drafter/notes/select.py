@@ -30,11 +30,12 @@ _WANTED: Mapping[NoteKind, Mapping[NoteSection, int]] = {
     "other": {"course": 1, "assessment": 2, "interval": 3, "complications": 1, "": 4},
 }
 FEWEST, MOST = 3, 60  # words
+FEWEST_WITHOUT_EVENT = 5  # `TTE in AM` is an order
 LONGEST = 400  # characters
 _ONLY_EVENTS: frozenset[NoteKind] = frozenset({"nursing", "other"})
 
 _CUES = tables.words("cues.tsv")
-_EVENT, _INTENDED, _CLERICAL = _CUES["event"], _CUES["intended"], _CUES["clerical"]
+_EVENT, _INTENDED, _CLERICAL, _TOLD = (_CUES[name] for name in ("event", "intended", "clerical", "told"))
 _ORDER, _NOTHING, _HOUSEKEEPING, _CHANGED = (_CUES[name] for name in ("order", "nothing", "housekeeping", "changed"))
 _CONDITION = re.compile(r"\b(if|unless|in case|should (he|she|they|the patient)|falls|indien)\b", re.IGNORECASE)
 _TEMPLATE = re.compile(
@@ -55,7 +56,8 @@ _FIGURE = re.compile(r"\d+(?:[.,]\d+)?")
 _FLAG = re.compile(r"[\[(](?:H|L|HH|LL|A|H\*|L\*|crit\w*)[\])]")
 _DOSE = re.compile(
     r"\d ?(mg|mcg|µg|g|units?|u|ml|meq|mmol|puffs?|tabs?|ie|iu)\b.{0,40}"
-    r"\b(po|iv|im|sq|sc|subq|subcut\w*|daily|bid|tid|qid|qd|q ?\d+ ?h|qhs|prn|nightly|every|once|twice|oral(ly)?|weekly|\d-\d-\d)\b",
+    r"\b(po|iv|im|sq|sc|subq|subcut\w*|daily|bid|tid|qid|qd|q ?\d+ ?h|qhs|prn|nightly|every|once|twice|oral(ly)?"
+    r"|weekly|\d-\d-\d)\b",
     re.IGNORECASE,
 )
 # A label within a section, of what the record has as entries: `Initial medications: …`, `Comorbidities: …`
@@ -112,9 +114,11 @@ def candidates(notes: tuple[Note, ...], name: str) -> Iterator[Candidate]:
 def tells_course(kind: NoteKind, sentence: NoteSentence, name: str) -> bool:
     """Whether a sentence says what happened, was found or was done in the stay."""
     text = sentence.text
-    if not is_prose(text) or names_somebody(text, name) or _HOUSEKEEPING.match(sentence.problem or text):
+    if not is_prose(text) or names_somebody(text, name) or _is_housekeeping(sentence):
         return False
     if _CLERICAL.search(text) or _NOTHING.search(text) or normalised(text) == normalised(sentence.problem):
+        return False
+    if _TOLD.search(text) and not _EVENT.search(text):
         return False
     if sentence.section == "recommendations":
         return kind == "consult" and _CONDITION.search(text) is None
@@ -122,9 +126,17 @@ def tells_course(kind: NoteKind, sentence: NoteSentence, name: str) -> bool:
         return False
     if sentence.section in ("complications", "findings", "procedure"):
         return True
-    if (kind in _ONLY_EVENTS or sentence.section in ("", "other")) and _EVENT.search(text) is None:
+    events = [match.span() for match in _EVENT.finditer(text)]
+    needed = kind in _ONLY_EVENTS or sentence.section in ("", "other") or len(text.split()) < FEWEST_WITHOUT_EVENT
+    if needed and not events:
         return False
-    return not is_of_others(text)
+    return any(not _apart(text, span) for span in events) if events else not is_of_others(text)
+
+
+def _is_housekeeping(sentence: NoteSentence) -> bool:
+    """Whether a sentence stands under routine care, `DVT ppx: …`, or begins with it."""
+    label = sentence.problem or re.split(r":| - ", sentence.text, maxsplit=1)[0]
+    return _HOUSEKEEPING.fullmatch(label.strip()) is not None
 
 
 def is_prose(text: str) -> bool:
@@ -132,7 +144,7 @@ def is_prose(text: str) -> bool:
     words = text.split()
     if not FEWEST <= len(words) <= MOST or len(text) > LONGEST or text.endswith(("?", ":")) or _TEMPLATE.search(text):
         return False
-    figures = len(_FIGURE.findall(text))
+    figures, per_word = len(_FIGURE.findall(text)), 2 if _EVENT.search(text) else 3
     if (label := _LABEL.match(text)) is not None and _is_of_the_record(label[1]):
         return False
     if (
@@ -140,7 +152,7 @@ def is_prose(text: str) -> bool:
         or len(_VITALS.findall(text)) > 1
         or _FLAG.search(text)
         or figures > 8
-        or figures * 3 > len(words) + 3
+        or figures * per_word > len(words) + 3
     ):
         return False
     return _DOSE.search(text) is None or _CHANGED.search(text) is not None
@@ -167,5 +179,9 @@ def is_of_others(text: str) -> bool:
     found = content(text)
     if not found:
         return True
-    apart = [properties(text, (start, end)) & {"denied", "family", "past"} for _, start, end in found]
-    return bool(apart[0]) or sum(map(bool, apart)) * 2 > len(apart)
+    apart = [_apart(text, (start, end)) for _, start, end in found]
+    return apart[0] or sum(apart) * 2 > len(apart)
+
+
+def _apart(text: str, span: tuple[int, int]) -> bool:
+    return bool(properties(text, span) & {"denied", "family", "past"})

@@ -1,7 +1,7 @@
 """What a draft tells from notes: quoted sentences, differences from the record, what is not quoted. Pure."""
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence, Set
 from dataclasses import dataclass
 
 from services.drafter.notes import differ, kinds
@@ -31,7 +31,7 @@ def tell(context: EncounterContext) -> Told:
     """Never raises; a stay without notes tells nothing."""
     notes = context.clinical_notes
     if not any(note.sentences for note in notes):
-        return Told(left_out=tuple(_unquoted(notes, (), ())))
+        return Told(left_out=tuple(_unquoted(notes, (), (), frozenset())))
     record = Record(context)
     found = _not_told_yet(candidates(notes, context.patient.name), context)
     checked = [(item, check(item.sentence.headed, record.structured)) for item in found[:MOST_CHECKED]]
@@ -50,7 +50,7 @@ def tell(context: EncounterContext) -> Told:
     return Told(
         sentences=(*quoted, *_counted(kept, dropped)),
         points=tuple(differ.points(differ.joined(differing))),
-        left_out=tuple(_unquoted(notes, kept, dropped)),
+        left_out=tuple(_unquoted(notes, kept, dropped, {item.source for item in context.procedures})),
         quoted=tuple(item.text for item in kept),
     )
 
@@ -115,8 +115,10 @@ def _counted(kept: Sequence[Candidate], dropped: Sequence[Candidate]) -> Iterato
     )
 
 
-def _unquoted(notes: Sequence[Note], kept: Sequence[Candidate], dropped: Sequence[Candidate]) -> Iterator[str]:
-    """The notes of which nothing is quoted, and those of which only a part is, by name."""
+def _unquoted(
+    notes: Sequence[Note], kept: Sequence[Candidate], dropped: Sequence[Candidate], elsewhere: Set[str]
+) -> Iterator[str]:
+    """The notes of which nothing is quoted, and those of which only a part is, by name. `elsewhere`: told as facts."""
     quoted = {item.note.source for item in kept}
     waiting = Counter(item.note.source for item in dropped)
     total = len(notes)
@@ -125,8 +127,8 @@ def _unquoted(notes: Sequence[Note], kept: Sequence[Candidate], dropped: Sequenc
     if part := [note for note in notes if note.source in waiting and note.source in quoted]:
         names = _named(part, further=waiting)
         yield f"Notes: {len(part)} of {total} quoted in part, for the length of the document: {names}"
-    if rest := [note for note in notes if note.source not in waiting and note.source not in quoted]:
-        why = "their sentences are lists, findings, plans or repeat an earlier note, or are told elsewhere"
+    if rest := [note for note in notes if note.source not in {*waiting, *quoted, *elsewhere}]:
+        why = "their sentences are lists, findings, plans or repeat an earlier note"
         yield f"Notes: {len(rest)} of {total} not quoted, {why}: {_named(rest)}"
 
 

@@ -138,14 +138,17 @@ def time_of(item: Resource, scope: Scope) -> Moment | None:
 def is_of_stay(item: Resource, scope: Scope) -> bool:
     """Whether a note names the stay, or was written in its time; not one from after its end."""
     time = time_of(item, scope)
-    if not scope.is_of_stay(item, _period(item, scope) or time):
+    if not scope.is_of_stay(item, _period(item, scope) or time or scope.start):
         return False
     dates = [time] if scope.belongs(item) else [time, _period(item, scope), scope.first(item, "date")]
     return not any(scope.is_after(item, moment) for moment in dates)
 
 
 def _period(item: Resource, scope: Scope) -> Moment | None:
-    return scope.first(elements.child(item, "context"), "period")
+    """When what a document is about took place; None where it is only the whole stay's time."""
+    found = scope.first(elements.child(item, "context"), "period")
+    whole = found is not None and scope.start is not None and found.begins == scope.start.begins
+    return None if whole else found
 
 
 def _written(
