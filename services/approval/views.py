@@ -117,7 +117,10 @@ async def review_view(desk: Desk, history: list[Recorded]) -> ReviewView:
 
 
 def _draft_view(draft: Draft, digest: str) -> DraftView:
-    sentences = [item.model_dump(mode="json") | {"supported": item.supported} for item in draft.sentences]
+    sentences = [
+        item.model_dump(mode="json") | {"supported": item.supported, "support": item.support}
+        for item in draft.sentences
+    ]
     return DraftView(
         digest=digest,
         to_write=by_hand.to_write(draft),

@@ -2,6 +2,7 @@
 
 from services.drafter import facts, kinds, layout
 from services.drafter.kinds.kind import Kind
+from services.drafter.notes.telling import Told
 from shared.contracts import notice
 from shared.contracts.context import EncounterContext
 from shared.contracts.draft import HEADINGS, Draft, Knowledge, OpenPoint, Part, Prompt, Routing, Sentence
@@ -23,12 +24,15 @@ def compose(
     model_silent: str | None = None,
     kind: Kind | None = None,
     routing: Routing | None = None,
+    told: Told | None = None,
 ) -> Draft:
     """The draft of a stay whose facts are `rendered`. `composed`, `replaced` and `model_silent`: see Draft.
 
-    `asked` are open points about the draft itself; without a `kind` it is the one that ships.
+    `asked` are open points about the draft itself; without a `kind` it is the one that ships. `told` is what the notes
+    of the stay give beside sentences.
     """
     kind = kind or kinds.shipped().of(context.kind, died=context.died)
+    told = told or Told()
     parts = tuple(
         part.model_copy(
             update={"narrative": tuple(item for item in sentences if kind.home(item.narrative) == part.code)}
@@ -47,8 +51,8 @@ def compose(
         composed=composed,
         replaced=replaced,
         model_silent=model_silent,
-        left_out=(*context.left_out, *layout.omitted(facts.by_themselves(context), kind)),
-        open_points=(*asked, *context.open_points),
+        left_out=(*context.left_out, *told.left_out, *layout.omitted(facts.by_themselves(context), kind)),
+        open_points=(*asked, *told.points, *context.open_points),
         model=model,
         prompt=prompt,
         context_digest=context_digest,
@@ -70,7 +74,7 @@ def _text(context: EncounterContext, kind: Kind, parts: tuple[Part, ...]) -> str
         lines += _narrative(part)
     origins = {item.origin for part in parts for item in part.narrative}
     by: notice.NarrativeBy = "model" if "model" in origins else "rules" if origins else "none"
-    return "\n".join([*lines, "", notice.line(by), ""])
+    return "\n".join([*lines, "", notice.line(by, quoted="note" in origins), ""])
 
 
 def _narrative(part: Part) -> list[str]:

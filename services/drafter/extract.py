@@ -10,7 +10,8 @@ from datetime import datetime, tzinfo
 
 from services.drafter import named, searches
 from services.drafter.kinds import Kinds
-from services.drafter.record import build_context
+from services.drafter.notes.attached import Attachments
+from services.drafter.record import build_context, notes_to_fetch
 from services.drafter.record.identity import merged_from, merged_into
 from services.drafter.record.stay import check_is_stay, is_part_only
 from services.drafter.source_record import SourceRecord, Unread
@@ -69,6 +70,8 @@ class _Reading:
         record.people = await self._named_only(record)
         record.unread = tuple(self._unread.values())
         self._check_not_empty(record)
+        wanted = await asyncio.to_thread(notes_to_fetch, record)
+        record.texts = await Attachments(self._ehr, self._limit).texts(wanted)
         return record
 
     async def _encounter(self, id: str) -> Resource:

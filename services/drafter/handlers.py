@@ -12,6 +12,7 @@ from services.drafter.compose import compose
 from services.drafter.course import composed
 from services.drafter.extract import extract
 from services.drafter.kinds import Kind, Kinds, shipped
+from services.drafter.notes.telling import Told, tell
 from services.drafter.policy import Chosen, Policy, choose
 from services.drafter.wording import TOKENS_A_WORD, Departments, Wording
 from shared.clinical.fhir import FhirClient
@@ -99,7 +100,8 @@ class Drafter:
         kind = self._documents.kinds.of(context.kind, died=context.died)
         wording = self._documents.departments.of(work.cause.case.department, kind.name)
         knowledge = await cite(self._retriever, context) if self._retriever is not None else None
-        text = _prompt(kind, wording, context, knowledge, wish)
+        told = await asyncio.to_thread(tell, context)
+        text = _prompt(kind, wording, context, knowledge, wish, told)
         generation, silent = await self._write(kind, text, _sampling(kind, wording, context), last=work.last)
         own: tuple[Sentence, ...] = ()
         if generation is not None:
@@ -109,7 +111,7 @@ class Drafter:
             else:
                 own = await asyncio.to_thread(checked, found, context)
         policy = kind.declared.policy or self._policy
-        chosen = self._choose(kind, wording, context, own, policy)
+        chosen = self._choose(kind, wording, composed(context, told.sentences), own, policy)
         draft = compose(
             context,
             facts.render(context, kind),
@@ -122,6 +124,7 @@ class Drafter:
             composed=chosen.composed,
             replaced=chosen.replaced,
             asked=(*answered(wish, chosen), *_fallen_back(kind, context)),
+            told=told,
             model_silent=silent,
             kind=kind,
             routing=Routing(
@@ -137,11 +140,16 @@ class Drafter:
         return domain.drafted(cause, draft, digest)
 
     def _choose(
-        self, kind: Kind, wording: Wording | None, context: EncounterContext, own: tuple[Sentence, ...], policy: Policy
+        self,
+        kind: Kind,
+        wording: Wording | None,
+        rules: tuple[Sentence, ...],
+        own: tuple[Sentence, ...],
+        policy: Policy,
     ) -> Chosen:
         """The sentences of the draft. What the model copied from a department's example is none of this patient's."""
         own, copied = wording.without_copies(own) if wording else (own, 0)
-        rules = tuple(item for item in composed(context) if kind.home(item.narrative) is not None)
+        rules = tuple(item for item in rules if kind.home(item.narrative) is not None)
         chosen = choose(rules, own, policy)
         return Chosen(chosen.sentences, chosen.replaced + copied)
 
@@ -167,10 +175,15 @@ def _instructs(kind: Kind, context: EncounterContext) -> bool:
 
 
 def _prompt(
-    kind: Kind, wording: Wording | None, context: EncounterContext, knowledge: Knowledge | None, wish: str | None
+    kind: Kind,
+    wording: Wording | None,
+    context: EncounterContext,
+    knowledge: Knowledge | None,
+    wish: str | None,
+    told: Told,
 ) -> str:
     department = wording.lines(facts.length_of_stay(context)) if wording else ""
-    return kind.prompt.render(narrative.brief(context, knowledge), wish, department)
+    return kind.prompt.render(narrative.brief(context, knowledge, told.quoted), wish, department)
 
 
 def _sampling(kind: Kind, wording: Wording | None, context: EncounterContext) -> Sampling:
@@ -210,4 +223,11 @@ def _checked(text: str, name: Narrative, record: Record) -> Sentence:
         for item in verdict.findings
         if item.label != "supported"
     )
-    return Sentence(narrative=name, text=text, evidence=verdict.evidence, unsupported=claims, label=verdict.label)
+    return Sentence(
+        narrative=name,
+        text=text,
+        evidence=verdict.evidence,
+        unsupported=claims,
+        label=verdict.label,
+        by_note=verdict.by_note,
+    )

@@ -8,6 +8,7 @@ from shared.clinical import elements, moments, references
 from shared.clinical.elements import Resource
 
 MOST_SPECIMENS = 20  # that are read, each by a request
+MOST_AUTHORS = 40  # of notes, likewise
 
 
 def references_in(record: SourceRecord) -> Iterable[str]:
@@ -33,11 +34,22 @@ def references_in(record: SourceRecord) -> Iterable[str]:
         for part in elements.children(item, "participant")
         if not elements.words(elements.child(part, "member"), "display")
     ]
+    named += list(_authors(record))
     named += _of_requests(record)
     named += _listed_medications(record)
     named += list(_late_specimens(record))[:MOST_SPECIMENS]
     found = (references.relative(element, record.bases) for element in named)
     return (reference for reference in found if reference and not reference.startswith("Patient/"))
+
+
+def _authors(record: SourceRecord) -> Iterator[Resource]:
+    """Who wrote the notes, where only a reference says it; the same few people wrote them all."""
+    named: dict[str, Resource] = {}
+    for item in record.of("Composition", "DocumentReference", "ClinicalImpression"):
+        for element in (*elements.children(item, "author"), elements.child(item, "assessor")):
+            if not elements.words(element, "display"):
+                named.setdefault(str(element.get("reference")), element)
+    yield from list(named.values())[:MOST_AUTHORS]
 
 
 def _of_requests(record: SourceRecord) -> Iterator[Resource]:

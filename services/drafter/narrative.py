@@ -1,6 +1,7 @@
 """What the model is told, and what is made of its answer. Pure."""
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from services.drafter.facts import age
@@ -12,6 +13,7 @@ from shared.grounding.reconciliation import reconcile
 MOST = 6  # items of one list; a small model loses the thread in long ones
 LONGEST_PASSAGE = 240  # characters
 LONGEST_ITEM = 200
+LONGEST_NOTES = 600  # characters of notes: a small model repeats what it reads most of
 SHORTEST = 40  # characters of a hospital course
 # Words of the prompts, and of a department's lines in them (wording.py).
 _ECHO = re.compile(
@@ -30,8 +32,12 @@ class Nonsense:
 Narratives = dict[Narrative, str]
 
 
-def brief(context: EncounterContext, knowledge: Knowledge | None = None) -> str:
-    """The facts as the model gets them: few, short, without identity; and a guideline's first words on the problem."""
+def brief(context: EncounterContext, knowledge: Knowledge | None = None, quoted: Sequence[str] = ()) -> str:
+    """The facts as the model gets them: few, short, without identity; and a guideline's first words on the problem.
+
+    `quoted` are the sentences of notes that the document quotes. The model gets as many whole ones as its place has;
+    what it does not get stands in the document all the same.
+    """
     years = age(context)
     person = SEXES.get(context.patient.sex or "", "patient")
     confirmed = [item for item in context.diagnoses if item.certainty == "confirmed"]
@@ -44,6 +50,8 @@ def brief(context: EncounterContext, knowledge: Knowledge | None = None) -> str:
         ("Procedures", [item.text for item in context.procedures]),
         ("Given in hospital", [item.name for item in context.given_medicines or context.hospital_medicines]),
     ]
+    if said := _from_notes(quoted, context.patient.name):
+        lines.append(("Notes say", said))
     if context.died:
         lines.append(("Outcome", ["died"]))
     else:
@@ -56,6 +64,20 @@ def brief(context: EncounterContext, knowledge: Knowledge | None = None) -> str:
     if knowledge is not None and knowledge.passages:
         lines.append(("Guideline for the instructions", [_shortened(knowledge.passages[0].text)]))
     return "\n".join(f"{title}: {_listed(items)}" for title, items in lines)
+
+
+def _from_notes(quoted: Sequence[str], name: str) -> list[str]:
+    """Whole sentences, none of them cut, none with a part of the patient's name."""
+    names = {part for part in re.findall(r"[^\W\d_]+", name.casefold()) if len(part) > 1}
+    found: list[str] = []
+    for text in quoted:
+        line = one_line(text, LONGEST_ITEM).rstrip(" .")
+        short = len(" ".join(text.split())) <= LONGEST_ITEM
+        if short and not names & set(re.findall(r"[^\W\d_]+", text.casefold())):
+            if len(found) == MOST or sum(map(len, found)) + len(line) > LONGEST_NOTES:
+                break
+            found.append(line)
+    return found
 
 
 def _shortened(text: str) -> str:

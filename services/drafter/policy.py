@@ -19,17 +19,20 @@ class Chosen:
 
     @property
     def composed(self) -> int:
-        return sum(item.origin == "rules" for item in self.sentences)
+        """Sentences that no model wrote."""
+        return sum(item.origin != "model" for item in self.sentences)
 
 
 def choose(composed: tuple[Sentence, ...], model: tuple[Sentence, ...], policy: Policy) -> Chosen:
     """`strict`: the composed text, in which a model's sentence may stand for a composed one that says the same.
 
-    `marked`: the model's text, with the composed sentences for a narrative that the model did not write.
+    `marked`: the model's text, with the composed sentences for a narrative that the model did not write. What is quoted
+    from notes stands under either: nothing else in the document says it.
     """
     if policy == "marked" and model:
         written = {item.narrative for item in model}
-        return Chosen((*model, *(item for item in composed if item.narrative not in written)))
+        kept = (item for item in composed if item.narrative not in written or item.origin == "note")
+        return Chosen((*model, *kept))
     left = list(model)
     sentences = []
     for item in composed:
@@ -48,6 +51,7 @@ def _says_the_same(model: Sentence, composed: Sentence) -> bool:
     sources = {item.source for item in model.evidence}
     return (
         model.supported
+        and composed.origin == "rules"  # a quotation stays one
         and model.narrative == composed.narrative
         and bool(sources)
         and sources == {item.source for item in composed.evidence}

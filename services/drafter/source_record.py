@@ -14,6 +14,14 @@ class Unread:
     reason: str  # without patient data
 
 
+@dataclass(frozen=True, slots=True)
+class NoteText:
+    """The text of a note that does not stand in its resource, or why there is none; `reason` quotes nothing of it."""
+
+    text: str | None = None
+    reason: str = ""
+
+
 @dataclass(slots=True)
 class SourceRecord:
     """One stay. `entries` are resources by type; `people` what is only named by reference, by `Type/id`."""
@@ -27,6 +35,7 @@ class SourceRecord:
     bases: frozenset[str] = frozenset()  # of the server's own absolute references
     zone: tzinfo | None = None  # of the hospital; without one, times stay at the record's offsets
     unread: tuple[Unread, ...] = ()
+    texts: dict[str, NoteText] = field(default_factory=dict)  # of documents, by `Type/id`
 
     def of(self, *types: str) -> list[Resource]:
         """The entries of some types that have an id."""

@@ -5,6 +5,7 @@ https://hl7.org/fhir/R4/http.html
 """
 
 import math
+from collections.abc import Collection
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any
@@ -119,3 +120,14 @@ def retry_after(value: str | None, now: datetime) -> float:
         return max(0.0, (parsedate_to_datetime(value) - now).total_seconds())
     except (TypeError, ValueError):
         return DEFAULT_RETRY_AFTER
+
+
+def version_of(resource: Resource) -> str | None:
+    """The weak ETag of what was read, as opaque as the server made it."""
+    version = (resource.get("meta") or {}).get("versionId")
+    return f'W/"{version}"' if version else None
+
+
+def oldest(found: Collection[Resource]) -> Resource:
+    """The one that everybody agrees on when a racing create has made several. `found` is not empty."""
+    return min(found, key=lambda item: ((item.get("meta") or {}).get("lastUpdated") or "", item["id"]))

@@ -20,11 +20,14 @@ from shared.clinical.answers import (
     PreconditionFailedError,
     UnauthorizedError,
     failure,
+    oldest,
     resource_in,
     retry_after,
+    version_of,
     written,
 )
 from shared.clinical.authorization import Authorization
+from shared.clinical.binaries import Content, bounded, content_of
 from shared.clinical.capabilities import Capabilities, read_capabilities
 from shared.clinical.paging import Pages, Place, SearchResult
 from shared.clinical.references import base_of, parse_url
@@ -91,6 +94,15 @@ class FhirClient:
         """The resource `type/id`. Raises NotFoundError, PermanentError, TransientError."""
         what = f"read {type}"
         return resource_in(await self._send("GET", self._url(type, id), what, type), what, type)
+
+    async def binary(self, id: str, most: int) -> Content:
+        """The bytes of `Binary/id`, up to `most` of them, in whichever of FHIR's two ways the server sends them.
+
+        Raises NotFoundError, PermanentError (more than `most` among it), TransientError.
+        """
+        what = "read Binary"
+        headers = {"Accept": "*/*"}  # https://hl7.org/fhir/R4/binary.html#rest
+        return content_of(await self._send("GET", self._url("Binary", id), what, "Binary", headers=headers, most=most))
 
     @property
     def base(self) -> str:
@@ -258,8 +270,9 @@ class FhirClient:
         *,
         resource: Resource | None = None,
         headers: Mapping[str, str] | None = None,
+        most: int | None = None,
     ) -> httpx.Response:
-        """One interaction; with a token that was refused, once more with another one if there is one."""
+        """One interaction; with a token that was refused, once more with another. `most`: bytes of the answer."""
         sent = {"Accept": MEDIA_TYPE} | dict(headers or {})
         content = None
         if resource is not None:
@@ -267,12 +280,12 @@ class FhirClient:
             sent |= {"Content-Type": MEDIA_TYPE, "Prefer": "return=representation"}
         authorization = self._authorization if self._place.holds(url) else None
         value = await authorization.value() if authorization is not None else None
-        response = await self._request(method, url, what, type, content, sent, value)
+        response = await self._request(method, url, what, type, content, sent, value, most)
         if response.status_code == httpx.codes.UNAUTHORIZED and authorization is not None and value is not None:
             await authorization.renew(value)
             renewed = await authorization.value()
             if renewed != value:
-                response = await self._request(method, url, what, type, content, sent, renewed)
+                response = await self._request(method, url, what, type, content, sent, renewed, most)
         if response.is_success:
             return response
         raise failure(response, what)
@@ -286,12 +299,13 @@ class FhirClient:
         content: bytes | None,
         headers: Mapping[str, str],
         authorization: str | None,
+        most: int | None,
     ) -> httpx.Response:
         sent = dict(headers) | ({"Authorization": authorization} if authorization is not None else {})
         self.requests += 1
         with asked_http(method, type) as answer:
             try:
-                response = await self._http.request(method, url, content=content, headers=sent)
+                response = await bounded(self._http, method, url, content, sent, what, most)
             except httpx.PoolTimeout:
                 raise TransientError(f"{what}: every connection to the EHR is in use") from None
             except httpx.HTTPError as error:
@@ -300,14 +314,3 @@ class FhirClient:
                 raise PermanentError(f"{what}: a URL that is none") from None
             answer["http.response.status_code"] = response.status_code
         return response
-
-
-def version_of(resource: Resource) -> str | None:
-    """The weak ETag of what was read, as opaque as the server made it."""
-    version = (resource.get("meta") or {}).get("versionId")
-    return f'W/"{version}"' if version else None
-
-
-def oldest(found: Collection[Resource]) -> Resource:
-    """The one that everybody agrees on when a racing create has made several. `found` is not empty."""
-    return min(found, key=lambda item: ((item.get("meta") or {}).get("lastUpdated") or "", item["id"]))

@@ -102,6 +102,55 @@ class Series(Model):
     judged: bool = True  # whether the record says for each value if it is normal: by a range or an interpretation
 
 
+NoteKind = Literal[
+    "admission", "progress", "consult", "operation", "procedure", "nursing", "emergency", "transfer", "therapy", "other"
+]  # fmt: skip
+# What a sentence of a note stands under; `other` for a heading that is none of these, `` where there is none.
+NoteSection = Literal[
+    "", "complaint", "hpi", "interval", "course", "assessment", "plan", "recommendations", "diagnosis", "indication",
+    "procedure", "findings", "complications", "technique", "anesthesia", "blood-loss", "specimens", "implants",
+    "history", "family", "social", "medications", "allergies", "review", "vitals", "exam", "results", "code-status",
+    "disposition", "people", "other",
+]  # fmt: skip
+
+
+class NoteSentence(Model):
+    """A sentence of a note, in its words. What later notes repeat of it counts once, here."""
+
+    text: str
+    section: NoteSection = ""
+    heading: str = ""  # of the section, as the note words it
+    problem: str = ""  # the heading of a problem that it stands under: `Acute kidney injury`
+    repeated: int = 0  # later notes of the stay that say the same words
+
+    @property
+    def headed(self) -> str:
+        """The text with its heading, where the words mean nothing or something else without it: `none`, `diabetes`."""
+        plain = self.section in ("", "interval", "course", "assessment", "plan", "recommendations", "hpi", "exam")
+        return self.text if plain or not self.heading else f"{self.heading}: {self.text}"
+
+
+class Note(Model):
+    """A clinical note of the stay: the sentences that no earlier note has."""
+
+    source: str  # FHIR reference of the Composition, DocumentReference or ClinicalImpression
+    kind: NoteKind
+    title: str  # as the record names it: `Cardiology consult`
+    author: str | None = None
+    time: datetime | None = None
+    on: str | None = None
+    signed: bool = True  # false for a preliminary one
+    sentences: tuple[NoteSentence, ...] = ()
+    copied: int = 0  # sentences that an earlier note has, too
+
+    @property
+    def cited(self) -> str:
+        """`Cardiology consult, Dr. Lee, 2026-03-02 14:10`, with what is known of it."""
+        when = f"{self.time:%Y-%m-%d %H:%M}" if self.time else self.on or ""
+        said = (self.title, self.author or "", when, "" if self.signed else "not signed")
+        return ", ".join(part for part in said if part)
+
+
 class EncounterContext(Model):
     """One stay. Lists are in the record's order of importance or time."""
 
@@ -157,7 +206,8 @@ class EncounterContext(Model):
     services: tuple[Entry, ...] = ()  # referrals and care that were ordered for after the stay
     follow_up: tuple[Entry, ...] = ()
     outcome: tuple[Entry, ...] = ()  # of a death: its cause, an autopsy
-    notes: tuple[Entry, ...] = ()  # sentences of clinical notes: evidence, not facts of the document
+    notes: tuple[Entry, ...] = ()  # words of lists of medicines, and sentences of notes in older contexts: evidence
+    clinical_notes: tuple[Note, ...] = ()  # oldest first
     doubts: tuple[Entry, ...] = ()  # what the record leaves open, as a question to the physician
     unread: tuple[str, ...] = ()  # what could not be read in full from the EHR
     left_out: tuple[str, ...] = ()

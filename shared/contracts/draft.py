@@ -61,11 +61,21 @@ class Routing(Model):
     words: int | None = None  # length of the hospital course that the department aims at
 
 
+_NOTES = ("Composition/", "DocumentReference/", "ClinicalImpression/")
+
+
+def is_note(source: str) -> bool:
+    """Whether a FHIR reference is that of a note or another document: words, not an entry of the record."""
+    return source.startswith(_NOTES)
+
+
 class Evidence(Model):
     """A line of the record that supports a sentence."""
 
     source: str  # FHIR reference of the resource, e.g. "MedicationRequest/mr-1"
     text: str  # the fact as it is rendered in the document
+    kind: Literal["record", "note"] = "record"  # note: words of a note or another document
+    said_by: str = ""  # of a note: its title, author and time
 
 
 class Claim(Model):
@@ -86,11 +96,22 @@ class Sentence(Model):
     evidence: tuple[Evidence, ...] = ()
     unsupported: tuple[Claim, ...] = ()  # the claims that are not supported
     label: Label | None = None  # None in drafts from before there were labels
-    origin: Literal["model", "rules"] = "model"  # rules: composed from the record without a model
+    # rules: composed from the record without a model; note: quoted from a note
+    origin: Literal["model", "rules", "note"] = "model"
+    by_note: bool = False  # the record's entries alone do not support it: a note does, all of it or a part
 
     @property
     def supported(self) -> bool:
         return self.label == "supported" if self.label else not self.unsupported
+
+    @property
+    def support(self) -> Literal["record", "note", "record-and-note"] | None:
+        """What a supported sentence is supported by; None where it is not, or nothing is named."""
+        if not self.supported or not self.evidence:
+            return None
+        if not self.by_note:
+            return "record"
+        return "note" if all(item.kind == "note" for item in self.evidence) else "record-and-note"
 
 
 class Fact(Model):
@@ -170,7 +191,7 @@ class Draft(Model):
     parts: tuple[Part, ...]
     text: str
     by_hand: str | None = None  # why the narrative is to be written by hand: of drafts from before it was composed
-    composed: int = 0  # sentences composed from the record by rules
+    composed: int = 0  # sentences composed from the record by rules, or quoted from its notes
     replaced: int = 0  # sentences of the model that were dropped for composed ones
     model_silent: str | None = None  # why the model wrote nothing that could be used
     left_out: tuple[str, ...] = ()  # what of the record the document does not say, and why, the important first

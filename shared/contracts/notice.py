@@ -19,14 +19,20 @@ _NARRATIVE: dict[NarrativeBy, str] = {
 }
 
 
-def line(by: NarrativeBy, *, changed: bool = False) -> str:
-    """`changed`: a physician has changed what was drafted of the document."""
+QUOTED = " What is quoted stands only in the note that is named before it."
+
+
+def line(by: NarrativeBy, *, changed: bool = False, quoted: bool = False) -> str:
+    """`changed`: a physician has changed what was drafted of the document. `quoted`: it has sentences of notes."""
     reviewed = "Reviewed and changed by a physician." if changed else "Reviewed by a physician."
-    return f"{_NARRATIVE[by]}; facts are rendered from the record. {reviewed}"
+    return f"{_NARRATIVE[by]}; facts are rendered from the record. {reviewed}{QUOTED if quoted else ''}"
 
 
 LINES: dict[str, NarrativeBy] = {
-    line(by, changed=changed): by for by in get_args(NarrativeBy) for changed in (False, True)
+    line(by, changed=changed, quoted=quoted): by
+    for by in get_args(NarrativeBy)
+    for changed in (False, True)
+    for quoted in (False, True)
 }
 
 
@@ -54,7 +60,8 @@ def true_line(draft: Draft, text: str, *, own: bool) -> str:
     kept = all(fact in text for fact in facts)
     if by in ("model", "rules"):
         kept = kept and not own and len(draft.standing_in(text)) == len(draft.sentences)
-    return line(by, changed=not kept)
+    quoted = any(draft.sentences[index].origin == "note" for index in draft.standing_in(text))
+    return line(by, changed=not kept, quoted=quoted)
 
 
 def put_right(draft: Draft, text: str, *, own: bool) -> str:

@@ -53,7 +53,21 @@ _OF_THE_PATIENT = frozenset({"person", "age", "outcome", "disposition"})
 
 
 def check(sentence: str, record: Record) -> Verdict:
-    """The label of a sentence, its claims, and what speaks for them. Never raises; takes less than a millisecond."""
+    """The label of a sentence, its claims, and what speaks for them. Never raises; takes a millisecond or two.
+
+    The record's entries come first: what they contradict stays contradicted, whatever a note says, and both are shown.
+    """
+    alone = _checked(sentence, record.structured)
+    if alone.label == "supported" or record.structured is record:
+        return alone
+    whole = _checked(sentence, record)
+    if alone.label == "contradicted":
+        said = tuple(item for item in whole.evidence if item.kind == "note" and whole.label == "supported")
+        return Verdict(alone.label, alone.findings, (*alone.evidence, *said)[: MOST_EVIDENCE + 1])
+    return Verdict(whole.label, whole.findings, whole.evidence, by_note=whole.label == "supported")
+
+
+def _checked(sentence: str, record: Record) -> Verdict:
     parsed = parse(sentence, record)
     findings = [finding for kind in KINDS for finding in kind.claims(parsed, record)]
     line = verbatim.said_by(parsed, record)
@@ -72,4 +86,5 @@ def _evidence(findings: tuple[Finding, ...], record: Record) -> tuple[Evidence, 
     """The entries that support or contradict a claim, each once."""
     sources = dict.fromkeys((finding.source, finding.detail) for finding in findings if finding.source)
     found = {source: record.evidence(source, detail.removeprefix("record: ")) for source, detail in reversed(sources)}
-    return tuple(reversed(found.values()))[:MOST_EVIDENCE]
+    notes_first = sorted(reversed(found.values()), key=lambda item: item.kind != "note")
+    return tuple(notes_first)[:MOST_EVIDENCE]

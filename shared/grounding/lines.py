@@ -80,6 +80,7 @@ def lines(context: EncounterContext, finder: Finder) -> Iterator[Line]:
     for part in PARTS:
         for entry in getattr(context, part):
             yield _line(part, entry, entry.text, finder)
+    yield from _of_notes(context, finder)
     for series in (*context.labs, *context.vitals):
         values = ", then ".join(
             f"{item.value} ({item.flag})" if item.flag else item.value for item in (series.first, series.last)
@@ -95,6 +96,13 @@ def lines(context: EncounterContext, finder: Finder) -> Iterator[Line]:
     if context.attending_name:
         source = context.attending or context.encounter
         yield _line("team", Entry(text=context.attending_name, source=source), context.attending_name, finder)
+
+
+def _of_notes(context: EncounterContext, finder: Finder) -> Iterator[Line]:
+    for note in context.clinical_notes:
+        for sentence in note.sentences:
+            entry = Entry(text=sentence.headed, source=note.source, time=note.time, on=note.on)
+            yield _line("notes", entry, entry.text, finder)
 
 
 def _medicine(item: Medicine) -> str:

@@ -3,13 +3,15 @@
 from collections import defaultdict
 from collections.abc import Iterable
 from datetime import date
+from functools import cached_property
+from typing import Literal
 
 from shared.contracts.context import EncounterContext
-from shared.contracts.draft import Evidence
+from shared.contracts.draft import Evidence, is_note
 from shared.grounding import analytes, names
 from shared.grounding.courses import Course, courses, id_of
 from shared.grounding.finders import Finder
-from shared.grounding.lines import Line, lines
+from shared.grounding.lines import MEDICINES, PARTS, Line, lines
 from shared.grounding.orders import Order, orders, own_name
 from shared.grounding.shorthand import written_out
 from shared.grounding.vocabulary import joined
@@ -39,6 +41,7 @@ class Record:
             joined(written_out(line.text)): line for line in self.lines if line.part in ("notes", "reports")
         }
         self.by_source = {line.source: line.text for line in reversed(self.lines)}
+        self.notes = {note.source: note.cited for note in context.clinical_notes}
         self.start = context.start.date() if context.start else None
         self.end = context.end.date()
         self.days = frozenset(line.on for line in self.lines if line.on)
@@ -62,7 +65,19 @@ class Record:
 
     def evidence(self, source: str, text: str = "") -> Evidence:
         """What a person may look at."""
-        return Evidence(source=source, text=text or self.by_source.get(source, source))
+        text = text or self.by_source.get(source, source)
+        kind: Literal["record", "note"] = "note" if is_note(source) else "record"
+        return Evidence(source=source, text=text, kind=kind, said_by=self.notes.get(source, ""))
+
+    @cached_property
+    def structured(self) -> "Record":
+        """The same stay without what only notes and other documents say; the record itself where nothing is."""
+        context = self.context
+        lists = {name: getattr(context, name) for name in (*PARTS, *MEDICINES)}
+        kept = {name: tuple(item for item in items if not is_note(item.source)) for name, items in lists.items()}
+        if not context.clinical_notes and kept == lists:
+            return self
+        return Record(context.model_copy(update={**kept, "clinical_notes": ()}))
 
     @property
     def stay(self) -> tuple[date | None, date]:

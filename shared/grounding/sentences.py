@@ -16,6 +16,16 @@ ABBREVIATIONS = (
     "b.i.d.",
     "t.i.d.",
     "q.d.",
+    "q.i.d.",
+    "p.o.",
+    "i.v.",
+    "prof.",
+    "jr.",
+    "sr.",
+    "z.b.",
+    "resp.",
+    "inj.",
+    "fig.",
 )
 _END = re.compile(r"[.!?](?=\s+[A-Z0-9\[(\"'])")
 

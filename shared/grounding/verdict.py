@@ -27,6 +27,7 @@ class Verdict:
     label: Label
     findings: tuple[Finding, ...]
     evidence: tuple[Evidence, ...]
+    by_note: bool = False  # supported, and not by the record's entries alone
 
 
 def label_of(findings: Iterable[Finding]) -> Label:

@@ -115,8 +115,11 @@ def _foreign(name: str, said: str) -> bool:
 
 
 def _family(context: EncounterContext) -> Iterator[Fact]:
-    notes = tuple(item for item in context.notes if not item.text.startswith("Family history"))
-    own = text_of(context.model_copy(update={"family_history": (), "notes": notes}))
+    notes = tuple(
+        note.model_copy(update={"sentences": tuple(item for item in note.sentences if item.section != "family")})
+        for note in context.clinical_notes
+    )
+    own = text_of(context.model_copy(update={"family_history": (), "clinical_notes": notes}))
     for item in context.family_history:
         relation, _, illnesses = item.text.partition(": ")
         for illness in illnesses.split(", "):
@@ -245,7 +248,8 @@ def _causes(context: EncounterContext, wording: Wording, random: Random) -> Iter
         if series.name.startswith(test) and series.first.flag == ("low" if key == "anemia" else "high")
     ]
     drugs = sorted({names(item)[0] for item in (*context.hospital_medicines, *context.home_medicines) if names(item)})
-    told = " ".join(item.text for item in (*context.notes, *context.reports)).casefold()
+    said = [item.text for note in context.clinical_notes for item in note.sentences]
+    told = " ".join([*said, *(item.text for item in (*context.notes, *context.reports))]).casefold()
     for finding in sorted(set(abnormal))[:3]:
         for drug in random.sample(drugs, min(2, len(drugs))):
             if not re.search(r"due to|caused|induced|attribut|secondary", told):

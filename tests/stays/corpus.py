@@ -21,6 +21,7 @@ MODULES: tuple[str, ...] = (
     "australia",
     "awkward",
     "review",
+    "notes",
 )
 
 

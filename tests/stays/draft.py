@@ -1,10 +1,15 @@
-"""Drafts a stay as the drafter does, without a model: what a physician reads is what the record says."""
+"""Drafts a stay as the drafter does, without a model: what a physician reads is what the record and its notes say.
+
+The composed sentences are left out, as they repeat facts: a fact that is missing must not be found in them.
+"""
 
 from zoneinfo import ZoneInfo
 
 from services.drafter import facts
 from services.drafter.compose import compose
+from services.drafter.course.hospital import of_operations
 from services.drafter.extract import extract
+from services.drafter.notes.telling import tell
 from shared.clinical.fhir import FhirClient
 from shared.contracts.context import EncounterContext
 from shared.contracts.draft import Draft, Prompt
@@ -33,10 +38,12 @@ async def composed(stay: Stay) -> tuple[EncounterContext, Draft]:
     async with serve(stay) as http:
         ehr, zone = FhirClient(BASE, http), ZoneInfo(stay.time_zone)
         context = await extract(ehr, stay.encounter, occurred_at=None, attending=None, zone=zone)
+    told = tell(context)
     return context, compose(
         context,
         facts.render(context),
-        (),
+        (*of_operations(context), *told.sentences),
+        told=told,
         model_silent="the model was not asked",
         number=1,
         model="",

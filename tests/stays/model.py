@@ -44,6 +44,7 @@ Kind = Literal[
     "follow-up",
     "care plan",
     "care team",
+    "course",
 ]
 SEVERITIES: tuple[Severity, ...] = ("critical", "high", "medium")
 

@@ -55,6 +55,16 @@ STATE_WORDS = {
     "failed": "Stopped: an operator has to look",
 }
 
+# What stands beside a sentence of the narrative: its mark and its words.
+LABELS = {
+    "note": ("✓", "supported by a note"),
+    "record-and-note": ("✓", "supported by the record and, in part, only by a note"),
+    "record": ("✓", "supported by the record"),
+    "contradicted": ("✕", "contradicts the record"),
+    "not-in-record": ("?", "not in the record"),
+}
+ORIGINS = {"rules": "composed from the record", "note": "quoted from a note", "model": "written by the model"}
+
 templates = Environment(
     loader=FileSystemLoader(HERE / "templates"),
     autoescape=True,
@@ -82,6 +92,7 @@ def moment(values: Context, time: datetime, form: str = "%d %b %Y, %H:%M %Z") ->
     return local(time, values["zone"], form)
 
 
+templates.globals |= {"LABELS": LABELS, "ORIGINS": ORIGINS}
 templates.filters["moment"] = moment
 templates.filters["object_id"] = id
 templates.filters["plain"] = lambda reference: (reference or "nobody").rpartition("/")[2].replace("-", " ")

@@ -1,5 +1,7 @@
 """The narrative of a stay made by rules from its typed record: no model, nothing invented. Pure."""
 
+from collections.abc import Sequence
+
 from services.drafter.course.hospital import hospital_course
 from services.drafter.course.instructions import instructions
 from shared.contracts.context import EncounterContext
@@ -8,6 +10,6 @@ from shared.contracts.draft import Sentence
 __all__ = ["composed", "hospital_course", "instructions"]
 
 
-def composed(context: EncounterContext) -> tuple[Sentence, ...]:
-    """The hospital course, then the instructions for the patient where there is somebody to instruct."""
-    return (*hospital_course(context), *instructions(context))
+def composed(context: EncounterContext, quoted: Sequence[Sentence] = ()) -> tuple[Sentence, ...]:
+    """The hospital course, with sentences `quoted` from notes; then the instructions where somebody is to be told."""
+    return (*hospital_course(context, quoted), *instructions(context))

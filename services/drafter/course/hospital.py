@@ -4,7 +4,7 @@ Diagnoses, procedures, critical results and changes of medicines are complete by
 what is condensed is counted. No sentence joins two facts by a cause: only an order's own reason is told with it.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 from services.drafter import facts
 from services.drafter.course.medicines import changes, in_hospital
@@ -17,8 +17,11 @@ REPORTS = 5  # shown in full where there are more; the number of the others is t
 SHORT = 160  # characters of a report's text inside a sentence
 
 
-def hospital_course(context: EncounterContext) -> tuple[Sentence, ...]:
-    """All sentences in the order in which a physician asks. Never raises; empty facts make no sentence."""
+def hospital_course(context: EncounterContext, quoted: Sequence[Sentence] = ()) -> tuple[Sentence, ...]:
+    """All sentences in the order in which a physician asks. Never raises; empty facts make no sentence.
+
+    `quoted` are sentences of notes; they stand after what was done and given.
+    """
     return (
         *_came(context),
         *_diagnoses(context),
@@ -26,6 +29,7 @@ def hospital_course(context: EncounterContext) -> tuple[Sentence, ...]:
         *_reports(context),
         *_done(context),
         *in_hospital(context),
+        *quoted,
         *_ended(context),
         *(() if context.died else changes(context)),
         *_open(context),
@@ -132,13 +136,24 @@ def _short(item: Entry) -> str:
 
 
 def _done(context: EncounterContext) -> Iterator[Sentence]:
-    done = sorted(unique(context.procedures), key=lambda item: day(item.time, item.on) or "9999")
+    noted = {note.source for note in context.clinical_notes}
+    done = unique(item for item in context.procedures if item.source not in noted)
+    done.sort(key=lambda item: day(item.time, item.on) or "9999")
     if done:
         word = "Procedure" if len(done) == 1 else "Procedures, in order of time"
         yield _said(f"{word}: {'; '.join(dated(item) for item in done)}", of(done))
+    yield from of_operations(context)
     for title, entries in (("Devices and lines", context.devices), ("Immunizations", context.immunizations)):
         if found := unique(entries):
             yield _said(f"{title}: {'; '.join(dated(item) for item in found)}", of(found))
+
+
+def of_operations(context: EncounterContext) -> Iterator[Sentence]:
+    """What only an operation note says: a sentence a note, that names it."""
+    for note in context.clinical_notes:
+        if own := unique(item for item in context.procedures if item.source == note.source):
+            said = _said(f"{note.cited}: {'; '.join(clean(item.text) for item in own)}", of(own))
+            yield said.model_copy(update={"origin": "note", "label": "supported"})
 
 
 def _ended(context: EncounterContext) -> Iterator[Sentence]:

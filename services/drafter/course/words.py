@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 
 from shared.contracts.context import Entry
-from shared.contracts.draft import Evidence, Narrative, Sentence
+from shared.contracts.draft import Evidence, Narrative, Sentence, is_note
 
 # First words of names that are safe in lower case inside a sentence: common nouns and adjectives of clinical English.
 _SAFE = frozenset(
@@ -61,8 +61,11 @@ def sentence(narrative: Narrative, text: str, evidence: Iterable[tuple[str, str]
     return Sentence(
         narrative=narrative,
         text=text if text.endswith((".", "!", "?")) else f"{text}.",
-        evidence=tuple(Evidence(source=source, text=words) for source, words in pairs),
+        evidence=tuple(
+            Evidence(source=source, text=words, kind="note" if is_note(source) else "record") for source, words in pairs
+        ),
         origin="rules",
+        by_note=any(is_note(source) for source, _ in pairs),
     )
 
 

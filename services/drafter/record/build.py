@@ -7,6 +7,7 @@ from services.drafter import kinds
 from services.drafter.kinds import Choice, Kinds, required
 from services.drafter.record import (
     allergies,
+    clinical_notes,
     code_status,
     condition,
     diagnoses,
@@ -50,6 +51,16 @@ def build_context(record: SourceRecord, known: Kinds | None = None, department: 
     patient = identity.patient(record.patient, scope, elements.child(record.encounter, "serviceProvider"))
     builder = _Builder(record, entries, encounters, scope, patient)
     return builder.build(known or kinds.shipped(), department)
+
+
+def notes_to_fetch(record: SourceRecord) -> list[Resource]:
+    """Documents of the stay whose text has to be fetched, or read by more than rules.
+
+    Raises PermanentError as `build_context` does.
+    """
+    end = stay.ended_at(record.encounter, record.occurred_at, record.zone)
+    scope = _scope(record, stay.parts(record.encounter, record.of("Encounter"), record.bases), end)
+    return list(clinical_notes.to_fetch(_entries_of(record, scope)["DocumentReference"], scope))
 
 
 def _scope(record: SourceRecord, encounters: list[Resource], end: datetime) -> Scope:
@@ -100,8 +111,9 @@ class _Builder:
         died = stay.died(encounter, record.patient, self._of("Observation"), scope)
         destination = stay.destination(encounter, record.people, bases)
         choice = self._classified(known, died, destination, department)
-        passages = notes.passages(
-            self._of("Composition"), self._of("DocumentReference"), self._of("ClinicalImpression"), scope
+        passages = notes.passages(*self._documents(), scope, record.texts)
+        written = clinical_notes.notes(
+            (item for items in self._documents() for item in items), record.texts, record.people, scope, bases
         )
         found = self._measurements()
         others = self._not_measured()
@@ -187,7 +199,11 @@ class _Builder:
                 )
             ),
             outcome=self._outcome(died, passages),
-            notes=(*notes.evidence(passages), *told_medicines.evidence),
+            notes=(
+                *notes.evidence(passages, {item.source for item in written}),
+                *told_medicines.evidence,
+            ),
+            clinical_notes=written,
             unread=tuple(open_points.NAMES.get(item.type, item.type) for item in record.unread),
         )
         return context.model_copy(
@@ -213,6 +229,9 @@ class _Builder:
             bases=bases,
         )
         return kinds.classify(known, found)
+
+    def _documents(self) -> tuple[list[Resource], list[Resource], list[Resource]]:
+        return self._of("Composition"), self._of("DocumentReference"), self._of("ClinicalImpression")
 
     def _why_no_allergies(self, stated: str) -> str:
         unread = any(item.type == "AllergyIntolerance" for item in self._record.unread)

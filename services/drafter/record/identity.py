@@ -149,12 +149,18 @@ def practitioner(
     return named, name or _turned(display)
 
 
+_TITLES = re.compile(r"(MD|DO|PhD|RN|NP|PA|FRCP|MBBS|Dr\.?)\b.*")
+
+
 def _turned(display: str | None) -> str | None:
-    """`Ostrowski, Kamil` → `Kamil Ostrowski`; titles after a comma stay (`Noor Haddad, MD`)."""
+    """`Ostrowski, Kamil` → `Kamil Ostrowski`, `Lee, Jo, DO` → `Jo Lee, DO`; titles stay (`Noor Haddad, MD`)."""
     if display is None:
         return None
     family, comma, given = display.partition(", ")
-    titles = re.fullmatch(r"(MD|DO|PhD|RN|NP|PA|FRCP|MBBS|Dr\.?)\b.*", given)
+    titles = _TITLES.fullmatch(given)
+    name, second, last = given.partition(", ")
+    if second and _TITLES.fullmatch(last) and " " not in family:
+        return f"{name} {family}, {last}"
     return f"{given} {family}" if comma and not titles and " " not in family else display
 
 

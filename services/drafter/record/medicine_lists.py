@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from services.drafter.record import medicine_words
-from services.drafter.record.notes import DEEPEST, OURS
+from services.drafter.record.clinical_notes import DEEPEST, OURS
 from services.drafter.record.reports import stripped
 from services.drafter.record.scope import Scope, source
 from shared.clinical import elements, references

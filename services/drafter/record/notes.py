@@ -1,23 +1,31 @@
-"""Clinical notes of the stay: evidence for the narrative, and the few facts that stand only there.
-
-Complaint, operation, complications and certificate of death are told from notes; whole notes are not facts.
+"""The few facts that stand only in notes and documents of the stay: complaint, operation, complications, certificate
+of death. Notes as such are read in `clinical_notes.py`; what is no note is evidence for the narrative only.
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 
+from services.drafter.notes import sections as note_sections
+from services.drafter.notes import sentences as note_sentences
 from services.drafter.record import complication
-from services.drafter.record.reports import inline_text, stripped
+from services.drafter.record.clinical_notes import (
+    DEEPEST,
+    is_current,
+    is_of_stay,
+    is_summary,
+    text_of,
+    time_of,
+    title_of,
+)
+from services.drafter.record.reports import stripped
 from services.drafter.record.scope import Scope, source
+from services.drafter.source_record import NoteText
 from shared.clinical import elements
 from shared.clinical.elements import Resource
 from shared.clinical.moments import Moment
 from shared.contracts.context import Entry
 
-OURS = "https://countersign.example/fhir"  # identifiers of what Countersign itself has filed
-_SUMMARIES = re.compile(r"discharge (summary|letter)|entlass(ungs)?brief|arztbrief|ontslagbrief", re.IGNORECASE)
-_SUMMARY_CODES = frozenset({"18842-5", "28655-9", "34745-0", "34105-7"})  # LOINC
 _COMPLAINT_CODES = frozenset({"10154-3", "46239-0", "8661-1", "29299-5"})
 _COMPLAINT = re.compile(r"chief complaint|presenting complaint|aufnahmegrund|reden van opname", re.IGNORECASE)
 _OPERATION = re.compile(
@@ -29,8 +37,12 @@ _OPERATION_CODES = frozenset({"11504-8", "28570-0"})
 _DEATH = re.compile(r"death (certificate|note)|totenschein|todesbescheinigung|overlijdens", re.IGNORECASE)
 _DEATH_CODES = frozenset({"64297-5", "69409-1"})
 _IMAGING_CODES = frozenset({"18748-4"})
-DEEPEST = 20  # sections within sections
-MOST_SENTENCES = 400  # of one stay's notes that are kept as evidence
+MOST_SENTENCES = 400  # of one stay's documents that are no notes, kept as evidence
+MOST_TEXT = 1200  # characters of an operation note without headings
+# What an operation note is told by, where it has headings.
+_OF_OPERATION = frozenset(
+    "diagnosis indication procedure findings complications anesthesia blood-loss specimens implants".split()  # noqa: SIM905
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,44 +67,31 @@ class Passage:
 
 
 def passages(
-    compositions: list[Resource], documents: list[Resource], impressions: list[Resource], scope: Scope
+    compositions: list[Resource],
+    documents: list[Resource],
+    impressions: list[Resource],
+    scope: Scope,
+    texts: Mapping[str, NoteText],
 ) -> list[Passage]:
-    """Sections of the notes of the stay, oldest first; discharge summaries are no source of one."""
+    """Sections of the notes and documents of the stay, oldest first; discharge summaries are no source of one."""
     found: list[Passage] = []
-    for item in compositions:
-        time = scope.first(item, "date")
-        if _is_note(item, time, scope):
-            found += [part for section in elements.children(item, "section") for part in _sections(item, section, time)]
-    for item in documents:
-        time = scope.first(elements.child(item, "context"), "period") or scope.first(item, "date")
-        if _is_note(item, time, scope):
-            for content in elements.children(item, "content"):
-                if text := inline_text(elements.child(content, "attachment")):
-                    found.append(Passage(item, _kind(item), elements.codes(item.get("type")), "", text, time))
-    for item in impressions:
-        time = scope.first(item, "effectiveDateTime", "effectivePeriod", "date")
-        summary = elements.words(item, "summary")
-        if summary and _is_note(item, time, scope):
-            found.append(Passage(item, "Clinical impression", frozenset(), "", summary, time))
+    for item in (item for item in (*compositions, *documents, *impressions) if _is_note(item, scope)):
+        time = time_of(item, scope)
+        match item.get("resourceType"):
+            case "Composition":
+                parts = elements.children(item, "section")
+                found += [part for section in parts for part in _sections(item, section, time)]
+            case "DocumentReference":
+                if text := text_of(item, texts).text:
+                    found.append(Passage(item, title_of(item), elements.codes(item.get("type")), "", text, time))
+            case _:
+                if summary := elements.words(item, "summary"):
+                    found.append(Passage(item, title_of(item), frozenset(), "", summary, time))
     return sorted(found, key=lambda part: (part.time is None, part.time.begins.timestamp() if part.time else 0.0))
 
 
-def _is_note(item: Resource, time: Moment | None, scope: Scope) -> bool:
-    if (
-        elements.words(item, "status") in ("entered-in-error", "superseded")
-        or elements.words(item, "docStatus") == "entered-in-error"
-    ):
-        return False
-    identifiers = [str(part.get("system", "")) for part in elements.children(item, "identifier")]
-    summary = elements.codes(item.get("type")) & _SUMMARY_CODES or _SUMMARIES.search(_kind(item))
-    if summary or any(system.startswith(OURS) for system in identifiers):
-        return False
-    written = scope.first(item, "date") if scope.belongs(item) is None else time
-    return scope.is_of_stay(item, time) and not scope.is_after(item, time) and not scope.is_after(item, written)
-
-
-def _kind(item: Resource) -> str:
-    return elements.concept(item.get("type")) or elements.words(item, "title") or "Note"
+def _is_note(item: Resource, scope: Scope) -> bool:
+    return is_current(item) and not is_summary(item) and is_of_stay(item, scope)
 
 
 def _sections(item: Resource, section: Resource, time: Moment | None, depth: int = 0) -> Iterator[Passage]:
@@ -100,7 +99,7 @@ def _sections(item: Resource, section: Resource, time: Moment | None, depth: int
     title = elements.words(section, "title") or elements.concept(section.get("code")) or ""
     if text:
         codes = elements.codes(item.get("type")) | elements.codes(section.get("code"))
-        yield Passage(item, _kind(item), codes, title, text, time)
+        yield Passage(item, title_of(item), codes, title, text, time)
     for inner in elements.children(section, "section") if depth < DEEPEST else ():
         yield from _sections(item, inner, time, depth + 1)
 
@@ -116,7 +115,22 @@ def operations(found: list[Passage]) -> Iterator[Entry]:
     """Sections of operation notes: procedure, anaesthesia, findings, blood loss, implants."""
     for part in found:
         if part.codes & _OPERATION_CODES or _OPERATION.search(part.kind):
-            yield _entry(part, part.labelled)
+            if part.resource.get("resourceType") == "DocumentReference":
+                yield from _by_headings(part)
+            else:
+                yield _entry(part, part.labelled)
+
+
+def _by_headings(part: Passage) -> Iterator[Entry]:
+    """What a whole text says under the headings that count; all of it where it has none. Its header names people."""
+    found = [item for item in note_sections.parts(part.text) if item.section in _OF_OPERATION]
+    for item in found:
+        words = " ".join(note_sentences.sentences(item.lines))
+        if words:
+            yield _entry(part, f"{item.heading}: {words}")
+    if not found:
+        text = " ".join(part.text.split())
+        yield _entry(part, text if len(text) <= MOST_TEXT else f"{text[:MOST_TEXT].rpartition(' ')[0]} … (cut)")
 
 
 def deaths(found: list[Passage]) -> list[Entry]:
@@ -141,10 +155,10 @@ def complications(found: list[Passage]) -> Iterator[Entry]:
                 yield _entry(part, f"{text.rstrip('.')} ({part.kind})")
 
 
-def evidence(found: list[Passage]) -> Iterator[Entry]:
-    """Sentences of notes, each once, up to `MOST_SENTENCES`."""
+def evidence(found: list[Passage], told: Collection[str]) -> Iterator[Entry]:
+    """Sentences of documents that are no notes, each once, up to `MOST_SENTENCES`. `told` are the notes' sources."""
     seen: set[str] = set()
-    for part in found:
+    for part in (part for part in found if source(part.resource) not in told):
         for sentence in sentences(part.text):
             if sentence not in seen and len(seen) < MOST_SENTENCES:
                 seen.add(sentence)

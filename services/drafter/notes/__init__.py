@@ -1,0 +1,1 @@
+"""Clinical notes: their text from any format, their sections and sentences, and what of them the course quotes."""

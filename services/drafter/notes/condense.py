@@ -1,0 +1,87 @@
+"""Brings the sentences of a long stay down to a length in steps. Each that stays keeps its citation. Pure.
+
+The steps, each taken only where the one before left too much: one sentence a day and problem; of each problem the
+first and the last day, and what ranks highest; by rank, spread over the stay.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+
+from services.drafter.notes.select import Candidate
+from services.drafter.notes.sentences import normalised
+
+MOST = 16  # sentences
+MOST_CHARACTERS = 3600
+TOP = 1  # the rank of what is always kept until the last step
+
+Step = Callable[[Sequence[Candidate]], list[Candidate]]
+
+
+def condensed(found: Sequence[Candidate], most: int = MOST, characters: int = MOST_CHARACTERS) -> list[Candidate]:
+    """At most so many of `found` and so many characters of them, in their order."""
+    left = list(found)
+    for step in (one_a_day, first_and_last):
+        if _fits(left, most, characters):
+            return left
+        more, left = left, step(left)
+        if _fits(left, most, characters):  # what the step took away fills the place that it left
+            return _filled(left, more, most, characters)
+    return _filled([], left, most, characters)
+
+
+def one_a_day(found: Sequence[Candidate]) -> list[Candidate]:
+    """Of each day and problem the sentence that ranks highest; the first of equal ones."""
+    best: dict[tuple[str, str], Candidate] = {}
+    for item in found:
+        key = (item.day, _problem(item))
+        if key not in best or item.rank < best[key].rank:
+            best[key] = item
+    return _in_order(found, best.values())
+
+
+def first_and_last(found: Sequence[Candidate]) -> list[Candidate]:
+    """Of each problem the first and the last sentence, and all of the highest rank."""
+    by_problem: dict[str, list[Candidate]] = {}
+    for item in found:
+        by_problem.setdefault(_problem(item), []).append(item)
+    kept = [item for items in by_problem.values() for item in (items[0], items[-1])]
+    return _in_order(found, [*kept, *(item for item in found if item.rank <= TOP)])
+
+
+def _filled(kept: Sequence[Candidate], more: Sequence[Candidate], most: int, characters: int) -> list[Candidate]:
+    """`kept` with as many of `more` as fit: the highest ranks first, within a rank spread over the stay."""
+    chosen, known = list(kept), {id(item) for item in kept}
+    length = sum(len(item.text) for item in kept)
+    for rank in sorted({item.rank for item in more}):
+        waiting = [item for item in more if item.rank == rank and id(item) not in known]
+        for item in _spread(waiting, most - len(chosen)):
+            if len(chosen) < most and length + len(item.text) <= characters:
+                chosen.append(item)
+                length += len(item.text)
+    return _in_order(more, chosen)
+
+
+def _spread(found: Sequence[Candidate], count: int) -> list[Candidate]:
+    """`count` of `found`, evenly from the first to the last, then the others."""
+    if count <= 0 or not found:
+        return []
+    places = {round(index * (len(found) - 1) / max(count - 1, 1)) for index in range(min(count, len(found)))}
+    return [found[place] for place in sorted(places)] + [
+        item for place, item in enumerate(found) if place not in places
+    ]
+
+
+def _fits(found: Sequence[Candidate], most: int, characters: int) -> bool:
+    return len(found) <= most and sum(len(item.text) for item in found) <= characters
+
+
+def _problem(item: Candidate) -> str:
+    """What a sentence is about: its problem, else its note's kind and author, as one consultant has one question."""
+    return (
+        normalised(item.sentence.problem)
+        or f"{item.note.kind} {item.note.title if item.note.kind != 'progress' else ''}"
+    )
+
+
+def _in_order(found: Sequence[Candidate], kept: Iterable[Candidate]) -> list[Candidate]:
+    chosen = {id(item) for item in kept}
+    return [item for item in found if id(item) in chosen]

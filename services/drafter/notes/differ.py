@@ -1,0 +1,104 @@
+"""Where notes and the record differ: both are shown, and a physician decides. Pure."""
+
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+
+from services.drafter.notes.select import Candidate
+from shared.contracts.context import Note, NoteSection, NoteSentence
+from shared.contracts.draft import ClaimKind, OpenPoint
+from shared.grounding import Finding, Record
+
+MOST = 6  # points of their own; further differences stand in one more
+# Compared although nothing of them is quoted.
+ALSO: frozenset[NoteSection] = frozenset({"allergies", "code-status", "diagnosis", "procedure", "findings", "implants"})
+# What does not change in a stay. The rest is compared in notes of its last day only: an order, a doubt and a
+# destination may have been another one before.
+_LASTING: frozenset[ClaimKind] = frozenset(
+    {"diagnosis", "polarity", "family", "procedure", "side", "allergy", "outcome", "age", "person", "cause", "number"}
+)
+_CHANGING: frozenset[ClaimKind] = frozenset({"certainty", "disposition", "dose", "route", "frequency", "status"})
+_BEYOND = 0.1  # of the record's lowest and highest value: what lies between them may have been measured, too
+_VALUE = re.compile(r"\d+(?:\.\d+)?")
+
+
+@dataclass(slots=True)
+class Difference:
+    """Sentences of notes that the same entry of the record contradicts."""
+
+    note: Note
+    text: str
+    found: Finding
+    others: int = field(default=0)
+
+    @property
+    def point(self) -> OpenPoint:
+        more = (
+            f" (and {self.others} more {'sentence' if self.others == 1 else 'sentences'} of notes)"
+            if self.others
+            else ""
+        )
+        record = self.found.detail.removeprefix("record: ") or "otherwise"
+        return OpenPoint(
+            text=f"A note and the record differ. {self.note.cited}: “{self.text}”{more}. The record: {record}. "
+            "Not told in the document from the note; decide which is right",
+            source=self.note.source,
+        )
+
+
+def contradicted(findings: Iterable[Finding], note: Note, record: Record) -> Finding | None:
+    """The first claim of a note that the record contradicts, where time does not explain it."""
+    last = note.on is not None and note.on[:10] >= f"{record.end:%Y-%m-%d}"
+    kinds = _LASTING | _CHANGING if last else _LASTING
+    return next((item for item in findings if item.label == "contradicted" and _counts(item, kinds, record)), None)
+
+
+def _counts(item: Finding, kinds: frozenset[ClaimKind], record: Record) -> bool:
+    if item.kind not in kinds:
+        return False
+    if item.kind == "number":
+        return _is_beyond(item)
+    if item.kind in ("polarity", "certainty"):  # of something that has a name, not of any word
+        named = record.finder.find(item.text)
+        return bool(named.illnesses or named.drugs or named.procedures)
+    return True
+
+
+def _is_beyond(item: Finding) -> bool:
+    """Whether a value lies clearly outside of all that the record keeps of its course."""
+    said, kept = _VALUE.search(item.text), [float(text) for text in _VALUE.findall(item.detail)]
+    if said is None or not kept:
+        return False
+    value = float(said[0])
+    return value < min(kept) * (1 - _BEYOND) or value > max(kept) * (1 + _BEYOND)
+
+
+def joined(found: Sequence[tuple[Note, str, Finding]]) -> list[Difference]:
+    """One difference for each entry of the record and kind of claim; the first sentence speaks for the others."""
+    by_entry: dict[tuple[str, str, str], Difference] = {}
+    for note, text, finding in found:
+        key = (finding.kind, finding.source, finding.text.casefold())
+        if key in by_entry:
+            by_entry[key].others += 1
+        else:
+            by_entry[key] = Difference(note, text, finding)
+    return list(by_entry.values())
+
+
+def points(differences: Sequence[Difference]) -> Iterator[OpenPoint]:
+    """A point for each difference; those beyond `MOST` together, each by its note and words."""
+    yield from (item.point for item in differences[:MOST])
+    if rest := differences[MOST:]:
+        said = "; ".join(
+            f"{item.note.cited}: “{item.text}” (record: {item.found.detail.removeprefix('record: ')})" for item in rest
+        )
+        yield OpenPoint(
+            text=f"{len(rest)} further statements of notes differ from the record: {said}", source=rest[0].note.source
+        )
+
+
+def also_compared(notes: Iterable[Note], quoted: Iterable[Candidate]) -> Iterator[tuple[Note, NoteSentence]]:
+    """Sentences that are not quoted and still have to agree with the record: allergies, code status, what was done."""
+    known = {id(item.sentence) for item in quoted}
+    for note in notes:
+        yield from ((note, item) for item in note.sentences if item.section in ALSO and id(item) not in known)

@@ -1,0 +1,130 @@
+"""What an Attachment carries, and its text where it is plain text, HTML or RTF. Pure; PDF is read in `pdf.py`."""
+
+import base64
+import binascii
+import re
+from typing import Literal
+
+from services.drafter.notes import html_text, rtf
+from shared.clinical import elements
+from shared.clinical.elements import Resource
+
+Format = Literal["text", "html", "rtf", "pdf"]
+LARGEST = 5_000_000  # bytes of one attachment
+MOST_TEXT = 400_000  # characters of one note
+PREFERRED: tuple[Format, ...] = ("text", "html", "rtf", "pdf")  # of one note in several formats
+_TYPES: dict[str, Format] = {
+    "text/plain": "text",
+    "text/html": "html",
+    "application/xhtml+xml": "html",
+    "text/rtf": "rtf",
+    "application/rtf": "rtf",
+    "application/x-rtf": "rtf",
+    "application/pdf": "pdf",
+}
+_MARKUP = re.compile(r"\s*(<!doctype html|<\?xml|<html|<div|<body|<p\b|<table|<span)", re.IGNORECASE)
+_CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\u200b\ufeff]")
+
+
+class UnreadableError(ValueError):
+    """An attachment without readable text. Its words say why, and quote nothing."""
+
+
+def media_type(text: str | None) -> str:
+    """`text/html` of `text/html; charset=utf-8`."""
+    return (text or "").partition(";")[0].strip().lower()
+
+
+def format_of(stated: str | None) -> Format | None:
+    """The format that a media type stands for; None for one that is not read."""
+    return _TYPES.get(media_type(stated))
+
+
+def data_of(attachment: Resource) -> bytes | None:
+    """The bytes that an attachment carries itself; None where it carries none.
+
+    Raises UnreadableError where they are no base64 or too many.
+    """
+    data = attachment.get("data")
+    if not isinstance(data, str) or not data.strip():
+        return None
+    if len(data) > LARGEST * 4 // 3 + 1024:
+        raise UnreadableError(f"it is larger than {LARGEST // 1_000_000} MB")
+    try:
+        return base64.b64decode(re.sub(r"\s+", "", data), validate=True)
+    except (binascii.Error, ValueError):
+        raise UnreadableError("it is damaged") from None
+
+
+def sniffed(data: bytes, stated: str | None) -> Format | None:
+    """The format by the first bytes where they are plain, else as stated: PDF is sent as HTML, RTF as text."""
+    head = data[:1024].lstrip(b"\xef\xbb\xbf \r\n\t")
+    if head.startswith(b"%PDF-"):
+        return "pdf"
+    if head.startswith(b"{\\rtf"):
+        return "rtf"
+    found = format_of(stated)
+    if found in ("text", "html") and b"\x00\x00\x00" in data[:4096]:
+        return None  # a picture or an office document that is called text
+    if found == "text" and _MARKUP.match(head.decode("latin-1")):
+        return "html"
+    return found
+
+
+def text_of(data: bytes, format: Format, stated: str | None) -> str:
+    """The text of anything but PDF, with its lines. Raises UnreadableError."""
+    if len(data) > LARGEST:
+        raise UnreadableError(f"it is larger than {LARGEST // 1_000_000} MB")
+    try:
+        if format == "rtf":
+            text = rtf.text_of(data.decode("cp1252", errors="replace"))
+        elif format == "html":
+            text = html_text.lines_of(_decoded(data, stated))
+        else:
+            text = _decoded(data, stated)
+    except ValueError as error:
+        raise UnreadableError(str(error)) from None
+    return checked(text)
+
+
+def checked(text: str) -> str:
+    """Without control characters. Raises UnreadableError where nothing is said, or too much."""
+    text = _CONTROL.sub("", text.replace("\r\n", "\n").replace("\r", "\n")).strip()
+    if not re.search(r"\w", text):
+        raise UnreadableError("there is no text in it")
+    if text.count("\ufffd") > len(text) / 10:
+        raise UnreadableError("its characters cannot be read")
+    if len(text) > MOST_TEXT:
+        raise UnreadableError(f"its text is longer than {MOST_TEXT} characters")
+    return text
+
+
+def unknown(stated: str | None) -> UnreadableError:
+    """For a format that is not read; only a media type that is one is named."""
+    named = media_type(stated)
+    shown = f" ({named})" if re.fullmatch(r"[a-z]+/[a-z0-9.+-]{1,80}", named) else ""
+    return UnreadableError(f"its format{shown} is not one of text, HTML, RTF and PDF")
+
+
+def _decoded(data: bytes, stated: str | None) -> str:
+    """By the byte order mark, else as UTF-8, else by the stated charset, else as Windows-1252."""
+    if data[:2] in (b"\xff\xfe", b"\xfe\xff"):
+        return data.decode("utf-16", errors="replace")
+    charset = re.search(r"charset=\"?([\w.:-]{1,40})", stated or "", re.IGNORECASE)
+    for encoding in ("utf-8-sig", charset[1] if charset else "cp1252", "cp1252"):
+        try:
+            return data.decode(encoding)
+        except (UnicodeDecodeError, LookupError):
+            continue
+    return data.decode("latin-1")
+
+
+def contents(document: Resource) -> list[Resource]:
+    """The attachments of a DocumentReference, those that are best read first."""
+    found = [elements.child(part, "attachment") for part in elements.children(document, "content")]
+
+    def rank(attachment: Resource) -> int:
+        format = format_of(elements.words(attachment, "contentType"))
+        return PREFERRED.index(format) if format else len(PREFERRED)
+
+    return sorted((item for item in found if item), key=rank)

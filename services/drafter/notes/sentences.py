@@ -1,0 +1,62 @@
+"""Sentences of notes as they are typed: wrapped lines joined, items of lists apart, abbreviations whole. Pure."""
+
+import re
+from collections.abc import Iterable, Iterator
+
+from shared.grounding import split
+
+BULLET = re.compile(
+    r"^\s*(?:#+\s*\d{0,2}[.)]?|[-*•·▪◦‣→>]+|\(?\d{1,2}[.)](?=\s)|\(?[a-z][.)](?=\s)|\[[ x]?\])\s*", re.IGNORECASE
+)
+_UNFINISHED = re.compile(r"[^.!?:;|]$")
+_WRAPPED = 55  # characters: a shorter line that ends without a full stop was meant to end there
+_WORDS = re.compile(r"[^\W_]+(?:[.,]\d+)*")
+
+
+def sentences(lines: Iterable[str]) -> Iterator[str]:
+    """The sentences of the lines of a section, without bullets, in one line each."""
+    for text in _joined(lines):
+        for sentence in split(text):
+            bare = " ".join(BULLET.sub("", sentence).split())
+            if re.search(r"\w{2}", bare):
+                yield bare
+
+
+def _joined(lines: Iterable[str]) -> Iterator[str]:
+    """Lines that an editor or a PDF broke are one again."""
+    open_text, open_line = "", ""
+    for line in lines:
+        text = " ".join(line.split())
+        if not text:
+            if open_text:
+                yield open_text
+            open_text = ""
+            continue
+        if open_text and _goes_on(open_line, text):
+            open_text = f"{open_text[:-1]}{text}" if _is_broken_word(open_text, text) else f"{open_text} {text}"
+        else:
+            if open_text:
+                yield open_text
+            open_text = text
+        open_line = text
+    if open_text:
+        yield open_text
+
+
+def _goes_on(before: str, text: str) -> bool:
+    if BULLET.match(text) or "|" in text or "|" in before:
+        return False
+    if before.endswith(","):
+        return True
+    if not _UNFINISHED.search(before):
+        return len(before) >= _WRAPPED and not before.endswith((":", "|"))
+    return text[:1].islower() or len(before) >= _WRAPPED
+
+
+def _is_broken_word(before: str, text: str) -> bool:
+    return bool(re.search(r"[a-z]-$", before)) and text[:1].islower() and len(before) >= _WRAPPED
+
+
+def normalised(text: str) -> str:
+    """What two sentences share that say the same words: case, marks and spaces do not count, digits do."""
+    return " ".join(_WORDS.findall(text.casefold()))
