@@ -1,4 +1,4 @@
-"""`python -m tests.stays.drafts`: drafts every stay as the drafter does and writes its narrative, to be read beside the record.
+"""`python -m tests.stays.drafts DIR`: drafts every stay as the drafter does and writes its narrative, for a reader.
 
 With `--model` a real Triton server runs the model on the CPU; each stay then has two drafts, one for each policy.
 """
