@@ -68,6 +68,15 @@ def test_a_reason_is_never_surer_than_its_diagnosis(certainty: str, word: str) -
     assert f"Heparin (reason: Pulmonary embolism ({word}))" in course(stay)
 
 
+def test_a_complaint_that_was_the_reason_is_not_another_diagnosis() -> None:
+    found = (diagnosis("NSTEMI"), diagnosis("Chest pain", "comorbidity"), diagnosis("Gout", "comorbidity"))
+    said = course(context(reasons=(entry("Chest pain"),), diagnoses=found))
+    assert "Another recorded diagnosis or problem: Gout." in said
+    assert said.count("Chest pain") == 1
+    alone = context(reasons=(entry("Pneumonia"),), diagnoses=(diagnosis("Pneumonia", "comorbidity"),))
+    assert "Recorded diagnosis or problem: Pneumonia." in course(alone)
+
+
 def test_a_list_of_diagnoses_is_called_other_only_where_another_stands_before_it() -> None:
     assert "Recorded diagnosis or problem: Gout." in course(context(diagnoses=(diagnosis("Gout", "comorbidity"),)))
     both = (diagnosis("Stroke"), diagnosis("Gout", "comorbidity"))
@@ -208,7 +217,7 @@ def test_a_death_has_its_directives_causes_without_codes_and_nothing_pending_at_
 def test_nothing_is_called_started_without_a_list_of_before() -> None:
     after = (medicine("Digoxin", "0.125 mg daily", 1),)
     assert "Started" not in course(context(discharge_medicines=after))
-    assert "with none recorded before the admission: Digoxin, 0.125 mg daily" in course(
+    assert "without a current list of before to compare with: Digoxin, 0.125 mg daily" in course(
         context(discharge_medicines=after)
     )
     before = (medicine("Ramipril", "5 mg daily", 2),)

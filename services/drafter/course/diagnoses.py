@@ -17,7 +17,7 @@ def diagnoses(context: EncounterContext) -> Iterator[Sentence]:
     After a colon a name keeps the record's words and letters whatever its language.
     """
     told: set[tuple[str, str, bool]] = set()
-    for one, many, items in _groups(context.diagnoses):
+    for one, many, items in _groups(context):
         new = [item for item in items if (item.text.lower(), item.certainty, item.acquired) not in told]
         told |= {(item.text.lower(), item.certainty, item.acquired) for item in new}
         new = list({clean(item.text).lower(): item for item in reversed(new)}.values())[::-1]
@@ -27,9 +27,12 @@ def diagnoses(context: EncounterContext) -> Iterator[Sentence]:
             yield sentence("hospital-course", f"{title}: {listed(names)}", of(new))
 
 
-def _groups(found: Iterable[Diagnosis]) -> tuple[tuple[str, str, list[Diagnosis]], ...]:
-    found = [item for item in found if clean(item.text)]
-    others = _of(found, "confirmed", *_LISTED)
+def _groups(context: EncounterContext) -> tuple[tuple[str, str, list[Diagnosis]], ...]:
+    found = [item for item in context.diagnoses if clean(item.text)]
+    principal = any(item.role == "principal" for item in found)
+    # A complaint that stands as the reason is no other diagnosis beside the principal one.
+    complaints = {clean(item.text).lower() for item in reasons(context)} if principal else set()
+    others = [item for item in _of(found, "confirmed", *_LISTED) if clean(item.text).lower() not in complaints]
     begun = [item for item in others if item.acquired]
     older = [item for item in others if not item.acquired]
     suspected, out = "suspected, not confirmed", "ruled-out"

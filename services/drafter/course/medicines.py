@@ -20,7 +20,7 @@ TITLES = {
     "continued": "Continued unchanged",
 }
 # Without a list of before nothing says that a medicine is new.
-UNCOMPARED = "Medicines at discharge, with none recorded before the admission"
+UNCOMPARED = "Medicines at discharge, without a current list of before to compare with"
 
 
 def in_hospital(context: EncounterContext) -> Iterator[Sentence]:
