@@ -223,7 +223,7 @@ def test_nothing_is_called_started_without_a_list_of_before() -> None:
     before = (medicine("Ramipril", "5 mg daily", 2),)
     assert "Started: Digoxin" in course(context(discharge_medicines=after, home_medicines=before))
     stopped = (medicine("Naproxen", "500 mg", 3).model_copy(update={"status": "stopped"}),)
-    assert "Started: Digoxin" in course(context(discharge_medicines=after, other_medicines=stopped))
+    assert "Started" not in course(context(discharge_medicines=after, other_medicines=stopped))
 
 
 def test_an_order_that_may_be_for_the_ward_is_neither_started_nor_to_be_taken() -> None:
@@ -311,6 +311,11 @@ def test_a_held_medicine_says_until_when_and_why() -> None:
         "Do not take Aspirin for now (Bleeding; see GP; Withhold until the clip is out).",
         "Do not take Apixaban any more.",
     ]
+
+
+def test_a_held_medicine_stands_in_the_course_with_its_note() -> None:
+    held = medicine("Metamizol", "500 mg", 1).model_copy(update={"status": "on-hold", "note": "Leukocytes 2.1"})
+    assert "On hold: Metamizol, 500 mg (Leukocytes 2.1)." in course(context(other_medicines=(held,)))
 
 
 def test_the_care_plan_is_told_to_the_patient_and_a_visit_begins_with_its_day() -> None:

@@ -19,7 +19,7 @@ TITLES = {
     "unclear": "Not clear from the record, to be confirmed",
     "continued": "Continued unchanged",
 }
-# Without a list of before nothing says that a medicine is new.
+# Without a list of before nothing says that a medicine is new; a held or stopped order may be the hospital's own.
 UNCOMPARED = "Medicines at discharge, without a current list of before to compare with"
 
 
@@ -44,10 +44,9 @@ def changes(context: EncounterContext) -> Iterator[Sentence]:
     """Every row of the reconciliation; a kind of change is one sentence, what the order leaves open one of its own."""
     rows = reconcile(context)
     asked = [row for row in rows if row.change == "new" and row.medicine.question]
-    compared = context.home_medicines or any(row.change in ("stopped", "on hold", "continued") for row in rows)
     for change, title in TITLES.items():
         found = [row for row in rows if row.change == change and row not in asked]
-        title = UNCOMPARED if change == "new" and not compared else title
+        title = UNCOMPARED if change == "new" and not context.home_medicines else title
         yield from _told(title, found, context)
         if change == "new":
             for question in dict.fromkeys(row.medicine.question for row in asked):
@@ -74,7 +73,8 @@ def _row(row: Row, context: EncounterContext) -> str:
         return f"{_full(item)} ({_open(row)})"
     if row.change == "ended":
         return f"{_full(item)} ({clean(item.ended)})" if item.ended else _full(item)
-    return f"{_full(item)}{_reason(item, context)}"
+    note = f" ({clean(item.note)})" if row.change in ("stopped", "on hold", "do not give") and clean(item.note) else ""
+    return f"{_full(item)}{_reason(item, context)}{note}"
 
 
 def _open(row: Row) -> str:
