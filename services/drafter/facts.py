@@ -7,6 +7,7 @@ from services.drafter import kinds, layout
 from services.drafter.kinds.kind import Kind
 from services.drafter.medicine_facts import given, medicine, reconciliation, to_avoid
 from services.drafter.record.observations import short_names
+from services.drafter.record.social import is_social
 from shared.contracts.context import Diagnosis, EncounterContext, Entry, Measurement, Medicine, Series
 from shared.contracts.draft import Fact, Group, Part
 
@@ -108,7 +109,10 @@ def _reason(context: EncounterContext) -> tuple[Group, ...]:
     return (
         _group("Reason for admission", reasons),
         _group("Principal diagnosis", (Fact(text=_certain(item), source=item.source) for item in principal)),
-        _group("Other diagnoses and problems", _entries(item for item in others if not item.acquired)),
+        _group(
+            "Other diagnoses and problems",
+            _entries(item for item in others if not item.acquired and not is_social(item)),
+        ),
         *_groups(
             (
                 "Diagnoses that began during the stay (hospital-acquired)",
@@ -116,6 +120,7 @@ def _reason(context: EncounterContext) -> tuple[Group, ...]:
             ),
             ("Suspected diagnoses, not confirmed", _suspected(context.diagnoses)),
             ("Diagnoses ruled out", _entries(item for item in context.diagnoses if item.certainty == "ruled-out")),
+            ("Social circumstances", _entries(item for item in others if is_social(item))),
             ("Family history", _entries(context.family_history)),
         ),
     )

@@ -72,7 +72,7 @@ def reconcile(context: EncounterContext) -> tuple[Row, ...]:
     """A row for each order at discharge, each medicine of before, and each that is held, stopped or to be avoided."""
     groups: list[_Group] = []
     for medicine in context.discharge_medicines:
-        _group_of(medicine, groups).discharge.append(medicine)
+        _group_of(medicine, groups, counts=True).discharge.append(medicine)
     for medicine in context.home_medicines:
         _group_of(medicine, groups).home.append(medicine)
     for medicine in context.other_medicines:
@@ -112,12 +112,13 @@ def _types(name: str) -> frozenset[str]:
     return frozenset(products.TOKENS.findall(_STRENGTH.sub(" ", name).lower())) - _FORMS
 
 
-def _group_of(medicine: Medicine, groups: list[_Group]) -> _Group:
+def _group_of(medicine: Medicine, groups: list[_Group], *, counts: bool = False) -> _Group:
+    """The group that a medicine is of. `counts`: it is an order at discharge."""
     for group in groups:
-        if any(
-            _linked(medicine, item) or same_medicine(medicine, item)
-            for item in (*group.home, *group.discharge, *group.other)
-        ):
+        if any(same_medicine(medicine, item) for item in (*group.home, *group.discharge, *group.other)):
+            return group
+        # Two orders that both count from now on do not replace each other, whatever one of them names.
+        if any(_linked(medicine, item) for item in (*group.home, *group.other, *([] if counts else group.discharge))):
             return group
     groups.append(_Group())
     return groups[-1]

@@ -131,6 +131,8 @@ def test_words_and_structure_that_differ_leave_a_doubt(text: str, value: float, 
         ("0,5 mg once daily", 0.5, "mg", 1),
         ("1 tablet (500 mg) every 8 hours", 500, "mg", 3),
         ("2 tablets at bedtime", 500, "mg", 1),
+        ("62.5 mcg daily", 0.0625, "mg", 1),
+        ("0,1 g daily", 100, "mg", 1),
     ],
 )
 def test_words_and_structure_that_agree_leave_none(text: str, value: float, unit: str, per: int) -> None:
@@ -185,3 +187,25 @@ def test_a_length_that_the_words_tell_in_another_unit_is_told_once(
     line = {"text": text, "timing": repeat(boundsDuration={"value": value, "code": unit})}
     said = dosage({"dosageInstruction": [line]}).directions
     assert (said == text) is is_said
+
+
+@pytest.mark.parametrize(
+    ("text", "value", "unit", "told"),
+    [
+        ("62.5 mcg every other day", 0.0625, "mg", False),
+        ("1 g at night", 1000, "mg", False),
+        ("500 mg at night", 0.25, "g", True),
+        ("125 mg/5 mL at night", 0.125, "g", True),
+        ("1 maal per dag 2 tabletten", 20, "mg", True),
+    ],
+)
+def test_an_amount_that_the_words_give_in_another_unit_is_told_once(
+    text: str, value: float, unit: str, told: bool
+) -> None:
+    found = dosage(order({"text": text, "doseAndRate": [{"doseQuantity": {"value": value, "unit": unit}}]})).directions
+    assert (f"{value:g} {unit}" in found) is told
+
+
+def test_once_a_day_in_dutch_is_told_once() -> None:
+    line = {"text": "1 maal per dag 6 stuks", "timing": repeat(frequency=1, period=1, periodUnit="d")}
+    assert dosage(order(line)).directions == "1 maal per dag 6 stuks"

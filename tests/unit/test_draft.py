@@ -122,7 +122,7 @@ def test_a_model_that_failed_leaves_a_whole_document_and_why() -> None:
     )
     assert made.model_silent == "the model failed"
     assert "To be written by the physician" not in made.text
-    assert "The patient was admitted; reason recorded: pneumonia." in made.text
+    assert "The patient was admitted; reason recorded: Pneumonia." in made.text
     assert all(item.supported and item.evidence and item.origin == "rules" for item in made.sentences)
 
 

@@ -177,3 +177,33 @@ def test_a_medicine_at_home_does_not_vanish_behind_another_order_of_it_that_was_
     stopped = order("s", "Warfarin 2 mg", "community", status="stopped", **sig("2 mg daily"))
     stopped["dosageInstruction"][0]["timing"] = {"repeat": {"boundsPeriod": {"end": "2026-06-02"}}}
     assert ("Warfarin 5 mg", "unclear") in changes(home("Warfarin 5 mg", "5 mg daily"), stopped)
+
+
+def test_an_order_at_discharge_does_not_replace_another_one_at_discharge() -> None:
+    """A reference of `priorPrescription` that points to the wrong order must not make one drug of two."""
+    found = [
+        home("perindopril 5 mg tablet", "1 tablet daily"),
+        discharge("ceftriaxone 2 g injection", "2 g IV once daily"),
+        discharge(
+            "perindopril 5 mg tablet",
+            "2 tablets daily",
+            priorPrescription={"reference": "MedicationRequest/d-ceftriaxone 2 g injection-2 g IV once daily"},
+        ),
+    ]
+    assert sorted(changes(*found)) == [("ceftriaxone 2 g injection", "new"), ("perindopril 5 mg tablet", "changed")]
+
+
+@pytest.mark.parametrize(
+    ("instruction", "change"),
+    [
+        ("as needed", "continued"),
+        ("Use when required.", "continued"),
+        ("PRN", "continued"),
+        ("only at night", "changed"),
+    ],
+)
+def test_an_instruction_that_repeats_as_needed_changes_nothing(instruction: str, change: str) -> None:
+    dosage = {"asNeededBoolean": True, "doseAndRate": [{"doseQuantity": {"value": 2, "unit": "puffs"}}]}
+    before = home("budesonide", "PRN", **sig("2 puffs PRN", patientInstruction=instruction, **dosage))
+    after = discharge("budesonide", "", **sig("2 puffs", **dosage))
+    assert changes(before, after) == [("budesonide", change)]

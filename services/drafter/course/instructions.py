@@ -3,24 +3,18 @@
 import re
 from collections.abc import Iterable, Iterator
 
-from services.drafter.course.words import clean, dated, sentence, unique
+from services.drafter.course.plain import begins_with_verb, plain, verb
+from services.drafter.course.words import awaited, clean, day, sentence, told, unique
 from shared.contracts.context import EncounterContext, Entry, Medicine
 from shared.contracts.draft import Sentence
 
-_PLAIN = (
-    (r"\bp\.?o\.?(?= |,|$)", "by mouth"),
-    (r"\binh\b", "inhaled"),
-    (r"\b(sc|sq|subcut)\b", "under the skin"),
-    (r"\biv\b", "into a vein"),
-    (r"\bim\b", "into a muscle"),
-    (r"\bprn\b", "as needed"),
-    (r"\b(bid|b\.i\.d\.?)(?= |,|$)", "twice a day"),
-    (r"\b(tid|t\.i\.d\.?)(?= |,|$)", "three times a day"),
-    (r"\b(qid|q\.i\.d\.?)(?= |,|$)", "four times a day"),
-    (r"\bonce daily\b", "once a day"),
-    (r"\bq ?(\d+(?:-\d+)?) ?h(?:r|ours?)?\b", r"every \1 hours"),
-    (r"\bqhs\b", "at bedtime"),
-)
+_NOT = {
+    "on-hold": "Do not take {} for now",
+    "stopped": "Do not take {} any more",
+    "avoid": "Do not take {}",
+}
+# Directions of a held or forbidden order that say until when, or why not.
+_LIMIT = re.compile(r"\b(?:until|withhold|hold|do not|while|restart|resume|bis|tot|pausier\w*)\b", re.IGNORECASE)
 
 
 def instructions(context: EncounterContext) -> tuple[Sentence, ...]:
@@ -32,26 +26,26 @@ def _sentences(context: EncounterContext) -> Iterator[Sentence]:
     for item in context.discharge_medicines:
         # Another status is told below or in the reconciliation: `take` would contradict it.
         if item.status == "active":
-            yield _said(f"Take {_how(item)}", [(item.source, item.text)])
-    verbs = {
-        "on-hold": "Do not take {} for now",
-        "stopped": "Do not take {} any more",
-        "avoid": "Do not take {}",
-    }
+            yield _said(_how(item), [(item.source, item.text)])
     for item in _different(context.other_medicines):
-        if item.status in verbs:
-            why = f" ({clean(item.reason)})" if item.reason else ""
-            yield _said(verbs[item.status].format(clean(item.name)) + why, [(item.source, item.text)])
+        if item.status in _NOT:
+            yield _said(_NOT[item.status].format(clean(item.name)) + _why(item), [(item.source, item.text)])
+    if visits := unique(context.follow_up):
+        words = "; ".join(_visit(item) for item in visits)
+        yield _said(f"Your appointments and follow-up: {words}", [(item.source, item.text) for item in visits])
     groups: tuple[tuple[str, tuple[Entry, ...]], ...] = (
-        ("Your appointments and follow-up", context.follow_up),
-        ("Arranged for you after the stay", context.services),
+        ("Ordered for the time after your stay", context.services),
         ("Diet and activity", context.diet),
-        ("Results that are not back yet", context.pending),
+        ("From your care plan", context.care_plans),
     )
     for title, entries in groups:
         if found := unique(entries):
-            evidence = [(item.source, item.text) for item in found]
-            yield _said(f"{title}: {'; '.join(dated(item) for item in found)}", evidence)
+            yield _said(f"{title}: {'; '.join(told(found))}", [(item.source, item.text) for item in found])
+    if pending := unique(context.pending):
+        words = "; ".join(awaited(pending))
+        yield _said(
+            f"Results not back at the end of your stay: {words}", [(item.source, item.text) for item in pending]
+        )
 
 
 def _said(text: str, evidence: Iterable[tuple[str, str]]) -> Sentence:
@@ -59,17 +53,30 @@ def _said(text: str, evidence: Iterable[tuple[str, str]]) -> Sentence:
 
 
 def _how(item: Medicine) -> str:
-    """Name, directions and purpose as recorded; it says where the record has no directions."""
-    directions = plain(clean(item.dose)) or "how much and how often is not recorded"
-    reason = f", for {clean(item.reason)}" if item.reason else ""
-    return f"{clean(item.name)}: {directions}{reason}"
+    """Name, directions and purpose as recorded; it says where the record has no directions, or two, or leaves open
+    whether the order is for home at all.
+    """
+    directions = plain(clean(item.dose))
+    if item.doubt:
+        directions += " (the record gives this dose in two ways: ask which one is meant)"
+    reason = f" (reason: {clean(item.reason)})" if clean(item.reason) else ""
+    what = f"{clean(item.name)}: {directions or 'how much and how often is not recorded'}{reason}"
+    if item.question:
+        return f"Ask your doctor whether this is for you at home: {what}"
+    return what if begins_with_verb(directions) else f"{verb(item.route, item.dose, item.name)} {what}"
 
 
-def plain(directions: str) -> str:
-    """`5 mg PO BID` → `5 mg by mouth twice a day`: abbreviations in words, figures as they are."""
-    for pattern, words in _PLAIN:
-        directions = re.sub(pattern, words, directions, flags=re.IGNORECASE)
-    return directions
+def _why(item: Medicine) -> str:
+    """The reason, the prescriber's note, and what the directions say of the time."""
+    limit = item.dose if _LIMIT.search(item.dose) else ""
+    said = list(dict.fromkeys(text for part in (item.reason, item.note, limit) if (text := clean(part))))
+    return f" ({'; '.join(said)})" if said else ""
+
+
+def _visit(item: Entry) -> str:
+    """The day first: it is what a patient looks for."""
+    when = day(item.time, item.on)
+    return f"{when}: {clean(item.text)}" if when else clean(item.text)
 
 
 def _different(medicines: Iterable[Medicine]) -> list[Medicine]:

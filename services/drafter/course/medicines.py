@@ -2,12 +2,25 @@
 
 from collections.abc import Iterable, Iterator
 
+from services.drafter.course.diagnoses import qualified
 from services.drafter.course.words import clean, listed, sentence
 from shared.contracts.context import EncounterContext, Medicine
 from shared.contracts.draft import Sentence
 from shared.grounding.reconciliation import Row, reconcile
 
 MOST = 8  # medicines of the stay named one by one; the number of the others is told
+TITLES = {
+    "new": "Started",
+    "changed": "Changed",
+    "stopped": "Stopped",
+    "on hold": "On hold",
+    "do not give": "Not to be given",
+    "ended": "Over before the discharge",
+    "unclear": "Not clear from the record, to be confirmed",
+    "continued": "Continued unchanged",
+}
+# Without a list of before nothing says that a medicine is new; a held or stopped order may be the hospital's own.
+UNCOMPARED = "Medicines at discharge, without a current list of before to compare with"
 
 
 def in_hospital(context: EncounterContext) -> Iterator[Sentence]:
@@ -19,46 +32,72 @@ def in_hospital(context: EncounterContext) -> Iterator[Sentence]:
             continue
         items = list(found.values())
         shown, rest = items[:MOST], len(items) - len(items[:MOST])
-        words = [clean(item.name) + (f" (for {clean(item.reason)})" if item.reason else "") for item in shown]
+        reasons = {qualified(item.reason, context) if item.reason else "" for item in shown}
+        same = reasons.pop() if len(shown) > 1 and len(reasons) == 1 else ""
+        words = [clean(item.name) + ("" if same else _reason(item, context)) for item in shown]
         more = f"; {rest} further {'medicine is' if rest == 1 else 'medicines are'} listed above" if rest else ""
-        yield sentence("hospital-course", f"Medicines {verb} in hospital: {listed(words)}{more}", _evidence(shown))
+        why = f" (reason recorded for each: {same})" if same else ""
+        yield sentence("hospital-course", f"Medicines {verb} in hospital{why}: {listed(words)}{more}", _evidence(shown))
 
 
 def changes(context: EncounterContext) -> Iterator[Sentence]:
-    """Every change of the reconciliation; a kind of change is one sentence."""
+    """Every row of the reconciliation; a kind of change is one sentence, what the order leaves open one of its own."""
     rows = reconcile(context)
-    titles = {
-        "new": "Started",
-        "changed": "Changed",
-        "stopped": "Stopped",
-        "on hold": "On hold",
-        "do not give": "Not to be given",
-        "unclear": "Not clear from the record, to be confirmed",
-        "continued": "Continued unchanged",
-    }
-    for change, title in titles.items():
-        found = [row for row in rows if row.change == change]
-        if found:
-            words = list(dict.fromkeys(_row(row) for row in found))
-            evidence = [pair for row in found for pair in _evidence((row.medicine, *row.before))]
-            yield sentence("hospital-course", f"{title}: {'; '.join(words)}", evidence)
+    asked = [row for row in rows if row.change == "new" and row.medicine.question]
+    for change, title in TITLES.items():
+        found = [row for row in rows if row.change == change and row not in asked]
+        title = UNCOMPARED if change == "new" and not context.home_medicines else title
+        yield from _told(title, found, context)
+        if change == "new":
+            for question in dict.fromkeys(row.medicine.question for row in asked):
+                same = [row for row in asked if row.medicine.question == question]
+                yield from _told(f"To be confirmed, as {clean(question)}", same, context)
 
 
-def _row(row: Row) -> str:
+def _told(title: str, rows: list[Row], context: EncounterContext) -> Iterator[Sentence]:
+    words = list(dict.fromkeys(_row(row, context) for row in rows))
+    if words:
+        evidence = [pair for row in rows for pair in _evidence((row.medicine, *row.before))]
+        yield sentence("hospital-course", f"{title}: {'; '.join(words)}", evidence)
+
+
+def _row(row: Row, context: EncounterContext) -> str:
     item = row.medicine
-    reason = f" (for {clean(item.reason)})" if item.reason and row.change == "new" else ""
+    if row.change == "continued":
+        return clean(item.name)
     if row.change == "changed":
-        before = listed([_order(old) for old in row.before])
-        return f"{clean(item.name)} from {before} to {_order(item)}" if before else _full(item)
-    return clean(item.name) if row.change == "continued" else f"{_full(item)}{reason}"
+        names = {clean(one.name).lower() for one in (item, *row.before)}
+        before = listed([_order(old, named=len(names) > 1) for old in row.before])
+        return f"{clean(item.name)} from {before} to {_order(item, named=False)}" if before else _full(item)
+    if row.change == "unclear":
+        return f"{_full(item)} ({_open(row)})"
+    if row.change == "ended":
+        return f"{_full(item)} ({clean(item.ended)})" if item.ended else _full(item)
+    note = f" ({clean(item.note)})" if row.change in ("stopped", "on hold", "do not give") and clean(item.note) else ""
+    return f"{_full(item)}{_reason(item, context)}{note}"
 
 
-def _order(item: Medicine) -> str:
-    return f"{clean(item.dose) or 'a dose not recorded'} ({clean(item.name)})"
+def _open(row: Row) -> str:
+    """What is not clear: a list of names alone leaves the physician to guess."""
+    if row.before:
+        before = listed([_order(old, named=True) for old in row.before])
+        return f"before: {before}" + (f"; {clean(row.why)}" if row.why else "")
+    return clean(row.why) or "taken before, no order at discharge"
+
+
+def _order(item: Medicine, *, named: bool) -> str:
+    """The dosage in quotes: parts of it could be read as the list's next medicine."""
+    dose = f"“{clean(item.dose)}”" if clean(item.dose) else "a dose not recorded"
+    return f"{clean(item.name)} {dose}" if named else dose
 
 
 def _full(item: Medicine) -> str:
     return f"{clean(item.name)}, {clean(item.dose)}" if item.dose else clean(item.name)
+
+
+def _reason(item: Medicine, context: EncounterContext) -> str:
+    """The order's own reason, in its words: `Preventer` is one, and `for Preventer` would not be English."""
+    return f" (reason: {qualified(item.reason, context)})" if clean(item.reason) else ""
 
 
 def _names(medicines: Iterable[Medicine]) -> dict[str, Medicine]:

@@ -1,37 +1,36 @@
-"""Words that the composed sentences share: lists, cases of letters, sentences with their evidence. Pure."""
+"""Words that the composed sentences share: lists, days, names for comparison, sentences with their evidence. Pure."""
 
+import re
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 
 from shared.contracts.context import Entry
 from shared.contracts.draft import Evidence, Narrative, Sentence, is_note
 
-# First words of names that are safe in lower case inside a sentence: common nouns and adjectives of clinical English.
-_SAFE = frozenset(
-    "acute chronic severe mild moderate pain fever cough chest shortness abdominal essential unspecified primary"  # noqa: SIM905 - a list of words
-    " secondary other bacterial viral fracture closed displaced pneumonia sepsis hypertension asthma heart congestive"
-    " nausea vomiting headache dyspnea weakness fall elective planned".split()
-)
+_UNTIL = re.compile(r"\((?=until \d)")  # an entry's own end: its day is then the beginning of a period
+_DETAILS = re.compile(r"\s*\([^()]*\)|,? unspecified\b|\bunspecified ")
+_REGISTERED = re.compile(r" \((?:registered|ordered, no result yet)\)$")
+_PARTIAL = re.compile(r" \((?:preliminary|partial)\)$")
+MANY_DAYS = 3  # days of one entry told one by one
 
 
 def listed(items: Sequence[str]) -> str:
     """`a`, `a and b`, `a, b and c`; semicolons where an item has a comma of its own."""
     if len(items) < 2:
         return "".join(items)
-    comma = "; " if any("," in item or " and " in item for item in items) else ", "
+    comma = "; " if any(re.search("[,;]| and ", item) for item in items) else ", "
     last = "; and " if comma == "; " else " and "
     return comma.join(items[:-1]) + last + items[-1]
 
 
-def lowered(text: str) -> str:
-    """The text with a small first letter, where its first word is a known common one; else as the record has it."""
-    first = text.split(" ", 1)[0].rstrip(",;:")
-    return text[:1].lower() + text[1:] if first[:1].isupper() and first.lower() in _SAFE else text
-
-
 def clean(text: str) -> str:
-    """One line without a full stop at its end, so that it can stand inside a sentence."""
-    return " ".join(text.split()).rstrip(" .;,")
+    """One line without a full stop at its end, so that it can stand inside a sentence; `IV_access` is `IV access`."""
+    return re.sub(r"(?<=[^\W_])_+(?=[^\W_])", " ", " ".join(text.split())).rstrip(" .;,")
+
+
+def whole(text: str) -> str:
+    """A name without its details in brackets and `unspecified`, for comparison."""
+    return " ".join(_DETAILS.sub("", clean(text).lower()).split())
 
 
 def day(time: datetime | None, on: str | None) -> str:
@@ -41,8 +40,34 @@ def day(time: datetime | None, on: str | None) -> str:
 
 def dated(item: Entry) -> str:
     """The entry's text with its day."""
-    when = day(item.time, item.on)
-    return f"{clean(item.text)} ({when})" if when else clean(item.text)
+    return _with_days(clean(item.text), [day(item.time, item.on)])
+
+
+def told(items: Iterable[Entry]) -> list[str]:
+    """The entries with their days; what stands in the record on several days is told once with all of them."""
+    found: dict[str, list[Entry]] = {}
+    for item in unique(items):
+        found.setdefault(clean(item.text).lower(), []).append(item)
+    return [_with_days(clean(same[0].text), [day(item.time, item.on) for item in same]) for same in found.values()]
+
+
+def _with_days(text: str, days: Iterable[str]) -> str:
+    known = list(dict.fromkeys(item for item in days if item))
+    if not known:
+        return text
+    if len(known) == 1 and _UNTIL.search(text):
+        return _UNTIL.sub(f"({known[0]} ", text, count=1)
+    when = f"{len(known)} days, {min(known)} to {max(known)}" if len(known) > MANY_DAYS else ", ".join(known)
+    return f"{text} ({when})"
+
+
+def awaited(items: Iterable[Entry]) -> list[str]:
+    """Results that were not there, in words: the status words of FHIR say little to a reader."""
+    return told(item.model_copy(update={"text": _state(clean(item.text))}) for item in items)
+
+
+def _state(text: str) -> str:
+    return _PARTIAL.sub(", only preliminary so far", _REGISTERED.sub(", no result yet", text))
 
 
 def unique(items: Iterable[Entry]) -> list[Entry]:
@@ -72,3 +97,8 @@ def sentence(narrative: Narrative, text: str, evidence: Iterable[tuple[str, str]
 def of(entries: Iterable[Entry]) -> list[tuple[str, str]]:
     """The evidence that entries are."""
     return [(item.source, item.text) for item in entries]
+
+
+def from_note(item: Entry) -> bool:
+    """Whether an entry is a sentence of a document, not a resource of its own."""
+    return item.source.startswith(("Composition/", "DocumentReference/"))

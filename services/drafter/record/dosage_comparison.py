@@ -11,6 +11,8 @@ from services.drafter.record.timing import frequency, limits
 from shared.clinical import elements
 from shared.clinical.elements import Resource
 
+# An instruction that repeats the structure's "as needed" says nothing else than an order without it.
+_ONLY_NEEDED = re.compile(r"(?:take |use )?(?:(?:as|if|when) (?:needed|required|necessary)|prn)\.?", re.IGNORECASE)
 _GROUPED = re.compile(rf"(?<![\d.,/-])([1-9]\d{{0,2}}[.,]\d{{3}})(?![.,]?\d)(?= ?{UNIT}(?![^\W_]))", re.IGNORECASE)
 
 
@@ -69,7 +71,8 @@ def normal(line: Resource) -> str:
         if (not often or often == name) and re.search(words, text):
             often, text = _taken(words, often or name, text)
             break
-    more = [*limits(line.get("timing")), site(line), rate(line), *most(line), *instructions(line)]
+    said = [part for part in instructions(line) if not (needed and _ONLY_NEEDED.fullmatch(part.strip()))]
+    more = [*limits(line.get("timing")), site(line), rate(line), *most(line), *said]
     more += [as_needed(line).removeprefix("as needed")]
     rest = " ".join(part for part in more if part).lower()
     words = " ".join(sorted(_numbers_beyond(text, f"{rest} {often}")) if coded else text.split())

@@ -4,7 +4,7 @@ import re
 from fractions import Fraction
 
 from services.drafter.record.dosage_words import NUMBER
-from services.drafter.record.dose_units import same_unit
+from services.drafter.record.dose_units import canonical, same_unit
 
 # Words of a dosage's text that say the same as an element of its structure.
 ROUTES = {
@@ -17,7 +17,7 @@ ROUTES = {
 }
 _A_DAY = r" ?(x|×)(?! ?\d)"  # `2 x daily`, not `2 x 500 mg`
 OFTEN = {
-    "once daily": r"\bdaily\b|once (a|per) day|every day|each day|\bq?od?\b|q24|\b1" + _A_DAY,
+    "once daily": r"\bdaily\b|once (a|per) day|every day|each day|\bq?od?\b|q24|\b1 maal\b|\b1" + _A_DAY,
     "twice daily": r"twice|\bbid\b|b\.i\.d|\bbd\b|two times|2 \(two\)|2 times|every 12|q12|2 maal|\b2" + _A_DAY,
     "three times daily": r"three times|\btid\b|t\.i\.d|\btds\b|3 times|every 8 ?h|q8|3 maal|thrice|\b3" + _A_DAY,
     "four times daily": r"four times|\bqid\b|q\.i\.d|\bqds\b|4 times|every 6 ?h|q6|4 maal|\b4" + _A_DAY,
@@ -31,6 +31,8 @@ OFTEN = {
 COUNTED = ("once daily", "twice daily", "three times daily", "four times daily", "once a week", "every other day")
 
 
+_MICROGRAMS = {"µg": 1, "mg": 1000, "g": 1_000_000}
+_MASS = re.compile(r"(?<![\d.,/–-])(?<![^\W\d_])(\d{1,9}(?:\.\d{1,9})?)(µg|mg|g)(?![^\W_]|/)")
 # Lengths of time in words; months differ in length and are only compared as they are written.
 _HOURS = {"hour": 1, "stund": 1, "uur": 1, "uren": 1, "heure": 1, "day": 24, "tag": 24, "dag": 24, "jour": 24}
 _HOURS |= {"week": 168, "woche": 168, "weken": 168, "semaine": 168}
@@ -57,6 +59,8 @@ def is_in(part: str, text: str) -> bool:
     part, said = part.lower(), re.sub(r"(?<=\d),(?=\d)", ".", text.lower())
     if re.search(rf"(?<![\d.,/–-])(?<![^\W\d_]){_pattern(part)}(?![^\W_]|[.,/–-]\d|/)", said):
         return True
+    if (mass := _mass(part)) is not None:
+        return mass in {_mass(found[0]) for found in _MASS.finditer(canonical(said))}
     if part.startswith("as needed"):
         return len(part) <= len("as needed") and re.search(r"needed|\bprn\b|required|bedarf|zo nodig", said) is not None
     if length := re.fullmatch(rf"for ({NUMBER}) (\w+)", part):
@@ -70,6 +74,12 @@ def is_in(part: str, text: str) -> bool:
         hours = 24 // int(times[1])
         return re.search(rf"\bq ?{hours} ?h|every {hours} h", said) is not None
     return False
+
+
+def _mass(dose: str) -> Fraction | None:
+    """A dose in micrograms: `62.5 mcg` and `0.0625 mg` are one amount, told side by side they are read as two."""
+    found = _MASS.fullmatch(canonical(dose).replace(" ", ""))
+    return Fraction(found[1]) * _MICROGRAMS[found[2]] if found else None
 
 
 def _pattern(part: str) -> str:

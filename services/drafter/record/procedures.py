@@ -145,7 +145,8 @@ def devices_in_place(
         elif scope.is_after(item, time):
             scope.leave_out(item, name, "from after the discharge")
         elif name is not None:
-            yield scope.entry(item, elements.listed([name, site, *elements.notes(item)]), time)
+            where = None if site and site.lower() in name.lower() else site
+            yield scope.entry(item, elements.listed([name, where, *elements.notes(item)]), time)
 
 
 def _use_ended(use: Resource, scope: Scope) -> bool:

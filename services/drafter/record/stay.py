@@ -35,6 +35,19 @@ _DIED_CODES = frozenset({"exp", "20", "40", "41", "42"})
 _STANDARD_DISPOSITIONS = re.compile(
     r"terminology\.hl7\.org/CodeSystem/discharge-disposition$|PatDischargeStatus|nubc|0112", re.I
 )
+_DISPOSITION = "http://terminology.hl7.org/CodeSystem/discharge-disposition"
+_DISPOSITIONS = {
+    "home": "Home",
+    "alt-home": "Alternative home",
+    "other-hcf": "Other healthcare facility",
+    "hosp": "Hospice",
+    "long": "Long-term care",
+    "aadvice": "Left against advice",
+    "exp": "Expired",
+    "psy": "Psychiatric hospital",
+    "rehab": "Rehabilitation",
+    "snf": "Skilled nursing facility",
+}
 _DISPOSITION_SYSTEMS = re.compile(r"^$|discharge-?(disposition|status)|PatDischargeStatus|nubc|0112", re.IGNORECASE)
 _NOT_A_DEATH = re.compile(
     r"(deceased|dead) donor"
@@ -182,12 +195,20 @@ def destination(encounter: Resource, people: dict[str, Resource], bases: frozens
 def _disposition(stated: object) -> str | None:
     """German records have the words only in an extension."""
     if (name := elements.concept(stated)) is not None:
-        return name
+        return _DISPOSITIONS.get(name.lower(), name) if _has_code(stated, name) else name
     for outer in elements.extensions(stated, "Entlassungsgrund"):
         for inner in elements.extensions(outer, "ErsteUndZweiteStelle"):
             if name := elements.words(elements.child(inner, "valueCoding"), "display"):
                 return name
+    for system, code in elements.coded(stated):
+        if system == _DISPOSITION and code.lower() in _DISPOSITIONS:
+            return _DISPOSITIONS[code.lower()]
     return elements.concept_or_code(stated)
+
+
+def _has_code(stated: object, name: str) -> bool:
+    """Whether what stands as words is only the code again: `aadvice`."""
+    return any(code.lower() == name.lower() for _, code in elements.coded(stated))
 
 
 def died(encounter: Resource, patient: Resource, observations: Iterable[Resource], scope: Scope) -> bool:
