@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 
 from services.drafter import facts
 from services.drafter.compose import compose
-from services.drafter.course.hospital import of_operations
+from services.drafter.course.done import of_operations
 from services.drafter.extract import extract
 from services.drafter.notes.telling import tell
 from shared.clinical.fhir import FhirClient

@@ -135,7 +135,7 @@ TABLE: list[tuple[dict[str, Any], str, set[str]]] = [
 ]
 
 
-@pytest.mark.parametrize(("disposition", "destination", "wanted"), TABLE, ids=lambda it: str(it)[:70])
+@pytest.mark.parametrize(("disposition", "destination", "wanted"), TABLE, ids=lambda it: str(sorted(it) if isinstance(it, set) else it)[:70])
 def test_where_a_stay_led_to(disposition: dict[str, Any], destination: str, wanted: set[str]) -> None:
     found = left_to(said(disposition, "Entlassungsgrund"), Said(texts=(destination,) if destination else ()))
     assert found.found == wanted, found.why

@@ -54,14 +54,6 @@ def _came(context: EncounterContext) -> Iterator[Sentence]:
     yield _said(admitted + text, [*evidence, (context.encounter, f"Admitted {start}"), *of(why)])
 
 
-def of_operations(context: EncounterContext) -> Iterator[Sentence]:
-    """What only an operation note says: a sentence a note, that names it."""
-    for note in context.clinical_notes:
-        if own := unique(item for item in context.procedures if item.source == note.source):
-            said = _said(f"{note.cited}: {'; '.join(clean(item.text) for item in own)}", of(own))
-            yield said.model_copy(update={"origin": "note", "label": "supported"})
-
-
 def _ended(context: EncounterContext) -> Iterator[Sentence]:
     end = day(context.end, context.end_on)
     # By this order a death is told last but for what is still pending.
