@@ -135,7 +135,11 @@ TABLE: list[tuple[dict[str, Any], str, set[str]]] = [
 ]
 
 
-@pytest.mark.parametrize(("disposition", "destination", "wanted"), TABLE, ids=lambda it: str(sorted(it) if isinstance(it, set) else it)[:70])
+def _id(value: Any) -> str:
+    return str(sorted(value) if isinstance(value, set) else value)[:70]  # a set says its words in any order
+
+
+@pytest.mark.parametrize(("disposition", "destination", "wanted"), TABLE, ids=_id)
 def test_where_a_stay_led_to(disposition: dict[str, Any], destination: str, wanted: set[str]) -> None:
     found = left_to(said(disposition, "Entlassungsgrund"), Said(texts=(destination,) if destination else ()))
     assert found.found == wanted, found.why
