@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from services.drafter import facts
 from services.drafter.kinds import Signals, classify, load_kinds, required, shipped
 from services.drafter.kinds.catalogue import NAMES, TITLES, name_of
+from services.drafter.kinds.classify import question
 from services.drafter.kinds.places import Places, names
 from shared.contracts.context import Diagnosis, EncounterContext, Entry, Measurement, Patient, Series
 from shared.contracts.draft import SIX_PARTS
@@ -99,6 +100,25 @@ def test_kinds_that_fit_alike_are_left_to_the_general_one(tmp_path: Path) -> Non
     assert choice.kind.name == "discharge-summary"
     assert "fit alike" in choice.why
     assert {kind.name for kind in choice.also} == {"transfer-summary", "rehabilitation-handover"}
+    asked = question(choice)
+    assert asked is not None
+    assert "“Rehabilitation handover” or “Transfer summary”" in asked.text
+
+
+@pytest.mark.parametrize(
+    ("places", "titles"),
+    [
+        (Places(why="disposition other-hcf", unclear=frozenset({"acute-hospital", "hospice"})), ["Transfer summary"]),
+        (Places(why="x", unclear=frozenset({"against-advice", "home"})), ["Against medical advice discharge summary"]),
+        (Places(why="x", unclear=frozenset({"home", "nursing-facility"})), []),
+        (Places(frozenset({"home"}), "x"), []),
+    ],
+)
+def test_what_is_not_clear_is_asked_of_the_physician(places: Places, titles: list[str]) -> None:
+    asked = question(classify(shipped(), Signals(left=places)))
+    assert (asked is not None) is bool(titles)
+    assert all(title in asked.text for title in titles if asked)
+    assert question(classify(shipped(), Signals(died=True, left=places))) is None
 
 
 def test_a_hospital_adds_a_kind_and_replaces_one(tmp_path: Path) -> None:

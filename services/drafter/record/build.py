@@ -5,6 +5,7 @@ from datetime import datetime
 
 from services.drafter import kinds
 from services.drafter.kinds import Choice, Kinds, required
+from services.drafter.kinds.classify import question
 from services.drafter.record import (
     allergies,
     code_status,
@@ -194,6 +195,7 @@ class _Builder:
             update={
                 "left_out": (*open_points.unread(record), *told(scope.left_out)),
                 "open_points": (
+                    *([asked] if (asked := question(choice)) else []),
                     *open_points.open_points(context, scope.left_out, record, handed_over=choice.handed_over),
                     *required.open_points((choice.kind, *choice.also), context),
                 ),
