@@ -50,15 +50,16 @@ def classify(kinds: Kinds, signals: Signals) -> Choice:
     return Choice(kind, why, others[1:])
 
 
-def question(choice: Choice) -> OpenPoint | None:
+def question(choice: Choice) -> tuple[OpenPoint, ...]:
     """What is asked of the physician where it is not clear which kind is meant."""
     if not choice.perhaps:
-        return None
+        return ()
     names = " or ".join(f"“{kind.type.title}”" for kind in choice.perhaps)
-    return OpenPoint(
+    point = OpenPoint(
         text=f"It is not clear whether this document should be of the kind {names} ({choice.why}). "
         f"It is written as “{choice.kind.type.title}”: see that it says what is needed"
     )
+    return (point,)
 
 
 def _perhaps(kinds: Kinds, signals: Signals) -> tuple[Kind, ...]:

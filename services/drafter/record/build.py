@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator
 from datetime import datetime
 
 from services.drafter import kinds
-from services.drafter.kinds import Choice, Kinds, required
+from services.drafter.kinds import Kinds, required
 from services.drafter.kinds.classify import question
 from services.drafter.record import (
     allergies,
@@ -100,7 +100,9 @@ class _Builder:
         bases = record.bases
         died = stay.died(encounter, record.patient, self._of("Observation"), scope)
         destination = stay.destination(encounter, record.people, bases)
-        choice = self._classified(known, died, destination, department)
+        choice = kinds.classify(
+            known, signals(record, scope, died=died, destination=destination, department=department)
+        )
         passages = notes.passages(
             self._of("Composition"), self._of("DocumentReference"), self._of("ClinicalImpression"), scope
         )
@@ -195,26 +197,12 @@ class _Builder:
             update={
                 "left_out": (*open_points.unread(record), *told(scope.left_out)),
                 "open_points": (
-                    *([asked] if (asked := question(choice)) else []),
+                    *question(choice),
                     *open_points.open_points(context, scope.left_out, record, handed_over=choice.handed_over),
                     *required.open_points((choice.kind, *choice.also), context),
                 ),
             }
         )
-
-    def _classified(self, known: Kinds, died: bool, destination: str | None, department: str | None) -> Choice:
-        """The kind of document that the stay gets."""
-        record, bases = self._record, self._record.bases
-        found = signals(
-            record.encounter,
-            record.patient,
-            self._scope,
-            died=died,
-            destination=destination,
-            department=department,
-            bases=bases,
-        )
-        return kinds.classify(known, found)
 
     def _why_no_allergies(self, stated: str) -> str:
         unread = any(item.type == "AllergyIntolerance" for item in self._record.unread)
