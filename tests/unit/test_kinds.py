@@ -1,6 +1,5 @@
-"""Which kind of document a stay gets, what declares one, and what a document of it has to say."""
+"""Which kind of document a stay gets, and what declares one."""
 
-from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -13,8 +12,6 @@ from services.drafter.kinds.places import Places, names
 from shared.contracts.draft import SIX_PARTS
 from shared.contracts.failures import PermanentError
 from tests.support.kinds import REHABILITATION, write_kind
-
-END = datetime(2026, 3, 6, 15, tzinfo=UTC)
 
 
 def left(*places: str) -> Places:
