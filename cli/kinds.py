@@ -66,7 +66,7 @@ def kind_of(
     data_dir: DataDir = None,
     as_json: AsJson = False,
 ) -> None:
-    """The kind that a stay gets, why, and what its record lacks for it. Reads the EHR; drafts and writes nothing."""
+    """The kind that a stay gets, why, and the open points of its draft. Reads the EHR; drafts and writes nothing."""
     kinds = _load(folder)
     base = ehr_url or read_access(data_dir or default_data_dir()).ehr_url
     context = asyncio.run(_extract(base, encounter, kinds, department))
@@ -88,17 +88,14 @@ def _load(folder: Path | None) -> "Kinds":
 
 
 def _told(context: "EncounterContext", kinds: "Kinds") -> dict[str, Any]:
-    from services.drafter.kinds.required import open_points
-
     kind = kinds.of(context.kind, died=context.died)
-    asking = [kind, *(kinds.of(name, died=context.died) for name in context.also)]
     return {
         "kind": kind.name,
         "title": kind.type.title,
         "code": kind.type.code,
         "why": context.why,
         "also": list(context.also),
-        "open_points": [point.text for point in open_points(asking, context)],
+        "open_points": [point.text for point in context.open_points],
     }
 
 

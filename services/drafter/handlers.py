@@ -127,14 +127,7 @@ class Drafter:
             told=told,
             model_silent=silent,
             kind=kind,
-            routing=Routing(
-                why=context.why,
-                also=context.also,
-                declaration=kind.digest,
-                policy=policy,
-                wording=wording.digest if wording else None,
-                words=wording.words(facts.length_of_stay(context)) if wording else None,
-            ),
+            routing=_routing(kind, wording, context, policy),
         )
         digest = await self._artifacts.put(draft.model_dump_json(exclude_none=True).encode())
         return domain.drafted(cause, draft, digest)
@@ -168,6 +161,17 @@ class Drafter:
         except PermanentError as error:
             logger.warning("the model failed, the narrative is composed alone: %s", error.reason)
             return None, "the model failed"
+
+
+def _routing(kind: Kind, wording: Wording | None, context: EncounterContext, policy: Policy) -> Routing:
+    return Routing(
+        why=context.why,
+        also=context.also,
+        declaration=kind.digest,
+        policy=policy,
+        wording=wording.digest if wording else None,
+        words=wording.words(facts.length_of_stay(context)) if wording else None,
+    )
 
 
 def _instructs(kind: Kind, context: EncounterContext) -> bool:

@@ -68,7 +68,7 @@ def _titled(group: Group, name: str, kind: Kind) -> Group:
 def omitted(rendered: Iterable[Part], kind: Kind) -> tuple[str, ...]:
     """What of the record the kind leaves out, in words."""
     return tuple(
-        f"{group.title}: {count} {'entry' if count == 1 else 'entries'}, not told in a {kind.type.title.lower()}"
+        f"{group.title}: {count} {'entry' if count == 1 else 'entries'}, left out of the kind “{kind.type.title}”"
         for part in rendered
         for group in part.groups
         if name_of(group.title) in kind.declared.omit

@@ -112,7 +112,7 @@ async def test_a_transfer_instructs_no_patient_and_keeps_the_medicines_as_such()
 async def test_what_a_kind_leaves_out_is_told_beside_the_document() -> None:
     _, draft = await drafted(STAYS["short-stay-summary"](), shipped())
     assert "Diabetes mellitus" not in draft.text
-    assert "Family history: 1 entry, not told in a short stay summary" in draft.left_out
+    assert "Family history: 1 entry, left out of the kind “Short stay summary”" in draft.left_out
 
 
 async def test_a_hospital_adds_a_kind_without_a_change_of_code(tmp_path: Path) -> None:

@@ -119,4 +119,4 @@ async def test_the_command_tells_which_kind_a_stay_gets_and_why(ehr: Sandbox, tm
     told = _told(context, kinds)
     assert (told["kind"], told["code"]) == ("rehabilitation-handover", "34745-0")
     assert "Inpatient rehabilitation hospital" in told["why"]
-    assert [point.partition(":")[0] for point in told["open_points"]] == ["Weight bearing"]
+    assert "Weight bearing" in [point.partition(":")[0] for point in told["open_points"]]

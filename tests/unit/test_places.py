@@ -145,6 +145,21 @@ def test_where_a_stay_led_to(disposition: dict[str, Any], destination: str, want
     assert found.found == wanted, found.why
 
 
+@pytest.mark.parametrize(
+    ("disposition", "destination", "place"),
+    [
+        (code(NUBC, "07", "Home or self care"), "", ADVICE),
+        (code(NUBC, "01"), "Northgate University Hospital", ACUTE),
+        (code(HL7, "other-hcf"), "Paediatric Cardiology, Adelaide", ACUTE),
+        ({"text": "Transitional aged care program, own home"}, "", "nursing-facility"),
+    ],
+)
+def test_what_it_may_be_is_told(disposition: dict[str, Any], destination: str, place: str) -> None:
+    found = left_to(said(disposition), Said(texts=(destination,) if destination else ()))
+    assert place in found.unclear
+    assert place not in found.found
+
+
 def test_a_destination_that_is_the_own_hospital_is_no_transfer() -> None:
     assert left_to(Said(), Said(texts=("Northgate Hospital",)), own=True).found == {"same-hospital"}
     assert left_to(said(code(NUBC, "02")), Said(texts=("Northgate Hospital",)), own=True).found == frozenset()

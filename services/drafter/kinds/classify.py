@@ -11,15 +11,20 @@ from dataclasses import dataclass
 from services.drafter.kinds.declaration import Rule
 from services.drafter.kinds.kind import Kind, Kinds
 from services.drafter.kinds.signals import Signals
+from shared.contracts.draft import OpenPoint
 
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """`why` names what decided; `also` are other kinds that fit, whose required elements are asked for as well."""
+    """`why` names what decided; `also` are other kinds that fit, whose required elements are asked for as well.
+
+    `perhaps` are kinds that may be meant, where the record does not say so clearly: the physician is asked.
+    """
 
     kind: Kind
     why: str
     also: tuple[Kind, ...] = ()
+    perhaps: tuple[Kind, ...] = ()
 
     @property
     def handed_over(self) -> bool:
@@ -34,15 +39,36 @@ def classify(kinds: Kinds, signals: Signals) -> Choice:
         (kind, why) for kind in kinds.all.values() if kind is not general for why in [_fits(kind, signals)] if why
     ]
     if not fitting:
-        return Choice(general, _general_why(signals))
+        return Choice(general, _general_why(signals), perhaps=_perhaps(kinds, signals))
     fitting.sort(key=lambda found: (-found[0].declared.priority, found[0].name))
     best = [(kind, why) for kind, why in fitting if kind.declared.priority == fitting[0][0].declared.priority]
     others = tuple(kind for kind, _ in fitting)
     if len(best) > 1:
         alike = " and ".join(f"{kind.name} ({why})" for kind, why in best)
-        return Choice(general, f"{alike} fit alike", others)
+        return Choice(general, f"{alike} fit alike", others, tuple(kind for kind, _ in best))
     kind, why = best[0]
     return Choice(kind, why, others[1:])
+
+
+def question(choice: Choice) -> tuple[OpenPoint, ...]:
+    """What is asked of the physician where it is not clear which kind is meant."""
+    if not choice.perhaps:
+        return ()
+    names = " or ".join(f"“{kind.type.title}”" for kind in choice.perhaps)
+    point = OpenPoint(
+        text=f"It is not clear whether this document should be of the kind {names} ({choice.why}). "
+        f"It is written as “{choice.kind.type.title}”: see that it says what is needed"
+    )
+    return (point,)
+
+
+def _perhaps(kinds: Kinds, signals: Signals) -> tuple[Kind, ...]:
+    """Kinds that one of the places asks for which it may be."""
+    return tuple(
+        kind
+        for kind in kinds.all.values()
+        if any(rule.died == signals.died and {*rule.disposition} & signals.left.unclear for rule in kind.declared.when)
+    )
 
 
 def _general_why(signals: Signals) -> str:

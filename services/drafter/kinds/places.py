@@ -35,10 +35,11 @@ class Said:
 
 @dataclass(frozen=True, slots=True)
 class Places:
-    """`found` are at most a place and a way to leave. `why` says by what, also where nothing is sure."""
+    """`found` are at most a place and a way to leave, `unclear` those that it may be. `why` says by what."""
 
     found: frozenset[str] = frozenset()
     why: str = ""
+    unclear: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +77,7 @@ def left_to(disposition: Said, destination: Said, *, own: bool = False) -> Place
     told: list[str] = []
     for places, why, contradicted in (*_of_codings(disposition), *_of_texts(disposition.texts)):
         if contradicted:
-            return Places(why=f"{why}, which contradict each other")
+            return Places(why=f"{why}, which contradict each other", unclear=frozenset(places))
         found |= places
         told += [why] if places else []
     there = {SAME_HOSPITAL} if own else {place for text in destination.texts for place in in_words(text)}
@@ -97,8 +98,10 @@ def _one(found: set[str], why: str) -> Places:
     if places & _FACILITIES:
         places.discard(_ANY_FACILITY)
     if len(places) > 1:
-        return Places(frozenset(left), f"{why}: {' or '.join(sorted(places))}, which is not clear")
-    return Places(frozenset(places | left), why)
+        said = f"{why}: {' or '.join(sorted(places))}, which is not clear"
+        return Places(frozenset(left), said, frozenset(places))
+    # A facility of which nothing says what it is may be any of them.
+    return Places(frozenset(places | left), why, _FACILITIES if places == {_ANY_FACILITY} else frozenset())
 
 
 def _of_codings(said: Said) -> Iterator[tuple[set[str], str, bool]]:

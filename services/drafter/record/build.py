@@ -4,7 +4,8 @@ from collections.abc import Iterable, Iterator
 from datetime import datetime
 
 from services.drafter import kinds
-from services.drafter.kinds import Choice, Kinds, required
+from services.drafter.kinds import Kinds, required
+from services.drafter.kinds.classify import question
 from services.drafter.record import (
     allergies,
     clinical_notes,
@@ -110,7 +111,9 @@ class _Builder:
         bases = record.bases
         died = stay.died(encounter, record.patient, self._of("Observation"), scope)
         destination = stay.destination(encounter, record.people, bases)
-        choice = self._classified(known, died, destination, department)
+        choice = kinds.classify(
+            known, signals(record, scope, died=died, destination=destination, department=department)
+        )
         passages = notes.passages(*self._documents(), scope, record.texts)
         written = clinical_notes.notes(
             (item for items in self._documents() for item in items), record.texts, record.people, scope, bases
@@ -210,25 +213,12 @@ class _Builder:
             update={
                 "left_out": (*open_points.unread(record), *told(scope.left_out)),
                 "open_points": (
+                    *question(choice),
                     *open_points.open_points(context, scope.left_out, record, handed_over=choice.handed_over),
                     *required.open_points((choice.kind, *choice.also), context),
                 ),
             }
         )
-
-    def _classified(self, known: Kinds, died: bool, destination: str | None, department: str | None) -> Choice:
-        """The kind of document that the stay gets."""
-        record, bases = self._record, self._record.bases
-        found = signals(
-            record.encounter,
-            record.patient,
-            self._scope,
-            died=died,
-            destination=destination,
-            department=department,
-            bases=bases,
-        )
-        return kinds.classify(known, found)
 
     def _documents(self) -> tuple[list[Resource], list[Resource], list[Resource]]:
         return self._of("Composition"), self._of("DocumentReference"), self._of("ClinicalImpression")

@@ -5,21 +5,16 @@ from datetime import datetime
 from services.drafter.kinds.places import Said, began, left_to
 from services.drafter.kinds.signals import Signals
 from services.drafter.record.scope import Scope
+from services.drafter.source_record import SourceRecord
 from shared.clinical import elements, references
 from shared.clinical.elements import Resource
 
 
 def signals(
-    encounter: Resource,
-    patient: Resource,
-    scope: Scope,
-    *,
-    died: bool,
-    destination: str | None,
-    department: str | None,
-    bases: frozenset[str],
+    record: SourceRecord, scope: Scope, *, died: bool, destination: str | None, department: str | None
 ) -> Signals:
     """The facts of a stay that the kinds' rules ask for. `destination` is the name of where the patient went."""
+    encounter, patient, bases = record.encounter, record.patient, record.bases
     hospitalization = elements.child(encounter, "hospitalization")
     disposition = said(hospitalization.get("dischargeDisposition"), "Entlassungsgrund")
     own = _is_own(elements.child(hospitalization, "destination"), elements.child(encounter, "serviceProvider"), bases)
