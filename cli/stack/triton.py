@@ -9,7 +9,9 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
-import httpx
+import grpc
+import tritonclient.grpc.aio as grpc_client
+from tritonclient.utils import InferenceServerException
 
 from cli.errors import CommandError
 from cli.stack.child import Child
@@ -81,9 +83,19 @@ def link_models(repository: Path, models: tuple[str, ...]) -> Path:
 
 
 def command(
-    home: Path, backends: Path, ports: TritonPorts, models: tuple[str, ...], region: str, host: str = "127.0.0.1"
+    home: Path,
+    backends: Path,
+    ports: TritonPorts,
+    models: tuple[str, ...],
+    region: str,
+    host: str = "127.0.0.1",
+    *,
+    http: bool = True,
 ) -> list[str]:
-    """The server with just `models` loaded, closed to changes of them. `region` prefixes its shared memory."""
+    """The server with just `models` loaded, closed to changes of them. `region` prefixes its shared memory.
+
+    Services ask by gRPC; `http` is for those who look after containers.
+    """
     return [
         str(home / "bin" / "tritonserver"),
         f"--model-repository={link_models(backends.parent / 'models', models)}",
@@ -93,6 +105,7 @@ def command(
         "--rate-limit=execution_count",
         f"--rate-limit-resource=cores:{os.cpu_count() or 1}",
         f"--backend-config=python,shm-region-prefix-name={region}",
+        f"--allow-http={str(http).lower()}",
         f"--http-address={host}",
         f"--http-port={ports.http}",
         f"--grpc-address={host}",
@@ -138,11 +151,12 @@ def make_child(data_dir: Path, ports: TritonPorts, models: tuple[str, ...], logs
     clear_shared_memory(region)
 
     async def ready() -> bool:
-        return await models_ready(f"http://127.0.0.1:{ports.http}", models)
+        return await models_ready(f"127.0.0.1:{ports.grpc}", models)
 
     return Child(
         "Triton",
-        command(home, link_backends(home, data_dir), ports, models, region),
+        # Without HTTP: every page in a browser here can send that, and it is where this version has its holes.
+        command(home, link_backends(home, data_dir), ports, models, region, http=False),
         log=logs / "triton.log",
         ready=ready,
         environment=environment_of(ENVIRONMENT),
@@ -151,10 +165,12 @@ def make_child(data_dir: Path, ports: TritonPorts, models: tuple[str, ...], logs
     )
 
 
-async def models_ready(base: str, models: tuple[str, ...]) -> bool:
-    """Whether every one of `models` answers."""
-    async with httpx.AsyncClient(timeout=1) as http:
-        try:
-            return all([(await http.get(f"{base}/v2/models/{name}/ready")).is_success for name in models])
-        except httpx.HTTPError:
-            return False
+async def models_ready(address: str, models: tuple[str, ...]) -> bool:
+    """Whether every one of `models` answers at the gRPC address."""
+    client = grpc_client.InferenceServerClient(address)
+    try:
+        return all([await client.is_model_ready(name, client_timeout=1) for name in models])
+    except (InferenceServerException, grpc.RpcError):
+        return False
+    finally:
+        await client.close()

@@ -81,6 +81,9 @@ async def test_a_file_that_is_too_large_is_not_read(tmp_path: Path) -> None:
     with (tmp_path / "large.html").open("wb") as file:
         file.truncate(400 * 2**20)
     (tmp_path / "a.md").write_text("words")
+    formulary = FormularySource(name="y", kind="formulary", file=tmp_path / "large.html")
+    with pytest.raises(PermanentError, match="larger than 20 MB"):
+        await look(connect(formulary))
     found = await look(connect(GuidelineSource(name="x", kind="guideline", folder=tmp_path)))
     assert found["large.html"].problem == "it is larger than 50 MB"
     assert found["a.md"].text is not None

@@ -147,6 +147,21 @@ async def test_every_format_comes_back_as_it_was_read(reader: Reader) -> None:
         assert await reader.read(name, data) == formats.read(name, data)
 
 
+async def test_a_formulary_is_read_there_too(reader: Reader) -> None:
+    assert await reader.rows("m.csv", b"name;dose\naspirin;81 mg\n;\n") == [{"name": "aspirin", "dose": "81 mg"}]
+    assert await reader.rows("m.JSON", b'[{"name": "aspirin"}, {}]') == [{"name": "aspirin"}]
+    for name, data in (
+        ("m.json", b"[" * 10_000_000),
+        ("m.json", b"[" + b"{}," * 6_000_000 + b"1]"),
+        ("m.json", b"[" + b'{"a":1},' * 200_000 + b"{}]"),
+        ("m.csv", b"name\n" + b"a\n" * 3_000_000),
+        ("m.csv", b'name\n"' + b"a" * 10_000_000),
+        ("m.csv", "name\nü".encode("utf-16")),
+    ):
+        with pytest.raises(UnreadableError):
+            await reader.rows(name, data)
+
+
 async def test_it_has_no_secrets_and_no_modules_of_where_it_was_started(
     reader: Reader, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

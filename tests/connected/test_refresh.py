@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from shared.contracts.failures import PermanentError, TransientError
+from tests.component.test_reader import row, word
 from tests.support.embedder import HashEmbedder
 from tests.support.knowledge import TOPICS, KnowledgeStack, Library, running
 from tests.support.server import NatsServer
@@ -300,7 +301,18 @@ async def test_an_uploaded_document_is_in_the_next_version(knowledge: KnowledgeS
 
 
 @pytest.mark.parametrize(
-    ("name", "data"), [("a.exe", b"x"), ("scan.pdf", b"%PDF-1.7"), ("empty.md", b""), ("../../etc/passwd", b"x")]
+    ("name", "data"),
+    [
+        ("a.exe", b"x"),
+        ("scan.pdf", b"%PDF-1.7"),
+        ("empty.md", b""),
+        ("../../etc/passwd", b"x"),
+        ("ü" * 140 + ".md", b"words"),  # 283 bytes
+        ("字" * 90 + ".md", b"words"),
+        ("wide.docx", word(f"<w:tbl>{row(600_000)}</w:tbl>")),
+        ("sign-in.html", b"<h1>Welcome</h1><p>Your name</p><form><input type=password></form>"),
+    ],
+    ids=["format", "damaged", "empty", "path", "long", "long-too", "bomb", "sign-in"],
 )
 async def test_an_upload_that_cannot_be_read_is_refused(
     knowledge: KnowledgeStack, library: Library, name: str, data: bytes
@@ -310,6 +322,24 @@ async def test_an_upload_that_cannot_be_read_is_refused(
     answer = await knowledge.call("operator", "POST", "/documents", files={"file": (name, data)})
     assert answer.status_code == 422
     assert answer.headers["content-type"] == "application/problem+json"
+
+
+async def test_an_upload_that_is_too_large_is_refused_while_it_comes(
+    knowledge: KnowledgeStack, library: Library
+) -> None:
+    library.declare(sources=[{"name": "uploads", "kind": "guideline", "folder": "uploads"}])
+    large = {"file": ("large.txt", bytes(51 * 2**20))}
+    answer = await knowledge.call("operator", "POST", "/documents", files=large)
+    assert (answer.status_code, answer.headers["content-type"]) == (413, "application/problem+json")
+
+
+async def test_a_name_that_just_fits_is_kept(knowledge: KnowledgeStack, library: Library) -> None:
+    (library.folder / "uploads").mkdir()
+    library.declare(sources=[{"name": "uploads", "kind": "guideline", "folder": "uploads"}])
+    name = "ü" * 118 + ".md"
+    answer = await knowledge.call("operator", "POST", "/documents", files={"file": (name, b"words")})
+    assert answer.status_code == 202, answer.text
+    assert [item.name for item in (library.folder / "uploads").iterdir()] == [name]
 
 
 async def test_a_broken_file_is_said_at_once_and_in_full(knowledge: KnowledgeStack, library: Library) -> None:

@@ -19,6 +19,7 @@ from cli.stack import triton
 from cli.stack.ports import free_port
 from shared.inference.embed import TritonEmbedder
 from shared.inference.generate import INTERACTIVE
+from tests.support.triton import triton_server
 
 ROOT = Path(__file__).parents[2]
 TRAPS = ("dis", "json", "numpy", "os", "triton_python_backend_utils", "sitecustomize", "tokenizers", "inspect", "site")
@@ -29,8 +30,7 @@ MODELS = ("drafter-scripted", "embedder")
 class Started:
     """A server as `countersign up` starts it, in a folder that somebody else has put modules into."""
 
-    http: str
-    grpc: str
+    ports: triton.TritonPorts
     pid: int
     ran: Path
     data_dir: Path
@@ -50,7 +50,7 @@ async def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterat
     child = triton.make_child(data_dir, ports, MODELS, tmp_path)
     await child.start()
     assert child.pid is not None
-    yield Started(f"http://127.0.0.1:{ports.http}", f"127.0.0.1:{ports.grpc}", child.pid, ran, data_dir)
+    yield Started(ports, child.pid, ran, data_dir)
     await child.stop()
 
 
@@ -76,28 +76,42 @@ HEADERS = ({}, {"closed": ""}, {"closed": "\\n"}, {"Content-Type": "text/plain",
 
 @pytest.mark.triton
 @pytest.mark.timeout(180)
-async def test_a_server_is_closed_and_answers_what_the_services_ask(server: Started) -> None:
-    async with httpx.AsyncClient(base_url=server.http) as http:
-        for method, path, body in REFUSED:
-            for headers in HEADERS:
-                answer = await http.request(method, path, content=json.dumps(body), headers=headers)
-                assert answer.status_code == 403, (method, path, headers, answer.text)
-    folded = b"POST /v2/repository/index HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\nclosed:\r\n \r\n\r\n{}"
-    for request in (folded, folded.replace(b"closed:\r\n ", b"closed: \n")):
-        reader, writer = await asyncio.open_connection(*server.http.removeprefix("http://").split(":"))
-        writer.write(request)
-        assert b" 200 " not in await asyncio.wait_for(reader.readline(), 10)
-        writer.close()
-    await refused_by_grpc(server)
-    embedder = TritonEmbedder(server.grpc, "embedder")
+async def test_an_embedded_server_is_closed_and_answers_what_the_services_ask(server: Started) -> None:
+    with pytest.raises(ConnectionRefusedError):
+        await asyncio.open_connection("127.0.0.1", server.ports.http)
+    address = f"127.0.0.1:{server.ports.grpc}"
+    await refused_by_grpc(address)
+    embedder = TritonEmbedder(address, "embedder")
     assert (await embedder.embed("embedder", ["gout"], priority=INTERACTIVE, deadline=30)).shape == (1, 384)
     assert await embedder.ready()
     await embedder.close()
     imports_nothing_of_where_it_was_started(server)
 
 
-async def refused_by_grpc(server: Started) -> None:
-    client = grpc.InferenceServerClient(server.grpc)
+@pytest.mark.triton
+@pytest.mark.timeout(180)
+async def test_a_containers_server_is_closed_by_http_too(tmp_path: Path) -> None:
+    with triton_server(tmp_path, ("drafter-scripted",)) as found:
+        await refused_by_http(found.http)
+        await refused_by_grpc(found.grpc)
+
+
+async def refused_by_http(base: str) -> None:
+    async with httpx.AsyncClient(base_url=base) as http:
+        for method, path, body in REFUSED:
+            for headers in HEADERS:
+                answer = await http.request(method, path, content=json.dumps(body), headers=headers)
+                assert answer.status_code == 403, (method, path, headers, answer.text)
+    folded = b"POST /v2/repository/index HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\nclosed:\r\n \r\n\r\n{}"
+    for request in (folded, folded.replace(b"closed:\r\n ", b"closed: \n")):
+        reader, writer = await asyncio.open_connection(*base.removeprefix("http://").split(":"))
+        writer.write(request)
+        assert b" 200 " not in await asyncio.wait_for(reader.readline(), 10)
+        writer.close()
+
+
+async def refused_by_grpc(address: str) -> None:
+    client = grpc.InferenceServerClient(address)
     calls = (
         lambda: client.load_model("embedder"),
         lambda: client.unload_model("embedder"),

@@ -14,7 +14,7 @@ from shared.knowledge.config import FormularySource, GuidelineSource
 def connect(source: GuidelineSource | FormularySource, reader: Reader) -> Connector:
     """The connector of a declared source."""
     if isinstance(source, FormularySource):
-        return FormularyConnector(source)
+        return FormularyConnector(source, reader)
     return WebConnector(source, reader) if source.folder is None else FolderConnector(source.folder, reader)
 
 

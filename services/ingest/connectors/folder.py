@@ -53,7 +53,7 @@ class FolderConnector:
         if (cheap.size or 0) > formats.LARGEST:
             return Sighting(name, cheap, problem=f"it is larger than {formats.LARGEST // 2**20} MB")
         try:
-            data = await asyncio.to_thread(_content, self._folder / name)
+            data = await asyncio.to_thread(content, self._folder / name, formats.LARGEST)
         except OSError as error:
             return Sighting(name, cheap, problem=_cannot(error))
         seen = cheap.model_copy(update={"digest": digest(data)})
@@ -65,13 +65,13 @@ class FolderConnector:
             return Sighting(name, seen, problem=str(error))
 
 
-def _content(path: Path) -> bytes:
+def content(path: Path, largest: int) -> bytes:
     """Of a regular file, and of no more than one byte too many: it may have grown. Raises OSError."""
     # Without blocking: what was a file a moment ago may be a pipe, which nobody fills.
     with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:  # noqa: PTH123
         if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
             raise OSError(errno.EINVAL, "it is not a file")
-        return file.read(formats.LARGEST + 1)
+        return file.read(largest + 1)
 
 
 def _cannot(error: OSError) -> str:

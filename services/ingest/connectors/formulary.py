@@ -1,30 +1,28 @@
 """A CSV or JSON file of medicines: one document and one chunk a medicine."""
 
 import asyncio
-import csv
-import io
-import json
 from collections.abc import AsyncIterator, Iterator, Mapping
 from pathlib import Path
-from typing import Any
 
+from services.ingest.connectors.folder import content
 from services.ingest.connectors.sighting import Fingerprint, Sighting
-from services.ingest.documents.blocks import Paragraph, Text
+from services.ingest.documents.blocks import Paragraph, Text, UnreadableError
+from services.ingest.documents.reader import Reader
+from services.ingest.documents.rows import LARGEST, Row
 from shared.contracts.envelope import digest
 from shared.contracts.failures import PermanentError
 from shared.knowledge.config import FormularySource
-
-Row = dict[str, Any]
 
 
 class FormularyConnector:
     """Medicines are named by their code, or by their name where the file has none."""
 
-    def __init__(self, source: FormularySource) -> None:
+    def __init__(self, source: FormularySource, reader: Reader) -> None:
         self._source = source
+        self._reader = reader
 
     async def look(self, known: Mapping[str, Fingerprint]) -> AsyncIterator[Sighting]:
-        rows = await asyncio.to_thread(self._rows)
+        rows = await self._rows()
         seen: set[str] = set()
         for number, row in enumerate(rows, 1):
             name = _words(row.get(self._source.name_column))
@@ -43,37 +41,21 @@ class FormularyConnector:
             before = known.get(document)
             yield Sighting(document, print_, text=None if before == print_ else text)
 
-    def _rows(self) -> list[Row]:
+    async def _rows(self) -> list[Row]:
         file: Path = self._source.file
         try:
-            content = file.read_text(encoding="utf-8-sig")
-        except (OSError, UnicodeDecodeError) as error:
+            data = await asyncio.to_thread(content, file, LARGEST)
+        except OSError as error:
             raise PermanentError(f"the formulary {file} cannot be read ({type(error).__name__})") from None
+        if len(data) > LARGEST:
+            raise PermanentError(f"the formulary {file} is larger than {LARGEST // 2**20} MB")
         try:
-            rows = _json_rows(content) if file.suffix.lower() == ".json" else _csv_rows(content)
-        except (ValueError, csv.Error):
-            raise PermanentError(f"the formulary {file} is neither CSV with a header nor a JSON list") from None
+            rows = await self._reader.rows(file.name, data)
+        except UnreadableError as error:
+            raise PermanentError(f"the formulary {file}: {error}") from None
         if rows and not any(self._source.name_column in row for row in rows):
             raise PermanentError(f"the formulary {file} has no column '{self._source.name_column}'")
         return rows
-
-
-def _json_rows(content: str) -> list[Row]:
-    found = json.loads(content)
-    rows = found if isinstance(found, list) else next((item for item in found.values() if isinstance(item, list)), None)
-    if rows is None or not all(isinstance(row, dict) for row in rows):
-        raise ValueError("not a list of objects")
-    return rows
-
-
-def _csv_rows(content: str) -> list[Row]:
-    dialect: type[csv.Dialect] | csv.Dialect = csv.excel
-    first = content.partition("\n")[0]
-    if first.count(";") > first.count(","):
-        dialect = type("Semicolons", (csv.excel,), {"delimiter": ";"})
-    elif first.count("\t") > first.count(","):
-        dialect = csv.excel_tab
-    return [dict(row) for row in csv.DictReader(io.StringIO(content), dialect=dialect) if any(row.values())]
 
 
 def _words(value: object) -> str:

@@ -26,6 +26,7 @@ from services.ingest.documents.stand_ins import stand_in
 
 LARGEST = 50 * 2**20  # bytes
 WORDS = 4_000_000  # characters of a document: some 6,000 chunks
+BLOCKS = 200_000  # of a document: headings, paragraphs, rows of tables
 SKIPPED = {
     "script",
     "style",
@@ -54,6 +55,8 @@ def read(name: str, data: bytes, media_type: str | None = None) -> Text:
     if len(data) > LARGEST:
         raise UnreadableError(f"it is larger than {LARGEST // 2**20} MB")
     text = READERS[_format(name, data, media_type)](data)
+    if sum(len(block.rows) if isinstance(block, Table) else 1 for block in text.blocks) > BLOCKS:
+        raise UnreadableError(f"there are more than {BLOCKS:,} paragraphs in it")
     if sum(map(_size, text.blocks)) > WORDS:
         raise UnreadableError(f"there are more than {WORDS:,} characters of text in it")
     if not any(isinstance(block, Paragraph | Table) for block in text.blocks):

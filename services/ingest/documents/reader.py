@@ -11,16 +11,18 @@ import sys
 from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 from services.ingest.documents import wire
 from services.ingest.documents.blocks import Text, UnreadableError
 from services.ingest.documents.formats import LARGEST
+from services.ingest.documents.rows import Row
 from services.ingest.documents.wire import Limits
 from shared.contracts.failures import TransientError
 
 PACKAGES = Path(__file__).resolve().parents[3]
 MARGIN = 30.0  # seconds more than a document has: to start the process, and to hand over what it read
-LARGEST_ANSWER = 4 * LARGEST
+LARGEST_ANSWER = 32 * 2**20  # bytes: what `formats.WORDS` and `BLOCKS` can become
 
 
 class Reader:
@@ -38,10 +40,18 @@ class Reader:
         """
         if len(data) > LARGEST:
             raise UnreadableError(f"it is larger than {LARGEST // 2**20} MB")
+        return wire.decode(await self._in_turn({"kind": "document", "name": name, "media_type": media_type}, data))
+
+    async def rows(self, name: str, data: bytes) -> list[Row]:
+        """The rows of a formulary. Raises as `read` does."""
+        found: list[Row] = (await self._in_turn({"kind": "rows", "name": name}, data))["rows"]
+        return found
+
+    async def _in_turn(self, asked: dict[str, Any], data: bytes) -> dict[str, Any]:
         async with self._turn:
             try:
                 async with asyncio.timeout(self._limits.seconds + MARGIN):
-                    answer = await self._asked(name, data, media_type)
+                    answer = await self._answer(asked, data)
             except TimeoutError:
                 await self.close()
                 raise UnreadableError(self._limits.too_long) from None
@@ -50,12 +60,12 @@ class Reader:
                 raise
         if "problem" in answer:
             raise UnreadableError(answer["problem"])
-        return wire.decode(answer)
+        return answer
 
-    async def _asked(self, name: str, data: bytes, media_type: str | None) -> dict[str, str]:
+    async def _answer(self, asked: dict[str, Any], data: bytes) -> dict[str, Any]:
         process = await self._running()
         assert process.stdin is not None and process.stdout is not None  # noqa: S101, PT018 - both are pipes
-        asked = {"name": name, "media_type": media_type, "length": len(data), "limits": asdict(self._limits)}
+        asked = asked | {"length": len(data), "limits": asdict(self._limits)}
         try:
             process.stdin.write(json.dumps(asked).encode() + b"\n")
             process.stdin.write(data)
@@ -63,7 +73,7 @@ class Reader:
             length = int(await process.stdout.readuntil(b"\n"))
             if length > LARGEST_ANSWER:
                 raise UnreadableError("there is too much in it")
-            found: dict[str, str] = json.loads(await process.stdout.readexactly(length))
+            found: dict[str, Any] = json.loads(await process.stdout.readexactly(length))
             return found
         except (asyncio.IncompleteReadError, ConnectionError):
             raise self._failure(await process.wait()) from None

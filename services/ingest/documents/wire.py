@@ -15,7 +15,9 @@ _FAILED = 64  # exit codes from here on are signals
 class Limits:
     """Of the process that reads one document."""
 
-    memory: int = 384 * 2**20  # bytes of address space; a pod has 512 MB
+    memory: int = (
+        288 * 2**20
+    )  # bytes of address space; a pod has 512 MB, and ingest takes some 200 of it with a large upload
     cpu: int = 60  # seconds of processor time
     seconds: int = 120  # from its beginning to its end
 

@@ -16,6 +16,7 @@ from typing import Any, BinaryIO
 
 from services.ingest.documents import formats
 from services.ingest.documents.blocks import UnreadableError
+from services.ingest.documents.rows import read_rows
 from services.ingest.documents.wire import Limits, code_of, encode, frame
 
 
@@ -28,7 +29,7 @@ def serve(source: BinaryIO, sink: int) -> int:
             return 0  # whoever asked is gone
         child = os.fork()
         if child == 0:
-            _read(asked["name"], data, asked["media_type"], Limits(**asked["limits"]), sink)
+            _read(asked, data, sink)
         del data
         _, status = os.waitpid(child, 0)
         if status != 0:
@@ -36,12 +37,12 @@ def serve(source: BinaryIO, sink: int) -> int:
     return 0
 
 
-def _read(name: str, data: bytes, media_type: str | None, limits: Limits, sink: int) -> None:
+def _read(asked: dict[str, Any], data: bytes, sink: int) -> None:
     """In the child: one document within its limits. Does not return."""
     code = code_of(signal.SIGABRT)
     try:
-        _limit(limits)
-        _write(sink, frame(_answer(name, data, media_type)))
+        _limit(Limits(**asked["limits"]))
+        _write(sink, frame(_answer(asked, data)))
         code = 0
     except MemoryError:
         code = code_of(signal.SIGUSR1)
@@ -49,9 +50,11 @@ def _read(name: str, data: bytes, media_type: str | None, limits: Limits, sink: 
         os._exit(code)
 
 
-def _answer(name: str, data: bytes, media_type: str | None) -> dict[str, Any]:
+def _answer(asked: dict[str, Any], data: bytes) -> dict[str, Any]:
     try:
-        return encode(formats.read(name, data, media_type))
+        if asked["kind"] == "rows":
+            return {"rows": read_rows(asked["name"], data)}
+        return encode(formats.read(asked["name"], data, asked["media_type"]))
     except UnreadableError as error:
         return {"problem": str(error)}
     except MemoryError:

@@ -1,0 +1,46 @@
+"""Reads a formulary, CSV or JSON, into rows: one a medicine. Pure."""
+
+import csv
+import io
+import json
+from typing import Any
+
+from services.ingest.documents.blocks import UnreadableError
+
+Row = dict[str, Any]
+
+LARGEST = 20 * 2**20  # bytes
+MEDICINES = 100_000  # every product of a country is some 50,000
+
+
+def read_rows(name: str, data: bytes) -> list[Row]:
+    """Raises UnreadableError."""
+    try:
+        content = data.decode("utf-8-sig")
+        rows = json_rows(content) if name.lower().endswith(".json") else csv_rows(content)
+    except UnicodeDecodeError:
+        raise UnreadableError("it is not UTF-8") from None
+    except (ValueError, csv.Error, RecursionError):
+        raise UnreadableError("it is neither CSV with a header nor a JSON list") from None
+    rows = [row for row in rows if row]
+    if len(rows) > MEDICINES:
+        raise UnreadableError(f"it has more than {MEDICINES:,} medicines")
+    return rows
+
+
+def json_rows(content: str) -> list[Row]:
+    found = json.loads(content)
+    rows = found if isinstance(found, list) else next((item for item in found.values() if isinstance(item, list)), None)
+    if rows is None or not all(isinstance(row, dict) for row in rows):
+        raise ValueError("not a list of objects")
+    return rows
+
+
+def csv_rows(content: str) -> list[Row]:
+    dialect: type[csv.Dialect] | csv.Dialect = csv.excel
+    first = content.partition("\n")[0]
+    if first.count(";") > first.count(","):
+        dialect = type("Semicolons", (csv.excel,), {"delimiter": ";"})
+    elif first.count("\t") > first.count(","):
+        dialect = csv.excel_tab
+    return [dict(row) for row in csv.DictReader(io.StringIO(content), dialect=dialect) if any(row.values())]
