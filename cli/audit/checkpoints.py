@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-from cli.audit.report import Fault
+from services.approval.proof.fault import Fault
 from shared.contracts.checkpoint import CaseHead, Checkpoint, Signed
 from shared.contracts.envelope import chain_digest
 from shared.contracts.failures import PermanentError

@@ -11,13 +11,14 @@ from nats import errors
 from nats.js.errors import APIError, NotFoundError
 
 from cli.audit.access import check_access
-from cli.audit.case import Verified, verify_case
 from cli.audit.checkpoints import Checked, of_case
-from cli.audit.report import Fault, Report
+from cli.audit.report import Report
 from cli.audit.seen import Seen
 from cli.audit.stray import strays
 from cli.bus import bus
 from cli.stack.access import read_access
+from services.approval.proof.case import Verified, verify_case
+from services.approval.proof.fault import Fault
 from shared.clinical.fhir import FhirClient
 from shared.contracts.failures import PermanentError, TransientError
 from shared.contracts.subjects import CaseRef, parse_case_subject

@@ -2,8 +2,8 @@
 
 from collections.abc import AsyncIterator, Iterable
 
-from cli.audit.report import Fault
 from cli.audit.seen import Seen
+from services.approval.proof.fault import Fault
 from services.approval.resources import DOCUMENT_SYSTEM, Resource
 from shared.clinical.fhir import FhirClient, SearchResult
 from shared.contracts.failures import PermanentError

@@ -96,7 +96,7 @@ def build(
         reconciling.on_timer,
     )
     sessions = SessionStore(clock, new_secret, settings.idle, settings.session)
-    census, patrol = Census(reviews, clock), Patrol(settings.nats_monitor_url)
+    census, patrol = Census(reviews, clock), Patrol(settings.nats_monitor_url, ehr)
     working, names = WorkingCopies(), Names()
     provider = Provider(settings.oidc, clock) if settings.oidc.issuer else None
 
