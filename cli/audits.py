@@ -9,14 +9,14 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn
 
 from cli.audit import proof, run
 from cli.audit.report import Report
-from cli.bus import bus
+from cli.reach import reach
 from shared.contracts.checkpoint import Checkpoint
 from shared.messaging.checkpoints import Checkpoints, Folder, public_key, signing_key
 
 console = Console(stderr=True)
 
 
-async def verify(data_dir: Path, case: str | None, checkpoints: Path | None, key: Path | None) -> Report:
+async def verify(data_dir: Path | None, case: str | None, checkpoints: Path | None, key: Path | None) -> Report:
     """With a bar on a terminal."""
     columns = (SpinnerColumn(), TextColumn("events"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, console=console, transient=True) as progress:
@@ -40,11 +40,11 @@ def say(report: Report, *, as_json: bool) -> None:
     print(f"{'verified' if report.verified else 'NOT VERIFIED'}: {counts}")
 
 
-async def checkpoint(data_dir: Path, folder: Path, key: Path) -> list[Checkpoint]:
+async def checkpoint(data_dir: Path | None, folder: Path, key: Path) -> list[Checkpoint]:
     """As many as there is something to cover for."""
     made: list[Checkpoint] = []
     signs = signing_key(key)
-    async with bus(data_dir, "auditor") as connection:
+    async with reach(data_dir, "auditor") as connection:
         maker = Checkpoints(connection, Folder(folder), signs, lambda: datetime.now(UTC))
         while (found := await maker.make()) is not None:
             made.append(found)

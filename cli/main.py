@@ -215,7 +215,7 @@ def audit_verify(
 
     if (checkpoints is None) != (key is None):
         raise CommandError("Checkpoints are verified with a key: give --checkpoints and --key, or neither.")
-    report = execute(verify(data_dir or default_data_dir(), case, checkpoints, key))
+    report = execute(verify(data_dir, case, checkpoints, key))
     say(report, as_json=as_json)
     if not report.verified:
         raise typer.Exit(1)
@@ -231,7 +231,7 @@ def audit_checkpoint(
     """Sign where every case stands, now: from a machine that is out of reach of who rules over NATS."""
     from cli.audits import checkpoint, say_made
 
-    say_made(execute(checkpoint(data_dir or default_data_dir(), to, key)), as_json=as_json)
+    say_made(execute(checkpoint(data_dir, to, key)), as_json=as_json)
 
 
 @audit_app.command("proof")

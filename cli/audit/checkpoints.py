@@ -55,17 +55,18 @@ class Checked:
 
     def _next(self) -> None:
         """Take up the next checkpoint, and say what does not hold of it by itself."""
-        self._current, self._signed = None, {}
-        number = next(self._numbers, None)
-        if number is None:
+        self._current = None
+        for number in self._numbers:
+            try:
+                with self._folder.open(number) as (signed, heads):
+                    self._signed = {head.case: head for head in self._grow(heads)}
+            except PermanentError as error:
+                self._say(f"checkpoint {number}: {error.reason}")
+                continue
+            self._take(number, signed)
             return
-        try:
-            with self._folder.open(number) as (signed, heads):
-                self._signed = {head.case: head for head in self._grow(heads)}
-        except PermanentError as error:
-            self._say(f"{error.reason}: what it covers is compared with the next one")
-            self._next()
-            return
+
+    def _take(self, number: int, signed: Signed) -> None:
         self.count += 1
         for reason in broken(signed, self._before, self._key, number, self._tree):
             self._say(f"checkpoint {number}: {reason}")

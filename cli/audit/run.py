@@ -15,9 +15,9 @@ from cli.audit.checkpoints import Checked, of_case
 from cli.audit.report import Report
 from cli.audit.seen import Seen
 from cli.audit.stray import strays
-from cli.bus import bus
-from cli.stack.access import read_access
-from services.approval.proof.case import Verified, verify_case
+from cli.reach import reach, reach_ehr
+from services.approval.ehr_word import CASE_ID
+from services.approval.proof.case import Verified, standing, verify_case
 from services.approval.proof.fault import Fault
 from shared.clinical.fhir import FhirClient
 from shared.contracts.failures import PermanentError, TransientError
@@ -25,7 +25,6 @@ from shared.contracts.subjects import CaseRef, parse_case_subject
 from shared.messaging.checkpoints import Folder, public_key
 from shared.messaging.connection import Bus
 from shared.messaging.journal import STREAM, Journal, Stored
-from shared.runtime.settings import EhrSettings
 
 AT_ONCE = 8  # cases that are read and held against the chart at the same time
 
@@ -36,7 +35,11 @@ def untold(_done: int, _all: int) -> None: ...
 
 
 async def verify(
-    data_dir: Path, case: str | None, tell: Tell = untold, checkpoints: Path | None = None, key: Path | None = None
+    data_dir: Path | None,
+    case: str | None,
+    tell: Tell = untold,
+    checkpoints: Path | None = None,
+    key: Path | None = None,
 ) -> Report:
     """Verify one case, or the whole trail, also against the folder `checkpoints`, signed with the key whose public half
     is in the file `key`.
@@ -44,11 +47,9 @@ async def verify(
     Raises CommandError when no stack runs, PermanentError when there is no such case.
     """
     against = (Folder(checkpoints), public_key(key)) if checkpoints is not None and key is not None else None
-    access = read_access(data_dir)
-    settings = EhrSettings(url=access.ehr_url)  # the token, where the EHR wants one, is in the environment
-    ehr = settings.connect()
+    ehr = reach_ehr(data_dir)
     try:
-        async with bus(data_dir, "auditor") as connection:
+        async with reach(data_dir, "auditor") as connection:
             audit = Audit(connection, ehr, against)
             return await (audit.all(tell) if case is None else audit.one(case))
     finally:
@@ -83,14 +84,15 @@ class Audit:
         return Report(1, len(stored), tuple(self.faults), tuple(self.unchecked))
 
     async def all(self, tell: Tell = untold) -> Report:
-        state = await self._state()
+        checked = Checked(*self.against) if self.against is not None else None
+        state = await self._state()  # after the checkpoints: what is made meanwhile covers more than is read
         if state is None:
             return Report(0, 0, tuple(self.faults))
         first, last = state
         if not last:
             self._say("it is empty: nothing was ever written, or it was removed and made again")
         with Seen() as seen:
-            gaps, checked = Gaps(), Checked(*self.against) if self.against is not None else None
+            gaps = Gaps()
             async for page in self._pages(last):
                 self.faults += gaps.add(page)
                 if checked is not None:
@@ -159,13 +161,22 @@ class Audit:
 
     async def _strays(self, seen: Seen, identifiers: Iterable[tuple[str, str]] | None) -> None:
         try:
-            async for fault in strays(self.ehr, identifiers, seen):
+            async for fault in strays(self.ehr, identifiers, seen, self._look_again):
                 self.faults.append(fault)
+        except TransientError as error:
+            self._say(f"the EHR did not answer which documents of ours it has ({error.reason})")
         except PermanentError as error:
             words = (
                 f"documents in the EHR that the trail did not file: the EHR does not search for them ({error.reason})"
             )
             self.unchecked.append(words)
+
+    async def _look_again(self, case: str, seen: Seen) -> None:
+        """The case as it is by now: it may have been opened, or filed, since it was read."""
+        stored = await self._journal.stored(CaseRef("*", case).filter) if CASE_ID.fullmatch(case) else []
+        if stored:
+            found = standing(case, stored)
+            seen.filed(case, found.documents, filing=found.filing)
 
     def _say(self, reason: str) -> None:
         self.faults.append(Fault("", "", 0, reason))

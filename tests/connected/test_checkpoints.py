@@ -8,9 +8,13 @@ from pathlib import Path
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
+from typer.testing import CliRunner
 
+from cli import audits
 from cli.audit import proof
 from cli.audit.report import Report
+from cli.main import app
 from deploy.sandbox_ehr.app import Sandbox
 from shared.contracts.checkpoint import CaseHead, Checkpoint, Signed, following, read_signed, sign, written
 from shared.contracts.events import Actor, CaseEvent, Closed, Reassigned, ReviewRequested
@@ -18,7 +22,7 @@ from shared.contracts.failures import PermanentError
 from shared.messaging import checkpoints
 from shared.messaging.access_log import STREAM as ACCESS
 from shared.messaging.checkpoints import Checkpoints, Folder
-from tests.support.backup import as_user
+from tests.support.backup import as_user, reach
 from tests.support.corrections import filed
 from tests.support.ehr import sandbox, stays
 from tests.support.examples import T0
@@ -235,8 +239,6 @@ async def test_one_case_is_proven_without_a_stack(covered: Covered) -> None:
 
 
 async def test_approval_makes_them_by_itself(nats: NatsServer, tmp_path: Path) -> None:
-    from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
-
     await nats.provision()
     key = tmp_path / "key.pem"
     key.write_bytes(KEY.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
@@ -259,8 +261,6 @@ async def test_approval_makes_them_by_itself(nats: NatsServer, tmp_path: Path) -
 async def test_what_keeps_a_checkpoint_from_being_made_is_told_and_holds_up_nothing_else(
     nats: NatsServer, tmp_path: Path
 ) -> None:
-    from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
-
     await nats.provision()
     key = tmp_path / "key.pem"
     key.write_bytes(KEY.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
@@ -284,3 +284,29 @@ async def test_what_keeps_a_checkpoint_from_being_made_is_told_and_holds_up_noth
             return Folder(tmp_path / "gone").last() is not None
 
         await until(made, "a checkpoint, now that there is a folder")
+
+
+async def test_the_commands_of_an_auditor_elsewhere(covered: Covered, monkeypatch: pytest.MonkeyPatch) -> None:
+    """NATS is reached by its address; a proof and its check need neither NATS nor a stack."""
+    secret, public = covered.path.parent / "key.pem", covered.path.parent / "key.pub"
+    secret.write_bytes(KEY.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+    public.write_bytes(KEY.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo))
+    await append(covered.nats, "admin", covered.waiting, Reassigned(owner="Practitioner/x", by=BY, reason="b" * 64))
+    with monkeypatch.context() as environment:
+        reach(environment, covered.nats, "auditor")
+        (made,) = await audits.checkpoint(None, covered.path, secret)
+        assert (made.number, made.last) == (3, 11)
+        assert await audits.checkpoint(None, covered.path, secret) == []
+    invoke = CliRunner().invoke
+    done = invoke(app, ["audit", "proof", covered.waiting, "--checkpoints", str(covered.path), "--json"])
+    assert done.exit_code == 0, done.output
+    file = covered.path.parent / "case.proof"
+    file.write_text(done.stdout)
+    said = invoke(app, ["audit", "check-proof", str(file), "--key", str(public)]).stdout
+    assert f"checkpoint 3) case {covered.waiting} ended with the event at sequence 11" in said
+    told = json.loads(invoke(app, ["audit", "check-proof", str(file), "--key", str(public), "--json"]).stdout)
+    assert (told["case"], told["sequence"]) == (covered.waiting, 11)
+    file.write_text("{}")
+    refused = invoke(app, ["audit", "check-proof", str(file), "--key", str(public)])
+    assert isinstance(refused.exception, PermanentError)
+    assert "this is no proof" in str(refused.exception)

@@ -41,6 +41,12 @@ async def verify_case(case_id: str, events: Sequence[Stored], ehr: FhirClient) -
         for found in await against_chart(filing, ehr):
             at = filing.signature if found.about_signature and filing.signature else filing.filed
             faults.append(Fault(case_id, at.name, at.head.sequence, found.words, found.unanswered))
+    return standing(case_id, events, faults)
+
+
+def standing(case_id: str, events: Sequence[Stored], faults: Iterable[Fault] = ()) -> Verified:
+    """What of the case is, or may be, in the chart; nothing is verified."""
+    history = list(_readable(events))
     case = fold(history)
     documents = frozenset(item.body.document_reference for item in history if isinstance(item.body, Filed))
     return Verified(case_id, tuple(faults), documents, case.awaits == "file", _identifiers(case))
