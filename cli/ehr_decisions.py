@@ -3,18 +3,22 @@
 What speaks to the bus is imported when a command runs: `--help` must not wait for it.
 """
 
+import asyncio
 import json
+from collections.abc import Callable, Coroutine
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Annotated
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
-from cli.deadletters import AsJson, By, DataDir, run, who
+from cli.deadletters import AsJson, By, DataDir, who
 
 if TYPE_CHECKING:
     from services.approval.hold import Hold
     from shared.messaging.connection import Bus
 
+T = TypeVar("T")
 app = typer.Typer(no_args_is_help=True, help="Hold or allow decisions that are taken in the EHR's own inbox.")
 Reason = Annotated[str, typer.Option("--reason", help="kept with your name; no patient data")]
 
@@ -24,19 +28,30 @@ def show(data_dir: DataDir = None, as_json: AsJson = False) -> None:
     """Whether they count, and who said so."""
     from services.approval.hold import read_hold
 
-    _say(run(data_dir, read_hold), as_json=as_json)
+    _say(_run(data_dir, read_hold), as_json=as_json)
 
 
 @app.command()
 def hold(reason: Reason, by: By = None, data_dir: DataDir = None, as_json: AsJson = False) -> None:
     """Decide nothing from the EHR: what is decided there waits."""
-    _say(run(data_dir, lambda bus: _set(bus, by, reason, held=True)), as_json=as_json)
+    _say(_run(data_dir, lambda bus: _set(bus, by, reason, held=True)), as_json=as_json)
 
 
 @app.command()
 def allow(reason: Reason, by: By = None, data_dir: DataDir = None, as_json: AsJson = False) -> None:
     """Let decisions in the EHR count again, those that waited too (within ten minutes)."""
-    _say(run(data_dir, lambda bus: _set(bus, by, reason, held=False)), as_json=as_json)
+    _say(_run(data_dir, lambda bus: _set(bus, by, reason, held=False)), as_json=as_json)
+
+
+def _run(data_dir: Path | None, work: Callable[["Bus"], Coroutine[Any, Any, T]]) -> T:
+    """As the operator."""
+    from cli.reach import reach
+
+    async def connected() -> T:
+        async with reach(data_dir, "operator") as connection:
+            return await work(connection)
+
+    return asyncio.run(connected())
 
 
 async def _set(bus: "Bus", by: str | None, reason: str, *, held: bool) -> "Hold":

@@ -51,6 +51,15 @@ Directory = Annotated[
 ]
 Model = Annotated[str, typer.Option("--drafter-model", help="Triton model that drafts")]
 
+CheckpointFolder = Annotated[
+    Path | None,
+    typer.Option("--checkpoints", envvar="COUNTERSIGN_CHECKPOINT_DIR", help="folder of the trail's checkpoints"),
+]
+PublicKey = Annotated[
+    Path | None,
+    typer.Option("--key", envvar="COUNTERSIGN_CHECKPOINT_PUBLIC_KEY_FILE", help="their Ed25519 public key, PEM"),
+]
+
 T = TypeVar("T")
 console = Console(stderr=True)
 
@@ -197,16 +206,57 @@ def doctor(as_json: AsJson = False, data_dir: DataDir = None) -> None:
 @audit_app.command("verify")
 def audit_verify(
     case: Annotated[str | None, typer.Option("--case", help="only this case")] = None,
+    checkpoints: CheckpointFolder = None,
+    key: PublicKey = None,
     as_json: AsJson = False,
     data_dir: DataDir = None,
 ) -> None:
-    """Recompute every digest, and hold the trail against what stands in the EHR and against the checkpoints."""
+    """Recompute every digest, and hold the trail against what stands in the EHR and against its checkpoints."""
     from cli.audits import say, verify
 
-    report = execute(verify(data_dir or default_data_dir(), case))
+    if (checkpoints is None) != (key is None):
+        raise CommandError("Checkpoints are verified with a key: give --checkpoints and --key, or neither.")
+    report = execute(verify(data_dir, case, checkpoints, key))
     say(report, as_json=as_json)
     if not report.verified:
         raise typer.Exit(1)
+
+
+@audit_app.command("checkpoint")
+def audit_checkpoint(
+    to: Annotated[Path, typer.Option("--to", envvar="COUNTERSIGN_CHECKPOINT_DIR", help="folder of checkpoints")],
+    key: Annotated[Path, typer.Option("--key", envvar="COUNTERSIGN_CHECKPOINT_KEY_FILE", help="Ed25519 key, PEM")],
+    as_json: AsJson = False,
+    data_dir: DataDir = None,
+) -> None:
+    """Sign where every case stands, now: from a machine that is out of reach of who rules over NATS."""
+    from cli.audits import checkpoint, say_made
+
+    say_made(execute(checkpoint(data_dir, to, key)), as_json=as_json)
+
+
+@audit_app.command("proof")
+def audit_proof(
+    case: Annotated[str, typer.Argument(help="id of the case")],
+    checkpoints: Annotated[Path, typer.Option("--checkpoints", envvar="COUNTERSIGN_CHECKPOINT_DIR")],
+    as_json: AsJson = False,
+) -> None:
+    """Prove, from the checkpoints alone, where the chain of one case ended."""
+    from cli.audits import prove
+
+    prove(case, checkpoints, as_json=as_json)
+
+
+@audit_app.command("check-proof")
+def audit_check_proof(
+    file: Annotated[Path, typer.Argument(help="what `audit proof --json` wrote", exists=True, dir_okay=False)],
+    key: Annotated[Path, typer.Option("--key", envvar="COUNTERSIGN_CHECKPOINT_PUBLIC_KEY_FILE", help="public, PEM")],
+    as_json: AsJson = False,
+) -> None:
+    """Check such a proof, without a stack."""
+    from cli.audits import check_proof
+
+    check_proof(file, key, as_json=as_json)
 
 
 @contextmanager

@@ -3,26 +3,7 @@
 from dataclasses import asdict, dataclass
 from typing import Any
 
-
-@dataclass(frozen=True, slots=True)
-class Fault:
-    """One thing that does not hold. Without a `case` it is about the trail as a whole."""
-
-    case: str
-    event: str
-    sequence: int  # in the stream; 0: it is about none of its messages
-    reason: str
-
-    def __str__(self) -> str:
-        where = ": ".join(
-            part
-            for part in (
-                f"case {self.case}" if self.case else "the trail",
-                f"event {self.event} (sequence {self.sequence})" if self.event else "",
-            )
-            if part
-        )
-        return f"{where}: {self.reason}"
+from services.approval.proof.fault import Fault
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,23 +3,28 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from nats import errors
 from nats.js.errors import APIError, NotFoundError
 
-from cli.audit.case import Verified, verify_case
-from cli.audit.report import Fault, Report
+from cli.audit.access import check_access
+from cli.audit.checkpoints import Checked, of_case
+from cli.audit.report import Report
 from cli.audit.seen import Seen
 from cli.audit.stray import strays
-from cli.bus import bus
-from cli.stack.access import read_access
+from cli.reach import reach, reach_ehr
+from services.approval.ehr_word import CASE_ID
+from services.approval.proof.case import Verified, standing, verify_case
+from services.approval.proof.fault import Fault
 from shared.clinical.fhir import FhirClient
 from shared.contracts.failures import PermanentError, TransientError
 from shared.contracts.subjects import CaseRef, parse_case_subject
+from shared.messaging.checkpoints import Folder, public_key
 from shared.messaging.connection import Bus
 from shared.messaging.journal import STREAM, Journal, Stored
-from shared.runtime.settings import EhrSettings
 
 AT_ONCE = 8  # cases that are read and held against the chart at the same time
 
@@ -29,17 +34,23 @@ Tell = Callable[[int, int], None]  # messages looked at, and all of them
 def untold(_done: int, _all: int) -> None: ...
 
 
-async def verify(data_dir: Path, case: str | None, tell: Tell = untold) -> Report:
-    """Verify one case, or the whole trail.
+async def verify(
+    data_dir: Path | None,
+    case: str | None,
+    tell: Tell = untold,
+    checkpoints: Path | None = None,
+    key: Path | None = None,
+) -> Report:
+    """Verify one case, or the whole trail, also against the folder `checkpoints`, signed with the key whose public half
+    is in the file `key`.
 
     Raises CommandError when no stack runs, PermanentError when there is no such case.
     """
-    access = read_access(data_dir)
-    settings = EhrSettings(url=access.ehr_url)  # the token, where the EHR wants one, is in the environment
-    ehr = settings.connect()
+    against = (Folder(checkpoints), public_key(key)) if checkpoints is not None and key is not None else None
+    ehr = reach_ehr(data_dir)
     try:
-        async with bus(data_dir, "auditor") as connection:
-            audit = Audit(connection, ehr)
+        async with reach(data_dir, "auditor") as connection:
+            audit = Audit(connection, ehr, against)
             return await (audit.all(tell) if case is None else audit.one(case))
     finally:
         await ehr.close()
@@ -51,6 +62,7 @@ class Audit:
 
     bus: Bus
     ehr: FhirClient
+    against: tuple[Folder, Ed25519PublicKey] | None = None
     faults: list[Fault] = field(default_factory=list)
     unchecked: list[str] = field(default_factory=list)
     events: int = 0
@@ -67,10 +79,13 @@ class Audit:
             found = await verify_case(case, stored, self.ehr)
             self._take(found, seen)
             await self._strays(seen, found.identifiers)
+        if self.against is not None:
+            self.faults += of_case(*self.against, case, stored)
         return Report(1, len(stored), tuple(self.faults), tuple(self.unchecked))
 
     async def all(self, tell: Tell = untold) -> Report:
-        state = await self._state()
+        checked = Checked(*self.against) if self.against is not None else None
+        state = await self._state()  # after the checkpoints: what is made meanwhile covers more than is read
         if state is None:
             return Report(0, 0, tuple(self.faults))
         first, last = state
@@ -80,12 +95,36 @@ class Audit:
             gaps = Gaps()
             async for page in self._pages(last):
                 self.faults += gaps.add(page)
+                if checked is not None:
+                    checked.add(page)
                 await self._cases(page, seen)
                 self.events += len(page)
                 tell(page[-1].sequence - first + 1, last - first + 1)
             self.faults += gaps.end(last)
             await self._strays(seen, None)
-            return Report(seen.cases, self.events, tuple(self.faults), tuple(self.unchecked))
+            await self._checkpoints(checked, last)
+            count = checked.count if checked is not None else 0
+            return Report(seen.cases, self.events, tuple(self.faults), tuple(self.unchecked), count)
+
+    async def _checkpoints(self, checked: Checked | None, last: int) -> None:
+        """What the checkpoints come to, once the whole trail has gone by."""
+        if self.against is None or checked is None:
+            return
+        checked.end()
+        self.faults += checked.faults
+        if checked.last is None:
+            self._say("there is no checkpoint of it in the folder")
+            return
+        covered = checked.last.last
+        if covered > last:
+            self._say(f"it ends at sequence {last}, and the last checkpoint covers it up to {covered}")
+        elif covered < last:
+            words = f"{last - covered} events after the last checkpoint, of {checked.last.time:%Y-%m-%d %H:%M} UTC"
+            self.unchecked.append(f"{words}: nothing is signed of them yet")
+        try:
+            self.faults += await check_access(self.bus, self.against[0], datetime.now(UTC))
+        except PermanentError as error:
+            self.faults.append(Fault("", "", 0, error.reason))
 
     async def _state(self) -> tuple[int, int] | None:
         """The first and last sequence of the trail; None where it is not there."""
@@ -122,13 +161,22 @@ class Audit:
 
     async def _strays(self, seen: Seen, identifiers: Iterable[tuple[str, str]] | None) -> None:
         try:
-            async for fault in strays(self.ehr, identifiers, seen):
+            async for fault in strays(self.ehr, identifiers, seen, self._look_again):
                 self.faults.append(fault)
+        except TransientError as error:
+            self._say(f"the EHR did not answer which documents of ours it has ({error.reason})")
         except PermanentError as error:
             words = (
                 f"documents in the EHR that the trail did not file: the EHR does not search for them ({error.reason})"
             )
             self.unchecked.append(words)
+
+    async def _look_again(self, case: str, seen: Seen) -> None:
+        """The case as it is by now: it may have been opened, or filed, since it was read."""
+        stored = await self._journal.stored(CaseRef("*", case).filter) if CASE_ID.fullmatch(case) else []
+        if stored:
+            found = standing(case, stored)
+            seen.filed(case, found.documents, filing=found.filing)
 
     def _say(self, reason: str) -> None:
         self.faults.append(Fault("", "", 0, reason))

@@ -1,19 +1,22 @@
 """Documents that stand in the chart under our identifiers, and that the trail did not file."""
 
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 
-from cli.audit.report import Fault
 from cli.audit.seen import Seen
+from services.approval.proof.fault import Fault
 from services.approval.resources import DOCUMENT_SYSTEM, Resource
 from shared.clinical.fhir import FhirClient, SearchResult
 from shared.contracts.failures import PermanentError
 
+LookAgain = Callable[[str, Seen], Awaitable[None]]
 NO_CASE = "document {id} in the EHR carries its identifier, and the trail has no such case"
 NOT_FILED = "document {id} in the EHR carries its identifier, and the trail did not file it"
 
 
-async def strays(ehr: FhirClient, identifiers: Iterable[tuple[str, str]] | None, seen: Seen) -> AsyncIterator[Fault]:
-    """Of documents with these identifiers; None: with any of ours.
+async def strays(
+    ehr: FhirClient, identifiers: Iterable[tuple[str, str]] | None, seen: Seen, look_again: LookAgain
+) -> AsyncIterator[Fault]:
+    """Of documents with these identifiers; None: with any of ours. `look_again` tells `seen` how a case is by now.
 
     Raises PermanentError where the EHR does not search by identifier, TransientError.
     """
@@ -23,8 +26,11 @@ async def strays(ehr: FhirClient, identifiers: Iterable[tuple[str, str]] | None,
         async for page in _pages(ehr, value):
             for document in page.matches:
                 shown = shown or any(_cases(document))
-                for fault in _faults(document, seen):
-                    yield fault
+                for case in _of_nobody(document, seen):
+                    await look_again(case, seen)
+                for case in _of_nobody(document, seen):
+                    words = NO_CASE if seen.case(case) is None else NOT_FILED
+                    yield Fault(case, "", 0, words.format(id=document["id"]))
     if not shown and seen.has_documents:
         raise PermanentError("it finds none of those that were filed")
 
@@ -40,16 +46,11 @@ async def _pages(ehr: FhirClient, identifier: str) -> AsyncIterator[SearchResult
             yield page
 
 
-def _faults(document: Resource, seen: Seen) -> Iterable[Fault]:
+def _of_nobody(document: Resource, seen: Seen) -> list[str]:
+    """The cases that a document says it is of, and whose it is not: it does not stand on the trail."""
     if document.get("status") == "entered-in-error" or seen.has_document(str(document["id"])):
-        return
-    cases = dict.fromkeys(_cases(document))
-    for case in cases:
-        filing = seen.case(case)
-        if filing is None:
-            yield Fault(case, "", 0, NO_CASE.format(id=document["id"]))
-        elif not filing:
-            yield Fault(case, "", 0, NOT_FILED.format(id=document["id"]))
+        return []
+    return [case for case in dict.fromkeys(_cases(document)) if not seen.case(case)]
 
 
 def _cases(document: Resource) -> Iterable[str]:

@@ -12,6 +12,7 @@ from fastapi import APIRouter, Request
 
 from services.approval.api import Parts, make_router
 from services.approval.census import Census
+from services.approval.checkpointing import Checkpointing
 from services.approval.corrections_api import make_corrections_router
 from services.approval.desk import Desk
 from services.approval.directory import Directory
@@ -88,8 +89,16 @@ def build(
     opened = Opened(steps, tasks)
     follow_up = FollowUp(ehr, filing, tasks, clock)
     reconciling = Reconciling(steps, ehr, reviews, settings.reconcile_every, clock, new_id, follow_up.run)
+    checkpointing = Checkpointing(
+        steps,
+        settings.checkpoint_dir,
+        settings.checkpoint_key_file,
+        settings.checkpoint_every,
+        clock,
+        reconciling.on_timer,
+    )
     sessions = SessionStore(clock, new_secret, settings.idle, settings.session)
-    census, patrol = Census(reviews, clock), Patrol(settings.nats_monitor_url)
+    census, patrol = Census(reviews, clock), Patrol(settings.nats_monitor_url, ehr)
     working, names = WorkingCopies(), Names()
     provider = Provider(settings.oidc, clock) if settings.oidc.issuer else None
 
@@ -99,6 +108,7 @@ def build(
         await approval.attach(bus)
         await follow_up.attach(bus)
         await reconciling.attach(bus)
+        await checkpointing.attach(bus)
         await census.start(bus)
 
     refused = partial(_refused, log, Rate("refusals", 300, 10.0))

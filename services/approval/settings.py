@@ -81,6 +81,14 @@ class ApprovalSettings(ServiceSettings):
         ge=timedelta(milliseconds=100),
         description="how often the EHR is asked for decisions that it did not tell of; one search",
     )
+    checkpoint_dir: Path | None = Field(
+        default=None,
+        description="folder, the same for every process, to which signed checkpoints of the trail are added",
+    )
+    checkpoint_key_file: Path | None = Field(default=None, description="Ed25519 private key, PEM, that signs them")
+    checkpoint_every: timedelta = Field(
+        default=timedelta(minutes=10), ge=timedelta(milliseconds=100), description="how often one is made"
+    )
     public_url: str = Field(default="", description="where physicians reach this service; for links in Tasks")
     origins: Names = Field(default=(), description="further origins of its pages, https://…, with commas between")
 

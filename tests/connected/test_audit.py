@@ -2,11 +2,14 @@
 
 import base64
 from dataclasses import dataclass
+from typing import Any
 
 import pytest
 
 from cli.audit.report import Report
+from cli.audit.run import Audit
 from deploy.sandbox_ehr.app import Sandbox
+from deploy.sandbox_ehr.faults import Fault
 from shared.contracts.events import Actor, Approved, CaseEvent, Closed, Filed, Retried
 from shared.messaging.journal import STREAM
 from tests.support.backup import as_user
@@ -174,3 +177,30 @@ async def test_what_the_ehr_does_not_search_for_is_said(stopped: Filings, monkey
     report = await stopped.audit()
     assert report.verified
     assert "the EHR does not search for them" in report.unchecked[0]
+
+
+async def test_what_is_filed_while_the_audit_runs_is_no_stray(
+    nats: NatsServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A case that was read before it was signed, and one that was opened after the last page."""
+    await nats.provision()
+    ehr = sandbox()
+    async with running(nats, ehr) as stack:
+        case = await stack.discharge()
+        await stack.reaches(case, "awaiting-review")
+        search = Audit._strays
+
+        async def meanwhile(audit: Audit, *given: Any) -> None:
+            assert (await stack.decide(case, "approve")).status_code == 200
+            await stack.reaches(case, "filed")
+            await filed(stack, stays(ehr.style)[1])
+            await search(audit, *given)
+
+        monkeypatch.setattr(Audit, "_strays", meanwhile)
+        report = await audit(nats, ehr)
+    assert (report.faults, report.unchecked, report.events) == ((), (), 4)
+
+
+async def test_an_ehr_that_does_not_answer_is_no_proof(stopped: Filings) -> None:
+    stopped.ehr.faults.armed.append(Fault(kind="status", type="DocumentReference", status=503, times=99))
+    assert "the EHR did not answer which documents of ours it has" in reasons(await stopped.audit())

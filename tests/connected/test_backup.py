@@ -224,5 +224,9 @@ async def test_a_stack_on_several_machines_is_reached_by_its_addresses(
         *(f"service {name}" for name in SERVICES),
         *("EHR", "model drafter", "model embedder"),
     }
-    assert {item.what for item in found if item.level == "warning"} == {"knowledge", "telemetry"}
+    assert {item.what for item in found if item.level == "warning"} == {
+        "decisions in the EHR",
+        "knowledge",
+        "telemetry",
+    }
     assert all(item.do for item in found if item.level != "ok")

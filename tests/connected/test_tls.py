@@ -34,6 +34,7 @@ from shared.messaging.connection import REQUEST_TIMEOUT, Bus, connect, sort_refu
 from shared.telemetry import instruments
 from tests.connected.test_doctor import levels, place
 from tests.support.command import run
+from tests.support.ehr import client, sandbox
 from tests.support.processes import Part
 from tests.support.server import NatsServer, certified
 from tests.support.stack import until
@@ -208,7 +209,7 @@ async def test_the_rounds_tell_how_long_it_lasts(sealed: NatsServer, monkeypatch
     monkeypatch.setattr(instruments, "level", lambda name, value, _=None: told.__setitem__(name, value))
     await sealed.provision()
     bus = await connect(sealed.url, "approval", sealed.secrets.seeds["approval"], ca_file=sealed.ca_file)
-    patrol = Patrol(f"http://127.0.0.1:{sealed.ports.monitor}")
+    patrol = Patrol(f"http://127.0.0.1:{sealed.ports.monitor}", client(sandbox()))
     patrol.attach(bus)
     await patrol.look()
     await bus.close()

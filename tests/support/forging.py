@@ -3,12 +3,15 @@
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
 from cli.audit.report import Report
 from cli.audit.run import Audit
 from deploy.sandbox_ehr.app import Sandbox
 from shared.contracts.envelope import START, Head, chain_digest, decode, encode
 from shared.contracts.events import CaseEvent
 from shared.contracts.subjects import parse_case_subject
+from shared.messaging.checkpoints import Folder
 from shared.messaging.journal import STREAM, Journal, Stored
 from tests.support.backup import as_user
 from tests.support.ehr import client
@@ -64,7 +67,12 @@ async def append(server: NatsServer, user: str, case_id: str, *bodies: CaseEvent
             head = await Journal(bus, user).append(case, body, after=head, id=id, time=time)
 
 
-async def audit(server: NatsServer, ehr: Sandbox, case: str | None = None) -> Report:
+async def audit(
+    server: NatsServer,
+    ehr: Sandbox,
+    case: str | None = None,
+    against: tuple[Folder, Ed25519PublicKey] | None = None,
+) -> Report:
     async with as_user(server, "auditor") as bus:
-        found = Audit(bus, client(ehr))
+        found = Audit(bus, client(ehr), against)
         return await (found.all() if case is None else found.one(case))

@@ -3,10 +3,10 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from cli.audit.chart import Filing, against_chart
-from cli.audit.report import Fault, Report
 from services.approval.correction_resources import identifier_of
 from services.approval.corrections import number_of, signature_of
+from services.approval.proof.chart import Filing, against_chart
+from services.approval.proof.fault import Fault
 from shared.clinical.fhir import FhirClient
 from shared.contracts.case import CONSUMED, Case, fold, misfits
 from shared.contracts.corrections import RetractionFiled
@@ -28,16 +28,6 @@ class Verified:
     identifiers: tuple[tuple[str, str], ...]  # system and value of its documents
 
 
-async def verify_stored(stored: Iterable[Stored], ehr: FhirClient) -> Report:
-    """The report about messages as the stream holds them, in stream order; all of them are held in memory."""
-    cases: dict[str, list[Stored]] = {}
-    for item in stored:
-        cases.setdefault(parse_case_subject(item.subject)[0].id, []).append(item)
-    looked_at = [await verify_case(id, events, ehr) for id, events in cases.items()]
-    faults = tuple(fault for case in looked_at for fault in case.faults)
-    return Report(len(cases), sum(map(len, cases.values())), faults)
-
-
 async def verify_case(case_id: str, events: Sequence[Stored], ehr: FhirClient) -> Verified:
     """One case, of which `events` is every message, in stream order."""
     faults = _broken(case_id, events)
@@ -50,7 +40,13 @@ async def verify_case(case_id: str, events: Sequence[Stored], ehr: FhirClient) -
     for filing in _filings(history):
         for found in await against_chart(filing, ehr):
             at = filing.signature if found.about_signature and filing.signature else filing.filed
-            faults.append(Fault(case_id, at.name, at.head.sequence, found.words))
+            faults.append(Fault(case_id, at.name, at.head.sequence, found.words, found.unanswered))
+    return standing(case_id, events, faults)
+
+
+def standing(case_id: str, events: Sequence[Stored], faults: Iterable[Fault] = ()) -> Verified:
+    """What of the case is, or may be, in the chart; nothing is verified."""
+    history = list(_readable(events))
     case = fold(history)
     documents = frozenset(item.body.document_reference for item in history if isinstance(item.body, Filed))
     return Verified(case_id, tuple(faults), documents, case.awaits == "file", _identifiers(case))

@@ -11,7 +11,7 @@ from shared.clinical.fhir import FhirClient, NotFoundError
 from shared.contracts.corrections import Retracted, RetractionFiled
 from shared.contracts.envelope import Recorded
 from shared.contracts.events import Filed, Signature
-from shared.contracts.failures import Failure
+from shared.contracts.failures import Failure, TransientError
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +29,7 @@ class Reason:
 
     words: str
     about_signature: bool = False
+    unanswered: bool = False
 
 
 async def against_chart(filing: Filing, ehr: FhirClient) -> list[Reason]:
@@ -36,7 +37,7 @@ async def against_chart(filing: Filing, ehr: FhirClient) -> list[Reason]:
     try:
         provenance = await ehr.read("Provenance", filing.body.provenance)
     except Failure as failure:
-        return [Reason(f"the EHR does not show the Provenance ({failure.reason})"), *await _contents(filing, None, ehr)]
+        return [_unshown("the Provenance", failure), *await _contents(filing, None, ehr)]
     reasons = []
     if filing.signature is None or filing.signature.head.digest != chain_head_of(provenance):
         reasons.append(Reason("the Provenance in the EHR carries another digest", about_signature=True))
@@ -53,50 +54,59 @@ def _is_about(provenance: Resource, id: str, ehr: FhirClient) -> bool:
 async def _contents(filing: Filing, provenance: Resource | None, ehr: FhirClient) -> list[Reason]:
     body, signed = filing.body, filing.signature.body if filing.signature else None
     if isinstance(body, Filed):
-        found = await _differing(body, provenance, signed if isinstance(signed, Signature) else None, ehr)
-    else:
-        found = await _standing(signed, ehr) if isinstance(signed, Retracted) else []
-    return [Reason(words) for words in found]
+        return await _differing(body, provenance, signed if isinstance(signed, Signature) else None, ehr)
+    return await _standing(signed, ehr) if isinstance(signed, Retracted) else []
 
 
-async def _standing(retracted: Retracted, ehr: FhirClient) -> list[str]:
+def _unshown(what: str, failure: Failure) -> Reason:
+    words = f"the EHR does not show {what} ({failure.reason})"
+    return Reason(words, unanswered=isinstance(failure, TransientError))
+
+
+async def _standing(retracted: Retracted, ehr: FhirClient) -> list[Reason]:
     """What stands in the chart though it was retracted. A document that was deleted there does not."""
-    reasons: list[str] = []
+    reasons: list[Reason] = []
     for id in retracted.documents:
         try:
             status = (await ehr.read("DocumentReference", id)).get("status")
         except NotFoundError:
             continue
         except Failure as failure:
-            reasons.append(f"the EHR does not show a document that was retracted ({failure.reason})")
+            reasons.append(_unshown("a document that was retracted", failure))
             continue
         if status != "entered-in-error":
-            reasons.append("a document that was retracted is not entered in error in the EHR")
+            reasons.append(Reason("a document that was retracted is not entered in error in the EHR"))
     return reasons
 
 
 async def _differing(
     filed: Filed, provenance: Resource | None, signature: Signature | None, ehr: FhirClient
-) -> list[str]:
+) -> list[Reason]:
     """What of the text that was signed, and of its renditions, does not stand in the chart as it was filed.
 
     A trail of before renditions has no digests of them, and its text is held against the signature nevertheless.
     """
     renditions = filed.renditions or ({TEXT: signature.signed} if signature is not None else {})
-    reasons: list[str] = []
+    reasons: list[Reason] = []
     if filed.renditions and provenance is not None and chart.digests_in(provenance) != filed.renditions:
-        reasons.append("the Provenance names other renditions")
+        reasons.append(Reason("the Provenance names other renditions"))
     if signature is not None and renditions.get(TEXT, signature.signed) != signature.signed:
-        reasons.append("the text that was filed is not the one that was signed")
+        reasons.append(Reason("the text that was filed is not the one that was signed"))
     try:
         held = chart.attachments(await ehr.read("DocumentReference", filed.document_reference))
     except Failure as failure:
-        return [*reasons, f"the EHR does not show the document ({failure.reason})"]
+        return [*reasons, _unshown("the document", failure)]
     for content_type, digest in renditions.items():
         if content_type not in held:
-            reasons.append(f"the document in the EHR has no {content_type} any more")
-        elif await digest_in_chart(held[content_type], ehr) != digest:
-            reasons.append(f"the {content_type} of the document in the EHR is not what was filed")
+            reasons.append(Reason(f"the document in the EHR has no {content_type} any more"))
+            continue
+        try:
+            found = await digest_in_chart(held[content_type], ehr)
+        except TransientError as failure:
+            reasons.append(_unshown(f"the {content_type} of the document", failure))
+            continue
+        if found != digest:
+            reasons.append(Reason(f"the {content_type} of the document in the EHR is not what was filed"))
     if more := sorted(held.keys() - renditions.keys()):
-        reasons.append(f"the document in the EHR holds what was not filed: {', '.join(more)}")
+        reasons.append(Reason(f"the document in the EHR holds what was not filed: {', '.join(more)}"))
     return reasons

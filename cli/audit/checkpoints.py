@@ -1,0 +1,152 @@
+"""Holds the trail against the checkpoints that were signed of it: a case that was re-chained since is named."""
+
+from collections.abc import Iterable, Iterator
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
+from services.approval.proof.fault import Fault
+from shared.contracts.checkpoint import CaseHead, Checkpoint, Signed
+from shared.contracts.envelope import chain_digest
+from shared.contracts.failures import PermanentError
+from shared.contracts.merkle import Tree
+from shared.contracts.subjects import parse_case_subject
+from shared.messaging.checkpoints import Folder
+from shared.messaging.journal import Stored
+
+
+class Checked:
+    """The checkpoints of a folder, one after the other, while the trail goes by. Memory holds one of them."""
+
+    def __init__(self, folder: Folder, key: Ed25519PublicKey) -> None:
+        self._folder = folder
+        self._key = key
+        self._numbers = iter(folder.numbers())
+        self._before: Signed | None = None
+        self._tree = Tree()
+        self._told: set[str] = set()
+        self._heads: dict[
+            str, CaseHead
+        ] = {}  # of cases that moved on since the checkpoint before, as the trail has them
+        self._current: Checkpoint | None = None
+        self._signed: dict[str, CaseHead] = {}
+        self.count = 0
+        self.faults: list[Fault] = []
+        self._next()
+
+    @property
+    def last(self) -> Checkpoint | None:
+        """The last one that was looked at."""
+        return self._before.checkpoint if self._before is not None else None
+
+    def add(self, page: Iterable[Stored]) -> None:
+        """The next messages of the trail."""
+        for item in page:
+            while self._current is not None and item.sequence > self._current.last:
+                self._compare()
+            case = parse_case_subject(item.subject)[0].id
+            self._heads[case] = CaseHead(case, item.sequence, chain_digest(item.headers, item.data))
+            if self._current is None:
+                self._heads.clear()  # it came after the last checkpoint
+
+    def end(self) -> None:
+        """The trail has no more messages."""
+        while self._current is not None:
+            self._compare()
+
+    def _next(self) -> None:
+        """Take up the next checkpoint, and say what does not hold of it by itself."""
+        self._current = None
+        for number in self._numbers:
+            try:
+                with self._folder.open(number) as (signed, heads):
+                    self._signed = {head.case: head for head in self._grow(heads)}
+            except PermanentError as error:
+                self._say(f"checkpoint {number}: {error.reason}")
+                continue
+            self._take(number, signed)
+            return
+
+    def _take(self, number: int, signed: Signed) -> None:
+        self.count += 1
+        for reason in broken(signed, self._before, self._key, number, self._tree):
+            self._say(f"checkpoint {number}: {reason}")
+        self._before, self._current = signed, signed.checkpoint
+        self._tree = _tree_of(signed, self._tree)
+
+    def _grow(self, heads: Iterator[CaseHead]) -> Iterator[CaseHead]:
+        for head in heads:
+            self._tree.add(head.leaf)
+            yield head
+
+    def _compare(self) -> None:
+        """What the current checkpoint says of each case is what the trail says."""
+        assert self._current is not None  # noqa: S101
+        for case in sorted(self._signed.keys() | self._heads.keys()):
+            if (reason := differs(self._signed.get(case), self._heads.get(case))) and case not in self._told:
+                self._told.add(case)
+                at = self._signed.get(case) or self._heads[case]
+                self.faults.append(Fault(case, "", at.sequence, reason.format(_name(self._current))))
+        self._heads.clear()
+        self._next()
+
+    def _say(self, reason: str) -> None:
+        self.faults.append(Fault("", "", 0, reason))
+
+
+def of_case(folder: Folder, key: Ed25519PublicKey, case: str, events: Iterable[Stored]) -> list[Fault]:
+    """What does not hold of one case, of which `events` are all."""
+    found = {item.sequence: CaseHead(case, item.sequence, chain_digest(item.headers, item.data)) for item in events}
+    for number in folder.numbers():
+        with folder.open(number) as (signed, heads):
+            head = next((head for head in heads if head.case == case), None)
+            reason = None if signed.holds(key) else "the signature of {} is not one of this key"
+            if reason is None and head is not None:
+                reason = differs(head, found.get(head.sequence))
+            if reason is not None:
+                return [Fault(case, "", head.sequence if head else 0, reason.format(_name(signed.checkpoint)))]
+    return []
+
+
+def _name(checkpoint: Checkpoint) -> str:
+    return f"checkpoint {checkpoint.number} of {checkpoint.time:%Y-%m-%d %H:%M} UTC"
+
+
+def differs(signed: CaseHead | None, found: CaseHead | None) -> str | None:
+    """What is to be said where the head of a case is not the one that was signed; `{}` is the checkpoint."""
+    if signed == found:
+        return None
+    if signed is None:
+        return "{} knows no such events of it: they were put in since"
+    if found is None:
+        return f"{{}} knows an event of it at sequence {signed.sequence}, which is gone"
+    return f"it is not what {{}} says: its event at sequence {signed.sequence}, or one before it, was changed since"
+
+
+def broken(signed: Signed, before: Signed | None, key: Ed25519PublicKey, number: int, tree: Tree) -> Iterator[str]:
+    """What does not hold of a checkpoint by itself; `tree` is the one of all heads up to it."""
+    checkpoint = signed.checkpoint
+    if not signed.holds(key):
+        yield "its signature is not one of this key"
+    if checkpoint.number != number:
+        yield "it has another number than its file"
+    expected = before.checkpoint.number + 1 if before is not None else 1
+    if checkpoint.number != expected:
+        yield f"the one before it, {checkpoint.number - 1}, is not there"
+    elif checkpoint.previous != (before.digest if before is not None else ""):
+        yield "it does not follow from the one before it"
+    if before is not None and (
+        checkpoint.last < before.checkpoint.last
+        or checkpoint.access_last < before.checkpoint.access_last
+        or checkpoint.time < before.checkpoint.time
+    ):
+        yield "it covers less than the one before it, or is older"
+    if (checkpoint.size, checkpoint.root) != (tree.size, tree.root.hex()):
+        yield "the heads in its file are not those that were signed"
+
+
+def _tree_of(signed: Signed, otherwise: Tree) -> Tree:
+    """Go on from what was signed, so that one wrong file does not make all that follow look wrong."""
+    try:
+        return signed.checkpoint.tree
+    except PermanentError:
+        return otherwise

@@ -1,0 +1,19 @@
+"""Messages that are in memory already, verified as the trail is."""
+
+from collections.abc import Iterable
+
+from cli.audit.report import Report
+from services.approval.proof.case import verify_case
+from shared.clinical.fhir import FhirClient
+from shared.contracts.subjects import parse_case_subject
+from shared.messaging.journal import Stored
+
+
+async def verify_stored(stored: Iterable[Stored], ehr: FhirClient) -> Report:
+    """The report about messages as the stream holds them, in stream order; all of them are held in memory."""
+    cases: dict[str, list[Stored]] = {}
+    for item in stored:
+        cases.setdefault(parse_case_subject(item.subject)[0].id, []).append(item)
+    looked_at = [await verify_case(id, events, ehr) for id, events in cases.items()]
+    faults = tuple(fault for case in looked_at for fault in case.faults)
+    return Report(len(cases), sum(map(len, cases.values())), faults)

@@ -1,0 +1,1 @@
+"""Whether one case proves: its chain, its states, and what stands of it in the chart."""

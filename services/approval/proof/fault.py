@@ -1,0 +1,25 @@
+"""What does not hold."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """One thing that does not hold. Without a `case` it is about the trail as a whole."""
+
+    case: str
+    event: str
+    sequence: int  # in the stream; 0: it is about none of its messages
+    reason: str
+    unanswered: bool = False  # the EHR did not answer: nothing is known about it yet
+
+    def __str__(self) -> str:
+        where = ": ".join(
+            part
+            for part in (
+                f"case {self.case}" if self.case else "the trail",
+                f"event {self.event} (sequence {self.sequence})" if self.event else "",
+            )
+            if part
+        )
+        return f"{where}: {self.reason}"

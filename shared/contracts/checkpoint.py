@@ -1,0 +1,143 @@
+"""A signed checkpoint of the trail: where every case's chain ended, and how far looks were recorded. Pure.
+
+Leaves of one growing Merkle tree are heads of cases: whenever a case has moved on, its new head is one leaf more. A
+file holds one checkpoint: a line that is signed, a line with the signature, a line for each new leaf.
+"""
+
+import base64
+import json
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal, NamedTuple
+
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+from pydantic import ValidationError
+
+from shared.contracts.envelope import digest
+from shared.contracts.failures import PermanentError
+from shared.contracts.merkle import Tree, leaf_hash
+from shared.contracts.model import Model
+
+CONTEXT = b"countersign checkpoint v1\n"  # what the key signs is nothing else
+
+
+class CaseHead(NamedTuple):
+    """Where the chain of a case ended."""
+
+    case: str
+    sequence: int
+    digest: str
+
+    @property
+    def leaf(self) -> bytes:
+        return leaf_hash(f"{self.case}\n{self.sequence}\n{self.digest}".encode())
+
+
+class Checkpoint(Model):
+    """What is signed."""
+
+    version: Literal[1] = 1
+    number: int  # from 1
+    previous: str  # digest of the checkpoint before it; empty for the first
+    time: datetime
+    last: int  # sequence of the trail's last event that it covers
+    size: int  # leaves of the tree so far
+    peaks: tuple[str, ...]  # roots of its perfect subtrees, largest first: the next checkpoint goes on from them
+    root: str
+    access_last: int  # sequence of the last entry of ACCESS that it covers
+    access: str  # digest over all entries up to it, see `access_digest`
+
+    @property
+    def tree(self) -> Tree:
+        """Raises PermanentError."""
+        try:
+            return Tree(self.size, map(bytes.fromhex, self.peaks))
+        except ValueError:
+            raise PermanentError(f"checkpoint {self.number} describes no tree") from None
+
+
+@dataclass(frozen=True, slots=True)
+class Signed:
+    """A checkpoint as it stands in its file."""
+
+    line: bytes  # the JSON that is signed
+    signature: bytes
+    checkpoint: Checkpoint
+
+    @property
+    def digest(self) -> str:
+        return digest(self.line)
+
+    def holds(self, key: Ed25519PublicKey) -> bool:
+        try:
+            key.verify(self.signature, CONTEXT + self.line)
+        except InvalidSignature:
+            return False
+        return True
+
+
+def following(
+    before: Signed | None, heads: Iterable[CaseHead], *, time: datetime, last: int, access: tuple[int, str]
+) -> Checkpoint:
+    """The checkpoint after `before`. `heads` are those of cases that have moved on since, in the order of the trail."""
+    tree = before.checkpoint.tree if before is not None else Tree()
+    for head in heads:
+        tree.add(head.leaf)
+    return Checkpoint(
+        number=before.checkpoint.number + 1 if before else 1,
+        previous=before.digest if before else "",
+        time=time,
+        last=last,
+        size=tree.size,
+        peaks=tuple(peak.hex() for peak in tree.peaks),
+        root=tree.root.hex(),
+        access_last=access[0],
+        access=access[1],
+    )
+
+
+def access_digest(before: str, sequence: int, subject: str, data: bytes) -> str:
+    """The digest over all entries of ACCESS up to this one."""
+    return digest(f"{before}\n{sequence}\n{subject}\n".encode() + data)
+
+
+def sign(checkpoint: Checkpoint, key: Ed25519PrivateKey) -> Signed:
+    line = checkpoint.model_dump_json().encode()
+    return Signed(line, key.sign(CONTEXT + line), checkpoint)
+
+
+def parse(line: bytes, signature: bytes) -> Signed:
+    """Raises PermanentError for what is no checkpoint."""
+    try:
+        return Signed(line, signature, Checkpoint.model_validate_json(line))
+    except ValidationError:
+        raise PermanentError("a checkpoint cannot be read") from None
+
+
+def written(signed: Signed, heads: Iterable[CaseHead]) -> Iterator[bytes]:
+    """The lines of a checkpoint's file."""
+    yield signed.line + b"\n"
+    yield json.dumps({"signature": base64.b64encode(signed.signature).decode()}).encode() + b"\n"
+    for head in heads:
+        yield json.dumps(head).encode() + b"\n"
+
+
+def read_signed(lines: Iterator[bytes]) -> Signed:
+    """The first two lines of a file. Raises PermanentError."""
+    try:
+        line = next(lines).rstrip(b"\n")
+        return parse(line, base64.b64decode(json.loads(next(lines))["signature"], validate=True))
+    except (StopIteration, ValueError, KeyError, TypeError):
+        raise PermanentError("a checkpoint cannot be read") from None
+
+
+def read_heads(lines: Iterable[bytes]) -> Iterator[CaseHead]:
+    """The lines after them. Raises PermanentError."""
+    try:
+        for line in lines:
+            case, sequence, value = json.loads(line)
+            yield CaseHead(str(case), int(sequence), str(value))
+    except (ValueError, TypeError):
+        raise PermanentError("a checkpoint names heads that cannot be read") from None

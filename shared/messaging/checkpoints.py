@@ -1,0 +1,175 @@
+"""Makes checkpoints of the trail in a folder, one file each. The folder is out of reach of who rules over NATS.
+
+A checkpoint covers at most so many events, so that neither making nor verifying one needs more memory the longer the
+trail is: a trail that is older than its first checkpoint gets several, one after the other.
+"""
+
+import os
+import secrets
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+from cryptography.hazmat.primitives.serialization import load_pem_private_key, load_pem_public_key
+
+from shared.contracts.checkpoint import (
+    CaseHead,
+    Checkpoint,
+    Signed,
+    access_digest,
+    following,
+    read_heads,
+    read_signed,
+    sign,
+    written,
+)
+from shared.contracts.envelope import chain_digest
+from shared.contracts.failures import PermanentError, TransientError
+from shared.contracts.subjects import parse_case_subject
+from shared.messaging.access_log import STREAM as ACCESS
+from shared.messaging.connection import Bus
+from shared.messaging.journal import STREAM, Journal, as_stored
+
+EVENTS = 20_000  # of the trail, and entries of ACCESS, that one checkpoint covers
+PAGE = 512
+SUFFIX = ".jsonl"
+
+
+def signing_key(file: Path) -> Ed25519PrivateKey:
+    """Raises PermanentError."""
+    try:
+        key = load_pem_private_key(file.read_bytes(), password=None)
+    except (OSError, ValueError, TypeError):
+        raise PermanentError(f"{file} holds no private key") from None
+    if not isinstance(key, Ed25519PrivateKey):
+        raise PermanentError(f"{file} holds a key of another kind: Ed25519 is wanted")
+    return key
+
+
+def public_key(file: Path) -> Ed25519PublicKey:
+    """Raises PermanentError."""
+    try:
+        key = load_pem_public_key(file.read_bytes())
+    except (OSError, ValueError, TypeError):
+        raise PermanentError(f"{file} holds no public key") from None
+    if not isinstance(key, Ed25519PublicKey):
+        raise PermanentError(f"{file} holds a key of another kind: Ed25519 is wanted")
+    return key
+
+
+class Folder:
+    """The checkpoints in a folder, by their numbers. Files are added, whole or not at all, and never changed."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def numbers(self) -> list[int]:
+        """Raises PermanentError where the folder cannot be read."""
+        try:
+            names = [file.name for file in self._path.iterdir() if file.suffix == SUFFIX]
+        except OSError as error:
+            raise PermanentError(f"the folder of checkpoints cannot be read ({type(error).__name__})") from None
+        return sorted(int(stem) for name in names if (stem := name.removesuffix(SUFFIX)).isdigit())
+
+    def last(self) -> Signed | None:
+        """Raises PermanentError."""
+        numbers = self.numbers()
+        if not numbers:
+            return None
+        with self.open(numbers[-1]) as (signed, _):
+            return signed
+
+    @contextmanager
+    def open(self, number: int) -> Iterator[tuple[Signed, Iterator[CaseHead]]]:
+        """One checkpoint and its heads, which are read as they are asked for. Raises PermanentError."""
+        try:
+            file = self._file(number).open("rb")
+        except OSError as error:
+            raise PermanentError(f"checkpoint {number} cannot be read ({type(error).__name__})") from None
+        with file:
+            lines = iter(file)
+            yield read_signed(lines), read_heads(lines)
+
+    def add(self, signed: Signed, heads: list[CaseHead]) -> bool:
+        """False where another process has added one with this number. Raises TransientError."""
+        number = signed.checkpoint.number
+        unfinished = self._path / f".{number}-{secrets.token_hex(8)}"
+        try:
+            with unfinished.open("xb") as file:
+                file.writelines(written(signed, heads))
+                file.flush()
+                os.fsync(file.fileno())
+            try:
+                os.link(unfinished, self._file(number))
+            except FileExistsError:
+                return False
+            finally:
+                unfinished.unlink()
+        except OSError as error:
+            raise TransientError(f"the checkpoint cannot be written ({type(error).__name__})") from None
+        return True
+
+    def _file(self, number: int) -> Path:
+        return self._path / f"{number:010}{SUFFIX}"
+
+
+class Checkpoints:
+    """`bus` is of a user who may read the trail and ACCESS."""
+
+    def __init__(self, bus: Bus, folder: Folder, key: Ed25519PrivateKey, clock: Callable[[], datetime]) -> None:
+        self._bus = bus
+        self._folder = folder
+        self._key = key
+        self._clock = clock
+        self._journal = Journal(bus, "auditor")
+
+    async def make(self) -> Checkpoint | None:
+        """The next checkpoint; None where nothing has happened since the last, or another process was faster.
+
+        Raises PermanentError where the last is not one of ours or is ahead of the trail; TransientError.
+        """
+        before = self._folder.last()
+        if before is not None and not before.holds(self._key.public_key()):
+            raise PermanentError("the last checkpoint was not signed with this key")
+        at = before.checkpoint.last if before else 0
+        if await self._last() < at:
+            raise PermanentError("the trail ends before its last checkpoint: it was restored, or cut")
+        last, heads = await self._heads(at)
+        seen = before.checkpoint.access_last if before else 0
+        access = await self._access(seen, before.checkpoint.access if before else "")
+        if last == at and access[0] == seen:
+            return None
+        signed = sign(following(before, heads, time=self._clock(), last=last, access=access), self._key)
+        return signed.checkpoint if self._folder.add(signed, heads) else None
+
+    async def _last(self) -> int:
+        found = await self._bus.direct_get(STREAM, {"last_by_subj": "discharge.>"})
+        return max((as_stored(message).sequence for message in found), default=0)
+
+    async def _heads(self, at: int) -> tuple[int, list[CaseHead]]:
+        """The last event after `at` that is covered, and the heads of the cases that have moved on, in their order."""
+        heads: dict[str, CaseHead] = {}
+        last = at
+        async for page in self._journal.pages("discharge.>", start=at + 1):
+            for item in page:
+                case = parse_case_subject(item.subject)[0].id
+                heads[case] = CaseHead(case, item.sequence, chain_digest(item.headers, item.data))
+                last = item.sequence
+            if last - at >= EVENTS:
+                break
+        return last, sorted(heads.values(), key=lambda head: head.sequence)
+
+    async def _access(self, at: int, digest: str) -> tuple[int, str]:
+        """The last entry of ACCESS that is covered, and the digest up to it."""
+        start = at
+        while at - start < EVENTS:
+            query = {"seq": at + 1, "next_by_subj": "access.>", "batch": PAGE}
+            page = [as_stored(message) for message in await self._bus.direct_get(ACCESS, query)]
+            for item in page:
+                digest = access_digest(digest, item.sequence, item.subject, item.data)
+                at = item.sequence
+            if len(page) < PAGE:
+                break
+        return at, digest
