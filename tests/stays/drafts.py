@@ -28,6 +28,7 @@ from shared.contracts.failures import Failure, PermanentError
 from shared.grounding import Record, check
 from shared.inference.generate import Generator, Sampling, TritonGenerator
 from tests.stays import bundles, corpus
+from tests.stays.beside import Beside
 from tests.stays.elements import BASE
 from tests.stays.model import Stay
 from tests.stays.server import serve
@@ -39,7 +40,9 @@ DEADLINE = 600.0  # seconds for one answer of the model, on cores that others us
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """A sentence of a draft. `label` is the check's, for composed sentences too; `claims` are those not supported."""
+    """A sentence of a draft. `label` is the check's, for composed sentences too; `claims` are those not supported;
+    `missing` is what no cited resource has.
+    """
 
     narrative: str
     origin: str
@@ -47,6 +50,7 @@ class Told:
     text: str
     evidence: tuple[str, ...]
     claims: tuple[str, ...]
+    missing: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,17 +100,18 @@ def _narrated(
     stay: Stay, context: EncounterContext, own: tuple[Sentence, ...], silent: str | None, policy: Policy
 ) -> Narrated:
     chosen = choose(composed(context), own, policy)
-    record = Record(context)
-    sentences = tuple(told(item, record) for item in chosen.sentences)
-    dropped = tuple(told(item, record) for item in own if item not in chosen.sentences)
+    record, beside = Record(context), Beside(stay)
+    sentences = tuple(told(item, record, beside) for item in chosen.sentences)
+    dropped = tuple(told(item, record, beside) for item in own if item not in chosen.sentences)
     return Narrated(stay.name, stay.source, policy, sentences, chosen.replaced, silent, dropped=dropped)
 
 
-def told(item: Sentence, record: Record) -> Told:
+def told(item: Sentence, record: Record, beside: Beside) -> Told:
     verdict = check(item.text, record)
     claims = tuple(f"{one.kind}: {one.text} [{one.detail}]" for one in verdict.findings if one.label != "supported")
     evidence = tuple(f"{one.source}: {one.text}" for one in item.evidence)
-    return Told(item.narrative, item.origin, verdict.label, item.text, evidence, claims)
+    missing = beside.missing(item.text, (one.source for one in item.evidence))
+    return Told(item.narrative, item.origin, verdict.label, item.text, evidence, claims, missing)
 
 
 def lines(draft: Narrated) -> Iterator[str]:
@@ -124,6 +129,8 @@ def lines(draft: Narrated) -> Iterator[str]:
 def _line(item: Told, mark: str) -> Iterator[str]:
     yield f"  {mark} {item.origin}/{item.label}: {item.text}"
     yield from (f"        not supported: {claim}" for claim in item.claims)
+    if item.missing:
+        yield f"        not in the cited resources: {', '.join(item.missing)}"
 
 
 def summary(drafts: Iterable[Narrated]) -> str:
@@ -136,9 +143,12 @@ def summary(drafts: Iterable[Narrated]) -> str:
             for item in found:
                 key = f"{draft.policy}: sentences {state}, {item.origin}, {item.label}"
                 counts[key] = counts.get(key, 0) + 1
+                if item.missing:
+                    key = f"{draft.policy}: sentences {state}, {item.origin}, with words that no cited resource has"
+                    counts[key] = counts.get(key, 0) + 1
         if draft.silent:
             counts[f"{draft.policy}: model silent"] = counts.get(f"{draft.policy}: model silent", 0) + 1
-    return "\n".join(f"{name:60}{count:7}" for name, count in sorted(counts.items()))
+    return "\n".join(f"{name:80}{count:7}" for name, count in sorted(counts.items()))
 
 
 async def _each(stays: list[Stay], generator: Generator | None) -> AsyncIterator[Narrated]:
