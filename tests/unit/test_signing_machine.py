@@ -25,7 +25,7 @@ ONCE = settings(
     suppress_health_check=list(HealthCheck),
     phases=(Phase.explicit, Phase.reuse, Phase.generate),
 )
-HUNT = settings(ONCE, max_examples=500, derandomize=True, database=None, report_multiple_bugs=False)
+HUNT = settings(ONCE, max_examples=300, derandomize=True, database=None, report_multiple_bugs=False)
 
 TestSigning = Signing.TestCase
 TestSigning.settings = ONCE
@@ -49,7 +49,7 @@ def of_any_draft() -> Callable[..., Any]:
 
 
 async def the_drafts_text(approval: Approval, signature: Any) -> str:
-    draft = Draft.model_validate_json(await approval._artifacts.get(signature.draft.digest))  # noqa: SLF001
+    draft = Draft.model_validate_json(await approval._artifacts.get(signature.draft.digest))
     return draft.text
 
 
