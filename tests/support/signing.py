@@ -386,6 +386,17 @@ class Signing(RuleBasedStateMachine):
         self.loop.close()
 
 
+class AfterFiling(Signing):
+    """The same from a document on that stands in the chart, with whatever was confirmed for it."""
+
+    @initialize(sentences=DRAFTS, points=st.integers(0, 1))
+    def discharged(self, sentences: list[str], points: int) -> None:
+        Signing.discharged(self, sentences, points)
+        self.form |= everything_but(frozenset())
+        self.sign_the_page_as_it_stands()
+        assert self.state == "filed"
+
+
 def _confirmed(body: Any, draft: Draft) -> set[str]:
     """Digests of the sentences that a signature says to have been confirmed."""
     of_draft = {sha(draft.sentences[item.sentence].text) for item in body.resolutions if item.how == "confirmed"}

@@ -16,10 +16,10 @@ from services.approval import corrections, domain, gate
 from services.approval.handlers import Approval
 from shared.contracts.draft import Draft
 from shared.grounding import Record, check
-from tests.support.signing import CONTEXT, LABELS, POOL, Signing
+from tests.support.signing import CONTEXT, LABELS, POOL, AfterFiling, Signing
 
 ONCE = settings(
-    max_examples=50,
+    max_examples=40,
     stateful_step_count=20,
     deadline=None,
     suppress_health_check=list(HealthCheck),
@@ -29,6 +29,8 @@ HUNT = settings(ONCE, max_examples=300, derandomize=True, database=None, report_
 
 TestSigning = Signing.TestCase
 TestSigning.settings = ONCE
+TestAfterFiling = AfterFiling.TestCase
+TestAfterFiling.settings = ONCE
 
 
 def test_the_labels_of_the_sentences_are_those_of_the_check() -> None:
@@ -83,6 +85,7 @@ MUTANTS: dict[str, tuple[Any, str, Callable[[], Any]]] = {
 @pytest.mark.parametrize("rule", MUTANTS)
 def test_a_rule_that_is_left_out_is_missed(rule: str, monkeypatch: pytest.MonkeyPatch) -> None:
     where, name, make = MUTANTS[rule]
+    machine = AfterFiling if where is corrections else Signing
     monkeypatch.setattr(where, name, make())
     with pytest.raises(AssertionError):
-        run_state_machine_as_test(Signing, settings=HUNT)  # type: ignore[no-untyped-call]
+        run_state_machine_as_test(machine, settings=HUNT)  # type: ignore[no-untyped-call]
