@@ -76,7 +76,7 @@ NUMBERS = [str(number) for number in range(6)]  # more than a draft has sentence
 # What is said to a text: everything there is to say, less something.
 _LESS = [(), (), (), (), ("confirmed",), ("confirmed",), ("written",), ("written",), ("acknowledged",)]
 SAID = st.sampled_from([*_LESS, ("confirmed", "written"), *((text,) for text in POOL)]).map(frozenset)
-SPOILED = st.sampled_from([""] * 8 + ["nothing", "space", "foreign", "cut", "other patient", "no patient", "half"])
+SPOILED = st.sampled_from([""] * 21 + ["nothing", "space", "foreign", "cut", "other patient", "no patient", "half"])
 PLACES = ("Hospital course:", "Procedures:", "In plain words:", "PROCEDURES AND TREATMENT", PATIENT)
 NOTHING: dict[str, set[str]] = {"confirmed": set(), "acknowledged": set(), "written": set()}
 
@@ -279,7 +279,15 @@ class Signing(RuleBasedStateMachine):
     @precondition(lambda self: self.state == "filed")
     @rule(sentence=SENTENCES, which=WHICH, takes_out=st.booleans(), lacks=SAID, spoiled=SPOILED)
     def correct(self, sentence: str, which: int, takes_out: bool, lacks: frozenset[str], spoiled: str) -> None:
-        standing = self.run(self.at.call("GET", f"/v1/cases/{CASE.id}/document")).json()
+        self.correct_text(sentence, which, takes_out, lacks, spoiled)
+
+    @property
+    def standing(self) -> dict[str, Any]:
+        """The document as it stands."""
+        return dict(self.run(self.at.call("GET", f"/v1/cases/{CASE.id}/document")).json())
+
+    def correct_text(self, sentence: str, which: int, takes_out: bool, lacks: frozenset[str], spoiled: str) -> None:
+        standing = self.standing
         text, place = standing["text"], "Procedures:\n"
         found = [item for item in POOL if item in text] or [place]
         changed = (found[which % len(found)], "") if takes_out else (place, f"{place}  {sentence}\n")
@@ -292,8 +300,7 @@ class Signing(RuleBasedStateMachine):
     @precondition(lambda self: self.state == "filed")
     @rule(sentence=SENTENCES, lacks=SAID)
     def append(self, sentence: str, lacks: frozenset[str]) -> None:
-        standing = self.run(self.at.call("GET", f"/v1/cases/{CASE.id}/document")).json()
-        said = everything_but(lacks)
+        standing, said = self.standing, everything_but(lacks)
         resolutions = [{"sentence": int(number), "how": "confirmed"} for number in sorted(said["confirmed"])]
         body = {"text": sentence, "reason": "later", "written": sorted(said["written"]), "resolutions": resolutions}
         headers = {"If-Match": f'"{standing["digest"]}"'}
@@ -395,6 +402,16 @@ class AfterFiling(Signing):
         self.form |= everything_but(frozenset())
         self.sign_the_page_as_it_stands()
         assert self.state == "filed"
+
+    @precondition(lambda self: self.state == "filed")
+    @rule(sentence=SENTENCES, lacks=SAID)
+    def confirm_take_out_and_put_back(self, sentence: str, lacks: frozenset[str]) -> None:
+        """What was confirmed for one text, and is not in the next, comes back in a third."""
+        for takes_out, said in ((False, frozenset[str]()), (True, frozenset[str]()), (False, lacks)):
+            present = [text for text in POOL if text in self.standing["text"]]
+            which = present.index(sentence) if sentence in present else 0
+            if takes_out == (sentence in present):
+                self.correct_text(sentence, which, takes_out, said, "")
 
 
 def _confirmed(body: Any, draft: Draft) -> set[str]:

@@ -18,6 +18,7 @@ from shared.contracts.draft import Draft
 from shared.grounding import Record, check
 from tests.support.signing import CONTEXT, LABELS, POOL, AfterFiling, Signing
 
+pytestmark = pytest.mark.timeout(300)  # a machine under load; alone, the whole file takes two minutes
 ONCE = settings(
     max_examples=40,
     stateful_step_count=20,
