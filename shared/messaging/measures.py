@@ -8,6 +8,8 @@ from shared.contracts.subjects import CaseRef
 from shared.telemetry.catalogue import CHANNEL, DEPARTMENT, EVENT, LEVEL, OUTCOME, SOURCE
 from shared.telemetry.instruments import add, measuring, record
 
+GLANCE = 10  # seconds; a draft has some 550 words, of which 40 are read in that time
+
 
 def measure(case: CaseRef, event: CaseEvent, time: datetime) -> None:
     """Count `event` of `case`, which was appended at `time`."""
@@ -23,9 +25,9 @@ def measure(case: CaseRef, event: CaseEvent, time: datetime) -> None:
             add("countersign.draft.sentences", event.sentences - event.unsupported, {OUTCOME: "supported"})
         case Approved():
             _since_discharge("countersign.case.time_to_signature", event.stay, time, where)
-            outcome = "signed-edited" if event.edited else "signed-as-it-is"
-            add("countersign.drafts", 1, where | {OUTCOME: outcome, CHANNEL: event.channel or "unknown"})
-            record("countersign.draft.edit_distance", event.edits.distance if event.edits else 0, where)
+            add("countersign.drafts", 1, where | {OUTCOME: _signed(event), CHANNEL: event.channel or "unknown"})
+            if event.narrative != "physician":  # a text that was written anew says little of the draft
+                record("countersign.draft.edit_distance", event.edits.distance if event.edits else 0, where)
             add("countersign.draft.reading", 1, where | {OUTCOME: _seen(event.reading)})
         case Rejected():
             add("countersign.drafts", 1, where | {OUTCOME: event.action, CHANNEL: event.channel or "unknown"})
@@ -35,10 +37,18 @@ def measure(case: CaseRef, event: CaseEvent, time: datetime) -> None:
             pass
 
 
+def _signed(event: Approved) -> str:
+    if event.narrative == "physician":
+        return "signed-by-hand"
+    return "signed-edited" if event.edited else "signed-as-it-is"
+
+
 def _seen(reading: Reading | None) -> str:
-    """How much of the draft its signer had in view."""
+    """How much of the draft its signer had in view, and whether there was time to read it at all."""
     if reading is None:
         return "unknown"
+    if reading.seconds < GLANCE or not reading.seen:
+        return "no-look"
     return "every-part" if reading.seen >= reading.parts else "some-parts"
 
 

@@ -90,6 +90,7 @@ METRICS = (
     Metric("countersign.draft.sentences", "counter", "{sentence}", "sentences by support", (OUTCOME,)),
     Metric("countersign.draft.unsupported", "histogram", "{sentence}", "per draft", (DEPARTMENT,), COUNTS),
     Metric("countersign.draft.edit_distance", "histogram", "{character}", "draft to signed", (DEPARTMENT,), CHARACTERS),
+    # every-part, some-parts, no-look (under ten seconds, or no part in view), unknown (API, EHR, no script)
     Metric("countersign.draft.reading", "counter", "{draft}", "signed after how much was seen", (OUTCOME, DEPARTMENT)),
     # Reviews and escalations
     Metric("countersign.review.oldest", "gauge", "s", "age of the oldest open review", (DEPARTMENT, LEVEL)),

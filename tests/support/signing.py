@@ -14,6 +14,7 @@ from rapidfuzz.distance import Levenshtein
 
 from services.drafter.compose import compose
 from services.drafter.facts import render
+from shared.contracts.case import Case
 from shared.contracts.context import Allergy, EncounterContext, Entry, Medicine, Patient
 from shared.contracts.draft import Draft, Label, Sentence
 from shared.contracts.envelope import Recorded
@@ -66,17 +67,16 @@ PATIENT = next(line for line in text_of(CONTEXT).splitlines() if line.startswith
 FOREIGN = text_of(record("John Doe", "18"))
 PAGE, API = f"/reviews/{CASE.id}", f"/v1/reviews/{CASE.id}"
 SENTENCES = st.sampled_from(POOL)
+WHICH = st.integers(0, 5)
 DRAFTS = st.one_of(
     st.lists(SENTENCES, min_size=1, max_size=4, unique=True),
     st.lists(st.sampled_from([text for text in POOL if LABELS[text] == "supported"]), min_size=1, unique=True),
 )
 NUMBERS = [str(number) for number in range(6)]  # more than a draft has sentences or points
 # What is said to a text: everything there is to say, less something.
-SAID = st.one_of(
-    st.just(frozenset[str]()),
-    st.sets(st.sampled_from(["confirmed", "acknowledged", "written", *POOL]), max_size=2).map(frozenset),
-)
-SPOILED = st.sampled_from([""] * 8 + ["nothing", "space", "foreign", "cut", "other patient", "no patient", "half"])
+_LESS = [(), (), (), (), ("confirmed",), ("confirmed",), ("written",), ("written",), ("acknowledged",)]
+SAID = st.sampled_from([*_LESS, ("confirmed", "written"), *((text,) for text in POOL)]).map(frozenset)
+SPOILED = st.sampled_from([""] * 21 + ["nothing", "space", "foreign", "cut", "other patient", "no patient", "half"])
 PLACES = ("Hospital course:", "Procedures:", "In plain words:", "PROCEDURES AND TREATMENT", PATIENT)
 NOTHING: dict[str, set[str]] = {"confirmed": set(), "acknowledged": set(), "written": set()}
 
@@ -120,6 +120,7 @@ class Signing(RuleBasedStateMachine):
         self.run(self.at.start())
         self.form: dict[str, Any] = {}
         self.judged = 0
+        self._read_at, self._case = -1, Case()
         self.signed: dict[str, int] = {}  # by which door how often
 
     def run(self, work: Any) -> Any:
@@ -173,30 +174,40 @@ class Signing(RuleBasedStateMachine):
     def write(self, sentence: str, place: str, breaks: bool) -> None:
         """Below a heading, as a line or over two of them."""
         words = sentence.replace(" ", "\n  ", 1) if breaks else sentence
-        self.form["text"] = self.form["text"].replace(f"{place}\n", f"{place}\n  {words}\n", 1)
+        self.change(f"{place}\n", f"{place}\n  {words}\n")
 
     @precondition(lambda self: self.open)
-    @rule(sentence=SENTENCES, other=SENTENCES)
-    def write_over(self, sentence: str, other: str) -> None:
-        self.form["text"] = self.form["text"].replace(sentence, other)
+    @rule(which=WHICH, other=SENTENCES)
+    def write_over(self, which: int, other: str) -> None:
+        self.change(self.present(which), other)
 
     @precondition(lambda self: self.open)
-    @rule(sentence=SENTENCES, other=SENTENCES)
-    def write_behind(self, sentence: str, other: str) -> None:
-        self.form["text"] = self.form["text"].replace(sentence, f"{sentence} {other}", 1)
+    @rule(which=WHICH, other=SENTENCES)
+    def write_behind(self, which: int, other: str) -> None:
+        self.change(self.present(which), f"{self.present(which)} {other}")
 
     @precondition(lambda self: self.open)
-    @rule(sentence=SENTENCES)
-    def take_out(self, sentence: str) -> None:
-        self.form["text"] = self.form["text"].replace(sentence, "")
+    @rule(which=WHICH)
+    def take_out(self, which: int) -> None:
+        self.change(self.present(which), "")
 
     @precondition(lambda self: self.open)
-    @rule(sentence=SENTENCES, space=st.sampled_from(["  ", "\n  ", "\u00a0", "\r\n"]), which=st.integers(1, 4))
-    def space_out(self, sentence: str, space: str, which: int) -> None:
+    @rule(which=WHICH, space=st.sampled_from(["  ", "\n  ", "\u00a0", "\r\n"]), at=st.integers(1, 4))
+    def space_out(self, which: int, space: str, at: int) -> None:
         """The same words, spaced or wrapped in another way."""
-        words = sentence.split(" ")
-        again = " ".join(words[:which]) + space + " ".join(words[which:])
-        self.form["text"] = self.form["text"].replace(sentence, again)
+        words = self.present(which).split(" ")
+        self.change(self.present(which), " ".join(words[:at]) + space + " ".join(words[at:]))
+
+    def present(self, which: int) -> str:
+        """A sentence that the text has."""
+        found = [text for text in POOL if text in self.form["text"]] or [" "]
+        return found[which % len(found)]
+
+    def change(self, words: str, others: str) -> None:
+        """What is typed is kept, as the page does it."""
+        if words.strip():
+            self.form["text"] = self.form["text"].replace(words, others)
+            self.save()
 
     @precondition(lambda self: self.open)
     @rule(sentence=SENTENCES)
@@ -266,11 +277,21 @@ class Signing(RuleBasedStateMachine):
         self.run(self.at.call("POST", f"{API}/reject", json=sent))
 
     @precondition(lambda self: self.state == "filed")
-    @rule(sentence=SENTENCES, takes_out=st.booleans(), lacks=SAID, spoiled=SPOILED)
-    def correct(self, sentence: str, takes_out: bool, lacks: frozenset[str], spoiled: str) -> None:
-        standing = self.run(self.at.call("GET", f"/v1/cases/{CASE.id}/document")).json()
+    @rule(sentence=SENTENCES, which=WHICH, takes_out=st.booleans(), lacks=SAID, spoiled=SPOILED)
+    def correct(self, sentence: str, which: int, takes_out: bool, lacks: frozenset[str], spoiled: str) -> None:
+        self.correct_text(sentence, which, takes_out, lacks, spoiled)
+
+    @property
+    def standing(self) -> dict[str, Any]:
+        """The document as it stands."""
+        return dict(self.run(self.at.call("GET", f"/v1/cases/{CASE.id}/document")).json())
+
+    def correct_text(self, sentence: str, which: int, takes_out: bool, lacks: frozenset[str], spoiled: str) -> None:
+        standing = self.standing
         text, place = standing["text"], "Procedures:\n"
-        text = text.replace(sentence, "") if takes_out else text.replace(place, f"{place}  {sentence}\n")
+        found = [item for item in POOL if item in text] or [place]
+        changed = (found[which % len(found)], "") if takes_out else (place, f"{place}  {sentence}\n")
+        text = text.replace(*changed)
         said = everything_but(lacks)
         fields = {"seen": standing["digest"], "text": spoil(text, spoiled), "reason": "wrong"}
         sent = {name: sorted(said[name]) for name in ("confirmed", "written")}
@@ -279,8 +300,7 @@ class Signing(RuleBasedStateMachine):
     @precondition(lambda self: self.state == "filed")
     @rule(sentence=SENTENCES, lacks=SAID)
     def append(self, sentence: str, lacks: frozenset[str]) -> None:
-        standing = self.run(self.at.call("GET", f"/v1/cases/{CASE.id}/document")).json()
-        said = everything_but(lacks)
+        standing, said = self.standing, everything_but(lacks)
         resolutions = [{"sentence": int(number), "how": "confirmed"} for number in sorted(said["confirmed"])]
         body = {"text": sentence, "reason": "later", "written": sorted(said["written"]), "resolutions": resolutions}
         headers = {"If-Match": f'"{standing["digest"]}"'}
@@ -288,7 +308,14 @@ class Signing(RuleBasedStateMachine):
 
     @property
     def state(self) -> str:
-        return str(self.run(self.at.case()).state)
+        return self.case.state
+
+    @property
+    def case(self) -> Case:
+        """Read again only where something was stored since."""
+        if self._read_at != len(self.at.bus.kept):
+            self._read_at, self._case = len(self.at.bus.kept), self.run(self.at.case())
+        return self._case
 
     @property
     def open(self) -> bool:
@@ -352,7 +379,7 @@ class Signing(RuleBasedStateMachine):
 
     @invariant()
     def what_is_filed_is_what_was_signed(self) -> None:
-        for entry in self.run(self.at.case()).entries:
+        for entry in self.case.entries:
             if entry.filed is None:
                 continue
             found = self.at.ehr.store.get("DocumentReference", entry.filed.document_reference)
@@ -364,6 +391,27 @@ class Signing(RuleBasedStateMachine):
     def teardown(self) -> None:
         self.run(self.at.http.aclose())
         self.loop.close()
+
+
+class AfterFiling(Signing):
+    """The same from a document on that stands in the chart, with whatever was confirmed for it."""
+
+    @initialize(sentences=DRAFTS, points=st.integers(0, 1))
+    def discharged(self, sentences: list[str], points: int) -> None:
+        Signing.discharged(self, sentences, points)
+        self.form |= everything_but(frozenset())
+        self.sign_the_page_as_it_stands()
+        assert self.state == "filed"
+
+    @precondition(lambda self: self.state == "filed")
+    @rule(sentence=SENTENCES, lacks=SAID)
+    def confirm_take_out_and_put_back(self, sentence: str, lacks: frozenset[str]) -> None:
+        """What was confirmed for one text, and is not in the next, comes back in a third."""
+        for takes_out, said in ((False, frozenset[str]()), (True, frozenset[str]()), (False, lacks)):
+            present = [text for text in POOL if text in self.standing["text"]]
+            which = present.index(sentence) if sentence in present else 0
+            if takes_out == (sentence in present):
+                self.correct_text(sentence, which, takes_out, said, "")
 
 
 def _confirmed(body: Any, draft: Draft) -> set[str]:

@@ -170,13 +170,16 @@ NUMBERS = st.sets(st.sampled_from((1, 2)))
 
 @given(st.lists(st.tuples(st.booleans(), NUMBERS, NUMBERS), max_size=6))
 def test_no_sequence_of_them_signs_a_sentence_that_nobody_has_confirmed(deeds: list[Any]) -> None:
-    """`deeds`: a correction or an addendum, which unsupported sentences it has, which of them are confirmed with it."""
+    """`deeds`: a correction or an addendum, which unsupported sentences it has, which of them are confirmed with it.
+    What was confirmed counts for as long as a text that has it stands.
+    """
     past: list[str | CaseEvent] = [*FILED]
-    said: set[int] = set()
+    document, added = set[int](), set[int]()
     for turn, (whole, present, confirmed) in enumerate(deeds):
         case, settled = fold(history(*past)), Settled(dict.fromkeys(confirmed, "confirmed"))
         lines = [sentence.text for number, sentence in enumerate(DRAFT.sentences) if number == 0 or number in present]
         text = LONG[: LONG.index(TRUE)] + " ".join(lines) + f" Turn {turn}.\n" if whole else " ".join(lines)
+        said = document | added
         do: Any = corrections.amend if whole else corrections.addend
         try:
             made = do(case, standing(case), PHYSICIAN, DRAFT, text, DIGEST, settled=settled)
@@ -184,7 +187,7 @@ def test_no_sequence_of_them_signs_a_sentence_that_nobody_has_confirmed(deeds: l
             assert not present <= said | confirmed
             continue
         assert present <= said | confirmed
-        said |= present
+        document, added = (present, added) if whole else (document, added | present)
         past += [made, Filed(document_reference=f"doc-{turn}", provenance="p")]
 
 

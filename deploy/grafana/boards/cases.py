@@ -4,6 +4,8 @@ from grafana_foundation_sdk.builders import dashboard
 
 from deploy.grafana.panels import DEPARTMENT, EVENTS, STATES, Query, board, events_in, figure, lines, now_in, quantiles
 
+READING = "countersign_draft_reading_total"
+
 
 def make() -> dashboard.Dashboard:
     return board(
@@ -49,7 +51,7 @@ def make() -> dashboard.Dashboard:
             ),
             lines(
                 "What became of drafts, by hour",
-                "Signed as it was, signed after a change, refused. Many refusals: look at the model or the prompt.",
+                "Signed as it was, after a change, with a narrative by hand, refused. Many refusals: look at the model or the prompt.",
                 Query(
                     f"sum by (countersign_outcome) (increase(countersign_drafts_total{{{DEPARTMENT}}}[1h]))",
                     "{{countersign_outcome}}",
@@ -73,16 +75,28 @@ def make() -> dashboard.Dashboard:
             ),
             lines(
                 "Signatures by how much was seen, by hour",
-                "Parts of the draft that came into view before the signature; unknown: signed by the API or in the EHR.",
+                "Parts of the draft that came into view before the signature; no-look: none, or under ten seconds; unknown: "
+                "signed by the API or in the EHR.",
                 Query(
-                    f"sum by (countersign_outcome) (increase(countersign_draft_reading_total{{{DEPARTMENT}}}[1h]))",
+                    f"sum by (countersign_outcome) (increase({READING}{{{DEPARTMENT}}}[1h]))",
                     "{{countersign_outcome}}",
                 ),
                 bars=True,
             ),
             lines(
+                "Signatures without a look",
+                "Share of the signatures on our page that had the document in front for less than ten seconds, or no part "
+                "of it in view. Each is on the trail of its case (approved, reading).",
+                Query(
+                    f'(sum(increase({READING}{{countersign_outcome="no-look",{DEPARTMENT}}}[1d]))'
+                    f' / (sum(increase({READING}{{countersign_outcome!="unknown",{DEPARTMENT}}}[1d])) > 0)) or vector(0)',
+                    "no look",
+                ),
+                unit="percentunit",
+            ),
+            lines(
                 "Edits",
-                "Characters between the draft and what was signed.",
+                "Characters between the draft and what was signed; narratives that were written by hand are left out.",
                 *quantiles("countersign_draft_edit_distance", where=DEPARTMENT),
             ),
         ],

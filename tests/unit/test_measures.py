@@ -1,0 +1,62 @@
+"""What a signature says in figures: how it came about, and whether its signer can have read what was signed."""
+
+from typing import Any
+
+import pytest
+
+from shared.contracts.events import Approved, Edits, Reading
+from shared.messaging import measures
+from shared.telemetry.catalogue import OUTCOME
+from tests.support.examples import CASE, T0, event
+
+
+@pytest.fixture
+def counted(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, Any, Any]]:
+    found: list[tuple[str, Any, Any]] = []
+    monkeypatch.setattr(measures, "measuring", lambda: True)
+    for name in ("add", "record"):
+        monkeypatch.setattr(
+            measures, name, lambda metric, value, given: found.append((metric, value, given.get(OUTCOME)))
+        )
+    return found
+
+
+def signed(**changes: Any) -> Approved:
+    approved = event("approved")
+    assert isinstance(approved, Approved)
+    return approved.model_copy(update=changes)
+
+
+@pytest.mark.parametrize(
+    ("reading", "outcome"),
+    [
+        (None, "unknown"),
+        (Reading(seconds=0, seen=6, parts=6), "no-look"),
+        (Reading(seconds=9, seen=6, parts=6), "no-look"),
+        (Reading(seconds=90, seen=0, parts=6), "no-look"),
+        (Reading(seconds=10, seen=1, parts=6), "some-parts"),
+        (Reading(seconds=10, seen=6, parts=6), "every-part"),
+    ],
+)
+def test_a_signature_without_a_look_is_counted(
+    counted: list[tuple[str, Any, Any]], reading: Reading | None, outcome: str
+) -> None:
+    measures.measure(CASE, signed(reading=reading), T0)
+    assert ("countersign.draft.reading", 1, outcome) in counted
+
+
+@pytest.mark.parametrize(
+    ("narrative", "edited", "outcome"),
+    [
+        ("model", True, "signed-edited"),
+        ("rules", False, "signed-as-it-is"),
+        (None, False, "signed-as-it-is"),
+        ("physician", True, "signed-by-hand"),
+    ],
+)
+def test_a_narrative_by_hand_is_no_edit_of_a_draft(
+    counted: list[tuple[str, Any, Any]], narrative: str | None, edited: bool, outcome: str
+) -> None:
+    measures.measure(CASE, signed(narrative=narrative, edited=edited, edits=Edits(distance=40)), T0)
+    assert ("countersign.drafts", 1, outcome) in counted
+    assert (("countersign.draft.edit_distance", 40, None) in counted) is (narrative != "physician")
