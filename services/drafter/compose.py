@@ -15,7 +15,7 @@ NOTICE = (
     "Narrative composed from the record by rules, with sentences of an AI model; facts are rendered from the record. "
     "Reviewed by a physician."
 )
-QUOTED = " What is quoted stands only in the note that is named before it."
+QUOTED = " A sentence that begins with the name of a note says what that note says."
 # A text without a sentence of a model must not say that a model wrote it.
 COMPOSED = "Narrative composed by rules from the record; facts are rendered from the record. Reviewed by a physician."
 

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
-from services.drafter.notes.select import Candidate, asserts
+from services.drafter.notes.select import COMPARED, Candidate, asserts
 from shared.contracts.context import Note, NoteSentence
 from shared.contracts.draft import ClaimKind, OpenPoint
 from shared.grounding import Finding, Record
@@ -95,8 +95,8 @@ def points(differences: Sequence[Difference]) -> Iterator[OpenPoint]:
         )
 
 
-def also_compared(notes: Iterable[Note], quoted: Iterable[Candidate]) -> Iterator[tuple[Note, NoteSentence]]:
-    """Sentences that are not to be quoted and still have to agree with the record."""
+def also_compared(notes: Iterable[Note], quoted: Iterable[Candidate]) -> list[tuple[Note, NoteSentence]]:
+    """Sentences that are not to be quoted and still have to agree with the record; allergies and the like first."""
     known = {id(item.sentence) for item in quoted}
-    for note in notes:
-        yield from ((note, item) for item in note.sentences if id(item) not in known and asserts(note, item))
+    found = [(note, item) for note in notes for item in note.sentences if id(item) not in known and asserts(note, item)]
+    return sorted(found, key=lambda pair: pair[1].section not in COMPARED)
