@@ -106,8 +106,8 @@ class Sentence(Model):
 
     @property
     def support(self) -> Literal["record", "note", "record-and-note"] | None:
-        """What a supported sentence is supported by; None where it is not, or nothing is named."""
-        if not self.supported or not self.evidence:
+        """What a supported sentence is supported by; None where it is not, or neither a label nor evidence says so."""
+        if not self.supported or not (self.evidence or self.label):
             return None
         if not self.by_note:
             return "record"

@@ -19,7 +19,7 @@ _NARRATIVE: dict[NarrativeBy, str] = {
 }
 
 
-QUOTED = " What is quoted stands only in the note that is named before it."
+QUOTED = " A sentence that begins with the name of a note says what that note says."
 
 
 def line(by: NarrativeBy, *, changed: bool = False, quoted: bool = False) -> str:

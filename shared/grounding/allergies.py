@@ -18,7 +18,8 @@ _NONE = re.compile(
     re.IGNORECASE,
 )
 _ABOUT = re.compile(
-    r"\ballerg(?:y|ies|ic)\b|\bintoleran(?:t|ces?)\b|\bhypersensitiv\w+|\banaphyla\w+ to\b|\badverse "
+    r"\ballerg(?:y|ies|ic)\b|(?<!activity )(?<!exercise )(?<!heat )(?<!cold )(?<!glucose )"
+    r"\bintoleran(?:t|ces?)\b|\bhypersensitiv\w+|\banaphyla\w+ to\b|\badverse "
     r"reaction to\b|\b(?:not|unable to|cannot) tolerate\b",
     re.IGNORECASE,
 )

@@ -72,16 +72,21 @@ class Record:
     @cached_property
     def structured(self) -> "Record":
         """The same stay without what only notes and other documents say; the record itself where nothing is."""
-        context = self.context
-        lists = {name: getattr(context, name) for name in (*PARTS, *MEDICINES)}
-        kept = {name: tuple(item for item in items if not is_note(item.source)) for name, items in lists.items()}
-        if not context.clinical_notes and kept == lists:
-            return self
-        return Record(context.model_copy(update={**kept, "clinical_notes": ()}))
+        found = structured(self.context)
+        return self if found is self.context else Record(found)
 
     @property
     def stay(self) -> tuple[date | None, date]:
         return self.start, self.end
+
+
+def structured(context: EncounterContext) -> EncounterContext:
+    """The stay without what only notes and other documents say; the same where nothing is."""
+    lists = {name: getattr(context, name) for name in (*PARTS, *MEDICINES)}
+    kept = {name: tuple(item for item in items if not is_note(item.source)) for name, items in lists.items()}
+    if not context.clinical_notes and kept == lists:
+        return context
+    return context.model_copy(update={**kept, "clinical_notes": ()})
 
 
 def _own_tests(context: EncounterContext) -> dict[str, str]:

@@ -6,7 +6,7 @@ import pytest
 from fastapi import APIRouter, FastAPI, Form
 
 from services.approval.inbox.render import SECURITY_HEADERS, PageRoute, templates
-from shared.contracts.draft import Fact, Group
+from shared.contracts.draft import Evidence, Fact, Group, Sentence
 from shared.contracts.failures import PermanentError, RateLimitedError, TransientError
 from shared.runtime import problems
 from shared.runtime.problems import Problem
@@ -92,3 +92,35 @@ def test_a_group_with_columns_is_a_table_under_its_heading() -> None:
 def test_a_fact_whose_cells_do_not_fit_the_columns_is_a_row_of_its_text(cells: tuple[str, ...]) -> None:
     (cell,) = table(Fact(text="Aspirin, 100 mg daily", source="", cells=cells)).iter("td")
     assert (cell.get("colspan"), cell.text_content()) == ("2", "Aspirin, 100 mg daily")
+
+
+CITED = "Progress note, Dr. Lee, 2026-06-02"
+NOTE = Evidence(source="DocumentReference/n", text="Extubated.", kind="note", said_by=CITED)
+ENTRY = Evidence(source="Condition/c", text="Respiratory failure")
+
+
+@pytest.mark.parametrize(
+    ("evidence", "by_note", "words"),
+    [
+        ((NOTE,), True, "supported by a note"),
+        ((NOTE, ENTRY), True, "supported by the record and, in part, only by a note"),
+        ((NOTE, ENTRY), False, "supported by the record"),
+        ((ENTRY,), False, "supported by the record"),
+    ],
+)
+def test_a_sentence_says_in_words_what_supports_it(evidence: tuple[Evidence, ...], by_note: bool, words: str) -> None:
+    sentence = Sentence(
+        narrative="hospital-course",
+        text="Extubated.",
+        evidence=evidence,
+        label="supported",
+        origin="note",
+        by_note=by_note,
+    )
+    page = str(templates.get_template("sentence.html").module.said(sentence, sentence.support))
+    shown = lxml.html.fragment_fromstring(page, create_parent=True)
+    assert shown.findtext(".//span[@class='flag']/span") == "✓"
+    assert shown.find(".//span[@class='flag']").text_content() == f"✓ {words}"
+    assert shown.findtext(".//summary/small") == "quoted from a note"
+    items = [item.text_content() for item in shown.iter("li")]
+    assert [item.startswith(f"Note, {CITED}:") for item in items] == [item.kind == "note" for item in evidence]

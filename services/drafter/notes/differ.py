@@ -4,14 +4,12 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
-from services.drafter.notes.select import Candidate
-from shared.contracts.context import Note, NoteSection, NoteSentence
+from services.drafter.notes.select import COMPARED, Candidate, asserts
+from shared.contracts.context import Note, NoteSentence
 from shared.contracts.draft import ClaimKind, OpenPoint
 from shared.grounding import Finding, Record
 
 MOST = 6  # points of their own; further differences stand in one more
-# Compared although nothing of them is quoted.
-ALSO: frozenset[NoteSection] = frozenset({"allergies", "code-status", "diagnosis", "procedure", "findings", "implants"})
 # What does not change in a stay. The rest is compared in notes of its last day only: an order, a doubt and a
 # destination may have been another one before.
 _LASTING: frozenset[ClaimKind] = frozenset(
@@ -97,8 +95,8 @@ def points(differences: Sequence[Difference]) -> Iterator[OpenPoint]:
         )
 
 
-def also_compared(notes: Iterable[Note], quoted: Iterable[Candidate]) -> Iterator[tuple[Note, NoteSentence]]:
-    """Sentences that are not quoted and still have to agree with the record: allergies, code status, what was done."""
+def also_compared(notes: Iterable[Note], quoted: Iterable[Candidate]) -> list[tuple[Note, NoteSentence]]:
+    """Sentences that are not to be quoted and still have to agree with the record; allergies and the like first."""
     known = {id(item.sentence) for item in quoted}
-    for note in notes:
-        yield from ((note, item) for item in note.sentences if item.section in ALSO and id(item) not in known)
+    found = [(note, item) for note in notes for item in note.sentences if id(item) not in known and asserts(note, item)]
+    return sorted(found, key=lambda pair: pair[1].section not in COMPARED)

@@ -21,7 +21,7 @@ _PROBLEM = re.compile(r"\s*(?:#+\s*\d{0,2}[.):]?\s*|\d{1,2}[.)]\s+|\*\*)([^\W\d]
 _INLINE_PROBLEM = re.compile(
     r"\s*(?:#+\s*\d{0,2}[.):]?\s*|\d{1,2}[.)]\s+)([^\W\d][^:.]{2,70}?)(?::\s+|\s+[-–—]\s+)(.+)", re.DOTALL
 )
-_CAPITALS = re.compile(r"[A-ZÄÖÜ][A-ZÄÖÜ0-9 ,/&()'.-]{3,60}")
+_CAPITALS = re.compile(r"[A-ZÄÖÜ][A-ZÄÖÜ ,/&()'-]{3,60}")
 _WITH_PROBLEMS: frozenset[NoteSection] = frozenset({"assessment", "plan", "recommendations", "course", "diagnosis"})
 
 
@@ -44,11 +44,17 @@ def parts(text: str, title: str = "") -> Iterator[Part]:
         if begun is None:
             part.lines.append(line)
             continue
-        if any(item.strip() for item in part.lines):
-            yield part
+        yield from _with_words(part)
         part = begun
+    yield from _with_words(part)
+
+
+def _with_words(part: Part) -> Iterator[Part]:
+    """The part, where something stands in it. A heading that we do not know, with nothing below it, was a sentence."""
     if any(item.strip() for item in part.lines):
         yield part
+    elif part.section == "other" and part.heading:
+        yield Part("other", lines=[part.heading])
 
 
 def section_of(heading: str) -> NoteSection | None:
@@ -80,8 +86,8 @@ def _heading(line: str, before: Part, *, top: bool) -> Part | None:
             return Part(before.section, before.heading, named, [named, ""])  # a statement of its own
     if top and match is not None and not match[2].strip() and len(match[1].split()) <= 6:
         return Part("other", match[1].strip())  # a heading that we do not know ends the section all the same
-    if top and _CAPITALS.fullmatch(bare) and len(bare.split()) <= 7 and before.section not in _WITH_PROBLEMS:
-        return Part("other", bare)
+    if top and _CAPITALS.fullmatch(bare) and len(bare.split()) <= 4 and before.section not in _WITH_PROBLEMS:
+        return Part("other", bare, "", [bare, ""])  # or a sentence of somebody who writes in capitals: it is kept
     return None
 
 

@@ -29,6 +29,10 @@ _WANTED: Mapping[NoteKind, Mapping[NoteSection, int]] = {
     "therapy": {"assessment": 3, "course": 3},
     "other": {"course": 1, "assessment": 2, "interval": 3, "complications": 1, "": 4},
 }
+# Sections whose every sentence has to agree with the record, although nothing of them is quoted.
+COMPARED: frozenset[NoteSection] = frozenset(
+    {"allergies", "code-status", "diagnosis", "procedure", "findings", "implants"}
+)
 FEWEST, MOST = 3, 60  # words
 FEWEST_WITHOUT_EVENT = 5  # `TTE in AM` is an order
 LONGEST = 400  # characters
@@ -112,17 +116,17 @@ def candidates(notes: tuple[Note, ...], name: str) -> Iterator[Candidate]:
 
 
 def tells_course(kind: NoteKind, sentence: NoteSentence, name: str) -> bool:
-    """Whether a sentence says what happened, was found or was done in the stay."""
+    """Whether a sentence says what happened, was found or was done in the stay, and may be quoted."""
     text = sentence.text
-    if not is_prose(text) or names_somebody(text, name) or _is_housekeeping(sentence):
+    if not is_prose(text) or names_somebody(text, name) or _is_housekeeping(sentence) or _NOTHING.search(text):
         return False
-    if _CLERICAL.search(text) or _NOTHING.search(text) or normalised(text) == normalised(sentence.problem):
+    if _CLERICAL.search(text) or (_TOLD.search(text) and not _EVENT.search(text)):
         return False
-    if _TOLD.search(text) and not _EVENT.search(text):
+    if normalised(text) == normalised(sentence.problem):
         return False
     if sentence.section == "recommendations":
         return kind == "consult" and _CONDITION.search(text) is None
-    if _ORDER.match(text) or _INTENDED.search(text):
+    if is_intended(text):
         return False
     if sentence.section in ("complications", "findings", "procedure"):
         return True
@@ -131,6 +135,18 @@ def tells_course(kind: NoteKind, sentence: NoteSentence, name: str) -> bool:
     if needed and not events:
         return False
     return any(not _apart(text, span) for span in events) if events else not is_of_others(text)
+
+
+def is_intended(text: str) -> bool:
+    """Whether a sentence is an order, a plan or a condition: nothing of it has happened."""
+    return _ORDER.match(text) is not None or _INTENDED.search(text) is not None
+
+
+def asserts(note: Note, sentence: NoteSentence) -> bool:
+    """Whether a sentence says how it is with the patient, also what is not so: it may contradict the record."""
+    if sentence.section in COMPARED:
+        return True
+    return sentence.section in _WANTED[note.kind] and is_prose(sentence.text) and not is_intended(sentence.text)
 
 
 def _is_housekeeping(sentence: NoteSentence) -> bool:

@@ -8,12 +8,13 @@ from services.drafter.notes import differ, kinds
 from services.drafter.notes.condense import condensed
 from services.drafter.notes.select import Candidate, candidates
 from services.drafter.notes.sentences import normalised
-from shared.contracts.context import EncounterContext, Note
+from shared.contracts.context import EncounterContext, Note, NoteSentence
 from shared.contracts.draft import Evidence, OpenPoint, Sentence
-from shared.grounding import Finding, Record, check
+from shared.grounding import Finding, Record, check, structured
 from shared.grounding.verdict import Verdict
 
-MOST_CHECKED = 1500  # sentences of one stay that are held against the record
+MOST_CHECKED = 1500  # sentences of one stay that are held against the record, of those to quote and of the others
+ANY_LENGTH = 10**9  # characters
 MOST_NAMED = 40  # notes named one by one; the number of the others is told
 
 
@@ -32,25 +33,30 @@ def tell(context: EncounterContext) -> Told:
     notes = context.clinical_notes
     if not any(note.sentences for note in notes):
         return Told(left_out=tuple(_unquoted(notes, (), (), frozenset())))
-    record = Record(context)
+    record = Record(structured(context))
     found = _not_told_yet(candidates(notes, context.patient.name), context)
-    checked = [(item, check(item.sentence.headed, record.structured)) for item in found[:MOST_CHECKED]]
-    agreed, differing = [], []
-    for item, verdict in checked:
+    agreed: list[tuple[Candidate, Verdict]] = []
+    differences: list[tuple[Note, str, Finding]] = []
+    apart: set[int] = set()
+    for item in condensed(found, MOST_CHECKED, characters=ANY_LENGTH):
+        verdict = check(item.sentence.headed, record)
         finding = differ.contradicted(verdict.findings, item.note, record)
         if finding is None:
             agreed.append((item, verdict))
         else:
-            differing.append((item.note, item.text, finding))
-    differing += list(_also(notes, found, record))
+            differences.append((item.note, item.text, finding))
+            apart.add(id(item))
+    others = differ.also_compared(notes, found)
+    differences += _also(others[:MOST_CHECKED], record)
     kept = condensed([item for item, _ in agreed])
     chosen = {id(item) for item in kept}
     quoted = [_sentence(item, verdict) for item, verdict in agreed if id(item) in chosen]
-    dropped = [item for item in (*(item for item, _ in agreed), *found[MOST_CHECKED:]) if id(item) not in chosen]
+    dropped = [item for item in found if id(item) not in chosen | apart]
+    elsewhere = {item.source for item in context.procedures} | {note.source for note, *_ in differences}
     return Told(
         sentences=(*quoted, *_counted(kept, dropped)),
-        points=tuple(differ.points(differ.joined(differing))),
-        left_out=tuple(_unquoted(notes, kept, dropped, {item.source for item in context.procedures})),
+        points=tuple(differ.points(differ.joined(differences))),
+        left_out=(*_uncompared(len(others)), *_unquoted(notes, kept, dropped, elsewhere)),
         quoted=tuple(item.text for item in kept),
     )
 
@@ -70,11 +76,16 @@ def _not_told_yet(found: Iterable[Candidate], context: EncounterContext) -> list
     ]
 
 
-def _also(notes: tuple[Note, ...], found: Sequence[Candidate], record: Record) -> Iterator[tuple[Note, str, Finding]]:
-    for note, sentence in list(differ.also_compared(notes, found))[:MOST_CHECKED]:
-        finding = differ.contradicted(check(sentence.headed, record.structured).findings, note, record)
+def _also(others: Sequence[tuple[Note, NoteSentence]], record: Record) -> Iterator[tuple[Note, str, Finding]]:
+    for note, sentence in others:
+        finding = differ.contradicted(check(sentence.headed, record).findings, note, record)
         if finding is not None:
             yield note, sentence.headed, finding
+
+
+def _uncompared(count: int) -> Iterator[str]:
+    if count > MOST_CHECKED:
+        yield f"Notes: {count - MOST_CHECKED} of their sentences, too many to be compared with the record"
 
 
 def _sentence(item: Candidate, verdict: Verdict) -> Sentence:
