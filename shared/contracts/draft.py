@@ -50,6 +50,7 @@ class Sentence(Model):
     unsupported: tuple[Claim, ...] = ()  # the claims that are not supported
     label: Label | None = None  # None in drafts from before there were labels
     origin: Literal["model", "rules"] = "model"  # rules: composed from the record without a model
+    passage: str = ""  # id of the passage it is taken from: general advice, no fact of this patient
 
     @property
     def supported(self) -> bool:
@@ -91,7 +92,7 @@ class Part(Model):
 
 
 class Passage(Model):
-    """A passage of the knowledge base that the model was given."""
+    """A passage of the knowledge base: general advice about a problem, no fact of this patient."""
 
     id: str  # of the chunk
     source: str
@@ -100,6 +101,8 @@ class Passage(Model):
     path: tuple[str, ...] = ()
     text: str
     url: str | None = None
+    about: tuple[str, ...] = ()  # problems of the stay; empty in drafts from before passages were held against one
+    similarity: float | None = None  # cosine of its vector and the nearest problem's; None as above
 
 
 class Knowledge(Model):
@@ -107,6 +110,10 @@ class Knowledge(Model):
 
     version: int
     passages: tuple[Passage, ...]
+    threshold: float | None = None  # similarity that a passage needed; None as above
+    calibrated: bool = False  # whether it was chosen for this version, not the default
+    uncovered: tuple[str, ...] = ()  # problems that no passage is about
+    not_asked: tuple[str, ...] = ()  # problems beyond those that are asked about
 
 
 class Prompt(Model):
