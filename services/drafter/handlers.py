@@ -5,7 +5,7 @@ import logging
 from collections.abc import Callable
 from datetime import tzinfo
 
-from services.drafter import domain, facts, narrative, prompts
+from services.drafter import domain, facts, general_advice, narrative, prompts
 from services.drafter.cite import cite
 from services.drafter.compose import compose
 from services.drafter.course import composed
@@ -90,7 +90,8 @@ class Drafter:
             if isinstance(found, narrative.Nonsense):
                 silent = found.reason
             else:
-                own = await asyncio.to_thread(checked, found, context)
+                own = await asyncio.to_thread(checked, found, context, knowledge)
+        own, advised = general_advice.without_course(own)
         chosen = choose(composed(context), own, self._policy)
         draft = compose(
             context,
@@ -102,7 +103,7 @@ class Drafter:
             context_digest=cause.context,
             knowledge=knowledge,
             composed=chosen.composed,
-            replaced=chosen.replaced,
+            replaced=chosen.replaced + advised,
             asked=answered(wish, chosen),
             model_silent=silent,
         )
@@ -139,17 +140,23 @@ def answered(wish: str | None, chosen: Chosen) -> OpenPoint | None:
     )
 
 
-def checked(found: narrative.Narratives, context: EncounterContext) -> tuple[Sentence, ...]:
-    """Each sentence of the narratives with its label, what speaks for it, and its claims that are not supported."""
+def checked(
+    found: narrative.Narratives, context: EncounterContext, knowledge: Knowledge | None = None
+) -> tuple[Sentence, ...]:
+    """Each sentence of the narratives with its label, what speaks for it, and its claims that are not supported.
+
+    What is taken from a passage of `knowledge` is marked as general advice.
+    """
     record = Record(context)
-    return tuple(_checked(text, name, record) for name, texts in found.items() for text in split(texts))
+    return tuple(_checked(text, name, record, knowledge) for name, texts in found.items() for text in split(texts))
 
 
-def _checked(text: str, name: Narrative, record: Record) -> Sentence:
+def _checked(text: str, name: Narrative, record: Record, knowledge: Knowledge | None) -> Sentence:
     verdict = check(text, record)
     claims = tuple(
         Claim(kind=item.kind, text=item.text, label=item.label, source=item.source, detail=item.detail)
         for item in verdict.findings
         if item.label != "supported"
     )
-    return Sentence(narrative=name, text=text, evidence=verdict.evidence, unsupported=claims, label=verdict.label)
+    sentence = Sentence(narrative=name, text=text, evidence=verdict.evidence, unsupported=claims, label=verdict.label)
+    return general_advice.told(sentence, verdict.findings, record, knowledge)
