@@ -280,7 +280,7 @@ def main() -> None:
             if label != "relevance":
                 for way in ("before", "with the threshold"):
                     table.add_row(base, label, way, *result[way].row())
-    console = Console()
+    console = Console(width=140)
     console.print(table)
     for base, results in found.items():
         console.print(base, results["relevance"], highlight=False)

@@ -2,6 +2,7 @@
 
 import pytest
 
+from services.approval.renditions import signed, xhtml
 from services.drafter.compose import compose
 from services.drafter.facts import render
 from services.drafter.general_advice import source_of, without_course, worded
@@ -135,10 +136,12 @@ def test_advice_is_no_part_of_the_hospital_course() -> None:
     assert without_course(instructions) == (instructions, 0)
 
 
-def test_the_document_the_draft_and_the_list_of_claims_all_say_that_it_is_general() -> None:
+def test_document_rendition_and_stored_draft_say_that_it_is_general() -> None:
     draft = drafted(*sentences("Salt is limited to 5 g a day."))
     (line,) = [line.strip() for line in draft.text.splitlines() if "Salt" in line]
     assert line.startswith("In general: Salt is limited to 5 g a day (general advice from ")
+    page = xhtml.page(signed.read(draft.text, draft), ["signed"]).decode()
+    assert "In general: Salt is limited to 5 g a day (general advice from " in page
     stored = Draft.model_validate_json(draft.model_dump_json())
     assert [item.passage for item in stored.sentences] == ["c1"]
 
