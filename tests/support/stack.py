@@ -23,6 +23,7 @@ from shared.messaging.connection import Bus
 from shared.messaging.journal import Journal
 from shared.runtime.service import Service, create_app
 from tests.support.ehr import client, stays
+from tests.support.embedder import HashEmbedder
 from tests.support.generator import ScriptedGenerator
 from tests.support.physician import own_sentences, settled
 from tests.support.server import NatsServer
@@ -132,6 +133,7 @@ def build_services(
         }
 
     people, policy = approving.pop("people", ()), approving.pop("narrative_policy", "strict")
+    base = approving.pop("base", None)
     approving.setdefault("public_url", "https://countersign.test")
     clock = {"clock": approving.pop("clock")} if "clock" in approving else {}
     approval = ApprovalSettings(
@@ -143,7 +145,11 @@ def build_services(
     return [
         build_ingest(IngestSettings(**common("ingest"))),
         build_drafter(
-            DrafterSettings(**common("drafter"), narrative_policy=policy), ehr=client(ehr), generator=generator
+            DrafterSettings(**common("drafter"), narrative_policy=policy),
+            ehr=client(ehr),
+            generator=generator,
+            embedder=HashEmbedder(),
+            base=base,
         ),
         build_approval(approval, ehr=client(ehr), people=people, **clock),
     ]
@@ -158,7 +164,7 @@ async def running(
     **approving: Any,
 ) -> AsyncIterator[Stack]:
     """The services on a server that is provisioned already. `approving`: settings, `people` and `clock` of approval;
-    `narrative_policy` of the drafter.
+    `narrative_policy` and `base` of the drafter.
     """
     generator = generator or ScriptedGenerator()
     app = create_app(build_services(server, ehr, generator, escalate_after, **approving))
