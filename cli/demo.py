@@ -134,7 +134,8 @@ class Demo:
             heading = " › ".join([passage["title"], *passage["path"]])
             document = f"{passage['source']}/{passage['document']}, version {knowledge['version']}" if knowledge else ""
             self._cited.append(f"{passage['source']}/{passage['document']}")
-            self._console.print(f"[cyan]cited:[/] {heading} ({document})", highlight=False)
+            about = escape(f"general advice on {', '.join(passage['about'])}")
+            self._console.print(f"[cyan]cited, {about}:[/] {heading} ({document})", highlight=False)
 
     async def _until(self, physician: Api, case_id: str, state: str, told: int = 0) -> Case:
         """Wait for `state`, telling each event as it comes. A person may take as long as they want."""

@@ -168,6 +168,8 @@ def status(as_json: AsJson = False, data_dir: DataDir = None) -> None:
     if live:
         since = f"since {live['since'][:19]} by {live['by']}"
         print(f"live        version {live['version']} {since}, {found['passages']} passages")
+        relevance = live["relevance"]
+        print(f"relevance   {relevance['threshold']:.2f}, {relevance['origin']}: {relevance['reason']}")
     else:
         print("live        nothing yet")
     if newest:
@@ -214,7 +216,7 @@ def search(
     as_json: AsJson = False,
     data_dir: DataDir = None,
 ) -> None:
-    """The best passages, as a draft would get them."""
+    """The best passages, and which of them a draft would cite for a problem of that name."""
     if not text.strip():
         raise CommandError("Say what to look for.")
     params = {"q": text, "k": k} | ({"at": at} if at is not None else {})
@@ -223,10 +225,14 @@ def search(
         print(json.dumps(found))
         return
     console = Console()
-    console.print(f"version {found['version']}")
+    relevance = found["relevance"]
+    chosen = "the default" if relevance["origin"] == "default" else relevance["origin"]
+    console.print(f"version {found['version']}, cited from a similarity of {relevance['threshold']:.2f} ({chosen})")
     for number, item in enumerate(found["items"], 1):
         heading = " > ".join([item["title"], *item["path"]])
         console.print(f"\n[bold]{number}. {heading}[/]  {item['source']}/{item['document']}", highlight=False)
+        near = "" if item["cited"] else ": not near enough, no draft would cite it"
+        console.print(f"[dim]similarity {item['similarity']:.2f}{near}[/]", highlight=False)
         console.print(item["text"], markup=False, highlight=False)
 
 

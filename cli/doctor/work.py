@@ -137,6 +137,9 @@ async def _knowledge(bus: Bus, place: Place, group: Group) -> None:
         group.fault("knowledge", says, "countersign restore, or embed it again: countersign knowledge refresh --full")
         return
     group.ok("knowledge", f"version {live.version} is live, {passages} passages")
+    if live.relevance.origin == "default":
+        do = "add problems to the golden file, then: countersign knowledge refresh --judge"
+        group.warning("relevance", f"no threshold was chosen for version {live.version}: drafts cite little", do)
 
 
 async def _passages(place: Place, collection: str, version: int) -> int:

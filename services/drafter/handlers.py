@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import tzinfo
 
-from services.drafter import domain, facts, narrative
+from services.drafter import domain, facts, general_advice, narrative
 from services.drafter.cite import cite
 from services.drafter.compose import compose
 from services.drafter.course import composed
@@ -109,7 +109,8 @@ class Drafter:
             if isinstance(found, narrative.Nonsense):
                 silent = found.reason
             else:
-                own = await asyncio.to_thread(checked, found, context)
+                own = await asyncio.to_thread(checked, found, context, knowledge)
+        own, advised = general_advice.without_course(own)
         policy = kind.declared.policy or self._policy
         chosen = self._choose(kind, wording, composed(context, told.sentences), own, policy)
         draft = compose(
@@ -122,7 +123,7 @@ class Drafter:
             context_digest=cause.context,
             knowledge=knowledge,
             composed=chosen.composed,
-            replaced=chosen.replaced,
+            replaced=chosen.replaced + advised,
             asked=(*answered(wish, chosen), *_fallen_back(kind, context)),
             told=told,
             model_silent=silent,
@@ -187,7 +188,8 @@ def _prompt(
     told: Told,
 ) -> str:
     department = wording.lines(facts.length_of_stay(context)) if wording else ""
-    return kind.prompt.render(narrative.brief(context, knowledge, told.quoted), wish, department)
+    advice = knowledge if _instructs(kind, context) else None
+    return kind.prompt.render(narrative.brief(context, advice, told.quoted), wish, department)
 
 
 def _sampling(kind: Kind, wording: Wording | None, context: EncounterContext) -> Sampling:
@@ -214,20 +216,25 @@ def answered(wish: str | None, chosen: Chosen) -> tuple[OpenPoint, ...]:
     return (OpenPoint(text=words),)
 
 
-def checked(found: narrative.Narratives, context: EncounterContext) -> tuple[Sentence, ...]:
-    """Each sentence of the narratives with its label, what speaks for it, and its claims that are not supported."""
+def checked(
+    found: narrative.Narratives, context: EncounterContext, knowledge: Knowledge | None = None
+) -> tuple[Sentence, ...]:
+    """Each sentence of the narratives with its label, what speaks for it, and its claims that are not supported.
+
+    What is taken from a passage of `knowledge` is marked as general advice.
+    """
     record = Record(context)
-    return tuple(_checked(text, name, record) for name, texts in found.items() for text in split(texts))
+    return tuple(_checked(text, name, record, knowledge) for name, texts in found.items() for text in split(texts))
 
 
-def _checked(text: str, name: Narrative, record: Record) -> Sentence:
+def _checked(text: str, name: Narrative, record: Record, knowledge: Knowledge | None) -> Sentence:
     verdict = check(text, record)
     claims = tuple(
         Claim(kind=item.kind, text=item.text, label=item.label, source=item.source, detail=item.detail)
         for item in verdict.findings
         if item.label != "supported"
     )
-    return Sentence(
+    sentence = Sentence(
         narrative=name,
         text=text,
         evidence=verdict.evidence,
@@ -235,3 +242,4 @@ def _checked(text: str, name: Narrative, record: Record) -> Sentence:
         label=verdict.label,
         by_note=verdict.by_note,
     )
+    return general_advice.told(sentence, verdict.findings, record, knowledge)

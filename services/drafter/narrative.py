@@ -33,7 +33,8 @@ Narratives = dict[Narrative, str]
 
 
 def brief(context: EncounterContext, knowledge: Knowledge | None = None, quoted: Sequence[str] = ()) -> str:
-    """The facts as the model gets them: few, short, without identity; and a guideline's first words on the problem.
+    """The facts as the model gets them: few, short, without identity; and, where somebody is instructed, a guideline's
+    first words on a problem.
 
     `quoted` are the sentences of notes that the document quotes. The model gets as many whole ones as its place has;
     what it does not get stands in the document all the same.
@@ -61,8 +62,10 @@ def brief(context: EncounterContext, knowledge: Knowledge | None = None, quoted:
             ("Stopped", [row.medicine.name for row in rows if row.change == "stopped"]),
             ("Discharged to", [context.disposition or "not recorded"]),
         ]
-    if knowledge is not None and knowledge.passages:
-        lines.append(("Guideline for the instructions", [_shortened(knowledge.passages[0].text)]))
+    if knowledge is not None and knowledge.passages and context.instructs:
+        first = knowledge.passages[0]
+        on = f" on {first.about[0]}" if first.about else ""
+        lines.append((f"General advice{on}, for the instructions only", [_shortened(first.text)]))
     return "\n".join(f"{title}: {_listed(items)}" for title, items in lines)
 
 

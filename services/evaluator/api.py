@@ -7,7 +7,7 @@ from fastapi import APIRouter, Depends, Query
 from pydantic import BaseModel, ConfigDict, Field
 
 from services.evaluator.desk import KnowledgeDesk
-from shared.contracts.knowledge import Search
+from shared.contracts.knowledge import Relevance, Search
 from shared.knowledge.kept import KeptPoint
 from shared.knowledge.live import VersionRecord
 from shared.runtime.access import ROLES, Caller, Guard
@@ -25,12 +25,15 @@ class Passage(BaseModel):
     url: str | None
     score: float
     since: int
+    similarity: float = Field(description="cosine of the question and the passage")
+    cited: bool = Field(description="whether it is similar enough for a draft to cite it for a problem of that name")
 
 
 class Answers(BaseModel):
-    """The best passages of one version, best first."""
+    """The best passages of one version, best first, and how similar one must be to be cited."""
 
     version: int
+    relevance: Relevance
     items: list[Passage]
 
 
@@ -84,10 +87,16 @@ def make_router(desk: KnowledgeDesk, guard: Guard) -> APIRouter:
     ) -> Answers:
         where, hits = await desk.search(q, at, k, mode)
         items = [
-            Passage(**{"url": None} | hit.chunk.model_dump(mode="json"), score=hit.score, since=hit.since)
+            Passage(
+                **{"url": None} | hit.chunk.model_dump(mode="json"),
+                score=hit.score,
+                since=hit.since,
+                similarity=hit.similarity,
+                cited=hit.similarity >= where.relevance.threshold,
+            )
             for hit in hits
         ]
-        return Answers(version=where.version, items=items)
+        return Answers(version=where.version, relevance=where.relevance, items=items)
 
     @router.get("/collections", summary="Names of the collections of vectors")
     async def collections(_: operator) -> list[str]:

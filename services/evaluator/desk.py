@@ -139,6 +139,7 @@ class KnowledgeDesk:
             collection=record.collection,
             embedder=record.embedder,
             search=record.search,
+            relevance=record.relevance,
             since=self._clock(),
             by=by,
         )

@@ -1,9 +1,13 @@
-"""Golden queries: a JSONL file, one query a line, each with the documents that answer it."""
+"""Golden queries: a JSONL file, one query a line, each with the documents that answer it.
+
+`problem` in place of `query` is a diagnosis as a record names it: what drafts ask. On these the threshold is chosen,
+with an empty `relevant`, too: problems that the base says nothing about.
+"""
 
 import json
 from pathlib import Path, PurePosixPath
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from shared.contracts.failures import PermanentError
 
@@ -18,13 +22,14 @@ class Relevant(BaseModel):
 
 
 class GoldenQuery(BaseModel):
-    """One line. `relevant` may also be a list of plain ids."""
+    """One line. `relevant` may also be a list of plain ids; only a problem's may be empty."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
     id: str = ""
-    query: str = Field(min_length=1)
-    relevant: tuple[Relevant, ...] = Field(min_length=1)
+    query: str = ""
+    problem: str = ""
+    relevant: tuple[Relevant, ...]
 
     @field_validator("relevant", mode="before")
     @classmethod
@@ -32,6 +37,18 @@ class GoldenQuery(BaseModel):
         if not isinstance(value, list | tuple):
             return value
         return [{"doc_id": item} if isinstance(item, str) else item for item in value]
+
+    @model_validator(mode="after")
+    def _one_question(self) -> "GoldenQuery":
+        if bool(self.query.strip()) == bool(self.problem.strip()):
+            raise ValueError("needs either a query or a problem")
+        if self.query and not self.relevant:
+            raise ValueError("a query needs a document that answers it")
+        return self
+
+    @property
+    def text(self) -> str:
+        return self.query or self.problem
 
     @property
     def grades(self) -> dict[str, int]:
@@ -55,7 +72,8 @@ def read(path: Path) -> list[GoldenQuery]:
             query = GoldenQuery.model_validate(json.loads(line))
         except (ValidationError, ValueError):
             raise PermanentError(
-                f"{path}, line {number}: not a golden query; it needs 'query' and 'relevant', a list of document ids"
+                f"{path}, line {number}: not a golden query; it needs 'query' (or 'problem') and 'relevant', a list of "
+                "document ids, which only a problem's may leave empty"
             ) from None
         found.append(query if query.id else query.model_copy(update={"id": f"line-{number}"}))
     return found

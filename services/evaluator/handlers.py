@@ -1,22 +1,24 @@
 """Asks a new version the golden queries and moves the live pointer, or does not."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 from nats.aio.msg import Msg
 
-from services.evaluator import domain, golden, metrics
+from services.evaluator import calibration, domain, golden, metrics
+from services.evaluator.calibration import Example
 from services.evaluator.golden import GoldenQuery
 from shared.contracts.failures import PermanentError, TransientError
-from shared.contracts.knowledge import Counts, QueryResult
+from shared.contracts.knowledge import Counts, QueryResult, Relevance
 from shared.contracts.refresh import Evaluated, HeldBack, Indexed, Promoted, Refresh, RefreshRef, fold_refresh
 from shared.inference.embed import BATCH_PRIORITY
 from shared.knowledge import config
 from shared.knowledge.attempts import Attempts
-from shared.knowledge.base import CANDIDATES, KnowledgeBase
+from shared.knowledge.base import CANDIDATES, Hit, KnowledgeBase
 from shared.knowledge.config import KnowledgeFile
 from shared.knowledge.live import Live, LiveBucket, VersionRecord
 from shared.knowledge.manifest import Manifest
-from shared.knowledge.retrieve import At, Retriever
+from shared.knowledge.retrieve import At, Retriever, nearest
 from shared.messaging.connection import Bus, WrongSequenceError
 from shared.messaging.deadletter import Original, alert
 from shared.messaging.refreshes import RefreshLog, read_refresh
@@ -67,10 +69,12 @@ class Evaluation:
             queries = await self._queries(file)
         except PermanentError as error:
             problem = error.reason  # a broken golden file is no reason to try again, but to leave live alone
-        results = await self._ask(queries, At(indexed.target, indexed.collection, indexed.embedder, file.search))
+        results, examples = await self._ask(
+            queries, At(indexed.target, indexed.collection, indexed.embedder, file.search)
+        )
         before: list[QueryResult] = []
         if live is not None and live.version != indexed.target:
-            before = await self._ask(queries, At(live.version, live.collection, live.embedder, live.search))
+            before, _ = await self._ask(queries, At(live.version, live.collection, live.embedder, live.search))
         found = metrics.summed(results) if results else None
         compared = metrics.summed(before) if before else None
         verdict = domain.Verdict(False, problem) if problem else domain.judge(found, compared, file.promotion)
@@ -82,6 +86,7 @@ class Evaluation:
             threshold=file.promotion.mrr,
             margin=file.promotion.margin,
             search=file.search,
+            relevance=calibration.choose(examples, sum(map(_calibrates(queries), queries)), file.relevance),
             queries=tuple(results[:LISTED]),
             promote=verdict.promote,
             reason=verdict.reason,
@@ -93,15 +98,21 @@ class Evaluation:
         paths = [file.golden, *(source.golden for source in file.sources if source.name in there)]
         return [query for path in dict.fromkeys(paths) if path is not None for query in golden.read(path)]
 
-    async def _ask(self, queries: list[GoldenQuery], at: At) -> list[QueryResult]:
-        return [await self._one(query, at) for query in queries]
+    async def _ask(self, queries: list[GoldenQuery], at: At) -> tuple[list[QueryResult], list[Example]]:
+        """How the queries did that some document answers, and the passages that a threshold is chosen on."""
+        results, examples = [], []
+        calibrates = _calibrates(queries)
+        for query in queries:
+            hits = await self._hits(query, at)
+            if query.relevant:
+                results.append(_measured(query, hits))
+            if calibrates(query):
+                examples += [_example(query, hit) for hit in nearest(hits)]
+        return results, examples
 
-    async def _one(self, query: GoldenQuery, at: At) -> QueryResult:
+    async def _hits(self, query: GoldenQuery, at: At) -> list[Hit]:
         """By the same way that drafts ask, as many chunks as ten documents may need."""
-        hits = await self._retriever.search(query.query, at, limit=CANDIDATES, priority=BATCH_PRIORITY)
-        grades = query.grades
-        ranking = dict.fromkeys(golden.as_golden(hit.chunk.document, hit.chunk.source, grades) for hit in hits)
-        return metrics.measure(query.id, list(ranking), grades)
+        return await self._retriever.search(query.text, at, limit=CANDIDATES, priority=BATCH_PRIORITY)
 
     async def _decide(self, ref: RefreshRef, refresh: Refresh, indexed: Indexed, evaluated: Evaluated) -> None:
         live, revision = await self._live.live()
@@ -116,6 +127,7 @@ class Evaluation:
                 decision="promoted" if evaluated.promote else "held-back",
                 reason=evaluated.reason,
                 metrics=evaluated.metrics,
+                relevance=evaluated.relevance or Relevance(),
                 documents=refresh.planned.documents if refresh.planned else Counts(),
                 worst=domain.worst(evaluated.queries),
             )
@@ -127,6 +139,9 @@ class Evaluation:
             if (live.version if live else None) != evaluated.live_version:
                 raise TransientError("what is live changed while the version was being judged")
             await self._promote(indexed, evaluated, revision)
+        elif evaluated.relevance is not None and live.relevance != evaluated.relevance:
+            # What is live was judged again: the version stays, the threshold follows its golden queries.
+            await self._point(live.model_copy(update={"relevance": evaluated.relevance}), revision)
         await self._log.append(ref, Promoted(target=indexed.target, previous=evaluated.live_version))
 
     async def _promote(self, indexed: Indexed, evaluated: Evaluated, revision: int) -> None:
@@ -135,14 +150,18 @@ class Evaluation:
             collection=indexed.collection,
             embedder=indexed.embedder,
             search=evaluated.search,
+            relevance=evaluated.relevance or Relevance(),
             since=self._clock(),
             by="evaluation",
         )
+        await self._point(pointer, revision)
+        await self._base.point_alias(indexed.collection)
+
+    async def _point(self, pointer: Live, revision: int) -> None:
         try:
             await self._live.point(pointer, revision)
         except WrongSequenceError:
             raise TransientError("what is live changed while the version was being promoted") from None
-        await self._base.point_alias(indexed.collection)
 
     async def _hold_back(self, ref: RefreshRef, evaluated: Evaluated) -> None:
         await alert(
@@ -158,3 +177,19 @@ class Evaluation:
 
     async def give_up(self, original: Original, reason: str) -> None:
         await self._attempts.give_up(original, reason, "judge")
+
+
+def _calibrates(queries: list[GoldenQuery]) -> Callable[[GoldenQuery], bool]:
+    """Which queries a threshold is chosen on: problems as drafts ask about them; all where the file names none."""
+    problems = any(query.problem for query in queries)
+    return lambda query: bool(query.problem) or not problems
+
+
+def _measured(query: GoldenQuery, hits: list[Hit]) -> QueryResult:
+    ranking = dict.fromkeys(golden.as_golden(hit.chunk.document, hit.chunk.source, query.grades) for hit in hits)
+    return metrics.measure(query.id, list(ranking), query.grades)
+
+
+def _example(query: GoldenQuery, hit: Hit) -> Example:
+    named = golden.as_golden(hit.chunk.document, hit.chunk.source, query.grades)
+    return Example(hit.similarity, named in query.grades)

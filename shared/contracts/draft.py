@@ -99,6 +99,7 @@ class Sentence(Model):
     # rules: composed from the record without a model; note: quoted from a note
     origin: Literal["model", "rules", "note"] = "model"
     by_note: bool = False  # the record's entries alone do not support it: a note does, all of it or a part
+    passage: str = ""  # id of the passage it is taken from: general advice, no fact of this patient
 
     @property
     def supported(self) -> bool:
@@ -152,7 +153,7 @@ class Part(Model):
 
 
 class Passage(Model):
-    """A passage of the knowledge base that the model was given."""
+    """A passage of the knowledge base: general advice about a problem, no fact of this patient."""
 
     id: str  # of the chunk
     source: str
@@ -161,6 +162,8 @@ class Passage(Model):
     path: tuple[str, ...] = ()
     text: str
     url: str | None = None
+    about: tuple[str, ...] = ()  # problems of the stay; empty in drafts from before passages were held against one
+    similarity: float | None = None  # cosine of its vector and the nearest problem's; None as above
 
 
 class Knowledge(Model):
@@ -168,6 +171,10 @@ class Knowledge(Model):
 
     version: int
     passages: tuple[Passage, ...]
+    threshold: float | None = None  # similarity that a passage needed; None as above
+    calibrated: bool = False  # whether it was chosen for this version, not the default
+    uncovered: tuple[str, ...] = ()  # problems that no passage is about
+    not_asked: tuple[str, ...] = ()  # problems beyond those that are asked about
 
 
 class Prompt(Model):

@@ -18,6 +18,9 @@ BATCH = 20  # chunks a message and a request to the model server
 OPEN = 2**31 - 1  # `until` of what no version has removed
 
 Search = Literal["dense", "sparse", "hybrid"]
+# A cosine of the shipped embedding model at which nearly nothing is about something else (docs/retrieval.md): what a
+# version is asked with for which none was chosen.
+DEFAULT_THRESHOLD = 0.6
 
 
 class Chunk(Model):
@@ -121,3 +124,14 @@ class QueryResult(Model):
     recall_at_10: float
     ndcg_at_10: float
     found: tuple[str, ...] = ()
+
+
+class Relevance(Model):
+    """How similar a passage must be to a problem to be about it, in one version of the base."""
+
+    threshold: float = DEFAULT_THRESHOLD  # cosine of the vectors of the problem's name and of the passage
+    origin: Literal["golden", "declared", "default"] = "default"  # chosen on golden queries, by the file, or neither
+    queries: int = 0  # golden queries that it was chosen on
+    precision: float | None = None  # of what it lets pass among them
+    recall: float | None = None
+    reason: str = "this version was judged before thresholds were chosen"

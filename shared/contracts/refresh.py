@@ -12,7 +12,17 @@ from typing import Annotated, Literal, get_args
 from pydantic import Field, TypeAdapter
 
 from shared.contracts.failures import PermanentError
-from shared.contracts.knowledge import SOURCE, Chunk, Counts, DocumentEntry, Metrics, QueryResult, Search, Unreadable
+from shared.contracts.knowledge import (
+    SOURCE,
+    Chunk,
+    Counts,
+    DocumentEntry,
+    Metrics,
+    QueryResult,
+    Relevance,
+    Search,
+    Unreadable,
+)
 from shared.contracts.model import Model
 
 Step = Literal["prepare", "embed", "settle", "judge"]
@@ -124,6 +134,7 @@ class Evaluated(Model):
     search: Search = "dense"
     threshold: float
     margin: float
+    relevance: Relevance | None = None  # None in events from before there were thresholds
     queries: tuple[QueryResult, ...] = ()
     promote: bool
     reason: str

@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+import numpy as np
+
 from shared.contracts.knowledge import Chunk, Search, point_id
 
 DENSE, SPARSE = "dense", "bm25"
@@ -26,19 +28,25 @@ class Embedded:
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """What is searched for, both ways."""
+    """What is searched for, both ways. `about`: the vector that similarity is measured to, where it is another one."""
 
     text: str
     vector: Sequence[float]
+    about: Sequence[float] | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Hit:
-    """A chunk that a search found."""
+    """A chunk that a search found.
+
+    `score` orders the hits of one question. `similarity` is the cosine of the chunk's vector and the question's, in
+    every way of searching: only it can be held against a threshold, as a fused rank does not say how near a hit is.
+    """
 
     chunk: Chunk
     score: float
     since: int
+    similarity: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +79,7 @@ class KnowledgeBase(Protocol):
     async def upsert(self, collection: str, points: Sequence[Embedded]) -> None: ...
 
     async def search(self, collection: str, question: Question, version: int, limit: int, mode: Search) -> list[Hit]:
-        """The best chunks of what `version` shows, best first."""
+        """The best chunks of what `version` shows, best first, each with its similarity."""
         ...
 
     async def touched(self, collection: str, version: int) -> list[Placed]:
@@ -125,16 +133,29 @@ class KnowledgeBase(Protocol):
     async def close(self) -> None: ...
 
 
+def is_measured_by_score(question: Question, mode: Search) -> bool:
+    """Whether the engine's own score is the similarity; else the vectors of the hits are asked for."""
+    return mode == "dense" and question.about is None
+
+
+def similarity(question: Question, vector: Sequence[float]) -> float:
+    """The cosine of the question's vector, or of what it is about, and a chunk's; 0 where one of them is nothing."""
+    asked = np.asarray(question.vector if question.about is None else question.about, dtype=np.float64)
+    found = np.asarray(vector, dtype=np.float64)
+    length = float(np.linalg.norm(asked) * np.linalg.norm(found))
+    return float(asked @ found) / length if length else 0.0
+
+
 def payload_of(point: Embedded, until: int) -> dict[str, object]:
     return point.chunk.model_dump(mode="json", exclude_none=True) | {"since": point.since, "until": until}
 
 
 def kept_of(payload: dict[str, object], vector: Sequence[float]) -> Kept:
     """The point that `payload_of` and its vector were made from."""
-    hit = hit_of(payload, 0.0)
+    hit = hit_of(payload, 0.0, 0.0)
     return Kept(Embedded(hit.chunk, vector, hit.since), int(str(payload["until"])))
 
 
-def hit_of(payload: dict[str, object], score: float) -> Hit:
+def hit_of(payload: dict[str, object], score: float, similarity: float) -> Hit:
     fields = {name: value for name, value in payload.items() if name not in ("since", "until")}
-    return Hit(Chunk.model_validate(fields), score, int(str(payload["since"])))
+    return Hit(Chunk.model_validate(fields), score, int(str(payload["since"])), similarity)

@@ -109,6 +109,13 @@ class Promotion(_Closed):
     keep_versions: int = Field(default=30, ge=1, description="versions that can be asked and gone back to")
 
 
+class RelevanceRule(_Closed):
+    """How the similarity is chosen that a passage needs to be cited."""
+
+    precision: float = Field(default=0.9, ge=0.5, le=1, description="of what passes, on the golden queries, at least")
+    threshold: float | None = Field(default=None, ge=-1, le=1, description="a cosine; instead of choosing one")
+
+
 class PeakHours(_Closed):
     """Hours in which a department needs the models for itself: the night's batches wait."""
 
@@ -135,6 +142,7 @@ class KnowledgeFile(_Closed):
     sources: tuple[Source, ...] = ()
     golden: Path | None = None
     promotion: Promotion = Promotion()
+    relevance: RelevanceRule = RelevanceRule()
     peak_hours: tuple[PeakHours, ...] = ()
     attempts_apart: timedelta = Field(default=timedelta(minutes=5), description="between two attempts of a refresh")
 

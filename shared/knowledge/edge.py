@@ -21,8 +21,10 @@ from shared.knowledge.base import (
     Placed,
     Question,
     hit_of,
+    is_measured_by_score,
     kept_of,
     payload_of,
+    similarity,
 )
 from shared.knowledge.sparse import BM25
 
@@ -78,7 +80,12 @@ class EdgeBase:
     async def search(self, collection: str, question: Question, version: int, limit: int, mode: Search) -> list[Hit]:
         request = _request(question, version, limit, mode)
         found = await self._call(collection, lambda shard: shard.query(request))
-        return [hit_of(dict(point.payload or {}), point.score) for point in found]
+        if is_measured_by_score(question, mode):
+            return [hit_of(dict(point.payload or {}), point.score, point.score) for point in found]
+        return [
+            hit_of(dict(point.payload or {}), point.score, similarity(question, _dense(point.vector)))
+            for point in found
+        ]
 
     async def touched(self, collection: str, version: int) -> list[Placed]:
         either = edge.Filter(should=[_is("since", version), _is("until", version)])
@@ -201,9 +208,10 @@ def _request(question: Question, version: int, limit: int, mode: Search) -> edge
     visible = _visible(version)
     dense = edge.Query.Nearest(list(question.vector), using=DENSE)
     sparse = edge.Query.Nearest(BM25.embed_query(question.text), using=SPARSE)
+    vectors = None if is_measured_by_score(question, mode) else [DENSE]
     if mode != "hybrid":
         query = dense if mode == "dense" else sparse
-        return edge.QueryRequest(limit=limit, query=query, filter=visible, with_payload=True)
+        return edge.QueryRequest(limit=limit, query=query, filter=visible, with_payload=True, with_vector=vectors)
     # A word's weight is what it tells apart within the version, not among what has been retired.
     among = edge.SearchParams(idf=edge.IdfParams(corpus=visible))
     return edge.QueryRequest(
@@ -214,6 +222,7 @@ def _request(question: Question, version: int, limit: int, mode: Search) -> edge
         ],
         query=edge.Fusion.Rrf(k=RRF_K),  # type: ignore[arg-type]
         with_payload=True,
+        with_vector=vectors,
     )
 
 

@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Literal
 
-from shared.contracts.knowledge import Counts, Metrics, Search
+from shared.contracts.knowledge import Counts, Metrics, Relevance, Search
 from shared.contracts.model import Model
 from shared.messaging.buckets import Bucket
 from shared.messaging.connection import Bus
@@ -18,6 +18,7 @@ class Live(Model):
     collection: str
     embedder: str  # Triton model that its vectors come from
     search: Search = "dense"  # the way it was judged by, and is asked by
+    relevance: Relevance = Relevance()  # how similar a passage must be to be cited
     since: datetime
     by: str  # "evaluation", or who went back to it
 
@@ -34,6 +35,7 @@ class VersionRecord(Model):
     decision: Literal["promoted", "held-back"]
     reason: str
     metrics: Metrics | None = None
+    relevance: Relevance = Relevance()
     documents: Counts = Counts()
     worst: tuple[str, ...] = ()  # ids of the golden queries that did worst
 

@@ -20,8 +20,10 @@ from shared.knowledge.base import (
     Placed,
     Question,
     hit_of,
+    is_measured_by_score,
     kept_of,
     payload_of,
+    similarity,
 )
 from shared.knowledge.sparse import BM25
 
@@ -81,8 +83,17 @@ class ServerBase:
                 models.Prefetch(query=sparse, using=SPARSE, limit=CANDIDATES, filter=visible),
             ]
             request = {"prefetch": prefetch, "query": models.RrfQuery(rrf=models.Rrf(k=RRF_K))}
-        found = await _sorted(self._client.query_points(collection, limit=limit, with_payload=True, **request))
-        return [hit_of(dict(point.payload or {}), point.score) for point in found.points]
+        by_score = is_measured_by_score(question, mode)
+        request |= {"limit": limit, "with_payload": True, "with_vectors": False if by_score else [DENSE]}
+        found = await _sorted(self._client.query_points(collection, **request))
+        return [
+            hit_of(
+                dict(point.payload or {}),
+                point.score,
+                point.score if by_score else similarity(question, _dense(point.vector)),
+            )
+            for point in found.points
+        ]
 
     async def touched(self, collection: str, version: int) -> list[Placed]:
         either = models.Filter(should=[_is("since", version), _is("until", version)])

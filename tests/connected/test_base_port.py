@@ -81,6 +81,41 @@ async def test_a_hit_is_the_chunk_that_was_put_in(base: KnowledgeBase) -> None:
     assert (hit.chunk, hit.since) == (wanted, 4)
 
 
+@pytest.mark.parametrize("mode", ["dense", "sparse", "hybrid"])
+async def test_a_hit_says_how_similar_it_is_in_every_way_of_searching(base: KnowledgeBase, mode: Search) -> None:
+    """A fused rank says nothing of how near a hit is: the cosine is that of the two vectors, whatever the score."""
+    await base.upsert("c", [point(word, 1) for word in WORDS])
+    found = await base.search("c", question("gout"), 1, 10, mode)
+    wanted = {f"{word}.md": float(np.dot(vector("gout"), vector(word))) for word in WORDS}
+    assert {hit.chunk.document: hit.similarity for hit in found} == pytest.approx(
+        {hit.chunk.document: wanted[hit.chunk.document] for hit in found}, abs=1e-5
+    )
+    assert found[0].similarity == pytest.approx(1, abs=1e-5)
+
+
+@pytest.mark.parametrize("mode", ["dense", "sparse", "hybrid"])
+async def test_similarity_may_be_measured_to_something_else_than_what_is_ranked_by(
+    base: KnowledgeBase, mode: Search
+) -> None:
+    await base.upsert("c", [point(word, 1) for word in WORDS])
+    ranked = await base.search("c", question("gout"), 1, 10, mode)
+    found = await base.search("c", Question("gout", vector("gout"), about=vector("asthma")), 1, 10, mode)
+    assert [hit.chunk.id for hit in found][:1] == [hit.chunk.id for hit in ranked][:1]
+    assert found[0].chunk.document == "gout.md"
+    by_document = {hit.chunk.document: hit.similarity for hit in found}
+    assert by_document["gout.md"] == pytest.approx(float(np.dot(vector("gout"), vector("asthma"))), abs=1e-5)
+    if "asthma.md" in by_document:
+        assert by_document["asthma.md"] == pytest.approx(1, abs=1e-5)
+
+
+async def test_a_question_about_nothing_that_is_there_has_no_similar_hit(base: KnowledgeBase) -> None:
+    await base.upsert("c", [point(word, 1) for word in WORDS])
+    for mode in ("dense", "hybrid"):
+        found = await base.search("c", question("zzz qqq xxx"), 1, 10, mode)
+        assert found
+        assert max(hit.similarity for hit in found) < 0.1
+
+
 async def test_a_version_shows_what_came_by_then_and_has_not_left(base: KnowledgeBase) -> None:
     await base.upsert("c", [point("gout", 1), point("stroke", 2), point("asthma", 1)])
     await base.place("c", [point("asthma", 1).id], 2)

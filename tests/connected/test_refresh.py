@@ -441,3 +441,54 @@ async def test_batches_wait_for_the_end_of_the_peak_hours_and_go_on_by_themselve
         assert knowledge.embedder.texts == []
         assert (await knowledge.ended(refresh))["state"] == "promoted"
         assert datetime.now(UTC) >= now.replace(microsecond=0) + timedelta(seconds=8)
+
+
+UNKNOWN = tuple(f"unheard{number} unseen{number}" for number in range(12))
+# The tests' embedder has few dimensions: some topics share one, which a real model's do not.
+PRECISION = 0.75
+
+
+async def test_a_version_goes_live_with_the_threshold_that_its_golden_queries_choose(
+    knowledge: KnowledgeStack, library: Library
+) -> None:
+    library.ask(TOPICS, problems=TOPICS, unknown=UNKNOWN)
+    library.declare(relevance={"precision": PRECISION})
+    assert (await knowledge.refresh())["state"] == "promoted"
+    chosen = (await knowledge.status())["live"]["relevance"]
+    assert (chosen["origin"], chosen["queries"]) == ("golden", len(TOPICS) + len(UNKNOWN))
+    assert chosen["precision"] >= PRECISION
+    for topic, cited in (("gout", True), ("unheard3 unseen3", False), ("zzz qqq xxx", False)):
+        assert (await knowledge.search(topic))[0]["cited"] is cited, topic
+    found = (await knowledge.call("physician", "GET", "/search", params={"q": "gout"})).json()
+    assert found["relevance"] == chosen
+    assert found["items"][0]["similarity"] >= chosen["threshold"]
+
+
+async def test_too_few_golden_queries_leave_the_default_and_judging_again_mends_it(
+    knowledge: KnowledgeStack, library: Library
+) -> None:
+    library.ask(TOPICS[:4])
+    await knowledge.refresh()
+    before = (await knowledge.status())["live"]
+    assert before["relevance"]["origin"] == "default"
+    assert "are needed to choose a threshold" in before["relevance"]["reason"]
+    library.ask(TOPICS, problems=TOPICS, unknown=UNKNOWN)
+    library.declare(relevance={"precision": PRECISION})
+    assert (await knowledge.refresh(judge=True))["state"] == "promoted"
+    after = (await knowledge.status())["live"]
+    assert after["relevance"]["origin"] == "golden"
+    assert {key: after[key] for key in ("version", "since", "by")} == {
+        key: before[key] for key in ("version", "since", "by")
+    }
+
+
+async def test_going_back_takes_the_threshold_of_that_version(knowledge: KnowledgeStack, library: Library) -> None:
+    library.declare(relevance={"threshold": 0.31})
+    await knowledge.refresh()
+    library.declare(relevance={"threshold": 0.47})
+    library.write("gout", "cherries")
+    await knowledge.refresh()
+    assert (await knowledge.status())["live"]["relevance"]["threshold"] == 0.47
+    await knowledge.call("operator", "POST", "/rollback", json={"to": 1})
+    back = (await knowledge.status())["live"]["relevance"]
+    assert (back["threshold"], back["origin"]) == (0.31, "declared")

@@ -33,7 +33,10 @@ def test_the_demos_knowledge_base_from_refresh_to_a_cited_draft(tmp_path: Path) 
         assert knowledge(stack, "refresh", "--wait")["state"] == "skipped"
         found = knowledge(stack, "search", "weigh every morning", "-k", "2")
         assert (found["version"], found["items"][0]["document"]) == (1, "heart-failure.md")
-        assert knowledge(stack, "status")["live"]["version"] == 1
+        live = knowledge(stack, "status")["live"]
+        assert (live["version"], live["relevance"]["origin"]) == (1, "golden")
+        for unknown in ("zzz qqq xxx", "Malaria", "Femoral hernia"):
+            assert not any(item["cited"] for item in knowledge(stack, "search", unknown)["items"]), unknown
         assert knowledge(stack, "history")["items"][0]["decision"] == "promoted"
         case_id = discharge(stack, "enc-dedb41e97421", department="cardiology")
         case_in(stack, case_id, "awaiting-review")
@@ -42,7 +45,8 @@ def test_the_demos_knowledge_base_from_refresh_to_a_cited_draft(tmp_path: Path) 
         assert cited["version"] == 1
         assert "heart-failure.md" in {item["document"] for item in cited["passages"]}
         page = stack.call("physician", "GET", f"/reviews/{case_id}").text
-        assert "From the knowledge base" in page
+        assert all(item["about"] and item["similarity"] >= cited["threshold"] for item in cited["passages"])
+        assert "General advice" in page
         assert cited["passages"][0]["title"] in page
 
 

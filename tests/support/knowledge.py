@@ -60,9 +60,14 @@ class Library:
         text = f"# {topic}\n\n## Signs\nHow {topic} shows.\n\n## Care\nThe care of {topic} is {words}.\n"
         (self.documents / f"{topic}.md").write_text(text)
 
-    def ask(self, topics: tuple[str, ...]) -> None:
-        lines = [json.dumps({"id": topic, "query": f"care of {topic}", "relevant": [topic]}) for topic in topics]
-        (self.folder / "golden.jsonl").write_text("\n".join(lines))
+    def ask(self, topics: tuple[str, ...], problems: tuple[str, ...] = (), unknown: tuple[str, ...] = ()) -> None:
+        """Golden queries on the `topics`; on `problems` by their names, and on those that the library does not know."""
+        lines: list[dict[str, Any]] = [
+            {"id": topic, "query": f"care of {topic}", "relevant": [topic]} for topic in topics
+        ]
+        lines += [{"id": f"p-{name}", "problem": name, "relevant": [name]} for name in problems]
+        lines += [{"id": f"u-{name}", "problem": name, "relevant": []} for name in unknown]
+        (self.folder / "golden.jsonl").write_text("\n".join(map(json.dumps, lines)))
 
 
 class KnowledgeStack:

@@ -23,6 +23,7 @@ from shared.messaging.connection import Bus
 from shared.messaging.journal import Journal
 from shared.runtime.service import Service, create_app
 from tests.support.ehr import client, stays
+from tests.support.embedder import HashEmbedder
 from tests.support.generator import ScriptedGenerator
 from tests.support.physician import own_sentences, settled
 from tests.support.server import NatsServer
@@ -133,6 +134,7 @@ def build_services(
 
     people, policy = approving.pop("people", ()), approving.pop("narrative_policy", "strict")
     drafting = {name: approving.pop(name) for name in ("document_kinds", "department_wording") if name in approving}
+    base = approving.pop("base", None)
     approving.setdefault("public_url", "https://countersign.test")
     clock = {"clock": approving.pop("clock")} if "clock" in approving else {}
     approval = ApprovalSettings(
@@ -147,6 +149,8 @@ def build_services(
             DrafterSettings(**common("drafter"), **drafting, narrative_policy=policy),
             ehr=client(ehr),
             generator=generator,
+            embedder=HashEmbedder(),
+            base=base,
         ),
         build_approval(approval, ehr=client(ehr), people=people, **clock),
     ]
@@ -161,7 +165,7 @@ async def running(
     **approving: Any,
 ) -> AsyncIterator[Stack]:
     """The services on a server that is provisioned already. `approving`: settings, `people` and `clock` of approval;
-    `narrative_policy`, `document_kinds` and `department_wording` of the drafter.
+    `narrative_policy`, `document_kinds`, `department_wording` and `base` of the drafter.
     """
     generator = generator or ScriptedGenerator()
     app = create_app(build_services(server, ehr, generator, escalate_after, **approving))

@@ -71,8 +71,24 @@ def test_golden_files_take_ids_with_and_without_grades(tmp_path: Path) -> None:
     assert (first.id, first.grades, second.id, second.grades) == ("1", {"x": 1}, "line-3", {"y": 2})
 
 
+def test_a_problem_may_be_one_that_the_base_says_nothing_about(tmp_path: Path) -> None:
+    file = tmp_path / "golden.jsonl"
+    file.write_text('{"problem": "Gout", "relevant": ["gout"]}\n{"problem": "Malaria", "relevant": []}\n')
+    covered, not_covered = golden.read(file)
+    assert (covered.text, covered.grades, not_covered.text, not_covered.grades) == ("Gout", {"gout": 1}, "Malaria", {})
+
+
 @pytest.mark.parametrize(
-    "line", ["nonsense", "[]", '{"query": "a"}', '{"query": "", "relevant": ["x"]}', '{"query": "a", "relevant": []}']
+    "line",
+    [
+        "nonsense",
+        "[]",
+        '{"query": "a"}',
+        '{"problem": "a"}',
+        '{"query": "", "relevant": ["x"]}',
+        '{"query": "a", "relevant": []}',
+        '{"query": "a", "problem": "b", "relevant": ["x"]}',
+    ],
 )
 def test_a_broken_golden_line_is_named(tmp_path: Path, line: str) -> None:
     file = tmp_path / "golden.jsonl"

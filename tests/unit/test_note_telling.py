@@ -8,12 +8,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from services.drafter import course, facts, narrative
-from services.drafter.compose import COMPOSED, QUOTED, compose
+from services.drafter.compose import compose
 from services.drafter.handlers import checked
 from services.drafter.notes.condense import MOST, MOST_CHARACTERS, condensed
 from services.drafter.notes.select import Candidate
 from services.drafter.notes.telling import Told, tell
 from services.drafter.policy import choose
+from shared.contracts import notice
 from shared.contracts.context import (
     Allergy,
     Diagnosis,
@@ -81,8 +82,8 @@ def test_what_the_record_says_too_is_supported_by_the_record() -> None:
 def test_the_document_says_in_words_that_a_note_says_it() -> None:
     draft = drafted(stay(written(HEPARIN)))
     assert f"Progress note, Dr. Lee, 2026-06-02 09:00: “{HEPARIN}”" in draft.text
-    assert COMPOSED + QUOTED in draft.text
-    assert QUOTED not in drafted(stay()).text
+    assert notice.line("rules", quoted=True) in draft.text
+    assert notice.QUOTED not in drafted(stay()).text
     assert draft.left_out == ()
 
 

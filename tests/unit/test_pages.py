@@ -6,7 +6,7 @@ import pytest
 from fastapi import APIRouter, FastAPI, Form
 
 from services.approval.inbox.render import SECURITY_HEADERS, PageRoute, templates
-from shared.contracts.draft import Evidence, Fact, Group, Sentence
+from shared.contracts.draft import Evidence, Fact, Group, Knowledge, Passage, Sentence
 from shared.contracts.failures import PermanentError, RateLimitedError, TransientError
 from shared.runtime import problems
 from shared.runtime.problems import Problem
@@ -124,3 +124,44 @@ def test_a_sentence_says_in_words_what_supports_it(evidence: tuple[Evidence, ...
     assert shown.findtext(".//summary/small") == "quoted from a note"
     items = [item.text_content() for item in shown.iter("li")]
     assert [item.startswith(f"Note, {CITED}:") for item in items] == [item.kind == "note" for item in evidence]
+
+
+def advice(**changes: object) -> str:
+    passage = Passage(
+        id="c",
+        source="guidelines",
+        document="hf.md",
+        title="Heart failure",
+        text="Weigh every morning.",
+        url="https://example.org/hf",
+        about=("Heart failure", "Oedema"),
+        similarity=0.7,
+    )
+    known = Knowledge(version=3, passages=(passage,), threshold=0.48, calibrated=True).model_copy(update=changes)
+    page = templates.get_template("general_advice.html").render(draft={"knowledge": known})
+    return " ".join(lxml.html.fromstring(f"<div>{page}</div>").text_content().split())
+
+
+def test_passages_are_general_advice_about_a_problem_with_their_source_and_link() -> None:
+    said = advice(uncovered=("Gout", "Pulmonary embolism"), not_asked=("Myopia",))
+    assert "Heart failure, Oedema: Heart failure General advice from guidelines/hf.md" in said
+    assert "not about this patient: no fact of the record, and no part of the document" in said
+    assert "https://example.org/hf" in said
+    assert "No passage of the knowledge base is about: Gout; Pulmonary embolism." in said
+    assert "Not asked about: Myopia." in said
+    assert "similarity to the problem is 0.48 or more." in said
+
+
+def test_a_default_threshold_and_a_stay_without_a_problem_are_said() -> None:
+    assert "0.48 or more, a cautious default" in advice(calibrated=False)
+    assert "names no confirmed problem of this stay" in advice(passages=())
+    assert "names no confirmed problem" not in advice(passages=(), uncovered=("Gout",))
+
+
+def test_a_link_that_is_no_web_address_is_only_text() -> None:
+    passage = Passage(id="c", source="s", document="d", title="t", text="x", url="javascript:alert(1)")
+    page = templates.get_template("general_advice.html").render(
+        draft={"knowledge": Knowledge(version=1, passages=(passage,))}
+    )
+    assert "href" not in page
+    assert "javascript:alert(1)" in page

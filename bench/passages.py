@@ -1,0 +1,295 @@
+"""`python -m bench.passages`: how many of the passages that drafts cite are about the problem, before and now.
+
+Two bases. The demo's, whose golden queries choose the threshold; every second page of the development set, on whose
+titles it is chosen (half of them; on the other half it is measured). The problems are those of the stays in
+tests/stays, and, for the pages, the titles. A page that is not in the base is a problem that it does not know.
+
+Whether a passage is about a problem is judged by words, not by vectors: `is_about`. What was cited is kept, to be read.
+"""
+
+import asyncio
+import json
+import re
+import tempfile
+from collections.abc import AsyncIterator, Iterable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from bench.knowledge import DEVELOPMENT, _fill, keep
+from cli.stack import triton
+from cli.stack.knowledge import DEMO
+from services.drafter import problems
+from services.drafter.cite import PROBLEMS, chosen, questions
+from services.evaluator import calibration, golden
+from services.evaluator.calibration import Example
+from services.ingest.connectors import connect
+from services.ingest.documents import formats
+from services.ingest.documents.chunking import chunk
+from services.ingest.refresh.prepare import token_counter
+from shared.contracts.context import EncounterContext
+from shared.contracts.draft import Knowledge, Passage
+from shared.contracts.failures import PermanentError
+from shared.contracts.knowledge import Chunk, Relevance
+from shared.grounding.words import stem, words
+from shared.inference.embed import TritonEmbedder
+from shared.knowledge import config
+from shared.knowledge.base import Hit
+from shared.knowledge.config import RelevanceRule
+from shared.knowledge.edge import EdgeBase
+from shared.knowledge.retrieve import CONSIDERED, Asked, At, Retriever, nearest
+from tests.stays.corpus import all_stays
+from tests.stays.draft import composed
+from tests.support.triton import triton_server
+
+MODEL = "embedder"
+ALL = Relevance(threshold=-1.0)
+BEFORE = 3, 5  # problems asked about and passages cited, before there was a threshold
+# One disease by its names, in a record and in a guideline.
+SAME = tuple(
+    re.compile(words, re.IGNORECASE)
+    for words in (
+        r"stroke(?<!heat stroke)|(?:cerebral|brain|hirn|hersen) ?infar[ck]t|cerebral isch",
+        r"\bcopd\b|chronic obstructive",
+        r"asthma",
+        r"heart failure|hartfalen|herzinsuff",
+        r"influenza|\bflu\b",
+        r"hip fracture|fracture of the hip|femoral neck|neck of (?:the )?femur|collumfractu",
+        r"pyelonephritis|kidney infection|urinary tract infection|\buti\b",
+        r"nicotine|smok|tobacco|roker",
+        r"atrial fibrillation",
+        r"osteoporosis|bone health",
+        r"\bdeliri",
+        r"type 2 diabetes|diabetes",
+        r"hypertension|(?:high )?blood pressure",
+        r"hyperlipid|dyslipid|cholesterol|statin",
+        r"pulmonary embol|lungenembol",
+        r"kidney disease|\bckd\b|kidney failure",
+        r"acute kidney|kidney failure|renal failure",
+        r"alcohol",
+        r"an(?:a)?emia|anämie",
+        r"pneumonia",
+    )
+)
+_QUALIFIERS = frozenset(
+    stem(word)
+    for word in """
+        acute chronic severe mild moderate primary secondary essential left right bilateral stage type grade
+        due with without other first second single episode current displaced closed initial encounter
+        exacerbation disease disorder syndrome complication complications uncomplicated noted management
+        ongoing what need know about for and the its their are how your people
+        """.split()  # noqa: SIM905 - a list of words
+)
+
+
+def is_about(problem: str, passage: Passage | Chunk) -> bool:
+    """Whether the passage, with its headings, names the problem, or has all words that tell the problem apart."""
+    text = " ".join((passage.title, *passage.path, passage.text))
+    names = [name for name in SAME if name.search(problem)]
+    if any(name.search(text) for name in names):
+        return True
+    wanted = _telling(problem)
+    return bool(wanted) and wanted <= _stems(text)
+
+
+def _telling(problem: str) -> frozenset[str]:
+    return frozenset(item for item in _stems(problem) if item not in _QUALIFIERS and len(item) > 2)
+
+
+def _stems(text: str) -> frozenset[str]:
+    return frozenset(stem(word) for word, _, _ in words(text))
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """Of the passages that were cited, how many are about their problem; of the problems, how many have one cited."""
+
+    cited: int
+    about: int
+    problems: int
+    covered: int
+
+    def row(self) -> tuple[str, ...]:
+        share = f"{self.about / self.cited:.1%}" if self.cited else "-"
+        return str(self.problems), str(self.cited), str(self.about), share, str(self.covered)
+
+
+def share(drafts: Iterable[tuple[Sequence[str], Sequence[Passage]]]) -> Share:
+    """Over drafts: the problems asked about, and what was cited."""
+    cited = about = asked = covered = 0
+    for names, passages in drafts:
+        asked += len(names)
+        right = [item for item in passages if any(is_about(name, item) for name in item.about)]
+        cited, about = cited + len(passages), about + len(right)
+        covered += sum(any(name in item.about for item in right) for name in names)
+    return Share(cited, about, asked, covered)
+
+
+async def contexts() -> list[EncounterContext]:
+    """The stays of the corpus, those that are refused left out."""
+    found = []
+    for stay in all_stays(print):
+        try:
+            found.append((await composed(stay))[0])
+        except PermanentError:
+            continue
+    return found
+
+
+async def demo_chunks() -> list[Chunk]:
+    """The demo's sources, cut as a refresh cuts them."""
+    file = config.read(DEMO / "knowledge.yaml")
+    count = token_counter(str(triton.EMBEDDER / "tokenizer.json"))
+    made: list[Chunk] = []
+    for source in file.sources:
+        tokens = 100_000 if source.kind == "formulary" else file.chunk_tokens
+        async for item in connect(source).look({}):
+            if item.text is not None:
+                made += chunk(source.name, item.document, item.text, tokens=tokens, count=count)
+    return made
+
+
+def development_chunks(pages: Sequence[dict[str, Any]]) -> list[Chunk]:
+    count = token_counter(str(triton.EMBEDDER / "tokenizer.json"))
+    read = {page["id"]: formats.read("page.md", f"# {page['title']}\n\n{page['text']}".encode()) for page in pages}
+    return [item for id, text in read.items() for item in chunk("nih", id, text, tokens=160, count=count)]
+
+
+@asynccontextmanager
+async def retriever(embedder: TritonEmbedder, chunks: list[Chunk]) -> AsyncIterator[Retriever]:
+    with tempfile.TemporaryDirectory() as directory:
+        base = EdgeBase(Path(directory))
+        await _fill(base, embedder, MODEL, chunks)
+        yield Retriever(embedder, base)
+        await base.close()
+
+
+def at(relevance: Relevance) -> At:
+    return At(1, "c", MODEL, "dense", relevance)
+
+
+async def cited(asker: Retriever, context: EncounterContext, relevance: Relevance) -> tuple[list[str], Knowledge]:
+    """The problems of a stay, and what a draft of it cites."""
+    names = problems.named(context)[:PROBLEMS]
+    asked = questions(names, instructs=context.instructs)
+    return names, chosen(at(relevance), asked, await asker.ask(asked, at(relevance), limit=CONSIDERED))
+
+
+async def before(asker: Retriever, context: EncounterContext) -> tuple[list[str], tuple[Passage, ...]]:
+    """What was cited when the five nearest were, of three problems."""
+    count, most = BEFORE
+    names = problems.named(context)[:count]
+    asked = questions(names, instructs=True)
+    return names, chosen(at(ALL), asked, await asker.ask(asked, at(ALL), limit=CONSIDERED)).passages[:most]
+
+
+async def of_stays(asker: Retriever, stays: Sequence[EncounterContext], relevance: Relevance) -> dict[str, Any]:
+    """Before and with the threshold; what is cited with it, to be read."""
+    old = [await before(asker, context) for context in stays]
+    new = [await cited(asker, context, relevance) for context in stays]
+    pairs = {(name, item.id): (name, item) for _, found in new for item in found.passages for name in item.about}
+    return {
+        "before": share(old),
+        "with the threshold": share((names, found.passages) for names, found in new),
+        "read": [
+            {"problem": name, "similarity": item.similarity, "by rule": is_about(name, item), "title": item.title}
+            | {"path": item.path, "text": item.text}
+            for name, item in pairs.values()
+        ],
+    }
+
+
+async def of_names(
+    asker: Retriever, names: Sequence[str], relevance: Relevance
+) -> tuple[list[Example], list[tuple[list[str], tuple[Passage, ...]]]]:
+    """Each name asked alone: the examples that a threshold is chosen on, and what is cited with one."""
+    answers = await asker.ask([Asked(name) for name in names], at(relevance), limit=CONSIDERED)
+    examples = [
+        Example(hit.similarity, is_titled(name, hit))
+        for name, hits in zip(names, answers, strict=True)
+        for hit in nearest(hits)
+    ]
+    drafts = [
+        ([name], chosen(at(relevance), [Asked(name)], [hits]).passages)
+        for name, hits in zip(names, answers, strict=True)
+    ]
+    return examples, drafts
+
+
+def is_titled(name: str, hit: Hit) -> bool:
+    """Whether the page is about the name by its title: as a golden query would name it."""
+    return _telling(name) <= _stems(hit.chunk.title)
+
+
+async def demo(embedder: TritonEmbedder, stays: Sequence[EncounterContext]) -> dict[str, Any]:
+    queries = [query for query in golden.read(DEMO / "golden.jsonl") if query.problem]
+    async with retriever(embedder, await demo_chunks()) as asker:
+        answers = await asker.ask([Asked(query.problem) for query in queries], at(ALL), limit=CONSIDERED)
+        examples = [
+            Example(
+                hit.similarity, golden.as_golden(hit.chunk.document, hit.chunk.source, query.grades) in query.grades
+            )
+            for query, hits in zip(queries, answers, strict=True)
+            for hit in nearest(hits)
+        ]
+        relevance = calibration.choose(examples, len(queries), RelevanceRule())
+        return {"relevance": relevance.model_dump(), "stays": await of_stays(asker, stays, relevance)}
+
+
+async def development(embedder: TritonEmbedder, stays: Sequence[EncounterContext]) -> dict[str, Any]:
+    """Pages 0, 2, 4 … are in the base. It is chosen on the titles of 0, 1, 4, 5 …, measured on the others."""
+    pages = [json.loads(line) for line in (DEVELOPMENT / "documents.jsonl").read_text().splitlines()]
+    titles = [(number, _subject(page["title"])) for number, page in enumerate(pages)]
+    choose = [title for number, title in titles if number % 4 < 2]
+    known = [title for number, title in titles if number % 4 == 2]
+    unknown = [title for number, title in titles if number % 4 == 3]
+    async with retriever(embedder, development_chunks(pages[::2])) as asker:
+        examples, _ = await of_names(asker, choose, ALL)
+        relevance = calibration.choose(examples, len(choose), RelevanceRule())
+        found: dict[str, Any] = {"relevance": relevance.model_dump()}
+        for label, names in (("titles in the base", known), ("titles not in the base", unknown)):
+            found[label] = {
+                "before": share((await of_names(asker, names, ALL))[1]),
+                "with the threshold": share((await of_names(asker, names, relevance))[1]),
+            }
+        return found | {"stays": await of_stays(asker, stays, relevance)}
+
+
+def _subject(title: str) -> str:
+    return re.sub(r"^What I need to know about ", "", title).strip()
+
+
+async def measure(url: str) -> dict[str, Any]:
+    embedder = TritonEmbedder(url, MODEL)
+    stays = await contexts()
+    found = {"demo": await demo(embedder, stays), "development": await development(embedder, stays)}
+    await embedder.close()
+    return found
+
+
+def main() -> None:
+    with tempfile.TemporaryDirectory() as directory, triton_server(Path(directory), (MODEL,)) as server:
+        found = asyncio.run(measure(server.grpc))
+    table = Table("base", "asked", "", "problems", "cited", "about it", "share", "problems with one")
+    for base, results in found.items():
+        for label, result in results.items():
+            if label != "relevance":
+                for way in ("before", "with the threshold"):
+                    table.add_row(base, label, way, *result[way].row())
+    console = Console(width=140)
+    console.print(table)
+    for base, results in found.items():
+        console.print(base, results["relevance"], highlight=False)
+    keep("passages", json.loads(json.dumps(found, default=vars_of)))
+
+
+def vars_of(item: Any) -> Any:
+    return {name: getattr(item, name) for name in item.__slots__}
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,73 @@
+"""How similar a passage must be to be about what was asked: chosen on the golden queries. Pure."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+from shared.contracts.knowledge import DEFAULT_THRESHOLD, Relevance
+from shared.knowledge.config import RelevanceRule
+
+LEAST = 10  # passages of each kind: fewer tell nothing of the next
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """A passage that a golden query would have cited if nothing stood in its way, and whether the query names it."""
+
+    similarity: float
+    relevant: bool
+
+
+@dataclass(frozen=True, slots=True)
+class _Cut:
+    threshold: float
+    precision: float
+    recall: float
+
+    @property
+    def f1(self) -> float:
+        return 2 * self.precision * self.recall / (self.precision + self.recall) if self.recall else 0.0
+
+
+def choose(examples: Sequence[Example], queries: int, rule: RelevanceRule) -> Relevance:
+    """The threshold with the best F1 of those whose precision is what `rule` asks for; between two equals the higher.
+
+    Where the file declares one, that. Where the queries are too few or none is precise enough, the default, with why.
+    """
+    if rule.threshold is not None:
+        return Relevance(
+            threshold=rule.threshold, origin="declared", queries=queries, reason="declared in the knowledge file"
+        )
+    relevant = sum(item.relevant for item in examples)
+    others = len(examples) - relevant
+    if min(relevant, others) < LEAST:
+        found = f"the golden queries find {relevant} passages that are relevant and {others} that are not"
+        return _default(queries, f"{found}; {LEAST} of each are needed to choose a threshold")
+    precise = [cut for cut in _cuts(examples, relevant) if cut.precision >= rule.precision]
+    if not precise:
+        return _default(queries, f"no threshold reaches precision {rule.precision:.2f} on the golden queries")
+    best = max(precise, key=lambda cut: (cut.f1, cut.threshold))
+    return Relevance(
+        threshold=round(best.threshold, 4),
+        origin="golden",
+        queries=queries,
+        precision=round(best.precision, 4),
+        recall=round(best.recall, 4),
+        reason=f"best F1 with precision {rule.precision:.2f} or more over {queries} golden queries",
+    )
+
+
+def _default(queries: int, reason: str) -> Relevance:
+    return Relevance(threshold=DEFAULT_THRESHOLD, origin="default", queries=queries, reason=reason)
+
+
+def _cuts(examples: Sequence[Example], relevant: int) -> list[_Cut]:
+    """Every threshold that tells two similarities apart: half-way between them."""
+    levels = sorted({item.similarity for item in examples}, reverse=True)
+    between = [(high + low) / 2 for high, low in pairwise(levels)]
+    return [_cut(threshold, examples, relevant) for threshold in between]
+
+
+def _cut(threshold: float, examples: Sequence[Example], relevant: int) -> _Cut:
+    passed = [item.relevant for item in examples if item.similarity >= threshold]
+    return _Cut(threshold, sum(passed) / len(passed), sum(passed) / relevant)
