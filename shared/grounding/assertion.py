@@ -55,7 +55,7 @@ _BEFORE: dict[Property, str] = {  # the cue stands before what it speaks of
     r"|differential(?: diagnosis| diagnoses)?(?: includes?| included| of| was| is|:)?|rule[- ]out|r/o|versus"
     r"|working diagnosis(?: of| is| was|:)?|(?:thought|felt|believed|assumed|said) (?:likely )?to (?:have|be|represent|reflect)"
     r"|(?:appears|seems) to (?:have|be)|provisional(?:ly)?|treated empirically for|(?:checked|tested|screened|evaluated|assessed|investigated|worked up) for|empiric(?:al)?(?:ly)? (?:for|treated for)"
-    r"|possibility of|raised the possibility of|to (?:exclude|evaluate for|assess for)|entertained|apparent|perhaps|maybe"
+    r"|(?:not|un)[ -]?(?:sure|certain|clear|confirmed)(?: whether| if| about)?|possibility of|raised the possibility of|to (?:exclude|evaluate for|assess for)|entertained|apparent|perhaps|maybe"
     r"|unconfirmed|if (?:he|she|it) (?:has|is)|screen(?:ing)? for",
     "family": rf"family (?:history|anamnesis|hx)(?:(?: is| was)?(?: significant| positive| notable| remarkable)?"
     rf"(?: of| for| includes?| included))?|familial|fhx?|in (?:the|his|her) family|{_OWNER}(?:{KIN})(?:'s)?"
@@ -79,7 +79,7 @@ _AFTER: dict[Property, str] = {  # it stands behind
     r"|yet to be confirmed|awaiting confirmation|to be confirmed|(?:thought|assumed|considered) (?:to be )?(?:likely|possible"
     r"|probable)|never confirmed|raised|suggested|wondered about)(?! (?:and|but) (?:ultimately |then |later )*(?:excluded|ruled))"
     r"|(?:could|can) ?not(?: yet)? be (?:excluded|ruled out|confirmed)|ha[sd] not been confirmed"
-    r"|seems? (?:likely|possible|probable)|[(,-] ?(?:suspected|possible|probable|unconfirmed|presumed|likely)\b"
+    r"|as (?:a|an|one) (?:\w+ )?(?:differential|possibility|consideration)|seems? (?:likely|possible|probable)|[(,-] ?(?:suspected|possible|probable|unconfirmed|presumed|likely)\b"
     r"|(?:suspected|possible|probable|likely|\?)[.)]?$|(?:but|and) (?:is|remains) unproven",
     "family": rf"(?:(?:in|of|by|affecting|from|for|among|on the part of) {_OWNER}|[(,–-] ?{_OWNER}|: {_OWNER})(?:{KIN}|family)\b"
     r"(?!'s)|runs? in the family",
@@ -87,7 +87,7 @@ _AFTER: dict[Property, str] = {  # it stands behind
 }
 # Words that look like a cue and are none.
 _NOT_CUES = (
-    r"not only|no (?:change|increase|significant change)|gram[- ]negative|not certain (?:whether|if)|"
+    r"not only|no (?:change|increase|significant change)|gram[- ]negative|not (?:certain|sure|clear)|"
     r"without (?:difficulty|incident|complications?|delay)|no later than|no more than|do not resuscitate|"
     r"with(?:out)? (?:and without )?(?:(?:iv|intravenous|oral) )?contrast|(?:is |was )?not for resuscitation|if not|why not|no home med\w+|more likely|likely to|no discharge|no doubt|"
     r"no(?:thing)? (?:further )?changes?|not (?:changed|altered)|not (?:be )?(?:excluded|ruled out)|without (?:interruption|change)|"
@@ -108,6 +108,8 @@ _PATIENT = re.compile(
     r"(?:[;,.]|\band|\bbut|\bwhile|\bwhereas)\s+(?:he|she|the patient|patient|mr\.?|ms\.?|mrs\.?)\b|\b(?:himself|herself)\b",
     re.IGNORECASE,
 )
+# "possible that he has", "not sure whether the patient has": the clause is what the cue speaks of.
+_THAT = re.compile(r"(?:\s+(?:that|whether|if)\b(?:\s+(?:he|she|the patient|it|this|there)\b)?)?", re.IGNORECASE)
 _FIRST = re.compile(_NOT_CUES, re.IGNORECASE)
 _HEADED = (
     r"|(?<=[\w)]): (?:none|no|negative|absent|ruled out|excluded|denied|never|not (?:done|performed|found|present|seen|required|needed))"
@@ -159,6 +161,7 @@ def _scope(name: Property, before: bool, cue: Span, ends: list[int], kin: list[i
     if _denies_all(name, before, cue, text):
         return Scope(name, cue, cue[1], length)  # "at no point during the stay did he …"
     if before:
+        cue = (cue[0], _THAT.match(text, cue[1]).end()) if name in ("denied", "uncertain") else cue  # type: ignore[union-attr]
         end = min((end for end in ends if end >= cue[1]), default=length)
         return Scope(name, cue, cue[1], min(end, cue[1] + _REACH))
     start = max((end for end in ends if end < cue[0]), default=0)

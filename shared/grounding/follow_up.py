@@ -15,7 +15,7 @@ _CUE = re.compile(
     r"return (?:visit|to (?:the )?clinic)|"
     r"scheduled (?:for|to see|with)|to be seen|see (?:his|her|the|a|your)|will (?:see|be seen|visit|"
     r"return)|clinic visit|referred to|referral|outpatient visit|visit with|review with|recheck|come "
-    r"back)\b",
+    r"(?:back|to)|(?:to|will|should) attend|attend on|next visit|reviewed? on)\b",
     re.IGNORECASE,
 )
 _NONE = re.compile(

@@ -24,7 +24,7 @@ NOT_TAKEN = re.compile(
     r"\b(?:do(?:es)? not take|not taking|no longer (?:takes?|taking|on)|not to be taken)\b", re.IGNORECASE
 )
 _LASTS = re.compile(
-    r"(?:\bfor|\blasting|\bduration of|\bfor altogether|\bfor around|\bfor about|\bplanned|\bfull|\bover|\bx|×|\ba|\bfurther|\banother|\badditional|\btotal of|\bcomplete|\bcompleted|\bfor "
+    r"(?:\bfor|\blasting|\blast|\bto last|\bduration of|\bfor altogether|\bfor around|\bfor about|\bplanned|\bfull|\bover|\bx|×|\ba|\bfurther|\banother|\badditional|\btotal of|\bcomplete|\bcompleted|\bfor "
     r"the next|\bduration:?|\bthrough|\bfor a total of)\s*$"
 )
 _LASTS_AFTER = re.compile(

@@ -9,8 +9,8 @@ from shared.grounding.verdict import Finding, Span, judge
 
 _DIED = re.compile(
     r"\b(?:died|dies|death|deceased|expired|passed away|passed(?= (?:in|on|at|during|peacefully|here|while)\b)|succumbed|demise|"
-    r"pronounced dead|fatal|did not survive|non-?survivor|was (?:found )?dead|time of death|perished|lost (?:his|her) life|"
-    r"exitus(?: letalis)?|could not be (?:saved|resuscitated)|rip)\b",
+    r"(?:pronounced|declared|found)? ?dead|fatal|did not survive|non-?survivor|was (?:found )?dead|time of death|perished|lost (?:his|her) life|"
+    r"exitus(?: letalis)?|could not be (?:saved|resuscitated|revived)|rip)\b",
     re.IGNORECASE,
 )
 _ALIVE = re.compile(
@@ -37,7 +37,7 @@ PLACES: dict[str, tuple[str, str]] = {
     ),
     "hospice": (r"hospice(?: care)?|palliative (?:care )?(?:unit|facility)", r"hospice"),
     "nursing": (
-        r"skilled nursing(?: facility)?|skilled (?:facility|care|unit)|snf|ecf|ltac|nursing (?:home|facility|care facility|care|unit)|aged care(?: facility)?|long[- ]term care(?: facility)?|assisted living|care "
+        r"skilled nursing(?: facility)?|skilled (?:facility|care|unit)|snf|ecf|ltac|(?<!home )nursing (?:home|facility|care facility|care|unit)|aged care(?: facility)?|long[- ]term care(?: facility)?|assisted living|care "
         r"home|residential care",
         r"nursing|snf|verpleeghuis|pflege|long-term|aged care",
     ),
@@ -51,7 +51,7 @@ PLACES: dict[str, tuple[str, str]] = {
         r"hospital\b|other health|other-hcf|transfer|verlegung",
     ),
     "against advice": (
-        r"against (?:medical )?advice|ama|self-discharged|discharge at own risk|(?:his|her|their) own discharge|self[- ]discharge",
+        r"against (?:(?:our|the) )?(?:medical )?advice|ama|lama|dama|self-discharged|discharge at own risk|(?:his|her|their) own discharge|self[- ]discharge",
         r"advice|ärztlichen rat|aadvice|own risk",
     ),
     "shelter": (
@@ -60,7 +60,7 @@ PLACES: dict[str, tuple[str, str]] = {
     ),
 }
 _SENT = re.compile(
-    r"\b(?:discharged?|discharge(?:d)? (?:disposition|destination)|disposition|destination|transferr?(?:ed)?|transitioned|went|gone|going|"
+    r"\b(?:discharged?|discharge(?:d)? (?:disposition|destination)|disposition|destination|transferr?(?:ed)?|transitioned|shifted|went|gone|going|"
     r"sent|returned?|released|moved|placed|return(?:s|ing)?|left|leaves|leave|leaving|goes|go|headed|accepted|enrolled|allowed|admitted|signed out|self-discharged|took)\b(?P<rest>[^.;]*)",
     re.IGNORECASE,
 )

@@ -22,7 +22,7 @@ _KIN = re.compile(
 _CHILD = re.compile(r"\b(?:boy|girl)\b", re.IGNORECASE)
 _DECADE = re.compile(r"\bin (?:his|her|their) (early |mid-?|late )?(\d)0s\b|\b(\d)0-something\b", re.IGNORECASE)
 # "woman of 77", "man, 44 years".
-_NOUN = r"(?:woman|man|boy|girl|lady|gentleman|male|female|patient|child|infant)"
+_NOUN = r"(?:m(?:r|s|rs)\\.? [\\w'-]+|woman|man|boy|girl|lady|gentleman|male|female|patient|child|infant)"
 OF_AGE = re.compile(rf"\b{_NOUN}(?: of|,| aged|,? age)? $")
 _AGED = re.compile(r"(?<!gestational )\b(?:aged|age|age of|age:)\s*$|\bage was\s*$|\bage is\s*$")
 _GROUP = re.compile(

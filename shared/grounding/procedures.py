@@ -39,6 +39,8 @@ def claims(parsed: Parsed, record: Record) -> Iterator[Finding]:
     """Each procedure, each imaging with the part of the body, each side."""
     status = directives.said(parsed.text) is not None
     for mention in parsed.named.procedures:
+        if mention.canonical == "monitoring" and parsed.named.tests:
+            continue
         if status and mention.canonical == "cpr":
             continue
         if any(part.start <= mention.start < part.end for part in dosage.routes(parsed.text)):

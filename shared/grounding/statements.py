@@ -72,7 +72,7 @@ def _is_verb(text: str, start: int, end: int) -> bool:
     """Whether `left` is no side (those are claims of their own), `lives with` is said of an illness."""
     if (pattern := _HARMLESS.get(text[start:end])) is not None:
         return pattern.match(text, end) is not None
-    return text[start:end] == "left" or (text[start:end] in ("lives", "living") and text[end : end + 6] == " with ")
+    return text[start:end] == "left" or (text[start:end] in ("lives", "living", "live") and text[end : end + 6] == " with ")
 
 
 def _beside(start: int, end: int, covered: Sequence[Span], parsed: Parsed) -> bool:

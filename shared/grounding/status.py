@@ -22,7 +22,7 @@ VERBS: dict[str, str] = {
     "stopped": (
         r"(?:should|must|will|is|was|were|are) not (?:to )?be(?:ing)? continued|not continued|should not continue|"
         r"stopped|discontinued|ceased|withdrawn|taken off|no longer (?:taking|takes|to be taken)|discontinue|"
-        r"not (?:resumed|restarted|renewed|refilled|reintroduced|continued|to be continued)|stop(?:ping)?(?: taking)?|no longer (?:takes|on)|(?:do(?:es)? not take|not taking)(?![^.;]*(?:for now|moment|present|until|hold))|terminated|ended|ceased|removed from|"
+        r"not (?:resumed|restarted|renewed|refilled|reintroduced|continued|to be continued)|stop(?:ping)?(?: taking)?|no longer (?:takes?|on)|omit(?:ted)?|(?:do(?:es)? not take|not taking)(?![^.;]*(?:for now|moment|present|until|hold))|terminated|ended|ceased|removed from|"
         r"withdrew|omitted|came off|not to be continued|permanently stopped"
     ),
     "continued": 
@@ -51,7 +51,7 @@ _PASSIVE = re.compile(
     re.IGNORECASE,
 )
 _ONWARD = re.compile(r"^\s*(?:on|with|taking|him on|her on|the patient on|to take|:)(?=[\s:])", re.IGNORECASE)
-_TO_COME = re.compile(r"\b(?:to be|will be|to|will|should|should be|please)\s+$", re.IGNORECASE)
+_TO_COME = re.compile(r"\b(?:to be|will be|to)\s+$", re.IGNORECASE)
 _PLURAL = re.compile(r"\b(?:were|are|both|all)\b", re.IGNORECASE)
 _DISCHARGE = re.compile(
     r"\b(?:at|on|upon|by|for) discharge\b|\bdischarged?\b|\bhome with\b|\bfor home\b|\bto take home\b|"
@@ -65,7 +65,12 @@ HOME = re.compile(
     r"|had (?:previously )?been|pre-?admission|chronically|at baseline|usually|normally|regularly)\b",
     re.IGNORECASE,
 )
-_SUPPLIED = re.compile(r"\b(?:supply|supplied|prescriptions?|script|dispensed)\b", re.IGNORECASE)
+_STAYED = re.compile(r" (?:in (?:the )?hospital|under|as an? inpatient|for observation)")
+_AS_BEFORE = re.compile(r"\b(?:as (?:before|usual|previously)|unchanged|same|home)\b", re.IGNORECASE)
+_SUPPLIED = re.compile(
+    r"\b(?:supply|supplied|prescriptions?|script|dispensed|issued|to last|(?:given|gave)(?: (?:the patient|him|her))? (?:an? )?\d+[ -]days?)\b",
+    re.IGNORECASE,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +99,7 @@ def claims(parsed: Parsed, record: Record) -> Iterator[Finding]:
     lasts = any(figure.dimension == "time" for figure in parsed.figures)
     for verb, mention in _pairs(verbs, mentions, parsed):
         orders = orders_of(mention, parsed, record)
-        then = lasts and verb.lastgroup == "stopped" and parsed.low[: verb.start()].endswith("then ")
+        then = lasts and verb.lastgroup == "stopped" and parsed.low[: verb.start()].endswith(("then ", "and "))
         denied = "denied" in parsed.properties((mention.start, mention.end)) and not NOT_TAKEN.search(parsed.text)
         if orders and not denied and not then:
             yield _finding(verb, mention, orders, parsed, record)
@@ -106,6 +111,8 @@ def _of_nothing(parsed: Parsed) -> Iterator[Finding]:
     if named.tests or named.illnesses or named.procedures:
         return
     for verb in _VERB.finditer(parsed.text):
+        if _STAYED.match(parsed.text, verb.end()):
+            continue
         if verb.lastgroup in ("started", "stopped", "continued", "held") and _PASSIVE.search(
             parsed.text, 0, verb.start()
         ):
@@ -149,7 +156,7 @@ def _finding(verb: re.Match[str], mention: Mention, orders: list[Order], parsed:
     at_discharge = _DISCHARGE.search(clause) is not None
     found = _sorted(orders, record)
     lasts = any(figure.dimension == "time" for figure in parsed.figures)
-    if name == "continued" and ((verb.start() == 0 and lasts) or _TO_COME.search(parsed.text, 0, verb.start())):
+    if name == "continued" and not _AS_BEFORE.search(parsed.text) and ((verb.start() == 0 and lasts) or _TO_COME.search(parsed.text, 0, verb.start())):
         name = "to come"
     if name in ("continued", "given") and HOME.search(parsed.text) and not at_discharge:
         name = "home"

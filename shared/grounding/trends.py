@@ -14,11 +14,11 @@ from shared.grounding.vocabulary import Mention
 
 WORDS: dict[str, str] = {
     "high": 
-        r"too high|higher than normal|elevated|high|raised|increased|supratherapeutic|markedly high|abnormally high|above (?:the "
+        r"too high|(?:on the )?(?:higher|raised|high|upper) side|higher than (?:normal|usual|expected)|higher(?! than)|elevated|high|raised|increased|supratherapeutic|markedly high|abnormally high|above (?:the "
         r")?(?:normal|reference)(?: range| limits?)?|positive",
     "low": 
         r"low|reduced|decreased|depressed|diminished|subtherapeutic|below (?:the )?(?:normal|reference)(?: "
-        r"range| limits?)?|too low|lower than normal|undetectable|negative",
+        r"range| limits?)?|too low|(?:on the )?(?:lower|low) side|lower than (?:normal|usual|expected)|lower(?! than)|undetectable|negative",
     "normal": 
         r"(?<!above )(?<!below )(?<!than )normal|normal throughout|within (?:the )?(?:normal|reference) (?:limits|range)|unremarkable|in range|within range|wnl|"
         r"within limits",
@@ -37,13 +37,13 @@ _STATE = re.compile(r"\b(?:was|were|is|are|being|be|been|as|proved|found|measure
 _ONWARD = re.compile(r"\s+(?:from|to|by|over|during|since|in the course|until|on)\b")
 _UP = re.compile(
     r"\b(?:rose|rise|rising|rises|risen|increas(?:ed|ing|es?)|climb(?:ed|ing|s)?|(?:went|gone|going|goes|go|kept going|crept|came|is|was) "
-    r"(?:steadily |further )?up(?:ward)?(?! to date)|trend(?:ed|ing|s)? (?:up|higher)(?:ward)?s?|up from|uptrend\w*|uptick|upward|higher than|elevation in|surged?"
+    r"(?:steadily |further )?up(?:ward)?(?! to date)|trend(?:ed|ing|s)? (?:up|higher)(?:ward)?s?|up from|uptrend\w*|uptick|upward|higher than(?! (?:normal|usual|expected))|elevation in|surged?"
     r"|soared|jumped|doubled|tripled|escalat\w+|mounting|grew)\b"
 )
 _DOWN = re.compile(
     r"\b(?:fell|fall|falling|falls|fallen|decreas(?:ed|ing|es?)|declin(?:ed|ing|es?)|drop(?:p?ed|ping|s)?|(?:went|gone|going|goes|go|kept going|came|come"
     r"|coming|drifted|is|was) (?:steadily |further |back )?down(?:ward)?|trend(?:ed|ing|s)? (?:down|lower)(?:ward)?s?|down from|downtrend\w*"
-    r"|downward|reduced|reduction in|lower(?:ed)? (?:from|to|than)|drift(?:ed|ing) down|halved|plummeted|dwindled|waned|sank|dipped)\b"
+    r"|downward|reduced|reduction in|lower(?:ed)? (?:from|to|than)(?! (?:normal|usual|expected))|drift(?:ed|ing) down|halved|plummeted|dwindled|waned|sank|dipped)\b"
 )
 _BETTER = re.compile(r"\b(?:improved|improving|improvement|recovered|worsened|worsening|deteriorated)\b")
 # Of these a higher value is the better one, where no flag says which way is wrong.
