@@ -14,7 +14,8 @@ _CUE = re.compile(
     r"education|leaflet|brochure|handout|pamphlet|written (?:information|instructions|plan)|action plan|"
     r"was shown how|verbali[sz]ed understanding|understands|understood|given (?:information|instructions|"
     r"advice)|"
-    r"(?:return|fall|delirium|activity|safety|isolation|bleeding) (?:precautions|restrictions|advice)|safety[- ]net\w*|per protocol|guidelines?|recommended|recommends?|recommendation|according to|should|must be|ought to|"
+    r"(?:return|fall|delirium|activity|safety|isolation|bleeding) (?:precautions|restrictions|advice)|safety[- "
+    r"]net\w*|per protocol|guidelines?|recommended|recommends?|recommendation|according to|should|must be|ought to|"
     r"demonstrated (?:understanding|proper|correct)|lifestyle|discussed|explained|agreed|expressed)\b",
     re.IGNORECASE,
 )
@@ -50,7 +51,11 @@ def claims(parsed: Parsed, record: Record) -> Iterator[Finding]:
     followed = _CHASED.search(parsed.low)
     if followed and any(line.says(key) for line in record.parts("pending") for key, _, _ in parsed.content):
         return  # what becomes of a pending result
-    if cue.group().lower() in ("should", "recommended") and drugs and all(item.canonical in record.by_drug for item in drugs):
+    if (
+        cue.group().lower() in ("should", "recommended")
+        and drugs
+        and all(item.canonical in record.by_drug for item in drugs)
+    ):
         return  # an order in plain words: `she should take alendronate once a week`
     subject = [item[0] for item in parsed.content if not cue.start() <= item[1] < cue.end()]
     for line in record.lines:

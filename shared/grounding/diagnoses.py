@@ -68,7 +68,9 @@ def _clinic(mention: Mention, parsed: Parsed, record: Record) -> Line | None:
     if _CLINIC.match(parsed.low, mention.end) is None:
         return None
     visits = record.parts("follow_up", "services")
-    return next((line for line in visits if any(one.canonical == mention.canonical for one in line.named.illnesses)), None)
+    return next(
+        (line for line in visits if any(one.canonical == mention.canonical for one in line.named.illnesses)), None
+    )
 
 
 def lines_of(mention: Mention, record: Record) -> list[tuple[Line, Span | None]]:

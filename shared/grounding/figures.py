@@ -19,7 +19,9 @@ _UNIT_WORDS = re.compile(
 )
 _RANGE = re.compile(r"\s*(?:-|–|to|then|and|or|→|->)\s*")
 _MARKS = ".:?!]\"'"
-_AGE = re.compile(r"[\s-]*(?:(year|month|week|day|hour)s?[\s-]+old\b|(?:yo|y/o|y\.o\.)(?!\w)|years? of age\b)", re.IGNORECASE)
+_AGE = re.compile(
+    r"[\s-]*(?:(year|month|week|day|hour)s?[\s-]+old\b|(?:yo|y/o|y\.o\.)(?!\w)|years? of age\b)", re.IGNORECASE
+)
 _NUMBER = re.compile(
     r"(?<![\w.,])(?:(?<!-)[<>≤≥~])?\s?(\d{1,3}(?:,\d{3})+(?:\.\d+)?|\d+(?:[.,]\d+)?)(?:\s?(?:/|-|–|to)\s?(?=\d)|(?!\d|-?lead))",
     re.IGNORECASE,

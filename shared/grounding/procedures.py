@@ -14,7 +14,8 @@ from shared.grounding.vocabulary import Mention
 from shared.grounding.words import neutral, stem, stems
 
 _SIDE = re.compile(
-    r"\b(?P<left>(?<!\bhe )(?<!\bshe )(?<!patient )left(?:[- ]sided?)?(?!\s+(?:unchanged|alone|as|out|off|us|here|when|was|were|of|after|before|\d|the|against|ama|hospital|home|for|in|on|to|by|with|alive|our|"
+    r"\b(?P<left>(?<!\bhe )(?<!\bshe )(?<!patient )left(?:[- ]sided?)?(?!\s+(?:unchanged|alone|as|out|off|us|"
+    r"here|when|was|were|of|after|before|\d|the|against|ama|hospital|home|for|in|on|to|by|with|alive|our|"
     r"ventric\w+|atri\w+|main|anterior)\b)|(?<=, )left|lt)\b"
     r"|\b(?P<right>right(?:[- ]sided?)?(?!\s+(?:away|after|now|before|ventric\w+|atri\w+|heart))|rt)\b|"
     r"\b(?P<both>bilateral(?:ly)?|both (?:sides|legs|hips|knees|lungs|kidneys))\b",

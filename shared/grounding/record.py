@@ -35,7 +35,9 @@ class Record:
         for order in self.orders:
             for key in order.keys:
                 self.by_drug[key].append(order)
-        self.by_text = {joined(written_out(line.text)): line for line in self.lines if line.part in ("notes", "reports")}
+        self.by_text = {
+            joined(written_out(line.text)): line for line in self.lines if line.part in ("notes", "reports")
+        }
         self.by_source = {line.source: line.text for line in reversed(self.lines)}
         self.start = context.start.date() if context.start else None
         self.end = context.end.date()

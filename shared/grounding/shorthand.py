@@ -12,13 +12,16 @@ from shared.grounding.vocabulary import FOLDER
 
 _DISCHARGED = re.compile(
     r"\b(?:d/c'?e?d|dc'd|dc'ed|dced)(?=\s*(?:$|[.,;]|on\b|to\b|home\b|w/|with\b|from\b|in\b|after\b|under\b|back\b"
-    r"|against\b|ama\b|today\b|\d|january|february|march|april|may|june|july|august|september|october|november|december))",
+    r"|against\b|ama\b|today\b|\d|january|february|march|april|may|june|july|august|september|october|november|"
+    r"december))",
     re.IGNORECASE,
 )
 _LEAVING = re.compile(r"\b(?:d/c|dc)(?!['’\w/])", re.IGNORECASE)
 _ENDED = re.compile(r"\b(?:d/c'?e?d|dc'd|dc'ed|dced)\b", re.IGNORECASE)
-_PERSON = re.compile(r"(?:^|\b(?:pt|patient|he|she|was|and|mr\.? \w+|ms\.? \w+|mrs\.? \w+|then|ultimately) )$", re.IGNORECASE)
-_HAS_SIGN = re.compile(r"[/'?@&+↑↓]|\b[A-Za-z]{1,8}\b")
+_PERSON = re.compile(
+    r"(?:^|\b(?:pt|patient|he|she|was|and|mr\.? \w+|ms\.? \w+|mrs\.? \w+|then|ultimately) )$", re.IGNORECASE
+)
+_HAS_SIGN = re.compile(r"\bx\s?\d|['?@&+↑↓]|\b[A-Za-z]{1,8}\b")
 # Sign or abbreviation → words; in this order.
 _SIGNS: tuple[tuple[re.Pattern[str], str], ...] = tuple(
     (re.compile(pattern, flags), words)
@@ -46,11 +49,15 @@ _SIGNS: tuple[tuple[re.Pattern[str], str], ...] = tuple(
         (r"(?<![\d/])\b2/2\b(?!/)", "secondary to", 0),
         (r"(?<=\s)\?+\s?(?=[A-Za-z])|^\?+\s?(?=[A-Za-z])|\bquery (?=[a-z])", "possible ", re.IGNORECASE),
         (r"(?<![qQ]\d)(?<![xX]\d)(?<![xX]\d\d)(?<=\d)\s?d\b(?=\s*(?:$|[.,;]|of\b|course))", " days", 0),
-        (r"\b(?:x|×)\s?(\d+)[\s-]?(?:d|days?)\b", r"for \1 days", re.IGNORECASE),
+        (r"(?<!\w)(?:x|×)\s?(\d+)[\s-]?(?:d|days?)\b", r"for \1 days", re.IGNORECASE),
         (r"\bx\s?(\d+)\s?(?:wks?|weeks?)\b", r"for \1 weeks", re.IGNORECASE),
         (r"\bx(?=\s\d+\s?(?:d|days?|wks?|weeks?)\b)", "for", re.IGNORECASE),
-        (r"(?<!\w)T(?=\s?(?:of |max |was |noted |at |[34]\d(?:\.\d)?\b|9\d(?:\.\d)?\b|10\d(?:\.\d)?\b))", "temperature", 0),
-        (r"^T(?=\s(?:low|high|elevated|normal|WNL|max))|(?:(?<=low )|(?<=high )|(?<=elevated )|(?<=raised ))T(?=[.,;]|$)", "temperature", 0),
+        (r"(?<!\w)T(?=\s?(?:of |max |was |noted |at |(?:[34]|9|10)\d(?:\.\d)?\b))", "temperature", 0),
+        (r"^T(?=\s(?:low|high|elevated|normal|WNL|max))|(?:(?<=low )|(?<=high )|(?<=elevated )|(?<=raised ))"
+            r"T(?=[.,;]|$)", "temperature", 0),
+        (r"^(?:LAMA|DAMA)\b", "Left against medical advice", 0),
+        (r"\b(takes?|taking|on) ([^.;]{3,60}) at baseline\b", r"\1 \2 at home", re.IGNORECASE),
+        (r"\b(?:days in (?:the )?hospital|hospital days)\s*:\s*(\d+)\b", r"hospital stay: \1 days", re.IGNORECASE),
         (r"\bDH(?=\s*:)", "home medications", 0),
         (r"\s@\s?", " at ", 0),
         (r"\s&\s", " and ", 0),
@@ -87,8 +94,10 @@ def _word(match: re.Match[str], text: str, rows: dict[str, str]) -> str:
     written = match.group().rstrip(".")
     words = rows[written.lower()]
     last = match.group().endswith(".") and match.end() >= len(text.rstrip())
-    return (words[:1].upper() + words[1:] if match.start() == 0 else words) + ("." if last else "") + (
-        " " if written.endswith("/") and not text[match.end() : match.end() + 1].isspace() else ""
+    return (
+        (words[:1].upper() + words[1:] if match.start() == 0 else words)
+        + ("." if last else "")
+        + (" " if written.endswith("/") and not text[match.end() : match.end() + 1].isspace() else "")
     )
 
 

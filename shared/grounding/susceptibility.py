@@ -29,7 +29,9 @@ _WORD = re.compile(r"[a-z]{5,}")
 def claims(parsed: Parsed, record: Record) -> Iterator[Finding]:
     """Each antibiotic with the answer that it has in its clause: the last one before it, else the first after it."""
     cues = list(_CUE.finditer(parsed.text))
-    cues = [cue for cue in cues if not cue.group(2).lower().endswith(("ity", "ance"))] or cues  # "sensitivity: resistant"
+    cues = [
+        cue for cue in cues if not cue.group(2).lower().endswith(("ity", "ance"))
+    ] or cues  # "sensitivity: resistant"
     for start, end in {parsed.clause(cue.start()) for cue in cues}:
         here = [cue for cue in cues if start <= cue.start() < end]
         drugs = [item for item in parsed.named.drugs if start <= item.start < end]
