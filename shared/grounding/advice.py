@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator
 
+from shared.grounding import follow_up
 from shared.grounding.parsed import Parsed
 from shared.grounding.record import Record
 from shared.grounding.verdict import Finding
@@ -13,11 +14,13 @@ _CUE = re.compile(
     r"education|leaflet|brochure|handout|pamphlet|written (?:information|instructions|plan)|action plan|"
     r"was shown how|verbali[sz]ed understanding|understands|understood|given (?:information|instructions|"
     r"advice)|"
-    r"(?:return|fall|delirium|activity|safety|isolation|bleeding) (?:precautions|restrictions|advice)|safety[- ]net\w*|per protocol|guidelines?|recommended|recommends?|recommendation|according to|should|must be|ought to|"
+    r"(?:return|fall|delirium|activity|safety|isolation|bleeding) (?:precautions|restrictions|advice)|safety[- "
+    r"]net\w*|per protocol|guidelines?|recommended|recommends?|recommendation|according to|should|must be|ought to|"
     r"demonstrated (?:understanding|proper|correct)|lifestyle|discussed|explained|agreed|expressed)\b",
     re.IGNORECASE,
 )
 _CHASED = re.compile(r"\bshould (?:please )?be (?:followed(?: up)?|chased|checked|reviewed|tracked)\b")
+_TO_ATTEND = re.compile(r" to (?:attend|follow|see|return|come|visit|be (?:seen|reviewed)|review)\b")
 _LONGEST = 60  # characters of a claim that is shown
 _PARTS = (
     "notes",
@@ -42,6 +45,8 @@ def claims(parsed: Parsed, record: Record) -> Iterator[Finding]:
     cue = _CUE.search(parsed.text)
     if cue is None:
         return
+    if _TO_ATTEND.match(parsed.low, cue.end()) and (parsed.dates or follow_up.is_about(parsed)):
+        return  # an appointment
     drugs = parsed.named.drugs
     followed = _CHASED.search(parsed.low)
     if followed and any(line.says(key) for line in record.parts("pending") for key, _, _ in parsed.content):

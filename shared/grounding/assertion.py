@@ -19,7 +19,8 @@ _DO_NOT = (
 )
 # What an entry, a test or a person shows or does not show; what is done or not done.
 _SHOWN = (
-    r"seen|found|present|identified|detected|observed|noted|documented|demonstrated|performed|done|required|needed|given"
+    r"seen|found|present|identified|detected|observed|noted|documented|demonstrated|performed|done|required|"
+    r"needed|given"
     r"|administered|ordered|obtained|carried out|used|necessary|undertaken|started|indicated|diagnosed|made|attempted"
     r"|confirmed|part of|placed|supported|borne out|shown|felt|evident|apparent|visible|pursued|undergone|suspected"
     r"|established|proven|verified|recorded|reported|encountered|the case|on board|among|included|listed"
@@ -38,7 +39,8 @@ _OWNER = (
     r"(?:(?:his|her|their|the|a|an|one|both|two|patient's|maternal|paternal|natural|biological|first-degree|own) )*"
 )
 _BEFORE: dict[Property, str] = {  # the cue stands before what it speaks of
-    "denied": rf"(?:at|on|in) no (?:time|point|stage|moment|occasion|way)|(?:no|without|nor|any|lack of|absence of|free of) {_SIGNS_OF} (?:of|for|history of|to suggest)?"
+    "denied": rf"(?:at|on|in) no (?:time|point|stage|moment|occasion|way)|(?:no|without|nor|any|lack of|absence "
+    rf"of|free of) {_SIGNS_OF} (?:of|for|history of|to suggest)?"
     rf"|(?:no|nothing) (?:\w+ )?(?:to suggest|suggesting|suggestive of|to indicate|indicating|pointing to(?:wards)?)"
     r"|no (?:longer any|more)|no|not|nor|neither|non(?=-)|without(?: any)?|den(?:y|ies|ied|ying)|negative for"
     r"|free (?:of|from)|ruled out(?= [a-z])(?! by| on| and| with| after| in)(?: for)?|rules out|"
@@ -55,9 +57,12 @@ _BEFORE: dict[Property, str] = {  # the cue stands before what it speaks of
     r"|(?:may|might|could)(?: well)? (?:have|be|represent|reflect|indicate|suggest|not be excluded)"
     r"|(?:can|could)(?:not| not) (?:exclude|rule out)|wonder(?:ed|ing)?(?: about| if| whether)"
     r"|differential(?: diagnosis| diagnoses)?(?: includes?| included| of| was| is|:)?|rule[- ]out|r/o|versus"
-    r"|working diagnosis(?: of| is| was|:)?|(?:thought|felt|believed|assumed|said) (?:likely )?to (?:have|be|represent|reflect)"
-    r"|(?:appears|seems) to (?:have|be)|provisional(?:ly)?|treated empirically for|(?:checked|tested|screened|evaluated|assessed|investigated|worked up) for|empiric(?:al)?(?:ly)? (?:for|treated for)"
-    r"|possibility of|raised the possibility of|to (?:exclude|evaluate for|assess for)|entertained|apparent|perhaps|maybe"
+    r"|working diagnosis(?: of| is| was|:)?|(?:thought|felt|believed|assumed|said) (?:likely )?to (?:have|be|"
+    r"represent|reflect)"
+    r"|(?:appears|seems) to (?:have|be)|provisional(?:ly)?|treated empirically for|(?:checked|tested|screened|"
+    r"evaluated|assessed|investigated|worked up) for|empiric(?:al)?(?:ly)? (?:for|treated for)"
+    r"|(?:not|un)[ -]?(?:sure|certain|clear|confirmed)(?: whether| if| about)?|possibility of|raised the "
+    r"possibility of|to (?:exclude|evaluate for|assess for)|entertained|apparent|perhaps|maybe"
     r"|unconfirmed|if (?:he|she|it) (?:has|is)|screen(?:ing)? for",
     "family": rf"family (?:history|anamnesis|hx)(?:(?: is| was)?(?: significant| positive| notable| remarkable)?"
     rf"(?: of| for| includes?| included))?|familial|fhx?|in (?:the|his|her) family|{_OWNER}(?:{KIN})(?:'s)?"
@@ -71,30 +76,42 @@ _AFTER: dict[Property, str] = {  # it stands behind
     rf"|(?:not|never|but not) (?:{_SHOWN})|(?:could|can)(?:not| not) be (?:{_SHOWN})"
     r"|(?:did|does|has|have|had|do)(?: not|n't| never) (?:occur|develop|take place|happen|recur|appear|materiali[sz]e"
     r"|occurred|developed|taken place|happened|recurred)"
-    r"|(?<!seems )(?<!most )unlikely|never (?:took place|happened|occurred|developed|materiali[sz]ed)|turned out (?:not|negative)"
-    rf"|{_BE} (?:then |ultimately |finally |subsequently )?(?:deferred|cancell?ed|declined|refused|omitted|avoided|withheld"
+    r"|(?<!seems )(?<!most )unlikely|never (?:took place|happened|occurred|developed|materiali[sz]ed)|turned "
+    r"out (?:not|negative)"
+    rf"|{_BE} (?:then |ultimately |finally |subsequently )?(?:deferred|cancell?ed|declined|refused|omitted|"
+    rf"avoided|withheld"
     r"|disproved|discounted|dismissed|refuted|abandoned|aborted|waived|foregone|forgone|dispensed with|postponed)"
     r"|deferred|aborted before|(?:and|but) (?:\w+ )?(?:do|does|did) not have (?:it|this|one|that)",
-    "uncertain": rf"{_BE}(?: only| still| to be| felt| thought| considered| assumed)*(?: to be)? (?:suspected|possible|probable|"
+    "uncertain": rf"{_BE}(?: only| still| to be| felt| thought| considered| assumed)*(?: to be)? (?:suspected|"
+    rf"possible|probable|"
     r"likely|presumed|considered|questionable|uncertain|unconfirmed|not confirmed|in question|a possibility|unproven|"
-    r"unclear|tentative|only a suspicion|a working diagnosis|on the differential|under consideration|entertained|queried"
-    r"|yet to be confirmed|awaiting confirmation|to be confirmed|(?:thought|assumed|considered) (?:to be )?(?:likely|possible"
-    r"|probable)|never confirmed|raised|suggested|wondered about)(?! (?:and|but) (?:ultimately |then |later )*(?:excluded|ruled))"
+    r"unclear|tentative|only a suspicion|a working diagnosis|on the differential|under consideration|"
+    r"entertained|queried"
+    r"|yet to be confirmed|awaiting confirmation|to be confirmed|(?:thought|assumed|considered) (?:to be )"
+    r"?(?:likely|possible"
+    r"|probable)|never confirmed|raised|suggested|wondered about)(?! (?:and|but) (?:ultimately |then |later )"
+    r"*(?:excluded|ruled))"
     r"|(?:could|can) ?not(?: yet)? be (?:excluded|ruled out|confirmed)|ha[sd] not been confirmed"
-    r"|seems? (?:likely|possible|probable)|[(,-] ?(?:suspected|possible|probable|unconfirmed|presumed|likely)\b"
+    r"|as (?:a|an|one) (?:\w+ )?(?:differential|possibility|consideration)|seems? (?:likely|possible|probable)|"
+    r"[(,-] ?(?:suspected|possible|probable|unconfirmed|presumed|likely)\b"
     r"|(?:suspected|possible|probable|likely|\?)[.)]?$|(?:but|and) (?:is|remains) unproven",
-    "family": rf"(?:(?:in|of|by|affecting|from|for|among|on the part of) {_OWNER}|[(,–-] ?{_OWNER}|: {_OWNER})(?:{KIN}|family)\b"
+    "family": rf"(?:(?:in|of|by|affecting|from|for|among|on the part of) {_OWNER}|[(,–-] ?{_OWNER}|: {_OWNER})"
+    rf"(?:{KIN}|family)\b"
     r"(?!'s)|runs? in the family",
     "past": r"in the past|(?:\d+|several|many|some) years ago|in remission",
 }
 # Words that look like a cue and are none.
 _NOT_CUES = (
-    r"not only|no (?:change|increase|significant change)|gram[- ]negative|not certain (?:whether|if)|"
+    r"not only|no (?:change|increase|significant change)|gram[- ]negative|not (?:certain|sure|clear)|"
     r"without (?:difficulty|incident|complications?|delay)|no later than|no more than|do not resuscitate|"
-    r"with(?:out)? (?:and without )?(?:(?:iv|intravenous|oral) )?contrast|(?:is |was )?not for resuscitation|if not|why not|no home med\w+|more likely|likely to|no discharge|no doubt|"
-    r"no(?:thing)? (?:further )?changes?|not (?:changed|altered)|not (?:be )?(?:excluded|ruled out)|without (?:interruption|change)|"
-    rf"(?:according to|per|reported by|brought (?:in )?by|accompanied by|lives? with|living with|care of) {_OWNER}(?:{KIN})|"
-    rf"{_OWNER}(?:{KIN}) (?:who )?(?:reports?|reported|not(?:ed|iced)|states?|stated|says?|said|called|brought|witnessed|"
+    r"with(?:out)? (?:and without )?(?:(?:iv|intravenous|oral) )?contrast|(?:is |was )?not for resuscitation|if "
+    r"not|why not|no home med\w+|more likely|likely to|no discharge|no doubt|"
+    r"no(?:thing)? (?:further )?changes?|not (?:changed|altered)|not (?:be )?(?:excluded|ruled out)|without "
+    r"(?:interruption|change)|"
+    rf"(?:according to|per|reported by|brought (?:in )?by|accompanied by|lives? with|living with|care of) "
+    rf"{_OWNER}(?:{KIN})|"
+    rf"{_OWNER}(?:{KIN}) (?:who )?(?:reports?|reported|not(?:ed|iced)|states?|stated|says?|said|called|brought|"
+    rf"witnessed|"
     rf"describes?|described|denie[sd]|confirm\w*|found|helps?|visits?)"
 )
 _ENDS = re.compile(
@@ -107,12 +124,16 @@ _ENDS = re.compile(
 )
 # Where a sentence that spoke of a relative comes back to the patient.
 _PATIENT = re.compile(
-    r"(?:[;,.]|\band|\bbut|\bwhile|\bwhereas)\s+(?:he|she|the patient|patient|mr\.?|ms\.?|mrs\.?)\b|\b(?:himself|herself)\b",
+    r"(?:[;,.]|\band|\bbut|\bwhile|\bwhereas)\s+(?:he|she|the patient|patient|mr\.?|ms\.?|mrs\.?)\b|"
+    r"\b(?:himself|herself)\b",
     re.IGNORECASE,
 )
+# "possible that he has", "not sure whether the patient has": the clause is what the cue speaks of.
+_THAT = re.compile(r"(?:\s+(?:that|whether|if)\b(?:\s+(?:he|she|the patient|it|this|there)\b)?)?", re.IGNORECASE)
 _FIRST = re.compile(_NOT_CUES, re.IGNORECASE)
 _HEADED = (
-    r"|(?<=[\w)]): (?:none|no|negative|absent|ruled out|excluded|denied|never|not (?:done|performed|found|present|seen|required|needed))"
+    r"|(?<=[\w)]): (?:none|no|negative|absent|ruled out|excluded|denied|never|not (?:done|performed|found|"
+    r"present|seen|required|needed))"
     r"(?=\s*(?:[.;/,)]|$))"
 )  # "Specimens sent to pathology: none"
 _CUES: tuple[tuple[Property, bool, re.Pattern[str]], ...] = tuple(
@@ -149,7 +170,8 @@ def scopes(text: str) -> tuple[Scope, ...]:
     found = []
     for name, before, pattern in _CUES:
         for match in pattern.finditer(text):
-            if match.group().strip() and not any(a <= match.start() < b for a, b in blocked):
+            doubt = name == "uncertain" and match.group().lower().startswith("not ")
+            if match.group().strip() and (doubt or not any(a <= match.start() < b for a, b in blocked)):
                 found.append(_scope(name, before, match.span(), ends, kin, text))
     return tuple(found)
 
@@ -161,6 +183,7 @@ def _scope(name: Property, before: bool, cue: Span, ends: list[int], kin: list[i
     if _denies_all(name, before, cue, text):
         return Scope(name, cue, cue[1], length)  # "at no point during the stay did he …"
     if before:
+        cue = (cue[0], _THAT.match(text, cue[1]).end()) if name in ("denied", "uncertain") else cue  # type: ignore[union-attr]
         end = min((end for end in ends if end >= cue[1]), default=length)
         return Scope(name, cue, cue[1], min(end, cue[1] + _REACH))
     start = max((end for end in ends if end < cue[0]), default=0)

@@ -12,13 +12,17 @@ from shared.grounding.verdict import Finding
 from shared.grounding.words import stem, stems
 
 _CAUSE = re.compile(
-    r"\b(?:in the (?:setting|context|wake) of|(?:as )?(?:a |an |its )?(?:side|adverse) effects? of|(?:was |were )?responsible for|"
-    r"put down to|culprit (?:for|of|behind)|(?:we )?attribut(?:e|es|ing) to|reflect(?:ed|s|ing)?|toxicity|provoked|gave (?:him|her|them)|"
-    r"got (?=[\w ]{3,40} from)|result(?:s)? from|due to|because of|secondary to|caused by|attributed to|attributable to|resulting from|resulted from"
+    r"\b(?:in the (?:setting|context|wake) of|(?:as )?(?:a |an |its )?(?:side|adverse) effects? of|(?:was |were "
+    r")?responsible for|"
+    r"put down to|culprit (?:for|of|behind)|(?:we )?attribut(?:e|es|ing) to|reflect(?:ed|s|ing)?|toxicity|"
+    r"provoked|gave (?:him|her|them)|"
+    r"got (?=[\w ]{3,40} from)|result(?:s)? from|due to|because of|secondary to|caused by|attributed to|"
+    r"attributable to|resulting from|resulted from"
     r"|as a result of|owing to|induced by|triggered by|precipitated by|provoked by|brought on by|explained by"
     r"|thought to be from|stemming from|on account of|as a consequence of|a consequence of|a complication of|related to"
     r"|in response to|linked to|led to|resulting in|resulted in|causing|caused|thanks to|because|since (?:he|she|the)"
-    r"|brought about by|interpreted as|(?:is|was|were|are) the result of|blamed on|ascribed to|arose from|produced by)\b|-(?:induced|related)\b",
+    r"|brought about by|interpreted as|(?:is|was|were|are) the result of|blamed on|ascribed to|arose from|"
+    r"produced by)\b|-(?:induced|related)\b",
     re.IGNORECASE,
 )
 # With these the cause stands first.
@@ -37,15 +41,18 @@ _NEAR = 60  # characters between a medicine and a finding
 # Words between a medicine and a finding that make the one the cause of the other.
 _LINKS = frozenset(
     """
-    from after following since explains explained explain accounts accounted accounting behind brought makes made making drove drives
-    driven worsened worsens worsening contributed contributing contributes played role prompted prompting precipitated unmasked raised
-    lowered dropped elevated increases decreases suppressed depressed dependent associated consequence result results source origin
-    originating secondary thanks owing blame blamed reaction complication producing produces generated sparked yielded created
+    from after following since explains explained explain accounts accounted accounting behind brought makes
+    made making drove drives driven worsened worsens worsening contributed contributing contributes played role
+    prompted prompting precipitated unmasked raised lowered dropped elevated increases decreases suppressed
+    depressed dependent associated consequence result results source origin originating secondary thanks owing
+    blame blamed reaction complication producing produces generated sparked yielded created
     """.split()  # noqa: SIM905 - a list of words
 )
 _BLAME = re.compile(
-    r"\b(?:culprit|blame[sd]?|implicated|responsible|iatrogenic|(?:drug|medication|treatment)[- ](?:induced|related|associated)|adverse"
-    r"|side[- ]effects?|toxicit\w+|offending|induced|attribut\w+|linked|cause[sd]?|causing|trigger\w*|provok\w+|precipitat\w+)\b",
+    r"\b(?:culprit|blame[sd]?|implicated|responsible|iatrogenic|(?:drug|medication|treatment)[- ](?:induced|"
+    r"related|associated)|adverse"
+    r"|side[- ]effects?|toxicit\w+|offending|induced|attribut\w+|linked|cause[sd]?|causing|trigger\w*|provok\w+|"
+    r"precipitat\w+)\b",
     re.IGNORECASE,
 )
 Side = list[frozenset[str]]  # each thing that is named, by all that it may be called; `=` before what a name stands for

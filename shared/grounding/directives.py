@@ -10,17 +10,23 @@ from shared.grounding.verdict import Finding, judge
 # Status → words for it; the first that matches counts, in a sentence and in an entry of the record.
 _WORDS = {
     "not for resuscitation": (
-        r"dn[ra]+r?(?:cpr)?(?:/dni)?|dnacpr|resuscitate\s*: no|resuscitation (?:is )?(?:not (?:desired|wanted|wished|indicated)|declined)|code(?: status)?\s*: dnr|not for (?:attempted )?(?:cpr|resuscitation)|no cpr|do[- ]not[- ](?:attempt )?(?:resuscitate|resuscitation)|not to be resuscitated"
+        r"dn[ra]+r?(?:cpr)?(?:/dni)?|dnacpr|resuscitate\s*: no|resuscitation (?:is )?(?:not (?:desired|wanted|"
+        r"wished|indicated)|declined)|code(?: status)?\s*: dnr|not for (?:attempted )?(?:cpr|resuscitation)|no "
+        r"cpr|do[- ]not[- ](?:attempt )?(?:resuscitate|resuscitation)|not to be resuscitated"
         r"|not for (?:full )?resuscitation|no (?:resuscitation|code|cpr)|reanimatie: nee|keine reanimation"
     ),
     "comfort care": r"comfort (?:care|measures)(?: only)?|palliative care|cmo|palliativ",
     "for resuscitation": (
-        r"full[- ]code|code(?: status)?\s*: full|status\s*: (?:full|to be resuscitated)|(?<!not )to be resuscitated|(?<!not )for (?:attempted )?(?:cpr|full escalation)|resuscitate\s*: yes|resuscitation (?:is )?(?:desired|wanted|wished)|cpr\s*: yes|full resuscitation|for (?:full )?resuscitation|attempt resuscitation|full treatment|cpr wanted"
+        r"full[- ]code|code(?: status)?\s*: full|status\s*: (?:full|to be resuscitated)|(?<!not )to be "
+        r"resuscitated|(?<!not )for (?:attempted )?(?:cpr|full escalation)|resuscitate\s*: yes|resuscitation "
+        r"(?:is )?(?:desired|wanted|wished)|cpr\s*: yes|full resuscitation|for (?:full )?resuscitation|attempt "
+        r"resuscitation|full treatment|cpr wanted"
     ),
 }
 _STATUS = {name: re.compile(rf"\b(?:{words})\b", re.IGNORECASE) for name, words in _WORDS.items()}
 _CUE = re.compile(
-    r"\b(?:code status|resuscitat\w+|dn[ra]+r?|cpr|full[- ]code|code(?: status)?\s*: \w+|dnacpr|full escalation|comfort (?:care|measures)|palliative care)\b",
+    r"\b(?:code status|resuscitat\w+|dn[ra]+r?|cpr|full[- ]code|code(?: status)?\s*: \w+|dnacpr|full escalation|"
+    r"comfort (?:care|measures)|palliative care)\b",
     re.IGNORECASE,
 )
 

@@ -7,11 +7,15 @@ from functools import lru_cache
 from shared.grounding.numerals import ORDINALS, numerals
 
 _ROUTES: dict[str, str] = {
-    "by mouth": r"p\.?o\.?|by mouth|oral(?:ly)?(?! (?:cavity|thrush|intake|ulcer))|per os|zum einnehmen|oraal|swallow",
-    "intravenous": r"i\.?v\.?p?b?(?! (?:line|access|catheter))|intravenous(?:ly)?|through (?:the|an|his|her) (?:iv|vein|drip)|into (?:the |a )?vein|intraveneus|i\.v\.",
-    "intramuscular": r"i\.?m\.?|intramuscular(?:ly)?|into (?:the |a )?muscle",
-    "subcutaneous": r"s\.?/?c\.?|s\.?q\.?|sub-?q|sub-?cu|sub-?cut(?:aneous(?:ly)?)?|(?:as an injection )?under the skin|subkutan|subcutaan",
-    "inhaled": r"(?:by|via|as an) (?:an )?inhaler|inh(?:aled)?|inhal(?:ation|e|er|ing|atie)s?|by inhalation|neb(?:s|uliz(?:ed|er|ation)s?|ulis(?:ation|ed|"
+    "by mouth": r"p\.?/?o\.?|by mouth|oral(?:ly)?(?! (?:cavity|thrush|intake|ulcer))|per os|zum einnehmen|oraal|"
+    r"swallow",
+    "intravenous": r"i\.?/?v\.?p?b?(?! (?:line|access|catheter))|intravenous(?:ly)?|(?:through|via|by|as) "
+    r"(?:the |an? |his |her )?(?:iv|vein|drip|infusion)|into (?:the |a )?vein|intraveneus|i\.v\.",
+    "intramuscular": r"i\.?/?m\.?|intramuscular(?:ly)?|into (?:the |a )?muscle",
+    "subcutaneous": r"s\.?/?c\.?|s\.?q\.?|sub-?q|sub-?cu|sub-?cut(?:aneous(?:ly)?)?|(?:as an injection )?under "
+    r"the skin|subkutan|subcutaan",
+    "inhaled": r"(?:by|via|as an|through|with) (?:an |a |the |his |her )?(?:inhaler|nebuli[sz]er)|inh(?:aled)?|"
+    r"inhal(?:ation|e|er|ing|atie)s?|by inhalation|neb(?:s|uliz(?:ed|er|ation)s?|ulis(?:ation|ed|"
     r"er)s?)?|(?:via|by) nebuli[sz]\w+|puffs?",
     "sublingual": r"s\.?l\.?|sublingual(?:ly)?|under the tongue",
     "topical": r"topical(?:ly)?|to (?:the )?skin|cream|ointment",
@@ -74,10 +78,12 @@ _FREQUENCY = re.compile(
     rf"(?<![\w.])(?:(?P<every>(?:every|each|q\.?|alle) ?-?(?P<n>{_COUNT})?(?:[-–](?P<most>\d+))?[ "
     rf"-]?(?P<unit>hours?|hrs?|h|days?|d|weeks?|wk|months?|minutes?|mins?)\b)"
     rf"|(?P<other>every other day|every second day|on alternate days|alternate days|qod|q\.o\.d\.)"
-    rf"|(?P<times>(?:(?P<k>{_COUNT})(?: ?\((?:{_COUNT})\))? ?(?:times|x|maal|mal)|(?P<adverb>once|twice|one time|two times|"
-    rf"thrice|1 maal)) ?(?:a|per|each|every|/)? ?-?(?P<per>daily|dag|days?|weekly|weeks?|monthly|months?|"
+    rf"|(?P<times>(?:(?P<k>{_COUNT})(?: ?\((?:{_COUNT})\))? ?(?:times|x|maal|mal)|(?P<adverb>once|twice|one "
+    rf"time|two times|"
+    rf"thrice|1 maal)) ?(?:an?|per|each|every|/)? ?-?(?P<per>daily|dag|days?|weekly|weeks?|monthly|months?|"
     rf"nightly|tag|täglich|an hour|hour)\b)"
-    rf"|(?P<latin>q\.?day|q\.?d\.?|o\.?d\.?|nocte|mane|q\.?week|q\.?wk|b\.?i\.?d\.?|t\.?i\.?d\.?|q\.?i\.?d\.?|bd|tds|qds|qhs|qam|qpm|nightly|hs\b|once "
+    rf"|(?P<latin>q\.?day|q\.?d\.?|o\.?d\.?|nocte|mane|q\.?week|q\.?wk|b\.?i\.?d\.?|t\.?i\.?d\.?|q\.?i\.?d\.?|"
+    rf"bd|tds|qds|qhs|qam|qpm|nightly|hs\b|once "
     rf"nightly)(?![\w])"
     rf"|(?P<scheme>[0-9½](?:-[0-9½]){{2,3}}(?!-?\d))"
     rf"|(?P<part>(?:at|before|every|each|in the|on) (?:bedtime|night|morning|evening|bed))"

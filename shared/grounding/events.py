@@ -14,14 +14,19 @@ from shared.grounding.vocabulary import Mention
 from shared.grounding.words import neutral, stem
 
 ADMITTED = re.compile(
-    r"\b(?:admitted|admission|admit|hospitali[sz](?:ed|ation)|presented|presentation|arrived|arrival|brought|came (?:in|to|into|under)|"
-    r"entry|entered|stay (?:began|started)|inpatient (?:from|since)|in (?:the )?hospital since|taken in|under our care)\b"
+    r"\b(?:admitted|admission|admit|hospitali[sz](?:ed|ation)|presented|presentation|arrived|arrival|brought|"
+    r"came (?:in|to|into|under)|"
+    r"entry|entered|stay (?:began|started)|inpatient (?:from|since)|in (?:the )?hospital since|taken in|under "
+    r"our care)\b"
 )
 ENDED = re.compile(
-    r"\b(?:discharged?|dismissed|dismissal|(?:went|goes|go|gone|going|allowed|sent|return(?:ed|s)?|released|let|headed) (?:back )?home|home(?= (?:on|since)\b|,? \d)|until|till|through|"
+    r"\b(?:discharged?|dismissed|dismissal|(?:went|goes|go|gone|going|allowed|sent|return(?:ed|s)?|released|let|"
+    r"headed) (?:back )?home|home(?= (?:on|since)\b|,? \d)|until|till|through|"
     r"checked out|walked out|let go|"
-    r"(?:leaves|leaving|leave|left(?= (?:the|us|here|on|for|against|our|home|hospital|after|this|\d|ward|clinic)\b|[.,]|$|\s*$))|released|departed|departure|exit(?:us)?|"
-    r"died|dies|death|dead|demise|expired|passed(?: away)?|deceased|stay ended|(?:admission|hospitali[sz]ation|stay) ended|"
+    r"(?:leaves|leaving|leave|left(?= (?:the|us|here|on|for|against|our|home|hospital|after|this|\d|ward|clinic)"
+    r"\b|[.,]|$|\s*$))|released|departed|departure|exit(?:us)?|"
+    r"died|dies|death|dead|demise|expired|passed(?: away)?|deceased|stay ended|(?:admission|hospitali[sz]ation|"
+    r"stay) ended|"
     r"transferred|last day (?:in|of)|end of (?:the )?(?:stay|admission))\b"
 )
 _BORN = re.compile(r"\b(?:born|date of birth|dob|birth date|birthday)\b")

@@ -14,8 +14,9 @@ _CUE = re.compile(
     r"\b(?:booked|(?:was|were) arranged|home oxygen|follow[- ]?up|followed up|appointment|appointments|"
     r"return (?:visit|to (?:the )?clinic)|"
     r"scheduled (?:for|to see|with)|to be seen|see (?:his|her|the|a|your)|will (?:see|be seen|visit|"
-    r"return)|clinic visit|referred to|referral|outpatient visit|visit with|review with|recheck|come "
-    r"back)\b",
+    r"return)|clinic visit|referr?ed (?:him |her |them |the patient )?(?:to|for)|referral|outpatient visit|"
+    r"visit with|review with|recheck|come "
+    r"(?:back|to)|(?:to|will|should) attend|attend on|next visit|reviewed? on)\b",
     re.IGNORECASE,
 )
 _NONE = re.compile(

@@ -24,11 +24,13 @@ NOT_TAKEN = re.compile(
     r"\b(?:do(?:es)? not take|not taking|no longer (?:takes?|taking|on)|not to be taken)\b", re.IGNORECASE
 )
 _LASTS = re.compile(
-    r"(?:\bfor|\blasting|\bduration of|\bfor altogether|\bfor around|\bfor about|\bplanned|\bfull|\bover|\bx|×|\ba|\bfurther|\banother|\badditional|\btotal of|\bcomplete|\bcompleted|\bfor "
+    r"(?:\bfor|\blasting|\blast|\bto last|\bduration of|\bfor altogether|\bfor around|\bfor about|\bplanned|"
+    r"\bfull|\bover|\bx|×|\ba|\bfurther|\banother|\badditional|\btotal of|\bcomplete|\bcompleted|\bfor "
     r"the next|\bduration:?|\bthrough|\bfor a total of)\s*$"
 )
 _LASTS_AFTER = re.compile(
-    r"^[\s'’-]*(?:course|supply|of (?:therapy|treatment|antibiotics?)|regimen|in total|in all|altogether|total|only|supplied|worth|more|taper|infusion|of (?=[a-z]))"
+    r"^[\s'’-]*(?:course|supply|of (?:therapy|treatment|antibiotics?)|regimen|in total|in all|altogether|total|"
+    r"only|supplied|worth|more|taper|infusion|of (?=[a-z]))"
 )
 _AT_DISCHARGE = re.compile(
     r"\b(?:discharged? (?:home )?(?:on|with|taking)|(?:at|on|upon) discharge|discharge medic\w+|sent home "
@@ -51,7 +53,8 @@ _TAKEN = re.compile(
 )
 _GIVEN_IN = ("medicines", "procedures", "devices", "services")
 _FROM = re.compile(
-    r"\b(?:from(?: an?)?(?: prior| previous| old)?(?: dose)?(?: of)?|previously|formerly|instead of|prior dose of|had been|old dose:?)\s*$",
+    r"\b(?:from(?: an?)?(?: prior| previous| old)?(?: dose)?(?: of)?|previously|formerly|instead of|prior dose "
+    r"of|had been|old dose:?)\s*$",
     re.IGNORECASE,
 )
 # Parts of the record in which a medicine may stand without an order.

@@ -9,7 +9,7 @@ from functools import cache
 from shared.grounding.vocabulary import FOLDER
 
 # Lowercase forms that are also words or other abbreviations: they count in capitals only.
-CAPITALS = frozenset("af cap mi pe dm ms oa ra hf pad ca dvt cad chd ihd chf aki uti dka gib".split())  # noqa: SIM905
+CAPITALS = frozenset("af cap mi pe dm ms oa ra hf pad ca dvt cad chd ihd chf aki uti dka gib pr tlc rbs fbs".split())  # noqa: SIM905
 IMAGING = frozenset({"x-ray", "ct", "mri", "ultrasound"})
 # Words that end so name a procedure.
 PROCEDURE_ENDINGS = ("ectomy", "ostomy", "otomy", "plasty", "scopy", "centesis", "desis", "pexy", "graphy", "rrhaphy")

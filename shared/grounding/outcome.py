@@ -8,15 +8,20 @@ from shared.grounding.record import Record
 from shared.grounding.verdict import Finding, Span, judge
 
 _DIED = re.compile(
-    r"\b(?:died|dies|death|deceased|expired|passed away|passed(?= (?:in|on|at|during|peacefully|here|while)\b)|succumbed|demise|"
-    r"pronounced dead|fatal|did not survive|non-?survivor|was (?:found )?dead|time of death|perished|lost (?:his|her) life|"
-    r"exitus(?: letalis)?|could not be (?:saved|resuscitated)|rip)\b",
+    r"\b(?:died|dies|death|deceased|expired|passed away|passed(?= (?:in|on|at|during|peacefully|here|while)\b)|"
+    r"succumbed|demise|"
+    r"(?:pronounced|declared|found)? ?dead|fatal|did not survive|non-?survivor|was (?:found )?dead|time of "
+    r"death|perished|lost (?:his|her) life|"
+    r"exitus(?: letalis)?|could not be (?:saved|resuscitated|revived)|rip)\b",
     re.IGNORECASE,
 )
 _ALIVE = re.compile(
-    r"\b(?:survived|survives|survivor|discharged alive|left the hospital alive|alive|(?:was|been|being|be) (?:\w+ly )?discharged|"
-    r"discharged?(?: back)? (?:to|home|in|from)|(?:we|could be|and was) discharged?|(?:went|gone|goes|going|sent|allowed|return(?:ed|s)?|released|let|headed|walked) "
-    r"(?:back )?home|left (?:the )?hospital|leaves (?:the )?hospital|released|self-discharged|home environment|did not die|recovered and)\b",
+    r"\b(?:survived|survives|survivor|discharged alive|left the hospital alive|alive|(?:was|been|being|be) "
+    r"(?:\w+ly )?discharged|"
+    r"discharged?(?: back)? (?:to|home|in|from)|(?:we|could be|and was) discharged?|(?:went|gone|goes|going|"
+    r"sent|allowed|return(?:ed|s)?|released|let|headed|walked) "
+    r"(?:back )?home|left (?:the )?hospital|leaves (?:the )?hospital|released|self-discharged|home environment|"
+    r"did not die|recovered and)\b",
     re.IGNORECASE,
 )
 _NO_DEATH = re.compile(
@@ -27,17 +32,21 @@ _NO_DEATH = re.compile(
 # Place → words of a sentence, words of the record (other languages and codes too: NUBC, v2-0112).
 PLACES: dict[str, tuple[str, str]] = {
     "home": (
-        r"(?:own |back )?home(?: environment)?(?! (?:med|dose|oxygen|regimen|health|care|o2|blood|list|insulin))|own residence|house",
+        r"(?:own |back )?home(?: environment)?(?! (?:med|dose|oxygen|regimen|health|care|o2|blood|list|insulin))"
+        r"|own residence|house",
         r"\bhome\b|naar huis|thuis|hause|residence|regul|alta\b|domicil",
     ),
     "home with care": (
-        r"hhc|hhs|package of care|home (?:health|care|nursing|with (?:a )?(?:package|carers?))(?: services?| aides?)?|with (?:carers|home care|care at home)|visiting nurses?|home with (?:home )?(?:care|"
+        r"hhc|hhs|package of care|home (?:health|care|nursing|with (?:a )?(?:package|carers?))(?: services?| "
+        r"aides?)?|with (?:carers|home care|care at home)|visiting nurses?|home with (?:home )?(?:care|"
         r"services|nursing|health)",
         r"home (?:health|with home|care)|thuiszorg|transitional",
     ),
     "hospice": (r"hospice(?: care)?|palliative (?:care )?(?:unit|facility)", r"hospice"),
     "nursing": (
-        r"skilled nursing(?: facility)?|skilled (?:facility|care|unit)|snf|ecf|ltac|nursing (?:home|facility|care facility|care|unit)|aged care(?: facility)?|long[- ]term care(?: facility)?|assisted living|care "
+        r"skilled nursing(?: facility)?|skilled (?:facility|care|unit)|snf|ecf|ltac|(?<!home )nursing (?:home|"
+        r"facility|care facility|care|unit)|aged care(?: facility)?|long[- ]term care(?: facility)?|assisted "
+        r"living|care "
         r"home|residential care",
         r"nursing|snf|verpleeghuis|pflege|long-term|aged care",
     ),
@@ -51,7 +60,8 @@ PLACES: dict[str, tuple[str, str]] = {
         r"hospital\b|other health|other-hcf|transfer|verlegung",
     ),
     "against advice": (
-        r"against (?:medical )?advice|ama|self-discharged|discharge at own risk|(?:his|her|their) own discharge|self[- ]discharge",
+        r"against (?:(?:our|the) )?(?:medical )?advice|ama|lama|dama|self-discharged|discharge at own risk|"
+        r"(?:his|her|their) own discharge|self[- ]discharge",
         r"advice|ärztlichen rat|aadvice|own risk",
     ),
     "shelter": (
@@ -60,8 +70,10 @@ PLACES: dict[str, tuple[str, str]] = {
     ),
 }
 _SENT = re.compile(
-    r"\b(?:discharged?|discharge(?:d)? (?:disposition|destination)|disposition|destination|transferr?(?:ed)?|transitioned|went|gone|going|"
-    r"sent|returned?|released|moved|placed|return(?:s|ing)?|left|leaves|leave|leaving|goes|go|headed|accepted|enrolled|allowed|admitted|signed out|self-discharged|took)\b(?P<rest>[^.;]*)",
+    r"\b(?:discharged?|discharge(?:d)? (?:disposition|destination)|disposition|destination|transferr?(?:ed)?|"
+    r"transitioned|shifted|went|gone|going|"
+    r"sent|returned?|released|moved|placed|return(?:s|ing)?|left|leaves|leave|leaving|goes|go|headed|accepted|"
+    r"enrolled|allowed|admitted|signed out|self-discharged|took)\b(?P<rest>[^.;]*)",
     re.IGNORECASE,
 )
 _TO = re.compile(

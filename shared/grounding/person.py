@@ -22,8 +22,8 @@ _KIN = re.compile(
 _CHILD = re.compile(r"\b(?:boy|girl)\b", re.IGNORECASE)
 _DECADE = re.compile(r"\bin (?:his|her|their) (early |mid-?|late )?(\d)0s\b|\b(\d)0-something\b", re.IGNORECASE)
 # "woman of 77", "man, 44 years".
-_NOUN = r"(?:woman|man|boy|girl|lady|gentleman|male|female|patient|child|infant)"
-OF_AGE = re.compile(rf"\b{_NOUN}(?: of|,| aged|,? age)? $")
+_NOUN = r"(?:m(?:r|s|rs)\.? [\w'-]+|woman|man|boy|girl|lady|gentleman|male|female|patient|child|infant)"
+OF_AGE = re.compile(rf"\b{_NOUN}(?: of|,| aged|,? age) $")
 _AGED = re.compile(r"(?<!gestational )\b(?:aged|age|age of|age:)\s*$|\bage was\s*$|\bage is\s*$")
 _GROUP = re.compile(
     r"\b(?P<old>elderly|octogenarian|nonagenarian|geriatric)\b|\b(?P<young>newborn|neonate|infant|"
@@ -74,8 +74,8 @@ def _ages(parsed: Parsed, record: Record) -> Iterator[Finding]:
         figure = bound.figure
         if _KIN.search(parsed.text) and not figure.age:
             continue  # "his father had a stroke at the age of 48"
-        years = OF_AGE.search(parsed.low, 0, figure.start) and figure.dimension in ("", "time")
-        if years or bound.kind == "age" or _AGED.search(parsed.low[: figure.start]):
+        of_age = OF_AGE.search(parsed.low, 0, figure.start) and figure.dimension in ("", "time")
+        if of_age or bound.kind == "age" or _AGED.search(parsed.low[: figure.start]):
             yield _age(figure.value, figure.age or "year", figure.text, (figure.start, figure.end), record)
     for match in _DECADE.finditer(parsed.text):
         years, decade = _years(record, record.end), int(match[2] or match[3]) * 10

@@ -14,7 +14,8 @@ from shared.grounding.vocabulary import Mention
 from shared.grounding.words import neutral, stem, stems
 
 _SIDE = re.compile(
-    r"\b(?P<left>(?<!\bhe )(?<!\bshe )(?<!patient )left(?:[- ]sided?)?(?!\s+(?:unchanged|alone|as|out|off|us|here|when|was|were|of|after|before|\d|the|against|ama|hospital|home|for|in|on|to|by|with|alive|our|"
+    r"\b(?P<left>(?<!\bhe )(?<!\bshe )(?<!patient )left(?:[- ]sided?)?(?!\s+(?:unchanged|alone|as|out|off|us|"
+    r"here|when|was|were|of|after|before|\d|the|against|ama|hospital|home|for|in|on|to|by|with|alive|our|"
     r"ventric\w+|atri\w+|main|anterior)\b)|(?<=, )left|lt)\b"
     r"|\b(?P<right>right(?:[- ]sided?)?(?!\s+(?:away|after|now|before|ventric\w+|atri\w+|heart))|rt)\b|"
     r"\b(?P<both>bilateral(?:ly)?|both (?:sides|legs|hips|knees|lungs|kidneys))\b",
@@ -39,6 +40,8 @@ def claims(parsed: Parsed, record: Record) -> Iterator[Finding]:
     """Each procedure, each imaging with the part of the body, each side."""
     status = directives.said(parsed.text) is not None
     for mention in parsed.named.procedures:
+        if mention.canonical == "monitoring" and parsed.named.tests:
+            continue
         if status and mention.canonical == "cpr":
             continue
         if any(part.start <= mention.start < part.end for part in dosage.routes(parsed.text)):

@@ -9,14 +9,18 @@ from shared.grounding.verdict import Finding
 from shared.grounding.words import stem, words
 
 _PENDING = re.compile(
-    r"\b(?:pending|await(?:ed|ing|s)?|outstanding|waiting|not (?:yet )?(?:back|available|resulted|reported|known|finali[sz]ed|ready|"
-    r"returned|been reported)|yet to (?:return|result|be reported)|to follow|in progress|still (?:out|cooking|running|in the lab)|"
+    r"\b(?:pending|await(?:ed|ing|s)?|outstanding|waiting|not (?:yet )?(?:back|available|resulted|reported|"
+    r"known|finali[sz]ed|ready|"
+    r"returned|been reported)|yet to (?:return|result|be reported)|to follow|in progress|still (?:out|cooking|"
+    r"running|in the lab)|"
     r"preliminary|unresulted|chase|chased|has not|have not|had not|not back)\b",
     re.IGNORECASE,
 )
 _BACK = re.compile(
-    r"\b(?:normal|negative|positive|abnormal|resulted|returned|came back|is back|come back|clear|fine|unremarkable|elevated|high|low|"
-    r"unrevealing|within (?:normal )?limits|wnl|reported as (?:normal|negative)|without pathological|turned out|reassuring|"
+    r"\b(?:normal|negative|positive|abnormal|resulted|returned|came back|is back|come back|clear|fine|"
+    r"unremarkable|elevated|high|low|"
+    r"unrevealing|within (?:normal )?limits|wnl|reported as (?:normal|negative)|without pathological|turned out|"
+    r"reassuring|"
     r"finali[sz]ed|no growth)\b",
     re.IGNORECASE,
 )

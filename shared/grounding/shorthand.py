@@ -12,7 +12,8 @@ from shared.grounding.vocabulary import FOLDER
 
 _DISCHARGED = re.compile(
     r"\b(?:d/c'?e?d|dc'd|dc'ed|dced)(?=\s*(?:$|[.,;]|on\b|to\b|home\b|w/|with\b|from\b|in\b|after\b|under\b|back\b"
-    r"|against\b|ama\b|today\b|\d|january|february|march|april|may|june|july|august|september|october|november|december))",
+    r"|against\b|ama\b|today\b|\d|january|february|march|april|may|june|july|august|september|october|november|"
+    r"december))",
     re.IGNORECASE,
 )
 _LEAVING = re.compile(r"\b(?:d/c|dc)(?!['’\w/])", re.IGNORECASE)
@@ -20,29 +21,43 @@ _ENDED = re.compile(r"\b(?:d/c'?e?d|dc'd|dc'ed|dced)\b", re.IGNORECASE)
 _PERSON = re.compile(
     r"(?:^|\b(?:pt|patient|he|she|was|and|mr\.? \w+|ms\.? \w+|mrs\.? \w+|then|ultimately) )$", re.IGNORECASE
 )
-_HAS_SIGN = re.compile(r"[/'?@&+↑↓]|\b[A-Za-z]{1,8}\b")
+_HAS_SIGN = re.compile(r"\bx\s?\d|['?@&+↑↓]|\b[A-Za-z]{1,8}\b")
 # Sign or abbreviation → words; in this order.
 _SIGNS: tuple[tuple[re.Pattern[str], str], ...] = tuple(
     (re.compile(pattern, flags), words)
     for pattern, words, flags in (
         (r"’", "'", 0),
         (r"\b[pP]t(?='s\b|\b)(?!/|\d|\.\w)", "patient", 0),
+        (r"\b(?:you have|you've)\b", "the patient has", re.IGNORECASE),
+        (r"\b(?:you are|you're)\b", "the patient is", re.IGNORECASE),
+        (r"\byou were\b", "the patient was", re.IGNORECASE),
+        (r"\byour(?:s)?\b", "the patient's", re.IGNORECASE),
+        (r"\byou\b", "the patient", re.IGNORECASE),
+        (r"\bS\.\s?(?=[a-z]{3,})", "serum ", 0),
+        (r"\bk/?c/?o\b", "known case of", re.IGNORECASE),
+        (r"\bs/o\b", "suggestive of", re.IGNORECASE),
+        (r"\bc/s\b", "culture", re.IGNORECASE),
+        (r"\b(?:tab|inj|cap|syp)\.(?= ?[A-Za-z])", "", re.IGNORECASE),
         (r"^all(?:ergies)?\s*:", "Allergies:", re.IGNORECASE),
-        (r"^doa\s*:", "Date of admission:", re.IGNORECASE),
-        (r"^dod\s*:", "Date of discharge:", re.IGNORECASE),
+        (r"^d\.?o\.?a\.?\s*:", "Date of admission:", re.IGNORECASE),
+        (r"^d\.?o\.?d\.?\s*:", "Date of discharge:", re.IGNORECASE),
         (r"^rx(?= for\b)|\brx'd\b", "prescribed", re.IGNORECASE),
         (r"\brx\b", "prescription", re.IGNORECASE),
         (r"\br/o'?d(?: out)? for\b", "ruled out for", re.IGNORECASE),
         (r"\br/o'?d\b", "ruled out", re.IGNORECASE),
         (r"\br/o\b", "rule out", re.IGNORECASE),
         (r"(?<![\d/])\b2/2\b(?!/)", "secondary to", 0),
-        (r"(?<=\s)\?\s?(?=[A-Za-z])|^\?\s?(?=[A-Za-z])|\bquery (?=[a-z])", "possible ", re.IGNORECASE),
+        (r"(?<=\s)\?+\s?(?=[A-Za-z])|^\?+\s?(?=[A-Za-z])|\bquery (?=[a-z])", "possible ", re.IGNORECASE),
         (r"(?<![qQ]\d)(?<![xX]\d)(?<![xX]\d\d)(?<=\d)\s?d\b(?=\s*(?:$|[.,;]|of\b|course))", " days", 0),
-        (r"\b(?:x|×)\s?(\d+)[\s-]?(?:d|days?)\b", r"for \1 days", re.IGNORECASE),
+        (r"(?<!\w)(?:x|×)\s?(\d+)[\s-]?(?:d|days?)\b", r"for \1 days", re.IGNORECASE),
         (r"\bx\s?(\d+)\s?(?:wks?|weeks?)\b", r"for \1 weeks", re.IGNORECASE),
         (r"\bx(?=\s\d+\s?(?:d|days?|wks?|weeks?)\b)", "for", re.IGNORECASE),
-        (r"(?<!\w)T(?=\s?(?:of |max |was |noted |at |[34]\d(?:\.\d)?\b|9\d(?:\.\d)?\b|10\d(?:\.\d)?\b))", "temperature", 0),
-        (r"^T(?=\s(?:low|high|elevated|normal|WNL|max))|(?:(?<=low )|(?<=high )|(?<=elevated )|(?<=raised ))T(?=[.,;]|$)", "temperature", 0),
+        (r"(?<!\w)T(?=\s?(?:of |max |was |noted |at |(?:[34]|9|10)\d(?:\.\d)?\b))", "temperature", 0),
+        (r"^T(?=\s(?:low|high|elevated|normal|WNL|max))|(?:(?<=low )|(?<=high )|(?<=elevated )|(?<=raised ))"
+            r"T(?=[.,;]|$)", "temperature", 0),
+        (r"^(?:LAMA|DAMA)\b", "Left against medical advice", 0),
+        (r"\b(takes?|taking|on) ([^.;]{3,60}) at baseline\b", r"\1 \2 at home", re.IGNORECASE),
+        (r"\b(?:days in (?:the )?hospital|hospital days)\s*:\s*(\d+)\b", r"hospital stay: \1 days", re.IGNORECASE),
         (r"\bDH(?=\s*:)", "home medications", 0),
         (r"\s@\s?", " at ", 0),
         (r"\s&\s", " and ", 0),

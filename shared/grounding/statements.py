@@ -19,6 +19,10 @@ from shared.grounding.verdict import Finding, Span
 from shared.grounding.words import stem
 
 _STRONG = ("diagnoses", "reasons")
+# Parts of which one word may be enough, where a sentence has no other.
+_LISTS = frozenset(
+    {*_STRONG, "procedures", "devices", "function", "immunizations", "directives", "stay", "pending", "outcome"}
+)
 # Words of praise and of course: they say nothing that can be looked up, unless an entry says all of the sentence.
 _VAGUE = frozenset(
     stem(word)
@@ -77,7 +81,9 @@ def _is_verb(text: str, start: int, end: int) -> bool:
     """Whether `left` is no side (those are claims of their own), `lives with` is said of an illness."""
     if (pattern := _HARMLESS.get(text[start:end])) is not None:
         return pattern.match(text, end) is not None
-    return text[start:end] == "left" or (text[start:end] in ("lives", "living") and text[end : end + 6] == " with ")
+    return text[start:end] == "left" or (
+        text[start:end] in ("lives", "living", "live") and text[end : end + 6] == " with "
+    )
 
 
 def _beside(start: int, end: int, covered: Sequence[Span], parsed: Parsed) -> bool:
@@ -104,7 +110,12 @@ def _line(
         line
         for line in record.by_stem.get(key, [])
         if (line.part not in _NOT_EVIDENCE or "family" in said)
-        and (line.source in cited or line.part in _STRONG or any(other in line.stems for other in rest) or not rest)
+        and (
+            line.source in cited
+            or line.part in _STRONG
+            or any(other in line.stems for other in rest)
+            or (not rest and line.part in _LISTS)
+        )
     ]
     if key in _VAGUE:
         near = [line for line in near if len(every) > 1 and all(other in line.stems for other in every)]

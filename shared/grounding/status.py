@@ -12,60 +12,20 @@ from shared.grounding.medicines import ALLERGY, NOT_TAKEN, orders_of
 from shared.grounding.orders import DOSES, Order
 from shared.grounding.parsed import Parsed
 from shared.grounding.record import Record
+from shared.grounding.status_words import (
+    AS_BEFORE,
+    DISCHARGE,
+    HOME,
+    ONWARD,
+    PASSIVE,
+    PLURAL,
+    STAYED,
+    SUPPLIED,
+    TO_COME,
+    VERB,
+)
 from shared.grounding.verdict import Finding, judge
 from shared.grounding.vocabulary import Mention
-
-VERBS: dict[str, str] = {
-    "started": 
-        r"(?:newly )?(?:started|initiated|begun|began|commenced|introduced|added|prescribed as new|put on|placed on)|initiate|commence|newly (?:initiated|added|prescribed)|"
-        r"newly prescribed|(?:is|as) new\b|new(?:ly)?(?: medications?| medicines?| prescriptions?)?|starting|begin|start",
-    "stopped": (
-        r"(?:should|must|will|is|was|were|are) not (?:to )?be(?:ing)? continued|not continued|should not continue|"
-        r"stopped|discontinued|ceased|withdrawn|taken off|no longer (?:taking|takes|to be taken)|discontinue|"
-        r"not (?:resumed|restarted|renewed|refilled|reintroduced|continued|to be continued)|stop(?:ping)?(?: taking)?|no longer (?:takes|on)|(?:do(?:es)? not take|not taking)(?![^.;]*(?:for now|moment|present|until|hold))|terminated|ended|ceased|removed from|"
-        r"withdrew|omitted|came off|not to be continued|permanently stopped"
-    ),
-    "continued": 
-        r"(?:no|without(?: any)?) (?:further )?(?:changes?|alterations?|adjustments?)(?: (?:was |were )?(?:made )?(?:to|in))?|not changed|"
-        r"(?:left|kept|remains?|stays?) (?:unchanged|the same|as (?:is|before))|stays? the same|keeps? taking|keep taking|as before|"
-        r"continued|continues|continue|continuing|unchanged|resumed|maintained|kept|remained|remains|carried on|"
-        r"restarted|resume|same dose",
-    "increased": r"increased|gone up|went up|higher dose|up-?titrated|raised|escalated|doubled|titrated up|increase",
-    "decreased": r"decreased|gone down|went down|lower dose|reduced|lowered|down-?titrated|tapered|halved|titrated down|decrease|reduce",
-    "held": r"(?:do(?:es)? not take|not taking|not to be taken)(?=[^.;]*(?:for now|moment|present|until|hold))|put on hold|holding|"
-        r"pausing|suspend|withhold|hold off|held|on hold|paused|withheld|suspended|interrupted|temporarily stopped|hold|pause",
-    "changed": r"changed|adjusted|switched|substituted|replaced|converted|modified",
-    "given": r"received|given(?! a? ?(?:supply|prescription|\d+ days'? supply|\d+-day supply))(?! \d+ days)|treated with|administered|managed with|receiving|got",
-    "prescribed": r"prescribed",
-    "discharged": 
-        r"discharged (?:home )?(?:on|with|taking)|discharge (?:medications?|medicines?|"
-        r"prescriptions?)(?: are| include[sd]?)?|sent home (?:on|with)|went home (?:on|with)|to take|take|"
-        r"takes(?! at home)",
-    "home": 
-        r"home (?:medications?|medicines?|meds)(?: are| include[sd]?)?|(?:was |had been )?taking|takes at "
-        r"home|took|pre-?admission medications?|at home|before admission|prior to admission|outpatient",
-}  # fmt: skip
-_VERB = re.compile("|".join(rf"(?P<{name}>\b(?:{words})\b)" for name, words in VERBS.items()), re.IGNORECASE)
-_PASSIVE = re.compile(
-    r"\b(?:was|were|been|be|being|is|are|remains?|to be)\s+(?:\w+ly\s+|also\s+|both\s+|all\s+|then\s+|not\s+|re-?)*$",
-    re.IGNORECASE,
-)
-_ONWARD = re.compile(r"^\s*(?:on|with|taking|him on|her on|the patient on|to take|:)(?=[\s:])", re.IGNORECASE)
-_TO_COME = re.compile(r"\b(?:to be|will be|to|will|should|should be|please)\s+$", re.IGNORECASE)
-_PLURAL = re.compile(r"\b(?:were|are|both|all)\b", re.IGNORECASE)
-_DISCHARGE = re.compile(
-    r"\b(?:at|on|upon|by|for) discharge\b|\bdischarged?\b|\bhome with\b|\bfor home\b|\bto take home\b|"
-    r"\bat home after\b",
-    re.IGNORECASE,
-)
-
-
-HOME = re.compile(
-    r"\b(?:as an outpatient|at home|(?:before|prior to) (?:this |the |his |her )?(?:admission|presentation|hospitali[sz]ation|coming)"
-    r"|had (?:previously )?been|pre-?admission|chronically|at baseline|usually|normally|regularly)\b",
-    re.IGNORECASE,
-)
-_SUPPLIED = re.compile(r"\b(?:supply|supplied|prescriptions?|script|dispensed)\b", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,12 +49,12 @@ def claims(parsed: Parsed, record: Record) -> Iterator[Finding]:
         yield from _of_nothing(parsed)
         return
     verbs = [
-        match for match in _VERB.finditer(parsed.text) if not any(m.start <= match.start() < m.end for m in mentions)
+        match for match in VERB.finditer(parsed.text) if not any(m.start <= match.start() < m.end for m in mentions)
     ]
     lasts = any(figure.dimension == "time" for figure in parsed.figures)
     for verb, mention in _pairs(verbs, mentions, parsed):
         orders = orders_of(mention, parsed, record)
-        then = lasts and verb.lastgroup == "stopped" and parsed.low[: verb.start()].endswith("then ")
+        then = lasts and verb.lastgroup == "stopped" and parsed.low[: verb.start()].endswith(("then ", "and "))
         denied = "denied" in parsed.properties((mention.start, mention.end)) and not NOT_TAKEN.search(parsed.text)
         if orders and not denied and not then:
             yield _finding(verb, mention, orders, parsed, record)
@@ -105,8 +65,10 @@ def _of_nothing(parsed: Parsed) -> Iterator[Finding]:
     named = parsed.named
     if named.tests or named.illnesses or named.procedures:
         return
-    for verb in _VERB.finditer(parsed.text):
-        if verb.lastgroup in ("started", "stopped", "continued", "held") and _PASSIVE.search(
+    for verb in VERB.finditer(parsed.text):
+        if STAYED.match(parsed.text, verb.end()):
+            continue
+        if verb.lastgroup in ("started", "stopped", "continued", "held") and PASSIVE.search(
             parsed.text, 0, verb.start()
         ):
             yield Finding("status", verb.group(), "not-in-record", spans=(verb.span(),))
@@ -124,16 +86,16 @@ def _pairs(
         following = verbs[number + 1].start() if number + 1 < len(verbs) else len(parsed.text)
         before = [item for item in mentions if previous <= item.start and item.end <= verb.start()]
         after = [item for item in mentions if verb.end() <= item.start and item.end <= following]
-        passive = _PASSIVE.search(parsed.text, 0, verb.start())
-        if passive is not None and _ONWARD.match(parsed.text[verb.end() :]) is None and before:
-            plural = _PLURAL.search(parsed.text, before[-1].end, verb.start()) or number == 0
+        passive = PASSIVE.search(parsed.text, 0, verb.start())
+        if passive is not None and ONWARD.match(parsed.text[verb.end() :]) is None and before:
+            plural = PLURAL.search(parsed.text, before[-1].end, verb.start()) or number == 0
             last = before if plural else before[-1:]
             claimed |= {item.start for item in last}
             yield from ((verb, item) for item in last)
         elif not after and not before:
             yield from ((verb, item) for item in last)  # "was continued unchanged"
         else:
-            last = after or ([] if _ONWARD.match(parsed.text[verb.end() :]) else before)
+            last = after or ([] if ONWARD.match(parsed.text[verb.end() :]) else before)
             later.append((verb, last))
     for verb, items in later:
         yield from (
@@ -146,14 +108,18 @@ def _pairs(
 def _finding(verb: re.Match[str], mention: Mention, orders: list[Order], parsed: Parsed, record: Record) -> Finding:
     name = verb.lastgroup or ""
     clause = parsed.part(parsed.clause(verb.start()))
-    at_discharge = _DISCHARGE.search(clause) is not None
+    at_discharge = DISCHARGE.search(clause) is not None
     found = _sorted(orders, record)
     lasts = any(figure.dimension == "time" for figure in parsed.figures)
-    if name == "continued" and ((verb.start() == 0 and lasts) or _TO_COME.search(parsed.text, 0, verb.start())):
+    if (
+        name == "continued"
+        and not AS_BEFORE.search(parsed.text)
+        and ((verb.start() == 0 and lasts) or TO_COME.search(parsed.text, 0, verb.start()))
+    ):
         name = "to come"
     if name in ("continued", "given") and HOME.search(parsed.text) and not at_discharge:
         name = "home"
-    if name == "given" and _SUPPLIED.search(parsed.text):
+    if name == "given" and SUPPLIED.search(parsed.text):
         name = "prescribed"
     label = _LABELS[name](found, at_discharge)
     order = next(iter((*found.discharge, *found.other, *found.home, *found.hospital)))

@@ -56,7 +56,10 @@ def _of_stay(figure: Figure, parsed: Parsed) -> bool:
         )
     ) or bool(
         re.search(
-            r"(?:stayed|stay(?:ed)? with us|was here|with us|inpatient|hospitali[sz](?:ed|ation)|in (?:the )?hospital|on the (?:ward|unit)|stay of|stay was|stay|admission|remained inpatient|lasted|comprised|spanned|spent|stay comprised|duration(?: of (?:the )?(?:stay|admission|hospitali[sz]ation))?(?: was)?:?)\s*(?:for "
+            r"(?:stayed|stay(?:ed)? with us|was here|with us|inpatient|hospitali[sz](?:ed|ation)|in (?:the )"
+            r"?hospital|on the (?:ward|unit)|stay of|stay was|stay|admission|remained inpatient|lasted|"
+            r"comprised|spanned|spent|stay comprised|duration(?: of (?:the )?(?:stay|admission|"
+            r"hospitali[sz]ation))?(?: was)?:?)\s*(?:for "
             r")?(?:a total of )?(?:about )?$",
             parsed.low[: figure.start],
         )

@@ -14,13 +14,16 @@ from shared.grounding.vocabulary import Mention
 
 WORDS: dict[str, str] = {
     "high": 
-        r"too high|higher than normal|elevated|high|raised|increased|supratherapeutic|markedly high|abnormally high|above (?:the "
+        r"too high|(?:on the )?(?:higher|raised|high|upper) side|higher than (?:normal|usual|expected)|"
+        r"higher(?! than)|elevated|high|raised|increased|supratherapeutic|markedly high|abnormally high|above (?:the "
         r")?(?:normal|reference)(?: range| limits?)?|positive",
     "low": 
         r"low|reduced|decreased|depressed|diminished|subtherapeutic|below (?:the )?(?:normal|reference)(?: "
-        r"range| limits?)?|too low|lower than normal|undetectable|negative",
+        r"range| limits?)?|too low|(?:on the )?(?:lower|low) side|lower than (?:normal|usual|expected)|lower(?! "
+        r"than)|undetectable|negative",
     "normal": 
-        r"(?<!above )(?<!below )(?<!than )normal|normal throughout|within (?:the )?(?:normal|reference) (?:limits|range)|unremarkable|in range|within range|wnl|"
+        r"(?<!above )(?<!below )(?<!than )normal|normal throughout|within (?:the )?(?:normal|reference) "
+        r"(?:limits|range)|unremarkable|in range|within range|wnl|"
         r"within limits",
     "abnormal": r"abnormal|deranged|out of range",
 }  # fmt: skip
@@ -28,8 +31,10 @@ _VALUE_WORD = {name: re.compile(rf"\b(?:{words})\b") for name, words in WORDS.it
 # Behind a test these say which way it went, before it how it is.
 _MOVES = frozenset({"increased", "decreased", "reduced", "raised"} - {"raised"})
 _BETWEEN = re.compile(
-    r"^[\s(:]*(?:level|levels|count|counts|concentration|values?|result|results)?\s*(?:(?:was|were|is|are|be|been|being|has|have|had|"
-    r"remain(?:s|ed)|stay(?:s|ed)|came|come|back|returned|proved|turned|out|found|noted|measured|reported|described|seen|as|to|"
+    r"^[\s(:]*(?:level|levels|count|counts|concentration|values?|result|results)?\s*(?:(?:was|were|is|are|be|"
+    r"been|being|has|have|had|"
+    r"remain(?:s|ed)|stay(?:s|ed)|came|come|back|returned|proved|turned|out|found|noted|measured|reported|"
+    r"described|seen|as|to|"
     r"on \w+|at \w+|also|initially|first|both|only|still|again|all|quite|very|rather|a|\w+ly)\s+)*$"
 )
 # "was increased" is how it was found, "was increased from" is what became of it.
@@ -38,14 +43,19 @@ _STATE = re.compile(
 )
 _ONWARD = re.compile(r"\s+(?:from|to|by|over|during|since|in the course|until|on)\b")
 _UP = re.compile(
-    r"\b(?:rose|rise|rising|rises|risen|increas(?:ed|ing|es?)|climb(?:ed|ing|s)?|(?:went|gone|going|goes|go|kept going|crept|came|is|was) "
-    r"(?:steadily |further )?up(?:ward)?(?! to date)|trend(?:ed|ing|s)? (?:up|higher)(?:ward)?s?|up from|uptrend\w*|uptick|upward|higher than|elevation in|surged?"
+    r"\b(?:rose|rise|rising|rises|risen|increas(?:ed|ing|es?)|climb(?:ed|ing|s)?|(?:went|gone|going|goes|go|"
+    r"kept going|crept|came|is|was) "
+    r"(?:steadily |further )?up(?:ward)?(?! to date)|trend(?:ed|ing|s)? (?:up|higher)(?:ward)?s?|up from|"
+    r"uptrend\w*|uptick|upward|higher than(?! (?:normal|usual|expected))|elevation in|surged?"
     r"|soared|jumped|doubled|tripled|escalat\w+|mounting|grew)\b"
 )
 _DOWN = re.compile(
-    r"\b(?:fell|fall|falling|falls|fallen|decreas(?:ed|ing|es?)|declin(?:ed|ing|es?)|drop(?:p?ed|ping|s)?|(?:went|gone|going|goes|go|kept going|came|come"
-    r"|coming|drifted|is|was) (?:steadily |further |back )?down(?:ward)?|trend(?:ed|ing|s)? (?:down|lower)(?:ward)?s?|down from|downtrend\w*"
-    r"|downward|reduced|reduction in|lower(?:ed)? (?:from|to|than)|drift(?:ed|ing) down|halved|plummeted|dwindled|waned|sank|dipped)\b"
+    r"\b(?:fell|fall|falling|falls|fallen|decreas(?:ed|ing|es?)|declin(?:ed|ing|es?)|drop(?:p?ed|ping|s)?|"
+    r"(?:went|gone|going|goes|go|kept going|came|come"
+    r"|coming|drifted|is|was) (?:steadily |further |back )?down(?:ward)?|trend(?:ed|ing|s)? (?:down|lower)"
+    r"(?:ward)?s?|down from|downtrend\w*"
+    r"|downward|reduced|reduction in|lower(?:ed)? (?:from|to|than)(?! (?:normal|usual|expected))|drift(?:ed|ing)"
+    r" down|halved|plummeted|dwindled|waned|sank|dipped)\b"
 )
 _BETTER = re.compile(r"\b(?:improved|improving|improvement|recovered|worsened|worsening|deteriorated)\b")
 # Of these a higher value is the better one, where no flag says which way is wrong.
@@ -95,7 +105,7 @@ def _words(mention: Mention, parsed: Parsed, found: list[Course]) -> Iterator[Fi
 
 
 def _is_state(match: re.Match[str], mention: Mention, parsed: Parsed) -> bool:
-    """Whether `increased` says how a value is, not where it went: as an adjective, or behind `was` with nothing behind."""
+    """Whether `increased` says how a value is, not where it went: an adjective, or the end of `was …`."""
     if match.group() not in _MOVES:
         return False
     if match.end() <= mention.start:

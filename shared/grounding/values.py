@@ -15,36 +15,46 @@ from shared.grounding.units import convert
 from shared.grounding.verdict import Finding, Span, judge
 from shared.grounding.vocabulary import Mention
 
-_COMING = r"(?:admission|arrival|presentation|intake|entry|triage|admittance|hospitali[sz]ation)"
+_COMING = (
+    r"(?:admission|arrival|presentation|intake|entry|triage|admittance|(?<=on )hospitali[sz]ation"
+    r"|(?<=at )hospitali[sz]ation)"
+)
 _GOING = r"(?:discharge|dismissal|departure|leaving|going home|release|exit)"
 _WHO = r"(?:he|she|(?:the )?patient|m(?:r|s|rs)\.? [\w-]+|they)"
 PLACES: dict[str, re.Pattern[str]] = {
     "first": re.compile(
-        rf"\b{_COMING}\b|\b(?:presenting|admitting|initial(?:ly)?|baseline|first|earliest|starting|to begin with|to start with)\b"
+        rf"\b{_COMING}\b|\b(?:presenting|admitting|initial(?:ly)?|baseline|first|earliest|starting|to begin "
+        rf"with|to start with)\b"
         r"|\b(?:at|from) the (?:start|outset|beginning|onset)|\bon day (?:one|1)\b|\b(?:started|began) (?:at|out|with)"
         rf"|\b{_WHO} (?:first )?(?:came|arrived|presented|was admitted|was seen|was brought)\b(?! down| up)"
         r"|\b(?:presented|arrived|came in|admitted|brought in|came to (?:us|hospital)|seen by us) with\b"
         r"|\bin the (?:ed|er|emergency)\b|\bpresents with\b|\bday of admission\b",
     ),
     "last": re.compile(
-        rf"\b{_GOING}\b|\b(?:last|final|finally|latest|most recent(?:ly)?|closing|ending|eventual|ultimately|end of (?:the |his |her )?"
-        r"(?:stay|admission|hospitali[sz]ation)|at the (?:end|conclusion)|conclusion|currently|current|is now|now|today)\b"
-        rf"|\b{_WHO} (?:left|leaves|went home|goes home|was discharged|was sent home)\b|\bsettled at\b|\bended (?:at|up)\b"
+        rf"\b{_GOING}\b|\b(?:last|final|finally|latest|most recent(?:ly)?|closing|ending|eventual|ultimately|"
+        rf"end of (?:the |his |her )?"
+        r"(?:stay|admission|hospitali[sz]ation)|at the (?:end|conclusion)|conclusion|currently|current|is now|"
+        r"now|today)\b"
+        rf"|\b{_WHO} (?:left|leaves|went home|goes home|was discharged|was sent home)\b|\bsettled at\b|\bended "
+        rf"(?:at|up)\b"
         r"|\b(?:left|leaves|went home|discharged|goes home) (?:us )?with\b|\bon leaving\b",
     ),
     "highest": re.compile(
-        r"\b(?:peak(?:ed|s|ing)?|highest|maxim(?:um|al)|max|as high as|tmax|t max|top(?:ped|ping)? out|crest(?:ed|ing)?|a high of"
+        r"\b(?:peak(?:ed|s|ing)?|highest|maxim(?:um|al)|max|as high as|tmax|t max|top(?:ped|ping)? out|"
+        r"crest(?:ed|ing)?|a high of"
         r"|high-water|up to a (?:high|maximum|peak))\b"
     ),
     "lowest": re.compile(
-        r"\b(?:nadir(?:ed)?|lowest|minim(?:um|al)|as low as|bottom(?:ed|ing)?(?: out)?|a low of|trough|down to a (?:low|minimum))\b"
+        r"\b(?:nadir(?:ed)?|lowest|minim(?:um|al)|as low as|bottom(?:ed|ing)?(?: out)?|a low of|trough|down to "
+        r"a (?:low|minimum))\b"
     ),
     "worst": re.compile(r"\bat (?:its|his|her|the) worst\b|\bworst\b"),
 }
 # Words of a place that speak of the whole stay or of the time outside it: "during the admission", "after discharge".
 _LIMIT = re.compile(r"\b(up|down) to\s*$")
 _WHOLE = re.compile(
-    r"\b(?:during|throughout|over|course of|entire|whole|prior to|before|since|for|this|length of|duration of|reason for|cause of"
+    r"\b(?:(?:end|conclusion|close|remainder|rest|part|middle|most|all) of|during|throughout|over|course of|"
+    r"entire|whole|prior to|before|since|for|this|length of|duration of|reason for|cause of"
     r"|require[ds]?|following)\s+(?:the |this |his |her |entire |whole |course of |hospital |inpatient )*$"
 )
 _AFTERWARDS = re.compile(r"\b(?:after|following|since|post|for|requiring|required)\s+(?:the |his |her |hospital )*$")

@@ -8,39 +8,12 @@ from random import Random
 from string import Formatter
 
 from shared.contracts.context import EncounterContext
-from tests.claims import (
-    clinical,
-    dev,
-    dev_casesheet,
-    dev_european,
-    dev_hospitalist,
-    dev_intensivist,
-    dev_letter,
-    dev_nurse,
-    dev_registrar,
-    dev_surgeon,
-    held,
-    measured,
-    medicines,
-    stay,
-)
+from tests.claims import clinical, dev, held, measured, medicines, stay
+from tests.claims.authors import authors
 from tests.claims.model import Fact, Plant, Sentence, Split, Wording
 
 # Each author of a split words the facts of all its stays.
-WORDINGS: dict[Split, tuple[Wording, ...]] = {
-    "dev": (
-        dev.WORDING,
-        dev_hospitalist.WORDING,
-        dev_registrar.WORDING,
-        dev_surgeon.WORDING,
-        dev_nurse.WORDING,
-        dev_european.WORDING,
-        dev_intensivist.WORDING,
-        dev_casesheet.WORDING,
-        dev_letter.WORDING,
-    ),
-    "held": (held.WORDING,),
-}
+WORDINGS: dict[Split, tuple[Wording, ...]] = {"dev": (dev.WORDING, *authors()), "held": (held.WORDING,)}
 # Text of the record goes into sentences only where it is English.
 ENGLISH = ("us", "ips", "au", "oz", "enc", "carebundle")
 # Kinds that few records allow: planted in several templates.
