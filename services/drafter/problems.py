@@ -8,7 +8,12 @@ _OF_THE_STAY = ("principal", "comorbidity")
 # Site, severity, stage, state: the record has them at the end in parentheses, and so abbreviations of the name. With
 # them a passage is as near to `mild` as to the disease.
 _QUALIFIERS = re.compile(r"(?:\s*\([^()]*\))+$")
-_UNHELPFUL = re.compile(r",? unspecified\b|,? nicht näher bezeichnet\b|,? niet gespecificeerd\b", re.IGNORECASE)
+# What classifications say is not known, or not there: a passage on complications is near to `without complications`.
+_UNHELPFUL = re.compile(
+    r",\s*(?:unspecified|nicht näher bezeichnet|niet gespecificeerd)(?: \w+)?(?=,|$)|(?:^|\s)unspecified\b"
+    r"|,?\s(?:without|ohne|zonder)\s.*$|,\s(?:initial|subsequent) encounter\b.*$|,\ssequela$",
+    re.IGNORECASE,
+)
 # What the patient once had: it is of this record, not of this stay.
 _PAST = re.compile(
     r"^(?:state after|status post|s/p|(?:personal )?history of|h/o|hx of|past|previous|prior|old|former|"
@@ -43,7 +48,7 @@ def name_of(text: str) -> str:
     """`Heart failure, unspecified (moderate, NYHA III)` → `Heart failure`; empty where there is no name."""
     if _ONLY_A_CODE.match(text):
         return ""
-    return " ".join(_UNHELPFUL.sub("", _QUALIFIERS.sub("", text)).split()).strip(" ,;")
+    return " ".join(_UNHELPFUL.sub("", _QUALIFIERS.sub("", text)).split()).strip(" ,;:")
 
 
 def _is_current(item: Diagnosis) -> bool:

@@ -86,7 +86,15 @@ def test_a_reason_counts_where_it_is_a_confirmed_diagnosis() -> None:
         ("Essential (primary) hypertension", "Essential (primary) hypertension"),
         ("Neugeborenenikterus, nicht näher bezeichnet", "Neugeborenenikterus"),
         ("code N17.9 (ICD-10-CM)", ""),
-        ("Unspecified", "Unspecified"),
+        ("Unspecified", ""),
+        ("Unspecified atrial fibrillation", "atrial fibrillation"),
+        ("Type 2 diabetes mellitus without complications", "Type 2 diabetes mellitus"),
+        ("Diabetes mellitus, Typ 2: Ohne Komplikationen", "Diabetes mellitus, Typ 2"),
+        ("Unspecified dementia, unspecified severity, without behavioral disturbance, and anxiety (mild)", "dementia"),
+        (
+            "Unspecified fracture of the lower end of unspecified radius, initial encounter for closed fracture (mild)",
+            "fracture of the lower end of radius",
+        ),
     ],
 )
 def test_a_problem_is_asked_about_by_its_name(text: str, name: str) -> None:

@@ -1,0 +1,60 @@
+"""Sentences of the demo's guidelines against the demo's records: none of them is a fact of the patient.
+
+The model may copy a sentence, tell it as what somebody was told, or as what happened.
+"""
+
+import re
+from collections.abc import Iterator
+
+import pytest
+
+from cli.stack.knowledge import DEMO
+from services.drafter.extract import extract
+from services.drafter.general_advice import source_of, told
+from services.ingest.connectors import connect
+from services.ingest.documents.chunking import chunk
+from shared.contracts.draft import Claim, Knowledge, Passage, Sentence
+from shared.grounding import Record, check, split
+from shared.knowledge import config
+from tests.support.ehr import client, sandbox, stays
+
+
+async def passages() -> list[Passage]:
+    """The demo's sources in pieces of some 160 words."""
+    found = []
+    for source in config.read(DEMO / "knowledge.yaml").sources:
+        async for item in connect(source).look({}):
+            assert item.text is not None
+            for piece in chunk(source.name, item.document, item.text, tokens=160, count=lambda text: len(text.split())):
+                kept = {name: getattr(piece, name) for name in ("id", "source", "document", "title", "path", "text")}
+                found.append(Passage.model_validate(kept))
+    return found
+
+
+def wordings(passage: Passage) -> Iterator[str]:
+    lines = [re.sub(r"\s*\|\s*", " ", line).strip() for line in passage.text.splitlines()]
+    for sentence in (item for line in lines for item in split(line) if len(item.split()) > 3):
+        said = sentence.rstrip(". ")
+        yield f"{said}."
+        yield f"The patient was told that {said[:1].lower()}{said[1:]}."
+
+
+@pytest.mark.parametrize("encounter", stays()[:4])
+async def test_no_sentence_of_a_guideline_is_supported_by_a_record(encounter: str) -> None:
+    context = await extract(client(sandbox()), encounter, occurred_at=None, attending=None)
+    record = Record(context)
+    seen = 0
+    for passage in await passages():
+        knowledge = Knowledge(version=1, passages=(passage,))
+        for text in wordings(passage):
+            verdict = check(text, record)
+            claims = tuple(
+                Claim(kind=item.kind, text=item.text, label=item.label)
+                for item in verdict.findings
+                if item.label != "supported"
+            )
+            sentence = Sentence(narrative="patient-instructions", text=text, label=verdict.label, unsupported=claims)
+            found = told(sentence, verdict.findings, record, knowledge)
+            assert not found.supported, text
+            seen += source_of(text, (passage,)) is not None and found.text.startswith("In general: ")
+    assert seen > 100
