@@ -28,7 +28,7 @@ OWN = frozenset(
     problem problems procedure procedures puffs reason record recorded reported reports result results ruled scores
     skin social circumstances started stay still stopped susceptibility suspected take taken that then this three time
     times twice unchanged under until ward ways week weeks whether which with without words year your patient woman man
-    girl boy newborn month unclear where there hours much differ same study done
+    girl boy newborn month unclear where there hours much differ same study done were main
     """
     )
 )

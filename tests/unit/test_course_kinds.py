@@ -313,6 +313,34 @@ def test_a_held_medicine_says_until_when_and_why() -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("start", "said"),
+    [
+        (
+            datetime(2026, 2, 27, tzinfo=UTC),
+            "You were in hospital from 2026-02-27 to 2026-03-02; main diagnosis: Gout.",
+        ),
+        (AT, "You were in hospital on 2026-03-02; main diagnosis: Gout."),
+        (None, "You were in hospital until 2026-03-02; main diagnosis: Gout."),
+    ],
+)
+def test_a_patient_is_told_why_they_were_here(start: datetime | None, said: str) -> None:
+    assert told(context(start=start, diagnoses=(diagnosis("Gout"),))) == said
+
+
+def test_a_patient_is_not_told_a_code_or_a_suspicion_as_their_diagnosis() -> None:
+    assert told(context(diagnoses=(diagnosis("code N17.9 (ICD-10-CM)"),))) == ""
+    assert told(context(diagnoses=(diagnosis("Cancer", certainty="suspected"),))) == ""
+
+
+def test_what_is_ordered_for_after_the_stay_stands_in_the_course_too() -> None:
+    orders = (entry("Home oxygen"), entry("No driving"))
+    assert "Ordered for the time after the stay: Home oxygen (2026-03-02); No driving" in course(
+        context(services=orders)
+    )
+    assert "No driving" not in course(context(services=orders, kind="death-summary"))
+
+
 def test_a_held_medicine_stands_in_the_course_with_its_note() -> None:
     held = medicine("Metamizol", "500 mg", 1).model_copy(update={"status": "on-hold", "note": "Leukocytes 2.1"})
     assert "On hold: Metamizol, 500 mg (Leukocytes 2.1)." in course(context(other_medicines=(held,)))

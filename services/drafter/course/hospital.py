@@ -100,3 +100,4 @@ def _open(context: EncounterContext) -> Iterator[Sentence]:
         yield _said(f"{title}: {'; '.join(awaited(pending))}", of(pending))
     if context.instructs:
         yield from _listed("Follow-up recorded", context.follow_up)
+        yield from _listed("Ordered for the time after the stay", context.services)

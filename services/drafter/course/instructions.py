@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterable, Iterator
 
 from services.drafter.course.plain import begins_with_verb, plain, verb
-from services.drafter.course.words import awaited, clean, day, sentence, told, unique
+from services.drafter.course.words import awaited, clean, day, listed, of, sentence, told, unique
 from shared.contracts.context import EncounterContext, Entry, Medicine
 from shared.contracts.draft import Sentence
 
@@ -13,6 +13,7 @@ _NOT = {
     "stopped": "Do not take {} any more",
     "avoid": "Do not take {}",
 }
+_BARE_CODE = re.compile(r"code \S+ \(")  # how the record names what has a code and no words
 # Directions of a held or forbidden order that say until when, or why not.
 _LIMIT = re.compile(r"\b(?:until|withhold|hold|do not|while|restart|resume|bis|tot|pausier\w*)\b", re.IGNORECASE)
 
@@ -23,6 +24,7 @@ def instructions(context: EncounterContext) -> tuple[Sentence, ...]:
 
 
 def _sentences(context: EncounterContext) -> Iterator[Sentence]:
+    yield from _why_here(context)
     for item in context.discharge_medicines:
         # Another status is told below or in the reconciliation: `take` would contradict it.
         if item.status == "active":
@@ -46,6 +48,19 @@ def _sentences(context: EncounterContext) -> Iterator[Sentence]:
         yield _said(
             f"Results not back at the end of your stay: {words}", [(item.source, item.text) for item in pending]
         )
+
+
+def _why_here(context: EncounterContext) -> Iterator[Sentence]:
+    """The stay and its principal diagnosis, where that has a name; a suspected one is not told as a disease."""
+    found = [item for item in context.diagnoses if item.role == "principal" and item.certainty == "confirmed"]
+    named = list({clean(item.text): item for item in found if not _BARE_CODE.match(item.text)}.values())
+    if named:
+        start, end = day(context.start, context.start_on), day(context.end, context.end_on)
+        when = f"from {start} to {end}" if start and start != end else f"until {end}" if not start else f"on {end}"
+        stay = (context.encounter, f"Stay {when}")
+        names = listed([clean(item.text) for item in named])
+        title = "main diagnosis" if len(named) == 1 else "main diagnoses"
+        yield _said(f"You were in hospital {when}; {title}: {names}", [stay, *of(named)])
 
 
 def _said(text: str, evidence: Iterable[tuple[str, str]]) -> Sentence:
