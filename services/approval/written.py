@@ -10,7 +10,10 @@ from shared.contracts.notice import LINES
 from shared.grounding import Finding, Record, check, split
 
 _BULLET = re.compile(r"^\s*(?:[-*•]|\d{1,2}[.)])\s+")
-_MOST = 300  # sentences that are checked: some seconds; a longer text was not written over a draft
+# What is checked while somebody types: its cost grows faster than the length of a sentence. 500 characters take 30 ms.
+_MOST = 300  # sentences; a longer text was not written over a draft
+_ROOM = 30_000  # characters, of all of them
+_SENTENCE = 500  # characters of one
 _HEADING = 4  # words
 _OF_HEADINGS = ("statement", "follow-up")  # kinds of claim that a heading may seem to make
 _ENDS = ".!?:"  # what a line ends with that does not go on in the next one
@@ -34,12 +37,19 @@ class Statement:
 def statements(draft: Draft, text: str, record: Record) -> tuple[Statement, ...]:
     """The sentences of `text` that are not in `draft`, in order, each once, with what `record` says of them.
 
-    Nothing is passed over: what goes beyond the number that is checked counts as not in the record.
+    Nothing is passed over: what is too long to be checked, and what goes beyond it, counts as not in the record.
     """
-    new = list(dict.fromkeys(_new(draft, text)))
-    checked = (_checked(sentence, record) for sentence in new[:_MOST])
-    unchecked = (Statement(sentence, "not-in-record") for sentence in new[_MOST:])
-    return (*(item for item in checked if not _is_heading(item)), *unchecked)
+    found: list[Statement] = []
+    room = _ROOM
+    for number, sentence in enumerate(dict.fromkeys(_new(draft, text))):
+        if number >= _MOST or len(sentence) > min(_SENTENCE, room):
+            found.append(Statement(sentence, "not-in-record"))
+            continue
+        room -= len(sentence)
+        checked = _checked(sentence, record)
+        if not _is_heading(checked):
+            found.append(checked)
+    return tuple(found)
 
 
 def _checked(sentence: str, record: Record) -> Statement:

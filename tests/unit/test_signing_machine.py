@@ -20,7 +20,7 @@ from tests.support.signing import CONTEXT, LABELS, POOL, AfterFiling, Signing
 
 pytestmark = pytest.mark.timeout(300)  # a machine under load; alone, the whole file takes two minutes
 ONCE = settings(
-    max_examples=40,
+    max_examples=25,
     stateful_step_count=20,
     deadline=None,
     suppress_health_check=list(HealthCheck),

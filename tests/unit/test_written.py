@@ -90,6 +90,15 @@ def test_what_does_not_end_is_cut_and_takes_no_time() -> None:
     assert time.process_time() - start < 10
 
 
+@pytest.mark.parametrize("words", ["warfarin 5 mg and ", "word, ", "She was given warfarin 5 mg. ", "x"])
+def test_no_text_takes_long_to_check_and_nothing_of_it_is_passed_over(words: str) -> None:
+    long = words * (200_000 // len(words))
+    start = time.process_time()
+    found = written(long)
+    assert time.process_time() - start < 10, "20 kB in one sentence took minutes"
+    assert {label for _, label in found} == {"not-in-record"}
+
+
 def test_what_we_put_into_a_text_is_not_the_physicians() -> None:
     assert written(f"  {TO_BE_WRITTEN}: hospital course]", *LINES) == []
 
