@@ -86,6 +86,8 @@ def test_a_note_by_its_headings_and_problems() -> None:
         (["1) first", "2) second", "", "  [x] third"], ["first", "second", "third"]),
         (["The effusion was drained by interventional radiol-", "ogy."],
          ["The effusion was drained by interventional radiol- ogy."]),
+        (["Inadequate oral intake related to sepsis, under half of meals", "Intervention: supplements"],
+         ["Inadequate oral intake related to sepsis, under half of meals", "Intervention: supplements"]),
         (["--", "  ", "*"], []),
     ],
 )  # fmt: skip
@@ -105,6 +107,14 @@ def test_no_word_of_a_note_is_lost_but_headings(words: list[str]) -> None:
     kept = normalised(" ".join(told)).split()
     for word in re.findall(r"afebrile|overnight|improved|given|worse", text.casefold()):
         assert word in kept
+
+
+def test_a_line_that_looks_like_a_heading_and_has_nothing_below_it_is_kept() -> None:
+    text = "Allergies\n  No Known Medication Allergies\nPhysical exam within normal limits\nLabs\n"
+    assert [(part.section, " ".join(part.lines).split()) for part in parts(text)] == [
+        ("allergies", ["No", "Known", "Medication", "Allergies"]),
+        ("exam", ["Physical", "exam", "within", "normal", "limits"]),
+    ]
 
 
 def test_copies_are_equal_whatever_their_marks_and_case() -> None:

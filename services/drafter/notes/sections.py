@@ -9,6 +9,7 @@ from services.drafter.notes import tables
 from shared.contracts.context import NoteSection
 
 LONGEST_HEADING = 70  # characters
+SENTENCE = 3  # words: from here on a line that looks like a heading may be a statement
 # English, with the headings of German and Dutch notes that we know.
 _KNOWN = tables.patterns("headings.tsv", get_args(NoteSection))
 _DECORATION = re.compile(r"^[\s#*=_\-~>|•]+|[\s#*=_\-~|]+$")
@@ -50,11 +51,11 @@ def parts(text: str, title: str = "") -> Iterator[Part]:
 
 
 def _with_words(part: Part) -> Iterator[Part]:
-    """The part, where something stands in it. A heading that we do not know, with nothing below it, was a sentence."""
+    """The part, where something stands in it. A heading with nothing below it may have been a sentence: it is kept."""
     if any(item.strip() for item in part.lines):
         yield part
-    elif part.section == "other" and part.heading:
-        yield Part("other", lines=[part.heading])
+    elif part.heading and (part.section == "other" or len(part.heading.split()) >= SENTENCE):
+        yield Part(part.section, lines=[part.heading])
 
 
 def section_of(heading: str) -> NoteSection | None:

@@ -9,6 +9,7 @@ BULLET = re.compile(
     r"^\s*(?:#+\s*\d{0,2}[.)]?|[-*•·▪◦‣→>]+|\(?\d{1,2}[.)](?=\s)|\(?[a-z][.)](?=\s)|\[[ x]?\])\s*", re.IGNORECASE
 )
 _UNFINISHED = re.compile(r"[^.!?:;|]$")
+_LABEL = re.compile(r"[^\W\d_][\w /&-]{1,40}:(?=\s)")  # `Monitoring: weights`
 _WRAPPED = 55  # characters: a shorter line that ends without a full stop was meant to end there
 _WORDS = re.compile(r"[^\W_]+(?:[.,]\d+)*")
 
@@ -44,7 +45,7 @@ def _joined(lines: Iterable[str]) -> Iterator[str]:
 
 
 def _goes_on(before: str, text: str) -> bool:
-    if BULLET.match(text) or "|" in text or "|" in before:
+    if BULLET.match(text) or _LABEL.match(text) or "|" in text or "|" in before:
         return False
     if before.endswith(","):
         return True
