@@ -185,6 +185,13 @@ def test_telling_reports_have_the_places_and_stand_in_order_of_time() -> None:
     assert "3 further reports are listed above" in said
 
 
+def test_a_laboratorys_report_is_not_told_among_imaging() -> None:
+    values = at("Coagulation: PT INR 1.5 [H], APTT 30 s", "2026-03-03", "DiagnosticReport/1")
+    seen = at("CT chest: Embolus", "2026-03-03", "DiagnosticReport/2")
+    said = course(context(reports=(values, seen)))
+    assert "Imaging and other reports: CT chest: Embolus (2026-03-03); 1 further report is listed above." in said
+
+
 @pytest.mark.parametrize(
     ("disposition", "said"),
     [
@@ -237,6 +244,13 @@ def test_an_order_that_may_be_for_the_ward_is_neither_started_nor_to_be_taken() 
 def test_a_dose_in_two_ways_is_said_to_be_so() -> None:
     order = medicine("Lisinopril", "10-20 mg daily, 20 mg", 1).model_copy(update={"doubt": True})
     assert "the record gives this dose in two ways" in told(context(discharge_medicines=(order,)))
+
+
+def test_directions_without_amount_and_frequency_say_so() -> None:
+    order = medicine("Insulin", "SC", 1).model_copy(update={"lacks": ("amount", "frequency")})
+    assert told(context(discharge_medicines=(order,))) == (
+        "Use Insulin: under the skin (how much and how often is not recorded)."
+    )
 
 
 def test_what_is_not_clear_is_said_with_what_is_open_about_it() -> None:

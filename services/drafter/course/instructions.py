@@ -72,6 +72,8 @@ def _how(item: Medicine) -> str:
     whether the order is for home at all.
     """
     directions = plain(clean(item.dose))
+    if directions and {"amount", "frequency"} <= set(item.lacks):
+        directions += " (how much and how often is not recorded)"
     if item.doubt:
         directions += " (the record gives this dose in two ways: ask which one is meant)"
     reason = f" (reason: {clean(item.reason)})" if clean(item.reason) else ""

@@ -11,6 +11,7 @@ REPORTS = 5  # shown in full where there are more; the number of the others is t
 SHORT = 160  # characters of a report's text inside a sentence
 # One drug's susceptibility without the organism that it belongs to.
 _TESTED = re.compile(r"(?P<drug>[^:;]+?) (?P<result>susceptible|intermediate|resistant)", re.IGNORECASE)
+_VALUES = re.compile(r" panel\b|\[(?:HH?|LL?)\]", re.IGNORECASE)  # a laboratory's values, flagged one by one
 _ABNORMAL = re.compile(r"\babnormal$|; abnormal\b", re.IGNORECASE)
 _CALM = re.compile(
     r"\bnormal$|\b(no|without) (acute|significant|evidence|infiltrates?|fracture|intracranial|radiographic)"
@@ -52,7 +53,7 @@ def _imaging(found: Sequence[Entry]) -> Iterator[Sentence]:
     if not found:
         return
     # Laboratory panels repeat the results above; what is normal throughout gives its place to what is not.
-    named = [item for item in found if " panel" not in item.text.lower()]
+    named = [item for item in found if _VALUES.search(item.text) is None]
     shown = sorted(named, key=_calm)[:REPORTS] or list(found[:1])
     shown.sort(key=lambda item: day(item.time, item.on) or "9999")
     rest = len(found) - len(shown)
