@@ -63,7 +63,7 @@ _BEFORE: dict[Property, str] = {  # the cue stands before what it speaks of
     r"|(?:appears|seems) to (?:have|be)|provisional(?:ly)?|treated empirically for|(?:checked|tested|screened|"
     r"evaluated|assessed|investigated|worked up) for|empiric(?:al)?(?:ly)? (?:for|treated for)"
     r"|(?:not|un)[ -]?(?:sure|certain|clear|confirmed)(?: whether| if| about)?|possibility of|raised the "
-    r"possibility of|to (?:exclude|evaluate for|assess for)|entertained|apparent|perhaps|maybe"
+    r"possibility of|(?<!able )to (?:exclude|evaluate for|assess for)|entertained|apparent|perhaps|maybe"
     r"|unconfirmed|if (?:he|she|it) (?:has|is)|screen(?:ing)? for",
     "family": rf"family (?:history|anamnesis|hx)(?:(?: is| was)?(?: significant| positive| notable| remarkable)?"
     rf"(?: of| for| includes?| included))?|familial|fhx?|in (?:the|his|her) family|{_OWNER}(?:{KIN})(?:'s)?"

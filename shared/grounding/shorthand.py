@@ -59,7 +59,7 @@ _SIGNS: tuple[tuple[re.Pattern[str], str], ...] = tuple(
         (r"\b(takes?|taking|on) ([^.;]{3,60}) at baseline\b", r"\1 \2 at home", re.IGNORECASE),
         (r"\b(?:days in (?:the )?hospital|hospital days)\s*:\s*(\d+)\b", r"hospital stay: \1 days", re.IGNORECASE),
         (r"\bnil\b(?! by mouth)", "no", re.IGNORECASE),
-        (r"(?<=\bfor )(\d+)/7\b|(?<=\bLOS )(\d+)/7\b|\b(\d+)/7(?= (?:of|course|then|total)\b)", r"\1\2\3 days", re.IGNORECASE),
+        (r"(?:(?<=\bfor )|(?<=\bLOS ))(\d+)/7\b|\b(\d+)/7(?= (?:of|course|then|total)\b)", r"\1\2 days", re.IGNORECASE),
         (r"\b(Na|K|Ca|Mg|Cl)\+{1,2}", r"\1", 0),
         (r"^Home(?= (?:on discharge|with|today)|\.$)", "Discharged home", 0),
         (r"\bRIP\b", "died", 0),
