@@ -82,7 +82,7 @@ class Claim(Model):
     """Something a sentence says, and what the record says about it."""
 
     kind: ClaimKind
-    text: str  # as the sentence words it
+    text: str  # as the sentence words it, with its shorthand written out
     label: Label = "not-in-record"
     source: str = ""  # FHIR reference of the resource that supports or contradicts it
     detail: str = ""  # what the record says, such as "record: rivaroxaban 15 mg by mouth"

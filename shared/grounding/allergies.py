@@ -12,7 +12,7 @@ from shared.grounding.words import stem
 _NONE = re.compile(
     r"\bn\.?k\.?d?\.?a\b\.?|\bno (?:known |documented |recorded |reported )*(?:drug |medication |food |"
     r"medicine )?(?:or food )*(?:allerg\w+|intolerances?|adverse (?:drug )?reactions?)|\bnot (?:known to "
-    r"be )?allergic\b|\ballergies\s*:?\s*(?:none|nil|no)\b|\bdenie[sd] (?:any )?(?:known |drug "
+    r"be )?allergic\b|\ballergies\s*[:–-]?\s*(?:none|nil|no)\b|\bdenie[sd] (?:any )?(?:known |drug "
     r")*allergies|\bwithout (?:known |any )*(?:drug )?allergies|\ballergic to (?:no|nothing)\b[^.;,]*|"
     r"\bnone known\b|\bhas no allerg\w+",
     re.IGNORECASE,

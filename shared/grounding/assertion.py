@@ -22,8 +22,8 @@ _SHOWN = (
     r"seen|found|present|identified|detected|observed|noted|documented|demonstrated|performed|done|required|"
     r"needed|given"
     r"|administered|ordered|obtained|carried out|used|necessary|undertaken|started|indicated|diagnosed|made|attempted"
-    r"|confirmed|part of|placed|supported|borne out|shown|felt|evident|apparent|visible|pursued|undergone|suspected"
-    r"|established|proven|verified|recorded|reported|encountered|the case|on board|among|included|listed"
+    r"|part of|placed|supported|borne out|shown|felt|evident|apparent|visible|pursued|undergone|suspected"
+    r"|recorded|reported|encountered|the case|on board|among|included|listed"
 )
 _SIGNS_OF = (
     r"(?:(?:clinical|laboratory|radiographic|radiological|imaging|objective|convincing|clear|definite|further|recurrent"
@@ -48,7 +48,8 @@ _BEFORE: dict[Property, str] = {  # the cue stands before what it speaks of
     r"|evaluation|he|she|it|which) (?:then |ultimately |subsequently )?(?:excluded?|excludes|rule[ds]? out)"
     r"|excluded(?= the)|absent|lack(?:s|ed|ing)?(?: of)?|never(?: had| developed| having)?"
     r"|fail(?:s|ed) to (?:show|reveal|demonstrate)|instead of|rather than|not consistent with|unremarkable for"
-    r"|(?:argue[sd]?|spoke|speaks|decided|decision|elected) against|no need for|went without|declined|refused"
+    r"|(?:argue[sd]?|spoke|speaks|decided|decision(?: was)?(?: made)?|elected|opted) against|no need for|went "
+    r"without|declined|refused"
     r"|refrain(?:s|ed)? from|for(?:go|went|gone)|dispensed with|did without|cleared of|spared"
     rf"|{_DO_NOT}",
     "uncertain": r"possibl[ey]|probabl[ey]|likely|suspect(?:s|ed|ing)?|suspicion (?:of|for|is of)|suspicious (?:for|of)"
@@ -62,7 +63,7 @@ _BEFORE: dict[Property, str] = {  # the cue stands before what it speaks of
     r"|(?:appears|seems) to (?:have|be)|provisional(?:ly)?|treated empirically for|(?:checked|tested|screened|"
     r"evaluated|assessed|investigated|worked up) for|empiric(?:al)?(?:ly)? (?:for|treated for)"
     r"|(?:not|un)[ -]?(?:sure|certain|clear|confirmed)(?: whether| if| about)?|possibility of|raised the "
-    r"possibility of|to (?:exclude|evaluate for|assess for)|entertained|apparent|perhaps|maybe"
+    r"possibility of|(?<!able )to (?:exclude|evaluate for|assess for)|entertained|apparent|perhaps|maybe"
     r"|unconfirmed|if (?:he|she|it) (?:has|is)|screen(?:ing)? for",
     "family": rf"family (?:history|anamnesis|hx)(?:(?: is| was)?(?: significant| positive| notable| remarkable)?"
     rf"(?: of| for| includes?| included))?|familial|fhx?|in (?:the|his|her) family|{_OWNER}(?:{KIN})(?:'s)?"
@@ -94,7 +95,8 @@ _AFTER: dict[Property, str] = {  # it stands behind
     r"|(?:could|can) ?not(?: yet)? be (?:excluded|ruled out|confirmed)|ha[sd] not been confirmed"
     r"|as (?:a|an|one) (?:\w+ )?(?:differential|possibility|consideration)|seems? (?:likely|possible|probable)|"
     r"[(,-] ?(?:suspected|possible|probable|unconfirmed|presumed|likely)\b"
-    r"|(?:suspected|possible|probable|likely|\?)[.)]?$|(?:but|and) (?:is|remains) unproven",
+    r"|(?:suspected|possible|probable|likely|queried|presumed|unproven|unconfirmed|\?)[.)]?$|(?:not|never|yet "
+    r"to be) (?:been )?(?:proven|established|confirmed|verified)|(?:but|and) (?:is|remains) unproven",
     "family": rf"(?:(?:in|of|by|affecting|from|for|among|on the part of) {_OWNER}|[(,–-] ?{_OWNER}|: {_OWNER})"
     rf"(?:{KIN}|family)\b"
     r"(?!'s)|runs? in the family",

@@ -12,7 +12,8 @@ from shared.grounding.verdict import Finding
 from shared.grounding.words import stem, stems
 
 _CAUSE = re.compile(
-    r"\b(?:in the (?:setting|context|wake) of|(?:as )?(?:a |an |its )?(?:side|adverse) effects? of|(?:was |were "
+    r"\b(?:(?:in the (?:setting|context|wake)|on the back) of|(?:as )?(?:a |an |its )?(?:side|adverse) effects? "
+    r"of|(?:was |were "
     r")?responsible for|"
     r"put down to|culprit (?:for|of|behind)|(?:we )?attribut(?:e|es|ing) to|reflect(?:ed|s|ing)?|toxicity|"
     r"provoked|gave (?:him|her|them)|"
@@ -49,7 +50,8 @@ _LINKS = frozenset(
     """.split()  # noqa: SIM905 - a list of words
 )
 _BLAME = re.compile(
-    r"\b(?:culprit|blame[sd]?|implicated|responsible|iatrogenic|(?:drug|medication|treatment)[- ](?:induced|"
+    r"\b(?:culprit|(?<!no )(?<!good )effects?|blame[sd]?|implicated|responsible|iatrogenic|(?:drug|medication|"
+    r"treatment)[- ](?:induced|"
     r"related|associated)|adverse"
     r"|side[- ]effects?|toxicit\w+|offending|induced|attribut\w+|linked|cause[sd]?|causing|trigger\w*|provok\w+|"
     r"precipitat\w+)\b",

@@ -37,7 +37,8 @@ PLACES: dict[str, tuple[str, str]] = {
         r"\bhome\b|naar huis|thuis|hause|residence|regul|alta\b|domicil",
     ),
     "home with care": (
-        r"hhc|hhs|package of care|home (?:health|care|nursing|with (?:a )?(?:package|carers?))(?: services?| "
+        r"hhc|hhs|package of care|home (?:care package|health|care|nursing|with (?:a )?(?:package|carers?))(?: "
+        r"services?| "
         r"aides?)?|with (?:carers|home care|care at home)|visiting nurses?|home with (?:home )?(?:care|"
         r"services|nursing|health)",
         r"home (?:health|with home|care)|thuiszorg|transitional",

@@ -20,7 +20,7 @@ VERBS: dict[str, str] = {
         r"(?:no|without(?: any)?) (?:further )?(?:changes?|alterations?|adjustments?)(?: (?:was |were )?(?:made "
         r")?(?:to|in))?|not changed|"
         r"(?:left|kept|remains?|stays?) (?:unchanged|the same|as (?:is|before))|stays? the same|keeps? taking|"
-        r"keep taking|as before|"
+        r"keep taking|(?:as )?(?:per )?(?<=per )usual|ongoing|as before|"
         r"continued|continues|continue|continuing|unchanged|resumed|maintained|kept|remained|remains|carried on|"
         r"restarted|resume|same dose",
     "increased": r"increased|hiked|stepped up|upped|gone up|went up|higher dose|up-?titrated|raised|escalated|"

@@ -160,6 +160,8 @@ def _is(word: str, point: Point) -> bool:
 
 def _direction(mention: Mention, parsed: Parsed, found: list[Course]) -> Iterator[Finding]:
     limit = min([item.start for item in parsed.named.tests if item.start > mention.end] + [len(parsed.low)])
+    semicolon = parsed.low.find(";", mention.end)
+    limit = min(limit, semicolon) if semicolon >= 0 else limit
     start = max([item.end for item in parsed.named.tests if item.end < mention.start] + [0])
     for up, pattern in ((True, _UP), (False, _DOWN)):
         match = pattern.search(parsed.low, mention.end, limit) or pattern.search(

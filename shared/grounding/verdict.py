@@ -13,7 +13,7 @@ class Finding:
     """One claim of a sentence. `spans`: which characters of the sentence it speaks for."""
 
     kind: ClaimKind
-    text: str  # as the sentence words it
+    text: str  # as the sentence words it, with its shorthand written out
     label: Label
     source: str = ""  # FHIR reference of the resource that supports or contradicts it
     detail: str = ""  # what the record says instead
