@@ -74,7 +74,7 @@ DRAFTS = st.one_of(
 )
 NUMBERS = [str(number) for number in range(6)]  # more than a draft has sentences or points
 # What is said to a text: everything there is to say, less something.
-_LESS = [(), (), (), (), ("confirmed",), ("confirmed",), ("written",), ("written",), ("acknowledged",)]
+_LESS = [(), (), (), *[("confirmed",)] * 4, *[("written",)] * 3, *[("acknowledged",)] * 2]
 SAID = st.sampled_from([*_LESS, ("confirmed", "written"), *((text,) for text in POOL)]).map(frozenset)
 SPOILED = st.sampled_from([""] * 21 + ["nothing", "space", "foreign", "cut", "other patient", "no patient", "half"])
 PLACES = ("Hospital course:", "Procedures:", "In plain words:", "PROCEDURES AND TREATMENT", PATIENT)
@@ -197,6 +197,29 @@ class Signing(RuleBasedStateMachine):
         """The same words, spaced or wrapped in another way."""
         words = self.present(which).split(" ")
         self.change(self.present(which), " ".join(words[:at]) + space + " ".join(words[at:]))
+
+    @precondition(lambda self: self.open)
+    @rule(which=WHICH, at=st.integers(1, 4), lacks=SAID)
+    def space_out_and_sign(self, which: int, at: int, lacks: frozenset[str]) -> None:
+        self.space_out(which, "  ", at)
+        self.sign_by_api(as_it_is=False, lacks=lacks, spoiled="")
+
+    @precondition(lambda self: self.open)
+    @rule(lacks=st.sampled_from(["confirmed", "acknowledged", "written"]), by_page=st.booleans())
+    def sign_the_draft_without(self, lacks: str, by_page: bool) -> None:
+        """As it is now, with one kind of thing left unsaid."""
+        self.form = self.read("review") | everything_but(frozenset({lacks}))
+        if by_page:
+            self.sign_the_page_as_it_stands()
+        else:
+            self.sign_by_api(as_it_is=True, lacks=frozenset({lacks}), spoiled="")
+
+    @precondition(lambda self: self.open)
+    @rule(sentences=DRAFTS, as_it_is=st.booleans())
+    def sign_an_earlier_draft(self, sentences: list[str], as_it_is: bool) -> None:
+        self.form = self.read("review")
+        self.ask_for_another_draft(sentences, 0)
+        self.sign_by_api(as_it_is=as_it_is, lacks=frozenset(), spoiled="")
 
     def present(self, which: int) -> str:
         """A sentence that the text has."""
