@@ -182,7 +182,7 @@ def _direction(mention: Mention, parsed: Parsed, found: list[Course]) -> Iterato
         yield _steady(mention, steady, found)
     normal = _NORMAL.search(parsed.low, mention.end, limit) or _NORMAL.search(parsed.low, start, mention.start)
     if normal is not None:
-        yield _normalized(mention, normal, found)
+        yield _normalized(mention, normal, found, "denied" in parsed.properties(normal.span()))
 
 
 def _moved(mention: Mention, match: re.Match[str], found: list[Course], up: bool) -> Finding:
@@ -219,12 +219,12 @@ def _steady(mention: Mention, match: re.Match[str], found: list[Course]) -> Find
     return Finding("order-of-time", text, judge(same), course.points[-1].source, f"record: {course.told}", spans)
 
 
-def _normalized(mention: Mention, match: re.Match[str], found: list[Course]) -> Finding:
+def _normalized(mention: Mention, match: re.Match[str], found: list[Course], denied: bool) -> Finding:
     text, spans = f"{mention.text} {match.group()}", ((match.start(), match.end()), (mention.start, mention.end))
     for course in found:
         first, last = course.points[0], course.points[-1]
         fine = not last.flag and any(point.flag for point in course.points[:-1]) and first is not last
-        label = judge(fine, course.judged)
+        label = judge(fine != denied, course.judged)
         return Finding("order-of-time", text, label, last.source, f"record: {course.told}", spans)
     return Finding("order-of-time", text, "not-in-record", spans=spans)
 
