@@ -53,7 +53,7 @@ def statuses(ehr: Troubled) -> dict[str, str]:
     return {item["id"]: item["status"] for item in ehr.chart("DocumentReference")}
 
 
-@pytest.mark.parametrize("habits", HABITS, ids=str)
+@pytest.mark.parametrize("habits", HABITS, ids=lambda it: " ".join(it))
 async def test_each_of_them_is_written_once_however_often_it_is_filed(habits: dict[str, object]) -> None:
     ehr = Troubled(sandbox(), **habits)  # type: ignore[arg-type]
     first = (await file(ehr)).document_reference
@@ -68,7 +68,9 @@ async def test_each_of_them_is_written_once_however_often_it_is_filed(habits: di
     assert (ended, set(statuses(ehr).values())) == (again, {"entered-in-error"})
 
 
-@pytest.mark.parametrize("habits", [{"lagging": True}, {"bare": "location"}, {"unknown": {"target"}}], ids=str)
+@pytest.mark.parametrize(
+    "habits", [{"lagging": True}, {"bare": "location"}, {"unknown": {"target"}}], ids=lambda it: " ".join(it)
+)
 async def test_a_server_that_says_little_has_each_document_in_its_status(habits: dict[str, object]) -> None:
     ehr = Troubled(sandbox(), **habits)  # type: ignore[arg-type]
     first = (await file(ehr)).document_reference
