@@ -12,7 +12,7 @@ from services.approval.refusal import Refused
 from services.approval.renditions import bundle, chart
 from services.approval.renditions.make import CONTENT_TYPES, FHIR, PDF, make
 from services.approval.renditions.source import Source
-from services.approval.resources import document
+from services.approval.signed_resources import document
 from services.drafter import facts
 from services.drafter.compose import compose
 from services.drafter.course import composed

@@ -16,10 +16,11 @@ from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from services.drafter import narrative
+from services.drafter import kinds, narrative
 from services.drafter.course import composed
 from services.drafter.extract import extract
-from services.drafter.handlers import PROMPTS, checked
+from services.drafter.handlers import checked
+from services.drafter.notes.telling import tell
 from services.drafter.policy import Policy, choose
 from shared.clinical.fhir import FhirClient
 from shared.contracts.context import EncounterContext
@@ -86,20 +87,21 @@ async def extracted(stay: Stay) -> EncounterContext:
 
 async def written(context: EncounterContext, generator: Generator) -> tuple[tuple[Sentence, ...], str | None]:
     """The model's sentences, checked; or why there are none."""
-    prompt = PROMPTS[context.kind]
-    text = prompt.render(narrative.brief(context), None)
+    kind = kinds.shipped().of(context.kind, died=context.died)
+    prompt = kind.prompt
+    text = prompt.render(narrative.brief(context, None, tell(context).quoted), None)
     try:
         answer = await generator.generate(text, Sampling(prompt.max_tokens, prompt.stop), deadline=DEADLINE)
     except Failure as failure:
         return (), failure.reason
-    found = narrative.parse(answer.text, died=not context.instructs)
+    found = narrative.parse(answer.text, died=not (context.instructs and kind.declared.patient_instructions))
     return ((), found.reason) if isinstance(found, narrative.Nonsense) else (checked(found, context), None)
 
 
 def _narrated(
     stay: Stay, context: EncounterContext, own: tuple[Sentence, ...], silent: str | None, policy: Policy
 ) -> Narrated:
-    chosen = choose(composed(context), own, policy)
+    chosen = choose(composed(context, tell(context).sentences), own, policy)
     record, beside = Record(context), Beside(stay)
     sentences = tuple(told(item, record, beside) for item in chosen.sentences)
     dropped = tuple(told(item, record, beside) for item in own if item not in chosen.sentences)
