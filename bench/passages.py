@@ -30,6 +30,7 @@ from services.evaluator.calibration import Example
 from services.ingest.connectors import connect
 from services.ingest.documents import formats
 from services.ingest.documents.chunking import chunk
+from services.ingest.documents.reader import Reader
 from services.ingest.refresh.prepare import token_counter
 from shared.contracts.context import EncounterContext
 from shared.contracts.draft import Knowledge, Passage
@@ -145,11 +146,13 @@ async def demo_chunks() -> list[Chunk]:
     file = config.read(DEMO / "knowledge.yaml")
     count = token_counter(str(triton.EMBEDDER / "tokenizer.json"))
     made: list[Chunk] = []
+    reader = Reader()
     for source in file.sources:
         tokens = 100_000 if source.kind == "formulary" else file.chunk_tokens
-        async for item in connect(source).look({}):
+        async for item in connect(source, reader).look({}):
             if item.text is not None:
                 made += chunk(source.name, item.document, item.text, tokens=tokens, count=count)
+    await reader.close()
     return made
 
 

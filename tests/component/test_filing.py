@@ -302,7 +302,7 @@ async def test_a_decision_is_not_given_up_for_what_the_server_answers_about_the_
 
 def planted(ehr: Troubled, contents: dict[str, bytes], id: str = "planted", **more: Any) -> None:
     """A document that nobody here wrote, under the identifier of the case."""
-    found = resources.document(CASE, APPROVED, chart.contents(contents, T0), "dev-1", T0)
+    found = signed_resources.document(CASE, APPROVED, chart.contents(contents, T0), "dev-1", T0)
     ehr.sandbox.store.put(found | {"id": id} | more)
 
 

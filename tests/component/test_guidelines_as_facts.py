@@ -13,6 +13,7 @@ from services.drafter.extract import extract
 from services.drafter.general_advice import source_of, told
 from services.ingest.connectors import connect
 from services.ingest.documents.chunking import chunk
+from services.ingest.documents.reader import Reader
 from shared.contracts.draft import Claim, Knowledge, Passage, Sentence
 from shared.grounding import Record, check, split
 from shared.knowledge import config
@@ -21,13 +22,14 @@ from tests.support.ehr import client, sandbox, stays
 
 async def passages() -> list[Passage]:
     """The demo's sources in pieces of some 160 words."""
-    found = []
+    found, reader = [], Reader()
     for source in config.read(DEMO / "knowledge.yaml").sources:
-        async for item in connect(source).look({}):
+        async for item in connect(source, reader).look({}):
             assert item.text is not None
             for piece in chunk(source.name, item.document, item.text, tokens=160, count=lambda text: len(text.split())):
                 kept = {name: getattr(piece, name) for name in ("id", "source", "document", "title", "path", "text")}
                 found.append(Passage.model_validate(kept))
+    await reader.close()
     return found
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from cli.letters import Deed
 from cli.redrive import retry_case
-from services.approval import resources
+from services.approval import resources, signed_resources
 from services.approval.renditions import chart
 from shared.contracts.events import Approved
 from shared.contracts.subjects import CaseRef
@@ -35,7 +35,7 @@ def plant(stack: Stack, case_id: str, value: str) -> None:
     approved = event("approved")
     assert isinstance(approved, Approved)
     contents = chart.contents({"text/plain": b"NOT WHAT WAS SIGNED"}, T0)
-    made = resources.document(CaseRef("x", case_id), approved, contents, "dev-1", T0)
+    made = signed_resources.document(CaseRef("x", case_id), approved, contents, "dev-1", T0)
     identifier = resources.identified((resources.DOCUMENT_SYSTEM, value))
     stack.ehr.store.put(made | {"id": "planted", "identifier": identifier})
 
