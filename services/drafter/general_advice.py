@@ -18,7 +18,8 @@ _OF_A_SENTENCE = 0.7  # share of a sentence's words that stand in one sentence o
 _OF_A_PASSAGE = 0.85  # the same, spread over the passage
 _SMALL = frozenset(
     "the and for with was were are has had have been being will would can may his her she him they their them you your"  # noqa: SIM905 - a list of words
-    " that this these those who which from into than then there its also but not patient".split()
+    " that this these those who which from into than then there its also but not patient"
+    " told advised informed instructed reminded taught asked".split()  # who says it to whom is not what it says
 )
 # Claims that bind a dose or a date to one entry of the record: a sentence that these support is the record's.
 _BOUND = frozenset({"dose", "route", "frequency", "duration", "date", "unit"})

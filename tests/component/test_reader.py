@@ -217,7 +217,7 @@ async def _begun(reader: Reader) -> bool:
 
 
 async def test_a_process_that_cannot_work_is_no_fault_of_the_document(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("services.ingest.documents.reader.PACKAGES", Path("/nowhere"))
+    monkeypatch.setattr("services.ingest.documents.reader.WORKER", "services.ingest.documents.nowhere")
     reader = Reader()
     with pytest.raises(TransientError):
         await reader.read("x.md", b"words")

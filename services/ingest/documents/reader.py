@@ -21,6 +21,7 @@ from services.ingest.documents.wire import Limits
 from shared.contracts.failures import TransientError
 
 PACKAGES = Path(__file__).resolve().parents[3]
+WORKER = "services.ingest.documents.worker"
 MARGIN = 30.0  # seconds more than a document has: to start the process, and to hand over what it read
 LARGEST_ANSWER = 32 * 2**20  # bytes: what `formats.WORDS` and `BLOCKS` can become
 
@@ -82,7 +83,7 @@ class Reader:
         if self._process is None or self._process.returncode is not None:
             try:
                 self._process = await asyncio.create_subprocess_exec(
-                    *(sys.executable, "-P", "-m", "services.ingest.documents.worker"),
+                    *(sys.executable, "-P", "-m", WORKER),
                     stdin=asyncio.subprocess.PIPE,
                     stdout=asyncio.subprocess.PIPE,
                     stderr=asyncio.subprocess.DEVNULL,  # libraries may print what they read
