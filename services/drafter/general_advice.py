@@ -18,8 +18,13 @@ _OF_A_SENTENCE = 0.7  # share of a sentence's words that stand in one sentence o
 _OF_A_PASSAGE = 0.85  # the same, spread over the passage
 _SMALL = frozenset(
     "the and for with was were are has had have been being will would can may his her she him they their them you your"  # noqa: SIM905 - a list of words
-    " that this these those who which from into than then there its also but not patient"
-    " told advised informed instructed reminded taught asked".split()  # who says it to whom is not what it says
+    " that this these those who which from into than then there its also but not patient".split()
+)
+# Who says it to whom is not what it says.
+_FRAME = re.compile(
+    r"^(?:the patient|patient|pt|he|she) (?:was|were|has been) "
+    r"(?:told|advised|informed|instructed|reminded|taught|asked)(?: that| to)? ",
+    re.IGNORECASE,
 )
 # Claims that bind a dose or a date to one entry of the record: a sentence that these support is the record's.
 _BOUND = frozenset({"dose", "route", "frequency", "duration", "date", "unit"})
@@ -34,8 +39,9 @@ def told(sentence: Sentence, findings: Sequence[Finding], record: Record, knowle
 
     Such a sentence is never `supported`. One that contradicts the record stays a contradiction.
     """
-    passage = source_of(sentence.text, knowledge.passages if knowledge else ())
-    if passage is None or (sentence.supported and _is_of_the_record(sentence.text, findings, record)):
+    said = _FRAME.sub("", sentence.text)
+    passage = source_of(said, knowledge.passages if knowledge else ())
+    if passage is None or (sentence.supported and _is_of_the_record(said, findings, record)):
         return sentence
     where = f"general advice from {passage.source}/{passage.document}, no fact of this patient"
     claim = Claim(kind="advice", text=sentence.text, label="not-in-record", detail=where)

@@ -19,6 +19,9 @@ from shared.grounding.vocabulary import joined
 _TOO_COMMON = frozenset("vitamin sodium potassium calcium magnesium sliding oxygen human insulin normal water".split())  # noqa: SIM905
 _LONGEST = 8  # words of a diagnosis that is looked for in full
 
+# Parts that hold sentences of people: one in the same words is supported, however little it says.
+WORDED = frozenset({"notes", "reports", "care_plans", "diet", "goals", "services", "directives"})
+
 
 class Record:
     """The typed record of a stay with indexes by name and word. Never changed after it was built."""
@@ -37,9 +40,7 @@ class Record:
         for order in self.orders:
             for key in order.keys:
                 self.by_drug[key].append(order)
-        self.by_text = {
-            joined(written_out(line.text)): line for line in self.lines if line.part in ("notes", "reports")
-        }
+        self.by_text = {joined(written_out(line.text)): line for line in self.lines if line.part in WORDED}
         self.by_source = {line.source: line.text for line in reversed(self.lines)}
         self.notes = {note.source: note.cited for note in context.clinical_notes}
         self.start = context.start.date() if context.start else None
