@@ -4,6 +4,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -22,6 +23,7 @@ from shared.contracts.failures import PermanentError
 from shared.messaging import checkpoints
 from shared.messaging.access_log import STREAM as ACCESS
 from shared.messaging.checkpoints import Checkpoints, Folder
+from shared.messaging.pages import pages
 from tests.support.backup import as_user, reach
 from tests.support.corrections import filed
 from tests.support.ehr import sandbox, stays
@@ -185,7 +187,7 @@ async def test_a_long_trail_is_covered_by_several_checkpoints(
     covered: Covered, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setattr(checkpoints, "EVENTS", 3)
-    monkeypatch.setattr("shared.messaging.journal.BATCH", 2)
+    monkeypatch.setattr("shared.messaging.journal.pages", partial(pages, size=2))
     monkeypatch.setattr(checkpoints, "PAGE", 2)
     path = tmp_path / "again"
     path.mkdir()
