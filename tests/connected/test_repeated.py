@@ -116,7 +116,7 @@ async def test_handing_on_has_an_end(stack: Stack, clock: Clock) -> None:
 async def test_a_timer_that_fires_before_its_time_escalates_nothing(
     stack: Stack, nats: NatsServer, clock: Clock
 ) -> None:
-    """Set by somebody else, or by a server whose clock is days ahead. Other services cannot: see test_least_rights.py."""
+    """A server's clock is days ahead, or somebody has set it: no other service can (test_least_rights.py)."""
     case_id = await under_review(stack)
     admin = await nats.connect("admin")
     requested = (await Journal(admin, "admin").find(case_id))[-1]
