@@ -37,6 +37,7 @@ async def test_a_document_is_signed_through_a_proxy_that_ends_tls(
     await page.get_by_role("button", name="Countersign").click()
     await expect(page.locator(".note.fine")).to_contain_text("Countersigned by Dr. Maxine Gee")
     await ward.stack.reaches(case_id, "filed")
+    await expect(page.get_by_text("Countersigned and filed")).to_be_visible()  # the page has come again by itself
     answer = await page.goto(f"{ward.url}/")
     assert answer is not None
     assert answer.headers["strict-transport-security"] == "max-age=31536000"
