@@ -9,15 +9,12 @@ from playwright.async_api import Page, expect
 
 from shared.contracts import notice
 from tests.browser.conftest import PHYSICIAN, Ward
-from tests.browser.test_story import TEXT, WCAG, settle
+from tests.browser.test_story import STICKY, TEXT, WCAG, settle
 from tests.support.generator import ScriptedGenerator
 
 pytestmark = [pytest.mark.connected, pytest.mark.browser]
 
 OTHER = TEXT.replace("She was given Ibuprofen 400 mg.", "She was given Ibuprofen 600 mg at night.")
-
-
-STICKY = "how => document.querySelectorAll('.bar, header').forEach(bar => { bar.style.position = how })"
 
 
 async def accessible(page: Page) -> None:
