@@ -252,13 +252,3 @@ def cause_of(step: StepName, history: Sequence[Recorded]) -> Recorded | None:
         case = apply(case, event)
         found = event if event.name in CONSUMED[step] else found
     return found
-
-
-def broken_link(history: Sequence[Recorded]) -> int | None:
-    """Index of the first event whose `prevdigest` is not the digest of the one before it; None if the chain holds."""
-    previous = ""
-    for index, event in enumerate(history):
-        if event.prevdigest != previous:
-            return index
-        previous = event.head.digest
-    return None

@@ -22,7 +22,6 @@ from services.ingest.handlers import Ingest
 from shared.contracts.case import (
     CONSUMED,
     WITHDRAWABLE,
-    broken_link,
     cause_of,
     final,
     fold,
@@ -38,6 +37,7 @@ from shared.contracts.failures import TransientError
 from shared.contracts.subjects import derived_id
 from shared.messaging.journal import Conflict, Journal
 from shared.messaging.steps import Steps, Work
+from tests.support.chain import broken_link
 from tests.support.examples import DIGEST, PHYSICIAN, SUPERVISOR, T0, TEXT, draft, event
 from tests.support.memory import Kept, MemoryBus, consumers_of, deliver, refuse
 

@@ -8,12 +8,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.contracts import schemas
-from shared.contracts.case import broken_link
 from shared.contracts.ehr import read_fact
 from shared.contracts.envelope import START, Head, Recorded, chain_digest, decode, encode
 from shared.contracts.events import EVENT_TYPES, CaseEvent
 from shared.contracts.failures import PermanentError
 from shared.contracts.subjects import case_id, encounter_subject, parse_case_subject, parse_encounter_subject
+from tests.support.chain import broken_link
 from tests.support.examples import CASE, EVENTS, T0, event
 
 RECORDED = Path(__file__).parents[1] / "contracts"
