@@ -4,6 +4,7 @@ A correction and an addendum are signatures, as an approval is. A retraction tak
 """
 
 from collections.abc import Sequence
+from typing import TypeVar
 
 from services.approval import edits, gate
 from services.approval.domain import signer
@@ -16,6 +17,8 @@ from shared.contracts.corrections import Addended, Amended, Retracted, Retractio
 from shared.contracts.draft import Draft
 from shared.contracts.envelope import Recorded, digest
 from shared.contracts.events import Actor, Approved, Channel, Confirmed, Filed, Signature
+
+S = TypeVar("S", Amended, Addended)
 
 
 def filed(case: Case, seen: str) -> tuple[Approved | Amended, Filed]:
@@ -81,6 +84,13 @@ def amend(
         narrative=notice.narrative_by(draft, text, own=bool(written)),
         channel=channel,
     )
+
+
+def signed_before(kind: type[S], case: Case, seen: str, by: Actor, signed: str) -> S | None:
+    """The correction or addendum that `by` has signed already, with this text, for the document as it was `seen`."""
+    bodies = (entry.signature.body for entry in case.entries)
+    same = (body for body in bodies if isinstance(body, kind) and (body.seen, body.signed) == (seen, signed))
+    return next((body for body in same if body.by.subject == by.subject), None)
 
 
 def carried(case: Case, draft: Draft, settled: Settled) -> Settled:

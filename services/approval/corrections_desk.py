@@ -1,7 +1,9 @@
 """What a person may do with a document after its filing, each appended to the case exactly where it was looked at."""
 
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TypeVar
 
 from services.approval import corrections
 from services.approval.desk import Desk, channel_of
@@ -16,6 +18,8 @@ from shared.contracts.failures import TransientError
 from shared.contracts.subjects import CaseRef
 from shared.messaging.deadletter import alert
 from shared.runtime.access import Caller
+
+S = TypeVar("S", Amended, Addended)
 
 logger = logging.getLogger(__name__)
 
@@ -59,27 +63,7 @@ class CorrectionsDesk:
         settled: Settled = Settled(),  # noqa: B008 - frozen
     ) -> Amended:
         """Sign `text` in the place of the document that was `seen`. Raises Refused."""
-        ref, case, draft, by = await self._look(case_id, seen, by, "decide")
-        written = await self._desk.written(draft, text)
-        supervisor = await self._desk.stands_for(ref, by)
-
-        def decide(current: Case) -> Amended:
-            return corrections.amend(
-                current,
-                seen,
-                by.actor,
-                draft,
-                text,
-                digest(reason.encode()),
-                settled=settled,
-                written=written,
-                supervisor=supervisor,
-                channel=channel_of(by),
-            )
-
-        decide(case)  # refused before anything is kept
-        await self._keep(text, reason)
-        return await self._desk.decide(ref, case, by, "decide", decide)
+        return await self._sign(Amended, corrections.amend, lambda _: text, case_id, seen, by, text, reason, settled)
 
     async def addend(
         self,
@@ -91,12 +75,51 @@ class CorrectionsDesk:
         settled: Settled = Settled(),  # noqa: B008 - frozen
     ) -> Addended:
         """Sign `words` as an addendum to the document that was `seen`. Raises Refused."""
-        ref, case, draft, by = await self._look(case_id, seen, by, "decide")
+        return await self._sign(
+            Addended,
+            corrections.addend,
+            lambda draft: corrections.addendum(draft, words),
+            case_id,
+            seen,
+            by,
+            words,
+            reason,
+            settled,
+        )
+
+    async def _sign(
+        self,
+        kind: type[S],
+        make: Callable[..., S],
+        whole: Callable[[Draft], str],
+        case_id: str,
+        seen: str,
+        by: Caller,
+        words: str,
+        reason: str,
+        settled: Settled,
+    ) -> S:
+        """Check, keep and append what `make` makes of `words`; `whole` is the text that is filed. Sent again by whoever
+        lost the answer, it is the same signature.
+        """
+        ref, case = await self._desk.case(case_id)
+        by = await self._desk.permit(ref, case, by, "decide")
+        last = final(case)
+        signature = corrections.signature_of(last) if last else corrections.filed(case, seen)[0]
+        draft = await self._desk.draft(signature.draft.digest)
+        text = whole(draft)
+
+        def before(current: Case) -> S | None:
+            return corrections.signed_before(kind, current, seen, by.actor, digest(text.encode()))
+
+        if (done := before(case)) is not None:
+            return done
+        corrections.filed(case, seen)
         written = await self._desk.written(draft, words)
         supervisor = await self._desk.stands_for(ref, by)
 
-        def decide(current: Case) -> Addended:
-            return corrections.addend(
+        def decide(current: Case) -> S:
+            return make(
                 current,
                 seen,
                 by.actor,
@@ -109,9 +132,9 @@ class CorrectionsDesk:
                 channel=channel_of(by),
             )
 
-        decide(case)
-        await self._keep(corrections.addendum(draft, words), reason)
-        return await self._desk.decide(ref, case, by, "decide", decide)
+        decide(case)  # refused before anything is kept
+        await self._keep(text, reason)
+        return await self._desk.decide(ref, case, by, "decide", decide, before=before)
 
     async def request_retraction(self, case_id: str, seen: str, by: Caller, reason: str) -> RetractionRequested:
         """The first of two people. Raises Refused."""

@@ -1,6 +1,7 @@
 """After the filing: a corrected text replaces the document, an addendum appends to it, two people retract it."""
 
 import base64
+import hashlib
 import json
 from typing import Any
 
@@ -67,6 +68,29 @@ async def test_what_was_corrected_is_corrected_again(stack: Stack) -> None:
     assert text_in(chart["final/3"]) == (await document(stack, case_id))["text"] == text
     assert chart["final/3"]["relatesTo"][0]["target"]["reference"].endswith(chart["final/2"]["id"])
     assert (await verified(stack, case_id)).verified
+
+
+@pytest.mark.parametrize("what", ["amendments", "addenda"])
+async def test_a_signature_after_the_filing_that_is_sent_again_is_the_same_one(stack: Stack, what: str) -> None:
+    """Its answer was lost. Somebody else's, or another text, is refused: the document has changed meanwhile."""
+    case_id = await filed(stack)
+    before = await document(stack, case_id)
+    own = "Seen by the dietician."
+    text = before["text"].rstrip("\n") + f"\n{own}\n" if what == "amendments" else own
+    path = f"/v1/cases/{case_id}/{what}"
+    headers = {"If-Match": before["digest"]}
+    body = {"text": text, "reason": "It was missing.", "written": [hashlib.sha256(own.encode()).hexdigest()]}
+    first = await stack.call("physician", "POST", path, headers=headers, json=body)
+    assert first.status_code == 200, first.text
+    await stack.reaches(case_id, "filed")
+    again = await stack.call("physician", "POST", path, headers=headers, json=body)
+    assert (again.status_code, again.json()) == (200, first.json())
+    other = await stack.call("physician", "POST", path, headers=headers, json=body | {"text": f"{text}More.\n"})
+    assert other.status_code == 412
+    somebody = await stack.call("supervisor", "POST", path, headers=headers, json=body)
+    assert somebody.status_code == 412
+    names = [event["event"] for event in (await stack.reaches(case_id, "filed"))["events"]]
+    assert len([name for name in names if name in ("amended", "addended")]) == 1
 
 
 async def test_addenda_append_to_a_document_that_stays_current(stack: Stack) -> None:
