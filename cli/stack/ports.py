@@ -1,5 +1,6 @@
 """Ports for servers that somebody else starts a moment later."""
 
+import itertools
 import secrets
 import socket
 
@@ -10,14 +11,18 @@ from cli.errors import CommandError
 FIRST, LAST = 15_000, 32_767
 TRIES = 100
 
+# A process goes through the range from a place of its own: chosen at random each time, one port would now and then
+# be given twice before the first server has taken it.
+_candidates = itertools.cycle(range(FIRST, LAST + 1))
+next(itertools.islice(_candidates, secrets.randbelow(LAST - FIRST + 1), None))
+
 
 def free_port() -> int:
-    """A loopback port nobody listens on right now, and that no connection will be given.
+    """A loopback port nobody listens on right now, that no connection and no other caller here will be given.
 
     Raises OSError after a hundred that are taken.
     """
-    for _ in range(TRIES):
-        port = FIRST + secrets.randbelow(LAST - FIRST + 1)
+    for port in itertools.islice(_candidates, TRIES):
         if _free(port):
             return port
     raise OSError(f"no free port on loopback among {TRIES} between {FIRST} and {LAST}")
