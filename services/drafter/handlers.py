@@ -111,7 +111,7 @@ class Drafter:
             else:
                 own = await asyncio.to_thread(checked, found, context, knowledge)
         own, advised = general_advice.without_course(own)
-        policy = kind.declared.policy or self._policy
+        policy = self._policy_for(kind, generation)
         chosen = self._choose(kind, wording, composed(context, told.sentences), own, policy)
         draft = compose(
             context,
@@ -146,6 +146,14 @@ class Drafter:
         rules = tuple(item for item in rules if kind.home(item.narrative) is not None)
         chosen = choose(rules, own, policy)
         return Chosen(chosen.sentences, chosen.replaced + copied)
+
+    def _policy_for(self, kind: Kind, generation: Generation | None) -> Policy:
+        """The kind's or the drafter's, but `strict` for a model whose configuration allows no other."""
+        policy = kind.declared.policy or self._policy
+        if policy == "marked" and generation is not None and generation.strict:
+            logger.warning("%s may be used under the policy strict alone; marked is not applied", generation.model)
+            return "strict"
+        return policy
 
     async def _write(
         self, kind: Kind, prompt: str, sampling: Sampling, *, last: bool

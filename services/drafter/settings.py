@@ -15,7 +15,8 @@ class DrafterSettings(ServiceSettings):
     narrative_policy: Literal["strict", "marked"] = Field(
         default="strict",
         description="strict: a sentence of the model stands only where the record supports it, the rest is composed by "
-        "rules; marked: the model's text, with what is unsupported marked",
+        "rules; marked: the model's text, with what is unsupported marked; "
+        "a model whose configuration says `narrative_policy: strict`, as the bundled one, is never used otherwise",
     )
     document_kinds: Path | None = Field(
         default=None, description="folder of kinds of documents, besides those that ship; read at the start"

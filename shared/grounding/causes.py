@@ -38,6 +38,8 @@ _ADMISSION = re.compile(
     re.IGNORECASE,
 )
 _LEADS = re.compile(r"led to|result(?:ing|ed) in|prompt", re.IGNORECASE)
+# "Influenza due to other identified virus with pneumonia": what comes with it is no cause.
+_WITH = re.compile(r"(?<=\w) (?:with|without)\b", re.IGNORECASE)
 _NEAR = 60  # characters between a medicine and a finding
 # Words between a medicine and a finding that make the one the cause of the other.
 _LINKS = frozenset(
@@ -146,7 +148,7 @@ def _causes(line: Line, effect: Side, cause: Side, record: Record) -> bool:
     joint = _CAUSE.search(line.text) or _JOINT.search(line.text)
     if joint is None:
         return False
-    head, tail = line.text[: joint.start()], line.text[joint.end() :]
+    head, tail = line.text[: joint.start()], _WITH.split(line.text[joint.end() :], maxsplit=1)[0]
     return _any_in(effect, head, record) and _any_in(cause, tail, record)
 
 

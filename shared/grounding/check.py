@@ -10,9 +10,11 @@ from shared.grounding import (
     directives,
     events,
     follow_up,
+    forms,
     medicines,
     outcome,
     person,
+    predicates,
     procedures,
     results,
     statements,
@@ -32,6 +34,7 @@ KINDS = (
     trends,
     abnormal,
     medicines,
+    forms,
     status,
     diagnoses,
     susceptibility,
@@ -46,6 +49,7 @@ KINDS = (
     stay_times,
     causes,
     advice,
+    predicates,
 )
 MOST_EVIDENCE = 4
 # What a note in the same words does not excuse.
@@ -75,6 +79,7 @@ def _checked(sentence: str, record: Record) -> Verdict:
         kept = [
             item for item in findings if item.label == "supported" or (item.kind in _OF_THE_PATIENT and item.source)
         ]
+        kept += [item for item in predicates.claims(parsed, record) if not predicates.repeated(item, line)]
         findings = [Finding("statement", sentence, "supported", line.source, f"record: {line.text}"), *kept]
     else:
         findings += statements.claims(parsed, record, findings)

@@ -20,6 +20,8 @@ _KIN = re.compile(
     re.IGNORECASE,
 )
 _CHILD = re.compile(r"\b(?:boy|girl)\b", re.IGNORECASE)
+_ADULT = re.compile(r"\b(?:man|woman|gentleman|gentlewoman|lady)\b", re.IGNORECASE)
+_GROWN = 16  # years from which "woman" and "man" are said
 _DECADE = re.compile(r"\bin (?:his|her|their) (early |mid-?|late )?(\d)0s\b|\b(\d)0-something\b", re.IGNORECASE)
 # "woman of 77", "man, 44 years".
 _NOUN = r"(?:m(?:r|s|rs)\.? [\w'-]+|woman|man|boy|girl|lady|gentleman|male|female|patient|child|infant)"
@@ -57,9 +59,9 @@ def _sexes(parsed: Parsed, record: Record) -> Iterator[Finding]:
             yield Finding("person", match.group(), "contradicted", source, f"record: {sex}", (match.span(),))
         elif noun:
             yield Finding("person", match.group(), "supported", source, f"record: {sex}", (match.span(),))
-    for match in _CHILD.finditer(parsed.text):
-        years = _years(record, record.end)
-        if years is not None and years >= 18:
+    years = _years(record, record.end)
+    for match in (*_CHILD.finditer(parsed.text), *_ADULT.finditer(parsed.text)):
+        if years is not None and not kin and (years >= 18 if match.re is _CHILD else years < _GROWN):
             yield Finding("age", match.group(), "contradicted", source, f"record: {years} years old", (match.span(),))
 
 

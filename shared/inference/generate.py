@@ -33,10 +33,14 @@ TRANSIENT_WORDS = (
 
 @dataclass(frozen=True, slots=True)
 class Generation:
-    """What a model wrote. `model` is its name and version, as the server's configuration states them."""
+    """What a model wrote. `model` is its name and version, as the server's configuration states them.
+
+    `strict`: the configuration says that none of its sentences may stand but those that say what the record says.
+    """
 
     text: str
     model: str
+    strict: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +78,7 @@ class TritonGenerator:
         self._url = url
         self._model = model
         self._client: Any = None
-        self._version: str | None = None
+        self._stated: tuple[str, bool] | None = None  # of the configuration: name and version, whether strict alone
 
     def _connected(self) -> Any:
         # Made on first use: a gRPC channel belongs to the running loop. It reconnects by itself.
@@ -93,7 +97,7 @@ class TritonGenerator:
     ) -> Generation:
         try:
             async with asyncio.timeout(deadline):
-                version = await self._model_version()
+                name, strict = await self._configured()
                 parts = [part async for part in self._stream(prompt, sampling, deadline, on_text)]
         except TimeoutError:
             raise TransientError(f"{self._model}: no answer within {deadline:g} s") from None
@@ -101,7 +105,7 @@ class TritonGenerator:
             raise sort_error(self._model, error) from None
         except grpc.RpcError as error:
             raise TransientError(f"{self._model}: {type(error).__name__}") from None
-        return Generation("".join(parts), version)
+        return Generation("".join(parts), name, strict)
 
     async def _stream(
         self, prompt: str, sampling: Sampling, deadline: float, on_text: Callable[[str], None] | None
@@ -127,13 +131,15 @@ class TritonGenerator:
                 on_text(text)
             yield text
 
-    async def _model_version(self) -> str:
-        if self._version is None:
+    async def _configured(self) -> tuple[str, bool]:
+        if self._stated is None:
             answer = await self._connected().get_model_config(self._model, as_json=True)
             parameters = answer["config"].get("parameters", {})
-            stated = parameters.get("model_version", {}).get("string_value", "")
-            self._version = f"{self._model} {stated}".strip()
-        return self._version
+            version, policy = (
+                parameters.get(name, {}).get("string_value", "") for name in ("model_version", "narrative_policy")
+            )
+            self._stated = f"{self._model} {version}".strip(), policy == "strict"
+        return self._stated
 
     async def ready(self) -> bool:
         try:

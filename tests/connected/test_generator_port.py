@@ -50,6 +50,13 @@ async def test_text_and_the_models_name_come_back(generator: Generator) -> None:
     assert len(found.model.split()) == 2, "name and version"
 
 
+async def test_a_model_says_that_it_is_too_small_for_sentences_of_its_own(server: TritonServer) -> None:
+    for model, strict in (("drafter", True), ("drafter-scripted", False)):
+        generator = TritonGenerator(server.grpc, model)
+        assert (await generator.generate(PROMPT, SAMPLING, deadline=60)).strict is strict
+        await generator.close()
+
+
 async def test_the_same_prompt_gives_the_same_text(generator: Generator) -> None:
     one, other = [await generator.generate(PROMPT, SAMPLING, deadline=60) for _ in range(2)]
     assert one == other

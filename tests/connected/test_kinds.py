@@ -83,6 +83,21 @@ async def test_a_kind_of_ones_own_goes_the_whole_way(nats: NatsServer, ehr: Sand
         assert task["code"]["text"] == "Review AI-drafted rehabilitation handover"
 
 
+async def test_a_model_that_is_too_small_writes_no_sentence_of_its_own_whatever_is_set(
+    nats: NatsServer, ehr: Sandbox
+) -> None:
+    await nats.provision()
+    own = "The patient was admitted and cared for on the ward."
+    for strict in (False, True):
+        generator = ScriptedGenerator(own, strict=strict)
+        async with running(nats, ehr, generator=generator, narrative_policy="marked") as stack:
+            case_id = await stack.discharge(stays()[int(strict)])
+            await stack.reaches(case_id, "awaiting-review")
+            draft = (await stack.review(case_id))["draft"]
+        assert draft["routing"]["policy"] == ("strict" if strict else "marked")
+        assert (own in draft["text"]) is not strict
+
+
 async def test_a_draft_of_a_kind_that_is_gone_can_be_written_again_and_signed(
     nats: NatsServer, ehr: Sandbox, tmp_path: Path
 ) -> None:

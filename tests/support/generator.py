@@ -12,10 +12,14 @@ TEXT = (
 
 
 class ScriptedGenerator:
-    """Writes `text`, or fails with what is in `failures`, first one first."""
+    """Writes `text`, or fails with what is in `failures`, first one first.
 
-    def __init__(self, text: str = TEXT) -> None:
+    `strict`: its configuration allows no policy but that.
+    """
+
+    def __init__(self, text: str = TEXT, *, strict: bool = False) -> None:
         self.text = text
+        self.strict = strict
         self.failures: list[Failure] = []
         self.prompts: list[str] = []
 
@@ -27,7 +31,7 @@ class ScriptedGenerator:
             raise self.failures.pop(0)
         if on_text is not None:
             on_text(self.text)
-        return Generation(self.text, "scripted test")
+        return Generation(self.text, "scripted test", self.strict)
 
     async def ready(self) -> bool:
         return True

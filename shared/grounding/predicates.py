@@ -1,0 +1,248 @@
+"""Claims of what is said of a thing: a drain that is taken as listed, a diagnosis as a symptom, nothing else at all.
+
+Every name of such a sentence may stand in the record, and the sentence is wrong all the same: small models write these.
+"""
+
+import re
+from collections.abc import Iterator
+from itertools import pairwise
+
+from shared.contracts.draft import Label
+from shared.grounding import diagnoses
+from shared.grounding.lines import Line
+from shared.grounding.medicines import orders_of
+from shared.grounding.parsed import Parsed
+from shared.grounding.record import Record
+from shared.grounding.status_words import VERB
+from shared.grounding.verdict import Finding, Span
+from shared.grounding.vocabulary import Mention
+from shared.grounding.words import neutral, stem, stems, words
+
+# The patient takes it: whoever takes blood, a history or an X-ray does not say "take" so.
+_TAKES = re.compile(
+    r"(?:^(?:please )?|\b(?:to|should|must|keep|continue|stop|start|is|was|patient|she|he|and) )"
+    r"(?:take|takes|taking)\b(?! (?:part|place|care|time|rest|it easy|off|over|up))",
+    re.IGNORECASE,
+)
+_AS_LISTED = re.compile(r"\bas (?:written|listed|shown|described|stated) (?:on|in) (?:[\w']+ ){0,2}list\b", re.I)
+_STOPPED = re.compile(
+    r"\b(?:stop|end|finish|complet|discontinu|remov|withdr|ceas|terminat|close|revers|last|until)", re.I
+)
+_OBJECT = re.compile(r"\s+(?:it|them|this|that)\b", re.IGNORECASE)
+_SYMPTOMS = re.compile(
+    r"\bsymptoms? (?:\w+ )?(?:include[sd]?|including|are|were|was|such as|consist(?:s|ed)? of|like)\b(?P<rest>[^.;]*)",
+    re.IGNORECASE,
+)
+_SYMPTOM = re.compile(
+    r"pain|ache|algia|nausea|vomit|emesis|fever|pyrexia|chill|rigor|cough|sputum|breath|dyspn|wheez|dizz|vertigo|syncop"
+    r"|collapse|fall|weak|numb|paresthes|paraesthes|tingl|rash|itch|prurit|swell|edema|oedema|bleed|h(?:a)?em(?:a|o)t"
+    r"|mel(?:a)?ena|confus|deliri|fatigue|tired|letharg|malaise|palpitation|seizure|convuls|diarrh|constipat|anorexia"
+    r"|appetite|weight|jaundice|thirst|polyuria|polydips|dysuria|urgency|incontinen|retention|tremor|cramp|stiff|blur"
+    r"|vision|diplopia|dysphagia|dysphasia|aphasia|speech|hoarse|congestion|rhinorr|sneez|sweat|insomnia|agitat|anxi"
+    r"|mood|hallucinat|unable|difficult|loss of|distension|bloating|tender|cyanosis|shock|lethargy|droop|gait|ataxia",
+    re.IGNORECASE,
+)
+_DANGLING = re.compile(
+    r"\b(?:and|or|with) (?:unspecified|uncomplicated|other|not otherwise specified|mild|moderate|severe|acute|chronic"
+    r"|bilateral)\s*[.,;]?$",
+    re.IGNORECASE,
+)
+_KIND_OF = re.compile(
+    r"\b(?:has|had|have|having|with) (?:an? )?(?:\w+ )?\w+ (?:type|form|phase|site|nature|origin|degree)"
+    r"\s*(?:[.,;]|$)",
+    re.IGNORECASE,
+)
+# "Her discharge is finished": what may follow is when, where to, and that it was arranged.
+_DISCHARGE_IS = re.compile(
+    r"\bdischarge(?: (?:from|to) (?:the |her |his )?(?:hospital|ward|unit|clinic|home))?"
+    r" (?:is|was|has been|had been|will be)(?: not)?"
+    r"(?! (?:\w+ly )?(?:to|on|at|home|into|with|against|by|for|planned|arranged|scheduled|expected|dated|\d|then"
+    r"|delayed|postponed|in|back|from|held|brought|agreed|discussed|possible|authori[sz]ed|without))(?: \w+)",
+    re.IGNORECASE,
+)
+_NOTHING_ELSE = re.compile(
+    r"\bno (?:other|further|additional|more) (?:\w+ )?(?:problems?|issues?|medications?|medicines?|drugs?|diagnos[ie]s"
+    r"|conditions?|illness(?:es)?|diseases?|procedures?|allergies|comorbidities|symptoms?|findings?|complaints?|treatments?"
+    r"|tests?|results?|outcomes?|events?|injur(?:y|ies)|operations?)\b",
+    re.IGNORECASE,
+)
+# One medicine for another: the record has to say so.
+_INSTEAD = re.compile(
+    r"\b(?:substitut\w+|in (?:place|lieu) of|instead of|alternatives? (?:to|for)|replacements? (?:of|for))\b",
+    re.IGNORECASE,
+)
+# "He had a TIMI procedure done": the word before has to be of the procedure's name.
+_DONE = re.compile(
+    r"\b(?P<what>\w+) (?:procedure|operation|surgery)(?: (?:was|were))? (?:done|performed|completed)\b", re.I
+)
+# "He is treated at Bayview Hospital", where he went afterwards.
+_CARED_FOR = re.compile(
+    r"\b(?:treated|admitted|hospitali[sz]ed|cared for|seen|managed|operated(?: on)?|examined)(?: \w+ly)?"
+    r" (?:at|in|to|by) (?:the )?"
+    r"(?P<place>(?:(?-i:[A-Z])[\w.'-]*(?: (?:of|the|and|for))? ?){2,})",
+    re.IGNORECASE,
+)
+# Nobody is admitted with a medicine, but for what it did.
+_CAME_WITH = re.compile(r"\b(?:admitted|presented|hospitali[sz]ed) with\b", re.IGNORECASE)
+_DID = re.compile(
+    r"\b(?:overdose|toxicity|poisoning|withdrawal|intoxication|ingestion|level|induced|related|associated|allerg\w+"
+    r"|reaction|rash|on board|treatment|therapy|use|abuse|dependence)\b|-",
+    re.IGNORECASE,
+)
+_LACK = re.compile(r"\b(?:a )?lack of (?P<what>\w+)", re.IGNORECASE)
+_OTHER = re.compile(
+    r"\b(?:no|not any) (?:other|further|additional|more)\b|\bnone other\b|\bnothing else\b", re.IGNORECASE
+)
+_BRACKETS = re.compile(r"\([^()]*\)")
+_BRACKET = re.compile(r"\s*\(\s*$")
+
+
+def claims(parsed: Parsed, record: Record) -> Iterator[Finding]:
+    """What is said of things of which it cannot be said, or not by this record."""
+    yield from _taken(parsed)
+    yield from _stopped(parsed, record)
+    yield from _symptoms(parsed, record)
+    yield from _two_names(parsed, record)
+    yield from _with(parsed, record)
+    yield from _elsewhere(parsed, record)
+    for pattern in (_DANGLING, _KIND_OF):
+        for match in pattern.finditer(parsed.text):
+            if not _named(match.span(), parsed):
+                yield _unknown(match.group(), match.span())
+    for match in _DISCHARGE_IS.finditer(parsed.text):
+        if not record.lines_with(stems(match.group())):  # a wound's discharge may be purulent
+            yield _unknown(match.group(), match.span())
+    for match in _NOTHING_ELSE.finditer(parsed.text):
+        line = next((line for line in record.lines if _OTHER.search(line.text)), None)
+        if line is None or not stems(match.group()) <= line.stems.keys():
+            yield _unknown(match.group(), match.span())
+
+
+def _taken(parsed: Parsed) -> Iterator[Finding]:
+    """Only a medicine is taken."""
+    named = parsed.named
+    if named.drugs or named.classes:
+        return
+    for match in _AS_LISTED.finditer(parsed.text):
+        yield _unknown(match.group(), match.span())
+    for verb in _TAKES.finditer(parsed.text):
+        clause = parsed.clause(verb.start())
+        for item in (*named.procedures, *named.illnesses):
+            if verb.end() <= item.start < clause[1]:
+                yield _unknown(parsed.text[verb.start() : item.end].strip(), (verb.start(), item.end))
+                break
+
+
+def _stopped(parsed: Parsed, record: Record) -> Iterator[Finding]:
+    """That a drain or a bleeding was stopped is no claim of medicines: an entry has to say that it ended."""
+    named = parsed.named
+    things = (*named.procedures, *named.illnesses)
+    if named.drugs or named.classes or not things:
+        return
+    for verb in VERB.finditer(parsed.text):
+        if verb.lastgroup != "stopped":
+            continue
+        thing = min(things, key=lambda item: abs(item.start - verb.start()))
+        pronoun = _OBJECT.match(parsed.text, verb.end())
+        ended = (
+            line
+            for line in record.lines
+            if _STOPPED.search(line.text)
+            and any(one.canonical == thing.canonical for one in (*line.named.procedures, *line.named.illnesses))
+        )
+        line = next(ended, None)
+        if line is not None:
+            yield Finding(
+                "status", verb.group(), "supported", line.source, f"record: {line.text[:160]}", (verb.span(),)
+            )
+        elif pronoun is not None or thing in named.procedures:
+            yield Finding("status", f"{thing.text} {verb.group()}", "not-in-record", spans=(verb.span(),))
+
+
+def _symptoms(parsed: Parsed, record: Record) -> Iterator[Finding]:
+    """A disease of the list of problems is no symptom, unless the record has it as what the patient came with."""
+    for match in _SYMPTOMS.finditer(parsed.text):
+        start, end = match.span("rest")
+        for item in parsed.named.illnesses:
+            if not start <= item.start < end or _SYMPTOM.search(f"{item.text} {item.canonical}"):
+                continue
+            lines = [line for line, _ in diagnoses.lines_of(item, record)]
+            if not any(line.part in ("reasons", "notes", "observed") for line in lines):
+                yield _unknown(f"symptom: {item.text}", (item.start, item.end))
+
+
+def _two_names(parsed: Parsed, record: Record) -> Iterator[Finding]:
+    """`Oseltamivir (paracetamol)` says that the two are one medicine, `X instead of Y` that it was exchanged."""
+    drugs = parsed.named.drugs
+    for one, other in pairwise(drugs):
+        between = parsed.text[one.end : other.start]
+        if _alike(one, other) or not (_BRACKET.fullmatch(between) or _INSTEAD.search(between)):
+            continue
+        if _INSTEAD.search(between) and any({one.canonical, other.canonical} <= _drugs(line) for line in record.lines):
+            continue
+        both = {order.source for order in orders_of(one, parsed, record)} & {
+            order.source for order in orders_of(other, parsed, record)
+        }
+        if not both:
+            text = parsed.text[one.start : other.end] + (")" if _BRACKET.fullmatch(between) else "")
+            yield _unknown(text, (one.start, other.end))
+
+
+def _drugs(line: Line) -> set[str]:
+    return {item.canonical for item in line.named.drugs}
+
+
+def _with(parsed: Parsed, record: Record) -> Iterator[Finding]:
+    """What was lacking, where no entry says so; a medicine with which the patient is said to have come."""
+    for match in _LACK.finditer(parsed.text):
+        key = stem(match["what"])
+        if not any(
+            re.search(r"lack|deficien|insufficien|\bno\b|without", line.text) for line in record.by_stem.get(key, [])
+        ):
+            yield _unknown(match.group(), match.span())
+    for match in _CAME_WITH.finditer(parsed.text):
+        end = parsed.clause(match.start())[1]
+        for drug in (item for item in parsed.named.drugs if match.end() <= item.start < end):
+            if not _DID.search(parsed.text, match.end()) and drug.canonical not in _reasons(record):
+                yield _unknown(f"{match.group()} {drug.text}", (drug.start, drug.end))
+
+
+def _reasons(record: Record) -> set[str]:
+    return {name for line in record.parts("reasons", "diagnoses") for name in _drugs(line)}
+
+
+def _elsewhere(parsed: Parsed, record: Record) -> Iterator[Finding]:
+    """What was done under a name of no procedure, or in the hospital to which the patient went."""
+    for match in _DONE.finditer(parsed.text):
+        key = stem(match["what"])
+        if neutral(match["what"]) or any(item.start <= match.start() < item.end for item in parsed.named.procedures):
+            continue
+        if not any(
+            key in stems(_BRACKETS.sub(" ", line.text)) for line in record.parts("procedures", "reports", "notes")
+        ):
+            yield _unknown(match.group(), match.span())
+    after = stems(record.context.disposition or "")
+    here = stems(f"{record.context.service or ''} {record.context.organization_name or ''}")
+    for match in _CARED_FOR.finditer(parsed.text):
+        place = stems(match["place"])
+        if place and place <= after and not place <= here:
+            text = match.group().strip()
+            yield _unknown(text, (match.start(), match.start() + len(text)), "contradicted")
+
+
+def _alike(one: Mention, other: Mention) -> bool:
+    return one.canonical in other.canonical or other.canonical in one.canonical
+
+
+def _named(span: Span, parsed: Parsed) -> bool:
+    """Whether a name of an illness has these last words: `diabetes mellitus with other`."""
+    return any(item.start < span[1] <= item.end for item in parsed.named.illnesses)
+
+
+def repeated(finding: Finding, line: Line) -> bool:
+    """Whether an entry has every word of the claim: then it says so itself."""
+    return {word for word, _, _ in words(finding.text)} <= {word for word, _, _ in words(line.text)}
+
+
+def _unknown(text: str, span: Span, label: Label = "not-in-record") -> Finding:
+    return Finding("statement", text, label, spans=(span,))
