@@ -39,9 +39,9 @@ def claims(parsed: Parsed, record: Record) -> Iterator[Finding]:
         if said is None:
             continue
         orders = orders_of(mention, parsed, record)
-        known = {name for order in orders for name, pattern in _PATTERNS.items() if pattern.search(order.text)}
-        if not known and all(order.routes == {"oral"} for order in orders):
-            known = _SWALLOWED
+        stated = {name for order in orders for name, pattern in _PATTERNS.items() if pattern.search(order.text)}
+        oral = orders and all(order.routes == {"oral"} for order in orders)
+        known = stated or (_SWALLOWED if oral else frozenset())
         if known and said not in known:
             order = orders[0]
             span = behind.span("form")

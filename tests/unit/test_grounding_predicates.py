@@ -69,6 +69,7 @@ RECORD = Record(
         "She has obesity and a lack of potassium.",
         "She was prescribed lisinopril 20 mg oral solution.",
         "She was discharged home with metformin injection.",
+        "She was discharged home with warfarin tablets.",
     ],
 )
 def test_what_cannot_be_said_of_a_thing_is_not_supported(sentence: str) -> None:
