@@ -96,10 +96,10 @@ def build(
         clock,
         reconciling.on_timer,
     )
-    sessions = SessionStore(clock, new_secret, settings.idle, settings.session)
+    provider = Provider(settings.oidc, clock) if settings.oidc.issuer else None
+    sessions = SessionStore(clock, new_secret, settings.idle, settings.session, provider)
     census, patrol = Census(reviews, clock), Patrol(settings.nats_monitor_url, ehr)
     working, names = WorkingCopies(), Names()
-    provider = Provider(settings.oidc, clock) if settings.oidc.issuer else None
 
     async def on_connect(bus: Bus) -> None:
         for part in (log, sessions, working, names, desk, escalation, notify, decisions, opened, patrol):

@@ -64,6 +64,14 @@ class Metadata:
     jwks_uri: str
 
 
+@dataclass(frozen=True, slots=True)
+class SignedIn:
+    """Who signed in. `renewal`: the refresh token with which the provider is asked about them again, if it gave one."""
+
+    caller: Caller
+    renewal: str | None
+
+
 class Provider:
     """`clock` gives the time; `http` takes the place of a client of its own."""
 
@@ -93,25 +101,46 @@ class Provider:
 
     async def sign_in(
         self, redirect: str, code: str, nonce: str, verifier: str, *, since: datetime | None = None
-    ) -> Caller:
+    ) -> SignedIn:
         """Who has signed in. `since`: when they were asked to prove it anew. Raises Refusal, TransientError."""
-        metadata = await self._discover()
-        try:
-            async with self._client(redirect) as client:
-                token = await client.fetch_token(metadata.token_endpoint, code=code, code_verifier=verifier)
-        except httpx.HTTPError as error:
-            raise TransientError(f"the identity provider does not answer ({type(error).__name__})") from None
-        except (AuthlibBaseError, ValueError) as error:
-            raise Refusal(f"the identity provider refused the code ({type(error).__name__})") from None
-        claims = await self._verified(str(token.get("id_token", "")), self._settings.client_id)
+        token = await self._token("the code", redirect, code=code, code_verifier=verifier)
+        claims = await self._id_claims(token)
         if claims.get("nonce") != nonce:
             raise Refusal("the ID token is not for this sign-in")
-        if claims.get("azp", self._settings.client_id) != self._settings.client_id:
-            raise Refusal("the ID token was issued to another client")
         caller = self._caller(claims, "oidc")
         if since is not None and not _proven(caller, since):
             raise Refusal("the identity provider does not say that you signed in anew (auth_time)")
-        return caller
+        return SignedIn(caller, _text(token.get("refresh_token")))
+
+    async def renew(self, known: Caller, renewal: str) -> SignedIn:
+        """Who the person is now: roles and departments as the provider has them today, the proof as it was.
+
+        Raises Refusal where the provider does not know them any more, TransientError where it does not answer.
+        """
+        token = await self._token("the session", None, grant_type="refresh_token", refresh_token=renewal)
+        claims = await self._id_claims(token)
+        caller = self._caller(claims, "oidc")
+        if caller.subject != known.subject:
+            raise Refusal("the ID token is of somebody else")
+        # OpenID Connect Core 12.2 keeps `auth_time`; a provider that does not must not make the proof any newer.
+        proof = known.signed_in_at
+        return SignedIn(caller.model_copy(update={"signed_in_at": proof}), _text(token.get("refresh_token")) or renewal)
+
+    async def _token(self, what: str, redirect: str | None, **grant: str) -> dict[str, Any]:
+        metadata = await self._discover()
+        try:
+            async with self._client(redirect) as client:
+                return dict(await client.fetch_token(metadata.token_endpoint, **grant))
+        except httpx.HTTPError as error:
+            raise TransientError(f"the identity provider does not answer ({type(error).__name__})") from None
+        except (AuthlibBaseError, ValueError) as error:
+            raise Refusal(f"the identity provider refused {what} ({type(error).__name__})") from None
+
+    async def _id_claims(self, token: Mapping[str, Any]) -> dict[str, Any]:
+        claims = await self._verified(str(token.get("id_token", "")), self._settings.client_id)
+        if claims.get("azp", self._settings.client_id) != self._settings.client_id:
+            raise Refusal("the ID token was issued to another client")
+        return claims
 
     async def caller(self, token: str) -> Caller:
         """Who an access token stands for. Raises Refusal, TransientError."""
@@ -120,7 +149,7 @@ class Provider:
             raise Refusal("it is an ID token, which opens no API")
         return self._caller(claims, "jwt")
 
-    def _client(self, redirect: str) -> AsyncOAuth2Client:
+    def _client(self, redirect: str | None) -> AsyncOAuth2Client:
         return AsyncOAuth2Client(
             self._settings.client_id,
             self._settings.secret,

@@ -53,6 +53,7 @@ def clock() -> Clock:
 @pytest.fixture
 async def secured(nats: NatsServer, provider: OidcServer, clock: Clock) -> AsyncIterator[Stack]:
     await nats.provision()
+    provider.clock = clock
     oidc = OidcSettings(issuer=provider.issuer, client_id=CLIENT)
     async with running(nats, sandbox(), oidc=oidc, public_url=URL, clock=clock) as found:
         yield found

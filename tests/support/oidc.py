@@ -5,8 +5,9 @@ import hashlib
 import secrets
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from typing import Annotated, Any
 from urllib.parse import urlencode
 
@@ -37,14 +38,26 @@ class OidcServer:
         self.key = RSAKey.generate_key(2048, {"kid": "one", "use": "sig"})
         self.person: dict[str, Any] = dict(GEE)
         self.asked: list[dict[str, Any]] = []  # what browsers were sent with
+        self.clock: Callable[[], datetime] = lambda: datetime.now(UTC)
+        self.renewals = 0  # times that somebody was asked about again
+        self.knows = True  # whether refresh tokens are still good
+        self.gives_refresh_tokens = True
         self._codes: dict[str, dict[str, Any]] = {}
+        self._refresh = ""  # good once
 
     def token(self, *, key: RSAKey | None = None, **claims: Any) -> str:
         """An access token; `claims` take the place of the ordinary ones."""
-        now = int(time.time())
+        now = int(self.clock().timestamp())
         ordinary = GEE | {"iss": self.issuer, "aud": CLIENT, "iat": now, "exp": now + 300, "auth_time": now}
         found = {name: value for name, value in (ordinary | claims).items() if value is not None}
         return jwt.encode({"alg": "RS256", "kid": "one"}, found, key or self.key)
+
+    def _tokens(self, **claims: Any) -> Response:
+        answer = {"access_token": "opaque", "token_type": "Bearer", "id_token": self.token(**(self.person | claims))}
+        if self.gives_refresh_tokens:
+            self._refresh = secrets.token_urlsafe(24)
+            answer["refresh_token"] = self._refresh
+        return JSONResponse(answer)
 
     def app(self) -> FastAPI:
         app = FastAPI()
@@ -76,14 +89,22 @@ class OidcServer:
 
         @app.post("/token")
         async def token(
-            code: Annotated[str, Form()], code_verifier: Annotated[str, Form()], redirect_uri: Annotated[str, Form()]
+            grant_type: Annotated[str, Form()],
+            code: Annotated[str, Form()] = "",
+            code_verifier: Annotated[str, Form()] = "",
+            redirect_uri: Annotated[str, Form()] = "",
+            refresh_token: Annotated[str, Form()] = "",
         ) -> Response:
+            if grant_type == "refresh_token":
+                if not self.knows or refresh_token != self._refresh:
+                    return JSONResponse({"error": "invalid_grant"}, 400)
+                self.renewals += 1
+                return self._tokens()
             found = self._codes.pop(code, None)
             challenge = base64.urlsafe_b64encode(hashlib.sha256(code_verifier.encode()).digest()).rstrip(b"=").decode()
             if found is None or found["challenge"] != challenge or found["redirect"] != redirect_uri:
                 return JSONResponse({"error": "invalid_grant"}, 400)
-            id_token = self.token(**self.person, nonce=found["nonce"])
-            return JSONResponse({"access_token": "opaque", "token_type": "Bearer", "id_token": id_token})
+            return self._tokens(nonce=found["nonce"])
 
         return app
 

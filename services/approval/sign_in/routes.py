@@ -117,7 +117,8 @@ def _add_provider(router: APIRouter, desk: SignIn, guard: Guard, provider: Provi
         try:
             if pending is None or not code:
                 raise Refusal("the sign-in was not begun here, or was given up")
-            caller = await provider.sign_in(redirect, code, pending.nonce, pending.verifier, since=pending.since)
+            signed = await provider.sign_in(redirect, code, pending.nonce, pending.verifier, since=pending.since)
+            caller = signed.caller
             if caller.acting_as(*READERS) is None:
                 raise Refusal(f"the role {caller.role} opens no inbox")
         except Refusal as refusal:
@@ -125,18 +126,18 @@ def _add_provider(router: APIRouter, desk: SignIn, guard: Guard, provider: Provi
             return page(
                 "sign_in.html", 403, people=[], provider=True, after="/", again=False, refused=refusal.reason + "."
             )
-        answer = await _welcome(desk, guard.session(request), caller, pending.after)
+        answer = await _welcome(desk, guard.session(request), caller, pending.after, signed.renewal)
         _forget(answer, desk, STATE_COOKIE)
         return answer
 
 
-async def _welcome(desk: SignIn, before: str, caller: Caller, after: str) -> Response:
+async def _welcome(desk: SignIn, before: str, caller: Caller, after: str, renewal: str | None = None) -> Response:
     """A session of their own; the one that the browser had `before` ends."""
     if before:
         await desk.sessions.close(before)
     await desk.log.record("signed-in", detail="", subject=caller.subject, role=caller.role, method=caller.method)
     answer = RedirectResponse(_local(after), 303)
-    _keep(answer, desk, COOKIE, await desk.sessions.open(caller))
+    _keep(answer, desk, COOKIE, await desk.sessions.open(caller, renewal))
     return answer
 
 

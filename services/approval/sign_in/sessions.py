@@ -1,20 +1,35 @@
 """Sessions on the server's side: the browser holds a random id, the `sessions` bucket who it stands for.
 
 An id is stored by its SHA-256 only. A session ends when nobody used it for `idle`, and after `longest` in any case.
+Of a person who signed in at an identity provider, roles and departments are asked for again (`RENEWED`): a session ends
+when the person has left, and has no role that was taken away. The refresh token for that is sealed by the session's id,
+so that whoever reads the bucket cannot use it.
 """
 
+import base64
+import hashlib
+import logging
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import datetime, timedelta
+from typing import Protocol
 
+from cryptography.fernet import Fernet
 from pydantic import BaseModel, ConfigDict
 
+from shared.contracts.failures import TransientError
 from shared.messaging.buckets import Bucket, Entry
 from shared.messaging.connection import Bus, WrongSequenceError
-from shared.runtime.access import Caller, token_digest
+from shared.runtime.access import Caller, Refusal, token_digest
+from shared.runtime.oidc import SignedIn
+
+logger = logging.getLogger(__name__)
 
 BUCKET = "sessions"
 TOUCH = timedelta(minutes=1)  # use is noted at most this often
+RENEWED = timedelta(minutes=15)  # the provider is asked about a person again after so long
+UNRENEWED = timedelta(hours=1)  # a session ends when the provider has said nothing of the person for so long
+RENEWAL = timedelta(seconds=30)  # one request asks, the others go on with what is known
 PENDING = 600  # seconds that somebody may take at the provider
 
 
@@ -26,6 +41,16 @@ class Session(BaseModel):
     caller: Caller
     began: datetime
     used: datetime
+    checked: datetime | None = None  # when the provider last said who it is; None: no provider, or before this field
+    renewing: datetime | None = None  # when somebody began to ask it again
+    renewal: str | None = None  # refresh token, sealed by the session's id
+
+    @property
+    def known_since(self) -> datetime:
+        return self.checked or self.began
+
+    def may_be_renewed(self, now: datetime) -> bool:
+        return self.renewal is not None and (self.renewing is None or now - self.renewing > RENEWAL)
 
 
 class Pending(BaseModel):
@@ -39,24 +64,37 @@ class Pending(BaseModel):
     since: datetime | None = None  # where a new proof of who they are was asked for: when
 
 
+class Renewing(Protocol):
+    async def renew(self, known: Caller, renewal: str) -> SignedIn:
+        """Who a person is now. Raises Refusal, TransientError."""
+        ...
+
+
 class SessionStore:
     """`new_secret` gives unguessable text. Implements `shared.runtime.access.Sessions`."""
 
     def __init__(
-        self, clock: Callable[[], datetime], new_secret: Callable[[], str], idle: timedelta, longest: timedelta
+        self,
+        clock: Callable[[], datetime],
+        new_secret: Callable[[], str],
+        idle: timedelta,
+        longest: timedelta,
+        provider: Renewing | None = None,
     ) -> None:
         self._clock = clock
         self._new_secret = new_secret
         self._idle = idle
         self._longest = longest
+        self._provider = provider
 
     def attach(self, bus: Bus) -> None:
         self._bucket = Bucket(bus, BUCKET)
 
-    async def open(self, caller: Caller) -> str:
+    async def open(self, caller: Caller, renewal: str | None = None) -> str:
         """A new session; returns its id. Never an old one: nobody can plant an id beforehand."""
         id, now = self._new_secret(), self._clock()
-        await self._put(id, Session(caller=caller, began=now, used=now))
+        session = Session(caller=caller, began=now, used=now, checked=now, renewal=_sealed(id, renewal))
+        await self._put(id, session)
         return id
 
     async def caller(self, id: str, *, touch: bool = True) -> Caller | None:
@@ -66,10 +104,42 @@ class SessionStore:
         session, now = Session.model_validate_json(found.value), self._clock()
         if now - session.used > self._idle or now - session.began > self._longest:
             return None
+        asked = self._provider if session.caller.method == "oidc" else None
+        age = now - session.known_since if asked is not None else timedelta(0)
+        if asked is not None and age > RENEWED and session.may_be_renewed(now):
+            return await self._renewed(id, session, found.revision, asked, touch=touch)
+        if age > UNRENEWED:
+            return None
         if touch and now - session.used > TOUCH:
             with suppress(WrongSequenceError):  # another request noted it, or it was closed in this moment
                 await self._put(id, session.model_copy(update={"used": now}), found.revision)
         return session.caller
+
+    async def _renewed(
+        self, id: str, session: Session, revision: int, provider: Renewing, *, touch: bool
+    ) -> Caller | None:
+        """Who it stands for by what the provider says today. One request asks: a refresh token may be good once."""
+        now = self._clock()
+        alive = session.caller if now - session.known_since <= UNRENEWED else None
+        session = session.model_copy(update={"renewing": now} | ({"used": now} if touch else {}))
+        try:
+            revision = await self._put(id, session, revision)
+            found = await provider.renew(session.caller, _opened(id, session.renewal))
+        except WrongSequenceError:
+            return alive  # another request asks
+        except TransientError as error:
+            logger.warning("a session could not be renewed: %s", error.reason)
+            return alive
+        except Refusal as refusal:
+            logger.info("a session ends: %s", refusal.reason)
+            await self.close(id)
+            return None
+        renewed = {"caller": found.caller, "checked": now, "renewing": None, "renewal": _sealed(id, found.renewal)}
+        try:
+            await self._put(id, session.model_copy(update=renewed), revision)
+        except WrongSequenceError:  # it was ended in this moment, and stays so
+            return None
+        return found.caller
 
     async def close(self, id: str) -> None:
         await self._bucket.delete(_key(id))
@@ -81,9 +151,9 @@ class SessionStore:
             await self._bucket.delete(key)
         return len(found)
 
-    async def _put(self, id: str, session: Session, revision: int | None = None) -> None:
+    async def _put(self, id: str, session: Session, revision: int | None = None) -> int:
         ttl = int(self._idle.total_seconds()) + 1
-        await self._bucket.put(_key(id), session.model_dump_json().encode(), revision=revision, ttl=ttl)
+        return await self._bucket.put(_key(id), session.model_dump_json().encode(), revision=revision, ttl=ttl)
 
     async def begin(self, pending: Pending) -> str:
         """Remember a sign-in; returns its `state`."""
@@ -102,6 +172,19 @@ class SessionStore:
 
 def _of(entry: Entry) -> str:
     return Session.model_validate_json(entry.value).caller.subject
+
+
+def _seal(id: str) -> Fernet:
+    """The browser alone has the id: the bucket has its digest, which is another."""
+    return Fernet(base64.urlsafe_b64encode(hashlib.sha256(f"renewal:{id}".encode()).digest()))
+
+
+def _sealed(id: str, renewal: str | None) -> str | None:
+    return _seal(id).encrypt(renewal.encode()).decode() if renewal else None
+
+
+def _opened(id: str, sealed: str | None) -> str:
+    return _seal(id).decrypt((sealed or "").encode()).decode()
 
 
 def _key(id: str) -> str:
