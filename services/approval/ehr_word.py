@@ -20,6 +20,7 @@ from services.approval.resources import (
     Resource,
 )
 from shared.contracts.events import Refusing
+from shared.contracts.subjects import FHIR_ID_PART
 
 ENDED = ("completed", "rejected", "cancelled", "failed", "entered-in-error")  # Task.status values
 LONGEST = 4000  # characters of a physician's words, as our own pages take them
@@ -31,7 +32,7 @@ REFUSING: dict[str, Refusing] = {
     "rejected-withdraw": "withdraw",
 }
 CASE_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
-PERSON = re.compile(r"(?:^|/)((?:Practitioner|PractitionerRole)/[A-Za-z0-9\-.]{1,64})(?:/_history/[^/]+)?$")
+PERSON = re.compile(rf"(?:^|/)((?:Practitioner|PractitionerRole)/{FHIR_ID_PART})(?:/_history/[^/]+)?$")
 
 
 @dataclass(frozen=True, slots=True)

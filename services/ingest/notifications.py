@@ -10,12 +10,12 @@ from collections.abc import Iterator
 from typing import Any
 
 from shared.contracts.ehr import TaskFact
-from shared.contracts.subjects import FHIR_ID
+from shared.contracts.subjects import FHIR_ID, FHIR_ID_PART
 
 Json = dict[str, Any]
 
 # `Task/1`, `https://ehr.example/fhir/Task/1`, `Task/1/_history/3`
-REFERENCE = re.compile(r"(?:^|/)Task/([A-Za-z0-9\-.]{1,64})(?:/_history/([A-Za-z0-9\-.]{1,64}))?$")
+REFERENCE = re.compile(rf"(?:^|/)Task/({FHIR_ID_PART})(?:/_history/({FHIR_ID_PART}))?\Z")
 
 
 def tasks_in(body: Json) -> list[TaskFact]:

@@ -11,8 +11,10 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
+from shared.contracts.subjects import FHIR_ID
+
 _TYPE = re.compile(r"[A-Z][A-Za-z]+")
-_ID = re.compile(r"[A-Za-z0-9\-.]{1,64}")
+_ID = re.compile(FHIR_ID)
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 
 

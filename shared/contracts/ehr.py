@@ -5,13 +5,11 @@ from typing import Annotated
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
 from shared.contracts.failures import PermanentError
-from shared.contracts.subjects import DEPARTMENT, FHIR_ID, parse_encounter_subject, parse_task_subject
+from shared.contracts.subjects import DEPARTMENT, FHIR_ID, FHIR_ID_PART, parse_encounter_subject, parse_task_subject
 
 FhirId = Annotated[str, StringConstraints(pattern=FHIR_ID)]
 Department = Annotated[str, StringConstraints(pattern=DEPARTMENT)]
-PractitionerReference = Annotated[
-    str, StringConstraints(pattern=r"^(Practitioner|PractitionerRole)/[A-Za-z0-9\-.]{1,64}$")
-]
+PractitionerReference = Annotated[str, StringConstraints(pattern=rf"^(Practitioner|PractitionerRole)/{FHIR_ID_PART}$")]
 
 
 class EncounterFact(BaseModel):

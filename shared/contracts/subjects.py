@@ -12,7 +12,9 @@ from uuid import UUID, uuid5
 from shared.contracts.failures import PermanentError
 
 # FHIR R4 `id`: https://hl7.org/fhir/R4/datatypes.html#id
-FHIR_ID = r"^[A-Za-z0-9\-.]{1,64}$"
+# Of FHIR's ids all but those that begin with two dots or are one: in a path they would lead elsewhere.
+FHIR_ID_PART = r"(?:[A-Za-z0-9\-][A-Za-z0-9\-.]{0,63}|\.[A-Za-z0-9\-][A-Za-z0-9\-.]{0,62})"
+FHIR_ID = rf"^{FHIR_ID_PART}$"
 DEPARTMENT = r"^[a-z0-9][a-z0-9-]{0,39}$"
 
 # Root of every derived id. Changing it changes all case ids.

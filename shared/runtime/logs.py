@@ -3,13 +3,28 @@
 import json
 import logging
 import os
+import traceback
 from datetime import UTC, datetime
+from types import TracebackType
 
 from opentelemetry.trace import format_span_id, format_trace_id
 
 from shared.telemetry import tracing
 
+_ExcInfo = tuple[type[BaseException], BaseException, TracebackType | None] | tuple[None, None, None]
 PLAIN = "%(asctime)s %(levelname)s %(name)s %(message)s"
+
+
+class PlainLines(logging.Formatter):
+    """A line for people. Of an exception its type and where it was raised: its words may quote what it failed on."""
+
+    def __init__(self) -> None:
+        super().__init__(PLAIN)
+
+    def formatException(self, ei: _ExcInfo) -> str:
+        kind, _, frames = ei
+        told = "".join(traceback.format_tb(frames))
+        return f"Traceback (most recent call last):\n{told}{kind.__qualname__ if kind else ''}"
 
 
 class JsonLines(logging.Formatter):
@@ -38,7 +53,7 @@ def configure_logging(level: int = logging.INFO, service: str = "countersign") -
     """Log to stderr; as JSON where `COUNTERSIGN_LOG_FORMAT` is `json`."""
     handler = logging.StreamHandler()
     as_json = os.environ.get("COUNTERSIGN_LOG_FORMAT") == "json"
-    handler.setFormatter(JsonLines(service) if as_json else logging.Formatter(PLAIN))
+    handler.setFormatter(JsonLines(service) if as_json else PlainLines())
     logging.basicConfig(level=level, handlers=[handler])
     for noisy in ("httpx", "httpcore", "uvicorn", "nats", "urllib3"):
         logging.getLogger(noisy).setLevel(logging.WARNING)

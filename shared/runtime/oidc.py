@@ -5,7 +5,7 @@ https://openid.net/specs/openid-connect-core-1_0.html, https://www.rfc-editor.or
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -23,6 +23,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from shared.contracts.failures import TransientError
 from shared.http import HttpClient
 from shared.runtime.access import ROLES, Caller, Method, Refusal, Role
+from shared.runtime.claims import deep, is_id_token, is_machine, strings, text
 
 ALGORITHMS = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA", "Ed25519")
 LEEWAY = 30  # seconds that clocks may differ
@@ -110,7 +111,7 @@ class Provider:
         caller = self._caller(claims, "oidc")
         if since is not None and not _proven(caller, since):
             raise Refusal("the identity provider does not say that you signed in anew (auth_time)")
-        return SignedIn(caller, _text(token.get("refresh_token")))
+        return SignedIn(caller, text(token.get("refresh_token")))
 
     async def renew(self, known: Caller, renewal: str) -> SignedIn:
         """Who the person is now: roles and departments as the provider has them today, the proof as it was.
@@ -124,7 +125,7 @@ class Provider:
             raise Refusal("the ID token is of somebody else")
         # OpenID Connect Core 12.2 keeps `auth_time`; a provider that does not must not make the proof any newer.
         proof = known.signed_in_at
-        return SignedIn(caller.model_copy(update={"signed_in_at": proof}), _text(token.get("refresh_token")) or renewal)
+        return SignedIn(caller.model_copy(update={"signed_in_at": proof}), text(token.get("refresh_token")) or renewal)
 
     async def _token(self, what: str, redirect: str | None, **grant: str) -> dict[str, Any]:
         metadata = await self._discover()
@@ -145,7 +146,7 @@ class Provider:
     async def caller(self, token: str) -> Caller:
         """Who an access token stands for. Raises Refusal, TransientError."""
         claims = await self._verified(token, self._settings.audience or self._settings.client_id)
-        if _is_id_token(claims):
+        if is_id_token(claims):
             raise Refusal("it is an ID token, which opens no API")
         return self._caller(claims, "jwt")
 
@@ -221,7 +222,7 @@ class Provider:
         roles = self._roles(claims)
         if not roles:
             raise Refusal("the token has no role here")
-        practitioner = _text(claims.get(self._settings.practitioner_claim))
+        practitioner = text(claims.get(self._settings.practitioner_claim))
         if practitioner is not None:
             practitioner = "/".join(practitioner.rstrip("/").split("/")[-2:])  # fhirUser may be an absolute URL
         # Not `iat`: a provider that still knows the browser issues a new token without anybody at it.
@@ -231,8 +232,8 @@ class Provider:
             role=roles[0],
             also=roles[1:],
             practitioner=practitioner,
-            name=_text(claims.get("name")),
-            npi=_text(claims.get(self._settings.npi_claim)),
+            name=text(claims.get("name")),
+            npi=text(claims.get(self._settings.npi_claim)),
             departments=self._departments(claims, roles),
             method=method,
             signed_in_at=datetime.fromtimestamp(int(signed_in), UTC) if signed_in else None,
@@ -240,56 +241,24 @@ class Provider:
 
     def _departments(self, claims: Mapping[str, Any], roles: tuple[Role, ...]) -> tuple[str, ...] | None:
         """A clinician works in the departments that the token names; a machine, unless it names some, in all."""
-        found = tuple(_strings(_deep(claims, self._settings.department_claim)))
+        found = tuple(strings(deep(claims, self._settings.department_claim)))
         return found if found or {"physician", "supervisor"} & set(roles) else None
 
     def _roles(self, claims: Mapping[str, Any]) -> tuple[Role, ...]:
         """Ours, in our order: from the provider's roles, and from scopes `countersign:<role>` of machines."""
-        named = _strings(_deep(claims, self._settings.role_claim))
+        named = strings(deep(claims, self._settings.role_claim))
         if self._settings.roles:
             found = {self._settings.roles[name] for name in named if name in self._settings.roles}
         else:
             found = {role for role in ROLES if role in named}
-        if _is_machine(claims):
+        if is_machine(claims):
             scopes = {item.removeprefix("countersign:") for item in str(claims.get("scope", "")).split()}
             found |= {role for role in ROLES if role in scopes}
         return tuple(role for role in ROLES if role in found)
 
 
-def _is_id_token(claims: Mapping[str, Any]) -> bool:
-    """ID tokens carry what belongs to a sign-in: a nonce or hashes of what came with it; Keycloak also names them."""
-    return claims.get("typ") == "ID" or any(name in claims for name in ("nonce", "at_hash", "c_hash"))
-
-
-def _is_machine(claims: Mapping[str, Any]) -> bool:
-    """Whether a client got the token for itself: RFC 9068 §2.2, and as Keycloak and Entra ID say it."""
-    client = claims.get("client_id") or claims.get("azp")
-    name = str(claims.get("preferred_username", ""))
-    return claims["sub"] == client or claims.get("idtyp") == "app" or name == f"service-account-{client}"
-
-
 def _proven(caller: Caller, since: datetime) -> bool:
     return caller.signed_in_at is not None and caller.signed_in_at >= since - timedelta(seconds=LEEWAY)
-
-
-def _deep(claims: Mapping[str, Any], path: str) -> Any:
-    """`realm_access.roles` → claims["realm_access"]["roles"]; a claim may also have dots in its own name."""
-    if path in claims:
-        return claims[path]
-    found: Any = claims
-    for part in path.split("."):
-        found = found.get(part) if isinstance(found, Mapping) else None
-    return found
-
-
-def _strings(value: Any) -> list[str]:
-    if isinstance(value, str):
-        return value.replace(",", " ").split()
-    return [str(item) for item in value] if isinstance(value, Sequence) else []
-
-
-def _text(value: Any) -> str | None:
-    return str(value) if value else None
 
 
 def _words(error: JoseError) -> str:

@@ -7,6 +7,7 @@ import pytest
 
 from shared.contracts import notice
 from shared.contracts.draft import TO_BE_WRITTEN
+from shared.messaging.buckets import Bucket
 from tests.connected.test_corrections import by_identifier, text_in
 from tests.connected.test_corrections_page import form, send
 from tests.support.corrections import verified
@@ -157,3 +158,17 @@ async def test_who_may_not_decide_is_shown_the_draft(stack: Stack) -> None:
     answer = await stack.call("physician", "GET", f"/reviews/{case_id}/write")
     assert answer.headers["location"] == f"/reviews/{case_id}"
     assert (await stack.call("auditor", "GET", f"/reviews/{case_id}/write")).status_code == 403
+
+
+async def test_what_is_saved_after_the_decision_is_not_kept(stack: Stack) -> None:
+    """The page saves by itself: a save may arrive after the signature that the same browser has sent."""
+    case_id = await waiting(stack)
+    fields = form(await open_editor(stack, case_id), f"/reviews/{case_id}/approve")
+    copies = Bucket(await stack.server.connect("approval"), "working")
+    saved = await stack.call("physician", "POST", f"/reviews/{case_id}/working", data=fields)
+    assert saved.status_code == 200
+    assert [entry async for entry in copies.scan(case_id)]
+    assert (await stack.decide(case_id, "approve")).status_code == 200
+    late = await stack.call("physician", "POST", f"/reviews/{case_id}/working", data=fields)
+    assert late.status_code == 200
+    assert not [entry async for entry in copies.scan(case_id)]

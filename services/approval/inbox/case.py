@@ -107,6 +107,8 @@ def _add_signing(router: APIRouter, parts: Parts, copies: Copies) -> None:
     async def keep(sent: form, who: clinician) -> Response:
         """Keep what was typed; answers what was changed and what still waits for a word."""
         await copies.keep(sent, who.subject)
+        if not fold(await parts.desk.history(sent.ref.id)).open:  # it came after the decision: nobody needs the copy
+            await copies.drop(sent, who.subject)
         zone = parts.zone_of(sent.ref.department)
         found = await progress(parts.desk, sent.draft, sent.copy, sent.mode)
         return page("changes.html", saved=parts.clock(), zone=zone, mode=sent.mode, **found)

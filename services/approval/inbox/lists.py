@@ -115,9 +115,12 @@ async def _changes(parts: Parts, case: str, may_listen: Callable[[], Awaitable[b
                 yield ": still here\n\n"
                 continue
             await asyncio.sleep(SETTLE)
+            count = 1
             while not queue.empty():
                 changed.add(queue.get_nowait())
-            if not case or case in changed:
+                count += 1
+            told_all = count < queue.maxsize  # whoever does not keep up was not told what came after
+            if not case or case in changed or not told_all:
                 yield await _changed(parts, case)
 
 

@@ -26,10 +26,12 @@ def add_people(router: APIRouter, parts: Parts, ehr: FhirClient) -> None:
             found = await ehr.search("Practitioner", {"family": q, "_count": str(SHOWN)})
         except Failure:
             found = []
-        return page("people.html", people=[(item["id"], name_of(item)) for item in found[:SHOWN]])
+        return page("people.html", people=[(item["id"], name_of(item)) for item in found[:SHOWN] if item.get("id")])
 
 
 def name_of(practitioner: Resource) -> str:
     """Prefix, given names and family name; empty where the EHR has none."""
-    name: Resource = next(iter(practitioner.get("name") or []), {})
-    return " ".join([*name.get("prefix", []), *name.get("given", []), name.get("family", "")]).strip()
+    names = practitioner.get("name")
+    name = next((item for item in names if isinstance(item, dict)), {}) if isinstance(names, list) else {}
+    parts = [*(name.get("prefix") or []), *(name.get("given") or []), name.get("family")]
+    return " ".join(part for part in parts if isinstance(part, str)).strip()
