@@ -9,7 +9,7 @@ from services.drafter import facts
 from services.drafter.extract import Record
 from services.drafter.record import build_context
 from services.drafter.record import stay as stays
-from services.drafter.record.identity import attending
+from services.drafter.record.identity import attending, practitioner
 from shared.contracts.context import EncounterContext
 from tests.unit.test_record import encounter, observation
 
@@ -146,6 +146,26 @@ def test_the_attending_is_the_one_in_force() -> None:
     general = of("", "Médecin traitant", "general")
     hospital = of("PPRF", "", "hospital")
     assert attending({"participant": [midwife, general, hospital]})["reference"] == "Practitioner/hospital"
+
+
+@pytest.mark.parametrize(
+    "reference",
+    [
+        "Practitioner/dr-1",
+        "https://ehr.example/fhir/Practitioner/dr-1",
+        "https://ehr.example/fhir/Practitioner/dr-1/_history/3",
+        "PractitionerRole/r1",
+        "https://ehr.example/fhir/PractitionerRole/r1",
+    ],
+)
+def test_the_attending_is_known_by_one_name_however_the_record_writes_it(reference: str) -> None:
+    """Whoever signs is compared with it: in another spelling the physician would be nobody's."""
+    people: dict[str, dict[str, Any]] = {
+        "Practitioner/dr-1": {"resourceType": "Practitioner", "id": "dr-1", "name": [{"family": "Doe"}]},
+        "PractitionerRole/r1": {"resourceType": "PractitionerRole", "practitioner": {"reference": "Practitioner/dr-1"}},
+    }
+    bases = frozenset({"ehr.example/fhir"})
+    assert practitioner({"reference": reference}, people, bases) == ("Practitioner/dr-1", "Doe")
 
 
 def by_number(system: str | None, value: str, **more: Any) -> dict[str, Any]:
