@@ -25,9 +25,13 @@ EMBEDDER = ENVIRONMENT / "embedder"  # weights and tokenizer, made at installati
 # whoever may trace or log writes its files. Nobody needs any of it: models are those of the start, and the key is one
 # that no header can carry. (A secret one would stand in the list of processes for everybody to read.)
 PRIVILEGED = "model-repository,shared-memory,trace,logging"
+# Its HTTP servers are not started: the bundled version has holes that run code there (docs/adr/0039), and every page in
+# a browser on this machine can send HTTP. Services ask by gRPC; /metrics is a small server of its own that reads no body.
 CLOSED = (
     "--model-control-mode=none",
-    f"--http-restricted-api={PRIVILEGED}:closed=\n",
+    "--allow-http=false",
+    "--allow-sagemaker=false",
+    "--allow-vertex-ai=false",
     f"--grpc-restricted-protocol={PRIVILEGED}:closed=\n",
 )
 KEPT = ("LANG", "LC_ALL", "LD_LIBRARY_PATH", "TMPDIR", "TZ")  # of our environment; secrets of the services are not
@@ -36,7 +40,6 @@ SHARED_MEMORY = Path("/dev/shm")  # noqa: S108 - where the Python backend keeps 
 
 @dataclass(frozen=True, slots=True)
 class TritonPorts:
-    http: int
     grpc: int
     metrics: int
 
@@ -89,13 +92,8 @@ def command(
     models: tuple[str, ...],
     region: str,
     host: str = "127.0.0.1",
-    *,
-    http: bool = True,
 ) -> list[str]:
-    """The server with just `models` loaded, closed to changes of them. `region` prefixes its shared memory.
-
-    Services ask by gRPC; `http` is for those who look after containers.
-    """
+    """The server with just `models` loaded, closed to changes of them. `region` prefixes its shared memory."""
     return [
         str(home / "bin" / "tritonserver"),
         f"--model-repository={link_models(backends.parent / 'models', models)}",
@@ -105,9 +103,6 @@ def command(
         "--rate-limit=execution_count",
         f"--rate-limit-resource=cores:{os.cpu_count() or 1}",
         f"--backend-config=python,shm-region-prefix-name={region}",
-        f"--allow-http={str(http).lower()}",
-        f"--http-address={host}",
-        f"--http-port={ports.http}",
         f"--grpc-address={host}",
         f"--grpc-port={ports.grpc}",
         f"--metrics-address={host}",
@@ -155,8 +150,7 @@ def make_child(data_dir: Path, ports: TritonPorts, models: tuple[str, ...], logs
 
     return Child(
         "Triton",
-        # Without HTTP: every page in a browser here can send that, and it is where this version has its holes.
-        command(home, link_backends(home, data_dir), ports, models, region, http=False),
+        command(home, link_backends(home, data_dir), ports, models, region),
         log=logs / "triton.log",
         ready=ready,
         environment=environment_of(ENVIRONMENT),

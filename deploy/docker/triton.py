@@ -8,7 +8,7 @@ from pathlib import Path
 
 from cli.stack import triton
 
-PORTS = triton.TritonPorts(http=8000, grpc=8001, metrics=8002)
+PORTS = triton.TritonPorts(grpc=8001, metrics=8002)
 
 
 def own_stub(backends: Path) -> Path:

@@ -135,9 +135,19 @@ def test_a_gpu_is_reserved_where_one_is_asked_for() -> None:
 
 def test_nobody_reaches_the_bus_or_the_models_from_outside() -> None:
     networks = rendered()["networks"]
-    assert all(networks[name]["internal"] for name in ("bus", "inference", "telemetry"))
+    assert all(networks[name]["internal"] for name in ("bus", "inference", "vectors", "telemetry"))
     assert set(service("nats")["networks"]) == {"bus"}
     assert "edge" not in service("triton")["networks"]
+
+
+@pytest.mark.parametrize("name", ["triton", "triton-gpu"])
+def test_the_model_server_is_reached_by_three_services_and_prometheus(name: str) -> None:
+    """The bundled version has holes (docs/adr/0039): who reaches it is part of what closes them."""
+    own = set(service(name)["networks"])
+    beside = {other for other in SERVICES if own & set(service(other)["networks"])}
+    assert beside == {"triton", "triton-gpu", "drafter", "embedder", "evaluator", "prometheus"}
+    assert all(rendered()["networks"][network]["internal"] for network in own)
+    assert "8000" not in str(service(name)["healthcheck"])
 
 
 @pytest.mark.parametrize("name", SERVICES)

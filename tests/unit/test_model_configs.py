@@ -75,7 +75,7 @@ def test_a_queue_of_drafts_holds_what_all_drafters_send() -> None:
 
 
 def test_every_server_is_started_with_the_rate_limiter(tmp_path: Path) -> None:
-    own = triton.command(tmp_path, tmp_path, triton.TritonPorts(1, 2, 3), ("embedder",), "region")
+    own = triton.command(tmp_path, tmp_path, triton.TritonPorts(1, 2), ("embedder",), "region")
     compose = yaml.safe_load((ROOT / "compose.yaml").read_text())["services"]["triton-gpu"]["command"]
     deployment = (ROOT / "deploy" / "k8s" / "overlays" / "production" / "triton.yaml").read_text()
     container = next(
