@@ -26,7 +26,7 @@ EMBEDDER = ENVIRONMENT / "embedder"  # weights and tokenizer, made at installati
 # that no header can carry. (A secret one would stand in the list of processes for everybody to read.)
 PRIVILEGED = "model-repository,shared-memory,trace,logging"
 # Its HTTP servers are not started: the bundled version has holes that run code there (docs/adr/0039), and every page in
-# a browser on this machine can send HTTP. Services ask by gRPC; /metrics is a small server of its own that reads no body.
+# a browser on this machine can send HTTP. Services ask by gRPC; /metrics is a server of its own that reads no body.
 CLOSED = (
     "--model-control-mode=none",
     "--allow-http=false",

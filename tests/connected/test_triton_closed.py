@@ -1,4 +1,4 @@
-"""A real Triton server has no HTTP, loads no model, writes no file, takes no shared memory; what the services ask works."""
+"""A real Triton server has no HTTP, loads no model, writes no file, takes no shared memory; services are answered."""
 
 import asyncio
 from collections.abc import AsyncIterator

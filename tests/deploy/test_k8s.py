@@ -109,7 +109,7 @@ def test_every_container_says_what_it_takes_and_which_image_it_is(overlay: str) 
     for owner, container in containers(overlay):
         assert {"cpu", "memory"} <= container["resources"]["requests"].keys(), owner
         assert "memory" in container["resources"]["limits"], owner
-        _, _, tag = container["image"].rpartition(":")
+        _, _, tag = container["image"].partition("@")[0].rpartition(":")
         assert any(character.isdigit() for character in tag), container["image"]
 
 
@@ -235,6 +235,12 @@ def test_our_services_are_told_what_they_know_and_secrets_come_as_files(overlay:
     for owner, container in containers(overlay):
         for variable in container.get("env", []):
             assert "secretKeyRef" not in variable.get("valueFrom", {}), owner
+
+
+@pytest.mark.parametrize("overlay", OVERLAYS)
+def test_who_does_not_ask_qdrant_has_no_key_of_it(overlay: str) -> None:
+    holders = {owner for owner, _, spec in pods(overlay) if "qdrant.key" in str(spec.get("volumes"))}
+    assert holders == {"drafter", "embedder", "evaluator", "backup"}
 
 
 @pytest.mark.parametrize("overlay", OVERLAYS)
