@@ -17,7 +17,15 @@ PR_SET_PDEATHSIG = 1  # linux/prctl.h
 RESTART_WAIT = 0.5
 RESTART_WAIT_CAP = 10.0
 
+# What a child gets of our environment unless it is told otherwise: it may hold the services' secrets.
+KEPT = ("HOME", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "PATH", "TMPDIR", "TZ")
+
 _libc = ctypes.CDLL(None, use_errno=True)
+
+
+def kept(*more: str) -> dict[str, str]:
+    """Our environment without secrets, with `more` variables."""
+    return {name: os.environ[name] for name in (*KEPT, *more) if name in os.environ}
 
 
 def die_with_parent(sent: signal.Signals) -> Callable[[], None]:
@@ -52,7 +60,7 @@ class Child:
         self._log = log
         self._ready = ready
         self._directory = directory
-        self._environment = dict(environment or os.environ)
+        self._environment = dict(kept() if environment is None else environment)
         self._stop_signal = stop_signal
         self._patience = patience
         self._process: asyncio.subprocess.Process | None = None

@@ -14,7 +14,7 @@ import tritonclient.grpc.aio as grpc_client
 from tritonclient.utils import InferenceServerException
 
 from cli.errors import CommandError
-from cli.stack.child import Child
+from cli.stack.child import Child, kept
 from shared.contracts.envelope import digest
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -34,7 +34,6 @@ CLOSED = (
     "--allow-vertex-ai=false",
     f"--grpc-restricted-protocol={PRIVILEGED}:closed=\n",
 )
-KEPT = ("LANG", "LC_ALL", "LD_LIBRARY_PATH", "TMPDIR", "TZ")  # of our environment; secrets of the services are not
 SHARED_MEMORY = Path("/dev/shm")  # noqa: S108 - where the Python backend keeps its regions
 
 
@@ -116,7 +115,7 @@ def environment_of(environment: Path) -> dict[str, str]:
     """The child's whole environment: the stub finds its interpreter and packages by these."""
     site = next(environment.glob("lib/python3.*/site-packages"))
     binaries = environment / "bin"
-    return {name: os.environ[name] for name in KEPT if name in os.environ} | {
+    return kept() | {
         "PATH": f"{binaries}:{os.environ.get('PATH', os.defpath)}",
         "PYTHONSAFEPATH": "1",
         "VIRTUAL_ENV": str(environment),
