@@ -61,8 +61,7 @@ lint: install ## formatting, rules, types, walls
 	@$(BIN)/lint-imports
 
 sbom: install ## what is shipped, as CycloneDX, in dist/countersign.cdx.json
-	@mkdir -p dist
-	@$(BIN)/python -m deploy.supply sbom dist/countersign.cdx.json
+	@$(BIN)/python -m deploy.supply sbom
 
 scan: install ## what is known of the locked versions; COUNTERSIGN_ADVISORIES names the data: docs/security/supply.md
 	@$(BIN)/python -m deploy.supply scan

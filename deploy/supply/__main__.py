@@ -1,4 +1,4 @@
-"""`make sbom` and `make scan`. Neither asks anything of a network."""
+"""`make sbom`, `make scan`, and a release's notes. None asks anything of a network."""
 
 import argparse
 import json
@@ -9,9 +9,11 @@ from importlib.metadata import version
 from pathlib import Path
 
 from deploy.supply import accepted, osv, sbom
+from deploy.supply.notes import notes
 from deploy.supply.parts import IMAGES, Part, parts
 
 ROOT = Path(__file__).parents[2]
+BILL = Path("dist/countersign.cdx.json")
 OWN = Path(__file__).with_name("advisories")
 DATA = "COUNTERSIGN_ADVISORIES"  # where advisories are that somebody fetched: paths, with colons
 INSIDE = {  # programs and libraries in packages and images, which no database of packages knows
@@ -28,9 +30,10 @@ def write_bill(file: Path) -> int:
     """Writes the bill of what is shipped; says what of it is not installed, and so has no licence in it."""
     found, held = parts(ROOT, development=False), sbom.installed(ROOT)
     document = sbom.bill(found, version("countersign"), datetime.now(UTC), held)
+    file.parent.mkdir(exist_ok=True)
     file.write_text(json.dumps(document, indent=1) + "\n")
     bare = [item["name"] for item in document["components"] if item["type"] == "library" and "licenses" not in item]
-    print(f"{file}: {len(found)} components")
+    print(f"{file.relative_to(ROOT)}: {len(found)} components")
     if bare:
         print(f"without a licence, as they are not installed here or state none: {', '.join(bare)}")
     return 0
@@ -82,14 +85,30 @@ def _say_what_was_not_scanned(found: list[Part], data: osv.Advisories, unclear: 
         print(f"UNCLEAR   {line}")
 
 
+def tell(release: str) -> int:
+    """Prints what the release's tag says."""
+    try:
+        print(notes((ROOT / "CHANGELOG.md").read_text(), release, (ROOT / BILL).read_bytes()), end="")
+    except FileNotFoundError:
+        print(f"there is no {BILL}: make sbom", file=sys.stderr)
+        return 2
+    except ValueError as error:
+        print(error, file=sys.stderr)
+        return 2
+    return 0
+
+
 def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m deploy.supply")
     commands = parser.add_subparsers(dest="command", required=True)
-    commands.add_parser("sbom").add_argument("file", type=Path)
+    commands.add_parser("sbom")
+    commands.add_parser("notes").add_argument("version")
     commands.add_parser("scan").add_argument("--needs-data", action="store_true")
     asked = parser.parse_args(arguments)
     if asked.command == "sbom":
-        return write_bill(asked.file)
+        return write_bill(ROOT / BILL)
+    if asked.command == "notes":
+        return tell(asked.version)
     places = [Path(item) for item in os.environ.get(DATA, "").split(":") if item]
     if gone := [str(place) for place in places if not place.exists()]:
         print(f"{DATA}: there is no {', '.join(gone)}", file=sys.stderr)

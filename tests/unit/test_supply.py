@@ -1,5 +1,6 @@
 """The bill of materials has all that the locks name; a scan finds what it should, and says what it did not look at."""
 
+import hashlib
 import json
 import re
 import zipfile
@@ -12,6 +13,7 @@ import pytest
 from deploy.supply import __main__ as supply
 from deploy.supply import accepted, osv, sbom
 from deploy.supply.accepted import Acceptance
+from deploy.supply.notes import SECURITY, notes, releases
 from deploy.supply.parts import IMAGES, NPM, PYPI, Part, parts
 
 ROOT = Path(__file__).parents[2]
@@ -181,3 +183,24 @@ def test_a_scan_fails_when_an_acceptance_has_run_out() -> None:
     last = max(item.until for item in accepted.load())
     assert supply.scan([], last, needs_data=False) == 0
     assert supply.scan([], date(last.year + 1, 1, 1), needs_data=False) == 1
+
+
+CHANGELOG = "# Changelog\n\n## 0.2.0 (2026-12-01)\n### Security\n- One hole.\n### Changes\n- x\n\n## 0.1.0\n- y\n"
+
+
+def test_the_notes_of_a_release_are_its_part_of_the_changelog_and_name_the_bill() -> None:
+    told = notes(CHANGELOG, "0.2.0", b"{}")
+    assert told.startswith("Countersign 0.2.0\n\n### Security\n- One hole.\n### Changes\n- x\n\n")
+    assert told.endswith(f"SHA-256 {hashlib.sha256(b'{}').hexdigest()}\n")
+
+
+@pytest.mark.parametrize("version", ["0.1.0", "0.3.0"])
+def test_a_release_that_says_nothing_about_security_is_not_tagged(version: str) -> None:
+    with pytest.raises(ValueError, match=version):
+        notes(CHANGELOG, version, b"{}")
+
+
+def test_every_release_has_a_part_about_security() -> None:
+    found = releases((ROOT / "CHANGELOG.md").read_text())
+    assert found
+    assert [name for name, text in found.items() if SECURITY not in text] == []
