@@ -20,6 +20,9 @@ RESTART_WAIT_CAP = 10.0
 # What a child gets of our environment unless it is told otherwise: it may hold the services' secrets.
 KEPT = ("HOME", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "PATH", "TMPDIR", "TZ")
 
+# What children make is for this user alone: files, and the model server's shared memory, where texts pass.
+PRIVATE = 0o077
+
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
@@ -109,6 +112,7 @@ class Child:
                 stderr=log,
                 env=self._environment,
                 cwd=self._directory,
+                umask=PRIVATE,
                 preexec_fn=die_with_parent(signal.SIGTERM),  # only system calls: safe after fork
                 start_new_session=True,  # Ctrl-C is ours to handle, in order
             )

@@ -132,6 +132,11 @@ def empty_directory(place: Path) -> Path:
     return place
 
 
+def region_of(data_dir: Path) -> str:
+    """What the names of a stack's shared memory begin with."""
+    return f"countersign_{digest(str(data_dir).encode())[:12]}_"
+
+
 def clear_shared_memory(region: str) -> None:
     """Regions that a killed server left behind; they are never used again."""
     for left in SHARED_MEMORY.glob(f"{region}*"):
@@ -141,7 +146,7 @@ def clear_shared_memory(region: str) -> None:
 def make_child(data_dir: Path, ports: TritonPorts, models: tuple[str, ...], logs: Path) -> Child:
     """The server as a supervised child; ready when its models are."""
     home = server_home(ENVIRONMENT)
-    region = f"countersign_{digest(str(data_dir).encode())[:12]}_"
+    region = region_of(data_dir)
     clear_shared_memory(region)
 
     async def ready() -> bool:

@@ -71,6 +71,7 @@ async def test_an_embedded_server_is_closed_and_answers_what_the_services_ask(se
     assert healthcheck.main(f"grpc://{address}") == 0  # what containers are asked by
     imports_nothing_of_where_it_was_started(server)
     listens_where_it_should(server)
+    keeps_its_memory_to_itself(server)
     await stays_when_its_metrics_are_attacked(server)
     assert models_alive(server)
 
@@ -85,6 +86,13 @@ def listens_where_it_should(server: Started) -> None:
     }
     assert {address.port for address in opened} == {server.ports.grpc, server.ports.metrics}
     assert {address.ip.removeprefix("::ffff:") for address in opened} == {"127.0.0.1"}
+
+
+def keeps_its_memory_to_itself(server: Started) -> None:
+    """Texts pass between the server and its models in files of /dev/shm."""
+    made = list(triton.SHARED_MEMORY.glob(f"{triton.region_of(server.data_dir)}*"))
+    assert len(made) >= len(MODELS)
+    assert {file.stat().st_mode & 0o077 for file in made} == {0}
 
 
 async def stays_when_its_metrics_are_attacked(server: Started) -> None:
