@@ -43,6 +43,16 @@ def die_with_parent(sent: signal.Signals) -> Callable[[], None]:
     return arrange
 
 
+def _alone(arrange: Callable[[], None]) -> Callable[[], None]:
+    """`arrange`, and what the child makes is for its user alone. (uvloop takes no `umask`.)"""
+
+    def both() -> None:
+        _libc.umask(PRIVATE)
+        arrange()
+
+    return both
+
+
 class Child:
     """One process. `ready` says whether it serves; it is asked until it does."""
 
@@ -112,8 +122,7 @@ class Child:
                 stderr=log,
                 env=self._environment,
                 cwd=self._directory,
-                umask=PRIVATE,
-                preexec_fn=die_with_parent(signal.SIGTERM),  # only system calls: safe after fork
+                preexec_fn=_alone(die_with_parent(signal.SIGTERM)),  # only system calls: safe after fork
                 start_new_session=True,  # Ctrl-C is ours to handle, in order
             )
         return self._process

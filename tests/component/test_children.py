@@ -1,11 +1,13 @@
 """Processes that we start run nothing of the folder they are started in, and are told no secrets."""
 
 import ast
+import asyncio
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import uvloop
 
 from cli.stack.child import Child
 from services.drafter.notes import pdf
@@ -83,6 +85,15 @@ async def test_a_child_is_told_no_secret_unless_it_is_given_one(ran: Path, tmp_p
     await started([sys.executable, "-I", "-c", script], tmp_path, told)
     assert "PATH" in ran_of(told).split()
     assert not [name for name in ran_of(told).split() if name.startswith(("COUNTERSIGN", "PYTHON"))]
+
+
+def test_what_a_child_writes_is_for_its_user_alone(tmp_path: Path) -> None:
+    """On the event loop that the command has: not all of them take the same arguments."""
+    made = tmp_path / "made"
+    script = f"import signal; open({str(made)!r}, 'w').write('x'); signal.pause()"
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(started([sys.executable, "-I", "-c", script], tmp_path, made))
+    assert made.stat().st_mode & 0o077 == 0
 
 
 async def started(command: list[str], folder: Path, writes: Path) -> None:
