@@ -4,7 +4,7 @@ UV_VERSION := 0.13.9
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo up watch test pictures dashboards compose-secrets lint bench bench-knowledge bench-airflow bench-waiting bench-beginning bench-proof bench-scale bench-sharing bench-telemetry quality format contracts clean
+.PHONY: help install demo up watch test pictures dashboards compose-secrets lint sbom scan bench bench-knowledge bench-airflow bench-waiting bench-beginning bench-proof bench-scale bench-sharing bench-telemetry quality format contracts clean
 
 help: ## list the commands
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 22
@@ -57,8 +57,14 @@ pictures: install ## every page as a picture, in pictures/
 lint: install ## formatting, rules, types, walls
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
-	@$(BIN)/mypy -p services -p shared -p cli -p deploy.sandbox_ehr -p deploy.grafana -p deploy.watch
+	@$(BIN)/mypy -p services -p shared -p cli -p deploy.sandbox_ehr -p deploy.grafana -p deploy.watch -p deploy.supply
 	@$(BIN)/lint-imports
+
+sbom: install ## what is shipped, as CycloneDX, in dist/countersign.cdx.json
+	@$(BIN)/python -m deploy.supply sbom
+
+scan: install ## what is known of the locked versions; COUNTERSIGN_ADVISORIES names the data: docs/security/supply.md
+	@$(BIN)/python -m deploy.supply scan
 
 quality: install ## how much of what whole stays must say the drafts say, and what they say wrongly
 	@$(BIN)/python -m tests.stays $(QUALITY)

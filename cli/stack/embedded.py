@@ -78,7 +78,7 @@ async def running(options: Options, progress: Progress) -> AsyncIterator[Access]
         secrets = load_or_make(options.data_dir)
         write_tokens(options.data_dir / "tokens.json", secrets.tokens)
         nats_ports = nats.NatsPorts(free_port(), free_port())
-        triton_ports = triton.TritonPorts(free_port(), free_port(), free_port())
+        triton_ports = triton.TritonPorts(free_port(), free_port())
         triton.server_home(triton.ENVIRONMENT)  # what is missing is said before anything is started
         progress("starting the message bus")
         bus_server = nats.make_child(options.data_dir, secrets, nats_ports, logs)

@@ -1,8 +1,6 @@
 """The embedded nats-server: its configuration, its command, and the check that it is as safe as it should be."""
 
-import os
 import sys
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,7 +8,7 @@ import httpx
 
 from cli.errors import CommandError
 from cli.stack.access import write_private
-from cli.stack.child import Child
+from cli.stack.child import Child, kept
 from cli.stack.nats_config import ACCOUNT, Hospital, Node, configuration, key_environment
 from cli.stack.secrets import Secrets
 from shared.contracts.failures import Failure
@@ -18,8 +16,6 @@ from shared.messaging.connection import Bus, connect
 from shared.messaging.journal import STREAM as JOURNAL
 from shared.messaging.provision import Change, has_stream, provision
 from shared.messaging.snapshots import UNFINISHED
-
-KEPT = ("PATH", "HOME", "LANG", "TMPDIR", "TZ", "GOMEMLIMIT", "GOMAXPROCS")  # of our environment
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,8 +49,7 @@ def make_child(data_dir: Path, secrets: Secrets, ports: NatsPorts, logs: Path) -
     """The server as a supervised child; ready when its health check answers."""
     config = data_dir / "nats.conf"
     write_private(config, local_configuration(secrets, ports, data_dir / "nats"))
-    kept = {name: os.environ[name] for name in KEPT if name in os.environ}  # no secrets of the services
-    environment: Mapping[str, str] = kept | key_environment(secrets)
+    environment = kept("GOMEMLIMIT", "GOMAXPROCS") | key_environment(secrets)
 
     # The server alone: whether the streams it should have are there is asked, and said, separately.
     health = f"http://127.0.0.1:{ports.monitor}/healthz?js-server-only=true"

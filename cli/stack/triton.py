@@ -14,7 +14,7 @@ import tritonclient.grpc.aio as grpc_client
 from tritonclient.utils import InferenceServerException
 
 from cli.errors import CommandError
-from cli.stack.child import Child
+from cli.stack.child import Child, kept
 from shared.contracts.envelope import digest
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -25,18 +25,20 @@ EMBEDDER = ENVIRONMENT / "embedder"  # weights and tokenizer, made at installati
 # whoever may trace or log writes its files. Nobody needs any of it: models are those of the start, and the key is one
 # that no header can carry. (A secret one would stand in the list of processes for everybody to read.)
 PRIVILEGED = "model-repository,shared-memory,trace,logging"
+# Its HTTP servers are not started: the bundled version has holes that run code there (docs/adr/0039), and every page in
+# a browser on this machine can send HTTP. Services ask by gRPC; /metrics is a server of its own that reads no body.
 CLOSED = (
     "--model-control-mode=none",
-    f"--http-restricted-api={PRIVILEGED}:closed=\n",
+    "--allow-http=false",
+    "--allow-sagemaker=false",
+    "--allow-vertex-ai=false",
     f"--grpc-restricted-protocol={PRIVILEGED}:closed=\n",
 )
-KEPT = ("LANG", "LC_ALL", "LD_LIBRARY_PATH", "TMPDIR", "TZ")  # of our environment; secrets of the services are not
 SHARED_MEMORY = Path("/dev/shm")  # noqa: S108 - where the Python backend keeps its regions
 
 
 @dataclass(frozen=True, slots=True)
 class TritonPorts:
-    http: int
     grpc: int
     metrics: int
 
@@ -89,13 +91,8 @@ def command(
     models: tuple[str, ...],
     region: str,
     host: str = "127.0.0.1",
-    *,
-    http: bool = True,
 ) -> list[str]:
-    """The server with just `models` loaded, closed to changes of them. `region` prefixes its shared memory.
-
-    Services ask by gRPC; `http` is for those who look after containers.
-    """
+    """The server with just `models` loaded, closed to changes of them. `region` prefixes its shared memory."""
     return [
         str(home / "bin" / "tritonserver"),
         f"--model-repository={link_models(backends.parent / 'models', models)}",
@@ -105,9 +102,6 @@ def command(
         "--rate-limit=execution_count",
         f"--rate-limit-resource=cores:{os.cpu_count() or 1}",
         f"--backend-config=python,shm-region-prefix-name={region}",
-        f"--allow-http={str(http).lower()}",
-        f"--http-address={host}",
-        f"--http-port={ports.http}",
         f"--grpc-address={host}",
         f"--grpc-port={ports.grpc}",
         f"--metrics-address={host}",
@@ -121,7 +115,7 @@ def environment_of(environment: Path) -> dict[str, str]:
     """The child's whole environment: the stub finds its interpreter and packages by these."""
     site = next(environment.glob("lib/python3.*/site-packages"))
     binaries = environment / "bin"
-    return {name: os.environ[name] for name in KEPT if name in os.environ} | {
+    return kept() | {
         "PATH": f"{binaries}:{os.environ.get('PATH', os.defpath)}",
         "PYTHONSAFEPATH": "1",
         "VIRTUAL_ENV": str(environment),
@@ -138,6 +132,11 @@ def empty_directory(place: Path) -> Path:
     return place
 
 
+def region_of(data_dir: Path) -> str:
+    """What the names of a stack's shared memory begin with."""
+    return f"countersign_{digest(str(data_dir).encode())[:12]}_"
+
+
 def clear_shared_memory(region: str) -> None:
     """Regions that a killed server left behind; they are never used again."""
     for left in SHARED_MEMORY.glob(f"{region}*"):
@@ -147,7 +146,7 @@ def clear_shared_memory(region: str) -> None:
 def make_child(data_dir: Path, ports: TritonPorts, models: tuple[str, ...], logs: Path) -> Child:
     """The server as a supervised child; ready when its models are."""
     home = server_home(ENVIRONMENT)
-    region = f"countersign_{digest(str(data_dir).encode())[:12]}_"
+    region = region_of(data_dir)
     clear_shared_memory(region)
 
     async def ready() -> bool:
@@ -155,8 +154,7 @@ def make_child(data_dir: Path, ports: TritonPorts, models: tuple[str, ...], logs
 
     return Child(
         "Triton",
-        # Without HTTP: every page in a browser here can send that, and it is where this version has its holes.
-        command(home, link_backends(home, data_dir), ports, models, region, http=False),
+        command(home, link_backends(home, data_dir), ports, models, region),
         log=logs / "triton.log",
         ready=ready,
         environment=environment_of(ENVIRONMENT),

@@ -7,8 +7,9 @@ import tempfile
 from pathlib import Path
 
 from cli.stack import triton
+from cli.stack.child import PRIVATE
 
-PORTS = triton.TritonPorts(http=8000, grpc=8001, metrics=8002)
+PORTS = triton.TritonPorts(grpc=8001, metrics=8002)
 
 
 def own_stub(backends: Path) -> Path:
@@ -31,6 +32,7 @@ def main() -> None:
     environment = triton.environment_of(triton.ENVIRONMENT) | {"LD_LIBRARY_PATH": str(own_stub(backends))}
     models = tuple(sys.argv[1:]) or ("drafter", "embedder")
     arguments = triton.command(home, backends, PORTS, models, "countersign_", host="0.0.0.0")  # noqa: S104 - container
+    os.umask(PRIVATE)
     os.chdir(triton.empty_directory(place / "run"))
     os.execve(arguments[0], arguments, environment)  # noqa: S606 - ours
 

@@ -5,26 +5,36 @@ import logging
 import os
 import traceback
 from datetime import UTC, datetime
-from types import TracebackType
 
 from opentelemetry.trace import format_span_id, format_trace_id
 
 from shared.telemetry import tracing
 
-_ExcInfo = tuple[type[BaseException], BaseException, TracebackType | None] | tuple[None, None, None]
 PLAIN = "%(asctime)s %(levelname)s %(name)s %(message)s"
+CONTROL = {code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160))} | {0x2028: "\\u2028", 0x2029: "\\u2029"}
 
 
 class PlainLines(logging.Formatter):
-    """A line for people. Of an exception its type and where it was raised: its words may quote what it failed on."""
+    """A line each, whatever is in a message: nobody writes a second one by an id with a line break.
 
-    def __init__(self) -> None:
-        super().__init__(PLAIN)
+    An exception is told by its type and frames. Its words may quote what it was given, and so a patient.
+    """
 
-    def formatException(self, ei: _ExcInfo) -> str:
-        kind, _, frames = ei
-        told = "".join(traceback.format_tb(frames))
-        return f"Traceback (most recent call last):\n{told}{kind.__qualname__ if kind else ''}"
+    def format(self, record: logging.LogRecord) -> str:
+        record.message = record.getMessage().translate(CONTROL)
+        record.asctime = self.formatTime(record, self.datefmt)
+        return self.formatMessage(record) + _where(record)
+
+
+def _where(record: logging.LogRecord) -> str:
+    if not record.exc_info or record.exc_info[0] is None:
+        return ""
+    frames = traceback.extract_tb(record.exc_info[2])
+    return (
+        f" ({record.exc_info[0].__name__}"
+        + "".join(f"\n    {frame.filename}:{frame.lineno} {frame.name}" for frame in frames)
+        + ")"
+    )
 
 
 class JsonLines(logging.Formatter):
@@ -53,7 +63,7 @@ def configure_logging(level: int = logging.INFO, service: str = "countersign") -
     """Log to stderr; as JSON where `COUNTERSIGN_LOG_FORMAT` is `json`."""
     handler = logging.StreamHandler()
     as_json = os.environ.get("COUNTERSIGN_LOG_FORMAT") == "json"
-    handler.setFormatter(JsonLines(service) if as_json else PlainLines())
+    handler.setFormatter(JsonLines(service) if as_json else PlainLines(PLAIN))
     logging.basicConfig(level=level, handlers=[handler])
     for noisy in ("httpx", "httpcore", "uvicorn", "nats", "urllib3"):
         logging.getLogger(noisy).setLevel(logging.WARNING)

@@ -13,6 +13,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 DEFAULT_PORTS = {"http": 80, "https": 443}
 HSTS = "max-age=31536000"
+# What is no page: were a browser to show it as one, it could load, send and be framed by nothing.
+NO_PAGE = "default-src 'none'; object-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 
 
 def origin_of(url: str) -> str:
@@ -65,7 +67,12 @@ class SafeHeaders:
 
     def __init__(self, app: ASGIApp, *, hsts: bool = False) -> None:
         self._app = app
-        self._headers = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
+        self._headers = {
+            "Cache-Control": "no-store",
+            "X-Content-Type-Options": "nosniff",
+            "Content-Security-Policy": NO_PAGE,
+            "Referrer-Policy": "no-referrer",
+        }
         if hsts:
             self._headers["Strict-Transport-Security"] = HSTS
 

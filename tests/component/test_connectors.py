@@ -70,6 +70,30 @@ async def test_links_that_lead_round_in_circles_end_nothing(tmp_path: Path) -> N
     }
 
 
+async def test_links_do_not_lead_out_of_the_folder(tmp_path: Path) -> None:
+    """Or whoever may put a file there reads what ingest may read."""
+    folder, elsewhere = tmp_path / "folder", tmp_path / "elsewhere"
+    for place in (folder / "..data", elsewhere):
+        place.mkdir(parents=True)
+    (elsewhere / "seed").write_text("SUASECRET")
+    (elsewhere / "a.md").write_text("words of another folder")
+    (folder / "seed.md").symlink_to(elsewhere / "seed")
+    (folder / "again.md").symlink_to("seed.md")
+    (folder / "deep").symlink_to(elsewhere)
+    (folder / "..data" / "map.md").write_text("words")
+    (folder / "map.md").symlink_to("..data/map.md")  # as Kubernetes mounts a ConfigMap
+    (tmp_path / "shown").symlink_to(folder)  # the folder that is declared may be a link itself
+    for declared in (folder, tmp_path / "shown"):
+        found = await look(connect(GuidelineSource(name="x", kind="guideline", folder=declared)))
+        assert {name for name, item in found.items() if item.text is not None} == {"map.md"}
+        out = "it cannot be opened (it leads out of the folder)"
+        assert {name: item.problem for name, item in found.items() if item.text is None} == {
+            "again.md": out,
+            "deep": out,
+            "seed.md": out,
+        }
+
+
 async def test_what_is_no_file_is_no_document_and_nobody_waits_for_it(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe.md")
     (tmp_path / "zero.txt").symlink_to("/dev/zero")

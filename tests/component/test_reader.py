@@ -31,8 +31,8 @@ async def reader() -> AsyncIterator[Reader]:
     await found.close()
 
 
-def word(body: str) -> bytes:
-    """A DOCX with `body` as the XML of its body."""
+def word(body: str, doctype: str = "") -> bytes:
+    """A DOCX with `body` as the XML of its body, after `doctype`."""
     empty = io.BytesIO()
     docx.Document().save(empty)
     made = io.BytesIO()
@@ -42,6 +42,7 @@ def word(body: str) -> bytes:
             if item.filename == "word/document.xml":
                 start, end = content.index(b"<w:body>") + 8, content.index(b"</w:body>")
                 content = content[:start] + body.encode() + content[end:]
+                content = content.replace(b"<w:document", doctype.encode() + b"<w:document", 1)
             new.writestr(item.filename, content)
     return made.getvalue()
 
@@ -111,6 +112,25 @@ async def test_a_bomb_is_refused_and_the_next_document_is_read(reader: Reader, b
     assert time.monotonic() - began < 30
     assert psutil.Process().memory_info().rss - used < 100 * MB
     assert (await reader.read("x.md", b"words")).blocks == (Paragraph("words"),)
+
+
+ENTITIES = {
+    "of a file": '<!ENTITY x SYSTEM "file:///etc/passwd">',
+    "of an address": '<!ENTITY x SYSTEM "http://127.0.0.1:9/x">',
+    "of itself, ten times ten": '<!ENTITY a "secret"><!ENTITY x "&a;&a;&a;&a;&a;&a;&a;&a;&a;&a;">',
+}
+
+
+@pytest.mark.parametrize("entity", ENTITIES)
+async def test_entities_of_xml_mean_nothing(reader: Reader, entity: str) -> None:
+    """Neither another file's words nor one's own, many times, come in by a name."""
+    data = word("<w:p><w:r><w:t>before &x; after</w:t></w:r></w:p>", f"<!DOCTYPE w [{ENTITIES[entity]}]>")
+    try:
+        found = str((await reader.read("x.docx", data)).blocks)
+    except UnreadableError as refused:
+        found = str(refused)
+    assert "root:" not in found
+    assert "secret" not in found
 
 
 async def test_a_page_of_400_mb_is_not_even_sent(reader: Reader) -> None:

@@ -128,7 +128,8 @@ async def test_a_session_ends_when_it_is_left_alone_and_when_it_is_closed(secure
     assert (gone.status_code, gone.headers["location"]) == (303, "/sign-in?after=/%3Fmine%3D1")
     await sign_in(secured)
     session = secured.http.cookies[COOKIE]
-    await post(secured, "/sign-out")
+    left = await post(secured, "/sign-out")
+    assert left.headers["clear-site-data"] == '"cache", "storage"'
     secured.http.cookies.set(COOKIE, session)
     assert (await secured.http.get("/")).status_code == 303
 

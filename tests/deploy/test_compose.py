@@ -23,6 +23,7 @@ HADOLINT = ROOT / ".venv/bin/hadolint"
 STAND_INS = {"keycloak"}  # rewrites itself when it starts: only for a look at sign-on
 WITHOUT_SHELL = {"otel-collector", "tempo", "hapi"}  # nothing in the image to ask with
 ENDS = {"provision", "demo"}
+BY_VERSION = {"qdrant", "hapi", "triton-gpu"}  # nobody could be found who says their digest: docs/adr/0039
 READERS = "10001"  # the group that `countersign secrets init` gives the files to
 # Docker gives a new volume the owner of the image's directory at that place, and root's where it has none. These images
 # have one for their user; ours must make it (the Dockerfile).
@@ -76,8 +77,11 @@ def test_no_container_may_more_than_it_needs(name: str) -> None:
 def test_only_loopback_is_opened_and_every_image_is_pinned(name: str) -> None:
     for port in service(name).get("ports", []):
         assert port["host_ip"] == "127.0.0.1"
-    _, _, tag = service(name)["image"].rpartition(":")
-    assert any(character.isdigit() for character in tag), service(name)["image"]
+    image, _, by_digest = service(name)["image"].partition("@")
+    _, _, tag = image.rpartition(":")
+    assert any(character.isdigit() for character in tag), image
+    if not image.startswith("countersign"):  # ours are built here
+        assert bool(re.fullmatch(r"sha256:[0-9a-f]{64}", by_digest)) != (name in BY_VERSION), image
 
 
 @pytest.mark.parametrize("name", SERVICES)
@@ -135,9 +139,19 @@ def test_a_gpu_is_reserved_where_one_is_asked_for() -> None:
 
 def test_nobody_reaches_the_bus_or_the_models_from_outside() -> None:
     networks = rendered()["networks"]
-    assert all(networks[name]["internal"] for name in ("bus", "inference", "telemetry"))
+    assert all(networks[name]["internal"] for name in ("bus", "inference", "vectors", "telemetry"))
     assert set(service("nats")["networks"]) == {"bus"}
     assert "edge" not in service("triton")["networks"]
+
+
+@pytest.mark.parametrize("name", ["triton", "triton-gpu"])
+def test_the_model_server_is_reached_by_three_services_and_prometheus(name: str) -> None:
+    """The bundled version has holes (docs/adr/0039): who reaches it is part of what closes them."""
+    own = set(service(name)["networks"])
+    beside = {other for other in SERVICES if own & set(service(other)["networks"])}
+    assert beside == {"triton", "triton-gpu", "drafter", "embedder", "evaluator", "prometheus"}
+    assert all(rendered()["networks"][network]["internal"] for network in own)
+    assert "8000" not in str(service(name)["healthcheck"])
 
 
 @pytest.mark.parametrize("name", SERVICES)

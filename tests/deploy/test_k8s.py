@@ -109,7 +109,7 @@ def test_every_container_says_what_it_takes_and_which_image_it_is(overlay: str) 
     for owner, container in containers(overlay):
         assert {"cpu", "memory"} <= container["resources"]["requests"].keys(), owner
         assert "memory" in container["resources"]["limits"], owner
-        _, _, tag = container["image"].rpartition(":")
+        _, _, tag = container["image"].partition("@")[0].rpartition(":")
         assert any(character.isdigit() for character in tag), container["image"]
 
 
@@ -186,6 +186,46 @@ def test_nobody_speaks_to_anybody_unless_a_line_says_so(overlay: str) -> None:
         assert policies[policy]["podSelector"]["matchLabels"]["app.kubernetes.io/name"] in labels
 
 
+def selects(spec: Thing, labels: dict[str, str]) -> bool:
+    """Whether a policy is about a pod with these labels."""
+    selector = spec["podSelector"]
+    for rule in selector.get("matchExpressions", []):
+        held = labels.get(rule["key"])
+        if (rule["operator"], held in rule["values"]) in (("In", False), ("NotIn", True)):
+            return False
+    return all(labels.get(key) == value for key, value in selector.get("matchLabels", {}).items())
+
+
+@pytest.mark.parametrize("overlay", OVERLAYS)
+def test_the_model_server_is_asked_by_three_services_and_asks_nobody(overlay: str) -> None:
+    """The bundled version has holes (docs/adr/0039): who reaches it is part of what closes them."""
+    (labels,) = [label for owner, label, _ in pods(overlay) if owner == "triton"]
+    about = {name(item): item["spec"] for item in of_kind(overlay, "NetworkPolicy") if selects(item["spec"], labels)}
+    assert {policy for policy, spec in about.items() if "ingress" in spec} == {"to-triton", "watched"}
+    assert not [policy for policy, spec in about.items() if spec.get("egress")]
+    (asked,) = about["to-triton"]["ingress"]
+    assert asked["ports"] == [{"port": 8001}]
+    (who,) = asked["from"]
+    (named,) = who["podSelector"]["matchExpressions"]
+    assert (named["operator"], set(named["values"])) == ("In", {"drafter", "embedder", "evaluator"})
+    (watched,) = about["watched"]["ingress"]
+    assert {"port": 8001} not in watched["ports"]
+    assert all("podSelector" not in item for item in watched["from"])
+
+
+@pytest.mark.parametrize("overlay", OVERLAYS)
+def test_the_model_server_has_no_http_and_is_asked_how_it_is_by_grpc(overlay: str) -> None:
+    (container,) = [container for owner, container in containers(overlay) if owner == "triton"]
+    (service,) = [item for item in of_kind(overlay, "Service") if name(item) == "triton"]
+    assert {port["containerPort"] for port in container["ports"]} == {8001, 8002}
+    assert {port["port"] for port in service["spec"]["ports"]} == {8001, 8002}
+    for probe in ("startupProbe", "livenessProbe", "readinessProbe"):
+        assert container[probe]["grpc"]["port"] == 8001
+        assert "httpGet" not in container[probe]
+    for argument in container.get("args", []):
+        assert not argument.startswith("--http-port")
+
+
 @pytest.mark.parametrize("overlay", OVERLAYS)
 def test_our_services_are_told_what_they_know_and_secrets_come_as_files(overlay: str) -> None:
     assert of_kind(overlay, "Secret") == [], "secrets are made by the platform team"
@@ -195,6 +235,12 @@ def test_our_services_are_told_what_they_know_and_secrets_come_as_files(overlay:
     for owner, container in containers(overlay):
         for variable in container.get("env", []):
             assert "secretKeyRef" not in variable.get("valueFrom", {}), owner
+
+
+@pytest.mark.parametrize("overlay", OVERLAYS)
+def test_who_does_not_ask_qdrant_has_no_key_of_it(overlay: str) -> None:
+    holders = {owner for owner, _, spec in pods(overlay) if "qdrant.key" in str(spec.get("volumes"))}
+    assert holders == {"drafter", "embedder", "evaluator", "backup"}
 
 
 @pytest.mark.parametrize("overlay", OVERLAYS)

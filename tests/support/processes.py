@@ -69,7 +69,7 @@ class Fleet:
         ehr_port = free_port()
         self.ehr_url = f"http://127.0.0.1:{ehr_port}/fhir"
         self.ports = {name: free_port() for name in ("ingest", "drafter", "approval")}
-        ports = triton.TritonPorts(free_port(), free_port(), free_port())
+        ports = triton.TritonPorts(free_port(), free_port())
         self.parts = {
             "ehr": self._python(
                 "ehr",
@@ -103,7 +103,8 @@ class Fleet:
         home = triton.server_home(triton.ENVIRONMENT)
         region = f"countersign_fleet_{os.getpid()}_"
         command = triton.command(home, triton.link_backends(home, self.directory), ports, (MODEL,), region)
-        part = Part("triton", command, f"http://127.0.0.1:{ports.http}/v2/models/{MODEL}/ready", self.log("triton"))
+        # Its ports are opened when the models are loaded.
+        part = Part("triton", command, f"http://127.0.0.1:{ports.metrics}/metrics", self.log("triton"))
         part.environment = triton.environment_of(triton.ENVIRONMENT)
         part.cwd = triton.empty_directory(self.directory / "run")
         part.before = lambda: triton.clear_shared_memory(region)

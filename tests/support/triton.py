@@ -18,10 +18,9 @@ PATIENCE = 90.0
 
 @dataclass(frozen=True)
 class TritonServer:
-    """`grpc` is host:port; `http` and `metrics`, which Prometheus reads, are addresses."""
+    """`grpc` is host:port; `metrics`, which Prometheus reads, is an address."""
 
     grpc: str
-    http: str
     metrics: str
     process: subprocess.Popen[bytes]
 
@@ -29,7 +28,7 @@ class TritonServer:
 @contextmanager
 def triton_server(directory: Path, models: tuple[str, ...]) -> Iterator[TritonServer]:
     home = triton.server_home(triton.ENVIRONMENT)
-    ports = triton.TritonPorts(free_port(), free_port(), free_port())
+    ports = triton.TritonPorts(free_port(), free_port())
     region = f"countersign_test_{os.getpid()}_{ports.grpc}_"
     command = triton.command(home, triton.link_backends(home, directory), ports, models, region)
     with (directory / "triton.log").open("wb") as log:
@@ -40,17 +39,13 @@ def triton_server(directory: Path, models: tuple[str, ...]) -> Iterator[TritonSe
             env=triton.environment_of(triton.ENVIRONMENT),
             cwd=triton.empty_directory(directory / "run"),
         )
+    metrics = f"http://127.0.0.1:{ports.metrics}/metrics"  # its ports are opened when the models are loaded
     deadline = time.monotonic() + PATIENCE
-    while not all(_ready(f"http://127.0.0.1:{ports.http}/v2/models/{name}/ready") for name in models):
+    while not _ready(metrics):
         assert time.monotonic() < deadline, (directory / "triton.log").read_text()[-2000:]
         assert process.poll() is None, (directory / "triton.log").read_text()[-2000:]
         time.sleep(0.1)
-    yield TritonServer(
-        f"127.0.0.1:{ports.grpc}",
-        f"http://127.0.0.1:{ports.http}",
-        f"http://127.0.0.1:{ports.metrics}/metrics",
-        process,
-    )
+    yield TritonServer(f"127.0.0.1:{ports.grpc}", metrics, process)
     process.kill()
     process.wait()
     triton.clear_shared_memory(region)

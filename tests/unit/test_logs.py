@@ -1,37 +1,53 @@
-"""What a log has of an exception: its type and place, never its words."""
+"""Logs are lines: nothing in a message begins another, and no exception tells what it was given."""
 
 import json
 import logging
 import sys
+from datetime import date
 
 import pytest
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel
 
-from shared.runtime.logs import JsonLines, PlainLines
+from shared.runtime.logs import PLAIN, JsonLines, PlainLines
 
-PLANTED = "".join(["Pla", "nted Name takes ten"])  # a trace quotes the program's lines
-
-
-class Dose(BaseModel):
-    amount: int
+FORMS = (PlainLines(PLAIN), JsonLines("approval"))
+BREAKS = ("\n", "\r\n", "\x0b", "\x0c", "\x1b[2K", "\x85", "\u2028", "\u2029", "\x00")
 
 
-@pytest.mark.parametrize("formatter", [PlainLines(), JsonLines("drafter")])
-def test_the_words_of_an_exception_are_in_no_log(formatter: logging.Formatter) -> None:
+class Patient(BaseModel):
+    born: date
+
+
+def record(message: str, *arguments: object, failed: bool = False) -> logging.LogRecord:
+    return logging.LogRecord(
+        "approval", logging.ERROR, __file__, 1, message, arguments, sys.exc_info() if failed else None
+    )
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("character", BREAKS)
+def test_nothing_in_a_message_begins_another_line(form: logging.Formatter, character: str) -> None:
+    line = form.format(record("task %s is not known", f"17{character}2026-11-28 INFO approval all is well"))
+    assert len(line.splitlines()) == 1
+    assert character not in line
+    assert "task 17" in line
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_an_exception_is_told_by_its_type_and_not_by_what_it_was_given(form: logging.Formatter) -> None:
     try:
-        Dose.model_validate({"amount": PLANTED})
-    except ValidationError:
-        record = logging.LogRecord("x", logging.ERROR, __file__, 1, "step %s failed", ("draft",), sys.exc_info())
-    told = formatter.format(record)
-    assert PLANTED not in told
-    assert "ValidationError" in told
-    assert "step draft failed" in told
+        Patient.model_validate({"born": "Jane Roe, 17 Elm Street"})
+    except ValueError:
+        line = form.format(record("the record cannot be read", failed=True))
+    assert "ValidationError" in line
+    assert "Jane" not in line
+    assert "Elm" not in line
 
 
-def test_a_line_for_people_says_where_it_was_raised() -> None:
+def test_on_a_terminal_an_exception_says_where_it_came_from() -> None:
     try:
-        Dose.model_validate({"amount": "x"})
-    except ValidationError:
-        record = logging.LogRecord("x", logging.ERROR, __file__, 1, "failed", (), sys.exc_info())
-    assert "test_logs.py" in PlainLines().format(record)
-    assert "message" in json.loads(JsonLines("drafter").format(record))
+        json.loads("{")
+    except ValueError:
+        line = FORMS[0].format(record("it cannot be read", failed=True))
+    assert "test_logs.py" in line
+    assert "decoder.py" in line

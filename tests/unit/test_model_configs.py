@@ -1,5 +1,6 @@
 """What the model server is told of each model: who goes first, what a queue holds, what runs beside what."""
 
+import ast
 from pathlib import Path
 
 import pytest
@@ -19,6 +20,7 @@ ROOT = Path(__file__).resolve().parents[2]
 REPOSITORIES = ROOT / "deploy" / "triton"
 EMBEDDERS = ("models/embedder", "models/embedder-fp32", "models-gpu/embedder")
 SECOND = 1_000_000
+KEEPS = "keep_memory_private"
 
 
 def config(model: str) -> model_config_pb2.ModelConfig:
@@ -74,8 +76,21 @@ def test_a_queue_of_drafts_holds_what_all_drafters_send() -> None:
     assert policy.allow_timeout_override
 
 
+def test_every_model_on_a_cpu_keeps_its_shared_memory_to_itself() -> None:
+    """Of a machine with other users; tests/connected/test_triton_closed.py looks at two of them while they run."""
+    found = set()
+    for file in (REPOSITORIES / "models").glob("*/1/model.py"):
+        tree = ast.parse(file.read_text())
+        (function,) = [item for item in tree.body if isinstance(item, ast.FunctionDef) and item.name == KEEPS]
+        (model,) = [item for item in tree.body if isinstance(item, ast.ClassDef)]
+        (start,) = [item for item in model.body if isinstance(item, ast.FunctionDef) and item.name == "initialize"]
+        assert ast.unparse(start.body[0]) == f"{KEEPS}()", file  # before any text comes
+        found.add(ast.unparse(function))
+    assert len(found) == 1
+
+
 def test_every_server_is_started_with_the_rate_limiter(tmp_path: Path) -> None:
-    own = triton.command(tmp_path, tmp_path, triton.TritonPorts(1, 2, 3), ("embedder",), "region")
+    own = triton.command(tmp_path, tmp_path, triton.TritonPorts(1, 2), ("embedder",), "region")
     compose = yaml.safe_load((ROOT / "compose.yaml").read_text())["services"]["triton-gpu"]["command"]
     deployment = (ROOT / "deploy" / "k8s" / "overlays" / "production" / "triton.yaml").read_text()
     container = next(

@@ -99,7 +99,17 @@ async def test_no_answer_may_be_kept_and_browsers_come_back_by_tls() -> None:
                 answer = await client.get(path, headers={"Authorization": "Bearer secret"})
                 assert answer.headers["cache-control"] == "no-store"
                 assert answer.headers["x-content-type-options"] == "nosniff"
+                assert answer.headers["referrer-policy"] == "no-referrer"
+                policy = answer.headers["content-security-policy"]
+                for directive in ("default-src", "object-src", "base-uri", "frame-ancestors"):
+                    assert f"{directive} 'none'" in policy
                 assert answer.headers.get("strict-transport-security") == hsts
+
+
+@pytest.mark.parametrize("method", ["TRACE", "TRACK", "PATCH", "PUT", "DELETE", "OPTIONS"])
+async def test_methods_that_a_route_does_not_name_are_refused(method: str) -> None:
+    async with http(PROXIED) as client:
+        assert (await client.request(method, "/mine")).status_code == 405
 
 
 @pytest.mark.parametrize(

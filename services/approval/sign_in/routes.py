@@ -49,6 +49,8 @@ def add_sign_in(router: APIRouter, desk: SignIn, guard: Guard) -> None:
             await desk.sessions.close(guard.session(request))
             await desk.log.record("signed-out", detail="", subject=caller.subject, role=caller.role)
         answer = RedirectResponse("/sign-in", 303)
+        # Nothing of a patient is kept by our answers' own word; this clears what a browser may hold all the same.
+        answer.headers["Clear-Site-Data"] = '"cache", "storage"'
         _forget(answer, desk, COOKIE)
         return answer
 

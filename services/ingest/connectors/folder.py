@@ -15,6 +15,9 @@ from services.ingest.documents.reader import Reader
 from shared.contracts.envelope import digest
 from shared.contracts.failures import PermanentError
 
+# Who may put a file into a folder of guidelines must not read another one by it: a key that ingest holds, say.
+OUTSIDE = "it leads out of the folder"
+
 
 @dataclass(frozen=True, slots=True)
 class Found:
@@ -27,7 +30,10 @@ class Found:
 
 
 class FolderConnector:
-    """Documents are named by their path below the folder. Hidden files and unknown formats are left alone."""
+    """Documents are named by their path below the folder. Hidden files and unknown formats are left alone.
+
+    Links are followed within the folder.
+    """
 
     def __init__(self, folder: Path, reader: Reader) -> None:
         self._folder = folder
@@ -53,7 +59,7 @@ class FolderConnector:
         if (cheap.size or 0) > formats.LARGEST:
             return Sighting(name, cheap, problem=f"it is larger than {formats.LARGEST // 2**20} MB")
         try:
-            data = await asyncio.to_thread(content, self._folder / name, formats.LARGEST)
+            data = await asyncio.to_thread(content, self._folder / name, formats.LARGEST, self._folder)
         except OSError as error:
             return Sighting(name, cheap, problem=_cannot(error))
         seen = cheap.model_copy(update={"digest": digest(data)})
@@ -65,13 +71,23 @@ class FolderConnector:
             return Sighting(name, seen, problem=str(error))
 
 
-def content(path: Path, largest: int) -> bytes:
-    """Of a regular file, and of no more than one byte too many: it may have grown. Raises OSError."""
+def content(path: Path, largest: int, within: Path | None = None) -> bytes:
+    """Of a regular file, and of no more than one byte too many: it may have grown. Raises OSError.
+
+    `within`: a folder that links must not have led out of.
+    """
     # Without blocking: what was a file a moment ago may be a pipe, which nobody fills.
     with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:  # noqa: PTH123
         if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
             raise OSError(errno.EINVAL, "it is not a file")
+        # Of what is open, as the path may be another one by now.
+        if within is not None and not _below(Path(f"/proc/self/fd/{file.fileno()}"), within):
+            raise OSError(errno.EPERM, OUTSIDE)
         return file.read(largest + 1)
+
+
+def _below(path: Path, folder: Path) -> bool:
+    return Path(os.path.realpath(path)).is_relative_to(os.path.realpath(folder))
 
 
 def _cannot(error: OSError) -> str:
@@ -90,6 +106,9 @@ def _files(folder: Path) -> Iterator[Found]:
             if (status.st_dev, status.st_ino) in seen:
                 continue
             seen.add((status.st_dev, status.st_ino))
+            if not _below(directory, folder):
+                yield Found(prefix.rstrip("/"), problem=f"it cannot be opened ({OUTSIDE})")
+                continue
             with os.scandir(directory) as entries:
                 listed = sorted(entries, key=lambda entry: entry.name)
         except FileNotFoundError:

@@ -2,7 +2,9 @@
 
 import json
 import os
+from contextlib import suppress
 from importlib.metadata import files
+from pathlib import Path
 
 import numpy as np
 import triton_python_backend_utils as pb_utils
@@ -26,10 +28,19 @@ USAGE = {"stream_options": {"include_usage": True}}
 TOKENS = {"prompt_tokens": "vllm:prompt_tokens_total", "completion_tokens": "vllm:generation_tokens_total"}
 
 
+def keep_memory_private():
+    """Texts come by shared memory, which Triton makes readable for every user of the machine."""
+    for line in Path("/proc/self/maps").read_text().splitlines():
+        if "/dev/shm/" in line:  # noqa: S108 - where the region is
+            with suppress(FileNotFoundError):
+                Path(line.split(maxsplit=5)[5]).chmod(0o600)
+
+
 class TritonPythonModel:
     """Raw prompt in, text out; streamed when asked to. One request at a time: one core is what it has."""
 
     def initialize(self, args):
+        keep_memory_private()
         parameters = json.loads(args["model_config"])["parameters"]
         self._server = xllamacpp.Server(self._params(parameters))
         self._families = {name: _family(name) for name in TOKENS}  # a counter ends with its family

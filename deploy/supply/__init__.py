@@ -1,0 +1,1 @@
+"""What is installed and shipped, as a bill of materials, and what is known to be wrong with it."""
