@@ -21,6 +21,7 @@ from cli.backup.manifest import Manifest
 from cli.backup.places import inside, source, target
 from cli.backup.restore import Restored
 from cli.backup.restore import restore as put_back
+from cli.backup.rotation import Keep, Rotated, name_of, rotate, sweep
 from cli.backup.sealing import open_seal
 from cli.errors import CommandError
 
@@ -47,6 +48,32 @@ def _progress() -> Iterator[Tell]:
         yield tell
 
 
+async def make_backup(
+    to: Path | None,
+    into: Path | None,
+    keep: int | None,
+    weekly: int,
+    data_dir: Path | None,
+    recipient: Path | None,
+    *,
+    as_json: bool,
+) -> bool:
+    """Make one in `to`, or a further one below `into`, and say so. Whether every chain holds."""
+    if (to is None) == (into is None):
+        raise CommandError("Name the new folder with --to, or a folder of backups with --into.")
+    if into is None and (keep is not None or weekly):
+        raise CommandError("--keep and --keep-weekly are about the backups of a folder: name it with --into.")
+    if into is not None:
+        turn = Keep(keep, weekly) if keep is not None else None
+        to, made, rotated = await back_up_in_turn(into, data_dir, recipient, turn, datetime.now(UTC))
+        say_rotated(rotated)
+    else:
+        assert to is not None  # noqa: S101 - one of the two is
+        made = await back_up(to, data_dir, recipient)
+    say_backup(made, to, as_json=as_json)
+    return not made.trail.broken
+
+
 async def back_up(to: Path, data_dir: Path | None, recipient: Path | None) -> Manifest:
     """Make a backup in the folder `to`, with a bar on a terminal."""
     if inside(to, data_dir):
@@ -55,6 +82,23 @@ async def back_up(to: Path, data_dir: Path | None, recipient: Path | None) -> Ma
         wanted = Wanted(to, found.bus, found.vectors, str(uuid4()), datetime.now(UTC), recipient, found.declared)
         with _progress() as tell:
             return await make(wanted, tell)
+
+
+async def back_up_in_turn(
+    into: Path, data_dir: Path | None, recipient: Path | None, keep: Keep | None, now: datetime
+) -> tuple[Path, Manifest, Rotated]:
+    """Make a backup in a new folder below `into`, check what was written, then remove those that are not kept."""
+    if inside(into, data_dir):
+        raise CommandError(
+            "A backup must not lie in the data directory that it is of: name another folder with --into."
+        )
+    rests = sweep(into, now)
+    to = into / name_of(now)
+    made = await back_up(to, data_dir, recipient)
+    with _progress() as tell:
+        files.check(to, made, tell)
+    rotated = rotate(into, keep) if keep is not None else Rotated()
+    return to, made, Rotated((*rests, *rotated.removed), rotated.unreadable)
 
 
 async def restore(folder: Path, data_dir: Path | None, key: Path | None, *, replace: bool) -> Restored:
@@ -88,6 +132,13 @@ def say_backup(made: Manifest, to: Path, *, as_json: bool) -> None:
     )
     if made.sealed is None:
         console.print("It is not encrypted and holds patient data: --encrypt-to PUBLIC_KEY seals it.", style="yellow")
+
+
+def say_rotated(done: Rotated) -> None:
+    for path in done.removed:
+        console.print(f"removed {path}")
+    for path in done.unreadable:
+        console.print(f"{path} looks like a backup and cannot be read: it was left there.", style="yellow")
 
 
 def say_restored(done: Restored, *, as_json: bool) -> None:

@@ -163,17 +163,18 @@ def demo(
 
 @app.command()
 def backup(
-    to: Annotated[Path, typer.Option("--to", help="a new folder")],
+    to: Annotated[Path | None, typer.Option("--to", help="a new folder")] = None,
+    into: Annotated[Path | None, typer.Option("--into", help="a folder of backups: a new one is added to it")] = None,
+    keep: Annotated[int | None, typer.Option("--keep", min=1, help="of those below --into, the newest so many")] = None,
+    keep_weekly: Annotated[int, typer.Option("--keep-weekly", min=0, help="and the newest of so many weeks")] = 0,
     encrypt_to: Annotated[Path | None, typer.Option("--encrypt-to", help="X25519 public key, PEM")] = None,
     data_dir: DataDir = None,
     as_json: AsJson = False,
 ) -> None:
     """Everything that a stack knows as files, while it runs. No EHR, no keys, no tokens."""
-    from cli.backups import back_up, say_backup
+    from cli.backups import make_backup
 
-    made = execute(back_up(to, data_dir, encrypt_to))
-    say_backup(made, to, as_json=as_json)
-    if made.trail.broken:
+    if not execute(make_backup(to, into, keep, keep_weekly, data_dir, encrypt_to, as_json=as_json)):
         raise typer.Exit(1)
 
 
