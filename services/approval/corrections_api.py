@@ -94,7 +94,7 @@ def _add_reading(router: APIRouter, parts: Parts, desk: CorrectionsDesk) -> None
             case = fold(await parts.desk.look(case_id, who))
         except Refused as refused:
             raise problem_of(refused) from None
-        found = await desk.standing(case)
+        found = await desk.standing(case_id, case)
         if found is None:
             raise Problem(404, "No document is signed yet", f"The case is {case.state}.")
         response.headers["ETag"] = f'"{found.seen}"'

@@ -101,7 +101,7 @@ def case_view(history: list[Recorded]) -> CaseView:
 async def review_view(desk: Desk, history: list[Recorded]) -> ReviewView:
     """The case's last review. Raises Problem when no draft has come to review yet."""
     case = fold(history)
-    draft = await desk.draft_of(case)
+    draft = await desk.draft_of(history[-1].case.id, case)
     if draft is None or case.review is None:
         raise Problem(404, "There is no draft to review yet", f"The case is {case.state}.")
     return ReviewView(

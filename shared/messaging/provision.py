@@ -17,6 +17,7 @@ from shared.messaging.placement import Tags
 from shared.messaging.topology import (
     BUCKETS,
     DEDUPE_WINDOW,
+    DELETABLE,
     MOVED,
     STREAMS,
     WRITTEN_ONCE,
@@ -140,7 +141,7 @@ def bucket_config(name: str, keeping: Keeping) -> StreamConfig:
         num_replicas=keeping.replicas,
         placement=keeping.placement(f"KV_{name}"),
         allow_rollup_hdrs=False,  # whoever may write one key could empty the bucket
-        deny_delete=True,
+        deny_delete=name not in DELETABLE,
         allow_direct=True,
         allow_msg_ttl=True,
         discard="new",  # type: ignore[arg-type]

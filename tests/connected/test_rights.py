@@ -1,8 +1,11 @@
 """Least rights, as the real server enforces them."""
 
 import pytest
+from nats import errors
+from nats.js.errors import APIError
 
-from shared.contracts.failures import Failure
+from shared.contracts.failures import ErasedError, Failure
+from shared.messaging.artifacts import Artifacts
 from tests.support.server import NatsServer
 from tests.support.stack import Stack
 
@@ -16,6 +19,12 @@ REFUSED = [
     ("operator", "discharge.x.c1.filed", "DISCHARGE"),
     ("ingest", "$KV.artifacts.x", "KV_artifacts"),
     ("drafter", "timers.escalation.c1.1", "TIMERS"),
+    ("ingest", "$KV.keys.c1.0", "KV_keys"),
+    ("evaluator", "$KV.keys.c1.0", "KV_keys"),
+    ("operator", "$KV.keys.c1.0", "KV_keys"),
+    ("drafter", "discharge.x.c1.erasure-ordered", "DISCHARGE"),
+    ("operator", "discharge.x.c1.erasure-ordered", "DISCHARGE"),
+    ("operator", "discharge.x.c1.hold-released", "DISCHARGE"),
     ("embedder", "discharge.x.c1.approved", "DISCHARGE"),
     ("embedder", "knowledge.all.r1.promoted", "KNOWLEDGE"),
     ("embedder", "$KV.live.knowledge", "KV_live"),
@@ -46,6 +55,8 @@ ALLOWED = [
     ("approval", "$KV.renditions.x", "KV_renditions"),
     ("ingest", "ehr.encounter.other.x.e1", "EHR"),
     ("drafter", "$KV.artifacts.x", "KV_artifacts"),
+    ("drafter", "$KV.keys.c1.0", "KV_keys"),
+    ("approval", "discharge.x.c1.erasure-ordered", "DISCHARGE"),
     ("approval", "timers.escalation.c1.1", "TIMERS"),
     ("approval", "notify.c1.e1.k1", "NOTIFY"),
     ("approval", "notified.c1.e1.k1", "NOTIFY"),
@@ -87,3 +98,30 @@ async def test_the_trail_can_be_neither_purged_nor_deleted(stack: Stack) -> None
     with pytest.raises(Exception, match=r"delete|denied|not permitted"):
         await admin.jetstream.delete_msg("DISCHARGE", 1)
     await admin.close()
+
+
+@pytest.mark.parametrize("user", ["ingest", "drafter", "embedder", "evaluator", "auditor", "operator", "backup"])
+async def test_nobody_but_approval_may_destroy_keys_or_texts(
+    nats: NatsServer, user: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("shared.messaging.connection.REQUEST_TIMEOUT", 0.3)
+    await nats.provision()
+    approval = await nats.connect("approval")
+    texts = Artifacts(approval)
+    key = await texts.of("c1", 1).put(b"text")
+    other = await nats.connect(user)
+    other.jetstream = other.client.jetstream(timeout=0.3)
+    for attempt in (
+        other.jetstream.delete_msg("KV_keys", 1),
+        other.jetstream.purge_stream("KV_keys"),
+        other.jetstream.purge_stream("KV_artifacts"),
+        other.jetstream.delete_msg("KV_artifacts", 1),
+    ):
+        with pytest.raises((errors.Error, APIError)):
+            await attempt
+    assert await Artifacts(approval).of("c1").get(key) == b"text"
+    await texts.erase_case("c1", 2, [key])
+    with pytest.raises(ErasedError):
+        await texts.of("c1").get(key)
+    await other.close()
+    await approval.close()

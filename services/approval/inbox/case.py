@@ -62,7 +62,7 @@ def _add_reading(router: APIRouter, parts: Parts, working: WorkingCopies, copies
 
     async def shown(history: list[Recorded], who: Caller, mode: Mode, note: str) -> Response:
         case, ref = fold(history), history[-1].case
-        draft = await parts.desk.draft_of(case)
+        draft = await parts.desk.draft_of(ref.id, case)
         if draft is None or case.review is None:
             return page(
                 "waiting.html",
@@ -94,7 +94,7 @@ def _add_reading(router: APIRouter, parts: Parts, working: WorkingCopies, copies
             zone=parts.zone_of(ref.department),
             after=await after_filing(parts, working, who, ref, case),
             earlier=await beside_the_one_before(parts.desk, history, case, draft) if mode == "review" else None,
-            **await progress(parts.desk, draft, kept, mode),
+            **await progress(parts.desk, ref.id, draft, kept, mode),
         )
 
 
@@ -108,7 +108,7 @@ def _add_signing(router: APIRouter, parts: Parts, copies: Copies) -> None:
         """Keep what was typed; answers what was changed and what still waits for a word."""
         await copies.keep(sent, who.subject)
         zone = parts.zone_of(sent.ref.department)
-        found = await progress(parts.desk, sent.draft, sent.copy, sent.mode)
+        found = await progress(parts.desk, sent.ref.id, sent.draft, sent.copy, sent.mode)
         return page("changes.html", saved=parts.clock(), zone=zone, mode=sent.mode, **found)
 
     @router.post("/reviews/{case_id}/look", include_in_schema=False)
