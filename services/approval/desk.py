@@ -16,6 +16,7 @@ from shared.clinical.fhir import FhirClient, NotFoundError
 from shared.contracts.case import Case, fold
 from shared.contracts.corrections import Addended, Amended, Retracted, RetractionRequested
 from shared.contracts.draft import Draft
+from shared.contracts.ending import ErasureOrdered, HoldPlaced, HoldReleased
 from shared.contracts.envelope import Recorded, digest
 from shared.contracts.events import (
     Actor,
@@ -43,7 +44,19 @@ from shared.runtime.access import Caller
 TRIES = 5
 CASE_ID = re.compile(r"[A-Za-z0-9-]{1,64}")
 
-Event = TypeVar("Event", Approved, Rejected, Reassigned, Amended, Addended, RetractionRequested, Retracted)
+Event = TypeVar(
+    "Event",
+    Approved,
+    Rejected,
+    Reassigned,
+    Amended,
+    Addended,
+    RetractionRequested,
+    Retracted,
+    ErasureOrdered,
+    HoldPlaced,
+    HoldReleased,
+)
 
 
 class Desk:

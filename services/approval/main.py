@@ -18,6 +18,9 @@ from services.approval.desk import Desk
 from services.approval.directory import Directory
 from services.approval.directory_file import read as read_directory
 from services.approval.ehr_decisions import EhrDecisions
+from services.approval.erasure.api import make_erasure_router
+from services.approval.erasure.desk import ErasureDesk
+from services.approval.erasure.step import Erasing
 from services.approval.escalation import Escalation
 from services.approval.escalations_api import make_escalations_router
 from services.approval.filing import Filing
@@ -96,13 +99,27 @@ def build(
         clock,
         reconciling.on_timer,
     )
+    erasing, erasures = Erasing(steps), ErasureDesk(desk)
     sessions = SessionStore(clock, new_secret, settings.idle, settings.session)
     census, patrol = Census(reviews, clock), Patrol(settings.nats_monitor_url, ehr)
     working, names = WorkingCopies(), Names()
     provider = Provider(settings.oidc, clock) if settings.oidc.issuer else None
 
     async def on_connect(bus: Bus) -> None:
-        for part in (log, sessions, working, names, desk, escalation, notify, decisions, opened, patrol):
+        for part in (
+            log,
+            sessions,
+            working,
+            names,
+            desk,
+            escalation,
+            notify,
+            decisions,
+            opened,
+            patrol,
+            erasing,
+            erasures,
+        ):
             part.attach(bus)
         await approval.attach(bus)
         await follow_up.attach(bus)
@@ -114,6 +131,7 @@ def build(
     parts = Parts(desk, reviews, guard, log, clock, settings.sign_within, settings.zones.of)
     router = make_router(parts)
     router.include_router(make_corrections_router(parts))
+    router.include_router(make_erasure_router(parts, erasures))
     router.include_router(make_escalations_router(desk, front_directory, guard))
     pages = APIRouter(route_class=PageRoute)
     add_assets(pages)

@@ -26,9 +26,11 @@ def reopens(history: Sequence[Recorded], cause: str) -> bool:
 
 
 def to_be_settled(history: Sequence[Recorded]) -> bool:
-    """Whether a case that starts again has to wait for the chart to say that its documents are retracted."""
+    """Whether a case that starts again has to wait: for the chart to say that its documents are retracted, or for its
+    texts to be erased.
+    """
     case = fold(history)
-    return case.state == "retracted" and case.awaits is not None
+    return case.awaits == "erase" or (case.state == "retracted" and case.awaits is not None)
 
 
 def withdraw(history: Sequence[Recorded]) -> Withdrawn | Literal["too-late", "unknown", "done"]:

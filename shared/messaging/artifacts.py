@@ -103,7 +103,7 @@ class Artifacts:
         """Remove these texts of a case, and leave a marker where each stood. May be repeated."""
         for key in digests:
             await self._purge(f"$KV.{BUCKET}.{key}")  # from before cases had keys
-            stands = await self._bus.direct_get(STREAM, {"last_by_subj": f"$KV.{BUCKET}.{case}.{key}"})
+            stands = await self._last(f"$KV.{BUCKET}.{case}.{key}")
             if stands and stands[-1].data == MARKER:
                 continue
             await self._purge(f"$KV.{BUCKET}.{case}.{key}")
@@ -118,14 +118,22 @@ class Artifacts:
 
         `digests` are those that the trail names: some may stand in plain, from before cases had keys. May be repeated.
         """
+        subject = f"$KV.{BUCKET}.{case}.>"
+        # What is written later belongs to a case that was reopened, and to another key.
+        last = [int(dict(item.headers or {})["Nats-Sequence"]) for item in await self._last(subject)]
         await self.keys.destroy(case, order)
-        await self._purge(f"$KV.{BUCKET}.{case}.>")
+        if last:
+            await self._purge(subject, up_to=max(last))
         for key in digests:
             await self._purge(f"$KV.{BUCKET}.{key}")
 
-    async def _purge(self, subject: str) -> None:
+    async def _last(self, subject: str) -> list[Msg]:
+        return await self._bus.direct_get(STREAM, {"last_by_subj": subject})
+
+    async def _purge(self, subject: str, up_to: int | None = None) -> None:
+        end = None if up_to is None else up_to + 1  # the server's bound is exclusive
         try:
-            await self._bus.jetstream.purge_stream(STREAM, subject=subject)
+            await self._bus.jetstream.purge_stream(STREAM, seq=end, subject=subject)
         except APIError as error:
             raise sort_api_error(error, "erasing a text") from None
         except errors.Error as error:

@@ -49,21 +49,23 @@ class CaseKeys:
         self._random = random
         self._clock = clock
         self._known: OrderedDict[tuple[str, int], tuple[bytes, float]] = OrderedDict()
-        self._last: OrderedDict[str, tuple[int, float]] = OrderedDict()  # the generation that is written with
+        # The generation that is written with, and the latest event for which it was looked up: a later one may be of a
+        # case that was erased and reopened in between.
+        self._last: OrderedDict[str, tuple[int, int]] = OrderedDict()
 
     async def to_seal(self, case: str, at: int) -> tuple[int, bytes]:
         """The generation and key for a text that is written because of the event at sequence `at`; made if need be.
 
         Raises ErasedError when the case's texts were erased and nothing came after that.
         """
-        number, until = self._last.get(case, (-1, 0.0))
-        if until > self._clock() and (known := self._remembered(case, number)) is not None:
+        number, looked_up = self._last.get(case, (0, -1))
+        if at <= looked_up and (known := self._remembered(case, number)) is not None:
             return number, known
         for _ in range(TRIES):
             found = await self.generations(case)
             last = found[-1] if found else None
             if last is not None and last.key is not None:
-                return last.number, self._remember(case, last.number, last.key, writes=True)
+                return last.number, self._remember(case, last.number, last.key, at)
             if last is not None and at <= last.ended:
                 raise ErasedError("the texts of this case were erased")
             number, key = (last.ended if last is not None else 0), self._random(BYTES)
@@ -73,7 +75,7 @@ class CaseKeys:
                 )
             except (WrongSequenceError, TransientError):
                 continue  # another process was first, or it is there already: look
-            return number, self._remember(case, number, key, writes=True)
+            return number, self._remember(case, number, key, at)
         raise TransientError("no key could be kept for this case")
 
     async def to_open(self, case: str, number: int) -> bytes:
@@ -145,11 +147,10 @@ class CaseKeys:
         key, until = self._known.get((case, number), (None, 0.0))
         return key if until > self._clock() else None
 
-    def _remember(self, case: str, number: int, key: bytes, *, writes: bool = False) -> bytes:
-        until = self._clock() + FOR
-        self._known[case, number] = key, until
-        if writes:
-            self._last[case] = number, until
+    def _remember(self, case: str, number: int, key: bytes, at: int | None = None) -> bytes:
+        self._known[case, number] = key, self._clock() + FOR
+        if at is not None:
+            self._last[case] = number, at
         while len(self._known) > REMEMBERED:
             self._known.popitem(last=False)
         while len(self._last) > REMEMBERED:

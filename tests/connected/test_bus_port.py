@@ -166,9 +166,10 @@ async def test_an_erased_case_is_erased_for_everybody_and_takes_no_text(bus: Any
 
 
 async def test_a_case_that_is_reopened_after_an_erasure_has_another_key(bus: Any) -> None:
-    await Artifacts(bus).of(CASE.id, 3).put(b"first")
+    drafter = Artifacts(bus)  # which goes on from before the erasure to after it
+    await drafter.of(CASE.id, 3).put(b"first")
     await Artifacts(bus).erase_case(CASE.id, 9, [])
-    again = await Artifacts(bus).of(CASE.id, 12).put(b"second")
+    again = await drafter.of(CASE.id, 12).put(b"second")
     assert await Artifacts(bus).of(CASE.id).get(again) == b"second"
     await Artifacts(bus).erase_case(CASE.id, 9, [])  # delivered once more
     assert [item.number for item in await Artifacts(bus).keys.generations(CASE.id)] == [0, 9]

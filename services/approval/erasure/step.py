@@ -1,0 +1,42 @@
+"""Carries an order to erase out: the key first, then what it opened. Killed anywhere, it is done again to its end."""
+
+from services.approval.erasure import rules
+from services.approval.inbox.working import BUCKET as WORKING
+from services.approval.renditions.kept import KeptRenditions
+from shared.contracts.ending import Erased, ErasureOrdered
+from shared.contracts.failures import never_permanent
+from shared.messaging.artifacts import Artifacts
+from shared.messaging.buckets import Bucket
+from shared.messaging.connection import Bus
+from shared.messaging.journal import Journal
+from shared.messaging.steps import Steps, Work
+
+
+class Erasing:
+    def __init__(self, steps: Steps) -> None:
+        self._kept = KeptRenditions()
+        steps.step("approval-erase", self.erase)
+
+    def attach(self, bus: Bus) -> None:
+        self._journal = Journal(bus, "approval")
+        self._artifacts = Artifacts(bus)
+        self._working = Bucket(bus, WORKING)
+        self._kept.attach(bus)
+
+    async def erase(self, work: Work) -> Erased:
+        """What was ordered is not given up."""
+        ordered, case = work.cause.body, work.cause.case
+        assert isinstance(ordered, ErasureOrdered)  # noqa: S101 - the step's consumer is filtered to it
+        with never_permanent():
+            history = await self._journal.history_with(work.cause)
+            texts = rules.texts_of(history)
+            for decision in rules.decisions_of(history):
+                texts["renditions"] |= set(await self._kept.digests(decision)) - texts["signed"]
+            digests = sorted({digest for kind in ordered.kinds for digest in texts[kind]})
+            if ordered.whole:
+                await self._artifacts.erase_case(case.id, work.cause.head.sequence, digests)
+                async for entry in self._working.scan(case.id):
+                    await self._working.delete(entry.key)
+            else:
+                await self._artifacts.erase(case.id, digests)
+        return rules.carried_out(ordered, len(digests))
