@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 import typer
 from rich.console import Console
 
-from cli import cases, deadletters, deployment, ehr_decisions, escalations, kinds, knowledge
+from cli import cases, deadletters, deployment, ehr_decisions, erasing, escalations, kinds, knowledge
 from cli.errors import CommandError
 from cli.stack.access import Access, default_data_dir
 from shared.contracts.failures import Failure
@@ -29,6 +29,8 @@ app = typer.Typer(no_args_is_help=True, add_completion=False, help="Clinical AI 
 app.add_typer(cases.app, name="cases")
 app.add_typer(deadletters.app, name="deadletter")
 app.add_typer(ehr_decisions.app, name="ehr-decisions")
+app.add_typer(erasing.hold_app, name="hold")
+app.command("erase")(erasing.erase)
 app.add_typer(escalations.app, name="escalations")
 app.add_typer(kinds.app, name="kinds")
 app.add_typer(knowledge.app, name="knowledge")

@@ -171,10 +171,15 @@ async def test_a_withdrawn_case_that_was_erased_begins_again_with_its_next_disch
 
 
 @pytest.mark.parametrize(
-    "at",
-    ["CaseKeys._delete", "CaseKeys.destroy", "Artifacts._purge", "Artifacts.erase_case", "Journal.append_awaited"],
+    ("at", "after"),
+    [
+        ("CaseKeys._delete", True),
+        ("CaseKeys.destroy", True),
+        ("Artifacts._purge", True),
+        ("Journal.append_awaited", False),
+        ("Journal.append_awaited", True),
+    ],
 )
-@pytest.mark.parametrize("after", [False, True])
 async def test_an_erasure_that_is_killed_anywhere_is_done_once(
     stack: Stack, at: str, after: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
