@@ -20,6 +20,7 @@ from services.approval.directory_file import read as read_directory
 from services.approval.ehr_decisions import EhrDecisions
 from services.approval.erasure.api import make_erasure_router
 from services.approval.erasure.desk import ErasureDesk
+from services.approval.erasure.retaining import Retaining
 from services.approval.erasure.step import Erasing
 from services.approval.escalation import Escalation
 from services.approval.escalations_api import make_escalations_router
@@ -99,6 +100,7 @@ def build(
         clock,
         reconciling.on_timer,
     )
+    retaining = Retaining(steps, settings.retention.kept, settings.retention.every, clock, checkpointing.on_timer)
     erasing, erasures = Erasing(steps), ErasureDesk(desk)
     sessions = SessionStore(clock, new_secret, settings.idle, settings.session)
     census, patrol = Census(reviews, clock), Patrol(settings.nats_monitor_url, ehr)
@@ -125,6 +127,7 @@ def build(
         await follow_up.attach(bus)
         await reconciling.attach(bus)
         await checkpointing.attach(bus)
+        await retaining.attach(bus)
         await census.start(bus)
 
     guard = Guard(read_grants(settings.tokens_file), provider, sessions, partial(_refused, log), settings.public)
