@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
+from dataclasses import replace as replaced
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
@@ -18,7 +19,7 @@ from cli.backup import files, manifest
 from cli.backup.files import Tell
 from cli.backup.make import Wanted, make
 from cli.backup.manifest import Manifest
-from cli.backup.places import inside, source, target
+from cli.backup.places import inside, read_erasures, source, target
 from cli.backup.restore import Restored
 from cli.backup.restore import restore as put_back
 from cli.backup.rotation import Keep, Rotated, name_of, rotate, sweep
@@ -101,13 +102,17 @@ async def back_up_in_turn(
     return to, made, Rotated((*rests, *rotated.removed), rotated.unreadable)
 
 
-async def restore(folder: Path, data_dir: Path | None, key: Path | None, *, replace: bool) -> Restored:
-    """Check the backup in `folder`, then put it back."""
+async def restore(
+    folder: Path, data_dir: Path | None, key: Path | None, *, replace: bool, erasures: Path | None = None
+) -> Restored:
+    """Check the backup in `folder`, then put it back, and erase again what the folder `erasures` lists."""
     found = manifest.read(folder)
     seal = open_seal(found.sealed, key) if found.sealed is not None else None
     with _progress() as tell:
         files.check(folder, found, tell)
+    listed = tuple(read_erasures(data_dir, erasures))
     async with target(data_dir) as place:
+        place = replaced(place, erasures=listed)
         with _progress() as tell:
             try:
                 return await put_back(folder, found, seal, place, tell, replace=replace)
@@ -146,8 +151,9 @@ def say_restored(done: Restored, *, as_json: bool) -> None:
         print(json.dumps(asdict(done)))
         return
     print(
-        f"restored: {done.cases} cases, {done.events} events, {done.points} vectors, {done.timers} timers set; "
-        f"{_chains(done.broken)}. Start the stack, then: countersign doctor && countersign audit verify"
+        f"restored: {done.cases} cases, {done.events} events, {done.points} vectors, {done.timers} timers set, "
+        f"{done.erased} erasures done again; {_chains(done.broken)}. "
+        "Start the stack, then: countersign doctor && countersign audit verify"
     )
     console.print(
         "What is decided in the EHR waits until somebody says that it counts: countersign ehr-decisions allow"

@@ -187,6 +187,7 @@ def restore(
     replace: Annotated[
         bool, typer.Option("--replace", help="even if the stack is not empty: what it holds goes")
     ] = False,
+    erasures: Annotated[Path | None, typer.Option("--erasures", help="folder of what was erased since")] = None,
     data_dir: DataDir = None,
     as_json: AsJson = False,
 ) -> None:
@@ -194,7 +195,7 @@ def restore(
     from cli.backups import restore as put_back
     from cli.backups import say_restored
 
-    say_restored(execute(put_back(source, data_dir, key, replace=replace)), as_json=as_json)
+    say_restored(execute(put_back(source, data_dir, key, replace=replace, erasures=erasures)), as_json=as_json)
 
 
 @app.command()

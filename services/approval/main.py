@@ -101,7 +101,7 @@ def build(
         reconciling.on_timer,
     )
     retaining = Retaining(steps, settings.retention.kept, settings.retention.every, clock, checkpointing.on_timer)
-    erasing, erasures = Erasing(steps), ErasureDesk(desk)
+    erasing, erasures = Erasing(steps, settings.erasure_dir), ErasureDesk(desk)
     sessions = SessionStore(clock, new_secret, settings.idle, settings.session)
     census, patrol = Census(reviews, clock), Patrol(settings.nats_monitor_url, ehr)
     working, names = WorkingCopies(), Names()

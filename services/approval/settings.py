@@ -116,6 +116,10 @@ class ApprovalSettings(ServiceSettings):
     checkpoint_every: timedelta = Field(
         default=timedelta(minutes=10), ge=timedelta(milliseconds=100), description="how often one is made"
     )
+    erasure_dir: Path | None = Field(
+        default=None,
+        description="folder, the same for every process, to which each erasure is written: a restore reads it",
+    )
     retention: RetentionSettings = Field(default_factory=RetentionSettings)
     public_url: str = Field(default="", description="where physicians reach this service; for links in Tasks")
     origins: Names = Field(default=(), description="further origins of its pages, https://…, with commas between")

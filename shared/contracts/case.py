@@ -119,9 +119,9 @@ def fits(case: Case, body: CaseEvent) -> bool:  # noqa: C901 - one arm per event
     """Whether `body` may be the next event of `case`."""
     taken_back = case.retraction is not None and isinstance(case.retraction.body, Retracted)
     if case.awaits == "erase":  # which takes a moment, and nothing may come in between
-        return isinstance(body, Erased | HoldPlaced | HoldReleased) or (
-            isinstance(body, Failed) and body.step == "erase"
-        )
+        again = isinstance(body, ErasureOrdered) and body.again
+        failed = isinstance(body, Failed) and body.step == "erase"
+        return again or failed or isinstance(body, Erased | HoldPlaced | HoldReleased)
     match body:
         case Discharged():
             return not case.exists or case.state in ("withdrawn", "retracted")
