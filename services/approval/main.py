@@ -100,7 +100,9 @@ def build(
         clock,
         reconciling.on_timer,
     )
-    retaining = Retaining(steps, settings.retention.kept, settings.retention.every, clock, checkpointing.on_timer)
+    retaining = Retaining(
+        steps, settings.retention.kept, settings.retention.retain_every, clock, checkpointing.on_timer
+    )
     erasing, erasures = Erasing(steps, settings.erasure_dir), ErasureDesk(desk)
     sessions = SessionStore(clock, new_secret, settings.idle, settings.session)
     census, patrol = Census(reviews, clock), Patrol(settings.nats_monitor_url, ehr)
@@ -162,6 +164,7 @@ def build(
         ),
         looks=(census.look, patrol.look),
         hsts=settings.public.secure,
+        master_key=settings.master_key,
     )
 
 

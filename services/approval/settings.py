@@ -62,22 +62,22 @@ Kept = Annotated[timedelta | None, Field(ge=KEPT_AT_LEAST)]
 class RetentionSettings(BaseSettings):
     """How long texts are kept after a case has ended, as ISO 8601 says it (P90D); what is not set, for ever."""
 
-    model_config = SettingsConfigDict(env_prefix="COUNTERSIGN_RETAIN_", extra="ignore", frozen=True)
+    model_config = SettingsConfigDict(env_prefix="COUNTERSIGN_", extra="ignore", frozen=True)
 
-    record: Kept = Field(default=None, description="what was read of the EHR for the draft")
-    draft: Kept = Field(default=None, description="drafts that nobody signed")
-    words: Kept = Field(default=None, description="reasons of refusals, corrections and retractions")
-    signed: Kept = Field(default=None, description="signed texts and the drafts that they were made of")
-    renditions: Kept = Field(default=None, description="the files that were made of signed texts")
-    unfiled: Kept = Field(default=None, description="everything of a case that ended without a document")
-    every: timedelta = Field(
+    retain_record: Kept = Field(default=None, description="what was read of the EHR for the draft")
+    retain_draft: Kept = Field(default=None, description="drafts that nobody signed")
+    retain_words: Kept = Field(default=None, description="reasons of refusals, corrections and retractions")
+    retain_signed: Kept = Field(default=None, description="signed texts and the drafts that they were made of")
+    retain_renditions: Kept = Field(default=None, description="the files that were made of signed texts")
+    retain_unfiled: Kept = Field(default=None, description="everything of a case that ended without a document")
+    retain_every: timedelta = Field(
         default=timedelta(days=1), ge=timedelta(milliseconds=100), description="how often all cases are looked at"
     )
 
     @property
     def kept(self) -> Retention:
-        kinds = {kind: keep for kind in KINDS if (keep := getattr(self, kind)) is not None}
-        return Retention(kinds, self.unfiled)
+        kinds = {kind: keep for kind in KINDS if (keep := getattr(self, f"retain_{kind}")) is not None}
+        return Retention(kinds, self.retain_unfiled)
 
 
 class ApprovalSettings(ServiceSettings):

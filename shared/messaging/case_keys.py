@@ -33,7 +33,7 @@ RandomBytes = Callable[[int], bytes]
 
 @dataclass(frozen=True, slots=True)
 class Generation:
-    """One entry. `key` None: it was destroyed, by the order at sequence `ended`."""
+    """One entry. `key` is as it is stored; None: it was destroyed, by the order at sequence `ended`."""
 
     number: int
     sequence: int  # in the bucket's stream
@@ -65,7 +65,7 @@ class CaseKeys:
             found = await self.generations(case)
             last = found[-1] if found else None
             if last is not None and last.key is not None:
-                return last.number, self._remember(case, last.number, last.key, at)
+                return last.number, self._remember(case, last.number, self._unwrap(case, last.number, last.key), at)
             if last is not None and at <= last.ended:
                 raise ErasedError("the texts of this case were erased")
             number, key = (last.ended if last is not None else 0), self._random(BYTES)
@@ -87,7 +87,7 @@ class CaseKeys:
             raise TransientError("the key of this case is not there")
         if found.key is None:
             raise ErasedError("the texts of this case were erased")
-        return self._remember(case, number, found.key)
+        return self._remember(case, number, self._unwrap(case, number, found.key))
 
     async def erased(self, case: str) -> bool:
         """Whether the case's key was destroyed and no other one made since."""
@@ -105,7 +105,7 @@ class CaseKeys:
             if message.data.startswith(MARKER):
                 found.append(Generation(number, sequence, None, int(json.loads(message.data)["ended"])))
             else:
-                found.append(Generation(number, sequence, self._unwrap(case, number, message.data)))
+                found.append(Generation(number, sequence, message.data))
         return sorted(found, key=lambda item: item.number)
 
     async def destroy(self, case: str, order: int) -> None:

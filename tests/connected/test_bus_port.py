@@ -207,6 +207,9 @@ async def test_a_key_is_kept_under_the_master_key_and_opens_with_no_other(bus: A
         bus.master_key = other
         with pytest.raises(PermanentError, match=r"master key|MASTER_KEY"):
             await Artifacts(bus).of(CASE.id).get(key)
+    await Artifacts(bus).erase_case(CASE.id, 9, [key])  # which a restore does without it
+    with pytest.raises(ErasedError):
+        await Artifacts(bus).of(CASE.id).get(key)
 
 
 async def test_a_bucket_forgets_what_is_deleted_and_takes_a_value_over_the_revision_that_is_named(bus: Any) -> None:

@@ -71,7 +71,7 @@ async def test_a_kind_ends_in_its_time_and_a_held_case_is_passed_over(stack: Sta
 
 async def test_the_timer_walks_the_trail_by_itself(nats: NatsServer) -> None:
     await nats.provision()
-    kept = RetentionSettings.model_construct(unfiled=timedelta(0), every=timedelta(milliseconds=200))
+    kept = RetentionSettings.model_construct(retain_unfiled=timedelta(0), retain_every=timedelta(milliseconds=200))
     async with running(nats, sandbox(), retention=kept) as stack:
         case_id = await stack.discharge(stays(stack.ehr.style)[0])
         await stack.reaches(case_id, "awaiting-review")

@@ -112,7 +112,7 @@ def test_settings_are_periods_and_none_is_shorter_than_a_day(monkeypatch: pytest
     monkeypatch.setenv("COUNTERSIGN_RETAIN_UNFILED", "P30D")
     assert RetentionSettings().kept == Retention({"record": 90 * DAY}, 30 * DAY)
     monkeypatch.setenv("COUNTERSIGN_RETAIN_SIGNED", "PT5M")
-    with pytest.raises(ValueError, match="signed"):
+    with pytest.raises(ValueError, match="retain_signed"):
         RetentionSettings()
 
 
