@@ -159,7 +159,7 @@ def fits(case: Case, body: CaseEvent) -> bool:  # noqa: C901 - one arm per event
         case Failed():
             return case.awaits == body.step
         case Retried():
-            stopped = case.state == "failed" or body.step == "erase"
+            stopped = case.state == "failed" or (body.step == "erase" and case.awaits is None)
             return stopped and case.failure is not None and case.failure.step == body.step
 
 

@@ -143,7 +143,7 @@ def bucket_config(name: str, keeping: Keeping) -> StreamConfig:
         allow_rollup_hdrs=False,  # whoever may write one key could empty the bucket
         deny_delete=name not in DELETABLE,
         allow_direct=True,
-        allow_msg_ttl=True,
+        allow_msg_ttl=name not in DELETABLE,  # a key must not end by itself
         discard="new",  # type: ignore[arg-type]
         discard_new_per_subject=name in WRITTEN_ONCE,
     )
