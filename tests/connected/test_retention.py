@@ -66,6 +66,16 @@ async def test_a_kind_ends_in_its_time_and_a_held_case_is_passed_over(stack: Sta
     assert "erasure-ordered" not in await stack.events(second)
     assert (await stack.review(first))["draft"]["text"], "what was signed is kept"
     assert (await stack.case(first))["erasure"] is None
+    document = await stack.call("physician", "GET", f"/v1/cases/{first}/document")
+    changed = {
+        "text": document.json()["text"].replace("\n\n", "\nShe walked home.\n\n", 1),
+        "reason": "It was forgotten.",
+    }
+    headers = {"If-Match": document.headers["etag"]}
+    answer = await stack.call("physician", "POST", f"/v1/cases/{first}/amendments", headers=headers, json=changed)
+    assert (answer.status_code, answer.json()["title"]) == (410, "This text was erased"), "nothing to hold it against"
+    shown = await stack.call("physician", "GET", f"/reviews/{first}", headers={"Accept": "text/html"})
+    assert (shown.status_code, document.status_code) == (200, 200)
     await bus.close()
 
 
