@@ -22,7 +22,8 @@ def reopens(history: Sequence[Recorded], cause: str) -> bool:
     it has begun with.
     """
     known = any(event.id == derived_id(cause, DISCHARGED) for event in history)
-    return fold(history).state in ("withdrawn", "retracted") and not known
+    case = fold(history)
+    return (case.ended if case.erasing else case.state) in ("withdrawn", "retracted") and not known
 
 
 def to_be_settled(history: Sequence[Recorded]) -> bool:
@@ -30,7 +31,7 @@ def to_be_settled(history: Sequence[Recorded]) -> bool:
     texts to be erased.
     """
     case = fold(history)
-    return case.awaits == "erase" or (case.state == "retracted" and case.awaits is not None)
+    return case.erasing or (case.state == "retracted" and case.awaits is not None)
 
 
 def withdraw(history: Sequence[Recorded]) -> Withdrawn | Literal["too-late", "unknown", "done"]:
@@ -38,7 +39,7 @@ def withdraw(history: Sequence[Recorded]) -> Withdrawn | Literal["too-late", "un
     case = fold(history)
     if not case.exists:
         return "unknown"
-    if case.state == "retracted":
+    if case.state == "retracted" or case.erasing:
         return "done"
     if final(case) is not None:  # also where its filing has failed
         return "too-late"

@@ -73,6 +73,7 @@ class Case:
     retracted: RetractionFiled | None = None
     failure: Failed | None = None
     hold: Recorded | None = None  # nothing is erased while it is there
+    ended: State | None = None  # what it had come to when texts of it were ordered to be erased
     erasure: Recorded | None = None  # the last order to erase all texts
     gone: frozenset[TextKind] = frozenset()  # kinds of which the texts were ordered to be erased
     reopened: bool = False  # by a discharge after one that was taken back
@@ -84,9 +85,14 @@ class Case:
     @property
     def at_rest(self) -> bool:
         """Whether nothing is awaited of it: it has ended, or has failed before anything was signed."""
-        if self.awaits is not None or (self.failure is not None and self.failure.step == "erase"):
+        if self.awaits is not None or self.erasing:
             return False
         return self.state in ENDED or (self.state == "failed" and not self.entries)
+
+    @property
+    def erasing(self) -> bool:
+        """Whether an erasure was ordered and is not carried out; it may have stopped."""
+        return self.awaits == "erase" or (self.failure is not None and self.failure.step == "erase")
 
     @property
     def open(self) -> bool:
@@ -118,10 +124,12 @@ def misfits(history: Iterable[Recorded]) -> list[Recorded]:
 def fits(case: Case, body: CaseEvent) -> bool:  # noqa: C901 - one arm per event, and nothing else
     """Whether `body` may be the next event of `case`."""
     taken_back = case.retraction is not None and isinstance(case.retraction.body, Retracted)
-    if case.awaits == "erase":  # which takes a moment, and nothing may come in between
+    if case.awaits == "erase" and not isinstance(
+        body, HoldPlaced | HoldReleased
+    ):  # which takes a moment, and nothing may come in between
         again = isinstance(body, ErasureOrdered) and body.again
         failed = isinstance(body, Failed) and body.step == "erase"
-        return again or failed or isinstance(body, Erased | HoldPlaced | HoldReleased)
+        return again or failed or isinstance(body, Erased)
     match body:
         case Discharged():
             return not case.exists or case.state in ("withdrawn", "retracted")
@@ -155,12 +163,11 @@ def fits(case: Case, body: CaseEvent) -> bool:  # noqa: C901 - one arm per event
         case RetractionFiled():
             return case.awaits == "file" and taken_back
         case Withdrawn():
-            return case.state in WITHDRAWABLE
+            return case.state in WITHDRAWABLE and not case.erasing
         case Failed():
             return case.awaits == body.step
         case Retried():
-            stopped = case.state == "failed" or (body.step == "erase" and case.awaits is None)
-            return stopped and case.failure is not None and case.failure.step == body.step
+            return case.state == "failed" and case.failure is not None and case.failure.step == body.step
 
 
 def apply(case: Case, recorded: Recorded) -> Case:  # noqa: C901 - one arm per event, and nothing else
@@ -210,12 +217,10 @@ def apply(case: Case, recorded: Recorded) -> Case:  # noqa: C901 - one arm per e
             return replace(case, state="closed", awaits=None)
         case Withdrawn():
             return replace(case, state="withdrawn", awaits=None, failure=None)
-        case Failed(step="erase") as failed:
-            return replace(case, awaits=None, failure=failed)
         case Failed() as failed:
             return replace(case, state="failed", awaits=None, failure=failed)
         case Retried(step="erase"):
-            return replace(case, awaits="erase", failure=None)
+            return replace(case, state=case.ended or "closed", awaits="erase", failure=None)
         case Retried() as retried:
             taken_back = case.retraction is not None and isinstance(case.retraction.body, Retracted)
             state = "retracted" if taken_back else state_before(retried.step)
@@ -225,7 +230,8 @@ def apply(case: Case, recorded: Recorded) -> Case:  # noqa: C901 - one arm per e
 def _ordered(case: Case, recorded: Recorded, order: ErasureOrdered) -> Case:
     """A case that has failed, or that a restore brought back before its end, is worked on no more."""
     state: State = case.state if case.state in ENDED else "closed"
-    case = replace(case, state=state, awaits="erase", failure=None, gone=case.gone | set(order.kinds))
+    gone = case.gone | set(order.kinds)
+    case = replace(case, state=state, ended=state, awaits="erase", failure=None, gone=gone)
     return replace(case, erasure=recorded) if order.whole else case
 
 

@@ -89,8 +89,11 @@ def obstacle(case: Case) -> Refused | None:
         return Refused("erased", "The texts of this case were erased.")
     if case.hold is not None:
         return Refused("held", "A legal hold keeps the texts of this case: release it first.")
-    if case.awaits == "erase":
-        return Refused("not-ended", "An erasure is being carried out: try again in a moment.")
+    if case.erasing:
+        words = (
+            "is being carried out: try again in a moment" if case.awaits else "has stopped: an operator has to retry it"
+        )
+        return Refused("not-ended", f"An erasure {words}.")
     if not case.at_rest:
         words = "It waits for a physician: it has to be signed, refused or closed first."
         return Refused("not-ended", words if case.open else f"The case is {case.state}, and work on it goes on.")
