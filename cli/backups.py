@@ -110,9 +110,12 @@ async def restore(
     seal = open_seal(found.sealed, key) if found.sealed is not None else None
     with _progress() as tell:
         files.check(folder, found, tell)
-    listed = tuple(read_erasures(data_dir, erasures))
+    listed = read_erasures(data_dir, erasures)
+    if listed is None:
+        words = "There is no list of erasures: what was erased after the backup comes back. Name one with --erasures."
+        console.print(words, style="yellow")
     async with target(data_dir) as place:
-        place = replaced(place, erasures=listed)
+        place = replaced(place, erasures=tuple(listed or ()))
         with _progress() as tell:
             try:
                 return await put_back(folder, found, seal, place, tell, replace=replace)

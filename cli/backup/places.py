@@ -157,15 +157,20 @@ def _base(stack: AsyncExitStack, directory: Path | None) -> KnowledgeBase:
     return base
 
 
-def read_erasures(data_dir: Path | None, folder: Path | None) -> list[Listed]:
-    """What was erased: of the folder that is named, else of the stack's own. Raises CommandError."""
+def read_erasures(data_dir: Path | None, folder: Path | None) -> list[Listed] | None:
+    """What was erased: of the folder that is named, else of the stack's own; None: there is no list.
+
+    Raises CommandError.
+    """
     named = folder or Spread().erasure_dir
     if named is None and spread(data_dir) is None:
         named = (data_dir or default_data_dir()).absolute() / ERASURES
     elif named is not None and not named.is_dir():
         raise CommandError(f"The folder of erasures {named} is not there.")
+    if named is None or not named.is_dir():
+        return None
     try:
-        return ErasureList(named).read() if named is not None else []
+        return ErasureList(named).read()
     except Failure as failure:
         raise CommandError(f"{named}: {failure.reason}.") from None
 

@@ -47,7 +47,7 @@ async def test_erased_keys_do_not_come_back(
         for case_id in (done, waiting):
             await erase(stack, case_id)
     nats.kill()
-    listed = tuple(read_erasures(None, folder))
+    listed = tuple(read_erasures(None, folder) or ())
     assert {item.case for item in listed} == {done, waiting}
 
     real, kills = erasing.erase_again, []
@@ -94,3 +94,4 @@ def test_a_list_that_cannot_be_read_stops_the_restore(tmp_path: Path) -> None:
         read_erasures(None, tmp_path)
     with pytest.raises(CommandError, match="is not there"):
         read_erasures(None, tmp_path / "none")
+    assert read_erasures(tmp_path / "a-new-stack", None) is None, "and the command says so"
