@@ -59,9 +59,8 @@ def show(case_id: CaseId, data_dir: DataDir = None, as_json: AsJson = False) -> 
         print(f"{name:20}{found[name] or '-'}")
     for name in ("hold", "erasure"):
         if (ending := found[name]) is not None:
-            print(
-                f"{name:20}{ending['time'][:19]} by {ending['by']}, {ending['ground']} {ending['reference'] or ''}".rstrip()
-            )
+            why = " ".join(filter(None, (ending["ground"], ending["reference"])))
+            print(f"{name:20}{ending['time'][:19]} by {ending['by']}, {why}")
     print(f"{'events':20}{len(found['events'])}")
 
 
