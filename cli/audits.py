@@ -37,6 +37,10 @@ def say(report: Report, *, as_json: bool) -> None:
     for words in report.unchecked:
         print(f"not checked: {words}")
     counts = f"{report.cases} cases, {report.events} events, {report.checkpoints} checkpoints"
+    if report.erased:
+        print(
+            f"erased: the texts of {report.erased} cases; their events, and what the chart has of them, were verified"
+        )
     print(f"{'verified' if report.verified else 'NOT VERIFIED'}: {counts}")
 
 

@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
+from dataclasses import replace as replaced
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
@@ -18,9 +19,10 @@ from cli.backup import files, manifest
 from cli.backup.files import Tell
 from cli.backup.make import Wanted, make
 from cli.backup.manifest import Manifest
-from cli.backup.places import inside, source, target
+from cli.backup.places import inside, read_erasures, source, target
 from cli.backup.restore import Restored
 from cli.backup.restore import restore as put_back
+from cli.backup.rotation import Keep, Rotated, name_of, rotate, sweep
 from cli.backup.sealing import open_seal
 from cli.errors import CommandError
 
@@ -47,6 +49,32 @@ def _progress() -> Iterator[Tell]:
         yield tell
 
 
+async def make_backup(
+    to: Path | None,
+    into: Path | None,
+    keep: int | None,
+    weekly: int,
+    data_dir: Path | None,
+    recipient: Path | None,
+    *,
+    as_json: bool,
+) -> bool:
+    """Make one in `to`, or a further one below `into`, and say so. Whether every chain holds."""
+    if (to is None) == (into is None):
+        raise CommandError("Name the new folder with --to, or a folder of backups with --into.")
+    if into is None and (keep is not None or weekly):
+        raise CommandError("--keep and --keep-weekly are about the backups of a folder: name it with --into.")
+    if into is not None:
+        turn = Keep(keep, weekly) if keep is not None else None
+        to, made, rotated = await back_up_in_turn(into, data_dir, recipient, turn, datetime.now(UTC))
+        say_rotated(rotated)
+    else:
+        assert to is not None  # noqa: S101 - one of the two is
+        made = await back_up(to, data_dir, recipient)
+    say_backup(made, to, as_json=as_json)
+    return not made.trail.broken
+
+
 async def back_up(to: Path, data_dir: Path | None, recipient: Path | None) -> Manifest:
     """Make a backup in the folder `to`, with a bar on a terminal."""
     if inside(to, data_dir):
@@ -57,13 +85,37 @@ async def back_up(to: Path, data_dir: Path | None, recipient: Path | None) -> Ma
             return await make(wanted, tell)
 
 
-async def restore(folder: Path, data_dir: Path | None, key: Path | None, *, replace: bool) -> Restored:
-    """Check the backup in `folder`, then put it back."""
+async def back_up_in_turn(
+    into: Path, data_dir: Path | None, recipient: Path | None, keep: Keep | None, now: datetime
+) -> tuple[Path, Manifest, Rotated]:
+    """Make a backup in a new folder below `into`, check what was written, then remove those that are not kept."""
+    if inside(into, data_dir):
+        raise CommandError(
+            "A backup must not lie in the data directory that it is of: name another folder with --into."
+        )
+    rests = sweep(into, now)
+    to = into / name_of(now)
+    made = await back_up(to, data_dir, recipient)
+    with _progress() as tell:
+        files.check(to, made, tell)
+    rotated = rotate(into, keep) if keep is not None else Rotated()
+    return to, made, Rotated((*rests, *rotated.removed), rotated.unreadable)
+
+
+async def restore(
+    folder: Path, data_dir: Path | None, key: Path | None, *, replace: bool, erasures: Path | None = None
+) -> Restored:
+    """Check the backup in `folder`, then put it back, and erase again what the folder `erasures` lists."""
     found = manifest.read(folder)
     seal = open_seal(found.sealed, key) if found.sealed is not None else None
     with _progress() as tell:
         files.check(folder, found, tell)
+    listed = read_erasures(data_dir, erasures)
+    if listed is None:
+        words = "There is no list of erasures: what was erased after the backup comes back. Name one with --erasures."
+        console.print(words, style="yellow")
     async with target(data_dir) as place:
+        place = replaced(place, erasures=tuple(listed or ()))
         with _progress() as tell:
             try:
                 return await put_back(folder, found, seal, place, tell, replace=replace)
@@ -90,13 +142,21 @@ def say_backup(made: Manifest, to: Path, *, as_json: bool) -> None:
         console.print("It is not encrypted and holds patient data: --encrypt-to PUBLIC_KEY seals it.", style="yellow")
 
 
+def say_rotated(done: Rotated) -> None:
+    for path in done.removed:
+        console.print(f"removed {path}")
+    for path in done.unreadable:
+        console.print(f"{path} looks like a backup and cannot be read: it was left there.", style="yellow")
+
+
 def say_restored(done: Restored, *, as_json: bool) -> None:
     if as_json:
         print(json.dumps(asdict(done)))
         return
     print(
-        f"restored: {done.cases} cases, {done.events} events, {done.points} vectors, {done.timers} timers set; "
-        f"{_chains(done.broken)}. Start the stack, then: countersign doctor && countersign audit verify"
+        f"restored: {done.cases} cases, {done.events} events, {done.points} vectors, {done.timers} timers set, "
+        f"{done.erased} erasures done again; {_chains(done.broken)}. "
+        "Start the stack, then: countersign doctor && countersign audit verify"
     )
     console.print(
         "What is decided in the EHR waits until somebody says that it counts: countersign ehr-decisions allow"

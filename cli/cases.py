@@ -57,6 +57,10 @@ def show(case_id: CaseId, data_dir: DataDir = None, as_json: AsJson = False) -> 
         return
     for name in ("case_id", "department", "state", "owner", "document_reference", "provenance"):
         print(f"{name:20}{found[name] or '-'}")
+    for name in ("hold", "erasure"):
+        if (ending := found.get(name)) is not None:  # none of an older server
+            why = " ".join(filter(None, (ending["ground"], ending["reference"])))
+            print(f"{name:20}{ending['time'][:19]} by {ending['by']}, {why}")
     print(f"{'events':20}{len(found['events'])}")
 
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 import typer
 from rich.console import Console
 
-from cli import cases, deadletters, deployment, ehr_decisions, escalations, kinds, knowledge
+from cli import cases, deadletters, deployment, ehr_decisions, erasing, escalations, kinds, knowledge
 from cli.errors import CommandError
 from cli.stack.access import Access, default_data_dir
 from shared.contracts.failures import Failure
@@ -29,6 +29,8 @@ app = typer.Typer(no_args_is_help=True, add_completion=False, help="Clinical AI 
 app.add_typer(cases.app, name="cases")
 app.add_typer(deadletters.app, name="deadletter")
 app.add_typer(ehr_decisions.app, name="ehr-decisions")
+app.add_typer(erasing.hold_app, name="hold")
+app.command("erase")(erasing.erase)
 app.add_typer(escalations.app, name="escalations")
 app.add_typer(kinds.app, name="kinds")
 app.add_typer(knowledge.app, name="knowledge")
@@ -163,17 +165,18 @@ def demo(
 
 @app.command()
 def backup(
-    to: Annotated[Path, typer.Option("--to", help="a new folder")],
+    to: Annotated[Path | None, typer.Option("--to", help="a new folder")] = None,
+    into: Annotated[Path | None, typer.Option("--into", help="a folder of backups: a new one is added to it")] = None,
+    keep: Annotated[int | None, typer.Option("--keep", min=1, help="of those below --into, the newest so many")] = None,
+    keep_weekly: Annotated[int, typer.Option("--keep-weekly", min=0, help="and the newest of so many weeks")] = 0,
     encrypt_to: Annotated[Path | None, typer.Option("--encrypt-to", help="X25519 public key, PEM")] = None,
     data_dir: DataDir = None,
     as_json: AsJson = False,
 ) -> None:
     """Everything that a stack knows as files, while it runs. No EHR, no keys, no tokens."""
-    from cli.backups import back_up, say_backup
+    from cli.backups import make_backup
 
-    made = execute(back_up(to, data_dir, encrypt_to))
-    say_backup(made, to, as_json=as_json)
-    if made.trail.broken:
+    if not execute(make_backup(to, into, keep, keep_weekly, data_dir, encrypt_to, as_json=as_json)):
         raise typer.Exit(1)
 
 
@@ -184,6 +187,7 @@ def restore(
     replace: Annotated[
         bool, typer.Option("--replace", help="even if the stack is not empty: what it holds goes")
     ] = False,
+    erasures: Annotated[Path | None, typer.Option("--erasures", help="folder of what was erased since")] = None,
     data_dir: DataDir = None,
     as_json: AsJson = False,
 ) -> None:
@@ -191,7 +195,7 @@ def restore(
     from cli.backups import restore as put_back
     from cli.backups import say_restored
 
-    say_restored(execute(put_back(source, data_dir, key, replace=replace)), as_json=as_json)
+    say_restored(execute(put_back(source, data_dir, key, replace=replace, erasures=erasures)), as_json=as_json)
 
 
 @app.command()

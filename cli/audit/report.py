@@ -15,6 +15,7 @@ class Report:
     faults: tuple[Fault, ...]
     unchecked: tuple[str, ...] = ()
     checkpoints: int = 0
+    erased: int = 0  # cases whose texts were erased: proven from the trail, and from the chart where it has them
 
     @property
     def verified(self) -> bool:

@@ -16,13 +16,14 @@ from cli.bus import bus
 from cli.client import api
 from cli.errors import CommandError
 from cli.stack import nats
-from cli.stack.access import default_data_dir
+from cli.stack.access import ERASURES, default_data_dir
 from cli.stack.lock import held
 from cli.stack.ports import free_port
 from cli.stack.secrets import load_or_make
 from shared.contracts.failures import Failure
 from shared.knowledge.base import KnowledgeBase
 from shared.messaging.connection import Bus, connect
+from shared.messaging.erasures import ErasureList, Listed
 from shared.messaging.placement import Tags, read_placement
 from shared.messaging.provision import Keeping
 from shared.runtime.settings import QdrantSettings
@@ -35,6 +36,7 @@ class Spread(BaseSettings):
 
     nats_url: str = ""
     nats_ca_file: Path | None = None
+    erasure_dir: Path | None = Field(default=None, description="folder of the list of erasures")
     nats_seed: SecretStr = Field(default=SecretStr(""), description="of user backup, or admin to restore")
     nats_seed_file: Path | None = None
     nats_replicas: int = Field(default=1, description="of streams that are restored")
@@ -153,6 +155,24 @@ def _base(stack: AsyncExitStack, directory: Path | None) -> KnowledgeBase:
         raise CommandError(f"COUNTERSIGN_QDRANT_API_KEY_FILE: {error.filename} cannot be read.") from None
     stack.push_async_callback(base.close)
     return base
+
+
+def read_erasures(data_dir: Path | None, folder: Path | None) -> list[Listed] | None:
+    """What was erased: of the folder that is named, else of the stack's own; None: there is no list.
+
+    Raises CommandError.
+    """
+    named = folder or Spread().erasure_dir
+    if named is None and spread(data_dir) is None:
+        named = (data_dir or default_data_dir()).absolute() / ERASURES
+    elif named is not None and not named.is_dir():
+        raise CommandError(f"The folder of erasures {named} is not there.")
+    if named is None or not named.is_dir():
+        return None
+    try:
+        return ErasureList(named).read()
+    except Failure as failure:
+        raise CommandError(f"{named}: {failure.reason}.") from None
 
 
 def inside(folder: Path, data_dir: Path | None) -> bool:

@@ -12,6 +12,7 @@ from nats.js.errors import APIError, NotFoundError
 
 from cli.backup import clocks, files
 from cli.backup.chains import Chains, expected
+from cli.backup.erasures import erase_again
 from cli.backup.files import Tell
 from cli.backup.manifest import Manifest, StreamPart, VectorPart
 from cli.backup.sealing import Seal
@@ -21,6 +22,7 @@ from shared.knowledge.base import KnowledgeBase
 from shared.knowledge.kept import KeptPoint
 from shared.messaging import snapshots
 from shared.messaging.connection import Bus, sort_api_error
+from shared.messaging.erasures import Listed
 from shared.messaging.journal import STREAM as TRAIL
 from shared.messaging.journal import Journal
 from shared.messaging.provision import Keeping, provision, unkept, wanted_streams
@@ -41,6 +43,7 @@ class Target:
     base: KnowledgeBase
     declared: Path | None  # folder of the knowledge base's declaration, where it is ours to fill
     keeping: Keeping = field(default_factory=Keeping)
+    erasures: tuple[Listed, ...] = ()  # oldest first
     now: datetime = field(default_factory=lambda: datetime.now(UTC))
 
 
@@ -53,6 +56,7 @@ class Restored:
     points: int
     timers: int
     broken: int  # events whose chain did not hold when the backup was made, and does not now
+    erased: int  # cases that were erased after the backup was made, and were erased again
     repeated: tuple[str, ...]  # consumers that had moved during the backup, and do again what they did meanwhile
 
 
@@ -77,6 +81,7 @@ async def restore(
     rewinds = [item for item in manifest.rewinds if (item.stream, item.consumer) not in MOVED]
     for item in rewinds:
         await snapshots.rewind(bus, item.stream, item.consumer, item.floor)
+    erased = await erase_again(bus, list(target.erasures), target.now)
     for vectors in manifest.vectors:
         await _vectors(target.base, vectors, files.contents(source, vectors.file, seal), tell)
     if manifest.declared is not None and target.declared is not None:
@@ -87,7 +92,7 @@ async def restore(
     await bus.jetstream.delete_stream(UNFINISHED)
     points = sum(item.points for item in manifest.vectors)
     repeated = tuple(item.consumer for item in rewinds)
-    return Restored(len(chains.heads), chains.events, points, timers, len(chains.broken), repeated)
+    return Restored(len(chains.heads), chains.events, points, timers, len(chains.broken), erased, repeated)
 
 
 def kept(manifest: Manifest, keeping: Keeping) -> Keeping:

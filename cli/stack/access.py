@@ -23,6 +23,9 @@ class Access:
     drafter_model: str = "drafter"
 
 
+ERASURES = "erasures"  # below the data directory: the list that a restore reads
+
+
 def default_data_dir() -> Path:
     return Path(os.environ.get("COUNTERSIGN_DATA_DIR", ".countersign"))
 

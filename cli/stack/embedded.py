@@ -1,6 +1,7 @@
 """The whole of Countersign on one machine: nats-server and Triton as children, all services in this process."""
 
 import asyncio
+import os
 import sqlite3
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager, nullcontext
@@ -15,7 +16,7 @@ from pydantic import SecretStr
 
 from cli.errors import CommandError
 from cli.stack import nats, triton
-from cli.stack.access import Access, write_access
+from cli.stack.access import ERASURES, Access, write_access
 from cli.stack.knowledge import embedders, places
 from cli.stack.lock import held
 from cli.stack.people import demo_people
@@ -154,6 +155,8 @@ def _app(options: Options, secrets: Secrets, access: Access, stack: AsyncExitSta
     base = QdrantSettings(url=options.qdrant_url, directory=found.vectors).connect()  # one for all: one process a shard
     stack.push_async_callback(base.close)
     people: dict[str, Any] = {"directory": options.directory} if options.directory else {}
+    if "COUNTERSIGN_ERASURE_DIR" not in os.environ:
+        people["erasure_dir"] = options.data_dir / ERASURES
     approval = ApprovalSettings(
         **seeded("approval"), **people, ehr=ehr, escalate_after=options.escalate_after, public_url=access.base_url
     )

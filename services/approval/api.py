@@ -13,12 +13,13 @@ from services.approval.local_time import ZoneOf
 from services.approval.refusal import Refused, Why
 from services.approval.reviews import OpenReview, Reviews
 from services.approval.rights import must_sign_in_again
-from services.approval.views import CaseView, ReviewView, case_view, review_view
+from services.approval.views import CaseView, ReviewView, case_view, gone, review_view
 from shared.contracts.access import Access
 from shared.contracts.case import State, fold, state_after
 from shared.contracts.ehr import Department, PractitionerReference
 from shared.contracts.envelope import Recorded
 from shared.contracts.events import Refusing, Resolution
+from shared.contracts.failures import ErasedError
 from shared.messaging.access_log import AccessLog
 from shared.messaging.steps import Clock
 from shared.runtime.access import ROLES, Caller, Guard
@@ -41,6 +42,10 @@ TITLES: dict[Why, tuple[int, str]] = {
     "asked": (409, "Somebody has asked for a retraction already"),
     "not-asked": (409, "Nobody has asked for a retraction"),
     "same-person": (403, "A second person has to confirm"),
+    "held": (409, "A legal hold stands"),
+    "not-held": (409, "No legal hold stands"),
+    "erased": (410, "The texts of this case were erased"),
+    "not-ended": (409, "This case has not ended"),
 }
 RECENT_EVENTS = 2000
 LONGEST_TEXT = 200_000
@@ -219,7 +224,10 @@ def _add_review_routes(router: APIRouter, parts: Parts) -> None:
             history = await parts.desk.look(case_id, who)
         except Refused as refused:
             raise problem_of(refused) from None
-        view = await review_view(parts.desk, history)
+        try:
+            view = await review_view(parts.desk, history)
+        except ErasedError:
+            raise gone(history) from None
         response.headers["ETag"] = f'"{view.draft.digest}"'
         return view
 

@@ -28,8 +28,10 @@ def filed(case: Case, seen: str) -> tuple[Approved | Amended, Filed]:
     """
     if not case.exists:
         raise Refused("unknown", "There is no such case.")
+    if case.erasure is not None:
+        raise Refused("erased", "The document can be corrected in the EHR alone: what it was made of was erased here.")
     last = final(case)
-    if case.state != "filed" or case.document is None or last is None:
+    if case.state != "filed" or case.document is None or last is None or case.awaits is not None:
         raise Refused("not-filed", f"The case is {case.state}.")
     if standing(case) != seen:
         raise Refused("changed", "The document has changed since it was read.")

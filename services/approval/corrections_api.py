@@ -10,8 +10,10 @@ from services.approval.corrections_desk import CorrectionsDesk
 from services.approval.gate import Settled
 from services.approval.refusal import Refused
 from services.approval.rights import READERS
+from services.approval.views import gone
 from shared.contracts.case import fold
 from shared.contracts.events import Resolution
+from shared.contracts.failures import ErasedError
 from shared.runtime.access import Caller
 from shared.runtime.limits import TEXT, takes
 from shared.runtime.problems import Problem
@@ -91,10 +93,14 @@ def _add_reading(router: APIRouter, parts: Parts, desk: CorrectionsDesk) -> None
     @router.get("/v1/cases/{case_id}/document", summary="The signed document as it stands, with its addenda")
     async def show_document(case_id: str, response: Response, who: clinician) -> StandingDocument:
         try:
-            case = fold(await parts.desk.look(case_id, who))
+            history = await parts.desk.look(case_id, who)
         except Refused as refused:
             raise problem_of(refused) from None
-        found = await desk.standing(case)
+        case = fold(history)
+        try:
+            found = await desk.standing(case_id, case)
+        except ErasedError:
+            raise gone(history) from None
         if found is None:
             raise Problem(404, "No document is signed yet", f"The case is {case.state}.")
         response.headers["ETag"] = f'"{found.seen}"'

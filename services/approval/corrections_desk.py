@@ -39,7 +39,7 @@ class CorrectionsDesk:
     def __init__(self, desk: Desk) -> None:
         self._desk = desk
 
-    async def standing(self, case: Case) -> Standing | None:
+    async def standing(self, case_id: str, case: Case) -> Standing | None:
         """None before the first signature."""
         last = final(case)
         if last is None:
@@ -47,10 +47,12 @@ class CorrectionsDesk:
         signature = corrections.signature_of(last)
         return Standing(
             seen=standing(case),
-            text=await self._desk.signed_text(signature),
+            text=await self._desk.signed_text(case_id, signature),
             signature=signature,
-            addenda=tuple([await self._desk.signed_text(corrections.signature_of(item)) for item in addenda(case)]),
-            draft=await self._desk.draft(signature.draft.digest),
+            addenda=tuple(
+                [await self._desk.signed_text(case_id, corrections.signature_of(item)) for item in addenda(case)]
+            ),
+            draft=await self._desk.draft(case_id, signature.draft.digest),
         )
 
     async def amend(
@@ -106,7 +108,7 @@ class CorrectionsDesk:
         by = await self._desk.permit(ref, case, by, "decide")
         last = final(case)
         signature = corrections.signature_of(last) if last else corrections.filed(case, seen)[0]
-        draft = await self._desk.draft(signature.draft.digest)
+        draft = await self._desk.draft(case_id, signature.draft.digest)
         text = whole(draft)
 
         def before(current: Case) -> S | None:
@@ -115,7 +117,7 @@ class CorrectionsDesk:
         if (done := before(case)) is not None:
             return done
         corrections.filed(case, seen)
-        written = await self._desk.written(draft, words)
+        written = await self._desk.written(case_id, draft, words)
         supervisor = await self._desk.stands_for(ref, by)
 
         def decide(current: Case) -> S:
@@ -133,7 +135,7 @@ class CorrectionsDesk:
             )
 
         decide(case)  # refused before anything is kept
-        await self._keep(text, reason)
+        await self._keep(case_id, case, text, reason)
         return await self._desk.decide(ref, case, by, "decide", decide, before=before)
 
     async def request_retraction(self, case_id: str, seen: str, by: Caller, reason: str) -> RetractionRequested:
@@ -148,7 +150,7 @@ class CorrectionsDesk:
             )
 
         decide(case)
-        await self._keep(reason)
+        await self._keep(case_id, case, reason)
         event = await self._desk.decide(ref, case, by, "retract", decide)
         await self._tell(ref, seen)
         return event
@@ -171,18 +173,18 @@ class CorrectionsDesk:
 
         return await self._desk.decide(ref, case, by, "decide", decide)
 
-    async def words(self, digest: str) -> str:
+    async def words(self, case_id: str, digest: str) -> str:
         """Somebody's reason."""
-        return (await self._desk.artifacts.get(digest)).decode()
+        return (await self._desk.texts(case_id).get(digest)).decode()
 
-    async def _keep(self, *texts: str) -> None:
+    async def _keep(self, case_id: str, case: Case, *texts: str) -> None:
         """Before an event names them by their digests."""
         for text in texts:
-            await self._desk.artifacts.put(text.encode())
+            await self._desk.texts(case_id, case.head.sequence).put(text.encode())
 
     async def _look(self, case_id: str, seen: str, by: Caller, deed: Deed) -> tuple[CaseRef, Case, Draft, Caller]:
         """The case, the draft that its document was made of, the caller in the role that may do it. Raises Refused."""
         ref, case = await self._desk.case(case_id)
         by = await self._desk.permit(ref, case, by, deed)
         signature, _ = corrections.filed(case, seen)
-        return ref, case, await self._desk.draft(signature.draft.digest), by
+        return ref, case, await self._desk.draft(case_id, signature.draft.digest), by

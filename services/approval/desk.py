@@ -16,6 +16,7 @@ from shared.clinical.fhir import FhirClient, NotFoundError
 from shared.contracts.case import Case, fold
 from shared.contracts.corrections import Addended, Amended, Retracted, RetractionRequested
 from shared.contracts.draft import Draft
+from shared.contracts.ending import ErasureOrdered, HoldPlaced, HoldReleased
 from shared.contracts.envelope import Recorded, digest
 from shared.contracts.events import (
     Actor,
@@ -34,7 +35,7 @@ from shared.contracts.failures import Failure, TransientError
 from shared.contracts.model import read_whole
 from shared.contracts.subjects import FHIR_ID, CaseRef, derived_id
 from shared.messaging.access_log import AccessLog
-from shared.messaging.artifacts import Artifacts
+from shared.messaging.artifacts import Artifacts, CaseTexts
 from shared.messaging.connection import Bus
 from shared.messaging.journal import Conflict, Journal
 from shared.messaging.steps import Clock
@@ -43,7 +44,19 @@ from shared.runtime.access import Caller
 TRIES = 5
 CASE_ID = re.compile(r"[A-Za-z0-9-]{1,64}")
 
-Event = TypeVar("Event", Approved, Rejected, Reassigned, Amended, Addended, RetractionRequested, Retracted)
+Event = TypeVar(
+    "Event",
+    Approved,
+    Rejected,
+    Reassigned,
+    Amended,
+    Addended,
+    RetractionRequested,
+    Retracted,
+    ErasureOrdered,
+    HoldPlaced,
+    HoldReleased,
+)
 
 
 class Desk:
@@ -119,24 +132,24 @@ class Desk:
     async def recent(self, events: int) -> list[Recorded]:
         return await self._journal.recent(events)
 
-    async def draft_of(self, case: Case) -> Draft | None:
+    async def draft_of(self, case_id: str, case: Case) -> Draft | None:
         """The draft of the case's last review."""
         if case.review is None:
             return None
-        return await self.draft(case.review.draft.digest)
+        return await self.draft(case_id, case.review.draft.digest)
 
-    async def draft(self, digest: str) -> Draft:
-        return read_whole(Draft, await self._artifacts.get(digest))
+    async def draft(self, case_id: str, digest: str) -> Draft:
+        return read_whole(Draft, await self.texts(case_id).get(digest))
 
-    async def signed_text(self, signed: Signature) -> str:
+    async def signed_text(self, case_id: str, signed: Signature) -> str:
         """Exactly what was signed."""
         if isinstance(signed, Approved) and not signed.edited:
-            return (await self.draft(signed.draft.digest)).text
-        return (await self._artifacts.get(signed.signed)).decode()
+            return (await self.draft(case_id, signed.draft.digest)).text
+        return (await self.texts(case_id).get(signed.signed)).decode()
 
-    @property
-    def artifacts(self) -> Artifacts:
-        return self._artifacts
+    def texts(self, case_id: str, at: int = 0) -> CaseTexts:
+        """The texts of a case; who writes one knows the case up to its event at sequence `at`."""
+        return self._artifacts.of(case_id, at)
 
     async def approve(
         self,
@@ -157,8 +170,8 @@ class Desk:
         if (done := before(case)) is not None:
             return done
         review = domain.open_review(case, seen)
-        draft = await self._draft_to_sign(review, text)
-        written = await self.written(draft, text) if draft is not None and text is not None else ()
+        draft = await self._draft_to_sign(ref, review, text)
+        written = await self.written(ref.id, draft, text) if draft is not None and text is not None else ()
         supervisor = await self.stands_for(ref, by)
 
         def decide(current: Case) -> Approved:
@@ -178,16 +191,16 @@ class Desk:
         event = decide(case)
         await self._withdraw_if_taken_back(ref, case, review)
         if text is not None and event.edited:
-            await self._artifacts.put(text.encode())
+            await self.texts(ref.id, case.head.sequence).put(text.encode())
         return await self.decide(ref, case, by, "decide", decide, before=before)
 
-    async def written(self, draft: Draft, text: str) -> tuple[Statement, ...]:
+    async def written(self, case_id: str, draft: Draft, text: str) -> tuple[Statement, ...]:
         """The sentences of `text` that `draft` does not have, held against the record that it was made from."""
-        return await self._records.written(draft, text)
+        return await self._records.written(case_id, draft, text)
 
-    async def _draft_to_sign(self, review: ReviewRequested, text: str | None = None) -> Draft | None:
+    async def _draft_to_sign(self, ref: CaseRef, review: ReviewRequested, text: str | None = None) -> Draft | None:
         """The draft under review where a signature needs it."""
-        return await self.draft(review.draft.digest) if domain.reads_draft(review, text) else None
+        return await self.draft(ref.id, review.draft.digest) if domain.reads_draft(review, text) else None
 
     async def _look(self, case_id: str, seen: str = "") -> tuple[CaseRef, Case]:
         """The case as the inbox knows it, where that is about the draft `seen`; else as the trail has it."""
@@ -216,7 +229,7 @@ class Desk:
         if (done := before(case)) is not None:
             return done
         domain.open_review(case, seen)
-        await self._artifacts.put(reason.encode())
+        await self.texts(ref.id, case.head.sequence).put(reason.encode())
 
         def decide(current: Case) -> Rejected:
             return domain.reject(current, seen, by.actor, action, words, channel=channel_of(by))
@@ -230,7 +243,7 @@ class Desk:
         """
         ref, case = await self.case(case_id)
         review = domain.open_review(case, seen)
-        draft = await self._draft_to_sign(review)
+        draft = await self._draft_to_sign(ref, review)
 
         def decide(current: Case) -> Approved:
             return domain.approve(current, seen, by, draft=draft, channel="ehr")
@@ -245,7 +258,7 @@ class Desk:
         """Refuse the draft, as `by` did in the EHR. Raises Refused."""
         ref, case = await self.case(case_id)
         domain.open_review(case, seen)
-        words = await self._artifacts.put(reason.encode())
+        words = await self.texts(ref.id, case.head.sequence).put(reason.encode())
         return await self.decide(
             ref,
             case,
@@ -265,7 +278,7 @@ class Desk:
         if case.open and case.owner == to and by.role != "operator":
             return
         await self._check_person(to)
-        words = await self._artifacts.put(reason.encode())
+        words = await self.texts(ref.id, case.head.sequence).put(reason.encode())
         now, times = self._clock(), self._directory.times(ref.department)
 
         def decide(current: Case) -> Reassigned:

@@ -122,7 +122,7 @@ class Approval:
         return case
 
     async def _file(self, cause: Recorded, signature: Signature, number: int) -> Filed:
-        text = await self._signed_text(signature)
+        text = await self._signed_text(cause.case, signature)
         try:
             with never_permanent(but=NotAsSignedError):
                 renditions = await self._renditions.of(cause, signature, text, number)
@@ -162,14 +162,14 @@ class Approval:
             refused=names,
         )
 
-    async def _signed_text(self, signature: Signature) -> str:
+    async def _signed_text(self, case: CaseRef, signature: Signature) -> str:
         """Exactly what was signed.
 
         Raises PermanentError when it is not what the signature's digest says.
         """
         if not isinstance(signature, Approved) or signature.edited:
-            return (await self._artifacts.get(signature.signed)).decode()
-        draft = read_whole(Draft, await self._artifacts.get(signature.draft.digest))
+            return (await self._artifacts.of(case.id).get(signature.signed)).decode()
+        draft = read_whole(Draft, await self._artifacts.of(case.id).get(signature.draft.digest))
         if digest(draft.text.encode()) != signature.signed:
             raise PermanentError("the draft is not the text that was signed")
         return draft.text

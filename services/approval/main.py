@@ -18,6 +18,10 @@ from services.approval.desk import Desk
 from services.approval.directory import Directory
 from services.approval.directory_file import read as read_directory
 from services.approval.ehr_decisions import EhrDecisions
+from services.approval.erasure.api import make_erasure_router
+from services.approval.erasure.desk import ErasureDesk
+from services.approval.erasure.retaining import Retaining
+from services.approval.erasure.step import Erasing
 from services.approval.escalation import Escalation
 from services.approval.escalations_api import make_escalations_router
 from services.approval.filing import Filing
@@ -96,24 +100,43 @@ def build(
         clock,
         reconciling.on_timer,
     )
+    retaining = Retaining(
+        steps, settings.retention.kept, settings.retention.retain_every, clock, checkpointing.on_timer
+    )
+    erasing, erasures = Erasing(steps, settings.erasure_dir), ErasureDesk(desk)
     provider = Provider(settings.oidc, clock) if settings.oidc.issuer else None
     sessions = SessionStore(clock, new_secret, settings.idle, settings.session, provider)
     census, patrol = Census(reviews, clock), Patrol(settings.nats_monitor_url, ehr)
     working, names = WorkingCopies(), Names()
 
     async def on_connect(bus: Bus) -> None:
-        for part in (log, sessions, working, names, desk, escalation, notify, decisions, opened, patrol):
+        for part in (
+            log,
+            sessions,
+            working,
+            names,
+            desk,
+            escalation,
+            notify,
+            decisions,
+            opened,
+            patrol,
+            erasing,
+            erasures,
+        ):
             part.attach(bus)
         await approval.attach(bus)
         await follow_up.attach(bus)
         await reconciling.attach(bus)
         await checkpointing.attach(bus)
+        await retaining.attach(bus)
         await census.start(bus)
 
     guard = Guard(read_grants(settings.tokens_file), provider, sessions, partial(_refused, log), settings.public)
     parts = Parts(desk, reviews, guard, log, clock, settings.sign_within, settings.zones.of)
     router = make_router(parts)
     router.include_router(make_corrections_router(parts))
+    router.include_router(make_erasure_router(parts, erasures))
     router.include_router(make_escalations_router(desk, front_directory, guard))
     pages = APIRouter(route_class=PageRoute)
     add_assets(pages)
@@ -141,6 +164,7 @@ def build(
         ),
         looks=(census.look, patrol.look),
         hsts=settings.public.secure,
+        master_key=settings.master_key,
     )
 
 

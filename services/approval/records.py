@@ -17,11 +17,11 @@ class Records:
         self._artifacts = artifacts
         self._indexed: dict[str, Record] = {}  # by the digest of their context
 
-    async def written(self, draft: Draft, text: str) -> tuple[Statement, ...]:
+    async def written(self, case_id: str, draft: Draft, text: str) -> tuple[Statement, ...]:
         """The sentences of `text` that `draft` does not have, held against the record that it was made from."""
         if text == draft.text:
             return ()
-        context = await self._artifacts.get(draft.context_digest)
+        context = await self._artifacts.of(case_id).get(draft.context_digest)
         return await asyncio.to_thread(self._held_against, draft, text, context)
 
     def _held_against(self, draft: Draft, text: str, context: bytes) -> tuple[Statement, ...]:

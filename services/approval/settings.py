@@ -6,10 +6,12 @@ from pathlib import Path
 from typing import Annotated
 
 from pydantic import BeforeValidator, Field
-from pydantic_settings import NoDecode
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from services.approval.erasure.rules import Retention
 from services.approval.renditions.make import CONTENT_TYPES
 from services.approval.renditions.pdf import Paper
+from shared.contracts.ending import KINDS
 from shared.runtime.public import Public
 from shared.runtime.settings import EhrSettings, Names, ServiceSettings
 
@@ -53,6 +55,31 @@ def parse_content_types(value: object) -> object:
 ContentTypes = Annotated[tuple[str, ...], NoDecode, BeforeValidator(parse_content_types)]
 
 
+KEPT_AT_LEAST = timedelta(days=1)
+Kept = Annotated[timedelta | None, Field(ge=KEPT_AT_LEAST)]
+
+
+class RetentionSettings(BaseSettings):
+    """How long texts are kept after a case has ended, as ISO 8601 says it (P90D); what is not set, for ever."""
+
+    model_config = SettingsConfigDict(env_prefix="COUNTERSIGN_", extra="ignore", frozen=True)
+
+    retain_record: Kept = Field(default=None, description="what was read of the EHR for the draft")
+    retain_draft: Kept = Field(default=None, description="drafts that nobody signed")
+    retain_words: Kept = Field(default=None, description="reasons of refusals, corrections and retractions")
+    retain_signed: Kept = Field(default=None, description="signed texts and the drafts that they were made of")
+    retain_renditions: Kept = Field(default=None, description="the files that were made of signed texts")
+    retain_unfiled: Kept = Field(default=None, description="everything of a case that ended without a document")
+    retain_every: timedelta = Field(
+        default=timedelta(days=1), ge=timedelta(milliseconds=100), description="how often all cases are looked at"
+    )
+
+    @property
+    def kept(self) -> Retention:
+        kinds = {kind: keep for kind in KINDS if (keep := getattr(self, f"retain_{kind}")) is not None}
+        return Retention(kinds, self.retain_unfiled)
+
+
 class ApprovalSettings(ServiceSettings):
     escalate_after: Escalations = Field(
         default=(timedelta(hours=24), timedelta(hours=72), timedelta(days=7)),
@@ -89,6 +116,11 @@ class ApprovalSettings(ServiceSettings):
     checkpoint_every: timedelta = Field(
         default=timedelta(minutes=10), ge=timedelta(milliseconds=100), description="how often one is made"
     )
+    erasure_dir: Path | None = Field(
+        default=None,
+        description="folder, the same for every process, to which each erasure is written: a restore reads it",
+    )
+    retention: RetentionSettings = Field(default_factory=RetentionSettings)
     public_url: str = Field(default="", description="where physicians reach this service; for links in Tasks")
     origins: Names = Field(default=(), description="further origins of its pages, https://…, with commas between")
 

@@ -1,5 +1,6 @@
 """A case and a review as the API and the pages show them."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
@@ -9,6 +10,7 @@ from services.approval import by_hand
 from services.approval.desk import Desk
 from shared.contracts.case import State, fold
 from shared.contracts.draft import Draft
+from shared.contracts.ending import ErasureOrdered, HoldPlaced
 from shared.contracts.envelope import Recorded
 from shared.runtime.problems import Problem
 
@@ -23,6 +25,15 @@ class EventLine(BaseModel):
     detail: dict[str, Any]
 
 
+class EndingView(BaseModel):
+    """A legal hold, or an order to erase every text."""
+
+    time: datetime
+    by: str
+    ground: str
+    reference: str | None
+
+
 class CaseView(BaseModel):
     """A case and its trail. Ids, codes and digests; no text."""
 
@@ -32,6 +43,8 @@ class CaseView(BaseModel):
     owner: str | None
     document_reference: str | None
     provenance: str | None
+    hold: EndingView | None = Field(default=None, description="keeps every text of the case")
+    erasure: EndingView | None = Field(default=None, description="the texts of the case can be read no more")
     events: list[EventLine]
 
 
@@ -85,6 +98,8 @@ def case_view(history: list[Recorded]) -> CaseView:
         owner=case.owner,
         document_reference=case.document.document_reference if case.document else None,
         provenance=case.document.provenance if case.document else None,
+        hold=ending_view(case.hold),
+        erasure=ending_view(case.erasure),
         events=[
             EventLine(
                 event=event.name,
@@ -98,10 +113,31 @@ def case_view(history: list[Recorded]) -> CaseView:
     )
 
 
+def ending_view(event: Recorded | None) -> EndingView | None:
+    """Who ordered it, when and why."""
+    if event is None or not isinstance(event.body, ErasureOrdered | HoldPlaced):
+        return None
+    body = event.body
+    return EndingView(time=event.time, by=event.actor, ground=body.ground, reference=body.reference)
+
+
+def erasure_of(history: Sequence[Recorded]) -> EndingView | None:
+    """The last order to erase texts of the case, of whatever kinds."""
+    return ending_view(next((item for item in reversed(history) if isinstance(item.body, ErasureOrdered)), None))
+
+
+def gone(history: Sequence[Recorded]) -> Problem:
+    """The answer where texts of the case are asked for and were erased."""
+    found = erasure_of(history)
+    words = f"Ordered {found.time:%Y-%m-%d %H:%M} UTC by {found.by}; ground: {found.ground}." if found else ""
+    extra = {"erasure": found.model_dump(mode="json")} if found else {}
+    return Problem(410, "The texts of this case were erased", words, **extra)
+
+
 async def review_view(desk: Desk, history: list[Recorded]) -> ReviewView:
     """The case's last review. Raises Problem when no draft has come to review yet."""
     case = fold(history)
-    draft = await desk.draft_of(case)
+    draft = await desk.draft_of(history[-1].case.id, case)
     if draft is None or case.review is None:
         raise Problem(404, "There is no draft to review yet", f"The case is {case.state}.")
     return ReviewView(

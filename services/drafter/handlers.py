@@ -24,7 +24,7 @@ from shared.contracts.model import read_whole
 from shared.grounding import Record, check, split
 from shared.inference.generate import Generation, Generator, Sampling
 from shared.knowledge.retrieve import Retriever
-from shared.messaging.artifacts import Artifacts
+from shared.messaging.artifacts import Artifacts, CaseTexts
 from shared.messaging.connection import Bus
 from shared.messaging.steps import Steps, Work
 
@@ -68,6 +68,9 @@ class Drafter:
         if self._retriever is not None:
             self._retriever.attach(bus)
 
+    def _texts(self, work: Work) -> CaseTexts:
+        return self._artifacts.of(work.cause.case.id, work.cause.head.sequence)
+
     async def extract(self, work: Work) -> ContextExtracted:
         """Read the stay from the EHR and store what may be used of it."""
         cause = work.cause.body
@@ -81,7 +84,7 @@ class Drafter:
             kinds=self._documents.kinds,
             department=work.cause.case.department,
         )
-        digest = await self._artifacts.put(context.model_dump_json(exclude_none=True).encode())
+        digest = await self._texts(work).put(context.model_dump_json(exclude_none=True).encode())
         return ContextExtracted(
             stay=context.stay.model_copy(update={"reported_at": work.cause.time}),
             kind=context.kind,
@@ -94,9 +97,9 @@ class Drafter:
         """Render the facts, compose the narrative, keep of the model what the record supports, store the draft."""
         cause = work.cause.body
         assert isinstance(cause, ContextExtracted | RedraftRequested)  # noqa: S101 - as above
-        context = read_whole(EncounterContext, await self._artifacts.get(cause.context))
+        context = read_whole(EncounterContext, await self._texts(work).get(cause.context))
         words = domain.words_of(cause)
-        wish = (await self._artifacts.get(words)).decode() if words else None
+        wish = (await self._texts(work).get(words)).decode() if words else None
         kind = self._documents.kinds.of(context.kind, died=context.died)
         wording = self._documents.departments.of(work.cause.case.department, kind.name)
         knowledge = await cite(self._retriever, context) if self._retriever is not None else None
@@ -130,7 +133,7 @@ class Drafter:
             kind=kind,
             routing=_routing(kind, wording, context, policy),
         )
-        digest = await self._artifacts.put(draft.model_dump_json(exclude_none=True).encode())
+        digest = await self._texts(work).put(draft.model_dump_json(exclude_none=True).encode())
         return domain.drafted(cause, draft, digest)
 
     def _choose(

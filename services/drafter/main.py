@@ -65,6 +65,7 @@ def build(
         on_connect,
         checks={"triton": generator.ready, "ehr": ehr.ready},
         closers=tuple(closers),
+        master_key=settings.master_key,
     )
 
 

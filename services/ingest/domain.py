@@ -22,13 +22,16 @@ def reopens(history: Sequence[Recorded], cause: str) -> bool:
     it has begun with.
     """
     known = any(event.id == derived_id(cause, DISCHARGED) for event in history)
-    return fold(history).state in ("withdrawn", "retracted") and not known
+    case = fold(history)
+    return (case.ended if case.erasing else case.state) in ("withdrawn", "retracted") and not known
 
 
 def to_be_settled(history: Sequence[Recorded]) -> bool:
-    """Whether a case that starts again has to wait for the chart to say that its documents are retracted."""
+    """Whether a case that starts again has to wait: for the chart to say that its documents are retracted, or for its
+    texts to be erased.
+    """
     case = fold(history)
-    return case.state == "retracted" and case.awaits is not None
+    return case.erasing or (case.state == "retracted" and case.awaits is not None)
 
 
 def withdraw(history: Sequence[Recorded]) -> Withdrawn | Literal["too-late", "unknown", "done"]:
@@ -36,7 +39,7 @@ def withdraw(history: Sequence[Recorded]) -> Withdrawn | Literal["too-late", "un
     case = fold(history)
     if not case.exists:
         return "unknown"
-    if case.state == "retracted":
+    if case.state == "retracted" or case.erasing:
         return "done"
     if final(case) is not None:  # also where its filing has failed
         return "too-late"

@@ -47,7 +47,9 @@ class Ingest:
             # The department may differ from an earlier report; the case stays where it was opened.
             if domain.reopens(conflict.history, cause):
                 if domain.to_be_settled(conflict.history):
-                    raise TransientError("the retraction is not in the chart yet") from None
+                    raise TransientError(
+                        "the retraction is not in the chart yet, or its texts are being erased"
+                    ) from None
                 last = conflict.history[-1]
                 await self._append_discharged(last.case, fact, last.head, cause)
 

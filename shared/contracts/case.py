@@ -3,9 +3,10 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 from shared.contracts.corrections import Addended, Amended, Retracted, RetractionFiled, RetractionRequested
+from shared.contracts.ending import Erased, ErasureOrdered, HoldPlaced, HoldReleased, TextKind
 from shared.contracts.envelope import START, Head, Recorded, digest
 from shared.contracts.events import (
     Approved,
@@ -25,8 +26,7 @@ from shared.contracts.events import (
     StepName,
     Withdrawn,
 )
-
-State = Literal["drafting", "awaiting-review", "approved", "filed", "closed", "withdrawn", "failed", "retracted"]
+from shared.contracts.values import State as State
 
 # Which events a step works on. A step runs when the case awaits it; anything else it is handed is a duplicate.
 CONSUMED: dict[StepName, tuple[str, ...]] = {
@@ -35,7 +35,9 @@ CONSUMED: dict[StepName, tuple[str, ...]] = {
     "request-review": ("drafted",),
     "file": ("approved", "amended", "addended", "retracted"),
     "settle-rejection": ("rejected",),
+    "erase": ("erasure-ordered",),
 }
+ENDED: tuple[State, ...] = ("filed", "closed", "withdrawn", "retracted")
 WITHDRAWABLE: tuple[State, ...] = ("drafting", "awaiting-review", "failed")
 
 
@@ -70,11 +72,27 @@ class Case:
     retraction: Recorded | None = None  # the request that waits for a second person, then the confirmation
     retracted: RetractionFiled | None = None
     failure: Failed | None = None
+    hold: Recorded | None = None  # nothing is erased while it is there
+    ended: State | None = None  # what it had come to when texts of it were ordered to be erased
+    erasure: Recorded | None = None  # the last order to erase all texts
+    gone: frozenset[TextKind] = frozenset()  # kinds of which the texts were ordered to be erased
     reopened: bool = False  # by a discharge after one that was taken back
 
     @property
     def exists(self) -> bool:
         return self.head.sequence > 0
+
+    @property
+    def at_rest(self) -> bool:
+        """Whether nothing is awaited of it: it has ended, or has failed before anything was signed."""
+        if self.awaits is not None or self.erasing:
+            return False
+        return self.state in ENDED or (self.state == "failed" and not self.entries)
+
+    @property
+    def erasing(self) -> bool:
+        """Whether an erasure was ordered and is not carried out; it may have stopped."""
+        return self.awaits == "erase" or (self.failure is not None and self.failure.step == "erase")
 
     @property
     def open(self) -> bool:
@@ -106,9 +124,24 @@ def misfits(history: Iterable[Recorded]) -> list[Recorded]:
 def fits(case: Case, body: CaseEvent) -> bool:  # noqa: C901 - one arm per event, and nothing else
     """Whether `body` may be the next event of `case`."""
     taken_back = case.retraction is not None and isinstance(case.retraction.body, Retracted)
+    if case.awaits == "erase" and not isinstance(
+        body, HoldPlaced | HoldReleased
+    ):  # which takes a moment, and nothing may come in between
+        again = isinstance(body, ErasureOrdered) and body.again
+        failed = isinstance(body, Failed) and body.step == "erase"
+        return again or failed or isinstance(body, Erased)
     match body:
         case Discharged():
             return not case.exists or case.state in ("withdrawn", "retracted")
+        case HoldPlaced():
+            return case.exists and case.hold is None
+        case HoldReleased():
+            return case.hold is not None
+        case ErasureOrdered():
+            fresh = not set(body.kinds) <= case.gone
+            return fresh and ((body.again and case.exists) or (case.at_rest and case.hold is None))
+        case Erased():
+            return False
         case ContextExtracted():
             return case.awaits == "extract"
         case Drafted():
@@ -122,15 +155,15 @@ def fits(case: Case, body: CaseEvent) -> bool:  # noqa: C901 - one arm per event
             redraft = isinstance(refusal, Rejected) and refusal.action == "redraft"
             return case.awaits == "settle-rejection" and redraft == isinstance(body, RedraftRequested)
         case Amended() | Addended() | RetractionRequested():
-            return case.state == "filed"
+            return case.state == "filed" and case.erasure is None
         case Retracted():
-            return case.state == "filed" and case.retraction is not None
+            return case.state == "filed" and case.erasure is None and case.retraction is not None
         case Filed():
             return case.awaits == "file" and not taken_back
         case RetractionFiled():
             return case.awaits == "file" and taken_back
         case Withdrawn():
-            return case.state in WITHDRAWABLE
+            return case.state in WITHDRAWABLE and not case.erasing
         case Failed():
             return case.awaits == body.step
         case Retried():
@@ -144,7 +177,16 @@ def apply(case: Case, recorded: Recorded) -> Case:  # noqa: C901 - one arm per e
     match recorded.body:
         case Discharged():  # also a discharge after a withdrawn one: the case starts again
             earlier = case.earlier + case.entries
-            return Case(awaits="extract", head=recorded.head, earlier=earlier, reopened=case.state != "drafting")
+            reopened = case.state != "drafting"
+            return Case(awaits="extract", head=recorded.head, earlier=earlier, hold=case.hold, reopened=reopened)
+        case HoldPlaced():
+            return replace(case, hold=recorded)
+        case HoldReleased():
+            return replace(case, hold=None)
+        case ErasureOrdered() as order:
+            return _ordered(case, recorded, order)
+        case Erased():
+            return replace(case, awaits=None)
         case ContextExtracted() | RedraftRequested():
             return replace(case, state="drafting", awaits="draft")
         case Drafted():
@@ -177,10 +219,20 @@ def apply(case: Case, recorded: Recorded) -> Case:  # noqa: C901 - one arm per e
             return replace(case, state="withdrawn", awaits=None, failure=None)
         case Failed() as failed:
             return replace(case, state="failed", awaits=None, failure=failed)
+        case Retried(step="erase"):
+            return replace(case, state=case.ended or "closed", awaits="erase", failure=None)
         case Retried() as retried:
             taken_back = case.retraction is not None and isinstance(case.retraction.body, Retracted)
             state = "retracted" if taken_back else state_before(retried.step)
             return replace(case, state=state, awaits=retried.step, failure=None)
+
+
+def _ordered(case: Case, recorded: Recorded, order: ErasureOrdered) -> Case:
+    """A case that has failed, or that a restore brought back before its end, is worked on no more."""
+    state: State = case.state if case.state in ENDED else "closed"
+    gone = case.gone | set(order.kinds)
+    case = replace(case, state=state, ended=state, awaits="erase", failure=None, gone=gone)
+    return replace(case, erasure=recorded) if order.whole else case
 
 
 def _signed(case: Case, recorded: Recorded) -> Case:
@@ -238,6 +290,8 @@ def state_after(recorded: Recorded) -> State:
     match recorded.body:
         case Escalated() | Reassigned():
             return "awaiting-review"
+        case HoldPlaced(state=state) | HoldReleased(state=state) | ErasureOrdered(state=state) | Erased(state=state):
+            return state
         case _:
             return apply(Case(), recorded).state
 

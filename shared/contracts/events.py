@@ -10,6 +10,7 @@ from typing import Annotated, Literal, get_args
 from pydantic import Field, TypeAdapter
 
 from shared.contracts.corrections import Addended, Amended, Retracted, RetractionFiled, RetractionRequested
+from shared.contracts.ending import Erased, ErasureOrdered, HoldPlaced, HoldReleased
 from shared.contracts.model import Model
 from shared.contracts.notice import NarrativeBy
 from shared.contracts.values import Actor as Actor
@@ -22,7 +23,7 @@ from shared.contracts.values import How as How
 from shared.contracts.values import Resolution as Resolution
 from shared.contracts.values import Stay as Stay
 
-StepName = Literal["extract", "draft", "request-review", "settle-rejection", "file"]
+StepName = Literal["extract", "draft", "request-review", "settle-rejection", "file", "erase"]
 # Write another one; the physician writes it herself; there is to be none.
 Refusing = Literal["redraft", "close", "withdraw"]
 
@@ -219,6 +220,10 @@ CaseEvent = (
     | Withdrawn
     | Failed
     | Retried
+    | HoldPlaced
+    | HoldReleased
+    | ErasureOrdered
+    | Erased
 )
 Signature = Approved | Amended | Addended  # what puts a text into the chart under somebody's name
 EVENT_TYPES: tuple[type[CaseEvent], ...] = get_args(CaseEvent)

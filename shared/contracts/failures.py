@@ -34,6 +34,10 @@ class PermanentError(Failure):
     """No retry mends it: a missing encounter, a refused request, a payload that breaks the contract."""
 
 
+class ErasedError(PermanentError):
+    """What is asked for was erased: nobody can read it any more."""
+
+
 @contextmanager
 def never_permanent(but: type[PermanentError] | None = None) -> Iterator[None]:
     """For work that is not given up, whatever a server answers: a PermanentError of the block becomes transient.

@@ -7,6 +7,7 @@ from shared.contracts.draft import DocumentKind as DocumentKind
 from shared.contracts.draft import DocumentType, Label, Prompt, document_type
 from shared.contracts.model import Model
 
+State = Literal["drafting", "awaiting-review", "approved", "filed", "closed", "withdrawn", "failed", "retracted"]
 How = Literal["confirmed", "changed", "removed"]
 Channel = Literal["inbox", "api", "ehr"]  # where a decision was taken: our pages, our API, the EHR's own inbox
 

@@ -1,53 +1,163 @@
-"""Text by its SHA-256, in the `artifacts` bucket, encrypted at rest by the server. The only place that holds PHI."""
+"""Text by case and SHA-256, in the `artifacts` bucket, sealed with the case's key. The only place that holds PHI.
 
+Subject `artifacts.<case>.<digest>`; the digest is of the plain text, as the trail has it. Texts from before cases had
+keys stand in plain under `artifacts.<digest>` and stay readable.
+"""
+
+import os
 from collections.abc import Sequence
 
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from nats import errors
+from nats.aio.msg import Msg
+from nats.js.errors import APIError
+
 from shared.contracts.envelope import digest
-from shared.contracts.failures import PermanentError, TransientError
-from shared.messaging.connection import Bus
+from shared.contracts.failures import ErasedError, PermanentError, TransientError
+from shared.messaging.case_keys import NONCE, CaseKeys, RandomBytes
+from shared.messaging.connection import Bus, WrongSequenceError, sort_api_error
 
 BUCKET = "artifacts"
 STREAM = f"KV_{BUCKET}"
+SEALED = b"\x01"
+MARKER = b"erased"  # stands where a text was
+GENERATION = 8  # bytes
 
 
 class Artifacts:
-    """Immutable: the key is the digest of the value, so storing twice changes nothing."""
+    """`random` gives keys and nonces."""
 
-    def __init__(self, bus: Bus) -> None:
+    def __init__(self, bus: Bus, random: RandomBytes = os.urandom) -> None:
         self._bus = bus
+        self._random = random
+        self.keys = CaseKeys(bus, random)
 
-    async def put(self, data: bytes) -> str:
-        """Store `data`; returns its digest. Raises TransientError, PermanentError.
+    def of(self, case: str, at: int = 0) -> "CaseTexts":
+        """The texts of one case. Who writes says because of which event: `at` is its sequence in the trail."""
+        return CaseTexts(self, case, at)
 
-        The server takes a key once. What it refuses is looked for, as it may stand there already.
-        """
+    async def store(self, case: str, at: int, data: bytes) -> str:
+        """Raises ErasedError, TransientError, PermanentError."""
         key = digest(data)
+        number, secret = await self.keys.to_seal(case, at)
+        nonce = self._random(NONCE)
+        sealed = AESGCM(secret).encrypt(nonce, data, _about(case, key))
+        value = SEALED + number.to_bytes(GENERATION, "big") + nonce + sealed
         try:
-            await self._bus.publish(f"$KV.{BUCKET}.{key}", data, stream=STREAM)
-        except TransientError as refused:
+            await self._bus.publish(f"$KV.{BUCKET}.{case}.{key}", value, stream=STREAM)
+        except TransientError as refused:  # the server takes a text once: it may stand there already
             try:
-                await self.get(key)
+                await self.read([(case, key)])
             except TransientError:
                 raise refused from None
         return key
 
-    async def get(self, key: str) -> bytes:
-        """What was stored under `key`.
+    async def read(self, wanted: Sequence[tuple[str, str]], *, whole: bool = True) -> dict[str, bytes]:
+        """Digest → text, of pairs of case and digest, in one request and one more for each case whose key is not known.
 
-        Raises TransientError, also when it is not there: of three servers any may answer, one that is behind as well.
-        Raises PermanentError when it is not what its key says.
+        Unless `whole`, those that are missing or erased are left out. Raises ErasedError; TransientError, also when one
+        is not there: of three servers any may answer, one that is behind as well; PermanentError when one is not what
+        its digest says.
         """
-        found = await self._bus.direct_get(STREAM, {"last_by_subj": f"$KV.{BUCKET}.{key}"})
-        if not found:
+        if not wanted:
+            return {}
+        subjects = [name for case, key in wanted for name in (f"$KV.{BUCKET}.{case}.{key}", f"$KV.{BUCKET}.{key}")]
+        answer = await self._bus.direct_get(STREAM, {"multi_last": subjects, "batch": len(subjects)})
+        stored = {dict(item.headers or {})["Nats-Subject"]: item for item in answer}
+        found: dict[str, bytes] = {}
+        for case, key in wanted:
+            try:
+                found[key] = await self._opened(
+                    case, key, stored.get(f"$KV.{BUCKET}.{case}.{key}"), stored.get(f"$KV.{BUCKET}.{key}")
+                )
+            except (ErasedError, TransientError):
+                if whole:
+                    raise
+        return found
+
+    async def _opened(self, case: str, key: str, sealed: Msg | None, plain: Msg | None) -> bytes:
+        if sealed is not None:
+            data = await self._unsealed(case, key, sealed.data)
+        elif plain is not None:
+            data = plain.data
+        elif await self.keys.erased(case):
+            raise ErasedError("the texts of this case were erased")
+        else:
             raise TransientError(f"artifact {key[:12]}… is not there")
-        if digest(found[-1].data) != key:
+        if digest(data) != key:
             raise PermanentError(f"artifact {key[:12]}… is not what its digest says")
-        return found[-1].data
+        return data
+
+    async def _unsealed(self, case: str, key: str, value: bytes) -> bytes:
+        if value == MARKER:
+            raise ErasedError("this text was erased")
+        start = len(SEALED) + GENERATION
+        secret = await self.keys.to_open(case, int.from_bytes(value[len(SEALED) : start], "big"))
+        try:
+            return AESGCM(secret).decrypt(value[start : start + NONCE], value[start + NONCE :], _about(case, key))
+        except (InvalidTag, ValueError):
+            raise PermanentError(f"artifact {key[:12]}… is not what was sealed") from None
+
+    async def erase(self, case: str, digests: Sequence[str]) -> None:
+        """Remove these texts of a case, and leave a marker where each stood. May be repeated."""
+        for key in digests:
+            await self._purge(f"$KV.{BUCKET}.{key}")  # from before cases had keys
+            stands = await self._last(f"$KV.{BUCKET}.{case}.{key}")
+            if stands and stands[-1].data == MARKER:
+                continue
+            await self._purge(f"$KV.{BUCKET}.{case}.{key}")
+            first = {"Nats-Expected-Last-Subject-Sequence": "0"}
+            try:
+                await self._bus.publish(f"$KV.{BUCKET}.{case}.{key}", MARKER, stream=STREAM, headers=first)
+            except WrongSequenceError:
+                raise TransientError("a text was written while it was being erased") from None
+
+    async def erase_case(self, case: str, order: int, digests: Sequence[str]) -> None:
+        """Destroy the case's key and remove every text of it; `order` is the sequence of the event that says so.
+
+        `digests` are those that the trail names: some may stand in plain, from before cases had keys. May be repeated.
+        """
+        subject = f"$KV.{BUCKET}.{case}.>"
+        # What is written later belongs to a case that was reopened, and to another key.
+        last = [int(dict(item.headers or {})["Nats-Sequence"]) for item in await self._last(subject)]
+        await self.keys.destroy(case, order)
+        if last:
+            await self._purge(subject, up_to=max(last))
+        for key in digests:
+            await self._purge(f"$KV.{BUCKET}.{key}")
+
+    async def _last(self, subject: str) -> list[Msg]:
+        return await self._bus.direct_get(STREAM, {"last_by_subj": subject})
+
+    async def _purge(self, subject: str, up_to: int | None = None) -> None:
+        end = None if up_to is None else up_to + 1  # the server's bound is exclusive
+        try:
+            await self._bus.jetstream.purge_stream(STREAM, seq=end, subject=subject)
+        except APIError as error:
+            raise sort_api_error(error, "erasing a text") from None
+        except errors.Error as error:
+            raise TransientError(f"erasing a text: {type(error).__name__}") from None
+
+
+class CaseTexts:
+    """Immutable: the key is the digest of the value, so storing twice changes nothing."""
+
+    def __init__(self, artifacts: Artifacts, case: str, at: int) -> None:
+        self._artifacts, self._case, self._at = artifacts, case, at
+
+    async def put(self, data: bytes) -> str:
+        """Store `data`; returns its digest. Raises ErasedError, TransientError, PermanentError."""
+        return await self._artifacts.store(self._case, self._at, data)
+
+    async def get(self, key: str) -> bytes:
+        """What was stored under `key`. Raises as `Artifacts.read` does."""
+        return (await self._artifacts.read([(self._case, key)]))[key]
 
     async def get_many(self, keys: Sequence[str]) -> dict[str, bytes]:
-        """What is stored under each of `keys`, in one request; without those that are missing."""
-        if not keys:
-            return {}
-        subjects = [f"$KV.{BUCKET}.{key}" for key in keys]
-        found = await self._bus.direct_get(STREAM, {"multi_last": subjects, "batch": len(subjects)})
-        return {digest(message.data): message.data for message in found}
+        """What is stored under each of `keys`, in one request; without those that are missing or erased."""
+        return await self._artifacts.read([(self._case, key) for key in keys], whole=False)
+
+
+def _about(case: str, key: str) -> bytes:
+    return f"{case}/{key}".encode()

@@ -165,9 +165,14 @@ class Journal:
         return [event for item in found if (event := _readable(item)) is not None]
 
 
+def read_event(item: Stored) -> Recorded:
+    """Raises as `decode` does."""
+    return decode(item.subject, item.headers, item.data, item.sequence)
+
+
 def _readable(item: Stored) -> Recorded | None:
     try:
-        return decode(item.subject, item.headers, item.data, item.sequence)
+        return read_event(item)
     except Failure as error:
         logger.warning("event %d of the trail is passed over: %s", item.sequence, error.reason)
         return None

@@ -17,6 +17,7 @@ from shared.messaging.placement import Tags
 from shared.messaging.topology import (
     BUCKETS,
     DEDUPE_WINDOW,
+    DELETABLE,
     MOVED,
     STREAMS,
     WRITTEN_ONCE,
@@ -140,9 +141,9 @@ def bucket_config(name: str, keeping: Keeping) -> StreamConfig:
         num_replicas=keeping.replicas,
         placement=keeping.placement(f"KV_{name}"),
         allow_rollup_hdrs=False,  # whoever may write one key could empty the bucket
-        deny_delete=True,
+        deny_delete=name not in DELETABLE,
         allow_direct=True,
-        allow_msg_ttl=True,
+        allow_msg_ttl=name not in DELETABLE,  # a key must not end by itself
         discard="new",  # type: ignore[arg-type]
         discard_new_per_subject=name in WRITTEN_ONCE,
     )

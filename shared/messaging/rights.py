@@ -40,7 +40,9 @@ def _bucket(name: str) -> tuple[str, ...]:
     return (f"$KV.{name}.>", *gets)
 
 
-_ARTIFACTS = _bucket("artifacts")
+_ARTIFACTS = (*_bucket("artifacts"), *_bucket("keys"))
+# To destroy a case's key and to remove its texts: the bytes of a deleted key are overwritten.
+_ERASE = ("$JS.API.STREAM.MSG.DELETE.KV_keys", "$JS.API.STREAM.PURGE.KV_artifacts")
 _READ_ACCESS = ("$JS.API.DIRECT.GET.ACCESS", "$JS.API.DIRECT.GET.ACCESS.>", "$JS.API.STREAM.INFO.ACCESS")
 _GIVE_UP = (
     "access.refused.*",
@@ -99,6 +101,7 @@ _OWN: dict[str, tuple[str, ...]] = {
     ),
     "approval": (
         *_ARTIFACTS,
+        *_ERASE,
         *(
             f"discharge.*.*.{event}"
             for event in (
@@ -118,6 +121,10 @@ _OWN: dict[str, tuple[str, ...]] = {
                 "withdrawn",
                 "failed",
                 "retried",
+                "hold-placed",
+                "hold-released",
+                "erasure-ordered",
+                "erased",
             )
         ),
         "access.*.*",

@@ -98,10 +98,24 @@ STREAMS = (
 # is signed in. working: what a physician has typed and not signed yet. reconciled: how far the EHR's Tasks are known.
 # ahead: which process does what before its turn. reviews: from where on the inbox reads the trail. renditions: which
 # artifacts are filed for which decision.
-# WRITTEN_ONCE: nobody takes back or replaces what stands in them, whatever rights they have to write.
-BUCKETS = ("artifacts", "sources", "live", "sessions", "working", "reconciled", "ahead", "reviews", "renditions")
+# keys: what each case's artifacts are sealed with; the last, so that a backup has the key of every text that it has.
+# WRITTEN_ONCE: nobody replaces what stands in them, whatever rights they have to write.
+# DELETABLE: a message can be deleted, by whoever has the right to: the server overwrites it on the disk.
+BUCKETS = (
+    "artifacts",
+    "sources",
+    "live",
+    "sessions",
+    "working",
+    "reconciled",
+    "ahead",
+    "reviews",
+    "renditions",
+    "keys",
+)
 
-WRITTEN_ONCE = frozenset({"artifacts"})
+WRITTEN_ONCE = frozenset({"artifacts", "keys"})
+DELETABLE = frozenset({"keys"})
 
 # Stream → consumer that was there in an earlier version, and is elsewhere now.
 MOVED = (("TIMERS", "ingest-schedule"), ("TIMERS", "embedder-peak"))
@@ -181,6 +195,15 @@ CONSUMERS = (
         workers=8,
         parked=10_000,
         step="settle-rejection",
+    ),
+    Consumer(
+        "approval-erase",
+        "DISCHARGE",
+        case_events("erasure-ordered", "retried"),
+        _BUS_ONLY,
+        workers=4,
+        parked=1_000,
+        step="erase",
     ),
     Consumer(
         "approval-follow",

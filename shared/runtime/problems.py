@@ -8,7 +8,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
-from shared.contracts.failures import PermanentError, RateLimitedError, TransientError
+from shared.contracts.failures import ErasedError, PermanentError, RateLimitedError, TransientError
 
 MEDIA_TYPE = "application/problem+json"
 
@@ -51,6 +51,12 @@ def as_problem(error: Exception) -> Problem:
         case TransientError():
             wait = error.retry_after if isinstance(error, RateLimitedError) else 2
             return Problem(503, "Try again later", error.reason, headers={"Retry-After": str(max(1, round(wait)))})
+        case ErasedError():
+            return Problem(
+                410,
+                "This text was erased",
+                f"{error.reason[0].upper()}{error.reason[1:]}: its trail says who, when and why.",
+            )
         case PermanentError():
             return Problem(502, "A service behind this one refused", error.reason)
     raise TypeError(f"no answer to {type(error).__name__}")

@@ -1,5 +1,6 @@
 """Groups of settings that several services share. The environment is read when a service starts, never at import."""
 
+import base64
 import json
 import re
 from pathlib import Path
@@ -12,6 +13,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from shared.clinical.authorization import Authorization
 from shared.clinical.connect import INTERACTIVE_TIMEOUT, authorization, connect_ehr
 from shared.clinical.fhir import FhirClient
+from shared.contracts.failures import PermanentError
 from shared.contracts.subjects import DEPARTMENT
 from shared.knowledge.base import KnowledgeBase
 from shared.knowledge.connect import connect_base
@@ -23,6 +25,7 @@ def parse_names(value: object) -> object:
     return tuple(filter(None, map(str.strip, value.split(",")))) if isinstance(value, str) else value
 
 
+MASTER_KEY = 32  # bytes: AES-256
 Names = Annotated[tuple[str, ...], NoDecode, BeforeValidator(parse_names)]
 
 
@@ -102,6 +105,9 @@ class ServiceSettings(BaseSettings):
     nats_monitor_url: str = Field(default="", description="NATS's monitoring endpoint, http://nats:8222")
     nats_seed: SecretStr = Field(default=SecretStr(""), description="nkey seed of the service's user")
     nats_seed_file: Path | None = Field(default=None, description="file that holds the seed instead")
+    master_key_file: Path | None = Field(
+        default=None, description="file that holds 32 bytes, base64: cases' keys are stored under it; else as they are"
+    )
     tokens_file: Path = Field(default=Path("/run/secrets/countersign-tokens.json"), description="who may call the API")
     oidc: OidcSettings = Field(default_factory=OidcSettings)
     zones: TimeZones = Field(default_factory=TimeZones)
@@ -114,6 +120,19 @@ class ServiceSettings(BaseSettings):
         if not self.nats_seed.get_secret_value() and self.nats_seed_file is None:
             raise ValueError("set COUNTERSIGN_NATS_SEED or COUNTERSIGN_NATS_SEED_FILE")
         return self
+
+    @property
+    def master_key(self) -> bytes | None:
+        """Raises PermanentError where the file holds no such key."""
+        if self.master_key_file is None:
+            return None
+        try:
+            key = base64.b64decode(self.master_key_file.read_text().strip(), validate=True)
+        except ValueError:
+            key = b""
+        if len(key) != MASTER_KEY:
+            raise PermanentError(f"{self.master_key_file} holds no key: 32 bytes, base64, are wanted")
+        return key
 
     @property
     def seed(self) -> str:

@@ -94,6 +94,7 @@ def _files(settings: ServiceSettings) -> list[SecretFile]:
     named: dict[str, Path | None] = {
         "COUNTERSIGN_TOKENS_FILE": settings.tokens_file,
         "COUNTERSIGN_NATS_SEED_FILE": settings.nats_seed_file,
+        "COUNTERSIGN_MASTER_KEY_FILE": settings.master_key_file,
         "COUNTERSIGN_OIDC_CLIENT_SECRET_FILE": settings.oidc.client_secret_file,
     }
     return [

@@ -1,5 +1,6 @@
 """What the journal relies on, asked of the real server and of the bus in memory that stands for it in unit tests."""
 
+import asyncio
 import os
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
@@ -8,7 +9,7 @@ from typing import Any
 import pytest
 
 from shared.contracts.envelope import START, digest
-from shared.contracts.failures import PermanentError, TransientError
+from shared.contracts.failures import ErasedError, PermanentError, TransientError
 from shared.messaging.artifacts import Artifacts
 from shared.messaging.buckets import Bucket
 from shared.messaging.connection import WrongSequenceError
@@ -105,11 +106,110 @@ async def test_provisioning_is_idempotent_and_mends_what_differs(nats: NatsServe
 
 
 async def test_text_is_kept_under_its_digest(bus: Any) -> None:
-    artifacts = Artifacts(bus)
+    artifacts = Artifacts(bus).of(CASE.id, 7)
     key, other = await artifacts.put(b"text"), await artifacts.put(b"other")
     assert await artifacts.put(b"text") == key
     assert await artifacts.get(key) == b"text"
     assert await artifacts.get_many([key, other, "0" * 64]) == {key: b"text", other: b"other"}
+    with pytest.raises(TransientError, match="is not there"):
+        await Artifacts(bus).of("another").get(key)
+
+
+async def test_text_from_before_cases_had_keys_is_read(bus: Any) -> None:
+    key = digest(b"old")
+    await bus.publish(f"$KV.artifacts.{key}", b"old", stream="KV_artifacts")
+    artifacts = Artifacts(bus)
+    assert await artifacts.of(CASE.id).get(key) == b"old"
+    await artifacts.erase(CASE.id, [key])
+    with pytest.raises(ErasedError):
+        await artifacts.of(CASE.id).get(key)
+    assert not await bus.direct_get("KV_artifacts", {"last_by_subj": f"$KV.artifacts.{key}"})
+
+
+async def test_two_processes_seal_with_one_key(bus: Any) -> None:
+    one, other = Artifacts(bus), Artifacts(bus)
+    keys = await asyncio.gather(*(item.of(CASE.id, 1).put(data) for item in (one, other) for data in (b"a", b"b")))
+    for item in (one, other, Artifacts(bus)):
+        assert set(await item.of(CASE.id).get_many(keys)) == {digest(b"a"), digest(b"b")}
+    assert len(await one.keys.generations(CASE.id)) == 1
+
+
+async def test_what_is_stored_opens_with_the_key_of_its_case_alone(bus: Any) -> None:
+    artifacts = Artifacts(bus)
+    key = await artifacts.of(CASE.id, 1).put(b"text")
+    other = await artifacts.of("another", 1).put(b"text")
+    values = {}
+    for case in (CASE.id, "another"):
+        (stored,) = await bus.direct_get("KV_artifacts", {"last_by_subj": f"$KV.artifacts.{case}.{key}"})
+        assert b"text" not in stored.data
+        values[case] = stored.data
+    assert (key, len(set(values.values()))) == (other, 2)
+    await artifacts.erase_case(CASE.id, 5, [key])
+    assert await artifacts.of("another").get(key) == b"text", "the same words of another case"
+
+
+async def test_an_erased_case_is_erased_for_everybody_and_takes_no_text(bus: Any) -> None:
+    artifacts, writer = Artifacts(bus), Artifacts(bus)
+    key = await writer.of(CASE.id, 3).put(b"text")
+    (before,) = await bus.direct_get("KV_artifacts", {"last_by_subj": f"$KV.artifacts.{CASE.id}.{key}"})
+    for _ in range(2):  # twice is once
+        await artifacts.erase_case(CASE.id, 9, [key])
+    for reader in (artifacts, writer, Artifacts(bus)):
+        with pytest.raises(ErasedError):
+            await reader.of(CASE.id).get(key)
+    with pytest.raises(ErasedError):
+        await Artifacts(bus).of(CASE.id, 8).put(b"late")
+    # A copy of what was sealed, of a backup or of a disk, opens no more.
+    await bus.publish(f"$KV.artifacts.{CASE.id}.{key}", before.data, stream="KV_artifacts")
+    with pytest.raises(ErasedError):
+        await Artifacts(bus).of(CASE.id).get(key)
+
+
+async def test_a_case_that_is_reopened_after_an_erasure_has_another_key(bus: Any) -> None:
+    drafter = Artifacts(bus)  # which goes on from before the erasure to after it
+    await drafter.of(CASE.id, 3).put(b"first")
+    await Artifacts(bus).erase_case(CASE.id, 9, [])
+    again = await drafter.of(CASE.id, 12).put(b"second")
+    assert await Artifacts(bus).of(CASE.id).get(again) == b"second"
+    await Artifacts(bus).erase_case(CASE.id, 9, [])  # delivered once more
+    assert [item.number for item in await Artifacts(bus).keys.generations(CASE.id)] == [0, 9]
+    assert await Artifacts(bus).keys.erased(CASE.id) is False
+    await Artifacts(bus).erase_case(CASE.id, 20, [again])
+    with pytest.raises(ErasedError):
+        await Artifacts(bus).of(CASE.id, 20).put(b"third")
+
+
+@pytest.mark.parametrize("reopened", [False, True])
+async def test_an_erasure_that_is_killed_between_its_steps_is_ended_by_the_next(bus: Any, reopened: bool) -> None:
+    """Killed after the key was deleted, before its marker: a late writer must not get the case a key that stays."""
+    if reopened:
+        await Artifacts(bus).of(CASE.id, 1).put(b"text")
+        await Artifacts(bus).erase_case(CASE.id, 2, [])
+    key = await Artifacts(bus).of(CASE.id, 3).put(b"text")
+    (generation,) = [item for item in await Artifacts(bus).keys.generations(CASE.id) if item.key is not None]
+    await bus.jetstream.delete_msg("KV_keys", generation.sequence)
+    await Artifacts(bus).of(CASE.id, 4).put(b"late")
+    await Artifacts(bus).erase_case(CASE.id, 9, [key])
+    found = await Artifacts(bus).keys.generations(CASE.id)
+    assert [item.key for item in found] == [None] * (1 + reopened)
+    assert found[-1].ended == 9
+    with pytest.raises(ErasedError):
+        await Artifacts(bus).of(CASE.id, 9).put(b"too late")
+
+
+async def test_a_key_is_kept_under_the_master_key_and_opens_with_no_other(bus: Any) -> None:
+    plain = await Artifacts(bus).of("before", 1).put(b"text")
+    bus.master_key = b"m" * 32
+    key = await Artifacts(bus).of(CASE.id, 1).put(b"text")
+    assert await Artifacts(bus).of(CASE.id).get(key) == b"text"
+    assert await Artifacts(bus).of("before").get(plain) == b"text", "from before there was one"
+    for other in (b"o" * 32, None):
+        bus.master_key = other
+        with pytest.raises(PermanentError, match=r"master key|MASTER_KEY"):
+            await Artifacts(bus).of(CASE.id).get(key)
+    await Artifacts(bus).erase_case(CASE.id, 9, [key])  # which a restore does without it
+    with pytest.raises(ErasedError):
+        await Artifacts(bus).of(CASE.id).get(key)
 
 
 async def test_a_bucket_forgets_what_is_deleted_and_takes_a_value_over_the_revision_that_is_named(bus: Any) -> None:
@@ -147,7 +247,7 @@ async def test_timers_are_taken_back_one_by_one_and_all_of_a_case(bus: Any) -> N
 
 
 async def test_text_that_is_missing_or_not_what_its_digest_says_is_not_given(bus: Any) -> None:
-    artifacts, key = Artifacts(bus), digest(b"text")
+    artifacts, key = Artifacts(bus).of(CASE.id), digest(b"text")
     with pytest.raises(TransientError, match="is not there"):  # yet: the copy that was read may be behind
         await artifacts.get(key)
     await bus.publish(f"$KV.artifacts.{key}", b"another text", stream="KV_artifacts")
@@ -158,7 +258,7 @@ async def test_text_that_is_missing_or_not_what_its_digest_says_is_not_given(bus
 async def test_the_record_of_a_long_stay_is_kept_and_what_is_too_large_is_said_to_be(nats: NatsServer) -> None:
     await nats.provision()
     bus = await nats.connect("drafter")
-    artifacts = Artifacts(bus)
+    artifacts = Artifacts(bus).of(CASE.id)
     long = os.urandom(7 * 2**20)
     assert await artifacts.get(await artifacts.put(long)) == long
     with pytest.raises(PermanentError, match="max_payload"):
@@ -169,7 +269,7 @@ async def test_the_record_of_a_long_stay_is_kept_and_what_is_too_large_is_said_t
 async def test_text_that_cannot_be_read_now_is_asked_for_again(nats: NatsServer) -> None:
     await nats.provision()
     bus = await nats.connect("drafter")
-    artifacts = Artifacts(bus)
+    artifacts = Artifacts(bus).of(CASE.id)
     admin = await nats.connect("admin")
     await admin.jetstream.delete_stream("KV_artifacts")
     with pytest.raises(TransientError):
@@ -185,6 +285,6 @@ def stored_bytes(server: NatsServer) -> bytes:
 async def test_what_is_stored_is_encrypted(nats: NatsServer) -> None:
     await nats.provision()
     bus = await nats.connect("drafter")
-    await Artifacts(bus).put(b"a text that nobody may read on the disk")
+    await Artifacts(bus).of(CASE.id).put(b"a text that nobody may read on the disk")
     await bus.close()
     assert b"nobody may read" not in stored_bytes(nats)

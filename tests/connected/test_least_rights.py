@@ -84,11 +84,13 @@ async def test_what_an_artifact_says_stands_for_ever(nats: NatsServer) -> None:
     await nats.provision()
     for user in ("drafter", "approval"):
         bus = await nats.connect(user)
-        artifacts = Artifacts(bus)
+        artifacts = Artifacts(bus).of("c1")
         key = await artifacts.put(b"what was signed")
         for header in ({}, *HEADERS):
             with pytest.raises(Failure):
-                await bus.publish(f"$KV.artifacts.{key}", b"", stream="KV_artifacts", headers=header)
+                await bus.publish(f"$KV.artifacts.c1.{key}", b"", stream="KV_artifacts", headers=header)
+            with pytest.raises(Failure):
+                await bus.publish("$KV.keys.c1.0", b"", stream="KV_keys", headers=header)
         assert await artifacts.get(key) == b"what was signed"
         assert await artifacts.put(b"what was signed") == key, "again changes nothing"
         await bus.close()
@@ -100,13 +102,13 @@ async def test_an_artifact_that_cannot_be_stored_is_not_called_stored(
     await nats.provision()
     admin, bus = await nats.connect("admin"), await nats.connect("drafter")
     key = digest(b"text")
-    await admin.publish(f"$KV.artifacts.{key}", b"another text", stream="KV_artifacts")
+    await admin.publish(f"$KV.artifacts.c1.{key}", b"another text", stream="KV_artifacts")
     with pytest.raises(Failure):
-        await Artifacts(bus).put(b"text")
+        await Artifacts(bus).of("c1").put(b"text")
     await admin.jetstream.delete_stream("KV_artifacts")
     monkeypatch.setattr("shared.messaging.connection.REQUEST_TIMEOUT", 0.3)
     with pytest.raises(Failure):
-        await Artifacts(bus).put(b"more text")
+        await Artifacts(bus).of("c1").put(b"more text")
     await bus.close()
     await admin.close()
 
@@ -129,7 +131,8 @@ async def test_provisioning_an_installation_of_before_loses_no_clock(nats: NatsS
     await installed_before(admin)
     due = datetime.now(UTC) + timedelta(seconds=1)
     await Timers(admin).schedule(CaseRef("cardiology", "c1"), "clock", 1, due)
-    key = await Artifacts(admin).put(b"text")
+    key = digest(b"text")  # in plain, as it was before cases had keys
+    await admin.publish(f"$KV.artifacts.{key}", b"text", stream="KV_artifacts")
     changes = {change.what: change.action for change in await provision(admin)}
     assert changes["consumer ingest-schedule of TIMERS"] == "removed"
     assert changes["consumer ingest-schedule"] == "created"
@@ -138,5 +141,5 @@ async def test_provisioning_an_installation_of_before_loses_no_clock(nats: NatsS
     subscription = await admin.jetstream.pull_subscribe_bind("approval-escalate", "TIMERS")
     (message,) = await subscription.fetch(1, timeout=10)
     assert message.subject == "timers.due.escalation.c1.1"
-    assert await Artifacts(admin).get(key) == b"text"
+    assert await Artifacts(admin).of("c1").get(key) == b"text"
     await admin.close()

@@ -1,8 +1,13 @@
 """Least rights, as the real server enforces them."""
 
-import pytest
+import asyncio
 
-from shared.contracts.failures import Failure
+import pytest
+from nats import errors
+from nats.js.errors import APIError
+
+from shared.contracts.failures import ErasedError, Failure
+from shared.messaging.artifacts import Artifacts
 from tests.support.server import NatsServer
 from tests.support.stack import Stack
 
@@ -16,6 +21,12 @@ REFUSED = [
     ("operator", "discharge.x.c1.filed", "DISCHARGE"),
     ("ingest", "$KV.artifacts.x", "KV_artifacts"),
     ("drafter", "timers.escalation.c1.1", "TIMERS"),
+    ("ingest", "$KV.keys.c1.0", "KV_keys"),
+    ("evaluator", "$KV.keys.c1.0", "KV_keys"),
+    ("operator", "$KV.keys.c1.0", "KV_keys"),
+    ("drafter", "discharge.x.c1.erasure-ordered", "DISCHARGE"),
+    ("operator", "discharge.x.c1.erasure-ordered", "DISCHARGE"),
+    ("operator", "discharge.x.c1.hold-released", "DISCHARGE"),
     ("embedder", "discharge.x.c1.approved", "DISCHARGE"),
     ("embedder", "knowledge.all.r1.promoted", "KNOWLEDGE"),
     ("embedder", "$KV.live.knowledge", "KV_live"),
@@ -46,6 +57,8 @@ ALLOWED = [
     ("approval", "$KV.renditions.x", "KV_renditions"),
     ("ingest", "ehr.encounter.other.x.e1", "EHR"),
     ("drafter", "$KV.artifacts.x", "KV_artifacts"),
+    ("drafter", "$KV.keys.c1.0", "KV_keys"),
+    ("approval", "discharge.x.c1.erasure-ordered", "DISCHARGE"),
     ("approval", "timers.escalation.c1.1", "TIMERS"),
     ("approval", "notify.c1.e1.k1", "NOTIFY"),
     ("approval", "notified.c1.e1.k1", "NOTIFY"),
@@ -87,3 +100,25 @@ async def test_the_trail_can_be_neither_purged_nor_deleted(stack: Stack) -> None
     with pytest.raises(Exception, match=r"delete|denied|not permitted"):
         await admin.jetstream.delete_msg("DISCHARGE", 1)
     await admin.close()
+
+
+USERS = ("ingest", "drafter", "embedder", "evaluator", "auditor", "operator", "backup")
+
+
+async def test_nobody_but_approval_may_destroy_keys_or_texts(nats: NatsServer) -> None:
+    await nats.provision()
+    approval = await nats.connect("approval")
+    texts = Artifacts(approval)
+    key = await texts.of("c1", 1).put(b"text")
+    others = await asyncio.gather(*map(nats.connect, USERS))
+    attempts = []
+    for jetstream in (other.client.jetstream(timeout=0.5) for other in others):
+        attempts += [jetstream.delete_msg(stream, 1) for stream in ("KV_keys", "KV_artifacts")]
+        attempts += [jetstream.purge_stream(stream) for stream in ("KV_keys", "KV_artifacts")]
+    answers = await asyncio.gather(*attempts, return_exceptions=True)
+    assert [answer for answer in answers if not isinstance(answer, errors.Error | APIError)] == []
+    assert await Artifacts(approval).of("c1").get(key) == b"text"
+    await texts.erase_case("c1", 2, [key])
+    with pytest.raises(ErasedError):
+        await texts.of("c1").get(key)
+    await asyncio.gather(*(bus.close() for bus in (approval, *others)))

@@ -49,6 +49,8 @@ async def test_a_disaster_from_backup_to_signature(tmp_path: Path) -> None:
         check_a_killed_backup(stack, backup)
         made = told(stack, "backup", "--to", str(backup), "--encrypt-to", str(public))
         assert (made["cases"], made["points"], made["encrypted"]) == (3, 61, True)
+        check_rotation(stack, tmp_path / "backups")
+        check_an_erasure(stack, filed, waiting)
         with pytest.raises(CommandError, match="must not lie in the data directory"):
             await back_up(stack.data_dir / "backup", stack.data_dir, None)
         with pytest.raises(CommandError, match="stop it first"):
@@ -56,15 +58,17 @@ async def test_a_disaster_from_backup_to_signature(tmp_path: Path) -> None:
         stack.kill()
     with pytest.raises(CommandError, match="--key"):
         await restore(backup, new, None, replace=False)
-    done = run("restore", "--from", str(backup), "--key", str(key), "--json", "--data-dir", str(new))
+    list_of = ("--erasures", str(tmp_path / "old" / "erasures"))
+    done = run("restore", "--from", str(backup), "--key", str(key), *list_of, "--json", "--data-dir", str(new))
     assert done.returncode == 0, done.stderr
-    assert json.loads(done.stdout)["cases"] == 3
+    assert (json.loads(done.stdout)["cases"], json.loads(done.stdout)["erased"]) == (3, 1)
     for file in (tmp_path / "old").glob("sandbox-ehr.sqlite*"):  # the EHR was not lost
         shutil.copy(file, new / file.name)
     with up(new, free_port(), *SCRIPTED) as stack:
         assert approve(stack, waiting).status_code == 200
         case_in(stack, waiting, "filed")
-        assert told(stack, "audit", "verify")["verified"] is True
+        proven = told(stack, "audit", "verify")
+        assert (proven["verified"], proven["erased"]) == (True, 1), "it was erased after the backup was made"
         found = told(stack, "knowledge", "search", "weigh every morning", "-k", "1")
         assert (found["version"], found["items"][0]["document"]) == (1, "heart-failure.md")
         assert told(stack, "knowledge", "refresh", "--wait")["state"] == "skipped"
@@ -83,6 +87,23 @@ def check_dead_letters(stack: Up, failed: str) -> None:
     many = ("deadletter", "redrive", "--all", "--consumer", "drafter-extract", "--yes")
     assert told(stack, *many) == {"done": 0, "refused": []}
     assert case_in(stack, failed, "failed")
+
+
+def check_rotation(stack: Up, folder: Path) -> None:
+    made = [told(stack, "backup", "--into", str(folder), "--keep", "1")["to"] for _ in range(2)]
+    assert [str(path) for path in folder.iterdir()] == made[1:]
+
+
+def check_an_erasure(stack: Up, filed: str, waiting: str) -> None:
+    """A case under review is refused and named; one that has ended goes for good."""
+    asked = ("--ground", "patient-request", "--reference", "DSR-1", "--yes")
+    assert told(stack, "erase", "--case", waiting, *asked, code=1)["ordered"] == []
+    assert told(stack, "erase", "--case", filed, *asked)["ordered"] == [filed]
+
+    def erased() -> bool:
+        return "erased" in [event["event"] for event in told(stack, "cases", "history", filed)]
+
+    until(erased, "the texts to be erased")
 
 
 def check_a_killed_backup(stack: Up, to: Path) -> None:

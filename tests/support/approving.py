@@ -134,11 +134,15 @@ class Approving:
             context_digest=cause.context,
         )
         made = made.model_copy(update={"open_points": tuple(OpenPoint(text=point) for point in self.points)})
-        return drafter.drafted(cause, made, await self.artifacts.put(made.model_dump_json().encode()))
+        return drafter.drafted(
+            cause,
+            made,
+            await self.artifacts.of(work.cause.case.id, work.cause.head.sequence).put(made.model_dump_json().encode()),
+        )
 
     async def discharge(self) -> None:
         """The case, up to its first review."""
-        context = await self.artifacts.put(self.context.model_dump_json().encode())
+        context = await self.artifacts.of(CASE.id).put(self.context.model_dump_json().encode())
         head = await self.journal.append(CASE, Discharged(encounter_id="e1"), after=START, id="d", time=T0)
         stay = STAY.model_copy(update={"attending": PHYSICIAN.practitioner})
         read = ContextExtracted(
@@ -179,4 +183,4 @@ class Approving:
         return fold(await self.history())
 
     async def draft(self, digest: str) -> Draft:
-        return Draft.model_validate_json(await self.artifacts.get(digest))
+        return Draft.model_validate_json(await self.artifacts.of(CASE.id).get(digest))

@@ -17,6 +17,7 @@ from shared.contracts.knowledge import Chunk
 from shared.knowledge.base import Embedded
 from shared.knowledge.edge import EdgeBase
 from shared.messaging.connection import Bus
+from shared.messaging.erasures import Listed
 from shared.messaging.provision import Keeping
 from tests.support.server import NatsServer
 
@@ -72,13 +73,20 @@ async def back_up(server: NatsServer, folder: Path, tell: Tell = silent, recipie
 
 
 async def put_back(
-    server: NatsServer, folder: Path, tell: Tell = silent, *, replace: bool = False, keeping: Keeping | None = None
+    server: NatsServer,
+    folder: Path,
+    tell: Tell = silent,
+    *,
+    replace: bool = False,
+    keeping: Keeping | None = None,
+    erasures: tuple[Listed, ...] = (),
 ) -> Restored:
     found = manifest.read(folder)
     files.check(folder, found, tell)
     base = EdgeBase(server.directory / "qdrant")
     async with as_user(server, "admin") as bus:
-        done = await restore(folder, found, None, Target(bus, base, None, keeping or Keeping()), tell, replace=replace)
+        target = Target(bus, base, None, keeping or Keeping(), erasures)
+        done = await restore(folder, found, None, target, tell, replace=replace)
     assert await base.count(COLLECTION, 1) == 1
     await base.close()
     return done

@@ -4,6 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 from shared.contracts.corrections import Addended, Amended, Retracted, RetractionFiled, RetractionRequested
 from shared.contracts.draft import Draft, Fact, Group, Part, Prompt, Sentence
+from shared.contracts.ending import KINDS, Erased, ErasureOrdered, HoldPlaced, HoldReleased
 from shared.contracts.events import (
     Actor,
     Approved,
@@ -39,6 +40,7 @@ STAY = Stay(
 )
 PHYSICIAN = Actor(subject="dr-1", role="physician", practitioner="Practitioner/dr-1")
 SUPERVISOR = Actor(subject="boss", role="supervisor", practitioner="Practitioner/boss")
+OPERATOR = Actor(subject="privacy-office", role="operator")
 DIGEST = "a" * 64
 
 
@@ -160,6 +162,10 @@ EVENTS: tuple[CaseEvent, ...] = (
     ),
     RetractionFiled(provenance="prov-2"),
     Retried(step="draft", by=Actor(subject="operator", role="operator")),
+    HoldPlaced(state="filed", ground="litigation", reference="L-2026/17", by=OPERATOR),
+    HoldReleased(state="filed", reference="L-2026/17", by=OPERATOR),
+    ErasureOrdered(state="filed", ground="patient-request", kinds=KINDS, reference="DSR-4", by=OPERATOR),
+    Erased(state="filed", kinds=KINDS, texts=4),
 )
 
 

@@ -43,6 +43,7 @@ class MemoryBus:
 
     kept: list[Kept] = field(default_factory=list)
     sequences: dict[str, int] = field(default_factory=dict)  # the last of each stream
+    master_key: bytes | None = None
 
     @property
     def jetstream(self) -> "MemoryBus":
@@ -79,7 +80,8 @@ class MemoryBus:
 
     async def direct_get(self, stream: str, query: Mapping[str, Any]) -> list[Any]:
         if wanted := query.get("multi_last") or [query[name] for name in ("last_by_subj",) if name in query]:
-            lasts = {item.subject: item for item in self.kept if item.stream == stream and item.subject in wanted}
+            here = [item for item in self.kept if item.stream == stream]
+            lasts = {item.subject: item for item in here if any(matches(pattern, item.subject) for pattern in wanted)}
             return [_answer(item) for item in lasts.values()]
         start, pattern = query.get("seq", 1), query.get("next_by_subj")
         here = [item for item in self.kept if item.stream == stream and item.sequence >= start]
@@ -95,6 +97,9 @@ class MemoryBus:
             for item in self.kept
             if item.stream != stream or not matches(subject, item.subject) or (seq and item.sequence >= seq)
         ]
+
+    async def delete_msg(self, stream: str, seq: int) -> None:
+        self.kept = [item for item in self.kept if (item.stream, item.sequence) != (stream, seq)]
 
 
 def _answer(item: Kept, pending: int = 0) -> Any:

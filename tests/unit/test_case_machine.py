@@ -16,6 +16,7 @@ from cli.letters import DeadLetter, Deed
 from cli.redrive import redrive_one
 from services.approval import clocks, corrections
 from services.approval import domain as approval
+from services.approval.erasure import rules as erasure
 from services.approval.refusal import Refused
 from services.drafter import domain as drafter
 from services.ingest.handlers import Ingest
@@ -38,11 +39,13 @@ from shared.contracts.subjects import derived_id
 from shared.messaging.journal import Conflict, Journal
 from shared.messaging.steps import Steps, Work
 from tests.support.chain import broken_link
-from tests.support.examples import DIGEST, PHYSICIAN, SUPERVISOR, T0, TEXT, draft, event
+from tests.support.examples import DIGEST, OPERATOR, PHYSICIAN, SUPERVISOR, T0, TEXT, draft, event
 from tests.support.memory import Kept, MemoryBus, consumers_of, deliver, refuse
 
 FACT = EncounterFact(encounter_id="e1", department="cardiology", attending="Practitioner/dr-1")
 DEADLINES = clocks.deadlines(T0, (timedelta(hours=24), timedelta(hours=72), timedelta(days=7)))
+RETENTION = erasure.Retention({"record": timedelta(days=90), "draft": timedelta(days=90)}, timedelta(days=30))
+ABOUT = ("hold-placed", "hold-released", "erasure-ordered", "erased")  # a case, and not what is done in it
 PRODUCED_BY: dict[str, StepName] = {
     "context-extracted": "extract",
     "drafted": "draft",
@@ -50,8 +53,9 @@ PRODUCED_BY: dict[str, StepName] = {
     "filed": "file",
     "retraction-filed": "file",
     "redraft-requested": "settle-rejection",
+    "erased": "erase",
 }
-STEPS = ("drafter-extract", "drafter-draft", "approval-request", "approval-file", "approval-settle")
+STEPS = ("drafter-extract", "drafter-draft", "approval-request", "approval-file", "approval-settle", "approval-erase")
 
 
 class CaseMachine(RuleBasedStateMachine):
@@ -64,7 +68,7 @@ class CaseMachine(RuleBasedStateMachine):
         self.ingest.attach(self.bus)
         self.failing = False
         self.filed_for: list[str] = []  # approvals that the filing step carried out
-        handlers = (self.extract, self.draft, self.request, self.file, self.settle)
+        handlers = (self.extract, self.draft, self.request, self.file, self.settle, self.erase)
         for consumer, handler in zip(STEPS, handlers, strict=True):
             self.steps[consumer.partition("-")[0]].step(consumer, handler)
         for steps in self.steps.values():
@@ -123,7 +127,11 @@ class CaseMachine(RuleBasedStateMachine):
 
     @rule(cause=st.sampled_from(["d1", "d2", "d3"]))
     def discharge(self, cause: str) -> None:
-        self.run(self.ingest.open(FACT, cause))
+        try:
+            self.run(self.ingest.open(FACT, cause))
+        except TransientError:
+            case = fold(self.history())
+            assert case.erasing or case.awaits == "file", "it comes again once that is done"
 
     @rule(cause=st.sampled_from(["c1", "c2"]))
     def cancel_discharge(self, cause: str) -> None:
@@ -231,6 +239,30 @@ class CaseMachine(RuleBasedStateMachine):
         except Conflict:
             return
 
+    @rule(deed=st.sampled_from(["hold", "release", "erase", "retain"]), stale=st.booleans())
+    def somebody_holds_or_erases(self, deed: str, stale: bool) -> None:
+        history = self.stale if stale else self.history()
+        case = fold(history)
+        made: CaseEvent | None
+        try:
+            match deed:
+                case "hold":
+                    made = erasure.place_hold(case, "litigation", OPERATOR, None)
+                case "release":
+                    made = erasure.release_hold(case, OPERATOR, None)
+                case "erase":
+                    made = erasure.order(case, "court-order", OPERATOR, None)
+                case _:
+                    made = erasure.due(history, RETENTION, T0 + timedelta(days=100)) if history else None
+        except Refused:
+            return
+        if made is not None:
+            self._append(history, made)
+
+    async def erase(self, work: Work) -> CaseEvent:
+        ordered: Any = work.cause.body
+        return self._unless_failing(erasure.carried_out(ordered, 1))
+
     @rule()
     def an_operator_redrives(self) -> None:
         history = self.history()
@@ -290,6 +322,14 @@ class CaseMachine(RuleBasedStateMachine):
         history = self.history()
         for index, item in enumerate(history):
             before = history[:index]
+            if item.name == "erasure-ordered":
+                assert fold(before).at_rest
+                assert fold(before).hold is None
+            if item.name in ABOUT or (item.name in ("failed", "retried") and item.body.step == "erase"):  # type: ignore[union-attr]
+                after = fold(history[: index + 1])
+                assert after.state in (fold(before).state, "closed", "failed", after.ended)
+                continue
+            before = [known for known in before if known.name not in ABOUT]
             if item.name in PRODUCED_BY:
                 assert fold(before).awaits == PRODUCED_BY[item.name]
                 cause = cause_of(PRODUCED_BY[item.name], before)

@@ -10,7 +10,7 @@ from tests.support.examples import EVENTS, PHYSICIAN
 from tests.unit.test_approval import REVIEW, history
 
 FILED = (*REVIEW, "approved", "filed")
-STEPS: tuple[StepName, ...] = ("extract", "draft", "request-review", "file", "settle-rejection")
+STEPS: tuple[StepName, ...] = ("extract", "draft", "request-review", "file", "settle-rejection", "erase")
 
 
 @pytest.mark.parametrize("step", STEPS)
@@ -31,11 +31,35 @@ def test_only_the_step_that_failed_is_retried() -> None:
 
 
 @pytest.mark.parametrize("body", [item for item in EVENTS if item.event not in ("amended", "addended")])
-def test_a_filed_document_is_only_corrected_or_retracted(body: object) -> None:
+def test_a_filed_document_is_only_corrected_retracted_held_or_erased(body: object) -> None:
     past = history(*FILED, body)  # type: ignore[arg-type]
     case = fold(past)
     assert (case.state, case.document) == ("filed", fold(past[:-1]).document)
-    assert len(misfits(past)) == int(past[-1].name != "retraction-requested")
+    assert len(misfits(past)) == int(past[-1].name not in ("retraction-requested", "hold-placed", "erasure-ordered"))
+
+
+@pytest.mark.parametrize(
+    "past", [REVIEW, (*REVIEW, "approved"), (*FILED, "amended"), (*FILED, "hold-placed"), ("discharged",)]
+)
+def test_what_is_worked_on_or_held_is_not_erased(past: tuple[str, ...]) -> None:
+    after = history(*past, "erasure-ordered")
+    assert (misfits(after), fold(after).erasure) == ([after[-1]], None)
+
+
+@pytest.mark.parametrize("body", [item for item in EVENTS if item.event not in ("erased", "hold-placed")])
+def test_nothing_comes_between_an_order_and_the_erasure(body: object) -> None:
+    past = history(*FILED, "erasure-ordered", body)  # type: ignore[arg-type]
+    assert misfits(past) == [past[-1]]
+    assert fold(history(*FILED, "erasure-ordered", body, "erased")).awaits is None  # type: ignore[arg-type]
+
+
+def test_an_erasure_that_stopped_is_retried_and_does_not_take_a_filings_place() -> None:
+    stopped = (*FILED, "erasure-ordered", Failed(step="erase", reason="unexpected KeyError", attempts=1))
+    assert (fold(history(*stopped)).state, fold(history(*stopped)).awaits) == ("failed", None)
+    retried = (*stopped, Retried(step="erase", by=PHYSICIAN))
+    assert (fold(history(*retried)).state, fold(history(*retried)).awaits) == ("filed", "erase")
+    again = history(*retried, "erased", Retried(step="erase", by=PHYSICIAN))
+    assert misfits(again) == [again[-1]]
 
 
 def test_a_second_approval_is_not_what_is_filed() -> None:

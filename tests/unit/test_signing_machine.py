@@ -15,6 +15,7 @@ from hypothesis.stateful import run_state_machine_as_test
 from services.approval import corrections, domain, gate
 from services.approval.handlers import Approval
 from shared.contracts.draft import Draft
+from shared.contracts.subjects import CaseRef
 from shared.grounding import Record, check
 from tests.support.signing import CONTEXT, LABELS, POOL, AfterFiling, Signing
 
@@ -51,8 +52,8 @@ def of_any_draft() -> Callable[..., Any]:
     return lambda case, seen: open_review(case, case.review.draft.digest if case.review else seen)
 
 
-async def the_drafts_text(approval: Approval, signature: Any) -> str:
-    draft = Draft.model_validate_json(await approval._artifacts.get(signature.draft.digest))
+async def the_drafts_text(approval: Approval, case: CaseRef, signature: Any) -> str:
+    draft = Draft.model_validate_json(await approval._artifacts.of(case.id).get(signature.draft.digest))
     return draft.text
 
 

@@ -1,6 +1,6 @@
 """The page of one case: the draft with its evidence, what the physician makes of it, and the decision."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, Form
 from fastapi.responses import RedirectResponse, Response
@@ -15,10 +15,11 @@ from services.approval.inbox.sent import Copies, Mode, Sent, sent_form
 from services.approval.inbox.working import Working, WorkingCopies
 from services.approval.refusal import Refused
 from services.approval.rights import READERS, denied
-from services.approval.views import case_view
+from services.approval.views import case_view, erasure_of
 from shared.contracts.case import Case, fold
 from shared.contracts.envelope import Recorded
 from shared.contracts.events import Approved, Rejected
+from shared.contracts.failures import ErasedError
 from shared.contracts.subjects import CaseRef
 from shared.runtime.access import Caller
 from shared.runtime.limits import TEXT, takes
@@ -62,7 +63,10 @@ def _add_reading(router: APIRouter, parts: Parts, working: WorkingCopies, copies
 
     async def shown(history: list[Recorded], who: Caller, mode: Mode, note: str) -> Response:
         case, ref = fold(history), history[-1].case
-        draft = await parts.desk.draft_of(case)
+        try:
+            draft = await parts.desk.draft_of(ref.id, case)
+        except ErasedError:
+            return _erased_page(parts, who, history)
         if draft is None or case.review is None:
             return page(
                 "waiting.html",
@@ -94,7 +98,7 @@ def _add_reading(router: APIRouter, parts: Parts, working: WorkingCopies, copies
             zone=parts.zone_of(ref.department),
             after=await after_filing(parts, working, who, ref, case),
             earlier=await beside_the_one_before(parts.desk, history, case, draft) if mode == "review" else None,
-            **await progress(parts.desk, draft, kept, mode),
+            **await progress(parts.desk, ref.id, draft, kept, mode),
         )
 
 
@@ -110,7 +114,7 @@ def _add_signing(router: APIRouter, parts: Parts, copies: Copies) -> None:
         if not fold(await parts.desk.history(sent.ref.id)).open:  # it came after the decision: nobody needs the copy
             await copies.drop(sent, who.subject)
         zone = parts.zone_of(sent.ref.department)
-        found = await progress(parts.desk, sent.draft, sent.copy, sent.mode)
+        found = await progress(parts.desk, sent.ref.id, sent.draft, sent.copy, sent.mode)
         return page("changes.html", saved=parts.clock(), zone=zone, mode=sent.mode, **found)
 
     @router.post("/reviews/{case_id}/look", include_in_schema=False)
@@ -181,6 +185,15 @@ async def _looked(parts: Parts, case_id: str, who: Caller) -> list[Recorded]:
         return await parts.desk.look(case_id, who)
     except Refused as refused:
         raise problem_of(refused) from None
+
+
+def _erased_page(parts: Parts, who: Caller, history: list[Recorded]) -> Response:
+    """That its texts were erased, when, by whom and why."""
+    head, zone = history[-1].head.sequence, parts.zone_of(history[-1].case.department)
+    facts: dict[str, Any] = {"case": case_view(history), "erasure": erasure_of(history)}
+    answer = page("erased.html", who=who, head=head, zone=zone, words=EVENT_WORDS, state=STATE_WORDS, **facts)
+    answer.status_code = 410
+    return answer
 
 
 def _decided(case: Case) -> dict[str, object] | None:

@@ -43,7 +43,7 @@ async def after_filing(
 ) -> dict[str, Any] | None:
     """What the page shows of a signed document; None before the signature."""
     desk = CorrectionsDesk(parts.desk)
-    found, last = await desk.standing(case), final(case)
+    found, last = await desk.standing(ref.id, case), final(case)
     if found is None or last is None:
         return None
     shown: dict[str, Any] = {
@@ -60,13 +60,13 @@ async def after_filing(
     if shown["may"] is None:
         return shown
     if case.retraction is not None and isinstance(request := case.retraction.body, RetractionRequested):
-        words = await desk.words(request.reason)
+        words = await desk.words(ref.id, request.reason)
         shown["request"] = {"by": _name(request.by), "time": case.retraction.time, "words": words}
     if shown["may"]["sign"]:
         corrected = await working.find(ref.id, found.seen, who.subject)
         added = await working.find(ref.id, found.seen + ADDENDUM, who.subject)
-        shown["correction"] = await _typed(parts, found, case, corrected, found.text)
-        shown["addendum"] = await _typed(parts, found, case, added, "")
+        shown["correction"] = await _typed(parts, ref.id, found, case, corrected, found.text)
+        shown["addendum"] = await _typed(parts, ref.id, found, case, added, "")
     return shown
 
 
@@ -80,12 +80,14 @@ def _may(who: Caller, ref: CaseRef, case: Case) -> dict[str, bool] | None:
     return {"sign": sign, "ask": denied(who, case, ref.department, "retract") is None, "retract": sign and not first}
 
 
-async def _typed(parts: Parts, found: Standing, case: Case, copy: Working | None, text: str) -> dict[str, Any]:
+async def _typed(
+    parts: Parts, case_id: str, found: Standing, case: Case, copy: Working | None, text: str
+) -> dict[str, Any]:
     """What somebody has typed so far, and what of it the record does not support. `text` is what they began with."""
     typed = copy or Working(text=text)
     settled = corrections.carried(case, found.draft, typed.settled)
     new = typed.text if typed.text != text else ""
-    written = await parts.desk.written(found.draft, new) if new else ()
+    written = await parts.desk.written(case_id, found.draft, new) if new else ()
     before = corrections.carried(case, found.draft, Working(text="").settled)
     left = edits.unresolved(found.draft, new, before.confirmed)
     return {
@@ -132,7 +134,7 @@ def _sent(parts: Parts, desk: CorrectionsDesk) -> Callable[..., Awaitable[Workin
         if not case.exists or denied(who, case, ref.department, "see"):
             raise Problem(404, "There is no such case")
         plain = text.replace("\r\n", "\n").rstrip() + "\n"
-        found = await desk.standing(case)
+        found = await desk.standing(ref.id, case)
         if found is not None and plain == found.text.rstrip() + "\n":
             plain = found.text  # browsers may drop its last line break
         return Working(text=plain, reason=reason.strip(), confirmed=tuple(confirmed), written=frozenset(written))

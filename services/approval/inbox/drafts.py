@@ -19,12 +19,13 @@ async def beside_the_one_before(desk: Desk, history: Sequence[Recorded], case: C
     before = _before(history, case.review.draft) if case.review is not None and case.open else None
     if before is None:
         return None
-    earlier = await desk.draft(before.digest)
+    case_id = history[-1].case.id
+    earlier = await desk.draft(case_id, before.digest)
     rows = await asyncio.to_thread(
         compare.side_by_side, earlier.text, draft.text, _headings(earlier) | _headings(draft)
     )
     asked = next((item for item in reversed(history) if _refuses(item, before)), None)
-    words = await desk.artifacts.get(asked.body.reason) if asked and isinstance(asked.body, Rejected) else b""
+    words = await desk.texts(case_id).get(asked.body.reason) if asked and isinstance(asked.body, Rejected) else b""
     by = asked.body.by if asked and isinstance(asked.body, Rejected) else None
     return {
         "number": earlier.number,

@@ -41,7 +41,7 @@ def add_lists(router: APIRouter, parts: Parts, names: Names) -> None:
             lines, cursor = parts.reviews.page(departments, after, PAGE, _wanted(who, mine, q.strip().lower()))
         except ValueError:
             return RedirectResponse("/", 303)
-        shown = await names.of([line.draft for line in lines])
+        shown = await names.of([(line.case_id, line.draft) for line in lines])
         now = parts.clock()
         counts = {name: count for name, count in sorted(parts.reviews.counts().items()) if who.works_in(name)}
         return page(

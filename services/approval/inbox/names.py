@@ -25,13 +25,13 @@ class Names:
     def attach(self, bus: Bus) -> None:
         self._artifacts = Artifacts(bus)
 
-    async def of(self, drafts: Sequence[str]) -> dict[str, Shown]:
-        """By the draft's digest."""
-        missing = [digest for digest in drafts if digest not in self._known]
-        for digest, data in (await self._artifacts.get_many(missing)).items():
+    async def of(self, drafts: Sequence[tuple[str, str]]) -> dict[str, Shown]:
+        """By the draft's digest; `drafts` are pairs of case and digest."""
+        missing = [(case, digest) for case, digest in drafts if digest not in self._known]
+        for digest, data in (await self._artifacts.read(missing, whole=False)).items():
             draft = json.loads(data)
             self._known[digest] = Shown(draft.get("initials", ""), draft.get("attending", ""))
-        found = {digest: self._known.get(digest, Shown()) for digest in drafts}
+        found = {digest: self._known.get(digest, Shown()) for _, digest in drafts}
         while len(self._known) > REMEMBERED:
             self._known.popitem(last=False)
         return found

@@ -12,10 +12,10 @@ from shared.contracts import notice
 from shared.contracts.draft import TO_BE_WRITTEN, Draft
 
 
-async def progress(desk: Desk, draft: Draft, copy: Working, mode: Mode) -> dict[str, Any]:
+async def progress(desk: Desk, case_id: str, draft: Draft, copy: Working, mode: Mode) -> dict[str, Any]:
     """What differs from the text that they began with, and which sentences and points are still to be settled."""
     begun = beginning(draft, mode)
-    own = await desk.written(draft, copy.text)
+    own = await desk.written(case_id, draft, copy.text)
     written = [item for item in own if item.label != "supported"]
     standing = edits.standing(draft, copy.text)
     return {
@@ -43,6 +43,6 @@ def _line(draft: Draft, text: str, *, own: bool) -> tuple[str, str] | None:
 
 async def put_right(desk: Desk, sent: Sent) -> Sent:
     """The form with such a line of the text saying what is true."""
-    own = bool(await desk.written(sent.draft, sent.copy.text))
+    own = bool(await desk.written(sent.ref.id, sent.draft, sent.copy.text))
     text = notice.put_right(sent.draft, sent.copy.text, own=own)
     return replace(sent, copy=sent.copy.model_copy(update={"text": text}))

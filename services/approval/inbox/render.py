@@ -43,6 +43,10 @@ EVENT_WORDS = {
     "withdrawn": "The discharge was taken back",
     "failed": "A step gave up",
     "retried": "An operator put the step back to work",
+    "hold-placed": "A legal hold keeps its texts",
+    "hold-released": "The legal hold was released",
+    "erasure-ordered": "Its texts are to be erased",
+    "erased": "Texts were erased",
 }
 STATE_WORDS = {
     "drafting": "Being drafted",

@@ -120,4 +120,4 @@ async def _under_review(parts: Parts, case_id: str, who: Caller, digest: str) ->
     drafts = [event.body.draft.digest for event in history if isinstance(event.body, Drafted)]
     if digest not in drafts:
         raise Problem(412, "This is not a draft of this case")
-    return history[-1].case, await parts.desk.draft(digest)
+    return history[-1].case, await parts.desk.draft(case_id, digest)

@@ -26,6 +26,7 @@ class Verified:
     documents: frozenset[str]  # ids of the DocumentReferences that were filed
     filing: bool  # a document may be in the chart that is not on the trail yet
     identifiers: tuple[tuple[str, str], ...]  # system and value of its documents
+    erased: bool = False
 
 
 async def verify_case(case_id: str, events: Sequence[Stored], ehr: FhirClient) -> Verified:
@@ -49,7 +50,9 @@ def standing(case_id: str, events: Sequence[Stored], faults: Iterable[Fault] = (
     history = list(_readable(events))
     case = fold(history)
     documents = frozenset(item.body.document_reference for item in history if isinstance(item.body, Filed))
-    return Verified(case_id, tuple(faults), documents, case.awaits == "file", _identifiers(case))
+    return Verified(
+        case_id, tuple(faults), documents, case.awaits == "file", _identifiers(case), case.erasure is not None
+    )
 
 
 def _broken(case_id: str, events: Sequence[Stored]) -> list[Fault]:

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 
 from pydantic import RootModel, ValidationError
 
+from shared.contracts.envelope import Recorded
 from shared.messaging.artifacts import Artifacts
 from shared.messaging.buckets import Bucket
 from shared.messaging.connection import Bus, WrongSequenceError
@@ -22,7 +23,15 @@ class KeptRenditions:
         self._artifacts = Artifacts(bus)
         self._bucket = Bucket(bus, "renditions")
 
-    async def get(self, decision: str) -> dict[str, bytes] | None:
+    async def digests(self, decision: str) -> list[str]:
+        """Of the renditions of the decision with this digest."""
+        entry = await self._bucket.get(decision)
+        try:
+            return list(_Digests.model_validate_json(entry.value).root.values()) if entry else []
+        except ValidationError:
+            return []
+
+    async def get(self, case_id: str, decision: str) -> dict[str, bytes] | None:
         """Content type → bytes of the decision with this digest; None where not all of it is there."""
         entry = await self._bucket.get(decision)
         if entry is None:
@@ -31,19 +40,20 @@ class KeptRenditions:
             digests = _Digests.model_validate_json(entry.value).root
         except ValidationError:
             return None
-        found = await self._artifacts.get_many(list(digests.values()))
+        found = await self._artifacts.of(case_id).get_many(list(digests.values()))
         if not digests or any(digest not in found for digest in digests.values()):
             return None
         return {content_type: found[digest] for content_type, digest in digests.items()}
 
-    async def keep(self, decision: str, renditions: Mapping[str, bytes]) -> dict[str, bytes]:
+    async def keep(self, decision: Recorded, renditions: Mapping[str, bytes]) -> dict[str, bytes]:
         """What stands from now on: `renditions`, or what another process has kept just before."""
-        entry = await self._bucket.get(decision)
-        stored = await asyncio.gather(*(self._artifacts.put(data) for data in renditions.values()))
+        key, texts = decision.head.digest, self._artifacts.of(decision.case.id, decision.head.sequence)
+        entry = await self._bucket.get(key)
+        stored = await asyncio.gather(*(texts.put(data) for data in renditions.values()))
         digests = dict(zip(renditions, stored, strict=True))
         value = _Digests(digests).model_dump_json().encode()
         try:
-            await self._bucket.put(decision, value, revision=entry.revision if entry else 0)
+            await self._bucket.put(key, value, revision=entry.revision if entry else 0)
         except WrongSequenceError:
-            return await self.get(decision) or dict(renditions)
+            return await self.get(decision.case.id, key) or dict(renditions)
         return dict(renditions)

@@ -48,18 +48,18 @@ class Renditions:
         if wanted == (TEXT,):
             return {TEXT: text.encode()}
         key = decision.head.digest
-        kept = await self._kept.get(key) or {}
+        kept = await self._kept.get(decision.case.id, key) or {}
         if chosen := {name: data for name, data in kept.items() if name in wanted}:
             return chosen
         source = await self._source(decision, approved, text, number)
         if source is None:
             return {TEXT: text.encode()}
         made = await asyncio.to_thread(make, source, wanted, self._paper)
-        return await self._kept.keep(key, made)
+        return await self._kept.keep(decision, made)
 
     async def _source(self, decision: Recorded, approved: Signature, text: str, number: int) -> Source | None:
         ref = approved.draft
-        stored = await self._artifacts.get_many(list({ref.digest, ref.context}))
+        stored = await self._artifacts.of(decision.case.id).get_many(list({ref.digest, ref.context}))
         try:
             draft = read_whole(Draft, stored.get(ref.digest, b""))
         except PermanentError:

@@ -1,0 +1,58 @@
+"""Erases again, on a stack that was just restored, what was erased after the backup was made."""
+
+from datetime import datetime
+
+from services.approval.erasure import rules
+from shared.contracts.case import State, fold
+from shared.contracts.ending import KINDS, ErasureOrdered
+from shared.contracts.envelope import Recorded
+from shared.messaging.artifacts import Artifacts
+from shared.messaging.connection import Bus
+from shared.messaging.erasures import Listed
+from shared.messaging.journal import Journal
+from shared.messaging.timers import Timers
+
+
+async def erase_again(bus: Bus, listed: list[Listed], now: datetime) -> int:
+    """Destroys keys and texts before any service starts, and says so on the trail; returns how many were done again.
+
+    `listed` is oldest first. A case that the backup does not have has nothing to erase. May be repeated.
+    """
+    journal, artifacts = Journal(bus, "restore"), Artifacts(bus)
+    done = 0
+    for item in listed:
+        history = await journal.history(item.ref)
+        if not history:
+            continue
+        order = next((event for event in history if event.id == item.id), None)
+        if order is None:
+            order = await _order(journal, history, item, now)
+            await Timers(bus).cancel(item.case)  # of a review that waited when the backup was made
+            done += 1
+        digests = sorted({*item.texts, *_texts(history, item)})
+        if set(item.kinds) == set(KINDS):
+            await artifacts.erase_case(item.case, order.head.sequence, digests)
+        else:
+            await artifacts.erase(item.case, digests)
+    return done
+
+
+async def _order(journal: Journal, history: list[Recorded], item: Listed, now: datetime) -> Recorded:
+    """On the trail, in whatever state the case is there; the step of approval says that it was carried out."""
+    state: State = fold(history).state
+    body = ErasureOrdered(
+        state=state if state in ("filed", "withdrawn", "retracted") else "closed",
+        ground=item.ground,
+        kinds=item.kinds,
+        reference=item.reference,
+        by=item.by,
+        again=True,
+    )
+    last = history[-1]
+    await journal.append(last.case, body, after=last.head, id=item.id, time=now)
+    return next(event for event in reversed(await journal.history(item.ref)) if event.id == item.id)
+
+
+def _texts(history: list[Recorded], item: Listed) -> set[str]:
+    texts = rules.texts_of(history)
+    return {digest for kind in item.kinds for digest in texts[kind]}

@@ -1,0 +1,115 @@
+"""Which backups of a folder are kept, and how the others go.
+
+Only what carries a manifest that can be read is taken for a backup, and what was begun and never finished for a rest of
+one. Everything else in the folder stays.
+"""
+
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from cli.backup import manifest
+from cli.backup.manifest import MANIFEST, UNFINISHED
+from cli.errors import CommandError
+
+NAME = "%Y-%m-%dT%H%M%SZ"
+AT_WORK = timedelta(hours=1)  # whoever makes a backup writes more often than that
+
+
+@dataclass(frozen=True, slots=True)
+class Keep:
+    """How many are kept: the newest `last`, and of each of the `weekly` newest weeks the newest."""
+
+    last: int
+    weekly: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A complete backup. `whole`: every chain of its trail held when it was made."""
+
+    path: Path
+    made_at: datetime
+    whole: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Rotated:
+    """What went, and what looks like a backup and cannot be read."""
+
+    removed: tuple[Path, ...] = ()
+    unreadable: tuple[Path, ...] = ()
+
+
+def surplus(found: Sequence[Found], keep: Keep) -> list[Found]:
+    """The backups that are not kept, oldest first. Pure.
+
+    The newest one whose chains held stays in any case: it is what one would go back to.
+    """
+    newest_first = sorted(found, key=lambda item: item.made_at, reverse=True)
+    kept = {item.path for item in newest_first[: max(keep.last, 1)]}
+    weeks: dict[tuple[int, int], Path] = {}
+    for item in newest_first:
+        weeks.setdefault(item.made_at.astimezone(UTC).isocalendar()[:2], item.path)
+    kept |= set(list(weeks.values())[: keep.weekly])
+    kept |= {item.path for item in [item for item in newest_first if item.whole][:1]}
+    return [item for item in reversed(newest_first) if item.path not in kept]
+
+
+def name_of(now: datetime) -> str:
+    """What a new backup's folder is called."""
+    return now.astimezone(UTC).strftime(NAME)
+
+
+def rotate(folder: Path, keep: Keep) -> Rotated:
+    """Remove the backups of `folder` that are not kept; to be called once a new one is complete and checked."""
+    found, unreadable = [], []
+    for path in _folders(folder):
+        if not (path / MANIFEST).exists():
+            continue
+        try:
+            item = manifest.read(path)
+        except CommandError:
+            unreadable.append(path)
+        else:
+            found.append(Found(path, item.made_at, not item.trail.broken))
+    gone = [item.path for item in surplus(found, keep)]
+    for path in gone:
+        remove(path)
+    return Rotated(tuple(gone), tuple(unreadable))
+
+
+def sweep(folder: Path, now: datetime) -> tuple[Path, ...]:
+    """Remove what was begun, never finished, and is no longer being written: else it fills the disk night by night."""
+    gone = []
+    if not folder.exists():
+        return ()
+    for path in _folders(folder):
+        if (path / UNFINISHED).exists() and not (path / MANIFEST).exists() and now - _written(path) > AT_WORK:
+            remove(path)
+            gone.append(path)
+    return tuple(gone)
+
+
+def remove(path: Path) -> None:
+    """Killed half-way, what is left is no backup that a restore would take. Raises CommandError."""
+    try:
+        (path / UNFINISHED).touch(mode=0o600)
+        (path / MANIFEST).unlink(missing_ok=True)
+        shutil.rmtree(path)
+    except OSError as error:
+        raise CommandError(f"The old backup {path} cannot be removed: {error.strerror}.") from None
+
+
+def _folders(folder: Path) -> list[Path]:
+    try:
+        return sorted(item for item in folder.iterdir() if item.is_dir() and not item.is_symlink())
+    except OSError as error:
+        raise CommandError(f"The folder {folder} cannot be read: {error.strerror}.") from None
+
+
+def _written(path: Path) -> datetime:
+    """When something was last written there."""
+    return datetime.fromtimestamp(max(item.stat().st_mtime for item in (path, *path.rglob("*"))), UTC)

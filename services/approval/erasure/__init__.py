@@ -1,0 +1,1 @@
+"""How texts come to their end: erasure, legal hold, retention."""

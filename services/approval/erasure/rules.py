@@ -1,0 +1,172 @@
+"""What may be erased, when, and which texts that are. Pure."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from services.approval.refusal import Refused
+from shared.contracts.case import Case, State, fold
+from shared.contracts.corrections import Addended, Amended, RetractionRequested
+from shared.contracts.ending import (
+    KINDS,
+    Erased,
+    ErasureOrdered,
+    Ground,
+    HoldGround,
+    HoldPlaced,
+    HoldReleased,
+    TextKind,
+)
+from shared.contracts.envelope import Recorded
+from shared.contracts.events import (
+    Actor,
+    Approved,
+    ContextExtracted,
+    Drafted,
+    Filed,
+    Reassigned,
+    RedraftRequested,
+    Rejected,
+)
+
+WITHOUT_DOCUMENT: tuple[State, ...] = ("withdrawn", "closed")
+RETENTION = Actor(subject="retention", role="service")
+
+
+@dataclass(frozen=True, slots=True)
+class Retention:
+    """How long each kind of text is kept after a case has come to rest; a kind that is not there, for ever.
+
+    `unfiled`: of cases that ended without a document, everything; None: as of the others.
+    """
+
+    kinds: Mapping[TextKind, timedelta]
+    unfiled: timedelta | None = None
+
+    @property
+    def any(self) -> bool:
+        return bool(self.kinds) or self.unfiled is not None
+
+
+def texts_of(history: Sequence[Recorded]) -> dict[TextKind, set[str]]:
+    """The digests that the trail names, by kind. A draft that was signed is part of what was signed."""
+    found: dict[TextKind, set[str]] = {kind: set() for kind in KINDS}
+    for item in history:
+        match item.body:
+            case ContextExtracted(context=context):
+                found["record"].add(context)
+            case Drafted(draft=draft):
+                found["draft"].add(draft.digest)
+                found["record"].add(draft.context)
+            case RedraftRequested(words=words):
+                found["words"].add(words)
+            case Approved(signed=signed, draft=draft):
+                found["signed"] |= {signed, draft.digest}
+            case Amended(signed=signed, reason=reason) | Addended(signed=signed, reason=reason):
+                found["signed"].add(signed)
+                found["words"].add(reason)
+            case Rejected(reason=reason) | Reassigned(reason=reason) | RetractionRequested(reason=reason):
+                found["words"].add(reason)
+            case Filed(renditions=renditions):
+                found["renditions"] |= set(renditions.values())
+            case _:
+                pass
+    found["draft"] -= found["signed"]
+    found["renditions"] -= found["signed"]
+    return found
+
+
+def decisions_of(history: Sequence[Recorded]) -> list[str]:
+    """Digests of the decisions for which renditions may be kept."""
+    return [item.head.digest for item in history if isinstance(item.body, Approved | Amended | Addended)]
+
+
+def obstacle(case: Case) -> Refused | None:
+    """Why the texts of a case may not be erased now."""
+    if not case.exists:
+        return Refused("unknown", "There is no such case.")
+    if case.erasure is not None:
+        return Refused("erased", "The texts of this case were erased.")
+    if case.hold is not None:
+        return Refused("held", "A legal hold keeps the texts of this case: release it first.")
+    if case.erasing:
+        words = (
+            "is being carried out: try again in a moment" if case.awaits else "has stopped: an operator has to retry it"
+        )
+        return Refused("not-ended", f"An erasure {words}.")
+    if not case.at_rest:
+        words = "It waits for a physician: it has to be signed, refused or closed first."
+        return Refused("not-ended", words if case.open else f"The case is {case.state}, and work on it goes on.")
+    return None
+
+
+def order(case: Case, ground: Ground, by: Actor, reference: str | None) -> ErasureOrdered:
+    """All texts of a case are to be erased. Raises Refused."""
+    if (refused := obstacle(case)) is not None:
+        raise refused
+    return ErasureOrdered(state=_after(case), ground=ground, kinds=KINDS, reference=reference, by=by)
+
+
+def ordered_before(case: Case) -> ErasureOrdered | None:
+    """The order to erase everything, where it was given: it is the same however often it is sent."""
+    body = case.erasure.body if case.erasure is not None else None
+    return body if isinstance(body, ErasureOrdered) else None
+
+
+def carried_out(ordered: ErasureOrdered, texts: int) -> Erased:
+    return Erased(state=ordered.state, kinds=ordered.kinds, texts=texts)
+
+
+def place_hold(case: Case, ground: HoldGround, by: Actor, reference: str | None) -> HoldPlaced:
+    """Raises Refused."""
+    if not case.exists:
+        raise Refused("unknown", "There is no such case.")
+    if case.erasure is not None:
+        raise Refused("erased", "The texts of this case were erased: nothing is left to hold.")
+    if case.hold is not None:
+        raise Refused("held", "A hold stands already.")
+    return HoldPlaced(state=case.state, ground=ground, reference=reference, by=by)
+
+
+def held_before(case: Case, ground: HoldGround, reference: str | None) -> HoldPlaced | None:
+    """The hold that stands, where it is the same."""
+    body = case.hold.body if case.hold is not None else None
+    same = isinstance(body, HoldPlaced) and (body.ground, body.reference) == (ground, reference)
+    return body if same and isinstance(body, HoldPlaced) else None
+
+
+def release_hold(case: Case, by: Actor, reference: str | None) -> HoldReleased:
+    """Raises Refused."""
+    if case.hold is None:
+        raise Refused("not-held", "No hold stands for this case.")
+    return HoldReleased(state=case.state, reference=reference, by=by)
+
+
+def due(history: Sequence[Recorded], retention: Retention, now: datetime) -> ErasureOrdered | None:
+    """What retention ends by `now`; None while there is nothing. Of all kinds, once the last of them is due."""
+    case = fold(history)
+    if obstacle(case) is not None:
+        return None
+    rest = now - _at_rest_since(history)
+    if case.state in WITHOUT_DOCUMENT and retention.unfiled is not None:
+        kinds = set(KINDS) if rest >= retention.unfiled else set()
+    else:
+        kinds = {kind for kind, keep in retention.kinds.items() if rest >= keep}
+    if set(KINDS) <= kinds | case.gone:
+        kinds = set(KINDS)
+    left = kinds - case.gone
+    there = texts_of(history)
+    if not left or (kinds != set(KINDS) and not any(there[kind] for kind in left)):
+        return None
+    chosen = tuple(kind for kind in KINDS if kind in (kinds if kinds == set(KINDS) else left))
+    return ErasureOrdered(state=_after(case), ground="retention", kinds=chosen, by=RETENTION)
+
+
+def _after(case: Case) -> State:
+    return "closed" if case.state == "failed" else case.state
+
+
+def _at_rest_since(history: Sequence[Recorded]) -> datetime:
+    """When something last happened in the case; holds and erasures are about it, not in it."""
+    about = HoldPlaced | HoldReleased | ErasureOrdered | Erased
+    return max(item.time for item in history if not isinstance(item.body, about))

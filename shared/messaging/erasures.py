@@ -1,0 +1,67 @@
+"""A list of erasures outside of NATS, one file each: what a restore of an older backup has to do again.
+
+Ids, codes and digests; no text. The folder belongs where the checkpoints are: out of what a backup brings back.
+"""
+
+import os
+import secrets
+from datetime import datetime
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from shared.contracts.ending import Ground, Reference, TextKind
+from shared.contracts.failures import PermanentError, TransientError
+from shared.contracts.model import Model
+from shared.contracts.subjects import CaseRef
+from shared.contracts.values import Actor
+
+SUFFIX = ".erased.json"
+
+
+class Listed(Model):
+    """An order to erase, as it stood on the trail."""
+
+    id: str  # of the event
+    time: datetime
+    department: str
+    case: str
+    ground: Ground
+    kinds: tuple[TextKind, ...]
+    reference: Reference | None = None
+    by: Actor
+    texts: tuple[str, ...]  # digests
+
+    @property
+    def ref(self) -> CaseRef:
+        return CaseRef(self.department, self.case)
+
+
+class ErasureList:
+    """Files are added, whole or not at all, and never changed."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def add(self, item: Listed) -> None:
+        """Adding it again changes nothing. Raises TransientError: what cannot be listed is not erased yet."""
+        unfinished = self._path / f".{item.id}-{secrets.token_hex(8)}"
+        try:
+            self._path.mkdir(parents=True, exist_ok=True, mode=0o700)
+            with unfinished.open("xb") as file:
+                file.write(item.model_dump_json(exclude_none=True).encode())
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(unfinished, self._path / f"{item.id}{SUFFIX}")  # noqa: PTH105 - beside its fsync
+        except OSError as error:
+            raise TransientError(f"the list of erasures cannot be written ({type(error).__name__})") from None
+
+    def read(self) -> list[Listed]:
+        """All of them, oldest first. Raises PermanentError where one cannot be read: none may be left out."""
+        found = []
+        try:
+            for file in self._path.glob(f"*{SUFFIX}"):
+                found.append(Listed.model_validate_json(file.read_bytes()))
+        except (OSError, ValidationError) as error:
+            raise PermanentError(f"the list of erasures cannot be read ({type(error).__name__})") from None
+        return sorted(found, key=lambda item: (item.time, item.id))
