@@ -15,6 +15,9 @@ class Report:
     faults: tuple[Fault, ...]
     unchecked: tuple[str, ...] = ()
     checkpoints: int = 0
+    reimported: tuple[
+        str, ...
+    ] = ()  # ids of the cases of which something was taken over from the chart after a restore
 
     @property
     def verified(self) -> bool:

@@ -33,6 +33,7 @@ AFTER: dict[str, State | None] = {
     "retraction-filed": None,
     "closed": None,
     "withdrawn": None,
+    "reimported": None,
 }
 
 

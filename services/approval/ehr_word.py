@@ -19,6 +19,7 @@ from services.approval.resources import (
     REVIEW_SYSTEM,
     Resource,
 )
+from shared.contracts import subjects
 from shared.contracts.events import Refusing
 
 ENDED = ("completed", "rejected", "cancelled", "failed", "entered-in-error")  # Task.status values
@@ -30,7 +31,7 @@ REFUSING: dict[str, Refusing] = {
     "rejected-close": "close",
     "rejected-withdraw": "withdraw",
 }
-CASE_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+CASE_ID = re.compile(subjects.CASE_ID)
 PERSON = re.compile(r"(?:^|/)((?:Practitioner|PractitionerRole)/[A-Za-z0-9\-.]{1,64})(?:/_history/[^/]+)?$")
 
 

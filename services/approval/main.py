@@ -34,6 +34,7 @@ from services.approval.notify.handlers import Notify
 from services.approval.opened import Opened
 from services.approval.patrol import Patrol
 from services.approval.reconcile import Reconciling
+from services.approval.reimport.handlers import Reimport
 from services.approval.renditions.writer import Renditions
 from services.approval.retracting import Retracting
 from services.approval.reviews import Reviews
@@ -86,6 +87,7 @@ def build(
     desk = Desk(front, front_directory, reviews, log, clock, new_id)
     decisions = EhrDecisions(steps, ehr, desk, directory, tasks, log, draft_shown=settings.ehr_shows_draft)
     opened = Opened(steps, tasks)
+    reimport = Reimport(steps, ehr, settings.organization, clock)
     follow_up = FollowUp(ehr, filing, tasks, clock)
     reconciling = Reconciling(steps, ehr, reviews, settings.reconcile_every, clock, new_id, follow_up.run)
     checkpointing = Checkpointing(
@@ -102,7 +104,7 @@ def build(
     provider = Provider(settings.oidc, clock) if settings.oidc.issuer else None
 
     async def on_connect(bus: Bus) -> None:
-        for part in (log, sessions, working, names, desk, escalation, notify, decisions, opened, patrol):
+        for part in (log, sessions, working, names, desk, escalation, notify, decisions, opened, reimport, patrol):
             part.attach(bus)
         await approval.attach(bus)
         await follow_up.attach(bus)

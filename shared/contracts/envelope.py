@@ -11,13 +11,22 @@ from datetime import UTC, datetime
 from pydantic import ValidationError
 
 from shared.contracts.corrections import Addended, Amended, Retracted, RetractionRequested
-from shared.contracts.events import EVENT_TYPES, Approved, CaseEvent, Reassigned, Rejected, Retried, case_event
+from shared.contracts.events import (
+    EVENT_TYPES,
+    Approved,
+    CaseEvent,
+    Reassigned,
+    Reimported,
+    Rejected,
+    Retried,
+    case_event,
+)
 from shared.contracts.failures import PermanentError, TransientError
 from shared.contracts.subjects import CaseRef, parse_case_subject
 
 TYPE_PREFIX = "countersign.discharge."
 NAMES = frozenset(kind.model_fields["event"].default for kind in EVENT_TYPES)
-PERSONAL = (Addended, Amended, Approved, Reassigned, Rejected, Retracted, RetractionRequested, Retried)
+PERSONAL = (Addended, Amended, Approved, Reassigned, Reimported, Rejected, Retracted, RetractionRequested, Retried)
 CHAINED = ("ce-id", "ce-type", "ce-source", "ce-time", "ce-subject", "ce-prevdigest")
 
 

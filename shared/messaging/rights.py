@@ -118,6 +118,7 @@ _OWN: dict[str, tuple[str, ...]] = {
                 "withdrawn",
                 "failed",
                 "retried",
+                "reimported",
             )
         ),
         "access.*.*",
@@ -173,6 +174,7 @@ def operator_permissions() -> Permissions:
             "ehr.encounter.>",
             "notify.*.*.*",
             "ehr.task.updated.*",
+            "ehr.reimport.*",
             "deadletter.redriven.*",
             "deadletter.discarded.*",
             "$KV.reconciled.ehr-decisions",

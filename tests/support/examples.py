@@ -18,6 +18,7 @@ from shared.contracts.events import (
     Filed,
     Reassigned,
     RedraftRequested,
+    Reimported,
     Rejected,
     Retried,
     ReviewRequested,
@@ -160,6 +161,24 @@ EVENTS: tuple[CaseEvent, ...] = (
     ),
     RetractionFiled(provenance="prov-2"),
     Retried(step="draft", by=Actor(subject="operator", role="operator")),
+    Reimported(
+        signature=Approved(
+            stay=STAY,
+            draft=draft_ref(),
+            task="task-1",
+            signed="e" * 64,
+            edited=True,
+            by=Actor(subject="Practitioner/dr-1", role="unknown", practitioner="Practitioner/dr-1"),
+            signer="Practitioner/dr-1",
+        ),
+        signed_at=T0,
+        chain_head="4" * 64,
+        filed=Filed(document_reference="doc-1", provenance="prov-1", renditions={"text/plain": "e" * 64}),
+        document_version="1",
+        provenance_version="1",
+        by=Actor(subject="operator", role="operator"),
+        reason="b" * 64,
+    ),
 )
 
 
