@@ -3,12 +3,14 @@
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 import httpx
 from nats import errors
 from nats.js.errors import APIError, NotFoundError
 
 from cli.client import Api
+from cli.doctor import checkpoints
 from cli.doctor.findings import Finding, Group
 from cli.doctor.place import Place
 from cli.errors import CommandError
@@ -39,6 +41,7 @@ async def check(bus: Bus, place: Place) -> list[Finding]:
     served(group, [load for item in all_consumers() if (load := await _load(bus, item)) is not None])
     await _letters(bus, group)
     await _decisions(bus, group)
+    await checkpoints.check(bus, group, datetime.now(UTC))
     await _knowledge(bus, place, group)
     return group.found
 
@@ -115,7 +118,7 @@ async def _decisions(bus: Bus, group: Group) -> None:
     if hold is None or not hold.held:
         group.ok("decisions in the EHR", "they count")
         return
-    do = "countersign audit verify; mend what it names; then countersign ehr-decisions allow"
+    do = "countersign cases reimport; countersign audit verify; then countersign ehr-decisions allow"
     group.warning("decisions in the EHR", f"they wait, since {hold.at:%Y-%m-%d %H:%M} UTC: {hold.why}", do)
 
 
