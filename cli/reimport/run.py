@@ -11,6 +11,7 @@ from uuid import uuid4
 from cli.errors import CommandError
 from cli.reach import reach, reach_ehr
 from cli.reimport.candidates import candidates, known
+from cli.reimport.refusals import Refusal, refusals
 from services.approval.ehr_word import CASE_ID
 from services.approval.reimport.plan import Found, plan
 from shared.clinical.fhir import FhirClient
@@ -87,12 +88,13 @@ class Looked:
 @dataclass(slots=True)
 class Outcome:
     cases: list[Looked] = field(default_factory=list)
+    refused: list[Refusal] = field(default_factory=list)
     unchecked: list[str] = field(default_factory=list)
 
     @property
     def done(self) -> bool:
         """Whether nothing is left for a person."""
-        return not self.unchecked and all(item.state == "taken over" for item in self.cases)
+        return not self.unchecked and not self.refused and all(item.state == "taken over" for item in self.cases)
 
 
 async def reimport(
@@ -125,9 +127,18 @@ class Reimporting:
             tell(count)
             if (looked := await self._look(case)) is not None:
                 found.cases.append(looked)
+        if not cases:
+            await self._refusals(found)
         if wanted is not None:
             await self._ask(found.cases, wanted)
         return found
+
+    async def _refusals(self, found: Outcome) -> None:
+        try:
+            async for item in refusals(self.ehr, Journal(self.bus, "operator")):
+                found.refused.append(item)
+        except PermanentError as error:
+            found.unchecked.append(f"drafts that were refused: the EHR does not search for our Tasks ({error.reason})")
 
     async def _all(self, found: Outcome) -> AsyncIterator[str]:
         journal = Journal(self.bus, "operator")

@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 
 import typer
@@ -12,7 +13,7 @@ from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from cli.errors import CommandError
-from cli.reimport.run import Outcome, reimport
+from cli.reimport.run import Looked, Outcome, reimport
 from shared.contracts.ehr import Wanted
 
 
@@ -49,12 +50,27 @@ def run(
 
 def _say(found: Outcome, *, as_json: bool) -> None:
     if as_json:
-        print(json.dumps({"cases": [item.as_dict() for item in found.cases], "unchecked": found.unchecked}))
+        refused = [asdict(item) for item in found.refused]
+        cases = [item.as_dict() for item in found.cases]
+        print(json.dumps({"cases": cases, "refused": refused, "unchecked": found.unchecked}))
         return
+    _table(found.cases)
+    for refusal in found.refused:
+        says = f"Task {refusal.task} says {refusal.outcome}, and the trail has it as waiting"
+        print(f"case {refusal.case}: {says}: its words are lost, and somebody has to refuse it again")
+    for words in found.unchecked:
+        print(f"not looked for: {words}")
+    if not found.cases:
+        print("The chart has nothing of ours that the trail does not know.")
+    elif any(item.state == "to be taken over" for item in found.cases):
+        print('Nothing was done. To take it over: --yes --reason "…"')
+
+
+def _table(cases: Sequence[Looked]) -> None:
     table = Table(box=None, header_style="bold")
     for column in ("case", "what", "signed by", "at", "document/version", ""):
         table.add_column(column, overflow="fold")
-    for case in found.cases:
+    for case in cases:
         for item in case.ready:
             document = f"{item.document}/{item.version or '-'}" if item.document else item.provenance
             time = f"{item.signed_at:%Y-%m-%d %H:%M} UTC"
@@ -63,9 +79,3 @@ def _say(found: Outcome, *, as_json: bool) -> None:
             table.add_row(case.case, "not taken over", "", "", "", words)
     if table.row_count:
         Console().print(table)
-    for words in found.unchecked:
-        print(f"not looked for: {words}")
-    if not found.cases:
-        print("The chart has nothing of ours that the trail does not know.")
-    elif any(item.state == "to be taken over" for item in found.cases):
-        print('Nothing was done. To take it over: --yes --reason "…"')

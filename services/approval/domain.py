@@ -202,6 +202,8 @@ def heard(history: Sequence[Recorded], digest: str, focus: str) -> Literal["deci
                 found = "later"
             case ReviewRequested() as review:
                 found = "decide" if review.draft.digest == digest and review.stay.encounter == focus else found
+            case Reimported(signature=Approved() as lost) if lost.draft.digest == digest:
+                found = "settled" if lost.stay.encounter == focus else found
             case Approved() | Rejected() | Withdrawn() | Reimported():
                 found = "stale" if found == "stale" else "settled"
             case _:

@@ -154,6 +154,26 @@ def ask_again(ehr: Sandbox, case_id: str, clock: str) -> None:
     ehr.store.put(told | {"id": "escalation-1", "meta": {"versionId": "1"}})
 
 
+async def test_a_draft_that_was_refused_since_is_named(hospital: Hospital) -> None:
+    """Its words are lost, and whether another draft was asked for has been decided: nothing is taken over."""
+    async with running(hospital.nats, hospital.ehr) as stack:
+        case_id = await stack.discharge()
+        await stack.reaches(case_id, "awaiting-review")
+        await hospital.back_up()
+        assert (await stack.decide(case_id, "reject", action="close", reason="no")).status_code == 200
+        await stack.reaches(case_id, "closed", events=6)
+        (task,) = stack.in_chart("Task")
+    async with hospital.restored() as stack:
+        found = await hospital.reimport()
+        assert found.cases == []
+        assert [(item.case, item.task, item.outcome) for item in found.refused] == [
+            (case_id, task["id"], "rejected-close")
+        ]
+        assert (await stack.decide(case_id, "reject", action="close", reason="no")).status_code == 200
+        await stack.reaches(case_id, "closed", events=6)
+        assert (await hospital.reimport()).refused == []
+
+
 async def test_corrections_addenda_and_retractions_of_after_the_backup_come_back_too(hospital: Hospital) -> None:
     encounters = stays(hospital.ehr.style)
     async with running(hospital.nats, hospital.ehr) as stack:

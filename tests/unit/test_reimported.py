@@ -108,3 +108,9 @@ def test_the_review_ends_with_its_clock_and_its_tasks() -> None:
     review = fold(past[:4]).review
     assert review is not None
     assert domain.heard(past, review.draft.digest, review.stay.encounter) == "settled"
+    assert domain.heard(past, "another", review.stay.encounter) == "stale"
+    alone = history(taken("approved"))
+    assert domain.heard(alone, review.draft.digest, review.stay.encounter) == "settled", (
+        "its draft was lost with the trail"
+    )
+    assert domain.heard(alone, review.draft.digest, "Encounter/other") == "stale"

@@ -8,6 +8,7 @@ from services.approval.provenances import provenances_of
 from services.approval.resources import DOCUMENT_SYSTEM, TEXT_SYSTEM, Resource, chain_head_of, with_identifier
 from shared.clinical.fhir import FhirClient, oldest
 
+GAP = 2  # numbers without a document, after which no other is looked for: somebody may have deleted one
 RETRACTS = "NULLIFY"  # https://terminology.hl7.org/CodeSystem-v3-DataOperation.html
 
 
@@ -46,12 +47,16 @@ async def held(ehr: FhirClient, case: str) -> list[Held]:
 
 
 async def _counted(ehr: FhirClient, case: str, whole: bool) -> AsyncIterator[Held]:
-    number = 1
-    while documents := await _documents(ehr, (DOCUMENT_SYSTEM, _value(case, number, whole))):
+    number = missing = 0
+    while missing < GAP:
+        number += 1
+        documents = await _documents(ehr, (DOCUMENT_SYSTEM, _value(case, number, whole)))
+        missing = 0 if documents else missing + 1
+        if not documents:
+            continue
         found = [item for document in documents for item in await _ours(ehr, str(document["id"]))]
         by_id = {str(item["id"]): item for item in found}
         yield Held(number, whole, tuple(documents), tuple(by_id.values()))
-        number += 1
 
 
 def _value(case: str, number: int, whole: bool) -> str:

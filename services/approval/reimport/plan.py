@@ -121,11 +121,13 @@ def _unknown(item: Held, heads: set[str], filed: set[str]) -> _Sign | None:
 
 async def _verified(sign: _Sign, trail: Trail, ref: CaseRef, ehr: FhirClient) -> tuple[Lost, bytes | None]:
     """The signature, once the chart holds what it says. Raises PermanentError, TransientError."""
+    document = None
     if sign.held is None or sign.document is None:
         lost = told.retraction(trail, sign.provenance)
         _retracts_ours(sign.provenance, trail.case)
     else:
-        lost = told.signature(trail, sign.held, sign.document, sign.provenance)
+        document = await ehr.read("DocumentReference", str(sign.document["id"]))  # a search may say less
+        lost = told.signature(trail, sign.held, document, sign.provenance)
     event = lost.event(NOBODY, "")
     if not fits(trail.case, event):
         raise PermanentError(f"the case is {trail.case.state if trail.case.exists else 'not known'} on the trail")
@@ -137,7 +139,7 @@ async def _verified(sign: _Sign, trail: Trail, ref: CaseRef, ehr: FhirClient) ->
         raise TransientError("; ".join(reason.words for reason in reasons))
     if reasons:
         raise PermanentError("; ".join(reason.words for reason in reasons))
-    return lost, await _text(lost, sign.document, ehr)
+    return lost, await _text(lost, document, ehr)
 
 
 def _retracts_ours(provenance: Resource, case: Case) -> None:
@@ -158,8 +160,6 @@ async def _text(lost: Lost, document: Resource | None, ehr: FhirClient) -> bytes
     if document is None or isinstance(lost.signature, Retracted):
         return None
     attachments = chart.attachments(document)
-    if TEXT not in attachments:  # a server whose search says little
-        attachments = chart.attachments(await ehr.read("DocumentReference", str(document["id"])))
     data = await bytes_in_chart(attachments[TEXT], ehr) if TEXT in attachments else None
     if data is None or digest(data) != lost.signature.signed:
         raise PermanentError("the chart does not show the text that was signed")

@@ -70,7 +70,8 @@ def signature(trail: Trail, held: Held, document: Resource, provenance: Resource
     if signed is None or head is None:
         raise PermanentError("its Provenance names no text")
     signer, by = _signer(trail, provenance, "verifier")
-    if _names(trail, document.get("authenticator")) != _names(trail, _agent(provenance, "verifier")):
+    authenticator = document.get("authenticator")  # not every EHR keeps it
+    if authenticator and _names(trail, authenticator) != _names(trail, _agent(provenance, "verifier")):
         raise PermanentError("the document and its Provenance name different signers")
     common: dict[str, Any] = {
         "stay": _stay(trail, document),
@@ -165,7 +166,7 @@ def _names(trail: Trail, who: Any) -> object:
 
 def _stay(trail: Trail, document: Resource) -> Stay:
     """Of the trail, which the document must be about; without one, as the document has it. Raises PermanentError."""
-    context = document.get("context") or {}
+    context = _dict(document.get("context"))
     encounters = [references.relative(item, trail.bases) for item in _dicts(context.get("encounter"))]
     patient = references.relative(document.get("subject"), trail.bases)
     if (known := trail.stay) is not None:
@@ -173,7 +174,7 @@ def _stay(trail: Trail, document: Resource) -> Stay:
             raise PermanentError("the document is about another encounter or patient")
         return known
     encounter = next((item for item in encounters if item and item.startswith("Encounter/")), None)
-    period = context.get("period") or {}
+    period = _dict(context.get("period"))
     end = _time(period.get("end"))
     if encounter is None or patient is None or end is None:
         raise PermanentError("the document does not say of which stay it is")
@@ -211,7 +212,7 @@ def _draft(trail: Trail, held: Held, document: Resource, provenance: Resource) -
 
 
 def _type(document: Resource) -> DocumentType | None:
-    coding: Resource = next(_dicts((document.get("type") or {}).get("coding")), {})
+    coding: Resource = next(_dicts(_dict(document.get("type")).get("coding")), {})
     display = str(coding.get("display") or "Discharge summary")
     try:
         return DocumentType(title=display, code=str(coding.get("code")), display=display)
@@ -240,6 +241,10 @@ def _time(value: object) -> datetime | None:
     except ValueError:
         return None
     return found if found.tzinfo is not None else None
+
+
+def _dict(value: Any) -> Resource:
+    return value if isinstance(value, dict) else {}
 
 
 def _dicts(value: Any) -> Iterator[Resource]:
