@@ -7,11 +7,13 @@ from pathlib import Path
 from typing import Any, cast
 
 import pytest
+from fastapi.responses import JSONResponse
 from nats.aio.msg import Msg
 
 from cli.audit.run import Audit
 from cli.reimport.run import Outcome, Reimporting
 from deploy.sandbox_ehr.app import Sandbox
+from deploy.sandbox_ehr.habits import Habits
 from services.approval import resources
 from services.approval.reimport.handlers import Reimport
 from shared.contracts.case import fold
@@ -80,13 +82,43 @@ class Hospital:
 
 
 @pytest.fixture
-async def hospital(nats: NatsServer, empty: NatsServer, tmp_path: Path) -> Hospital:
+async def hospital(nats: NatsServer, empty: NatsServer, tmp_path: Path, request: pytest.FixtureRequest) -> Hospital:
     await nats.provision()
-    return Hospital(nats, empty, tmp_path / "backup", sandbox())
+    return Hospital(nats, empty, tmp_path / "backup", getattr(request, "param", sandbox)())
+
+
+def vendors() -> Sandbox:
+    """Ids of its own, small pages, absolute references, one content in a document, a cache of searches."""
+    found = sandbox("opaque", habits=Habits(page=2, references="absolute", contents=1, cache=60))
+    found.store.put({"resourceType": "Practitioner", "id": "boss", "meta": {"versionId": "1"}})  # who retracts
+    return found
+
+
+def without_systems() -> Sandbox:
+    """It finds no document by the system of its identifier alone."""
+    found = sandbox()
+    real = found.handle
+
+    async def handle(asked: Any) -> Any:
+        if asked.query_params.get("identifier", "").endswith("|"):
+            return JSONResponse({"resourceType": "OperationOutcome", "issue": []}, 400)
+        return await real(asked)
+
+    found.handle = handle  # type: ignore[method-assign]
+    return found
 
 
 def edited(text: str) -> str:
     return f"{text.rstrip()}\nSeen by the dietician.\n"
+
+
+async def retract_and_file(stack: Stack, case_id: str) -> None:
+    await retract(stack, case_id)
+
+    async def there() -> bool:
+        return (await stack.events(case_id))[-1] == "retraction-filed"
+
+    await until(there, "the chart to say so")
 
 
 async def alerts(server: NatsServer) -> list[bytes]:
@@ -154,6 +186,24 @@ def ask_again(ehr: Sandbox, case_id: str, clock: str) -> None:
     ehr.store.put(told | {"id": "escalation-1", "meta": {"versionId": "1"}})
 
 
+@pytest.mark.parametrize("hospital", [without_systems], indirect=True)
+async def test_an_ehr_that_does_not_search_by_system_is_asked_case_by_case(hospital: Hospital) -> None:
+    async with running(hospital.nats, hospital.ehr) as stack:
+        case_id = await stack.discharge()
+        await stack.reaches(case_id, "awaiting-review")
+        await hospital.back_up()
+        assert (await stack.decide(case_id, "approve")).status_code == 200
+        await stack.reaches(case_id, "filed")
+    async with hospital.restored() as stack:
+        done = await hospital.reimport()
+        assert [(item.case, item.state) for item in done.cases] == [(case_id, "taken over")]
+        said = " ".join(done.unchecked)
+        assert "cases that the trail does not know" in said
+        assert "drafts that were refused" in said
+        assert not done.done, "something is left for a person"
+        assert (await stack.case(case_id))["state"] == "filed"
+
+
 async def test_a_draft_that_was_refused_since_is_named(hospital: Hospital) -> None:
     """Its words are lost, and whether another draft was asked for has been decided: nothing is taken over."""
     async with running(hospital.nats, hospital.ehr) as stack:
@@ -174,6 +224,7 @@ async def test_a_draft_that_was_refused_since_is_named(hospital: Hospital) -> No
         assert (await hospital.reimport()).refused == []
 
 
+@pytest.mark.parametrize("hospital", [vendors], indirect=True)
 async def test_corrections_addenda_and_retractions_of_after_the_backup_come_back_too(hospital: Hospital) -> None:
     encounters = stays(hospital.ehr.style)
     async with running(hospital.nats, hospital.ehr) as stack:
@@ -183,11 +234,11 @@ async def test_corrections_addenda_and_retractions_of_after_the_backup_come_back
         await hospital.back_up()
         text = await amend(stack, corrected)
         await addend(stack, corrected)
-        await retract(stack, retracted)
+        await retract_and_file(stack, retracted)
         assert (await stack.decide(waiting, "approve")).status_code == 200
         await stack.reaches(waiting, "filed")
         await amend(stack, waiting)
-        await retract(stack, waiting)
+        await retract_and_file(stack, waiting)
         shown = {case: await document(stack, case) for case in (corrected, retracted, waiting)}
     chart = hospital.chart()
     async with hospital.restored() as stack:
@@ -236,7 +287,7 @@ async def test_a_case_that_the_trail_does_not_know_is_opened_again_where_somebod
             "The draft of this document is not there any more",
         )
         assert await stack.events(case_id) == ["reimported"]
-        await retract(stack, case_id)
+        await retract_and_file(stack, case_id)
         await hospital.audit([case_id])
 
 
