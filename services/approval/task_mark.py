@@ -26,6 +26,7 @@ class Mark(Model):
     known: tuple[str, ...] = ()  # `task/version` of those within the overlap: told before
     run: datetime | None = None  # when the last complete run was
     failed: int = 0  # runs since then, or since it moved on, that failed
+    behind: bool = False  # there is more than was told so far
 
 
 class Ended(NamedTuple):
@@ -73,7 +74,7 @@ def after(mark: Mark, found: Sequence[Ended], now: datetime, end: datetime | Non
     seen = end or max(newest, default=None)
     near = sorted((item for item in found if seen is not None and item.time >= seen - OVERLAP), key=lambda i: i.time)
     known = tuple(sorted({item.key for item in near[-KNOWN:]}))
-    return Mark(seen=seen, known=known, run=now if end is None else mark.run)
+    return Mark(seen=seen, known=known, run=now if end is None else mark.run, behind=end is not None)
 
 
 def version_of(task: Resource) -> str | None:

@@ -105,11 +105,13 @@ async def test_a_search_that_dies_goes_on_where_it_was(nats: NatsServer) -> None
         first = await mark(bus)
         assert first.failed == 1
         assert first.seen is not None
+        assert first.behind
         assert T0 < first.seen < T0 + timedelta(hours=COUNT)
         assert 0 < len(await told(nats)) < COUNT
         server.answers, server.asked = 10_000, []
         await (await reconciling(bus, server, lambda: "x")).run()
         second = await mark(bus)
+        assert not second.behind
         assert (second.failed, second.seen) == (0, T0 + timedelta(hours=COUNT - 1))
         assert second.run is not None
         assert sorted(await told(nats)) == ALL, "each once"

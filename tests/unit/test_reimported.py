@@ -8,6 +8,8 @@ from shared.contracts.case import as_it_was, fits, fold, standing
 from shared.contracts.corrections import Retracted, RetractionFiled
 from shared.contracts.envelope import Head
 from shared.contracts.events import Failed, Filed, Reimported, Signature
+from shared.messaging.rights import operator_permissions, permissions
+from shared.messaging.topology import SERVICES
 from tests.support.examples import event
 from tests.unit.test_approval import REVIEW, history
 
@@ -114,3 +116,11 @@ def test_the_review_ends_with_its_clock_and_its_tasks() -> None:
         "its draft was lost with the trail"
     )
     assert domain.heard(alone, review.draft.digest, "Encounter/other") == "stale"
+
+
+def test_an_operator_asks_for_it_and_writes_no_signature_onto_the_trail() -> None:
+    own = {right for right in operator_permissions().publish if right.startswith(("discharge.", "ehr.reimport"))}
+    assert own == {"discharge.*.*.retried", "ehr.reimport.*"}
+    writers = [service for service in SERVICES if "discharge.*.*.reimported" in permissions(service).publish]
+    assert writers == ["approval"]
+    assert not any("ehr.reimport" in right for service in SERVICES for right in permissions(service).publish)
