@@ -36,6 +36,8 @@ def say(report: Report, *, as_json: bool) -> None:
         print(fault)
     for words in report.unchecked:
         print(f"not checked: {words}")
+    for case in report.reimported:
+        print(f"case {case}: re-imported from the chart after a restore (countersign cases history {case})")
     counts = f"{report.cases} cases, {report.events} events, {report.checkpoints} checkpoints"
     if report.erased:
         print(

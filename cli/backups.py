@@ -159,6 +159,9 @@ def say_restored(done: Restored, *, as_json: bool) -> None:
         "Start the stack, then: countersign doctor && countersign audit verify"
     )
     console.print(
+        "What was signed since the backup may be in the chart: countersign cases reimport, before anybody signs"
+    )
+    console.print(
         "What is decided in the EHR waits until somebody says that it counts: countersign ehr-decisions allow"
     )
 

@@ -14,7 +14,9 @@ from cli.client import api
 from cli.deadletters import By, run, who
 from cli.stack.access import default_data_dir
 
-app = typer.Typer(no_args_is_help=True, help="Look at cases; put a failed one back to work.")
+app = typer.Typer(
+    no_args_is_help=True, help="Look at cases; put a failed one back to work; take over what a restored trail lacks."
+)
 DataDir = Annotated[Path | None, typer.Option("--data-dir", help="the stack's data directory")]
 AsJson = Annotated[bool, typer.Option("--json", help="JSON on stdout")]
 CaseId = Annotated[str, typer.Argument(help="case id")]
@@ -85,3 +87,23 @@ def retry(case_id: CaseId, by: By = None, data_dir: DataDir = None, as_json: AsJ
 
     done = run(data_dir, lambda bus: retry_case(bus, case_id, Deed(who(by), "", datetime.now(UTC))))
     print(json.dumps({"case_id": case_id, "done": done}) if as_json else done)
+
+
+@app.command()
+def reimport(
+    case_ids: Annotated[list[str] | None, typer.Argument(help="case ids; default: all that the chart has")] = None,
+    yes: Annotated[bool, typer.Option("--yes", help="do it; without, it is only said what would be done")] = False,
+    reason: Annotated[
+        str | None, typer.Option("--reason", help="with --yes: kept with your name; no patient data")
+    ] = None,
+    department: Annotated[
+        str | None, typer.Option("--department", help="where cases belong that the trail does not know")
+    ] = None,
+    by: By = None,
+    data_dir: DataDir = None,
+    as_json: AsJson = False,
+) -> None:
+    """After a restore: take over from the chart what was signed and filed after the backup. Nobody signs again."""
+    from cli.reimport import say
+
+    say.run(data_dir, case_ids or [], who(by), reason, department, yes=yes, as_json=as_json)

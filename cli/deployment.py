@@ -27,6 +27,7 @@ ACCOUNT_NAME = r"[A-Z][A-Z0-9_]{0,39}"
 MACHINES = ("ingest", "operator", "auditor")
 CONTAINERS = 10001  # the group that ours run as
 MOUNTED = Path("/run/secrets")  # where NATS finds its certificate, in compose.yaml and on Kubernetes
+CHECKPOINT_KEY = "checkpoint.key"
 OWNERS_ONLY = ("secrets.json", "ca.key")
 ALL = "0.0.0.0"  # noqa: S104 - inside a container; who reaches it is for the network to say
 
@@ -50,7 +51,8 @@ def init(
     ] = "countersign",
     as_json: Annotated[bool, typer.Option("--json", help="JSON on stdout")] = False,
 ) -> None:
-    """Make what is missing: keys of NATS users, tokens, the storage key, NATS's configuration and certificate.
+    """Make what is missing: keys of NATS users, tokens, the storage key, NATS's configuration and certificate, and the
+    key that signs checkpoints of the trail.
 
     Keeps what is there; a certificate that ends within half a year is renewed. The directory is its owner's alone; the
     files in it are for whoever they are mounted for.
@@ -71,7 +73,8 @@ def init(
     write_tokens(directory / "tokens.json", made.tokens)
     # Production does not start with tokens that sign as whoever owns the review: people sign in there.
     write_tokens(directory / "tokens-machines.json", {role: made.tokens[role] for role in MACHINES})
-    for name, text in (_files(made, *_account(directory, account, storage)) | _passwords(directory)).items():
+    texts = _files(made, *_account(directory, account, storage)) | _passwords(directory) | _checkpoint_key(directory)
+    for name, text in texts.items():
         write_private(directory / name, text)
     for file in directory.iterdir():
         _open_to_containers(file)
@@ -158,6 +161,27 @@ def _passwords(directory: Path) -> dict[str, str]:
         found[name] = file.read_text().strip() if file.exists() else randomness.token_urlsafe(24)
     service = {"api_key": found["qdrant.key"], "read_only_api_key": found["qdrant-read.key"]}
     return found | {"qdrant.yaml": yaml.safe_dump({"service": service})}
+
+
+def _checkpoint_key(directory: Path) -> dict[str, str]:
+    """What signs the checkpoints of the trail, and its public half, by which auditors verify them; made once.
+
+    Raises CommandError where the file holds another kind of key.
+    """
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+    from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
+
+    from shared.contracts.failures import PermanentError
+    from shared.messaging.checkpoints import signing_key
+
+    file = directory / CHECKPOINT_KEY
+    try:
+        key = signing_key(file) if file.exists() else Ed25519PrivateKey.generate()
+    except PermanentError as error:
+        raise CommandError(f"{error.reason[0].upper()}{error.reason[1:]}.") from None
+    private = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
+    public = key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode()
+    return {CHECKPOINT_KEY: private, "checkpoint.pub": public}
 
 
 def provision(

@@ -16,6 +16,7 @@ class Report:
     unchecked: tuple[str, ...] = ()
     checkpoints: int = 0
     erased: int = 0  # cases whose texts were erased: proven from the trail, and from the chart where it has them
+    reimported: tuple[str, ...] = ()  # cases of which something was taken over from the chart after a restore
 
     @property
     def verified(self) -> bool:

@@ -65,6 +65,7 @@ class Audit:
     against: tuple[Folder, Ed25519PublicKey] | None = None
     faults: list[Fault] = field(default_factory=list)
     unchecked: list[str] = field(default_factory=list)
+    reimported: list[str] = field(default_factory=list)
     events: int = 0
     erased: int = 0  # cases
 
@@ -82,7 +83,8 @@ class Audit:
             await self._strays(seen, found.identifiers)
         if self.against is not None:
             self.faults += of_case(*self.against, case, stored)
-        return Report(1, len(stored), tuple(self.faults), tuple(self.unchecked), erased=int(found.erased))
+        whole = tuple(self.faults), tuple(self.unchecked), 0, int(found.erased), tuple(self.reimported)
+        return Report(1, len(stored), *whole)
 
     async def all(self, tell: Tell = untold) -> Report:
         checked = Checked(*self.against) if self.against is not None else None
@@ -105,7 +107,8 @@ class Audit:
             await self._strays(seen, None)
             await self._checkpoints(checked, last)
             count = checked.count if checked is not None else 0
-            return Report(seen.cases, self.events, tuple(self.faults), tuple(self.unchecked), count, self.erased)
+            found = tuple(self.faults), tuple(self.unchecked), count, self.erased, tuple(self.reimported)
+            return Report(seen.cases, self.events, *found)
 
     async def _checkpoints(self, checked: Checked | None, last: int) -> None:
         """What the checkpoints come to, once the whole trail has gone by."""
@@ -159,6 +162,7 @@ class Audit:
     def _take(self, found: Verified, seen: Seen) -> None:
         self.faults += found.faults
         self.erased += found.erased
+        self.reimported += [found.id] if found.reimported else []
         seen.filed(found.id, found.documents, filing=found.filing)
 
     async def _strays(self, seen: Seen, identifiers: Iterable[tuple[str, str]] | None) -> None:

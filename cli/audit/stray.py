@@ -23,9 +23,9 @@ async def strays(
     values = ["|".join(pair) for pair in identifiers] if identifiers is not None else [f"{DOCUMENT_SYSTEM}|"]
     shown = False
     for value in values:
-        async for page in _pages(ehr, value):
+        async for page in pages_of(ehr, value):
             for document in page.matches:
-                shown = shown or any(_cases(document))
+                shown = shown or any(cases_of(document))
                 for case in _of_nobody(document, seen):
                     await look_again(case, seen)
                 for case in _of_nobody(document, seen):
@@ -35,8 +35,8 @@ async def strays(
         raise PermanentError("it finds none of those that were filed")
 
 
-async def _pages(ehr: FhirClient, identifier: str) -> AsyncIterator[SearchResult]:
-    """Without the contents, where the EHR leaves out what is not asked for."""
+async def pages_of(ehr: FhirClient, identifier: str) -> AsyncIterator[SearchResult]:
+    """Documents with this identifier, without the contents the EHR leaves out what is not asked for."""
     query = {"identifier": identifier}
     try:
         async for page in ehr.each_page("DocumentReference", query | {"_elements": "identifier,status"}):
@@ -50,10 +50,11 @@ def _of_nobody(document: Resource, seen: Seen) -> list[str]:
     """The cases that a document says it is of, and whose it is not: it does not stand on the trail."""
     if document.get("status") == "entered-in-error" or seen.has_document(str(document["id"])):
         return []
-    return [case for case in dict.fromkeys(_cases(document)) if not seen.case(case)]
+    return [case for case in dict.fromkeys(cases_of(document)) if not seen.case(case)]
 
 
-def _cases(document: Resource) -> Iterable[str]:
+def cases_of(document: Resource) -> Iterable[str]:
+    """The cases that its identifiers of ours name."""
     for item in document.get("identifier") or []:
         if isinstance(item, dict) and item.get("system") == DOCUMENT_SYSTEM:
             yield str(item.get("value", "")).partition("/")[0]

@@ -3,19 +3,24 @@
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 import httpx
 from nats import errors
 from nats.js.errors import APIError, NotFoundError
 
 from cli.client import Api
+from cli.doctor import checkpoints
 from cli.doctor.findings import Finding, Group
 from cli.doctor.place import Place
 from cli.errors import CommandError
 from cli.letters import read_all
 from services.approval.hold import read_hold
+from services.approval.reconcile import KEY, TELL_AFTER
+from services.approval.task_mark import Mark
 from shared.contracts.failures import Failure
 from shared.knowledge.live import LiveBucket
+from shared.messaging.buckets import Bucket
 from shared.messaging.connection import Bus
 from shared.messaging.topology import Consumer, all_consumers
 
@@ -39,6 +44,7 @@ async def check(bus: Bus, place: Place) -> list[Finding]:
     served(group, [load for item in all_consumers() if (load := await _load(bus, item)) is not None])
     await _letters(bus, group)
     await _decisions(bus, group)
+    await checkpoints.check(bus, group, datetime.now(UTC))
     await _knowledge(bus, place, group)
     return group.found
 
@@ -114,9 +120,23 @@ async def _decisions(bus: Bus, group: Group) -> None:
         return
     if hold is None or not hold.held:
         group.ok("decisions in the EHR", "they count")
+        entry = await Bucket(bus, "reconciled").get(KEY)
+        asked(group, Mark.read(entry.value) if entry else Mark())
         return
-    do = "countersign audit verify; mend what it names; then countersign ehr-decisions allow"
+    do = "countersign cases reimport; countersign audit verify; then countersign ehr-decisions allow"
     group.warning("decisions in the EHR", f"they wait, since {hold.at:%Y-%m-%d %H:%M} UTC: {hold.why}", do)
+
+
+def asked(group: Group, mark: Mark) -> None:
+    """How far the EHR's ended Tasks are known. Pure."""
+    until = f"known up to {mark.seen:%Y-%m-%d %H:%M} UTC" if mark.seen else "none is known yet"
+    if mark.failed >= TELL_AFTER:
+        do = "see the alerts `reconcile-failing`: what physicians decide there waits"
+        group.warning("Tasks in the EHR", f"the EHR could not be asked {mark.failed} times; {until}", do)
+    elif mark.behind:
+        group.warning("Tasks in the EHR", f"{until}, and there are more", "wait: each run tells of some")
+    elif mark.seen:
+        group.ok("Tasks in the EHR", until)
 
 
 async def _knowledge(bus: Bus, place: Place, group: Group) -> None:

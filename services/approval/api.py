@@ -37,6 +37,7 @@ TITLES: dict[Why, tuple[int, str]] = {
     "misleading": (422, "The text does not say truly who wrote its narrative"),
     "forbidden": (403, "This review is not yours to decide"),
     "not-filed": (409, "No document of this case stands in the chart"),
+    "no-draft": (409, "The draft of this document is not there any more"),
     "changed": (412, "This is not the document as it stands"),
     "unchanged": (422, "The text is the one that stands"),
     "asked": (409, "Somebody has asked for a retraction already"),

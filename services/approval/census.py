@@ -34,6 +34,7 @@ AFTER: dict[str, State | None] = {
     "closed": None,
     "withdrawn": None,
     "erased": None,
+    "reimported": None,
 }
 
 

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 
 from shared.contracts.case import Case, apply, fold
 from shared.contracts.envelope import Recorded
-from shared.contracts.events import Approved, Escalated, Reassigned, Rejected, ReviewRequested, Withdrawn
+from shared.contracts.events import Approved, Escalated, Reassigned, Reimported, Rejected, ReviewRequested, Withdrawn
 
 # 1: the supervisor is told. 2: told again, with the deputies. 3: takes over, and the operators are told.
 WITH_DEPUTIES = 2
@@ -76,6 +76,20 @@ def escalations(history: Iterable[Recorded]) -> list[Told]:
     return found
 
 
+def possible(history: Sequence[Recorded], deputies: Sequence[str]) -> list[Told]:
+    """Every level of the review's last clock, whether or not it was told: a trail that came back from a backup may not
+    know those that were.
+    """
+    case = fold(history)
+    if case.review is None or case.clock is None:
+        return []
+    told = ((), tuple(deputies))
+    return [
+        Told(history[-1], case.clock, level, told[level == WITH_DEPUTIES], case.review)
+        for level in range(1, len(case.review.deadlines) + 1)
+    ]
+
+
 @dataclass(frozen=True, slots=True)
 class End:
     """How the wait that an escalation told of came to its end: `done` by a decision, else for another reason."""
@@ -90,7 +104,7 @@ def ended_by(told: Told, history: Iterable[Recorded]) -> End | None:
         if event.head.sequence <= told.event.head.sequence:
             continue
         match event.body:
-            case Approved():
+            case Approved() | Reimported():
                 return End("approved", done=True)
             case Rejected() as rejected:
                 return End(f"rejected-{rejected.action}", done=True)

@@ -8,6 +8,7 @@ from typing import TypeVar
 from services.approval import corrections
 from services.approval.desk import Desk, channel_of
 from services.approval.gate import Settled
+from services.approval.refusal import Refused
 from services.approval.rights import Deed
 from shared.contracts.case import Case, addenda, final, standing
 from shared.contracts.corrections import Addended, Amended, Retracted, RetractionRequested
@@ -16,6 +17,7 @@ from shared.contracts.envelope import digest
 from shared.contracts.events import Signature
 from shared.contracts.failures import TransientError
 from shared.contracts.subjects import CaseRef
+from shared.contracts.values import is_lost
 from shared.messaging.deadletter import alert
 from shared.runtime.access import Caller
 
@@ -32,7 +34,7 @@ class Standing:
     text: str
     signature: Signature
     addenda: tuple[str, ...]
-    draft: Draft
+    draft: Draft | None  # None: it was lost with the trail, and the document taken over from the chart
 
 
 class CorrectionsDesk:
@@ -52,7 +54,7 @@ class CorrectionsDesk:
             addenda=tuple(
                 [await self._desk.signed_text(case_id, corrections.signature_of(item)) for item in addenda(case)]
             ),
-            draft=await self._desk.draft(case_id, signature.draft.digest),
+            draft=None if is_lost(signature.draft) else await self._desk.draft(case_id, signature.draft.digest),
         )
 
     async def amend(
@@ -108,6 +110,8 @@ class CorrectionsDesk:
         by = await self._desk.permit(ref, case, by, "decide")
         last = final(case)
         signature = corrections.signature_of(last) if last else corrections.filed(case, seen)[0]
+        if is_lost(signature.draft):
+            raise Refused("no-draft", "Its draft was lost in a restore. Correct it in the EHR, or retract it here.")
         draft = await self._desk.draft(case_id, signature.draft.digest)
         text = whole(draft)
 
@@ -140,7 +144,7 @@ class CorrectionsDesk:
 
     async def request_retraction(self, case_id: str, seen: str, by: Caller, reason: str) -> RetractionRequested:
         """The first of two people. Raises Refused."""
-        ref, case, _, by = await self._look(case_id, seen, by, "retract")
+        ref, case, by = await self._look(case_id, seen, by, "retract")
         supervisor = await self._desk.stands_for(ref, by)
         words = digest(reason.encode())
 
@@ -165,7 +169,7 @@ class CorrectionsDesk:
 
     async def retract(self, case_id: str, seen: str, by: Caller) -> Retracted:
         """The second of two people. Raises Refused."""
-        ref, case, _, by = await self._look(case_id, seen, by, "decide")
+        ref, case, by = await self._look(case_id, seen, by, "decide")
         supervisor = await self._desk.stands_for(ref, by)
 
         def decide(current: Case) -> Retracted:
@@ -182,9 +186,9 @@ class CorrectionsDesk:
         for text in texts:
             await self._desk.texts(case_id, case.head.sequence).put(text.encode())
 
-    async def _look(self, case_id: str, seen: str, by: Caller, deed: Deed) -> tuple[CaseRef, Case, Draft, Caller]:
-        """The case, the draft that its document was made of, the caller in the role that may do it. Raises Refused."""
+    async def _look(self, case_id: str, seen: str, by: Caller, deed: Deed) -> tuple[CaseRef, Case, Caller]:
+        """The case, and the caller in the role that may do it. Raises Refused."""
         ref, case = await self._desk.case(case_id)
         by = await self._desk.permit(ref, case, by, deed)
-        signature, _ = corrections.filed(case, seen)
-        return ref, case, await self._desk.draft(case_id, signature.draft.digest), by
+        corrections.filed(case, seen)
+        return ref, case, by

@@ -25,6 +25,7 @@ from shared.contracts.events import (
     Reassigned,
     RedraftRequested,
     Refusing,
+    Reimported,
     Rejected,
     ReviewRequested,
     Withdrawn,
@@ -201,7 +202,9 @@ def heard(history: Sequence[Recorded], digest: str, focus: str) -> Literal["deci
                 found = "later"
             case ReviewRequested() as review:
                 found = "decide" if review.draft.digest == digest and review.stay.encounter == focus else found
-            case Approved() | Rejected() | Withdrawn():
+            case Reimported(signature=Approved() as lost) if lost.draft.digest == digest:
+                found = "settled" if lost.stay.encounter == focus else found
+            case Approved() | Rejected() | Withdrawn() | Reimported():
                 found = "stale" if found == "stale" else "settled"
             case _:
                 pass
@@ -253,6 +256,8 @@ def outcome_of(decision: Recorded) -> Outcome | None:
             return Outcome("approved", decision.id)
         case Rejected() as rejected:
             return Outcome(f"rejected-{rejected.action}", decision.id)
+        case Reimported(signature=Approved()):
+            return Outcome("approved", decision.id)
         case _:
             return None
 
@@ -269,6 +274,10 @@ def reviewed(history: Iterable[Recorded]) -> list[tuple[DraftRef, Outcome | None
                 found[drafted.draft.number] = drafted.draft, None
             case Approved() | Rejected() as decision:
                 found[decision.draft.number] = decision.draft, outcome_of(event)
+            case Reimported(signature=Approved() as lost):  # also of a draft that is not on this trail: none waits
+                end = outcome_of(event)
+                found = {number: (draft, before or end) for number, (draft, before) in found.items()}
+                found[lost.draft.number] = lost.draft, end
     return list(found.values())
 
 

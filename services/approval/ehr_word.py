@@ -19,6 +19,7 @@ from services.approval.resources import (
     REVIEW_SYSTEM,
     Resource,
 )
+from shared.contracts import subjects
 from shared.contracts.events import Refusing
 from shared.contracts.subjects import FHIR_ID_PART
 
@@ -31,7 +32,7 @@ REFUSING: dict[str, Refusing] = {
     "rejected-close": "close",
     "rejected-withdraw": "withdraw",
 }
-CASE_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+CASE_ID = re.compile(subjects.CASE_ID)
 PERSON = re.compile(rf"(?:^|/)((?:Practitioner|PractitionerRole)/{FHIR_ID_PART})(?:/_history/[^/]+)?$")
 
 

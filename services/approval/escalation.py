@@ -5,12 +5,21 @@ from datetime import timedelta
 
 from nats.aio.msg import Msg
 
-from services.approval import clocks
+from services.approval import clocks, domain
 from services.approval.directory import Directory
 from services.approval.tasks import Tasks
 from shared.contracts.case import fold
 from shared.contracts.envelope import Recorded, decode
-from shared.contracts.events import Approved, Drafted, Escalated, Reassigned, Rejected, ReviewRequested, Withdrawn
+from shared.contracts.events import (
+    Approved,
+    Drafted,
+    Escalated,
+    Reassigned,
+    Reimported,
+    Rejected,
+    ReviewRequested,
+    Withdrawn,
+)
 from shared.contracts.failures import TransientError
 from shared.contracts.subjects import CaseRef, derived_id
 from shared.messaging.connection import Bus
@@ -82,7 +91,7 @@ class Escalation:
             await self._timers.take_back(case, level, sequence)
 
     async def follow(self, message: Msg) -> None:
-        """Make timers and Tasks true after an escalation, a reassignment, a decision or a withdrawal."""
+        """Make timers and Tasks true after whatever starts or ends a clock."""
         event = decode(message.subject, message.headers or {}, message.data, message.metadata.sequence.stream)
         decided = isinstance(event.body, Approved | Rejected)
         if decided and not await self._journal.stored(event.case.subject("escalated")):
@@ -95,6 +104,8 @@ class Escalation:
                 await self._after_reassignment(event, reassigned, history)
             case Withdrawn():
                 await self._after_withdrawal(history)
+            case Reimported(signature=Approved()):
+                await self._after_reimport(history)
         for told in clocks.escalations(history):
             if (end := clocks.ended_by(told, history)) is not None:
                 await self._tasks.settle(told, end)
@@ -134,3 +145,20 @@ class Escalation:
         for event in history:
             if isinstance(event.body, ReviewRequested | Drafted):
                 await self._tasks.end(event.case, event.body.draft, None)
+
+    async def _after_reimport(self, history: Sequence[Recorded]) -> None:
+        """Nobody is asked any more for what was signed before: by no Task of a draft or a level that is not on this
+        trail either.
+        """
+        ref, case = history[-1].case, fold(history)
+        await self._timers.cancel(ref.id)
+        document = f"DocumentReference/{case.document.document_reference}" if case.document else None
+        reviewed, last = domain.reviewed(history), 0
+        for draft, outcome in reviewed:
+            await self._tasks.end(ref, draft, outcome, document if outcome and outcome.code == "approved" else None)
+            last = max(last, draft.number)
+        lost, outcome = reviewed[-1]
+        while await self._tasks.end(ref, lost.model_copy(update={"number": (last := last + 1)}), outcome, document):
+            pass
+        for told in clocks.possible(history, self._directory.deputies(ref.department)):
+            await self._tasks.settle(told, clocks.End("approved", done=True))

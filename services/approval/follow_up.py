@@ -30,7 +30,7 @@ logger = logging.getLogger(__name__)
 
 # A client gives a write up after 15 s, a gateway after a minute or two.
 LOOKS = (timedelta(minutes=2), timedelta(hours=1))
-ENDS = ("filed", "closed", "withdrawn", "retraction-filed")  # events
+ENDS = ("filed", "closed", "withdrawn", "retraction-filed", "reimported")  # events
 PAGE = 20  # cases between two marks
 MOST = 200  # cases of one kind in one run; the rest is for the next
 BEFORE = 500  # events before the first start that are looked through too

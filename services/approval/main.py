@@ -38,6 +38,7 @@ from services.approval.notify.handlers import Notify
 from services.approval.opened import Opened
 from services.approval.patrol import Patrol
 from services.approval.reconcile import Reconciling
+from services.approval.reimport.handlers import Reimport
 from services.approval.renditions.writer import Renditions
 from services.approval.retracting import Retracting
 from services.approval.reviews import Reviews
@@ -90,6 +91,7 @@ def build(
     desk = Desk(front, front_directory, reviews, log, clock, new_id)
     decisions = EhrDecisions(steps, ehr, desk, directory, tasks, log, draft_shown=settings.ehr_shows_draft)
     opened = Opened(steps, tasks)
+    reimport = Reimport(steps, ehr, settings.organization, clock)
     follow_up = FollowUp(ehr, filing, tasks, clock)
     reconciling = Reconciling(steps, ehr, reviews, settings.reconcile_every, clock, new_id, follow_up.run)
     checkpointing = Checkpointing(
@@ -120,6 +122,7 @@ def build(
             notify,
             decisions,
             opened,
+            reimport,
             patrol,
             erasing,
             erasures,

@@ -5,18 +5,16 @@ begins where the last one ended. The same timer has ended cases looked at again 
 """
 
 import logging
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
 
 from nats.aio.msg import Msg
 
-from services.approval import ehr_word
-from services.approval.resources import Resource, instant
 from services.approval.reviews import Reviews
+from services.approval.task_mark import Ended, Mark, after, begin, ended, halved, query, unknown, version_of
 from shared.clinical.fhir import FhirClient
 from shared.contracts.ehr import TaskFact
 from shared.contracts.failures import Failure
-from shared.contracts.model import Model
 from shared.messaging.buckets import Bucket
 from shared.messaging.connection import Bus, WrongSequenceError
 from shared.messaging.deadletter import alert
@@ -29,19 +27,9 @@ logger = logging.getLogger(__name__)
 TIMER, DUE = "timers.reconcile.tasks", "timers.due.reconcile.tasks"
 EVERY = "countersign-every"
 KEY = "tasks"
-# A server may show a change a little later than the time it gives it.
-OVERLAP = timedelta(minutes=10)
-CLOCKS_APART = timedelta(days=1)  # before the first run has told us the EHR's time
-TELL_AFTER = 3  # runs that fail one after the other
-
-
-class Mark(Model):
-    """How far the EHR's Tasks are known."""
-
-    seen: datetime | None = None  # the newest `meta.lastUpdated` so far
-    known: tuple[str, ...] = ()  # `task/version` of those within the overlap: told before
-    run: datetime | None = None  # when the last complete run was
-    failed: int = 0  # runs since then that failed
+MOST = 500  # Tasks of one part of the time
+BATCHES = 50  # parts in one run; the next run goes on
+TELL_AFTER = 3  # runs that fail one after the other; told again after twice as many
 
 
 class Reconciling:
@@ -54,13 +42,16 @@ class Reconciling:
         clock: Clock,
         new_id: Callable[[], str],
         follow_up: Callable[[], Awaitable[None]],
+        most: int = MOST,
     ) -> None:
+        """`most` is how many Tasks one part of the time may hold."""
         self._ehr = ehr
         self._reviews = reviews
         self._every = every
         self._clock = clock
         self._new_id = new_id
         self._follow_up = follow_up
+        self._most = most
         steps.effect("approval-reconcile", self.on_timer)
 
     async def attach(self, bus: Bus) -> None:
@@ -90,64 +81,68 @@ class Reconciling:
         await self._timers.purge(message.subject)
 
     async def run(self) -> None:
-        """Ask once, and tell the bus of each Task that has ended since. Nothing is asked while nobody waits."""
+        """Tell the bus of each Task that has ended since. Nothing is asked while nobody waits.
+
+        The mark is kept after each part of the time: a run that fails or dies loses no more than one of them.
+        """
         oldest = self._reviews.oldest_with_task()
         if oldest is None:
             return
-        entry = await self._marks.get(KEY)
-        mark = Mark.read(entry.value) if entry else Mark()
-        try:
-            found = await self._ehr.search("Task", query(mark, oldest))
-        except Failure as failure:
-            following = mark.model_copy(update={"failed": mark.failed + 1})
-            await self._tell_failure(following, failure)
-        else:
-            for task in unknown(mark, found):
-                fact = TaskFact(task_id=str(task["id"]), version=_version(task))
+        for _ in range(BATCHES):
+            entry = await self._marks.get(KEY)
+            mark = Mark.read(entry.value) if entry else Mark()
+            try:
+                following, whole = await self._batch(mark, oldest)
+            except Failure as failure:
+                following, whole = mark.model_copy(update={"failed": mark.failed + 1}), False
+                await self._tell_failure(following, failure)
+            try:
+                value = following.model_dump_json(exclude_none=True).encode()
+                await self._marks.put(KEY, value, revision=entry.revision if entry else 0)
+            except WrongSequenceError:
+                return  # another process has done this run too
+            if following.failed or whole:
+                return
+            logger.info("ended Tasks of the EHR are known up to %s, the next ones follow", following.seen)
+
+    async def _batch(self, mark: Mark, oldest: datetime) -> tuple[Mark, bool]:
+        """The mark after as much of the time as holds no more than `most` Tasks, and whether that was all of it.
+
+        Raises Failure.
+        """
+        start, end = begin(mark, oldest), None
+        while True:
+            half = halved(start, end, self._clock())
+            found = await self._part(mark, start, end, self._most if half is not None else None)
+            if found is not None:
+                if end is not None and any(item.time >= end for item in found):
+                    end = None  # a server that knows no `lt` has answered with all that there is
+                return after(mark, found, self._clock(), end), end is None
+            end = half
+
+    async def _part(self, mark: Mark, start: datetime, end: datetime | None, most: int | None) -> list[Ended] | None:
+        """Tell of each Task that ended in this time, page by page; None where there are more than `most`."""
+        found: list[Ended] = []
+        count = 0
+        async for page in self._ehr.each_page("Task", query(start, end)):
+            count += len(page.matches)
+            if most is not None and count > most:
+                return None
+            for task in unknown(mark, page.matches):
+                fact = TaskFact(task_id=str(task["id"]), version=version_of(task))
                 await tell_task(self._bus, fact, source="approval", id=self._new_id())
-            following = after(mark, found, self._clock())
-        try:
-            value = following.model_dump_json(exclude_none=True).encode()
-            await self._marks.put(KEY, value, revision=entry.revision if entry else 0)
-        except WrongSequenceError:
-            return  # another process has done this run too
+            found += ended(page.matches)
+        return found
 
     async def _tell_failure(self, mark: Mark, failure: Failure) -> None:
         logger.warning("the EHR could not be asked for decisions: %s", failure.reason)
-        if mark.failed == TELL_AFTER:
+        if is_told(mark.failed):
             last = mark.run.isoformat() if mark.run else "never"
-            await alert(
-                self._bus, "warning", "reconcile-failing", id=f"{last}", reason=failure.reason, runs=mark.failed
-            )
+            id = f"{last}-{mark.failed}"
+            await alert(self._bus, "warning", "reconcile-failing", id=id, reason=failure.reason, runs=mark.failed)
 
 
-def query(mark: Mark, oldest: datetime) -> dict[str, str]:
-    """The one search. `oldest` is when the oldest review that waits was asked for."""
-    since = mark.seen - OVERLAP if mark.seen is not None else oldest - CLOCKS_APART
-    return {
-        "code": "http://hl7.org/fhir/CodeSystem/task-code|approve",
-        "status": ",".join(ehr_word.ENDED),
-        "_lastUpdated": f"ge{instant(since)}",
-    }
-
-
-def unknown(mark: Mark, found: Sequence[Resource]) -> list[Resource]:
-    """Reviews of ours that have ended and were not told before."""
-    return [task for task in found if ehr_word.asked_by(task) is not None and _key(task) not in mark.known]
-
-
-def after(mark: Mark, found: Sequence[Resource], now: datetime) -> Mark:
-    """How far it is known after a complete run at `now`."""
-    times = [(task, time) for task in found if (time := ehr_word.last_updated(task)) is not None]
-    seen = max([*(time for _, time in times), *([mark.seen] if mark.seen else [])], default=None)
-    known = [_key(task) for task, time in times if seen is not None and time >= seen - OVERLAP]
-    return Mark(seen=seen, known=tuple(sorted(known)), run=now)
-
-
-def _version(task: Resource) -> str | None:
-    version = (task.get("meta") or {}).get("versionId")
-    return str(version)[:64] if version else None
-
-
-def _key(task: Resource) -> str:
-    return f"{task['id']}/{_version(task)}"
+def is_told(failed: int) -> bool:
+    """Whether somebody is told of so many failed runs: of the third, the sixth, the twelfth, …"""
+    times, rest = divmod(failed, TELL_AFTER)
+    return rest == 0 and times > 0 and times & (times - 1) == 0

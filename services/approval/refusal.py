@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 Field = Literal["resolutions", "acknowledged", "written", "text"]
-AfterFiling = Literal["not-filed", "changed", "unchanged", "asked", "not-asked", "same-person"]
+AfterFiling = Literal["not-filed", "no-draft", "changed", "unchanged", "asked", "not-asked", "same-person"]
 BeforeFiling = Literal["not-open", "stale", "incomplete", "unresolved", "misleading"]
 Ending = Literal["held", "not-held", "erased", "not-ended"]
 Why = Literal["unknown", "decided", "forbidden", "no-such-person"] | BeforeFiling | AfterFiling | Ending

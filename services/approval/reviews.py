@@ -25,7 +25,7 @@ from shared.messaging.journal import Stored
 
 OPENS = "review-requested"
 CHANGES = ("escalated", "reassigned")
-ENDS = ("approved", "rejected", "withdrawn", "erasure-ordered")
+ENDS = ("approved", "rejected", "withdrawn", "erasure-ordered", "reimported")
 FOLLOWED = (OPENS, *CHANGES, *ENDS)
 SLACK = 60.0  # seconds after its time in which an escalation may still be on its way
 QUEUE = 64  # changes that wait for one who watches

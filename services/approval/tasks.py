@@ -141,9 +141,9 @@ class Tasks:
             await self._change(task, lambda found: self._completed(found, outcome, document))
         await self.end(case, draft, outcome, document)
 
-    async def end(self, case: CaseRef, draft: DraftRef, outcome: Outcome | None, document: str | None = None) -> None:
+    async def end(self, case: CaseRef, draft: DraftRef, outcome: Outcome | None, document: str | None = None) -> bool:
         """Nothing about `draft` is to be decided any more: its Tasks are completed or, without an outcome, cancelled,
-        whether or not their ids ever reached the trail.
+        whether or not their ids ever reached the trail. Returns whether there is any.
         """
 
         def change(found: Resource) -> Resource:
@@ -152,9 +152,11 @@ class Tasks:
             return self._completed(found, outcome, document)
 
         with never_permanent():
-            for found in await self._of_review(case, draft):
+            tasks = await self._of_review(case, draft)
+            for found in tasks:
                 if found.get("status") not in FINAL_STATUSES:
                     await self._change(str(found["id"]), change)
+        return bool(tasks)
 
     def _completed(self, found: Resource, outcome: Outcome, document: str | None) -> Resource:
         return resources.completed(found, outcome.code, self._clock(), document, outcome.event)

@@ -5,7 +5,7 @@ their words carry types, interactions, statuses and issue codes, never ids of pa
 https://hl7.org/fhir/R4/http.html
 """
 
-from collections.abc import AsyncIterator, Collection, Mapping
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote, urlencode
@@ -148,7 +148,9 @@ class FhirClient:
             url = self._place.next_page(bundle, url, self._named_bases)
         return pages.result
 
-    async def each_page(self, type: str, params: Mapping[str, str]) -> AsyncIterator[SearchResult]:
+    async def each_page(
+        self, type: str, params: Mapping[str, str] | Sequence[tuple[str, str]]
+    ) -> AsyncIterator[SearchResult]:
         """A search whose result may be larger than memory, one page of it at a time; what stands on two comes twice.
 
         The server is asked for pages of its own size, as it may not take `_count`.

@@ -20,6 +20,7 @@ from shared.contracts.events import (
     Filed,
     Reassigned,
     RedraftRequested,
+    Reimported,
     Rejected,
     Retried,
     ReviewRequested,
@@ -168,6 +169,22 @@ def fits(case: Case, body: CaseEvent) -> bool:  # noqa: C901 - one arm per event
             return case.awaits == body.step
         case Retried():
             return case.state == "failed" and case.failure is not None and case.failure.step == body.step
+        case Reimported():
+            return _was_lost(case, body)
+
+
+def _was_lost(case: Case, body: Reimported) -> bool:
+    """Whether what the chart has may have followed where the trail ends: a first signature where nothing is filed, a
+    correction, an addendum or a retraction where something is. A filing that has given up is in nobody's way.
+    """
+    filed = any(entry.filed is not None for entry in case.entries)
+    if not isinstance(body.signature, Approved):
+        gave_up = case.failure is not None and case.failure.step == "file"
+        taken_back = case.retraction is not None and isinstance(case.retraction.body, Retracted)
+        return filed and not taken_back and (case.state == "filed" or gave_up)
+    if case.state == "retracted":
+        return case.awaits is None
+    return not filed and (not case.exists or case.state in WITHDRAWABLE or case.state == "withdrawn")
 
 
 def apply(case: Case, recorded: Recorded) -> Case:  # noqa: C901 - one arm per event, and nothing else
@@ -225,6 +242,8 @@ def apply(case: Case, recorded: Recorded) -> Case:  # noqa: C901 - one arm per e
             taken_back = case.retraction is not None and isinstance(case.retraction.body, Retracted)
             state = "retracted" if taken_back else state_before(retried.step)
             return replace(case, state=state, awaits=retried.step, failure=None)
+        case Reimported() as reimported:
+            return _taken_over(case, reimported, as_it_was(recorded))
 
 
 def _ordered(case: Case, recorded: Recorded, order: ErasureOrdered) -> Case:
@@ -246,6 +265,33 @@ def _filed(case: Case, filed: Filed) -> Case:
     last = case.entries[-1]._replace(filed=filed)
     entries = (*case.entries[:-1], last)
     return replace(case, entries=entries, document=filed if last.whole else case.document)
+
+
+def as_it_was(recorded: Recorded) -> Recorded:
+    """The lost event that a `reimported` stands for: with its body, its time, and the digest that the chart has of it.
+    The id and the sequence are those of the `reimported`.
+    """
+    body = recorded.body
+    if not isinstance(body, Reimported):
+        return recorded
+    head = Head(recorded.head.sequence, body.chain_head)
+    return replace(recorded, time=body.signed_at, body=body.signature, head=head)
+
+
+def _taken_over(case: Case, reimported: Reimported, lost: Recorded) -> Case:
+    """After a signature or retraction that stands in the chart already. What was signed again since, and could not be
+    filed beside it, is nothing that was ever filed.
+    """
+    body, filed = reimported.signature, reimported.filed
+    if isinstance(filed, RetractionFiled):
+        return replace(case, state="retracted", awaits=None, failure=None, retraction=lost, retracted=filed)
+    case = replace(case, entries=tuple(entry for entry in case.entries if entry.filed is not None))
+    if isinstance(body, Approved):
+        if case.state == "retracted":
+            case = replace(case, entries=(), earlier=case.earlier + case.entries, retracted=None)
+        case = replace(case, decision=lost, owner=case.owner or body.signer)
+    case = _signed(replace(case, retraction=None, failure=None), lost)
+    return _filed(replace(case, state="filed", awaits=None), filed)
 
 
 def _reassigned(case: Case, reassigned: Reassigned, id: str) -> Case:

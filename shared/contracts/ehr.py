@@ -5,7 +5,14 @@ from typing import Annotated
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
 from shared.contracts.failures import PermanentError
-from shared.contracts.subjects import DEPARTMENT, FHIR_ID, FHIR_ID_PART, parse_encounter_subject, parse_task_subject
+from shared.contracts.subjects import (
+    DEPARTMENT,
+    FHIR_ID,
+    FHIR_ID_PART,
+    parse_encounter_subject,
+    parse_reimport_subject,
+    parse_task_subject,
+)
 
 FhirId = Annotated[str, StringConstraints(pattern=FHIR_ID)]
 Department = Annotated[str, StringConstraints(pattern=DEPARTMENT)]
@@ -61,6 +68,27 @@ def read_task_fact(subject: str, data: bytes) -> TaskFact:
     if fact.task_id != parse_task_subject(subject):
         raise PermanentError("the payload's task_id is not the subject's")
     return fact
+
+
+class Wanted(BaseModel):
+    """A person wants taken over from the chart what of a case was signed after the backup that the trail came back
+    from. What that is, is read from the EHR; `department` is where a case belongs that the trail does not know.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    by: str = Field(min_length=1, max_length=200)
+    reason: str = Field(min_length=1, max_length=4000)
+    department: Department | None = None
+
+
+def read_wanted(subject: str, data: bytes) -> tuple[str, Wanted]:
+    """The case, and who wants it. Raises PermanentError naming the fields that break the contract."""
+    case = parse_reimport_subject(subject)
+    try:
+        return case, Wanted.model_validate_json(data)
+    except ValidationError as error:
+        raise _broken(error) from None
 
 
 def _broken(error: ValidationError) -> PermanentError:

@@ -12,7 +12,16 @@ from pydantic import ValidationError
 
 from shared.contracts.corrections import Addended, Amended, Retracted, RetractionRequested
 from shared.contracts.ending import ErasureOrdered, HoldPlaced, HoldReleased
-from shared.contracts.events import EVENT_TYPES, Approved, CaseEvent, Reassigned, Rejected, Retried, case_event
+from shared.contracts.events import (
+    EVENT_TYPES,
+    Approved,
+    CaseEvent,
+    Reassigned,
+    Reimported,
+    Rejected,
+    Retried,
+    case_event,
+)
 from shared.contracts.failures import PermanentError, TransientError
 from shared.contracts.subjects import CaseRef, parse_case_subject
 
@@ -26,6 +35,7 @@ PERSONAL = (
     HoldPlaced,
     HoldReleased,
     Reassigned,
+    Reimported,
     Rejected,
     Retracted,
     RetractionRequested,

@@ -200,6 +200,26 @@ class Retried(Model):
     by: Actor
 
 
+class Reimported(Model):
+    """What was signed and filed after the backup that this trail came back from, taken over from the chart on a
+    person's word. Nobody signs by it: the signature was made at `signed_at`, and the event that it was is lost.
+
+    `signature` says as much of that event as the chart and this trail tell; what neither does is empty. A draft that
+    is not on this trail has the number 0.
+    """
+
+    event: Literal["reimported"] = "reimported"
+    version: Literal[1] = 1
+    signature: Annotated[Approved | Amended | Addended | Retracted, Field(discriminator="event")]
+    signed_at: datetime
+    chain_head: str  # digest of the lost event, as the Provenance carries it
+    filed: Annotated[Filed | RetractionFiled, Field(discriminator="event")]  # from where it was taken
+    document_version: str | None = None  # meta.versionId of the DocumentReference
+    provenance_version: str | None = None
+    by: Actor  # who said that it is to be taken over
+    reason: str  # digest of their words
+
+
 CaseEvent = (
     Discharged
     | ContextExtracted
@@ -224,6 +244,7 @@ CaseEvent = (
     | HoldReleased
     | ErasureOrdered
     | Erased
+    | Reimported
 )
 Signature = Approved | Amended | Addended  # what puts a text into the chart under somebody's name
 EVENT_TYPES: tuple[type[CaseEvent], ...] = get_args(CaseEvent)

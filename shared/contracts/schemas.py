@@ -7,7 +7,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from shared.contracts.draft import Draft
-from shared.contracts.ehr import EncounterFact, TaskFact
+from shared.contracts.ehr import EncounterFact, TaskFact, Wanted
 from shared.contracts.events import EVENT_TYPES
 from shared.contracts.refresh import REFRESH_EVENT_TYPES
 
@@ -22,6 +22,7 @@ def generate() -> dict[str, dict[str, Any]]:
         "draft.v1": Draft,
         "ehr-encounter-fact.v1": EncounterFact,
         "ehr-task-fact.v1": TaskFact,
+        "ehr-reimport.v1": Wanted,
     }
     return {name: model.model_json_schema() for name, model in (models | others).items()}
 

@@ -1,6 +1,6 @@
 """Subjects of the bus and the tokens they are made of: departments, ids, event names; never patient data.
 
-EHR stream        ehr.encounter.<fact>.<dept>.<encounter>, ehr.task.updated.<task>
+EHR stream        ehr.encounter.<fact>.<dept>.<encounter>, ehr.task.updated.<task>, ehr.reimport.<case>
 DISCHARGE stream  discharge.<dept>.<case>.<event>
 TIMERS stream     timers.escalation.<case>.<level>  →  timers.due.escalation.<case>.<level>
 """
@@ -15,6 +15,7 @@ from shared.contracts.failures import PermanentError
 # Of FHIR's ids all but those that begin with two dots or are one: in a path they would lead elsewhere.
 FHIR_ID_PART = r"(?:[A-Za-z0-9\-][A-Za-z0-9\-.]{0,63}|\.[A-Za-z0-9\-][A-Za-z0-9\-.]{0,62})"
 FHIR_ID = rf"^{FHIR_ID_PART}$"
+CASE_ID = r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}"
 DEPARTMENT = r"^[a-z0-9][a-z0-9-]{0,39}$"
 
 # Root of every derived id. Changing it changes all case ids.
@@ -77,6 +78,19 @@ def parse_task_subject(subject: str) -> str:
     if len(tokens) != 4 or tokens[:3] != ["ehr", "task", "updated"]:
         raise PermanentError("the subject is not ehr.task.updated.<task>")
     return tokens[3].replace("%2E", ".")
+
+
+def reimport_subject(case: str) -> str:
+    """`ehr.reimport.<case>`."""
+    return f"ehr.reimport.{case}"
+
+
+def parse_reimport_subject(subject: str) -> str:
+    """The case's id. Raises PermanentError when the subject is not of that form."""
+    tokens = subject.split(".")
+    if len(tokens) != 3 or tokens[:2] != ["ehr", "reimport"] or not re.fullmatch(CASE_ID, tokens[2]):
+        raise PermanentError("the subject is not ehr.reimport.<case>")
+    return tokens[2]
 
 
 def parse_case_subject(subject: str) -> tuple[CaseRef, str]:

@@ -46,6 +46,11 @@ class DraftRef(Model):
         return document_type(self.kind, self.document)
 
 
+def is_lost(draft: DraftRef) -> bool:
+    """Whether nothing but what the chart says is known of it: the trail came back from before it was written."""
+    return draft.number == 0
+
+
 class Actor(Model):
     """Who acted: the subject of its token, its role, its FHIR identity if it has one, and how it had signed in."""
 

@@ -59,6 +59,7 @@ def _channels() -> Json:
     for fact in EHR_FACTS:
         found[f"ehr-{fact}"] = _channel(f"ehr.encounter.{fact}.{{department}}.{{encounter}}", "EHR", "ehr-fact")
     found["ehr-task-updated"] = _channel("ehr.task.updated.{task}", "EHR", "ehr-task-fact")
+    found["ehr-reimport"] = _channel("ehr.reimport.{case}", "EHR", "ehr-reimport")
     for name in _refresh_names():
         number = ".{number}" if name.startswith("batch-") else ""
         address = f"knowledge.{{source}}.{{refresh}}.{name}{number}"
@@ -180,6 +181,10 @@ def _messages() -> Json:
         "ehr-task-fact": {
             "summary": "A Task in the EHR has changed. An integration engine may publish it directly.",
             "payload": {"$ref": f"{SCHEMAS}/ehr-task-fact.v1.json"},
+        },
+        "ehr-reimport": {
+            "summary": "After a restore somebody wants taken over from the chart what was signed since the backup.",
+            "payload": {"$ref": f"{SCHEMAS}/ehr-reimport.v1.json"},
         },
         "timer": {"summary": "A timer (ADR-51 of NATS): empty, its facts are headers.", "payload": {}},
         "notice": {

@@ -125,6 +125,7 @@ _OWN: dict[str, tuple[str, ...]] = {
                 "hold-released",
                 "erasure-ordered",
                 "erased",
+                "reimported",
             )
         ),
         "access.*.*",
@@ -180,6 +181,7 @@ def operator_permissions() -> Permissions:
             "ehr.encounter.>",
             "notify.*.*.*",
             "ehr.task.updated.*",
+            "ehr.reimport.*",
             "deadletter.redriven.*",
             "deadletter.discarded.*",
             "$KV.reconciled.ehr-decisions",

@@ -208,7 +208,7 @@ CONSUMERS = (
     Consumer(
         "approval-follow",
         "DISCHARGE",
-        case_events("escalated", "reassigned", "approved", "rejected", "withdrawn"),
+        case_events("escalated", "reassigned", "approved", "rejected", "withdrawn", "reimported"),
         _EHR_UNTIL_DONE,
         workers=8,
         parked=10_000,
@@ -246,6 +246,8 @@ CONSUMERS = (
     ),
     # What a physician decided in the EHR is not given up. One process reconciles at a time.
     Consumer("approval-ehr-task", "EHR", ("ehr.task.updated.*",), _EHR_UNTIL_DONE, workers=16, parked=10_000),
+    # What a person wants taken over from the chart after a restore.
+    Consumer("approval-reimport", "EHR", ("ehr.reimport.*",), _EHR_UNTIL_DONE, workers=8, parked=10_000),
     Consumer("approval-opened", "ACCESS", ("access.viewed.*",), _EHR_UNTIL_DONE, workers=8, parked=10_000),
     Consumer(
         "approval-reconcile",

@@ -225,6 +225,7 @@ async def test_a_stack_on_several_machines_is_reached_by_its_addresses(
         *("EHR", "model drafter", "model embedder"),
     }
     assert {item.what for item in found if item.level == "warning"} == {
+        "checkpoints",
         "decisions in the EHR",
         "knowledge",
         "telemetry",

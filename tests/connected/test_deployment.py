@@ -11,6 +11,7 @@ from cryptography import x509
 
 from cli.stack.certificates import names_of
 from cli.stack.nats import server_binary
+from shared.messaging.checkpoints import public_key, signing_key
 from shared.messaging.topology import SERVICES, STREAMS
 from tests.support.command import run
 from tests.support.server import NatsServer
@@ -36,6 +37,8 @@ def test_secrets_are_made_once_and_the_servers_configuration_is_understood(tmp_p
     made = contents(directory)
     assert {f"{service}.seed" for service in SERVICES} | {"admin.seed", "tokens.json"} <= made.keys()
     assert directory.stat().st_mode & 0o777 == 0o700
+    pair = signing_key(directory / "checkpoint.key").public_key(), public_key(directory / "checkpoint.pub")
+    assert pair[0] == pair[1]
     for name in ("secrets.json", "ca.key"):
         assert (directory / name).stat().st_mode & 0o777 == 0o600
     named = names_of(x509.load_pem_x509_certificate(made["nats.crt"]))

@@ -124,6 +124,20 @@ def test_nats_is_spoken_to_by_tls(name: str) -> None:
         assert not any("nats.key" in file for file in mounted)
 
 
+def test_checkpoints_are_made_with_a_key_and_in_a_volume_of_their_own() -> None:
+    found = service("approval")
+    told = found["environment"]
+    assert told["COUNTERSIGN_CHECKPOINT_KEY_FILE"] in {
+        f"/run/secrets/{item['target'].rpartition('/')[2]}" for item in found["secrets"]
+    }
+    assert told["COUNTERSIGN_CHECKPOINT_EVERY"] == "PT10M"
+    (volume,) = [item for item in found["volumes"] if item["target"] == told["COUNTERSIGN_CHECKPOINT_DIR"]]
+    assert volume["type"] == "volume"
+    for name in set(SERVICES) - {"approval"}:
+        assert not any(item.get("source") == volume["source"] for item in service(name).get("volumes", [])), name
+        assert not any("checkpoint" in item["source"] for item in service(name).get("secrets", [])), name
+
+
 def test_a_cluster_says_how_it_is_whichever_server_is_gone() -> None:
     """Production does not start without that answer: docs/install.md must not ask one server for it."""
     told = set(re.findall(r"_NATS_MONITOR_URL=http://([\w-]+):8222", (ROOT / "docs/install.md").read_text()))

@@ -259,7 +259,40 @@ def test_nats_is_spoken_to_by_tls(overlay: str) -> None:
             told += 1
         shown = _in_folder(spec, "/run/secrets") if owner == "nats" else _in_folder(spec, folder)
         assert {"nats.crt", "nats.key", "ca.crt"} == shown if owner == "nats" else "nats.key" not in shown, owner
-    assert told == 5 + 2  # services, provision, backup
+    assert told == 5 + 3  # services, provision, backup, checkpoint
+
+
+@pytest.mark.parametrize("overlay", OVERLAYS)
+def test_checkpoints_are_signed_by_somebody_who_can_write_nothing_on_the_bus(overlay: str) -> None:
+    (job,) = [item for item in of_kind(overlay, "CronJob") if name(item) == "checkpoint"]
+    (spec,) = [spec for owner, _, spec in pods(overlay) if owner == "checkpoint"]
+    (container,) = spec["containers"]
+    told = {item["name"]: item["value"] for item in container["env"]}
+    assert set(told) == {"COUNTERSIGN_CHECKPOINT_DIR", "COUNTERSIGN_CHECKPOINT_KEY_FILE"}
+    assert set(told) <= KNOWN
+    assert container["command"][2:] == ["cli.main", "audit", "checkpoint"]
+    assert job["spec"]["concurrencyPolicy"] == "Forbid", "two at once would both want the next number"
+    folder, key = told["COUNTERSIGN_CHECKPOINT_KEY_FILE"].rsplit("/", 1)
+    assert {key, "seed", "ca.crt"} == _in_folder(spec, folder)
+    (secret,) = [
+        part["secret"]
+        for volume in spec["volumes"]
+        for part in volume.get("projected", {}).get("sources", [])
+        if part["secret"]["name"] == "countersign-checkpoint"
+    ]
+    assert {item["key"] for item in secret["items"]} == {"auditor.seed", "checkpoint.key"}
+    (mount,) = [item for item in container["volumeMounts"] if item["mountPath"] == told["COUNTERSIGN_CHECKPOINT_DIR"]]
+    claim = {volume["name"]: volume for volume in spec["volumes"]}[mount["name"]]["persistentVolumeClaim"]["claimName"]
+    used = [
+        owner
+        for owner, _, other in pods(overlay)
+        for volume in other.get("volumes", [])
+        if volume.get("persistentVolumeClaim", {}).get("claimName") == claim
+    ]
+    assert used == ["checkpoint"], "a volume of its own"
+    assert claim in {name(item) for item in of_kind(overlay, "PersistentVolumeClaim")}
+    others = [part for owner, _, other in pods(overlay) if owner != "checkpoint" for part in [json.dumps(other)]]
+    assert not any("checkpoint.key" in part for part in others), "nobody else has the key"
 
 
 def _in_folder(spec: Thing, folder: str) -> set[str]:

@@ -37,10 +37,11 @@ async def test_a_disaster_from_backup_to_signature(tmp_path: Path) -> None:
     key, public = pair(tmp_path, "backup")
     with up(tmp_path / "old", free_port(), *SCRIPTED) as stack:
         assert told(stack, "knowledge", "refresh", "--wait")["state"] == "promoted"
-        first, second = stack.access["demo_encounters"][:2]
-        filed, waiting = discharge(stack, first), discharge(stack, second)
+        first, second, third = stack.access["demo_encounters"][:3]
+        filed, waiting, late = discharge(stack, first), discharge(stack, second), discharge(stack, third)
         failed = discharge(stack, "enc-of-nobody")
         case_in(stack, waiting, "awaiting-review")
+        case_in(stack, late, "awaiting-review")
         case_in(stack, filed, "awaiting-review")
         assert approve(stack, filed).status_code == 200
         case_in(stack, filed, "filed")
@@ -48,27 +49,31 @@ async def test_a_disaster_from_backup_to_signature(tmp_path: Path) -> None:
         check_dead_letters(stack, failed)
         check_a_killed_backup(stack, backup)
         made = told(stack, "backup", "--to", str(backup), "--encrypt-to", str(public))
-        assert (made["cases"], made["points"], made["encrypted"]) == (3, 61, True)
+        assert (made["cases"], made["points"], made["encrypted"]) == (4, 61, True)
         check_rotation(stack, tmp_path / "backups")
         check_an_erasure(stack, filed, waiting)
         with pytest.raises(CommandError, match="must not lie in the data directory"):
             await back_up(stack.data_dir / "backup", stack.data_dir, None)
         with pytest.raises(CommandError, match="stop it first"):
             await restore(backup, stack.data_dir, key, replace=False)
+        assert approve(stack, late).status_code == 200
+        case_in(stack, late, "filed")
         stack.kill()
     with pytest.raises(CommandError, match="--key"):
         await restore(backup, new, None, replace=False)
     list_of = ("--erasures", str(tmp_path / "old" / "erasures"))
     done = run("restore", "--from", str(backup), "--key", str(key), *list_of, "--json", "--data-dir", str(new))
     assert done.returncode == 0, done.stderr
-    assert (json.loads(done.stdout)["cases"], json.loads(done.stdout)["erased"]) == (3, 1)
+    assert (json.loads(done.stdout)["cases"], json.loads(done.stdout)["erased"]) == (4, 1)
     for file in (tmp_path / "old").glob("sandbox-ehr.sqlite*"):  # the EHR was not lost
         shutil.copy(file, new / file.name)
     with up(new, free_port(), *SCRIPTED) as stack:
+        check_what_was_signed_since(stack, late)
         assert approve(stack, waiting).status_code == 200
         case_in(stack, waiting, "filed")
-        proven = told(stack, "audit", "verify")
-        assert (proven["verified"], proven["erased"]) == (True, 1), "it was erased after the backup was made"
+        proof = told(stack, "audit", "verify")
+        assert (proof["verified"], proof["reimported"]) == (True, [late])
+        assert proof["erased"] == 1, "it was erased after the backup was made"
         found = told(stack, "knowledge", "search", "weigh every morning", "-k", "1")
         assert (found["version"], found["items"][0]["document"]) == (1, "heart-failure.md")
         assert told(stack, "knowledge", "refresh", "--wait")["state"] == "skipped"
@@ -76,6 +81,19 @@ async def test_a_disaster_from_backup_to_signature(tmp_path: Path) -> None:
         assert (letter["state"], letter["by"], letter["why"]) == ("discarded", "kim", "a test of the interface")
         await check_the_doctor(stack)
         assert stack.stop(signal.SIGTERM) == 0
+
+
+def check_what_was_signed_since(stack: Up, late: str) -> None:
+    """It stands in the chart, and the trail has it as waiting."""
+    assert told(stack, "audit", "verify", code=1)["verified"] is False
+    command = ("cases", "reimport")
+    (found,) = told(stack, *command, code=1)["cases"]
+    assert (found["case_id"], found["state"]) == (late, "to be taken over")
+    assert "Say why" in refused(run(*command, "--yes", "--data-dir", str(stack.data_dir)))
+    (done,) = told(stack, *command, "--yes", "--reason", "last night's backup", "--by", "kim")["cases"]
+    assert (done["case_id"], done["state"]) == (late, "taken over")
+    assert [event["actor"] for event in told(stack, "cases", "history", late)][-1] == "kim"
+    assert told(stack, *command) == {"cases": [], "refused": [], "unchecked": []}
 
 
 def check_dead_letters(stack: Up, failed: str) -> None:

@@ -65,7 +65,8 @@ async def addend(stack: Stack, case_id: str, words: str = "The culture grew noth
 
 async def retract(stack: Stack, case_id: str) -> dict[str, Any]:
     """By two people."""
-    assert (await post(stack, case_id, "retraction", reason="another patient's")).status_code == 200
+    asked = await post(stack, case_id, "retraction", reason="another patient's")
+    assert asked.status_code == 200, asked.text
     assert (await post(stack, case_id, "retraction/confirm", "supervisor")).status_code == 200
     events = len(await stack.events(case_id))
     return await stack.reaches(case_id, "retracted", events=events)

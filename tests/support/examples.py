@@ -19,6 +19,7 @@ from shared.contracts.events import (
     Filed,
     Reassigned,
     RedraftRequested,
+    Reimported,
     Rejected,
     Retried,
     ReviewRequested,
@@ -166,6 +167,24 @@ EVENTS: tuple[CaseEvent, ...] = (
     HoldReleased(state="filed", reference="L-2026/17", by=OPERATOR),
     ErasureOrdered(state="filed", ground="patient-request", kinds=KINDS, reference="DSR-4", by=OPERATOR),
     Erased(state="filed", kinds=KINDS, texts=4),
+    Reimported(
+        signature=Approved(
+            stay=STAY,
+            draft=draft_ref(),
+            task="task-1",
+            signed="e" * 64,
+            edited=True,
+            by=Actor(subject="Practitioner/dr-1", role="unknown", practitioner="Practitioner/dr-1"),
+            signer="Practitioner/dr-1",
+        ),
+        signed_at=T0,
+        chain_head="4" * 64,
+        filed=Filed(document_reference="doc-1", provenance="prov-1", renditions={"text/plain": "e" * 64}),
+        document_version="1",
+        provenance_version="1",
+        by=Actor(subject="operator", role="operator"),
+        reason="b" * 64,
+    ),
 )
 
 

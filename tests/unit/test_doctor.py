@@ -7,13 +7,15 @@ import pytest
 
 from cli.doctor import server, topology, users, work
 from cli.doctor.findings import Group
-from cli.doctor.work import Load
+from cli.doctor.work import Load, asked
+from services.approval.task_mark import Mark
 from shared.messaging.monitor import Durability
 from shared.messaging.placement import read_placement
 from shared.messaging.provision import Keeping, consumer_config, wanted_streams
 from shared.messaging.replicas import Copies
 from shared.messaging.rights import Permissions, permissions
 from shared.messaging.topology import consumer
+from tests.support.examples import T0
 
 NOW = datetime(2026, 11, 24, 3, tzinfo=UTC)
 SAFE = Durability(True, True, 1, (), "2.15.1", NOW, 10**9, 10**11)
@@ -65,6 +67,21 @@ def test_a_stream_on_its_way_and_a_server_that_lags_are_named(group: Group) -> N
         ("warning", "placement", "on their way to other servers: DISCHARGE"),
         ("warning", "server c", "it has not caught up on ACCESS, DISCHARGE"),
     ]
+
+
+@pytest.mark.parametrize(
+    ("mark", "found"),
+    [
+        (Mark(), []),
+        (Mark(failed=2), []),
+        (Mark(failed=3), [("warning", "the EHR could not be asked 3 times; none is known yet")]),
+        (Mark(seen=T0), [("ok", "known up to 2026-11-23 09:00 UTC")]),
+        (Mark(seen=T0, behind=True), [("warning", "known up to 2026-11-23 09:00 UTC, and there are more")]),
+    ],
+)
+def test_how_far_the_ehrs_tasks_are_known_is_told(group: Group, mark: Mark, found: list[tuple[str, str]]) -> None:
+    asked(group, mark)
+    assert [(item.level, item.says) for item in group.found] == found
 
 
 def test_an_unknown_durable_is_a_warning(group: Group) -> None:

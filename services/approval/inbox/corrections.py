@@ -9,12 +9,13 @@ from fastapi.responses import RedirectResponse, Response
 
 from services.approval import compare, corrections, edits
 from services.approval.api import LONGEST_TEXT, Parts, problem_of
-from services.approval.corrections_desk import CorrectionsDesk, Standing
+from services.approval.corrections_desk import CorrectionsDesk
 from services.approval.inbox.working import Working, WorkingCopies
 from services.approval.refusal import Refused
 from services.approval.rights import READERS, denied
 from shared.contracts.case import Case, final
 from shared.contracts.corrections import Retracted, RetractionRequested
+from shared.contracts.draft import Draft
 from shared.contracts.events import Actor
 from shared.contracts.subjects import CaseRef
 from shared.runtime.access import Caller
@@ -25,6 +26,7 @@ NOTES = {
     "changed": "The document has changed since you read it. Nothing was signed: look at it as it stands now.",
     "unchanged": "Nothing was signed: the text is the one that stands in the chart.",
     "not-filed": "Nothing was signed: what was signed before is still on its way into the chart.",
+    "no-draft": "Nothing was signed: the draft of this document was lost in a restore. Correct it in the EHR.",
     "asked": "Somebody has asked for a retraction already.",
     "not-asked": "Nobody has asked for a retraction of the document as it stands now.",
     "same-person": "Nothing was retracted: a second person has to confirm.",
@@ -55,48 +57,51 @@ async def after_filing(
         "number": corrections.number_of(case, last.signature) if found.signature.event == "amended" else 1,
         "retracted": _retracted(case),
         "request": None,
-        "may": _may(who, ref, case),
+        "may": _may(who, ref, case, writable=found.draft is not None),
     }
     if shown["may"] is None:
         return shown
     if case.retraction is not None and isinstance(request := case.retraction.body, RetractionRequested):
         words = await desk.words(ref.id, request.reason)
         shown["request"] = {"by": _name(request.by), "time": case.retraction.time, "words": words}
-    if shown["may"]["sign"]:
+    if shown["may"]["sign"] and found.draft is not None:
         corrected = await working.find(ref.id, found.seen, who.subject)
         added = await working.find(ref.id, found.seen + ADDENDUM, who.subject)
-        shown["correction"] = await _typed(parts, ref.id, found, case, corrected, found.text)
-        shown["addendum"] = await _typed(parts, ref.id, found, case, added, "")
+        shown["correction"] = await _typed(parts, ref.id, found.draft, case, corrected, found.text)
+        shown["addendum"] = await _typed(parts, ref.id, found.draft, case, added, "")
     return shown
 
 
-def _may(who: Caller, ref: CaseRef, case: Case) -> dict[str, bool] | None:
-    """What the caller may do with what stands in the chart; None where nothing does, or something is on its way."""
+def _may(who: Caller, ref: CaseRef, case: Case, *, writable: bool) -> dict[str, bool] | None:
+    """What the caller may do with what stands in the chart; None where nothing does, or something is on its way.
+    `writable`: its draft is there, against which a text is held.
+    """
     if case.state != "filed" or case.document is None:
         return None
     sign = denied(who, case, ref.department, "decide") is None
     request = case.retraction.body if case.retraction else None
     first = isinstance(request, RetractionRequested) and request.by.subject == who.subject
-    return {"sign": sign, "ask": denied(who, case, ref.department, "retract") is None, "retract": sign and not first}
+    ask = denied(who, case, ref.department, "retract") is None
+    return {"sign": sign and writable, "ask": ask, "retract": sign and not first}
 
 
 async def _typed(
-    parts: Parts, case_id: str, found: Standing, case: Case, copy: Working | None, text: str
+    parts: Parts, case_id: str, draft: Draft, case: Case, copy: Working | None, text: str
 ) -> dict[str, Any]:
     """What somebody has typed so far, and what of it the record does not support. `text` is what they began with."""
     typed = copy or Working(text=text)
-    settled = corrections.carried(case, found.draft, typed.settled)
+    settled = corrections.carried(case, draft, typed.settled)
     new = typed.text if typed.text != text else ""
-    written = await parts.desk.written(case_id, found.draft, new) if new else ()
-    before = corrections.carried(case, found.draft, Working(text="").settled)
-    left = edits.unresolved(found.draft, new, before.confirmed)
+    written = await parts.desk.written(case_id, draft, new) if new else ()
+    before = corrections.carried(case, draft, Working(text="").settled)
+    left = edits.unresolved(draft, new, before.confirmed)
     return {
         "text": typed.text,
         "reason": typed.reason,
         "touched": copy is not None,
         "diff": await asyncio.to_thread(compare.diff, text, typed.text) if new and text else [],
         "written": [i for i in written if i.label != "supported" and i.digest not in before.written],
-        "unresolved": [{"number": number, "text": found.draft.sentences[number].text} for number in left],
+        "unresolved": [{"number": number, "text": draft.sentences[number].text} for number in left],
         "confirmed": settled.confirmed,
         "confirmed_own": settled.written,
     }

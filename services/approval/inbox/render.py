@@ -42,6 +42,7 @@ EVENT_WORDS = {
     "closed": "The case was closed",
     "withdrawn": "The discharge was taken back",
     "failed": "A step gave up",
+    "reimported": "What was signed before a restore was taken over from the chart",
     "retried": "An operator put the step back to work",
     "hold-placed": "A legal hold keeps its texts",
     "hold-released": "The legal hold was released",

@@ -8,10 +8,10 @@ from services.approval.corrections import number_of, signature_of
 from services.approval.proof.chart import Filing, against_chart
 from services.approval.proof.fault import Fault
 from shared.clinical.fhir import FhirClient
-from shared.contracts.case import CONSUMED, Case, fold, misfits
+from shared.contracts.case import CONSUMED, Case, as_it_was, fold, misfits
 from shared.contracts.corrections import RetractionFiled
 from shared.contracts.envelope import Recorded, chain_digest, decode
-from shared.contracts.events import Filed
+from shared.contracts.events import Filed, Reimported
 from shared.contracts.failures import PermanentError
 from shared.contracts.subjects import parse_case_subject
 from shared.messaging.journal import Stored
@@ -27,6 +27,7 @@ class Verified:
     filing: bool  # a document may be in the chart that is not on the trail yet
     identifiers: tuple[tuple[str, str], ...]  # system and value of its documents
     erased: bool = False
+    reimported: bool = False  # something of it was taken over from the chart after a restore
 
 
 async def verify_case(case_id: str, events: Sequence[Stored], ehr: FhirClient) -> Verified:
@@ -49,9 +50,17 @@ def standing(case_id: str, events: Sequence[Stored], faults: Iterable[Fault] = (
     """What of the case is, or may be, in the chart; nothing is verified."""
     history = list(_readable(events))
     case = fold(history)
-    documents = frozenset(item.body.document_reference for item in history if isinstance(item.body, Filed))
+    filed = (item.body.filed if isinstance(item.body, Reimported) else item.body for item in history)
+    documents = frozenset(body.document_reference for body in filed if isinstance(body, Filed))
+    taken_over = any(isinstance(item.body, Reimported) for item in history)
     return Verified(
-        case_id, tuple(faults), documents, case.awaits == "file", _identifiers(case), case.erasure is not None
+        case_id,
+        tuple(faults),
+        documents,
+        case.awaits == "file",
+        _identifiers(case),
+        erased=case.erasure is not None,
+        reimported=taken_over,
     )
 
 
@@ -92,6 +101,9 @@ def _filings(history: Sequence[Recorded]) -> Iterable[Filing]:
             signature = item
         if isinstance(item.body, Filed | RetractionFiled):
             yield Filing(item, item.body, signature)
+        if isinstance(item.body, Reimported):
+            signature = as_it_was(item)
+            yield Filing(item, item.body.filed, signature)
 
 
 def _identifiers(case: Case) -> tuple[tuple[str, str], ...]:

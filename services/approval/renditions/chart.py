@@ -78,13 +78,13 @@ def held(document: Resource, renditions: Mapping[str, bytes]) -> dict[str, str]:
     }
 
 
-def digest_of(attachment: Resource) -> str | None:
-    """The SHA-256 of what an attachment, or a Binary, holds itself; None where it holds nothing that can be read."""
+def data_of(attachment: Resource) -> bytes | None:
+    """What an attachment, or a Binary, holds itself; None where it holds nothing that can be read."""
     data = attachment.get("data")
     if not isinstance(data, str):
         return None
     try:
-        return digest(base64.b64decode(data, validate=True))
+        return base64.b64decode(data, validate=True)
     except (binascii.Error, ValueError):
         return None
 

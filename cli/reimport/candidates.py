@@ -1,0 +1,59 @@
+"""Cases of which the chart has something that the trail does not know, a page of the chart in memory at a time."""
+
+from collections.abc import AsyncIterator, Iterable
+
+from cli.audit.seen import Seen
+from cli.audit.stray import cases_of, pages_of
+from services.approval.corrections import status_of
+from services.approval.ehr_word import CASE_ID
+from services.approval.resources import DOCUMENT_SYSTEM, Resource
+from shared.clinical.fhir import FhirClient
+from shared.contracts.case import fold
+from shared.contracts.envelope import Recorded
+from shared.contracts.failures import PermanentError
+from shared.contracts.subjects import parse_case_subject
+from shared.messaging.journal import Journal
+
+
+async def candidates(ehr: FhirClient, journal: Journal) -> AsyncIterator[str]:
+    """Ids of cases, each once. Raises TransientError, PermanentError where the EHR finds no document by the system of
+    its identifier: see `waiting`.
+    """
+    shown = False
+    with Seen() as seen:
+        async for page in pages_of(ehr, f"{DOCUMENT_SYSTEM}|"):
+            by_case: dict[str, list[Resource]] = {}
+            for document in page.matches:
+                for case in cases_of(document):
+                    by_case.setdefault(case, []).append(document)
+            shown = shown or bool(by_case)
+            for case, documents in by_case.items():
+                if CASE_ID.fullmatch(case) and _differs(await journal.find(case), documents) and seen.fresh([case]):
+                    yield case
+    if not shown and await _any_filed(journal):
+        raise PermanentError("it finds none of those that were filed")
+
+
+def _differs(history: list[Recorded], documents: Iterable[Resource]) -> bool:
+    """Whether the trail does not have one of `documents`, or not with this status."""
+    case = fold(history)
+    wanted = {
+        entry.filed.document_reference: status_of(case, entry)
+        for entry in (*case.earlier, *case.entries)
+        if entry.filed is not None
+    }
+    return any(wanted.get(str(item["id"])) != item.get("status") for item in documents)
+
+
+async def _any_filed(journal: Journal) -> bool:
+    async for _ in journal.pages("discharge.*.*.filed"):
+        return True
+    return False
+
+
+async def known(journal: Journal) -> AsyncIterator[str]:
+    """Every case of the trail, each once: for an EHR that has to be asked about one after the other."""
+    with Seen() as seen:
+        async for page in journal.pages("discharge.>"):
+            for case in seen.fresh(parse_case_subject(item.subject)[0].id for item in page):
+                yield case

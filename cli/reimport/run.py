@@ -1,0 +1,190 @@
+"""Looks at cases one after the other, and has those taken over that are to be: approval does it, and verifies again."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+from cli.errors import CommandError
+from cli.reach import reach, reach_ehr
+from cli.reimport.candidates import candidates, known
+from cli.reimport.refusals import Refusal, refusals
+from services.approval.ehr_word import CASE_ID
+from services.approval.reimport.plan import Found, plan
+from shared.clinical.fhir import FhirClient
+from shared.contracts.case import as_it_was
+from shared.contracts.corrections import Retracted
+from shared.contracts.ehr import Wanted
+from shared.contracts.failures import PermanentError
+from shared.contracts.subjects import CaseRef, reimport_subject
+from shared.messaging.connection import Bus
+from shared.messaging.journal import Journal
+
+PATIENCE = 120.0  # seconds in which approval has taken over what it was asked for
+LOOK = 0.5  # seconds between two looks
+KINDS = {"approved": "document", "amended": "correction", "addended": "addendum", "retracted": "retraction"}
+
+Tell = Callable[[int], None]  # cases looked at
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One thing of a case that the trail does not know."""
+
+    what: str
+    signer: str
+    signed_at: datetime
+    document: str | None  # id of the DocumentReference
+    version: str | None
+    provenance: str
+    chain_head: str
+
+    @classmethod
+    def of(cls, found: Found) -> "Line":
+        lost = found.lost
+        filed, body = lost.filed, lost.signature
+        signer = body.signer or body.by.subject
+        if isinstance(body, Retracted):
+            signer = f"{body.requester or body.requested_by.subject}, {signer}"
+        document = None if filed.event == "retraction-filed" else filed.document_reference
+        return cls(
+            KINDS[body.event],
+            signer,
+            lost.signed_at,
+            document,
+            lost.document_version,
+            filed.provenance,
+            lost.chain_head,
+        )
+
+
+@dataclass(slots=True)
+class Looked:
+    """A case of which the chart has more than the trail."""
+
+    case: str
+    ready: list[Line]
+    stopped: list[str]
+    state: str = "to be taken over"  # taken over | asked for | stopped
+
+    def as_dict(self) -> dict[str, Any]:
+        lines: list[dict[str, str | None]] = [
+            {
+                "what": item.what,
+                "signer": item.signer,
+                "signed_at": item.signed_at.isoformat(),
+                "document": item.document,
+                "version": item.version,
+                "provenance": item.provenance,
+            }
+            for item in self.ready
+        ]
+        return {"case_id": self.case, "state": self.state, "ready": lines, "stopped": self.stopped}
+
+
+@dataclass(slots=True)
+class Outcome:
+    cases: list[Looked] = field(default_factory=list)
+    refused: list[Refusal] = field(default_factory=list)
+    unchecked: list[str] = field(default_factory=list)
+
+    @property
+    def done(self) -> bool:
+        """Whether nothing is left for a person."""
+        return not self.unchecked and not self.refused and all(item.state == "taken over" for item in self.cases)
+
+
+async def reimport(
+    data_dir: Path | None, cases: Sequence[str], wanted: Wanted | None, department: str | None, tell: Tell
+) -> Outcome:
+    """Of `cases`, or of all that the chart has; without `wanted` nothing is done. Raises CommandError."""
+    ehr = reach_ehr(data_dir)
+    try:
+        async with reach(data_dir, "operator") as bus:
+            return await Reimporting(bus, ehr, department).run(cases, wanted, tell)
+    finally:
+        await ehr.close()
+
+
+@dataclass(frozen=True, slots=True)
+class Reimporting:
+    """One run. `bus` is the operator's; `department` is where cases belong that the trail does not know."""
+
+    bus: Bus
+    ehr: FhirClient
+    department: str | None = None
+    patience: float = PATIENCE
+
+    async def run(self, cases: Sequence[str], wanted: Wanted | None, tell: Tell = lambda _: None) -> Outcome:
+        if wrong := [case for case in cases if not CASE_ID.fullmatch(case)]:
+            raise CommandError(f"{wrong[0]} is no id of a case.")
+        found, count = Outcome(), 0
+        async for case in _each(cases) if cases else self._all(found):
+            count += 1
+            tell(count)
+            if (looked := await self._look(case)) is not None:
+                found.cases.append(looked)
+        if not cases:
+            await self._refusals(found)
+        if wanted is not None:
+            await self._ask(found.cases, wanted)
+        return found
+
+    async def _refusals(self, found: Outcome) -> None:
+        try:
+            async for item in refusals(self.ehr, Journal(self.bus, "operator")):
+                found.refused.append(item)
+        except PermanentError as error:
+            found.unchecked.append(f"drafts that were refused: the EHR does not search for our Tasks ({error.reason})")
+
+    async def _all(self, found: Outcome) -> AsyncIterator[str]:
+        journal = Journal(self.bus, "operator")
+        try:
+            async for case in candidates(self.ehr, journal):
+                yield case
+        except PermanentError as error:
+            found.unchecked.append(
+                f"cases that the trail does not know: the EHR does not search for their documents ({error.reason})"
+            )
+            async for case in known(journal):
+                yield case
+
+    async def _look(self, case: str) -> Looked | None:
+        history = await Journal(self.bus, "operator").find(case)
+        ref = history[-1].case if history else CaseRef(self.department or "", case)
+        made = await plan(ref, history, self.ehr, None)
+        if made.ready and not ref.department:
+            made.stopped.append("the trail does not know the case: say --department, where it belongs")
+        ready = [Line.of(item) for item in made.ready]
+        if not ready and not made.stopped:
+            return None
+        return Looked(case, ready, made.stopped, "stopped" if made.stopped else "to be taken over")
+
+    async def _ask(self, cases: Iterable[Looked], wanted: Wanted) -> None:
+        """Also where something does not verify: approval says so to whoever watches its alerts."""
+        body = wanted.model_copy(update={"department": self.department}).model_dump_json(exclude_none=True).encode()
+        asked = []
+        for item in cases:
+            await self.bus.publish(reimport_subject(item.case), body, stream="EHR", id=str(uuid4()))
+            if item.state != "stopped":
+                item.state = "asked for"
+                asked.append(item)
+        begun = datetime.now(UTC)
+        while asked and (datetime.now(UTC) - begun).total_seconds() < self.patience:
+            asked = [item for item in asked if not await self._is_done(item)]
+            if asked:
+                await asyncio.sleep(LOOK)
+
+    async def _is_done(self, item: Looked) -> bool:
+        heads = {as_it_was(event).head.digest for event in await Journal(self.bus, "operator").find(item.case)}
+        if all(line.chain_head in heads for line in item.ready):
+            item.state = "taken over"
+        return item.state == "taken over"
+
+
+async def _each(cases: Iterable[str]) -> AsyncIterator[str]:
+    for case in dict.fromkeys(cases):
+        yield case

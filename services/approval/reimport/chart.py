@@ -1,0 +1,112 @@
+"""What the chart holds of one case: its documents by their identifiers, and what our Provenances say of them."""
+
+from collections.abc import AsyncIterator, Iterable
+from dataclasses import dataclass
+
+from services.approval.correction_resources import IN_ERROR
+from services.approval.provenances import provenances_of
+from services.approval.resources import DOCUMENT_SYSTEM, TEXT_SYSTEM, Resource, chain_head_of, with_identifier
+from shared.clinical.fhir import FhirClient, oldest
+
+GAP = 2  # numbers without a document, after which no other is looked for: somebody may have deleted one
+RETRACTS = "NULLIFY"  # https://terminology.hl7.org/CodeSystem-v3-DataOperation.html
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """What stands under one identifier of a case. `number` counts whole documents or addenda, from 1."""
+
+    number: int
+    whole: bool
+    documents: tuple[Resource, ...]
+    provenances: tuple[Resource, ...]  # ours, about any of them
+
+    @property
+    def name(self) -> str:
+        return f"{'document' if self.whole else 'addendum'} {self.number}"
+
+    @property
+    def standing(self) -> list[Resource]:
+        """Those that count; where none does, those that were retracted."""
+        current = [item for item in self.documents if item.get("status") != IN_ERROR]
+        return current or [item for item in self.documents if self.of(str(item["id"]))]
+
+    @property
+    def retractions(self) -> list[Resource]:
+        return [item for item in self.provenances if operation(item) == RETRACTS]
+
+    def of(self, document: str) -> list[Resource]:
+        """The Provenances of its signature."""
+        about = [item for item in self.provenances if document in targets(item)]
+        return [item for item in about if text_of(item) is not None]
+
+
+async def held(ehr: FhirClient, case: str) -> list[Held]:
+    """Everything that the chart has of the case, by identifier. Raises TransientError, PermanentError."""
+    return [item for whole in (True, False) async for item in _counted(ehr, case, whole)]
+
+
+async def _counted(ehr: FhirClient, case: str, whole: bool) -> AsyncIterator[Held]:
+    number = missing = 0
+    while missing < GAP:
+        number += 1
+        documents = await _documents(ehr, (DOCUMENT_SYSTEM, _value(case, number, whole)))
+        missing = 0 if documents else missing + 1
+        if not documents:
+            continue
+        found = [item for document in documents for item in await _ours(ehr, str(document["id"]))]
+        by_id = {str(item["id"]): item for item in found}
+        yield Held(number, whole, tuple(documents), tuple(by_id.values()))
+
+
+def _value(case: str, number: int, whole: bool) -> str:
+    if whole:
+        return f"{case}/final" + (f"/{number}" if number > 1 else "")
+    return f"{case}/addendum/{number}"
+
+
+async def _documents(ehr: FhirClient, identifier: tuple[str, str]) -> list[Resource]:
+    found = await ehr.search("DocumentReference", {"identifier": "|".join(identifier)}, fresh=True)
+    return with_identifier(found, identifier)
+
+
+async def _ours(ehr: FhirClient, document: str) -> list[Resource]:
+    found = await provenances_of(ehr, f"DocumentReference/{document}")
+    return [item for item in found if chain_head_of(item) is not None]
+
+
+def each_once(provenances: Iterable[Resource]) -> list[Resource]:
+    """One Provenance of each head of the chain: where creates raced there may be more."""
+    heads: dict[str | None, list[Resource]] = {}
+    for item in provenances:
+        heads.setdefault(chain_head_of(item), []).append(item)
+    return [oldest(items) for items in heads.values()]
+
+
+def targets(provenance: Resource) -> list[str]:
+    """Ids of the documents that it is about, in its order."""
+    found = [item.get("reference") for item in provenance.get("target") or [] if isinstance(item, dict)]
+    return [str(item).partition("/_history")[0].rpartition("/")[2] for item in found if item]
+
+
+def operation(provenance: Resource) -> str:
+    """CREATE, UPDATE, APPEND or NULLIFY."""
+    activity = provenance.get("activity")
+    coding = activity.get("coding") if isinstance(activity, dict) else None
+    codes = [str(item.get("code", "")) for item in coding or [] if isinstance(item, dict)]
+    return codes[0] if codes else ""
+
+
+def text_of(provenance: Resource) -> str | None:
+    """SHA-256 of the text that was signed, as it says."""
+    return entity(provenance, TEXT_SYSTEM)
+
+
+def entity(provenance: Resource, system: str) -> str | None:
+    """The value of our identifier of this system among what it was made of."""
+    for item in provenance.get("entity") or []:
+        what = item.get("what") if isinstance(item, dict) else None
+        identifier = what.get("identifier") if isinstance(what, dict) else None
+        if isinstance(identifier, dict) and identifier.get("system") == system:
+            return str(identifier.get("value"))
+    return None

@@ -1,0 +1,88 @@
+"""What a person wants taken over from the chart, case by case: onto the trail, then the clock and the Tasks end."""
+
+import logging
+from collections.abc import Sequence
+
+from nats.aio.msg import Msg
+
+from services.approval.reimport.plan import Found, event_id, plan
+from shared.clinical.fhir import FhirClient
+from shared.contracts.case import fold
+from shared.contracts.ehr import Wanted, read_wanted
+from shared.contracts.envelope import START, Recorded
+from shared.contracts.events import Actor
+from shared.contracts.failures import ErasedError, PermanentError, TransientError
+from shared.contracts.subjects import CaseRef
+from shared.messaging.artifacts import Artifacts
+from shared.messaging.connection import Bus
+from shared.messaging.deadletter import alert
+from shared.messaging.journal import Conflict, Journal
+from shared.messaging.steps import Clock, Steps
+
+logger = logging.getLogger(__name__)
+
+
+class Reimport:
+    """However often a case is asked for, and wherever this dies: each signature is on the trail once."""
+
+    def __init__(self, steps: Steps, ehr: FhirClient, organization: str, clock: Clock) -> None:
+        self._ehr = ehr
+        self._organization = organization
+        self._clock = clock
+        steps.effect("approval-reimport", self.on_wanted)
+
+    def attach(self, bus: Bus) -> None:
+        self._bus = bus
+        self._journal = Journal(bus, "approval")
+        self._artifacts = Artifacts(bus)
+
+    async def on_wanted(self, message: Msg) -> None:
+        """Nothing is written into the chart. What does not verify is told, and nothing of its case is taken over."""
+        case, wanted = read_wanted(message.subject, message.data)
+        history = await self._journal.find(case)
+        ref = history[-1].case if history else CaseRef(wanted.department or "", case)
+        try:
+            found = await plan(ref, history, self._ehr, self._organization)
+        except PermanentError as error:  # of the EHR, which may be set right
+            raise TransientError(error.reason) from None
+        if not found.stopped and found.ready and not ref.department:
+            found.stopped.append("the trail does not know the case, and nobody has said of which department it is")
+        if found.stopped:
+            await self._tell(ref, found.stopped)
+            return
+        try:
+            await self._take_over(ref, history, found.ready, wanted)
+        except ErasedError:
+            await self._tell(ref, ["its texts were erased, and are not brought back from the chart"])
+
+    async def _take_over(
+        self, ref: CaseRef, history: Sequence[Recorded], ready: Sequence[Found], wanted: Wanted
+    ) -> None:
+        """The texts first: nothing on the trail names an artifact that is not there."""
+        by = Actor(subject=wanted.by, role="operator")
+        head = fold(history).head if history else START
+        for item in ready:
+            texts = self._artifacts.of(ref.id, head.sequence)
+            reason = await texts.put(wanted.reason.encode())
+            if item.text is not None:
+                await texts.put(item.text)
+            event = item.lost.event(by, reason)
+            try:
+                head = await self._journal.append(ref, event, after=head, id=event_id(item.lost), time=self._clock())
+            except Conflict:
+                raise TransientError("the case has moved on meanwhile") from None
+            logger.info("case %s: %s was taken over from the chart", ref.id, item.lost.signature.event)
+
+    async def _tell(self, ref: CaseRef, stopped: Sequence[str]) -> None:
+        reason = "; ".join(stopped)
+        logger.error("case %s: not taken over from the chart: %s", ref.id, reason)
+        await alert(
+            self._bus,
+            "critical",
+            "chart-not-as-signed",
+            id=f"reimport-{ref.id}",
+            case=ref.id,
+            department=ref.department,
+            reason=reason,
+            page=f"/reviews/{ref.id}",
+        )

@@ -1,0 +1,74 @@
+"""The doctor tells when nobody signs where the cases stand, and when the last one who did was too long ago."""
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from cli.doctor import checkpoints
+from cli.doctor.findings import Group
+from services.approval.checkpointing import DUE, EVERY, TIMER
+from shared.contracts.envelope import START
+from shared.messaging.checkpoints import Checkpoints, Folder
+from shared.messaging.journal import Journal
+from shared.messaging.timers import Timers
+from tests.support.backup import as_user
+from tests.support.examples import CASE, event
+from tests.support.server import NatsServer
+
+pytestmark = pytest.mark.connected
+
+
+async def found(server: NatsServer, now: datetime | None = None) -> tuple[str, str]:
+    group = Group("work")
+    async with as_user(server, "admin") as bus:
+        await checkpoints.check(bus, group, now or datetime.now(UTC))
+    (finding,) = group.found
+    return finding.level, f"{finding.says} {finding.do}"
+
+
+async def test_without_the_folder_approvals_timer_tells(nats: NatsServer) -> None:
+    await nats.provision()
+    level, words = await found(nats)
+    assert (level, "COUNTERSIGN_CHECKPOINT_DIR" in words) == ("warning", True)
+    now = datetime.now(UTC)
+    async with as_user(nats, "approval") as bus:
+        await Timers(bus).set(TIMER, DUE, now + timedelta(minutes=10), {EVERY: "0:10:00"})
+    assert await found(nats) == (
+        "ok",
+        f"approval makes one every 0:10:00; the next is due at {now + timedelta(minutes=10):%Y-%m-%d %H:%M} UTC ",
+    )
+    level, words = await found(nats, now + timedelta(minutes=12))
+    assert (level, "nobody has made it" in words) == ("warning", True)
+
+
+async def test_with_the_folder_its_last_one_is_held_against_the_trail(
+    nats: NatsServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await nats.provision()
+    now = datetime.now(UTC)
+    monkeypatch.setenv("COUNTERSIGN_CHECKPOINT_DIR", str(tmp_path / "none"))
+    assert (await found(nats))[0] == "fault"
+    folder = tmp_path / "checkpoints"
+    folder.mkdir()
+    monkeypatch.setenv("COUNTERSIGN_CHECKPOINT_DIR", str(folder))
+    assert (await found(nats))[0] == "ok"
+    async with as_user(nats, "ingest") as bus:
+        head = await Journal(bus, "ingest").append(CASE, event("discharged"), after=START, id="1", time=now)
+        assert (await found(nats))[0] == "warning", "there is none, and something has happened"
+        async with as_user(nats, "auditor") as auditor:
+            made = await Checkpoints(auditor, Folder(folder), Ed25519PrivateKey.generate(), lambda: now).make()
+        assert made is not None
+        assert (await found(nats, now + timedelta(days=3)))[0] == "ok", "nothing has happened since"
+        await Journal(bus, "ingest").append(CASE, event("withdrawn"), after=head, id="2", time=now)
+    assert (await found(nats, now + timedelta(minutes=29)))[0] == "ok"
+    level, words = await found(nats, now + timedelta(minutes=31))
+    assert (level, "1 events since are not covered" in words) == ("warning", True)
+    monkeypatch.setenv("COUNTERSIGN_CHECKPOINT_EVERY", "PT1H")
+    assert (await found(nats, now + timedelta(minutes=31)))[0] == "ok"
+    async with as_user(nats, "admin") as bus:
+        await bus.jetstream.delete_stream("DISCHARGE")
+    await nats.provision()
+    level, words = await found(nats)
+    assert (level, "begin another" in words) == ("fault", True)
