@@ -115,7 +115,7 @@ class CorrectionsDesk:
         if (done := before(case)) is not None:
             return done
         corrections.filed(case, seen)
-        written = await self._desk.written(draft, words)
+        written = await self._desk.written(draft, words, by)
         supervisor = await self._desk.stands_for(ref, by)
 
         def decide(current: Case) -> S:

@@ -158,7 +158,7 @@ class Desk:
             return done
         review = domain.open_review(case, seen)
         draft = await self._draft_to_sign(review, text)
-        written = await self.written(draft, text) if draft is not None and text is not None else ()
+        written = await self.written(draft, text, by) if draft is not None and text is not None else ()
         supervisor = await self.stands_for(ref, by)
 
         def decide(current: Case) -> Approved:
@@ -181,9 +181,12 @@ class Desk:
             await self._artifacts.put(text.encode())
         return await self.decide(ref, case, by, "decide", decide, before=before)
 
-    async def written(self, draft: Draft, text: str) -> tuple[Statement, ...]:
-        """The sentences of `text` that `draft` does not have, held against the record that it was made from."""
-        return await self._records.written(draft, text)
+    async def written(self, draft: Draft, text: str, by: Caller) -> tuple[Statement, ...]:
+        """The sentences of `text` that `draft` does not have, held against the record that it was made from.
+
+        Raises Problem 429 where `by` has sent more texts than there is time for.
+        """
+        return await self._records.written(draft, text, by.subject)
 
     async def _draft_to_sign(self, review: ReviewRequested, text: str | None = None) -> Draft | None:
         """The draft under review where a signature needs it."""

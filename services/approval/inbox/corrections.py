@@ -65,8 +65,8 @@ async def after_filing(
     if shown["may"]["sign"]:
         corrected = await working.find(ref.id, found.seen, who.subject)
         added = await working.find(ref.id, found.seen + ADDENDUM, who.subject)
-        shown["correction"] = await _typed(parts, found, case, corrected, found.text)
-        shown["addendum"] = await _typed(parts, found, case, added, "")
+        shown["correction"] = await _typed(parts, who, found, case, corrected, found.text)
+        shown["addendum"] = await _typed(parts, who, found, case, added, "")
     return shown
 
 
@@ -80,12 +80,14 @@ def _may(who: Caller, ref: CaseRef, case: Case) -> dict[str, bool] | None:
     return {"sign": sign, "ask": denied(who, case, ref.department, "retract") is None, "retract": sign and not first}
 
 
-async def _typed(parts: Parts, found: Standing, case: Case, copy: Working | None, text: str) -> dict[str, Any]:
+async def _typed(
+    parts: Parts, who: Caller, found: Standing, case: Case, copy: Working | None, text: str
+) -> dict[str, Any]:
     """What somebody has typed so far, and what of it the record does not support. `text` is what they began with."""
     typed = copy or Working(text=text)
     settled = corrections.carried(case, found.draft, typed.settled)
     new = typed.text if typed.text != text else ""
-    written = await parts.desk.written(found.draft, new) if new else ()
+    written = await parts.desk.written(found.draft, new, who) if new else ()
     before = corrections.carried(case, found.draft, Working(text="").settled)
     left = edits.unresolved(found.draft, new, before.confirmed)
     return {
