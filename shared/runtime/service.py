@@ -3,12 +3,15 @@
 import asyncio
 import gc
 import logging
+import os
 import sys
+import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from time import monotonic
+from types import FrameType
 from typing import Any
 
 import uvicorn
@@ -36,7 +39,10 @@ ASKED_EVERY = 1.0
 AGAIN = 1.0  # seconds until a start that did not succeed is tried again
 SWITCH_AFTER = 0.001  # seconds; Python's own is 5 ms, for each of the turns that a page takes
 COLLECT_AFTER = (50_000, 20, 50)  # allocations, then collections of each generation; a tenth less CPU a case
-STOP_WITHIN = 5  # seconds that open requests get when the process is told to stop; streams never end by themselves
+# Seconds that open requests get when the process is told to stop, before the work does (`pull.GRACE`): streams never
+# end by themselves. What holds on even so, a server that does not answer for one, is left behind.
+STOP_WITHIN = 3
+ENDED_WITHIN = 9.0
 # A header that nobody reads. What a proxy claims of the browser is used for nothing: see Public for its origin.
 QUIET: dict[str, Any] = {"proxy_headers": False, "server_header": False, **connections.SETTINGS}
 
@@ -182,7 +188,23 @@ async def _ask(check: Check) -> bool:
         return False
 
 
-def make_server(app: FastAPI, host: str, port: int) -> uvicorn.Server:
+class EndingServer(uvicorn.Server):
+    """Of a process that serves nothing else: it ends in time after SIGTERM, whatever does not let go."""
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        super().handle_exit(sig, frame)
+        timer = threading.Timer(ENDED_WITHIN, self._give_up)
+        timer.daemon = True
+        timer.start()
+
+    def _give_up(self) -> None:
+        """What was in work is delivered again, as after any end."""
+        logger.error("stopped without waiting any longer for what does not end")
+        logging.shutdown()
+        os._exit(1)
+
+
+def make_server(app: FastAPI, host: str, port: int, kind: type[uvicorn.Server] = uvicorn.Server) -> uvicorn.Server:
     """A uvicorn server without an access log: request paths carry case ids."""
     config = uvicorn.Config(
         app,
@@ -194,7 +216,7 @@ def make_server(app: FastAPI, host: str, port: int) -> uvicorn.Server:
         timeout_graceful_shutdown=STOP_WITHIN,
         **QUIET,
     )
-    return uvicorn.Server(config)
+    return kind(config)
 
 
 def settle_memory() -> None:
@@ -216,4 +238,4 @@ def serve(service: Service, host: str, port: int) -> None:
     telemetry = start_telemetry(service.name)
     settle_memory()
     favour_requests()
-    make_server(create_app([service], on_stop=telemetry.close), host, port).run()
+    make_server(create_app([service], on_stop=telemetry.close), host, port, EndingServer).run()
