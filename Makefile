@@ -41,7 +41,7 @@ ALONE := triton or browser or e2e or chaos or cluster
 test: install ## every test
 	@tests/browser/install.sh
 	@deploy/tools.sh prometheus victoria-metrics libjs-dygraphs docker-compose nginx || echo "the tests that need them are skipped"
-	@$(BIN)/pytest -n 2 -m "not ($(ALONE))"
+	@$(BIN)/pytest -n 2 --dist loadgroup -m "not ($(ALONE))"
 	@$(BIN)/pytest -m "$(ALONE)"
 
 compose-secrets: install ## keys and passwords for compose.yaml, once, in secrets/

@@ -112,7 +112,7 @@ class Ward:
         while True:
             with suppress(httpx.HTTPError, KeyError, ValueError):
                 await self._round()
-            await asyncio.sleep(0.05)
+            await asyncio.sleep(0.3)
 
     async def _round(self) -> None:
         at = self._at("approval", "physician")
@@ -160,13 +160,13 @@ async def test_a_ward_works_on_while_every_service_is_upgraded_and_one_goes_back
     try:
         await start(fleet, old)
         tasks += [asyncio.create_task(ward.sign()), asyncio.create_task(ward.discharge(encounters))]
-        await more(ward, 5)
+        await more(ward, 3)
         await fleet.server.provision()
         for name in ORDER:
             await replace(fleet, name, ROOT)
-            await more(ward, 5)
+            await more(ward, 3)
         await replace(fleet, "approval", old)
-        await more(ward, 5)
+        await more(ward, 3)
         await replace(fleet, "approval", ROOT)
         assert len(ward.told) < STAYS, "the load ended before the upgrade"
         ward.upgraded = True
