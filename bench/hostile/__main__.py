@@ -9,6 +9,7 @@ import random
 import sys
 import tempfile
 import time
+from collections import Counter
 from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Any
@@ -18,7 +19,7 @@ import typer
 import uvloop
 import yaml
 
-from bench.hostile.ward import Ward
+from bench.hostile.ward import Seen, Ward
 from bench.knowledge import keep
 from shared.runtime.access import token_digest
 from tests.support.patients import write_stays
@@ -27,6 +28,7 @@ from tests.support.processes import Fleet
 ROOT = Path(__file__).parents[2]
 SERVICES = ("ingest", "drafter", "approval")
 MB = 2**20
+SETTLE = 5.0  # seconds
 GRACE = 60.0  # seconds for the attackers to end
 
 
@@ -61,7 +63,7 @@ def employ(fleet: Fleet, number: int) -> list[str]:
 
 
 class Memory:
-    """The largest resident memory of each service with its children, as a pod would be charged for it."""
+    """The largest resident memory of each service with its children, as a pod would be charged for it; its CPU."""
 
     def __init__(self, fleet: Fleet) -> None:
         running = {name: fleet.parts[name].process for name in SERVICES}
@@ -79,6 +81,10 @@ class Memory:
     def begin(self) -> dict[str, int]:
         before, self.largest = self.largest, {}
         return before
+
+    def cpu(self) -> dict[str, float]:
+        """Seconds so far of each service itself."""
+        return {name: sum(process.cpu_times()[:2]) for name, process in self._processes.items()}
 
     def alive(self) -> dict[str, bool]:
         return {
@@ -147,52 +153,68 @@ async def measure(fleet: Fleet, encounters: list[str], plan: dict[str, Any]) -> 
             asyncio.create_task(memory.watch()),
         ]
         try:
-            return await _phases(ward, memory, sent, plan["seconds"])
+            return await _phases(ward, memory, sent, plan["seconds"], plan["rounds"])
         finally:
             for task in work:
                 task.cancel()
             await asyncio.gather(*work, return_exceptions=True)
 
 
-async def _phases(ward: Ward, memory: Memory, sent: dict[str, Any], seconds: float) -> dict[str, Any]:
-    await asyncio.sleep(5)
-    ward.begin()
-    memory.begin()
-    await asyncio.sleep(seconds)
-    alone, alone_memory = ward.begin(), memory.begin()
-    outcomes = await attacked(sent)
-    under, under_memory = ward.begin(), memory.begin()
-    await asyncio.sleep(seconds / 2)
-    after, after_memory = ward.begin(), memory.begin()
+async def _phases(ward: Ward, memory: Memory, sent: dict[str, Any], seconds: float, rounds: int) -> dict[str, Any]:
+    """Alone and attacked by turns, so that what else the machine does meets both."""
+    alone, under, outcomes = Seen(), Seen(), Counter[str]()
+    before: dict[str, int] = {}
+    used: dict[str, list[float]] = {name: [0.0, 0.0] for name in SERVICES}
+    await asyncio.sleep(SETTLE)
+    for _ in range(rounds):
+        ward.begin()
+        at = [memory.cpu()]
+        await asyncio.sleep(seconds)
+        at.append(memory.cpu())
+        alone.add(ward.begin())
+        before = before or memory.begin()
+        outcomes.update(await attacked(sent))
+        under.add(ward.begin())
+        at.append(memory.cpu())
+        for name in SERVICES:
+            used[name] = [used[name][part] + at[part + 1][name] - at[part][name] for part in (0, 1)]
+        await asyncio.sleep(SETTLE)
     first, second = (item.figures["inbox"] for item in (alone, under))
     return {
         "inbox_p95_ratio": round(second["p95_ms"] / first["p95_ms"], 2),
         "inbox_p50_ratio": round(second["p50_ms"] / first["p50_ms"], 2),
-        "alone": alone.figures | {"memory_mb": alone_memory},
-        "attacked": under.figures | {"memory_mb": under_memory},
-        "afterwards": after.figures | {"memory_mb": after_memory},
+        "alone": alone.figures | {"memory_mb": before},
+        "attacked": under.figures | {"memory_mb": memory.largest},
+        "cpu_seconds": {name: [round(item, 1) for item in both] for name, both in used.items()},
         "manifest_mb": limit(),
         "alive": memory.alive(),
         "signed": len(ward.signed),
-        "attacks": outcomes,
+        "attacks": dict(sorted(outcomes.items())),
     }
 
 
 def main(
     connections: Annotated[int, typer.Option(help="of the attackers, all together")] = 1000,
-    seconds: Annotated[float, typer.Option(help="alone, and as long attacked")] = 30,
+    seconds: Annotated[float, typer.Option(help="alone, and as long attacked")] = 20,
+    rounds: Annotated[int, typer.Option(help="of both, by turns")] = 3,
     physicians: int = 30,
     waiting: Annotated[int, typer.Option(help="drafts that wait at the start")] = 200,
     only: Annotated[str, typer.Option(help="these attacks, with commas")] = "",
     seed: int = 1,
     logs: Annotated[Path | None, typer.Option(help="where to write what the processes said")] = None,
 ) -> None:
-    plan = {"connections": connections, "seconds": seconds, "physicians": physicians, "waiting": waiting, "seed": seed}
+    plan = {
+        "connections": connections,
+        "seconds": seconds,
+        "physicians": physicians,
+        "waiting": waiting,
+        "seed": seed,
+    } | {"rounds": rounds}
     plan["only"] = [name for name in only.split(",") if name]
     with tempfile.TemporaryDirectory(prefix="countersign-hostile-") as name:
         directory = Path(name)
         (directory / "seed").mkdir()
-        encounters = write_stays(directory / "seed", waiting + int(seconds * 3) + 30)
+        encounters = write_stays(directory / "seed", waiting + int(rounds * (seconds * 2 + SETTLE)) + 60)
         fleet = Fleet(directory, directory / "seed")
         declare_knowledge(fleet)
         try:

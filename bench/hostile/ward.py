@@ -34,6 +34,11 @@ class Seen:
     took: dict[str, list[float]] = field(default_factory=dict)  # seconds by what was asked
     errors: Counter[str] = field(default_factory=Counter)
 
+    def add(self, other: "Seen") -> None:
+        for what, took in other.took.items():
+            self.took.setdefault(what, []).extend(took)
+        self.errors.update(other.errors)
+
     @property
     def figures(self) -> dict[str, Any]:
         found: dict[str, Any] = {

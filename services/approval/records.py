@@ -15,7 +15,7 @@ from shared.runtime.rates import Rate
 KEPT = 16  # records
 SENTENCES = 2_000  # of one record, with what was said of them
 # Seconds of the processor for one person's texts: the first look at a long text takes two, a change some milliseconds.
-SECONDS, SECONDS_A_SECOND = 13, 0.1
+SECONDS, SECONDS_A_SECOND = 6, 0.1
 
 
 class Records:

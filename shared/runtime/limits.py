@@ -18,7 +18,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from shared.runtime.access import Allow, known_caller
 from shared.runtime.json_values import Values
 from shared.runtime.problems import Problem
-from shared.runtime.rates import Rate, key_of
+from shared.runtime.rates import Rate, hold, key_of
 
 KB, MB = 2**10, 2**20
 SMALL = 64 * KB
@@ -56,6 +56,7 @@ class Streams:
     async def __call__(self, request: Request) -> AsyncIterator[None]:
         key = key_of(request.scope)
         if self._open.get(key, 0) >= self._most:
+            await hold()
             raise Problem(429, "Too many open pages", f"Only {self._most} at once are told of changes.")
         self._open[key] = self._open.get(key, 0) + 1
         try:
