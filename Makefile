@@ -4,7 +4,7 @@ UV_VERSION := 0.13.9
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo up watch test pictures dashboards compose-secrets lint sbom scan bench bench-knowledge bench-airflow bench-waiting bench-beginning bench-proof bench-scale bench-sharing bench-telemetry quality format contracts clean
+.PHONY: help install demo up watch test pictures dashboards compose-secrets lint sbom scan bench bench-knowledge bench-airflow bench-waiting bench-beginning bench-hostile bench-proof bench-scale bench-sharing bench-telemetry quality format contracts clean
 
 help: ## list the commands
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 22
@@ -41,7 +41,7 @@ ALONE := triton or browser or e2e or chaos or cluster
 test: install ## every test
 	@tests/browser/install.sh
 	@deploy/tools.sh prometheus victoria-metrics libjs-dygraphs docker-compose nginx || echo "the tests that need them are skipped"
-	@$(BIN)/pytest -n 2 -m "not ($(ALONE))"
+	@$(BIN)/pytest -n 2 --dist loadgroup -m "not ($(ALONE))"
 	@$(BIN)/pytest -m "$(ALONE)"
 
 compose-secrets: install ## keys and passwords for compose.yaml, once, in secrets/
@@ -84,6 +84,9 @@ bench-waiting: install ## what ten thousand waiting reviews cost
 
 bench-beginning: install ## how long approval reads before its inbox is there
 	@$(BIN)/python -m bench.beginning
+
+bench-hostile: install ## a ward at work while a thousand connections attack it
+	@$(BIN)/python -m bench.hostile $(BENCH)
 
 bench-proof: install ## what checkpoints and audit verify take on a long trail
 	@$(BIN)/python -m bench.proof main $(BENCH)

@@ -38,7 +38,7 @@ from services.evaluator.main import build as build_evaluator
 from services.evaluator.settings import EvaluatorSettings
 from services.ingest.main import build as build_ingest
 from services.ingest.settings import IngestSettings
-from shared.runtime.service import QUIET, create_app, settle_memory
+from shared.runtime.service import QUIET, create_app, favour_requests, settle_memory
 from shared.runtime.settings import EhrSettings, KnowledgeSettings, QdrantSettings, TritonSettings
 from shared.runtime.telemetry import start_telemetry
 
@@ -104,6 +104,7 @@ async def running(options: Options, progress: Progress) -> AsyncIterator[Access]
         )
         app = _app(options, secrets, access, stack)
         settle_memory()
+        favour_requests()
         await stack.enter_async_context(_serving(app, options.port))
         write_access(options.data_dir, access)
         yield access

@@ -121,7 +121,7 @@ class CorrectionsDesk:
         if (done := before(case)) is not None:
             return done
         corrections.filed(case, seen)
-        written = await self._desk.written(case_id, draft, words)
+        written = await self._desk.written(case_id, draft, words, by)
         supervisor = await self._desk.stands_for(ref, by)
 
         def decide(current: Case) -> S:

@@ -171,7 +171,7 @@ class Desk:
             return done
         review = domain.open_review(case, seen)
         draft = await self._draft_to_sign(ref, review, text)
-        written = await self.written(ref.id, draft, text) if draft is not None and text is not None else ()
+        written = await self.written(ref.id, draft, text, by) if draft is not None and text is not None else ()
         supervisor = await self.stands_for(ref, by)
 
         def decide(current: Case) -> Approved:
@@ -194,9 +194,12 @@ class Desk:
             await self.texts(ref.id, case.head.sequence).put(text.encode())
         return await self.decide(ref, case, by, "decide", decide, before=before)
 
-    async def written(self, case_id: str, draft: Draft, text: str) -> tuple[Statement, ...]:
-        """The sentences of `text` that `draft` does not have, held against the record that it was made from."""
-        return await self._records.written(case_id, draft, text)
+    async def written(self, case_id: str, draft: Draft, text: str, by: Caller) -> tuple[Statement, ...]:
+        """The sentences of `text` that `draft` does not have, held against the record that it was made from.
+
+        Raises Problem 429 where `by` has sent more texts than there is time for.
+        """
+        return await self._records.written(case_id, draft, text, by.subject)
 
     async def _draft_to_sign(self, ref: CaseRef, review: ReviewRequested, text: str | None = None) -> Draft | None:
         """The draft under review where a signature needs it."""

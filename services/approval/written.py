@@ -34,21 +34,27 @@ class Statement:
         return digest_of(self.text.encode())
 
 
-def statements(draft: Draft, text: str, record: Record) -> tuple[Statement, ...]:
+def statements(
+    draft: Draft, text: str, record: Record, checked: dict[str, Statement] | None = None
+) -> tuple[Statement, ...]:
     """The sentences of `text` that are not in `draft`, in order, each once, with what `record` says of them.
 
     Nothing is passed over: what is too long to be checked, and what goes beyond it, counts as not in the record.
+    `checked` keeps what was said of a sentence: who types changes one of them.
     """
     found: list[Statement] = []
     room = _ROOM
+    known = {} if checked is None else checked
     for number, sentence in enumerate(dict.fromkeys(_new(draft, text))):
         if number >= _MOST or len(sentence) > min(_SENTENCE, room):
             found.append(Statement(sentence, "not-in-record"))
             continue
         room -= len(sentence)
-        checked = _checked(sentence, record)
-        if not _is_heading(checked):
-            found.append(checked)
+        statement = known.get(sentence)
+        if statement is None:
+            statement = known[sentence] = _checked(sentence, record)
+        if not _is_heading(statement):
+            found.append(statement)
     return tuple(found)
 
 

@@ -13,8 +13,10 @@ from shared.messaging.connection import Bus
 from shared.messaging.ehr_facts import tell_task
 from shared.runtime.access import Caller, Guard
 from shared.runtime.limits import MB, takes
+from shared.runtime.problems import Problem
 
-LARGEST = 2 * MB  # a Bundle with whole Tasks in it
+LARGEST, VALUES = 2 * MB, 50_000  # a Bundle with whole Tasks in it
+MOST_TASKS = 1_000  # each is read in the EHR; what a notification does not tell is found by the search
 
 
 class Noted(BaseModel):
@@ -34,6 +36,8 @@ class NotificationDoor:
 
     async def publish(self, facts: list[TaskFact]) -> Noted:
         """Stored when this returns: a server that is answered does not tell it again."""
+        if len(facts) > MOST_TASKS:
+            raise Problem(413, "The notification is about too many Tasks", f"At most {MOST_TASKS} are taken at once.")
         for fact in facts:
             await tell_task(self._bus, fact, source="ingest", id=self._new_id())
         return Noted(tasks=len(facts))
@@ -44,13 +48,13 @@ def make_notification_router(door: NotificationDoor, guard: Guard) -> APIRouter:
     caller = Annotated[Caller, Depends(guard.allow("ingest"))]
 
     @router.post("/v1/fhir/notifications", summary="A FHIR Subscription tells that Tasks have changed")
-    @takes(LARGEST)
+    @takes(LARGEST, values=VALUES)
     async def notified(body: dict[str, Any], _: caller) -> Noted:
         return await door.publish(tasks_in(body))
 
     # R4's rest-hook with a payload: servers PUT the resource below the endpoint.
     @router.put("/v1/fhir/notifications/Task/{task_id}", summary="A FHIR Subscription sends a Task that has changed")
-    @takes(LARGEST)
+    @takes(LARGEST, values=VALUES)
     async def sent(task_id: Annotated[str, Path(pattern=FHIR_ID)], body: dict[str, Any], _: caller) -> Noted:
         facts = [fact for fact in tasks_in(body) if fact.task_id == task_id]
         return await door.publish(facts or [TaskFact(task_id=task_id)])

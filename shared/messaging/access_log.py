@@ -13,6 +13,7 @@ from shared.messaging.connection import Bus
 from shared.messaging.pages import pages
 
 STREAM = "ACCESS"
+REMEMBERED = 10_000  # refusals of one minute
 
 
 class AccessLog:
@@ -21,6 +22,8 @@ class AccessLog:
     def __init__(self, clock: Callable[[], datetime], new_id: Callable[[], str]) -> None:
         self._clock = clock
         self._new_id = new_id
+        self._minute = ""
+        self._refused: set[str] = set()  # ids of refusals that are stored already, of this minute
 
     def attach(self, bus: Bus) -> None:
         self._bus = bus
@@ -53,9 +56,20 @@ class AccessLog:
         )
         minute = f"{time:%Y%m%d%H%M}"
         id = derived_id(f"{minute}/{subject}/{case_id}", detail) if event == "refused" else self._new_id()
+        if self._is_stored(minute, id):
+            return
         await self._bus.publish(
             f"access.{event}.{case_id or '-'}", entry.model_dump_json().encode(), stream=STREAM, id=id
         )
+        if event == "refused" and len(self._refused) < REMEMBERED:
+            self._refused.add(id)
+
+    def _is_stored(self, minute: str, id: str) -> bool:
+        """Known without asking the server, which would drop the copy: thousands a second would keep it busy."""
+        if minute != self._minute:
+            self._minute = minute
+            self._refused.clear()
+        return id in self._refused
 
     async def of_case(self, case_id: str) -> list[Access]:
         """Every entry about a case, oldest first."""

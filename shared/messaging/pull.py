@@ -22,7 +22,7 @@ logger = logging.getLogger(__name__)
 EXPIRES = 30.0  # seconds a request stands; finite, because a server that restarts never answers it
 HEARTBEAT = 5.0
 SILENCE = 2.5 * HEARTBEAT  # without a word for this long, the request is lost
-GRACE = 10.0
+GRACE = 4.0  # seconds that work gets when the process is told to stop: a process ends within ten, whatever it does
 TIMES = {"expires": int(EXPIRES * 1e9), "idle_heartbeat": int(HEARTBEAT * 1e9)}  # the server reads nanoseconds
 
 Receiver = Callable[[Msg], Awaitable[None]]

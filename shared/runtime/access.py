@@ -17,6 +17,7 @@ from shared.contracts.events import Actor
 from shared.contracts.failures import PermanentError
 from shared.runtime.problems import Problem
 from shared.runtime.public import Public
+from shared.runtime.rates import KNOWN, Rate, key_of
 
 Role = Literal["ingest", "physician", "supervisor", "operator", "auditor"]
 ROLES: tuple[Role, ...] = get_args(Role)
@@ -25,7 +26,10 @@ COOKIE = "countersign_session"
 BACKGROUND = "countersign-background"  # a header: the page refreshes itself
 EVENT_STREAM = "text/event-stream"
 SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
-_KNOWN = "countersign.caller"
+# Of one session: a person who hurries, with all that pages ask for by themselves. Machines bring tokens.
+REQUESTS, REQUESTS_A_SECOND = 300, 20.0
+# Of one address, of tokens and sessions that open nothing; those above are answered, but late.
+REFUSALS, REFUSALS_A_SECOND = 120, 4.0
 
 
 class Caller(BaseModel):
@@ -149,6 +153,8 @@ class Guard:
         self._sessions = sessions
         self._watch = watch
         self._public = public
+        self._requests = Rate("requests", REQUESTS, REQUESTS_A_SECOND)
+        self._refusals = Rate("refusals", REFUSALS, REFUSALS_A_SECOND)
 
     def find(self, token: str) -> Grant | None:
         """The static token, if it is one."""
@@ -162,7 +168,7 @@ class Guard:
         """Who calls, asked once a request: the body's reader asks first (`limits.py`), the route afterwards."""
         caller = known_caller(request.scope)
         if caller is None:
-            caller = request.scope[_KNOWN] = await self._identify(request)
+            caller = request.scope[KNOWN] = await self._identify(request)
         return caller
 
     async def refused(self, reason: str, caller: Caller | None, request: Request) -> None:
@@ -195,7 +201,9 @@ class Guard:
             await self.check_origin(request)
         caller = await self.signed_in(request)
         if caller is None:
+            await self._refusals.slow(key_of(request.scope))
             raise Problem(401, "A bearer token is needed", headers={"WWW-Authenticate": "Bearer"})
+        await self._requests.admit(f"session {token_digest(session)}")
         return caller
 
     async def _bearer(self, token: str, request: Request) -> Caller:
@@ -209,6 +217,7 @@ class Guard:
             except Refusal as refusal:
                 reason = refusal.reason
         await self.refused(reason, None, request)
+        await self._refusals.slow(key_of(request.scope))
         raise Problem(
             401, "A bearer token is needed", reason, headers={"WWW-Authenticate": 'Bearer error="invalid_token"'}
         )
@@ -232,7 +241,7 @@ class Allow:
 
 def known_caller(scope: Scope) -> Caller | None:
     """Who this request's caller is, where that has been asked already."""
-    found: Caller | None = scope.get(_KNOWN)
+    found: Caller | None = scope.get(KNOWN)
     return found
 
 

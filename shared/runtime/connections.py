@@ -6,6 +6,7 @@ an answer that nobody takes: those are here.
 
 import asyncio
 import json
+import resource
 from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
@@ -18,6 +19,13 @@ LARGEST_HEADERS = 64 * 2**10  # a browser's cookies and a long token are some 10
 LINGER = 5.0
 TAKEN_WITHIN = 30.0  # seconds in which whoever asked must take at least some of a full buffer
 MOST = 4096  # open connections; further ones get 503
+# From here on a new one takes the place of the oldest that has not sent a request yet. Of 4096 slow ones nobody would
+# get in; a proxy that keeps some open only opens them again.
+CROWDED = MOST * 3 // 4
+PIPELINED = 16  # requests of one connection that wait for their turn: 256 KB of small ones were 30 MB of them
+
+
+_waiting: dict["Connection", None] = {}  # connections without a request, the oldest first
 
 
 class Connection(HttpToolsProtocol):
@@ -34,9 +42,13 @@ class Connection(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
+        if len(self.connections) > CROWDED:
+            self._displace()
         self._start_deadline()
+        _waiting[self] = None
 
     def connection_lost(self, exc: Exception | None) -> None:
+        _waiting.pop(self, None)
         self._end_deadline()
         self._end_linger()
         self.resume_writing()
@@ -62,15 +74,23 @@ class Connection(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         self._in_head, self._head = False, 0
         self._end_deadline()
-        super().on_headers_complete()
+        _waiting.pop(self, None)
+        if len(self.pipeline) >= PIPELINED:
+            self.transport.close()
+        if not self.transport.is_closing():
+            super().on_headers_complete()
 
     def on_message_complete(self) -> None:
         self._in_head = True
         self._end_linger()
+        if self.cycle.response_complete and self._deadline is None:
+            self._start_deadline()  # uvicorn has none for idle ones whose body went on after the answer
         super().on_message_complete()
 
     def on_response_complete(self) -> None:
         super().on_response_complete()
+        if self.cycle.response_complete and not self.transport.is_closing():
+            _waiting[self] = None
         if not self._in_head and self.cycle.response_complete and not self.transport.is_closing():
             self._linger = self.loop.call_later(LINGER, self.transport.close)
 
@@ -84,6 +104,13 @@ class Connection(HttpToolsProtocol):
         if self._untaken is not None:
             self._untaken.cancel()
             self._untaken = None
+
+    def _displace(self) -> None:
+        """Close the connection that has waited longest for a request of its own."""
+        oldest = next(iter(_waiting), None)
+        if oldest is not None:
+            del _waiting[oldest]
+            oldest.transport.abort()
 
     def _start_deadline(self) -> None:
         self._deadline = self.loop.call_later(HEADERS_WITHIN, self._too_late)
@@ -114,6 +141,14 @@ class Connection(HttpToolsProtocol):
             self.transport.write(STATUS_LINE[status] + head.encode() + body)
         self._refused = True
         self._linger = self.loop.call_later(LINGER, self.transport.close)
+
+
+def raise_open_files() -> None:
+    """As many open files as connections want, where the system allows it: shells and systemd give 1,024 at first."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = 2 * MOST if hard == resource.RLIM_INFINITY else min(2 * MOST, hard)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 SETTINGS: dict[str, Any] = {"http": Connection, "limit_concurrency": MOST, "timeout_keep_alive": 5}

@@ -6,9 +6,6 @@ before it is known who asks (ADR 33).
 """
 
 import asyncio
-import ipaddress
-import logging
-from collections import OrderedDict
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from time import monotonic
@@ -19,9 +16,9 @@ from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from shared.runtime.access import Allow, known_caller
+from shared.runtime.json_values import Values
 from shared.runtime.problems import Problem
-
-logger = logging.getLogger(__name__)
+from shared.runtime.rates import Rate, hold, key_of
 
 KB, MB = 2**10, 2**20
 SMALL = 64 * KB
@@ -31,7 +28,10 @@ GRACE = (
     15.0  # seconds, and one more for each `SLOWEST` bytes: what a slow line needs, and who sends byte by byte has not
 )
 SLOWEST = 32 * KB  # bytes a second
-KEYS = 10_000  # callers that a rate knows at once
+VALUES = 1_000  # of a JSON body
+VALUES_OF_TEXT = 6_000  # of one with a document: a thousand of each list that may go with it
+WEIGHT = 100  # bytes in memory of a value
+STRANGERS = 256  # bodies at once of senders who are not known: sign-ins. Slow ones must not take all connections
 STREAMS = 16  # event streams of one person: pages that are open on all of their screens
 
 E = TypeVar("E", bound=Callable[..., Any])
@@ -46,36 +46,6 @@ class Refused(Problem, HTTPException):  # type: ignore[misc]  # both have header
         self.status_code = problem.status
 
 
-class Rate:
-    """A token bucket for each caller: `burst` requests at once, then `per_second`. `clock` gives seconds."""
-
-    def __init__(self, name: str, burst: int, per_second: float, clock: Callable[[], float] = monotonic) -> None:
-        self._name = name
-        self._burst = burst
-        self._per_second = per_second
-        self._clock = clock
-        self._left: OrderedDict[str, tuple[float, float]] = OrderedDict()  # caller → requests left, as of when
-
-    def take(self, key: str) -> None:
-        """Count one request. Raises Problem 429 where it is one too many."""
-        now = self._clock()
-        left, since = self._left.pop(key, (float(self._burst), now))
-        left = min(self._burst, left + (now - since) * self._per_second)
-        self._left[key] = (left - 1 if left >= 1 else left, now)
-        if len(self._left) > KEYS:
-            self._left.popitem(last=False)
-        if left >= 1:
-            return
-        if left + self._per_second >= 1:  # the first of a row
-            logger.warning("%s: more than %d at once; answered 429", self._name, self._burst)
-        wait = max(1, round((1 - left) / self._per_second))
-        raise Problem(429, "Too many requests", f"Try again in {wait} s.", headers={"Retry-After": str(wait)})
-
-    async def __call__(self, request: Request) -> None:
-        """The same as a FastAPI dependency."""
-        self.take(key_of(request.scope))
-
-
 class Streams:
     """Event streams that are open, by person. As a FastAPI dependency it holds one place until the answer has ended."""
 
@@ -86,6 +56,7 @@ class Streams:
     async def __call__(self, request: Request) -> AsyncIterator[None]:
         key = key_of(request.scope)
         if self._open.get(key, 0) >= self._most:
+            await hold()
             raise Problem(429, "Too many open pages", f"Only {self._most} at once are told of changes.")
         self._open[key] = self._open.get(key, 0) + 1
         try:
@@ -98,33 +69,21 @@ class Streams:
 
 @dataclass(frozen=True, slots=True)
 class Takes:
-    """What a route takes: bytes of a body, and how often."""
+    """What a route takes: bytes of a body, values of one in JSON, and how often."""
 
     most: int = SMALL
     rate: Rate | None = None
+    values: int = VALUES
 
 
-def takes(most: int = SMALL, rate: Rate | None = None) -> Callable[[E], E]:
+def takes(most: int = SMALL, rate: Rate | None = None, values: int | None = None) -> Callable[[E], E]:
     """Decorates an endpoint whose bodies may be of another size than `SMALL`, or that may be asked only so often."""
 
     def mark(endpoint: E) -> E:
-        setattr(endpoint, _TAKES, Takes(most, rate))
+        setattr(endpoint, _TAKES, Takes(most, rate, values or (VALUES_OF_TEXT if most == TEXT else VALUES)))
         return endpoint
 
     return mark
-
-
-def key_of(scope: Scope) -> str:
-    """Who is counted together: a person who is known, otherwise an address (of IPv6, a network of one subscriber)."""
-    caller = known_caller(scope)
-    if caller is not None:
-        return f"subject {caller.subject}"
-    address = (scope.get("client") or ("",))[0]
-    try:
-        found = ipaddress.ip_address(address)
-    except ValueError:
-        return f"address {address}"
-    return f"address {found}" if found.version == 4 else f"network {found.exploded[:19]}"
 
 
 class InFlight:
@@ -133,11 +92,17 @@ class InFlight:
     def __init__(self, most: int = IN_FLIGHT) -> None:
         self._most = most
         self.bytes = 0
+        self.strangers = 0
 
     def add(self, count: int) -> None:
         if self.bytes + count > self._most:
             raise Refused(Problem(503, "Too much is being sent at once", "Try again.", headers={"Retry-After": "5"}))
         self.bytes += count
+
+    def add_stranger(self) -> None:
+        if self.strangers >= STRANGERS:
+            raise Refused(Problem(503, "Too much is being sent at once", "Try again.", headers={"Retry-After": "5"}))
+        self.strangers += 1
 
 
 class Limits:
@@ -157,6 +122,7 @@ class Limits:
             await self._app(scope, body.receive, body.send)
         finally:
             self._in_flight.bytes -= body.held
+            self._in_flight.strangers -= body.stranger
 
 
 class _Body:
@@ -172,7 +138,9 @@ class _Body:
         self._begun: float | None = None
         self._received = 0
         self.held = 0
-        headers = {name: value for name, value in scope["headers"] if name in (b"content-length", b"transfer-encoding")}
+        self.stranger = False  # it counts as one
+        headers = dict(scope["headers"])
+        self._values = Values() if b"json" in headers.get(b"content-type", b"").lower() else None
         declared = headers.get(b"content-length", b"0")
         self._declared = int(declared) if declared.isdigit() else 0
         self._whole = not self._declared and b"transfer-encoding" not in headers
@@ -189,10 +157,22 @@ class _Body:
             count = len(message.get("body", b""))
             self._received += count
             self._check(self._received, endpoint.most)
-            self._in_flight.add(count)
-            self.held += count
+            self._hold(count + self._weighed(message, endpoint.values))
             self._whole = not message.get("more_body", False)
         return message
+
+    def _hold(self, count: int) -> None:
+        self._in_flight.add(count)
+        self.held += count
+
+    def _weighed(self, message: Message, most: int) -> int:
+        """Bytes that become of this part where it is JSON. Raises Refused where there are too many values."""
+        if self._values is None:
+            return 0
+        before = self._values.count
+        if self._values.feed(message.get("body", b"")) > most and not self._answered:
+            raise Refused(Problem(413, "The body is too large", f"At most {most} values are taken here."))
+        return (self._values.count - before) * WEIGHT
 
     async def _admit(self, endpoint: Takes) -> None:
         """Before anything is read: who sends it, how often, and how much they say that it is."""
@@ -200,10 +180,13 @@ class _Body:
             for door in _doors(self._scope):
                 await door(Request(self._scope))
             if endpoint.rate is not None:
-                endpoint.rate.take(key_of(self._scope))
+                await endpoint.rate.admit(key_of(self._scope))
         except Problem as problem:
             raise Refused(problem) from None
         self._check(self._declared, endpoint.most)
+        if known_caller(self._scope) is None:
+            self._in_flight.add_stranger()
+            self.stranger = True
 
     async def _next(self) -> Message:
         assert self._begun is not None  # noqa: S101 - receive has set it

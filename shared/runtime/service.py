@@ -3,10 +3,15 @@
 import asyncio
 import gc
 import logging
+import os
+import sys
+import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from time import monotonic
+from types import FrameType
 from typing import Any
 
 import uvicorn
@@ -30,9 +35,14 @@ logger = logging.getLogger(__name__)
 Check = Callable[[], Awaitable[bool]]
 Look = Callable[[], Awaitable[None]]  # sets gauges: what is not counted as it happens but looked up
 CHECK_TIMEOUT = 3.0
+ASKED_EVERY = 1.0
 AGAIN = 1.0  # seconds until a start that did not succeed is tried again
+SWITCH_AFTER = 0.001  # seconds; Python's own is 5 ms, for each of the turns that a page takes
 COLLECT_AFTER = (50_000, 20, 50)  # allocations, then collections of each generation; a tenth less CPU a case
-STOP_WITHIN = 5  # seconds that open requests get when the process is told to stop; streams never end by themselves
+# Seconds that open requests get when the process is told to stop, before the work does (`pull.GRACE`): streams never
+# end by themselves. What holds on even so, a server that does not answer for one, is left behind.
+STOP_WITHIN = 3
+ENDED_WITHIN = 9.0
 # A header that nobody reads. What a proxy claims of the browser is used for nothing: see Public for its origin.
 QUIET: dict[str, Any] = {"proxy_headers": False, "server_header": False, **connections.SETTINGS}
 
@@ -139,18 +149,38 @@ def create_app(
     async def healthz() -> dict[str, str]:
         return {"status": "ok"}
 
+    checks: dict[str, Check] = {}
+    for service in services:
+        checks |= service.checks
+    ready = Readiness(checks)
+
     @app.get("/readyz", tags=["health"], summary="Everything the services depend on answers")
     async def readyz() -> JSONResponse:
-        checks: dict[str, Check] = {}
-        for service in services:
-            checks |= service.checks
-        results = dict(zip(checks, await asyncio.gather(*map(_ask, checks.values())), strict=True))
+        results = await ready.results()
         results["nats"] = bool(buses) and all(bus.connected for bus in buses.values())
         missing = sorted(name for name, answers in results.items() if not answers)
         body = {"status": "ready" if not missing else "not ready", "checks": results, "not_answering": missing}
         return JSONResponse(body, 200 if not missing else 503)
 
     return app
+
+
+class Readiness:
+    """What the checks said last. Anybody may ask; the EHR is asked once a second for all of them together."""
+
+    def __init__(self, checks: dict[str, Check], clock: Callable[[], float] = monotonic) -> None:
+        self._checks = checks
+        self._clock = clock
+        self._asked: asyncio.Task[list[bool]] | None = None
+        self._at = 0.0
+
+    async def results(self) -> dict[str, bool]:
+        if self._asked is None or (self._asked.done() and self._clock() - self._at >= ASKED_EVERY):
+            self._asked, self._at = asyncio.create_task(self._ask_all()), self._clock()
+        return dict(zip(self._checks, await asyncio.shield(self._asked), strict=True))
+
+    async def _ask_all(self) -> list[bool]:
+        return await asyncio.gather(*map(_ask, self._checks.values()))
 
 
 async def _ask(check: Check) -> bool:
@@ -160,7 +190,23 @@ async def _ask(check: Check) -> bool:
         return False
 
 
-def make_server(app: FastAPI, host: str, port: int) -> uvicorn.Server:
+class EndingServer(uvicorn.Server):
+    """Of a process that serves nothing else: it ends in time after SIGTERM, whatever does not let go."""
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        super().handle_exit(sig, frame)
+        timer = threading.Timer(ENDED_WITHIN, self._give_up)
+        timer.daemon = True
+        timer.start()
+
+    def _give_up(self) -> None:
+        """What was in work is delivered again, as after any end."""
+        logger.error("stopped without waiting any longer for what does not end")
+        logging.shutdown()
+        os._exit(1)
+
+
+def make_server(app: FastAPI, host: str, port: int, kind: type[uvicorn.Server] = uvicorn.Server) -> uvicorn.Server:
     """A uvicorn server without an access log: request paths carry case ids."""
     config = uvicorn.Config(
         app,
@@ -172,7 +218,7 @@ def make_server(app: FastAPI, host: str, port: int) -> uvicorn.Server:
         timeout_graceful_shutdown=STOP_WITHIN,
         **QUIET,
     )
-    return uvicorn.Server(config)
+    return kind(config)
 
 
 def settle_memory() -> None:
@@ -182,9 +228,16 @@ def settle_memory() -> None:
     gc.set_threshold(*COLLECT_AFTER)
 
 
+def favour_requests() -> None:
+    """As many connections as are allowed; a thread that computes gives way after a millisecond."""
+    connections.raise_open_files()
+    sys.setswitchinterval(SWITCH_AFTER)
+
+
 def serve(service: Service, host: str, port: int) -> None:
     """Run one service as a process until it is told to stop."""
     configure_logging(service=service.name)
     telemetry = start_telemetry(service.name)
     settle_memory()
-    make_server(create_app([service], on_stop=telemetry.close), host, port).run()
+    favour_requests()
+    make_server(create_app([service], on_stop=telemetry.close), host, port, EndingServer).run()

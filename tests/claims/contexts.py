@@ -3,16 +3,12 @@
 import asyncio
 import logging
 from collections.abc import Callable, Iterator
-from zoneinfo import ZoneInfo
 
-from services.drafter.extract import extract
-from shared.clinical.fhir import FhirClient
 from shared.contracts.context import EncounterContext
 from shared.contracts.failures import PermanentError
 from tests.stays import carebundle_stays, corpus, generated
-from tests.stays.elements import BASE
 from tests.stays.model import Stay
-from tests.stays.server import serve
+from tests.stays.reading import read
 
 
 def contexts(tell: Callable[[str], None], *, shared: bool = True) -> dict[str, EncounterContext]:
@@ -41,9 +37,7 @@ async def _all(stays: list[Stay]) -> dict[str, EncounterContext]:
 
 async def _extracted(stay: Stay) -> EncounterContext | None:
     """None where the record gives no draft: such stays are part of the corpus."""
-    async with serve(stay) as http:
-        try:
-            ehr, zone = FhirClient(BASE, http), ZoneInfo(stay.time_zone)
-            return await extract(ehr, stay.encounter, occurred_at=None, attending=None, zone=zone)
-        except PermanentError:
-            return None
+    try:
+        return await read(stay)
+    except PermanentError:
+        return None

@@ -19,10 +19,11 @@ from starlette.responses import PlainTextResponse
 from starlette.routing import Mount, Route
 
 from cli.stack.ports import free_port
-from shared.runtime import connections, limits, service
+from shared.runtime import connections, limits, rates, service
 from shared.runtime.access import Caller, Grant, Grants, Guard, token_digest
-from shared.runtime.limits import KB, MB, InFlight, Limits, Rate, Streams, takes
+from shared.runtime.limits import KB, MB, InFlight, Limits, Streams, takes
 from shared.runtime.problems import Problem
+from shared.runtime.rates import Rate
 from shared.runtime.service import create_app, make_server
 from tests.support.stack import until
 
@@ -353,7 +354,7 @@ def test_a_rate_lets_a_burst_through_and_then_its_pace() -> None:
 
 
 def test_a_rate_remembers_only_so_many(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(limits, "KEYS", 10)
+    monkeypatch.setattr(rates, "KEYS", 10)
     rate = Rate("x", 3, 0.5, lambda: 0.0)
     for number in range(100):
         rate.take(str(number))
@@ -370,4 +371,4 @@ def test_a_rate_remembers_only_so_many(monkeypatch: pytest.MonkeyPatch) -> None:
     ],
 )
 def test_who_is_counted_together(client: tuple[str, int] | None, key: str) -> None:
-    assert limits.key_of({"type": "http", "client": client}) == key
+    assert rates.key_of({"type": "http", "client": client}) == key

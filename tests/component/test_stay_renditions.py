@@ -3,6 +3,7 @@
 from itertools import islice
 from pathlib import Path
 
+import pytest
 from lxml import etree
 
 from services.approval.renditions import bundle
@@ -20,6 +21,7 @@ from tests.support.examples import CASE, PHYSICIAN, T0, draft_ref
 from tests.support.renditions import BASE, words
 from tests.support.third_party import errors
 
+pytestmark = pytest.mark.xdist_group("stays")  # one worker reads them all, and each once
 EVERY = 4  # one of so many stays
 
 

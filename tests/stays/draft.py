@@ -3,20 +3,15 @@
 The composed sentences are left out, as they repeat facts: a fact that is missing must not be found in them.
 """
 
-from zoneinfo import ZoneInfo
-
 from services.drafter import facts
 from services.drafter.compose import compose
 from services.drafter.course.done import of_operations
-from services.drafter.extract import extract
 from services.drafter.notes.telling import tell
-from shared.clinical.fhir import FhirClient
 from shared.contracts.context import EncounterContext
 from shared.contracts.draft import Draft, Prompt
 from shared.contracts.failures import PermanentError
-from tests.stays.elements import BASE
 from tests.stays.model import Document, Stay
-from tests.stays.server import serve
+from tests.stays.reading import read
 
 PROMPT = Prompt(name="none", version=1, digest="0" * 64)
 
@@ -35,9 +30,7 @@ async def composed(stay: Stay) -> tuple[EncounterContext, Draft]:
 
     Raises PermanentError where the stay is refused.
     """
-    async with serve(stay) as http:
-        ehr, zone = FhirClient(BASE, http), ZoneInfo(stay.time_zone)
-        context = await extract(ehr, stay.encounter, occurred_at=None, attending=None, zone=zone)
+    context = await read(stay)
     told = tell(context)
     return context, compose(
         context,

@@ -14,15 +14,12 @@ from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
-from zoneinfo import ZoneInfo
 
 from services.drafter import kinds, narrative
 from services.drafter.course import composed
-from services.drafter.extract import extract
 from services.drafter.handlers import checked
 from services.drafter.notes.telling import tell
 from services.drafter.policy import Policy, choose
-from shared.clinical.fhir import FhirClient
 from shared.contracts.context import EncounterContext
 from shared.contracts.draft import Sentence
 from shared.contracts.failures import Failure, PermanentError
@@ -30,9 +27,8 @@ from shared.grounding import Record, check
 from shared.inference.generate import Generator, Sampling, TritonGenerator
 from tests.stays import bundles, corpus
 from tests.stays.beside import Beside
-from tests.stays.elements import BASE
 from tests.stays.model import Stay
-from tests.stays.server import serve
+from tests.stays.reading import read
 from tests.support.triton import triton_server
 
 POLICIES: tuple[Policy, ...] = ("strict", "marked")
@@ -80,9 +76,7 @@ async def narrated(stay: Stay, generator: Generator | None) -> tuple[Narrated, .
 
 async def extracted(stay: Stay) -> EncounterContext:
     """Raises PermanentError where no document may be drafted of the record."""
-    async with serve(stay) as http:
-        ehr, zone = FhirClient(BASE, http), ZoneInfo(stay.time_zone)
-        return await extract(ehr, stay.encounter, occurred_at=None, attending=None, zone=zone)
+    return await read(stay)
 
 
 async def written(context: EncounterContext, generator: Generator) -> tuple[tuple[Sentence, ...], str | None]:

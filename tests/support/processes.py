@@ -69,7 +69,7 @@ class Fleet:
         ehr_port = free_port()
         self.ehr_url = f"http://127.0.0.1:{ehr_port}/fhir"
         self.ports = {name: free_port() for name in ("ingest", "drafter", "approval")}
-        ports = triton.TritonPorts(free_port(), free_port())
+        ports = self._triton_ports = triton.TritonPorts(free_port(), free_port())
         self.parts = {
             "ehr": self._python(
                 "ehr",
@@ -82,19 +82,25 @@ class Fleet:
             "triton": self._triton(ports),
         }
         for name, port in self.ports.items():
-            environment = {
-                "COUNTERSIGN_MODE": "demo",
-                "COUNTERSIGN_NATS_URL": self.server.url,
-                "COUNTERSIGN_NATS_SEED": self.server.secrets.seeds[name],
-                "COUNTERSIGN_TOKENS_FILE": str(directory / "tokens.json"),
-                "COUNTERSIGN_PORT": str(port),
-                "COUNTERSIGN_EHR_URL": self.ehr_url,
-                "COUNTERSIGN_TRITON_URL": f"127.0.0.1:{ports.grpc}",
-                "COUNTERSIGN_TRITON_DRAFTER_MODEL": MODEL,
-            }
-            part = self._python(name, [f"services.{name}.main"], f"http://127.0.0.1:{port}/healthz")
-            part.environment = environment
-            self.parts[name] = part
+            self.parts[name] = self.service(name, port)
+
+    def service(self, name: str, port: int, code: Path | None = None) -> Part:
+        """One process of a service; of the version whose packages are in the folder `code`, where one is named."""
+        part = self._python(name, [f"services.{name}.main"], f"http://127.0.0.1:{port}/healthz")
+        part.environment = {
+            "COUNTERSIGN_MODE": "demo",
+            "COUNTERSIGN_NATS_URL": self.server.url,
+            "COUNTERSIGN_NATS_SEED": self.server.secrets.seeds[name],
+            "COUNTERSIGN_TOKENS_FILE": str(self.directory / "tokens.json"),
+            "COUNTERSIGN_PORT": str(port),
+            "COUNTERSIGN_EHR_URL": self.ehr_url,
+            "COUNTERSIGN_TRITON_URL": f"127.0.0.1:{self._triton_ports.grpc}",
+            "COUNTERSIGN_TRITON_DRAFTER_MODEL": MODEL,
+        }
+        if code is not None:
+            part.environment["PYTHONPATH"] = str(code)
+            part.cwd = code
+        return part
 
     def _python(self, name: str, module: list[str], health: str) -> Part:
         return Part(name, [sys.executable, "-m", *module], health, self.directory / f"{name}.log")

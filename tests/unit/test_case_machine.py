@@ -41,6 +41,7 @@ from shared.messaging.steps import Steps, Work
 from tests.support.chain import broken_link
 from tests.support.examples import DIGEST, OPERATOR, PHYSICIAN, SUPERVISOR, T0, TEXT, draft, event
 from tests.support.memory import Kept, MemoryBus, consumers_of, deliver, refuse
+from tests.support.thorough import THOROUGH
 
 FACT = EncounterFact(encounter_id="e1", department="cardiology", attending="Practitioner/dr-1")
 DEADLINES = clocks.deadlines(T0, (timedelta(hours=24), timedelta(hours=72), timedelta(days=7)))
@@ -378,7 +379,7 @@ class CaseMachine(RuleBasedStateMachine):
 
 TestCaseMachine = CaseMachine.TestCase
 TestCaseMachine.settings = settings(
-    max_examples=250,
+    max_examples=100 * THOROUGH,
     stateful_step_count=30,
     deadline=None,
     suppress_health_check=list(HealthCheck),

@@ -18,10 +18,11 @@ from shared.contracts.draft import Draft
 from shared.contracts.subjects import CaseRef
 from shared.grounding import Record, check
 from tests.support.signing import CONTEXT, LABELS, POOL, AfterFiling, Signing
+from tests.support.thorough import THOROUGH
 
 pytestmark = pytest.mark.timeout(300)  # a machine under load; alone, the whole file takes two minutes
 ONCE = settings(
-    max_examples=25,
+    max_examples=10 * THOROUGH,
     stateful_step_count=20,
     deadline=None,
     suppress_health_check=list(HealthCheck),

@@ -98,7 +98,7 @@ def _add_reading(router: APIRouter, parts: Parts, working: WorkingCopies, copies
             zone=parts.zone_of(ref.department),
             after=await after_filing(parts, working, who, ref, case),
             earlier=await beside_the_one_before(parts.desk, history, case, draft) if mode == "review" else None,
-            **await progress(parts.desk, ref.id, draft, kept, mode),
+            **await progress(parts.desk, ref.id, draft, kept, mode, who),
         )
 
 
@@ -114,7 +114,7 @@ def _add_signing(router: APIRouter, parts: Parts, copies: Copies) -> None:
         if not fold(await parts.desk.history(sent.ref.id)).open:  # it came after the decision: nobody needs the copy
             await copies.drop(sent, who.subject)
         zone = parts.zone_of(sent.ref.department)
-        found = await progress(parts.desk, sent.ref.id, sent.draft, sent.copy, sent.mode)
+        found = await progress(parts.desk, sent.ref.id, sent.draft, sent.copy, sent.mode, who)
         return page("changes.html", saved=parts.clock(), zone=zone, mode=sent.mode, **found)
 
     @router.post("/reviews/{case_id}/look", include_in_schema=False)
@@ -138,7 +138,7 @@ def _add_signing(router: APIRouter, parts: Parts, copies: Copies) -> None:
             await parts.desk.approve(sent.ref.id, sent.digest, who, changed, copy.settled, copy.reading(sent.draft))
         except Refused as refused:
             if refused.why == "misleading":
-                await copies.keep(await put_right(parts.desk, sent), who.subject)
+                await copies.keep(await put_right(parts.desk, sent, who), who.subject)
             return _back(sent.path, refused)
         await copies.drop(sent, who.subject)
         return RedirectResponse(f"/reviews/{sent.ref.id}", 303)

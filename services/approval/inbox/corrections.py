@@ -67,8 +67,8 @@ async def after_filing(
     if shown["may"]["sign"] and found.draft is not None:
         corrected = await working.find(ref.id, found.seen, who.subject)
         added = await working.find(ref.id, found.seen + ADDENDUM, who.subject)
-        shown["correction"] = await _typed(parts, ref.id, found.draft, case, corrected, found.text)
-        shown["addendum"] = await _typed(parts, ref.id, found.draft, case, added, "")
+        shown["correction"] = await _typed(parts, who, ref.id, found.draft, case, corrected, found.text)
+        shown["addendum"] = await _typed(parts, who, ref.id, found.draft, case, added, "")
     return shown
 
 
@@ -86,13 +86,13 @@ def _may(who: Caller, ref: CaseRef, case: Case, *, writable: bool) -> dict[str, 
 
 
 async def _typed(
-    parts: Parts, case_id: str, draft: Draft, case: Case, copy: Working | None, text: str
+    parts: Parts, who: Caller, case_id: str, draft: Draft, case: Case, copy: Working | None, text: str
 ) -> dict[str, Any]:
     """What somebody has typed so far, and what of it the record does not support. `text` is what they began with."""
     typed = copy or Working(text=text)
     settled = corrections.carried(case, draft, typed.settled)
     new = typed.text if typed.text != text else ""
-    written = await parts.desk.written(case_id, draft, new) if new else ()
+    written = await parts.desk.written(case_id, draft, new, who) if new else ()
     before = corrections.carried(case, draft, Working(text="").settled)
     left = edits.unresolved(draft, new, before.confirmed)
     return {

@@ -10,12 +10,13 @@ from services.approval.inbox.sent import Mode, Sent, beginning
 from services.approval.inbox.working import Working
 from shared.contracts import notice
 from shared.contracts.draft import TO_BE_WRITTEN, Draft
+from shared.runtime.access import Caller
 
 
-async def progress(desk: Desk, case_id: str, draft: Draft, copy: Working, mode: Mode) -> dict[str, Any]:
+async def progress(desk: Desk, case_id: str, draft: Draft, copy: Working, mode: Mode, who: Caller) -> dict[str, Any]:
     """What differs from the text that they began with, and which sentences and points are still to be settled."""
     begun = beginning(draft, mode)
-    own = await desk.written(case_id, draft, copy.text)
+    own = await desk.written(case_id, draft, copy.text, who)
     written = [item for item in own if item.label != "supported"]
     standing = edits.standing(draft, copy.text)
     return {
@@ -41,8 +42,8 @@ def _line(draft: Draft, text: str, *, own: bool) -> tuple[str, str] | None:
     return stale, wanted
 
 
-async def put_right(desk: Desk, sent: Sent) -> Sent:
+async def put_right(desk: Desk, sent: Sent, who: Caller) -> Sent:
     """The form with such a line of the text saying what is true."""
-    own = bool(await desk.written(sent.ref.id, sent.draft, sent.copy.text))
+    own = bool(await desk.written(sent.ref.id, sent.draft, sent.copy.text, who))
     text = notice.put_right(sent.draft, sent.copy.text, own=own)
     return replace(sent, copy=sent.copy.model_copy(update={"text": text}))

@@ -74,6 +74,7 @@ templates = Environment(
     loader=FileSystemLoader(HERE / "templates"),
     autoescape=True,
     undefined=StrictUndefined,
+    auto_reload=False,  # else every include of every page asks the disk whether it has changed
     trim_blocks=True,
     lstrip_blocks=True,
 )

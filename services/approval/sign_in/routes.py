@@ -13,9 +13,10 @@ from services.approval.rights import READERS
 from services.approval.sign_in.sessions import PENDING, Pending, SessionStore
 from shared.messaging.access_log import AccessLog
 from shared.runtime.access import COOKIE, Caller, Guard, Refusal
-from shared.runtime.limits import Rate, takes
+from shared.runtime.limits import takes
 from shared.runtime.oidc import Provider
 from shared.runtime.public import Public
+from shared.runtime.rates import Rate
 
 STATE_COOKIE = "countersign_sign_in"
 # From one address; behind a proxy that is everybody: a whole house that signs in at the change of a shift stays below.

@@ -9,7 +9,8 @@ from services.ingest.documents.formats import LARGEST
 from services.ingest.refresh.desk import RefreshDesk
 from shared.contracts.knowledge import SOURCE
 from shared.runtime.access import ROLES, Caller, Guard
-from shared.runtime.limits import KB, Rate, takes
+from shared.runtime.limits import KB, takes
+from shared.runtime.rates import Rate
 
 
 class Wanted(BaseModel):
