@@ -19,7 +19,7 @@ from services.approval.reimport.handlers import Reimport
 from shared.contracts.case import fold
 from shared.contracts.ehr import Wanted
 from shared.contracts.subjects import CaseRef, reimport_subject
-from shared.messaging.artifacts import Artifacts
+from shared.messaging.artifacts import CaseTexts
 from shared.messaging.journal import Journal
 from shared.messaging.steps import Steps
 from tests.connected.test_corrections_page import page
@@ -409,5 +409,5 @@ def die_at(patch: pytest.MonkeyPatch, call: int) -> None:
 
         return run
 
-    patch.setattr(Artifacts, "put", dying(Artifacts.put))
+    patch.setattr(CaseTexts, "put", dying(CaseTexts.put))
     patch.setattr(Journal, "append", dying(Journal.append))
