@@ -9,8 +9,10 @@ from deploy.sandbox_ehr.seed import SEED
 MARKS = ("Zzyzxfamily", "Qwxgiven", "MRNPLANTED", "1911-11-11")
 
 
-def write_stays(folder: Path, number: int) -> list[str]:
-    """`number` copies of a small stay as Bundles in `folder`; returns their encounter ids."""
+def write_stays(folder: Path, number: int, *, observations: int | None = None) -> list[str]:
+    """`number` copies of a small stay as Bundles in `folder`; returns their encounter ids. With `observations`, each
+    has no more of them than that: thousands of stays have to fit into the sandbox's memory.
+    """
     files = [
         file
         for file in SEED.glob("*.json")
@@ -21,7 +23,10 @@ def write_stays(folder: Path, number: int) -> list[str]:
     (encounter,) = [item for item in resources if item["resourceType"] == "Encounter" and item["id"] == smallest.stem]
     patient = encounter["subject"]["reference"].partition("/")[2]
     own = {patient, encounter["id"]}
-    text = json.dumps([item for item in resources if _belongs(item, own)])
+    resources = [item for item in resources if _belongs(item, own)]
+    seen = [item for item in resources if item["resourceType"] == "Observation"]
+    left_out = [item["id"] for item in seen[observations:]] if observations is not None else []
+    text = json.dumps([item for item in resources if not (item in seen and item["id"] in left_out)])
     ids = []
     for index in range(number):
         copied: list[dict[str, Any]] = json.loads(
