@@ -1,25 +1,32 @@
 """Escalations: each once, in order, not before its time, and not late. Pure."""
 
-from collections import Counter
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from tests.proof.checker.evidence import Event, Evidence, Violation
 
 Window = tuple[datetime, datetime]
 
-SKEW = timedelta(seconds=2)  # the timers are kept by milliseconds, and clocks of two processes differ
+SKEW = timedelta(seconds=2)  # timers are kept by milliseconds, and clocks of two processes differ
 DECIDE = ("approved", "rejected", "withdrawn")
 
 
 def escalations(evidence: Evidence) -> Iterator[Violation]:
-    hurt, now = windows(evidence), _end(evidence)
+    times = Times(windows(evidence), timedelta(seconds=evidence.slack), timedelta(seconds=evidence.recovery))
+    ends = [datetime.fromisoformat(entry["at"]) for entry in evidence.entries("end")]
     for case, events in evidence.cases.items():
-        yield from _of_case(case, events, hurt, timedelta(seconds=evidence.slack), now)
+        clock = Clock(times)
+        for event in events:
+            for what in clock.hear(event):
+                yield Violation("escalations", case, what)
+        if ends and events[-1].name != "failed":  # the streams were read after the last of them
+            for what in clock.missed(ends[-1]):
+                yield Violation("escalations", case, what)
 
 
 def windows(evidence: Evidence) -> list[Window]:
-    """When something was hurt that an escalation needs, oldest first."""
+    """When something was hurt, oldest first."""
     found = [
         (datetime.fromisoformat(entry["begin"]), datetime.fromisoformat(entry["end"]))
         for entry in evidence.entries("fault")
@@ -27,62 +34,62 @@ def windows(evidence: Evidence) -> list[Window]:
     return sorted(found)
 
 
-def latest(due: datetime, hurt: Sequence[Window], slack: timedelta) -> datetime:
-    """Until when it counts as in time: `slack` after it is due and nothing that it needs is hurt any more."""
-    until = due + slack
-    for begin, end in hurt:
-        if begin <= until and end + slack > until and end >= due:
-            until = end + slack
-    return until
+@dataclass(frozen=True, slots=True)
+class Times:
+    """`slack`: how late an escalation may be while nothing is hurt; `recovery`: after something was."""
+
+    hurt: Sequence[Window]
+    slack: timedelta
+    recovery: timedelta
+
+    def latest(self, due: datetime) -> datetime:
+        """Until when what is due counts as in time: no message waits longer than `recovery` for its next attempt."""
+        until = due + self.slack
+        for begin, end in self.hurt:
+            if begin <= until and end + self.recovery > until:
+                until = end + self.recovery
+        return until
 
 
-def _of_case(
-    case: str, events: Sequence[Event], hurt: Sequence[Window], slack: timedelta, now: datetime | None
-) -> Iterator[Violation]:
-    deadlines: list[datetime] = []
-    open_review, level = False, 0
-    told: Counter[tuple[int, int]] = Counter()
-    clock = 0
-    for event in events:
-        if event.name == "review-requested" or (event.name == "reassigned" and event.body.get("deadlines")):
-            deadlines = [datetime.fromisoformat(text) for text in event.body.get("deadlines", ())]
-            open_review, level, clock = True, 0, event.message.sequence
+@dataclass
+class Clock:
+    """The running clock of one case's review; what is heard is what it says of each event."""
+
+    times: Times
+    deadlines: list[datetime] = field(default_factory=list)
+    level: int = 0
+    runs: bool = False
+
+    def hear(self, event: Event) -> Iterator[str]:
+        if event.name == "escalated":
+            yield from self._escalated(event)
         if event.name in DECIDE:
-            yield from _missed(case, deadlines[level:], event.time, hurt, slack) if open_review else ()
-            open_review = False
-        if event.name != "escalated":
-            continue
+            yield from self.missed(event.time)
+            self.runs = False
+        if event.name == "review-requested" or (event.name == "reassigned" and event.body.get("deadlines")):
+            yield from self.missed(event.time)
+            self.deadlines = [datetime.fromisoformat(text) for text in event.body.get("deadlines", ())]
+            self.level, self.runs = 0, True
+
+    def _escalated(self, event: Event) -> Iterator[str]:
         number = int(event.body.get("level", 0))
-        told[clock, number] += 1
-        if not open_review:
-            yield Violation("escalations", case, f"level {number} was told after the decision")
-        elif number != level + 1 or number > len(deadlines):
-            yield Violation("escalations", case, f"level {number} follows level {level}")
+        if not self.runs:
+            yield f"level {number} was told after the decision"
+        elif number <= self.level:
+            yield f"level {number} was told twice"
+        elif number != self.level + 1 or number > len(self.deadlines):
+            yield f"level {number} follows level {self.level}"
         else:
-            due = deadlines[number - 1]
+            due = self.deadlines[number - 1]
+            late = (event.time - self.times.latest(due)).total_seconds()
             if event.time < due - SKEW:
-                yield Violation("escalations", case, f"level {number} was told before its time")
-            if event.time > (end := latest(due, hurt, slack)):
-                late = (event.time - end).total_seconds()
-                yield Violation("escalations", case, f"level {number} was told {late:.1f} s too late")
-        level = max(level, number)
-    for (_, number), count in told.items():
-        if count > 1:
-            yield Violation("escalations", case, f"level {number} was told {count} times")
-    if open_review and now is not None and events[-1].name != "failed":
-        yield from _missed(case, deadlines[level:], now, hurt, slack)
+                yield f"level {number} was told before its time"
+            if late > 0:
+                yield f"level {number} was told {late:.1f} s too late"
+        self.level = max(self.level, number)
 
-
-def _missed(
-    case: str, deadlines: Sequence[datetime], until: datetime, hurt: Sequence[Window], slack: timedelta
-) -> Iterator[Violation]:
-    """Levels that were due, and nobody was told."""
-    for due in deadlines:
-        if latest(due, hurt, slack) < until:
-            yield Violation("escalations", case, f"what was due at {due.isoformat()} was never told")
-
-
-def _end(evidence: Evidence) -> datetime | None:
-    """When the streams were read."""
-    found = [entry["at"] for entry in evidence.entries("end")]
-    return datetime.fromisoformat(found[-1]) if found else None
+    def missed(self, until: datetime) -> Iterator[str]:
+        """Levels that were due, and nobody was told."""
+        for due in self.deadlines[self.level :] if self.runs else ():
+            if self.times.latest(due) < until:
+                yield f"what was due at {due.isoformat()} was not told"

@@ -80,6 +80,7 @@ class Evidence:
     gone: Mapping[str, int] = field(default_factory=dict)  # stream → messages that are missing in it
     unread: Sequence[str] = ()  # what could not be looked at
     slack: float = 20.0  # seconds that an escalation may take while nothing is hurt
+    recovery: float = 90.0  # and after something was: longer than any wait between two attempts (topology.py)
 
     @cached_property
     def cases(self) -> Mapping[str, list[Event]]:

@@ -84,12 +84,21 @@ class Streams:
 async def streams(url: str, seed: str, ca_file: Path | None = None) -> AsyncIterator[Streams]:
     tls = ssl.create_default_context(cafile=ca_file) if ca_file else None
     client = await nats.connect(
-        url, nkeys_seed_str=seed, tls=tls, tls_handshake_first=tls is not None, max_reconnect_attempts=5
+        url,
+        nkeys_seed_str=seed,
+        tls=tls,
+        tls_handshake_first=tls is not None,
+        max_reconnect_attempts=5,
+        error_cb=_quietly,  # who asks meets the error, too
     )
     try:
         yield Streams(client)
     finally:
         await client.close()
+
+
+async def _quietly(_: Exception) -> None:
+    """Nothing to do: a request that gets no answer raises."""
 
 
 async def gather(places: Places, marks: Sequence[str]) -> Evidence:
