@@ -23,10 +23,12 @@ console = Console(stderr=True)
 def run(
     cases: Annotated[int, typer.Option(min=1, help="stays that are discharged")] = DEFAULT.cases,
     kills: Annotated[int, typer.Option(min=0, help="times that a process is killed with -9")] = DEFAULT.kills,
+    restores: Annotated[int, typer.Option(min=0, help="backups that are put back meanwhile")] = DEFAULT.restores,
     minutes: Annotated[float, typer.Option(help="after which no further case is begun")] = DEFAULT.minutes,
     seed: Annotated[int, typer.Option(help="the same seed: the same plans and faults")] = DEFAULT.seed,
     at_once: Annotated[int, typer.Option(min=1, help="cases whose people are at work at once")] = DEFAULT.at_once,
     patience: Annotated[float, typer.Option(help="seconds of quiet at the end, at most")] = DEFAULT.patience,
+    triton: Annotated[bool, typer.Option("--triton", help="the real Triton as the model server")] = False,
     keep: Annotated[Path | None, typer.Option(help="folder for everything that the run leaves behind")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="one JSON object on stdout")] = False,
 ) -> None:
@@ -34,7 +36,16 @@ def run(
 
     Ends with 1 where something does not hold; the folder with the evidence stays then. See docs/proof.md.
     """
-    options = Options(cases, kills, minutes, seed, at_once, patience=patience)
+    options = Options(
+        cases=cases,
+        kills=kills,
+        restores=restores,
+        minutes=minutes,
+        seed=seed,
+        at_once=at_once,
+        patience=patience,
+        triton=triton,
+    )
     directory = keep or Path(tempfile.mkdtemp(prefix="countersign-proof-"))
     directory.mkdir(parents=True, exist_ok=True)
     if any(directory.iterdir()):

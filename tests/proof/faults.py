@@ -16,7 +16,6 @@ from tests.proof.journal import Journal, now
 from tests.proof.stand import SERVICES, Stand
 
 OTHERS = 0.8  # further faults for each kill
-RESTORES = 50  # kills for each backup that is put back
 # Kind → where, and for how many seconds at least and at most.
 KINDS: dict[str, tuple[tuple[str, ...], tuple[float, float]]] = {
     "stop": ((*SERVICES, "nats", "ehr", "provider"), (0.5, 6.0)),
@@ -50,7 +49,7 @@ class Fault:
     seconds: float
 
 
-def schedule(seed: int, cases: int, kills: int, targets: list[str]) -> list[Fault]:
+def schedule(seed: int, cases: int, kills: int, restores: int, targets: list[str]) -> list[Fault]:
     """`kills` times kill -9, every target at least once where there is room, and what comes beside them."""
     chance = Random(f"faults/{seed}")
     killed = [targets[index % len(targets)] for index in range(min(kills, len(targets)))]
@@ -59,7 +58,7 @@ def schedule(seed: int, cases: int, kills: int, targets: list[str]) -> list[Faul
     for kind in chance.choices(list(SHARES), list(SHARES.values()), k=round(kills * OTHERS)):
         places, (least, most) = KINDS[kind]
         found.append((kind, chance.choice(places), chance.uniform(least, most)))
-    found += [("restore", "everything", 0.0)] * (max(1, kills // RESTORES) if kills else 0)
+    found += [("restore", "everything", 0.0)] * restores
     chance.shuffle(found)
     moments = sorted(chance.randrange(cases // 20, max(cases // 20 + 1, cases)) for _ in found)
     return [Fault(at, *fault) for at, fault in zip(moments, found, strict=True)]

@@ -54,14 +54,15 @@ async def _on_page(stay: Stay) -> None:
 
 
 async def _in_ehr(stay: Stay) -> None:
-    """Where the EHR's word is not enough, because something is to be settled, the page is."""
+    """Where something is to be settled, the Task comes back, and the page is what is left."""
     await _asked(stay)
     draft = await stay.draft("physician")
-    if draft["open_points"] or any(not item["supported"] for item in draft["sentences"]):
-        await stay.sign("physician", "page")
-        return
     await stay.sign_in_ehr("physician")
-    await stay.reach("approved")
+    if draft["open_points"] or any(not item["supported"] for item in draft["sentences"]):
+        await stay.task_comes_back()
+        await stay.sign("physician", "page")
+    else:
+        await stay.reach("approved")
 
 
 async def _edited(stay: Stay) -> None:

@@ -27,6 +27,8 @@ from tests.proof.watch import Watch
 from tests.support.patients import MARKS, write_stays
 
 OBSERVATIONS = 4  # of each stay
+MANY = 1000  # cases; the sandbox holds all documents in memory, and a PDF is three quarters of each
+SMALL = "text/plain,application/xhtml+xml,application/fhir+json"
 MARK = "Qzwordmark"  # stands in whatever physicians write
 REDRIVE_EVERY = 3.0
 
@@ -36,10 +38,12 @@ class Options:
     cases: int = 500
     kills: int = 20
     minutes: float = 60.0  # for plans and faults; what has not begun by then is not begun
+    restores: int = 1  # backups that are put back meanwhile
     seed: int = 20261128
     at_once: int = 48  # cases whose people are at work at the same time
     clocks: str = "8s,16s,24s"  # of the department whose cases are left alone
     patience: float = 240.0  # seconds of quiet in which everything has to come to its end
+    triton: bool = False  # as the model server, which is a light one else
 
 
 @dataclass
@@ -75,8 +79,9 @@ class Run:
         seed.mkdir()
         encounters = write_stays(seed, options.cases, observations=OBSERVATIONS)
         (seed / "supervisors.json").write_text((SEED / "supervisors.json").read_text())
-        self._stand = Stand(self._directory, seed, options.clocks)
-        schedule = faults.schedule(options.seed, options.cases, options.kills, self._stand.names)
+        contents = SMALL if options.cases > MANY else f"{SMALL},application/pdf"
+        self._stand = Stand(self._directory, seed, options.clocks, contents, with_triton=options.triton)
+        schedule = faults.schedule(options.seed, options.cases, options.kills, options.restores, self._stand.names)
         trouble = faults.Trouble(self._stand, self._gate, self._journal, options.seed)
         await self._stand.start()
         try:

@@ -16,8 +16,10 @@ from typing import Any
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 
+from cli.stack import triton
 from cli.stack.access import write_private
 from cli.stack.ports import free_port
+from cli.stack.triton import TritonPorts
 from shared.runtime.access import Grant, Grants, token_digest
 from tests.proof.link import Link
 from tests.proof.provider import MODEL
@@ -27,6 +29,8 @@ from tests.support.server import NatsServer
 SERVICES = ("ingest", "drafter", "approval")
 ATTENDING, COLLEAGUE, SUPERVISOR = "Practitioner/DR-IM-006", "Practitioner/DR-IM-005", "Practitioner/supervisor-ward"
 ROOT = Path(__file__).parents[2]
+TRITON_MODEL = "drafter-scripted"  # no language model, in Triton itself
+LOADING = 600.0  # seconds in which the sandbox has read its resources: thousands of stays take their time
 GRACE = 10.0  # seconds in which a service has to end when it is told to
 WARD, QUICK, ELSEWHERE = "ward", "quick", "elsewhere"
 PEOPLE: Mapping[str, dict[str, Any]] = {
@@ -40,8 +44,12 @@ PEOPLE: Mapping[str, dict[str, Any]] = {
 
 
 class Stand:
-    def __init__(self, directory: Path, seed: Path, clocks: str) -> None:
-        """`seed`: Bundles that the EHR begins with; `clocks`: when the department `quick` escalates."""
+    def __init__(self, directory: Path, seed: Path, clocks: str, contents: str, *, with_triton: bool = False) -> None:
+        """`seed`: Bundles that the EHR begins with; `clocks`: when the department `quick` escalates; `contents`: what
+        the EHR takes in one document; `with_triton`: the real model server takes the place of the light one.
+        """
+        self._contents = contents
+        self._model = TRITON_MODEL if with_triton else MODEL
         self.directory = directory
         self.logs = directory / "logs"
         self.logs.mkdir()
@@ -63,6 +71,7 @@ class Stand:
         }
         self.ehr_url = f"http://127.0.0.1:{ports['ehr']}/fhir"
         self.urls = {name: f"http://127.0.0.1:{ports[name]}" for name in SERVICES}
+        self._triton = TritonPorts(free_port(), ports["provider"], free_port()) if with_triton else None
         self.parts = {name: self._part(name, ports, seed) for name in ("ehr", "provider", *SERVICES)}
 
     def _write_files(self, clocks: str) -> None:
@@ -86,11 +95,26 @@ class Stand:
             told = ["--notify", f"http://127.0.0.1:{ports['ingest']}/v1/fhir/notifications"]
             options = ["--port", port, "--db", str(self.directory / "ehr.sqlite"), "--seed", str(seed), "--faults"]
             command = [*python, "deploy.sandbox_ehr", *options, *told, "--notify-token", self.tokens["ingest"]]
-            return Part(name, command, f"{self.ehr_url}/metadata", log, cwd=ROOT)
+            return Part(name, command, f"{self.ehr_url}/metadata", log, cwd=ROOT, patience=LOADING)
         if name == "provider":
+            if self._triton is not None:
+                return self._model_server(log, self._triton)
             return Listening(name, [*python, "tests.proof.provider", "--port", port], port, log, cwd=ROOT)
         command, health = [*python, f"services.{name}.main"], f"http://127.0.0.1:{port}/healthz"
         return Part(name, command, health, log, self._environment(name, port), cwd=ROOT)
+
+    def _model_server(self, log: Path, ports: TritonPorts) -> Part:
+        home = triton.server_home(triton.ENVIRONMENT)
+        command = triton.command(home, triton.link_backends(home, self.directory), ports, (TRITON_MODEL,), self._region)
+        ready = f"http://127.0.0.1:{ports.http}/v2/models/{TRITON_MODEL}/ready"
+        part = Part("provider", command, ready, log, triton.environment_of(triton.ENVIRONMENT))
+        part.cwd = triton.empty_directory(self.directory / "run")
+        part.before = lambda: triton.clear_shared_memory(self._region)
+        return part
+
+    @property
+    def _region(self) -> str:
+        return f"countersign_proof_{os.getpid()}_"
 
     def _environment(self, name: str, port: str) -> dict[str, str]:
         return {
@@ -101,8 +125,9 @@ class Stand:
             "COUNTERSIGN_PORT": port,
             "COUNTERSIGN_EHR_URL": f"http://127.0.0.1:{self.links['ehr'].port}/fhir",
             "COUNTERSIGN_TRITON_URL": f"127.0.0.1:{self.links['provider'].port}",
-            "COUNTERSIGN_TRITON_DRAFTER_MODEL": MODEL,
+            "COUNTERSIGN_TRITON_DRAFTER_MODEL": self._model,
             "COUNTERSIGN_DIRECTORY": str(self.directory / "directory.yaml"),
+            "COUNTERSIGN_EHR_CONTENTS": self._contents,
             "COUNTERSIGN_RECONCILE_EVERY": "PT5S",
             "COUNTERSIGN_CHECKPOINT_DIR": str(self.checkpoints),
             "COUNTERSIGN_CHECKPOINT_KEY_FILE": str(self.private),
@@ -133,6 +158,8 @@ class Stand:
         for part in self.parts.values():
             part.kill()
         self.server.kill()
+        if self._triton is not None:
+            triton.clear_shared_memory(self._region)
 
     def kill(self, name: str) -> None:
         self.server.kill() if name == "nats" else self.parts[name].kill()

@@ -1,5 +1,6 @@
 """What people do with one case, through each of the doors. Plans (plans.py) are made of these deeds."""
 
+import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 from random import Random
@@ -148,6 +149,11 @@ class Stay:
         draft = await self.draft(who)
         facts = self._facts("sign", "task") | {"draft": draft["digest"], "text": sha256(str(draft["text"]))}
         await self.ward.clerk.answer(self.task, "completed", "approved", facts)
+
+    async def task_comes_back(self) -> None:
+        """What could not be signed there waits again."""
+        while (await self.ward.clerk.read(self.task))["status"] == "completed":  # noqa: ASYNC110 - another process
+            await asyncio.sleep(1)
 
     async def refuse_in_ehr(self, who: str, action: str) -> None:
         draft = await self.draft(who)

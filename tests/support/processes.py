@@ -1,8 +1,7 @@
-"""Every part as a process of its own, so that any of them can be killed: services, Triton, EHR, nats-server."""
+"""A part of a stack as a process of its own, so that it can be killed."""
 
 import os
 import subprocess
-import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -10,13 +9,7 @@ from pathlib import Path
 
 import httpx
 
-from cli.stack import triton
-from cli.stack.ports import free_port
-from cli.stack.secrets import write_tokens
-from tests.support.server import NatsServer
-
 PATIENCE = 60.0
-MODEL = "drafter-scripted"
 
 
 @dataclass
@@ -30,6 +23,7 @@ class Part:
     environment: dict[str, str] = field(default_factory=dict)
     before: Callable[[], None] = lambda: None
     cwd: Path | None = None
+    patience: float = PATIENCE
     process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
@@ -39,7 +33,7 @@ class Part:
             self.process = subprocess.Popen(self.command, stdout=log, stderr=log, env=environment, cwd=self.cwd)
 
     def wait(self) -> None:
-        deadline = time.monotonic() + PATIENCE
+        deadline = time.monotonic() + self.patience
         while not self.healthy():
             assert time.monotonic() < deadline, f"{self.name} does not get ready: {self.log.read_text()[-1500:]}"
             time.sleep(0.05)
@@ -54,78 +48,3 @@ class Part:
         if self.process is not None:
             self.process.kill()
             self.process.wait()
-
-
-class Fleet:
-    """A whole stack of processes on one directory."""
-
-    def __init__(self, directory: Path, seed: Path) -> None:
-        self.directory = directory
-        bus = directory / "bus"
-        bus.mkdir()
-        self.server = NatsServer(bus)
-        self.tokens = self.server.secrets.tokens
-        write_tokens(directory / "tokens.json", self.tokens)
-        ehr_port = free_port()
-        self.ehr_url = f"http://127.0.0.1:{ehr_port}/fhir"
-        self.ports = {name: free_port() for name in ("ingest", "drafter", "approval")}
-        ports = triton.TritonPorts(free_port(), free_port(), free_port())
-        self.parts = {
-            "ehr": self._python(
-                "ehr",
-                [
-                    *("deploy.sandbox_ehr", "--port", str(ehr_port)),
-                    *("--db", str(directory / "ehr.sqlite"), "--seed", str(seed)),
-                ],
-                f"{self.ehr_url}/metadata",
-            ),
-            "triton": self._triton(ports),
-        }
-        for name, port in self.ports.items():
-            environment = {
-                "COUNTERSIGN_MODE": "demo",
-                "COUNTERSIGN_NATS_URL": self.server.url,
-                "COUNTERSIGN_NATS_SEED": self.server.secrets.seeds[name],
-                "COUNTERSIGN_TOKENS_FILE": str(directory / "tokens.json"),
-                "COUNTERSIGN_PORT": str(port),
-                "COUNTERSIGN_EHR_URL": self.ehr_url,
-                "COUNTERSIGN_TRITON_URL": f"127.0.0.1:{ports.grpc}",
-                "COUNTERSIGN_TRITON_DRAFTER_MODEL": MODEL,
-            }
-            part = self._python(name, [f"services.{name}.main"], f"http://127.0.0.1:{port}/healthz")
-            part.environment = environment
-            self.parts[name] = part
-
-    def _python(self, name: str, module: list[str], health: str) -> Part:
-        return Part(name, [sys.executable, "-m", *module], health, self.directory / f"{name}.log")
-
-    def _triton(self, ports: triton.TritonPorts) -> Part:
-        home = triton.server_home(triton.ENVIRONMENT)
-        region = f"countersign_fleet_{os.getpid()}_"
-        command = triton.command(home, triton.link_backends(home, self.directory), ports, (MODEL,), region)
-        part = Part("triton", command, f"http://127.0.0.1:{ports.http}/v2/models/{MODEL}/ready", self.log("triton"))
-        part.environment = triton.environment_of(triton.ENVIRONMENT)
-        part.cwd = triton.empty_directory(self.directory / "run")
-        part.before = lambda: triton.clear_shared_memory(region)
-        return part
-
-    def log(self, name: str) -> Path:
-        return self.directory / f"{name}.log"
-
-    async def start(self) -> None:
-        self.server.start()
-        await self.server.provision()
-        for part in self.parts.values():
-            part.start()
-        for part in self.parts.values():
-            part.wait()
-
-    def stop(self) -> None:
-        for part in self.parts.values():
-            part.kill()
-        self.server.kill()
-        triton.clear_shared_memory(f"countersign_fleet_{os.getpid()}_")
-
-    def logs(self) -> str:
-        files = [*self.directory.glob("*.log"), *(self.directory / "bus").glob("*.log")]
-        return "\n".join(file.read_text(errors="replace") for file in files)

@@ -101,6 +101,15 @@ class Evidence:
                 found[value.partition("/")[0]].append(item)
         return found
 
+    @cached_property
+    def provenances(self) -> Mapping[str, list[Resource]]:
+        """By the document that each is about."""
+        found: defaultdict[str, list[Resource]] = defaultdict(list)
+        for item in self.chart.get("Provenance", ()):
+            for target in item.get("target") or ():
+                found["/".join(str(target.get("reference", "")).split("/")[-2:])].append(item)
+        return found
+
     def entries(self, kind: str) -> Iterator[Entry]:
         return (entry for entry in self.journal if entry["kind"] == kind)
 

@@ -115,13 +115,8 @@ def _twice(case: str, documents: list[Resource]) -> Iterator[Violation]:
 
 def _provenance(evidence: Evidence, case: str, item: Resource, event: Event) -> Iterator[Violation]:
     """Exactly one says that the document was made of this signature."""
-    target = f"DocumentReference/{item['id']}"
-    found = [
-        provenance
-        for provenance in evidence.chart.get("Provenance", ())
-        if any(str(at.get("reference", "")).endswith(target) for at in provenance.get("target") or ())
-        and _entity(provenance, "/audit-chain-head") == event.digest
-    ]
+    targets = evidence.provenances.get(f"DocumentReference/{item['id']}", ())
+    found = [provenance for provenance in targets if _entity(provenance, "/audit-chain-head") == event.digest]
     if len(found) != 1:
         yield Violation("filed", case, f"{_name(item)} has {len(found)} Provenances of its signature")
     elif _entity(found[0], "/document-sha256") != event.body["signed"]:
