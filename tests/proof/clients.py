@@ -3,9 +3,11 @@
 import asyncio
 import contextlib
 import hashlib
+import ssl
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from itertools import count
+from pathlib import Path
 from random import Random
 from typing import Any
 
@@ -148,14 +150,17 @@ def _word(answer: httpx.Response | None) -> int | str:
 class Engine:
     """An integration engine that publishes on the bus itself."""
 
-    def __init__(self, url: str, seed: str, journal: Journal, gate: Gate) -> None:
+    def __init__(self, url: str, seed: str, ca_file: Path | None, journal: Journal, gate: Gate) -> None:
         self._url, self._seed, self._journal, self._gate = url, seed, journal, gate
+        self._tls = ssl.create_default_context(cafile=ca_file) if ca_file else None
         self._client = Nats()
 
     async def start(self) -> None:
         self._client = await nats.connect(
             self._url,
             nkeys_seed_str=self._seed,
+            tls=self._tls,
+            tls_handshake_first=self._tls is not None,
             inbox_prefix="_INBOX_ingest",
             max_reconnect_attempts=-1,
             reconnect_time_wait=0.2,

@@ -11,10 +11,12 @@ from typing import Any
 
 import httpx
 
+from cli.stack.certificates import LASTS
 from tests.proof.clients import Gate
 from tests.proof.journal import Journal, now
 from tests.proof.stand import SERVICES, Stand
 
+UNTIL = 0.9  # of the cases: the last of them have to meet faults, too
 OTHERS = 0.8  # further faults for each kill
 # Kind → where, and for how many seconds at least and at most.
 KINDS: dict[str, tuple[tuple[str, ...], tuple[float, float]]] = {
@@ -25,8 +27,10 @@ KINDS: dict[str, tuple[tuple[str, ...], tuple[float, float]]] = {
     "down": (("ehr", "provider", "nats"), (3.0, 10.0)),
     "end": (SERVICES, (0.0, 1.0)),
     "ehr-errors": (("ehr",), (0.0, 0.0)),
+    "full": (("nats",), (1.0, 5.0)),
+    "expired": (("nats",), (1.0, 5.0)),
 }
-SHARES = {"stop": 6, "long-stop": 1, "cut": 6, "slow": 4, "down": 2, "end": 3, "ehr-errors": 4}
+SHARES = {"stop": 6, "long-stop": 1, "cut": 6, "slow": 4, "down": 2, "end": 3, "ehr-errors": 4, "full": 2, "expired": 2}
 DELAY = (0.02, 0.3)  # seconds that each piece takes on a slow connection
 ARMED: tuple[dict[str, Any], ...] = (
     {"kind": "status", "status": 503, "times": 3},
@@ -41,7 +45,7 @@ ARMED: tuple[dict[str, Any], ...] = (
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """`at`: how many cases were begun when it comes."""
+    """`at`: how many cases have ended when it comes."""
 
     at: int
     kind: str
@@ -60,7 +64,7 @@ def schedule(seed: int, cases: int, kills: int, restores: int, targets: list[str
         found.append((kind, chance.choice(places), chance.uniform(least, most)))
     found += [("restore", "everything", 0.0)] * restores
     chance.shuffle(found)
-    moments = sorted(chance.randrange(cases // 20, max(cases // 20 + 1, cases)) for _ in found)
+    moments = sorted(chance.randrange(max(1, round(cases * UNTIL))) for _ in found)
     return [Fault(at, *fault) for at, fault in zip(moments, found, strict=True)]
 
 
@@ -75,12 +79,12 @@ class Trouble:
         self.killed: Counter[str] = Counter()
         self.late_ends: list[str] = []
 
-    async def run(self, faults: list[Fault], begun: Callable[[], int], wait: Callable[[], Any]) -> None:
-        """`begun`: cases so far; `wait` returns when another one has begun."""
+    async def run(self, faults: list[Fault], ended: Callable[[], int], wait: Callable[[], Any]) -> None:
+        """`ended`: cases so far; `wait` returns when another one has ended."""
         async with asyncio.TaskGroup() as group:
             running: set[asyncio.Task[None]] = set()
             for fault in faults:
-                while begun() < fault.at:
+                while ended() < fault.at:
                     await wait()
                 while len(running) > 1 or (running and fault.kind == "restore"):
                     _, running = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
@@ -144,6 +148,20 @@ class Trouble:
             async with httpx.AsyncClient(timeout=5) as http:
                 base = self._stand.ehr_url.removesuffix("/fhir")
                 await http.post(f"{base}/sandbox/faults", json=self._chance.choice(ARMED))
+
+    async def _full(self, fault: Fault) -> None:
+        """No room for another message."""
+        self._stand.fill_the_disk()
+        await asyncio.sleep(fault.seconds)
+        self._stand.make_room()
+
+    async def _expired(self, fault: Fault) -> None:
+        """The server's certificate has expired, and every connection has to be made anew; then it is renewed."""
+        self._stand.certify(now() - 2 * LASTS)
+        self._stand.links["nats"].cut()
+        self._stand.links["nats"].mend()
+        await asyncio.sleep(fault.seconds)
+        self._stand.certify(now())
 
     async def _restore(self, fault: Fault) -> None:
         await self._gate.close()

@@ -68,7 +68,7 @@ class Run:
         self._journal = Journal(directory / "journal.jsonl")
         self._gate = Gate()
         self._gate.opened.set()
-        self._begun = self._ended = 0
+        self._ended = 0
         self._moved = asyncio.Event()
         self._deadline = 0.0
         self._redriven: Counter[str] = Counter()
@@ -89,7 +89,7 @@ class Run:
             self._deadline = started + options.minutes * 60
             async with self._ward() as ward:
                 async with asyncio.TaskGroup() as group:
-                    group.create_task(trouble.run(schedule, lambda: self._begun, self._wait))
+                    group.create_task(trouble.run(schedule, lambda: self._ended, self._wait))
                     group.create_task(self._all(ward, encounters))
                 seconds = time.monotonic() - started
                 found, evidence = await self._quiet()
@@ -114,12 +114,12 @@ class Run:
                 return made
 
             people = {who: client(who, stand.urls["approval"]) for who in PEOPLE if who != "ingest"}
-            engine = Engine(stand.server.url, seeds["ingest"], journal, self._gate)
+            engine = Engine(stand.server.url, seeds["ingest"], stand.server.ca_file, journal, self._gate)
             await engine.start()
             stack.push_async_callback(engine.close)
             clerk = Clerk(stand.ehr_url, journal, self._gate)
             stack.push_async_callback(clerk.close)
-            watch = Watch(stand.server.url, seeds["admin"])
+            watch = Watch(stand.server.url, seeds["admin"], stand.server.ca_file)
             for work in (watch.run(), self._operator()):
                 stack.callback(asyncio.create_task(work).cancel)
             yield Ward(client("ingest", stand.urls["ingest"]), engine, people, clerk, watch, journal)
@@ -130,12 +130,10 @@ class Run:
 
         async def work() -> None:
             for encounter, plan in chosen:
-                self._begun += 1
-                self._wake()
-                if time.monotonic() > self._deadline:
-                    continue
-                await self._one(ward, encounter, plan)
+                if time.monotonic() < self._deadline:
+                    await self._one(ward, encounter, plan)
                 self._ended += 1
+                self._wake()
                 self._tell("cases", self._ended, len(encounters))
 
         async with asyncio.TaskGroup() as group:
@@ -190,6 +188,7 @@ class Run:
             self._stand.ehr_url,
             self._journal.file,
             sorted(self._stand.logs.iterdir()),
+            self._stand.server.ca_file,
         )
         until = time.monotonic() + self._options.patience
         while True:

@@ -13,11 +13,24 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from cryptography import x509
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 
 from cli.stack import triton
 from cli.stack.access import write_private
+from cli.stack.certificates import (
+    CA,
+    CA_KEY,
+    CERTIFICATE,
+    KEY,
+    Pair,
+    certificate_text,
+    key_text,
+    make_server,
+)
 from cli.stack.ports import free_port
 from cli.stack.triton import TritonPorts
 from shared.runtime.access import Grant, Grants, token_digest
@@ -32,6 +45,7 @@ ROOT = Path(__file__).parents[2]
 TRITON_MODEL = "drafter-scripted"  # no language model, in Triton itself
 LOADING = 600.0  # seconds in which the sandbox has read its resources: thousands of stays take their time
 GRACE = 10.0  # seconds in which a service has to end when it is told to
+ROOM, NO_ROOM = '"jetstream": "enabled"', '"jetstream": {"max_file": 1000, "max_mem": 0}'
 WARD, QUICK, ELSEWHERE = "ward", "quick", "elsewhere"
 PEOPLE: Mapping[str, dict[str, Any]] = {
     "ingest": {"role": "ingest"},
@@ -55,7 +69,7 @@ class Stand:
         self.logs.mkdir()
         bus = directory / "bus"
         bus.mkdir()
-        self.server = NatsServer(bus)
+        self.server = NatsServer(bus, tls=True)
         self.tokens = {name: f"{name}-{os.urandom(12).hex()}" for name in PEOPLE}
         self.checkpoints = directory / "checkpoints"
         self.checkpoints.mkdir()
@@ -119,7 +133,8 @@ class Stand:
     def _environment(self, name: str, port: str) -> dict[str, str]:
         return {
             "COUNTERSIGN_MODE": "demo",
-            "COUNTERSIGN_NATS_URL": f"nats://127.0.0.1:{self.links['nats'].port}",
+            "COUNTERSIGN_NATS_URL": f"tls://127.0.0.1:{self.links['nats'].port}",
+            "COUNTERSIGN_NATS_CA_FILE": str(self.server.ca_file),
             "COUNTERSIGN_NATS_SEED": self.server.secrets.seeds[name],
             "COUNTERSIGN_TOKENS_FILE": str(self.directory / "tokens.json"),
             "COUNTERSIGN_PORT": port,
@@ -188,6 +203,24 @@ class Stand:
             return False
         return True
 
+    def fill_the_disk(self) -> None:
+        """The account has no room left for anything."""
+        self.server.reload(lambda text: text.replace(ROOM, NO_ROOM))
+
+    def make_room(self) -> None:
+        self.server.reload(lambda text: text.replace(NO_ROOM, ROOM))
+
+    def certify(self, made: datetime) -> None:
+        """The server has a certificate that was made then; who connects from now on meets it."""
+        folder = self.server.directory
+        ca = x509.load_pem_x509_certificate((folder / CA).read_bytes())
+        key = serialization.load_pem_private_key((folder / CA_KEY).read_bytes(), None)
+        assert isinstance(key, ec.EllipticCurvePrivateKey)
+        found = make_server(Pair(ca, key), ["127.0.0.1"], made)
+        write_private(folder / KEY, key_text(found.key))
+        (folder / CERTIFICATE).write_text(certificate_text(found.certificate))
+        self.server.reload()
+
     async def restore_a_backup(self, folder: Path) -> None:
         """The services stop, a backup is made, the server loses its disk, and gets it back from the backup."""
         for name in SERVICES:
@@ -213,6 +246,7 @@ class Stand:
         """The output of `countersign`, as a user of the bus."""
         environment = os.environ | {
             "COUNTERSIGN_NATS_URL": self.server.url,
+            "COUNTERSIGN_NATS_CA_FILE": str(self.server.ca_file),
             "COUNTERSIGN_NATS_SEED": self.server.secrets.seeds[user],
             "COUNTERSIGN_EHR_URL": self.ehr_url,
             "COUNTERSIGN_QDRANT_URL": ":memory:",

@@ -289,6 +289,16 @@ PLANTED: dict[str, tuple[Callable[[], Evidence], str]] = {
         lambda: stream("ACCESS", "access.viewed.1", json.dumps({"detail": MARK}).encode()),
         "words: -: a patient's word stands in the body of ACCESS 1",
     ),
+    "a filing that was given up": (
+        lambda: stream("DEADLETTER", "deadletter.approval.approval-file", **{"countersign-reason": "503"}),
+        "given-up: -: approval-file gave a message up: 503",
+    ),
+    "a step that met what it does not know": (
+        lambda: stream(
+            "DEADLETTER", "deadletter.drafter.drafter-draft", **{"countersign-reason": "unexpected KeyError"}
+        ),
+        "given-up: -: drafter-draft: unexpected KeyError",
+    ),
     "what could not be read": (
         lambda: dataclasses.replace(sound(), unread=["stream ALERTS could not be read"]),
         "unread: -: stream ALERTS could not be read",

@@ -6,11 +6,24 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from tests.proof.checker.clocks import escalations
-from tests.proof.checker.evidence import LOOKS, TRAIL, Entry, Event, Evidence, Resource, Violation, digest_of, sha256
+from tests.proof.checker.evidence import (
+    LETTERS,
+    LOOKS,
+    TRAIL,
+    Entry,
+    Event,
+    Evidence,
+    Resource,
+    Violation,
+    digest_of,
+    sha256,
+)
 from tests.proof.checker.people import answers, decided, probes, repeated
 from tests.proof.checker.words import words
 
 SIGNING = ("approved", "amended", "addended")
+# What is read from the EHR, what is asked, and what somebody decided.
+WAIT_FOR_EHR = ("drafter-extract", "approval-request", "approval-file", "approval-settle", "approval-ehr-task")
 IN_ERROR = "entered-in-error"
 # What a case is when this is the last of its events that says so.
 ENDS = {
@@ -197,6 +210,16 @@ def cancelled(evidence: Evidence) -> Iterator[Violation]:
             yield Violation("cancelled", case, "its discharge was taken back, nothing came of it, nobody was told")
 
 
+def given_up(evidence: Evidence) -> Iterator[Violation]:
+    """What waits for the EHR needs no operator, and no step meets what it does not know."""
+    for letter in evidence.streams.get(LETTERS, ()):
+        tokens, reason = letter.subject.split("."), letter.headers.get("countersign-reason", "")
+        if tokens[-1] in WAIT_FOR_EHR:
+            yield Violation("given-up", "", f"{tokens[-1]} gave a message up: {reason}")
+        if reason.startswith("unexpected"):
+            yield Violation("given-up", "", f"{tokens[-1]}: {reason}")
+
+
 def unread(evidence: Evidence) -> Iterator[Violation]:
     """What could not be looked at is no proof."""
     for what in evidence.unread:
@@ -217,6 +240,7 @@ RULES: Mapping[str, Rule] = {
     "words": words,
     "probes": probes,
     "answers": answers,
+    "given-up": given_up,
     "unread": unread,
 }
 
