@@ -5,7 +5,7 @@ import json
 import ssl
 from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -73,10 +73,10 @@ class Streams:
         finally:
             await subscription.unsubscribe()
 
-    async def all(self, stream: str) -> list[Message]:
+    async def all(self, stream: str, *, bodies: bool = True) -> list[Message]:
         found: list[Message] = []
         while page := await self.page(stream, found[-1].sequence + 1 if found else 1):
-            found += page
+            found += page if bodies else [replace(message, data=b"") for message in page]
         return found
 
 
@@ -109,14 +109,11 @@ async def gather(places: Places, marks: Sequence[str]) -> Evidence:
     async with streams(places.nats_url, places.nats_seed, places.ca_file) as read:
         for name, state in (await read.names()).items():
             try:
-                found[name] = [] if name in MAY else await read.all(name)
+                # Of those that may hold a patient's words, the subjects and headers only.
+                found[name] = await read.all(name, bodies=name not in MAY)
             except (RuntimeError, TimeoutError) as error:
                 unread.append(f"stream {name} could not be read ({type(error).__name__})")
             gone[name] = int(state.get("num_deleted", 0))
-        for name in MAY:  # their subjects and headers only: their bodies may say everything
-            found[name] = [
-                Message(name, item.sequence, item.subject, item.headers, b"") for item in await read.all(name)
-            ]
     chart: dict[str, list[Resource]] = {}
     async with httpx.AsyncClient(timeout=PATIENCE) as http:
         for kind in TYPES:
