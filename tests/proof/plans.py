@@ -198,8 +198,8 @@ def choose(number: int, seed: int) -> list[Plan]:
     """A plan for each of `number` cases: every plan as often as its share says, at least once where there is room."""
     chance = Random(f"plans/{seed}")
     total = sum(plan.share for plan in PLANS)
-    chosen = list(PLANS)[:number]
-    chosen += [plan for plan in PLANS for _ in range(plan.share * number // total - 1)]
-    chosen += chance.choices(PLANS, [plan.share for plan in PLANS], k=max(0, number - len(chosen)))
+    more = [plan for plan in PLANS for _ in range(plan.share * number // total - 1)]
+    chosen = [*PLANS, *more][:number]
+    chosen += chance.choices(PLANS, [plan.share for plan in PLANS], k=number - len(chosen))
     chance.shuffle(chosen)
-    return chosen[:number]
+    return chosen

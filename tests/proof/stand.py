@@ -34,6 +34,7 @@ from cli.stack.certificates import (
 from cli.stack.ports import free_port
 from cli.stack.triton import TritonPorts
 from shared.runtime.access import Grant, Grants, token_digest
+from tests.proof.collector import Collector
 from tests.proof.link import Link
 from tests.proof.provider import MODEL
 from tests.support.processes import Part
@@ -44,6 +45,7 @@ ATTENDING, COLLEAGUE, SUPERVISOR = "Practitioner/DR-IM-006", "Practitioner/DR-IM
 ROOT = Path(__file__).parents[2]
 TRITON_MODEL = "drafter-scripted"  # no language model, in Triton itself
 LOADING = 600.0  # seconds in which the sandbox has read its resources: thousands of stays take their time
+STARTING = 180.0  # and a service is there: the machine may have much else to do
 GRACE = 10.0  # seconds in which a service has to end when it is told to
 ROOM, NO_ROOM = '"jetstream": "enabled"', '"jetstream": {"max_file": 1000, "max_mem": 0}'
 WARD, QUICK, ELSEWHERE = "ward", "quick", "elsewhere"
@@ -83,6 +85,8 @@ class Stand:
                 ("nats", self.server.ports.client),
             )
         }
+        self._telemetry = free_port()
+        self._collector = Collector(self._telemetry, self.logs / "telemetry.bin")
         self.ehr_url = f"http://127.0.0.1:{ports['ehr']}/fhir"
         self.urls = {name: f"http://127.0.0.1:{ports[name]}" for name in SERVICES}
         self._triton = TritonPorts(free_port(), ports["provider"], free_port()) if with_triton else None
@@ -115,7 +119,7 @@ class Stand:
                 return self._model_server(log, self._triton)
             return Listening(name, [*python, "tests.proof.provider", "--port", port], port, log, cwd=ROOT)
         command, health = [*python, f"services.{name}.main"], f"http://127.0.0.1:{port}/healthz"
-        return Part(name, command, health, log, self._environment(name, port), cwd=ROOT)
+        return Part(name, command, health, log, self._environment(name, port), cwd=ROOT, patience=STARTING)
 
     def _model_server(self, log: Path, ports: TritonPorts) -> Part:
         home = triton.server_home(triton.ENVIRONMENT)
@@ -142,6 +146,10 @@ class Stand:
             "COUNTERSIGN_TRITON_URL": f"127.0.0.1:{self.links['provider'].port}",
             "COUNTERSIGN_TRITON_DRAFTER_MODEL": self._model,
             "COUNTERSIGN_DIRECTORY": str(self.directory / "directory.yaml"),
+            "OTEL_EXPORTER_OTLP_ENDPOINT": f"http://127.0.0.1:{self._telemetry}",
+            "OTEL_METRIC_EXPORT_INTERVAL": "10000",
+            "OTEL_TRACES_SAMPLER": "parentbased_traceidratio",
+            "OTEL_TRACES_SAMPLER_ARG": "0.2",
             "COUNTERSIGN_EHR_CONTENTS": self._contents,
             "COUNTERSIGN_RECONCILE_EVERY": "PT5S",
             "COUNTERSIGN_CHECKPOINT_DIR": str(self.checkpoints),
@@ -157,6 +165,7 @@ class Stand:
     async def start(self) -> None:
         self.server.start()
         await self.server.provision()
+        await self._collector.start()
         for link in self.links.values():
             await link.start()
         await self.start_parts(self.parts)
@@ -173,6 +182,7 @@ class Stand:
         for part in self.parts.values():
             part.kill()
         self.server.kill()
+        await self._collector.stop()
         if self._triton is not None:
             triton.clear_shared_memory(self._region)
 
