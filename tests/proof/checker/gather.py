@@ -4,7 +4,7 @@ import asyncio
 import json
 import ssl
 from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from tests.proof.checker.words import MAY
 
 PAGE = 256  # messages of one answer
 PATIENCE = 30.0
+CONNECTED = 5.0  # seconds within which a connection is made, or has ended
 TYPES = ("DocumentReference", "Provenance", "Task")
 
 
@@ -83,18 +84,22 @@ class Streams:
 @asynccontextmanager
 async def streams(url: str, seed: str, ca_file: Path | None = None) -> AsyncIterator[Streams]:
     tls = ssl.create_default_context(cafile=ca_file) if ca_file else None
-    client = await nats.connect(
-        url,
-        nkeys_seed_str=seed,
-        tls=tls,
-        tls_handshake_first=tls is not None,
-        max_reconnect_attempts=5,
-        error_cb=_quietly,  # who asks meets the error, too
-    )
+    # A handshake that fails is waited for without end: https://github.com/nats-io/nats.py/issues/718
+    async with asyncio.timeout(CONNECTED):
+        client = await nats.connect(
+            url,
+            nkeys_seed_str=seed,
+            tls=tls,
+            tls_handshake_first=tls is not None,
+            max_reconnect_attempts=5,
+            error_cb=_quietly,  # who asks meets the error, too
+        )
     try:
         yield Streams(client)
     finally:
-        await client.close()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(CONNECTED):
+                await client.close()
 
 
 async def _quietly(_: Exception) -> None:
