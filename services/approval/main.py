@@ -45,7 +45,9 @@ from services.approval.tasks import Devices, Tasks
 from shared.clinical.fhir import FhirClient
 from shared.messaging.access_log import AccessLog
 from shared.messaging.connection import Bus
+from shared.messaging.lost_timers import LostTimers
 from shared.messaging.steps import Clock, Steps
+from shared.messaging.timers import REVIEWS
 from shared.messaging.topology import consumer
 from shared.runtime.access import Caller, Guard, read_grants
 from shared.runtime.oidc import Provider
@@ -97,6 +99,7 @@ def build(
         reconciling.on_timer,
     )
     sessions = SessionStore(clock, new_secret, settings.idle, settings.session)
+    lost_timers = LostTimers(REVIEWS, ("timers.escalation.>", "timers.reconcile.*"), clock)
     census, patrol = Census(reviews, clock), Patrol(settings.nats_monitor_url, ehr)
     working, names = WorkingCopies(), Names()
     provider = Provider(settings.oidc, clock) if settings.oidc.issuer else None
@@ -109,6 +112,7 @@ def build(
         await reconciling.attach(bus)
         await checkpointing.attach(bus)
         await census.start(bus)
+        lost_timers.attach(bus)
 
     guard = Guard(read_grants(settings.tokens_file), provider, sessions, partial(_refused, log), settings.public)
     parts = Parts(desk, reviews, guard, log, clock, settings.sign_within, settings.zones.of)
@@ -134,6 +138,7 @@ def build(
         router,
         checks={"ehr": front.ready},
         closers=(
+            lost_timers.close,
             front.close,
             ehr.close,
             partial(asyncio.to_thread, threads.shutdown, wait=False),

@@ -23,7 +23,7 @@ ADDENDUM = f"ADDENDUM TO DISCHARGE SUMMARY\n\nPatient: A, born 1911\n\n{WORDS}\n
 MARK = "Zzyzxfamily"
 Trail = list[tuple[str, str, dict[str, Any], int]]  # case, name, body, seconds after T0
 
-DEADLINES = [(T0 + timedelta(seconds=wait)).isoformat() for wait in (110, 120, 130)]
+DEADLINES = [(T0 + timedelta(seconds=wait)).isoformat() for wait in (410, 420, 430)]
 TRAIL: Trail = [
     (CASE, "discharged", {"encounter_id": "enc-1"}, 0),
     (LEFT, "discharged", {"encounter_id": "enc-2"}, 0),
@@ -33,9 +33,9 @@ TRAIL: Trail = [
     (CASE, "filed", {}, 10),
     (CASE, "addended", {"signed": sha256(ADDENDUM.encode()), "by": {"subject": "physician"}}, 20),
     (CASE, "filed", {}, 21),
-    (LEFT, "escalated", {"level": 1}, 111),
-    (LEFT, "escalated", {"level": 2}, 121),
-    (LEFT, "escalated", {"level": 3}, 131),
+    (LEFT, "escalated", {"level": 1}, 411),
+    (LEFT, "escalated", {"level": 2}, 421),
+    (LEFT, "escalated", {"level": 3}, 431),
 ]
 
 
@@ -129,7 +129,7 @@ def stream(name: str, subject: str, data: bytes = b"{}", **headers: str) -> Evid
 
 def later(seconds: int) -> Callable[[Trail], Trail]:
     """The last escalation so much later."""
-    return lambda found: [*found[:-1], (LEFT, "escalated", {"level": 3}, 131 + seconds)]
+    return lambda found: [*found[:-1], (LEFT, "escalated", {"level": 3}, 431 + seconds)]
 
 
 def forged() -> Evidence:
@@ -222,7 +222,7 @@ PLANTED: dict[str, tuple[Callable[[], Evidence], str]] = {
         "decided: {case}: approved at 12: no review was open",
     ),
     "an escalation twice": (
-        lambda: trail(lambda found: [*found, (LEFT, "escalated", {"level": 3}, 140)]),
+        lambda: trail(lambda found: [*found, (LEFT, "escalated", {"level": 3}, 440)]),
         "escalations: {left}: level 3 was told twice",
     ),
     "an escalation that is left out": (
@@ -318,7 +318,7 @@ def test_what_is_planted_is_found(what: str) -> None:
 
 def test_what_was_hurt_gives_an_escalation_more_time() -> None:
     fault = entry(
-        "fault", begin=(T0 + timedelta(seconds=125)).isoformat(), end=(T0 + timedelta(seconds=135)).isoformat()
+        "fault", begin=(T0 + timedelta(seconds=425)).isoformat(), end=(T0 + timedelta(seconds=435)).isoformat()
     )
     late = trail(later(60))
     assert check(late)

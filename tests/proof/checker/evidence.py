@@ -80,7 +80,8 @@ class Evidence:
     gone: Mapping[str, int] = field(default_factory=dict)  # stream → messages that are missing in it
     unread: Sequence[str] = ()  # what could not be looked at
     slack: float = 20.0  # seconds that an escalation may take while nothing is hurt
-    recovery: float = 90.0  # and after something was: longer than any wait between two attempts (topology.py)
+    # And after something was: a wait between two attempts (topology.py), and two minutes until lost timers are sought.
+    recovery: float = 200.0
 
     @cached_property
     def cases(self) -> Mapping[str, list[Event]]:
