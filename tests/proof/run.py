@@ -26,7 +26,7 @@ from tests.proof.ward import Stay, UnexpectedAnswer, Ward
 from tests.proof.watch import Watch
 from tests.support.patients import MARKS, write_stays
 
-OBSERVATIONS = 4  # of each stay
+MOST = 4  # resources of a type in each stay
 MANY = 1000  # cases; the sandbox holds all documents in memory, and a PDF is three quarters of each
 SMALL = "text/plain,application/xhtml+xml,application/fhir+json"
 MARK = "Qzwordmark"  # stands in whatever physicians write
@@ -77,7 +77,7 @@ class Run:
         options = self._options
         seed = self._directory / "stays"
         seed.mkdir()
-        encounters = write_stays(seed, options.cases, observations=OBSERVATIONS)
+        encounters = write_stays(seed, options.cases, most=MOST)
         (seed / "supervisors.json").write_text((SEED / "supervisors.json").read_text())
         contents = SMALL if options.cases > MANY else f"{SMALL},application/pdf"
         self._stand = Stand(self._directory, seed, options.clocks, contents, with_triton=options.triton)
