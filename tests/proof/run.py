@@ -42,7 +42,7 @@ class Options:
     seed: int = 20261128
     at_once: int = 48  # cases whose people are at work at the same time
     clocks: str = "8s,16s,24s"  # of the department whose cases are left alone
-    patience: float = 240.0  # seconds of quiet in which everything has to come to its end
+    patience: float = 720.0  # seconds of quiet, at most, in which everything has to end: filing waits up to 600
     triton: bool = False  # as the model server, which is a light one else
 
 
