@@ -4,7 +4,7 @@ UV_VERSION := 0.13.9
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo up watch test pictures dashboards compose-secrets lint sbom scan bench bench-knowledge bench-airflow bench-waiting bench-beginning bench-hostile bench-proof bench-scale bench-sharing bench-telemetry quality format contracts clean
+.PHONY: help install demo up watch test proof pictures dashboards compose-secrets lint sbom scan bench bench-knowledge bench-airflow bench-waiting bench-beginning bench-hostile bench-proof bench-scale bench-sharing bench-telemetry quality format contracts clean
 
 help: ## list the commands
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 22
@@ -43,6 +43,9 @@ test: install ## every test
 	@deploy/tools.sh prometheus victoria-metrics libjs-dygraphs docker-compose nginx || echo "the tests that need them are skipped"
 	@$(BIN)/pytest -n 2 --dist loadgroup -m "not ($(ALONE))"
 	@$(BIN)/pytest -m "$(ALONE)"
+
+proof: install ## cases through every door while everything is killed, cut off and restored; an independent checker
+	@$(BIN)/python -m tests.proof $(PROOF)
 
 compose-secrets: install ## keys and passwords for compose.yaml, once, in secrets/
 	@$(BIN)/countersign secrets init secrets

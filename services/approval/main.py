@@ -50,7 +50,9 @@ from services.approval.tasks import Devices, Tasks
 from shared.clinical.fhir import FhirClient
 from shared.messaging.access_log import AccessLog
 from shared.messaging.connection import Bus
+from shared.messaging.lost_timers import LostTimers
 from shared.messaging.steps import Clock, Steps
+from shared.messaging.timers import REVIEWS
 from shared.messaging.topology import consumer
 from shared.runtime.access import Caller, Guard, read_grants
 from shared.runtime.oidc import Provider
@@ -108,6 +110,7 @@ def build(
     erasing, erasures = Erasing(steps, settings.erasure_dir), ErasureDesk(desk)
     provider = Provider(settings.oidc, clock) if settings.oidc.issuer else None
     sessions = SessionStore(clock, new_secret, settings.idle, settings.session, provider)
+    lost_timers = LostTimers(REVIEWS, ("timers.escalation.>", "timers.reconcile.*"), clock)
     census, patrol = Census(reviews, clock), Patrol(settings.nats_monitor_url, ehr)
     working, names = WorkingCopies(), Names()
 
@@ -134,6 +137,7 @@ def build(
         await checkpointing.attach(bus)
         await retaining.attach(bus)
         await census.start(bus)
+        lost_timers.attach(bus)
 
     guard = Guard(read_grants(settings.tokens_file), provider, sessions, partial(_refused, log), settings.public)
     parts = Parts(desk, reviews, guard, log, clock, settings.sign_within, settings.zones.of)
@@ -160,6 +164,7 @@ def build(
         router,
         checks={"ehr": front.ready},
         closers=(
+            lost_timers.close,
             front.close,
             ehr.close,
             partial(asyncio.to_thread, threads.shutdown, wait=False),

@@ -2,12 +2,14 @@
 
 from datetime import UTC, datetime
 
-from services.embedder.handlers import Embedding
+from services.embedder.handlers import PEAK, Embedding
 from services.embedder.settings import EmbedderSettings
 from shared.inference.embed import Embedder, TritonEmbedder
 from shared.knowledge.base import KnowledgeBase
 from shared.messaging.connection import Bus
+from shared.messaging.lost_timers import LostTimers
 from shared.messaging.steps import Clock, Steps
+from shared.messaging.timers import REFRESHES
 from shared.runtime.service import Service
 from shared.runtime.start import start
 
@@ -28,8 +30,12 @@ def build(
         closers.append(base.close)
     embedding = Embedding(steps, settings.knowledge.file, embedder, base, clock)
 
+    lost_timers = LostTimers(REFRESHES, (PEAK,), clock)
+    closers.append(lost_timers.close)
+
     async def on_connect(bus: Bus) -> None:
         await embedding.attach(bus)
+        lost_timers.attach(bus)
 
     return Service(
         "embedder",

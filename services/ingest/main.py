@@ -13,7 +13,9 @@ from services.ingest.refresh.desk import RefreshDesk
 from services.ingest.refresh.handlers import Refreshing
 from services.ingest.settings import IngestSettings
 from shared.messaging.connection import Bus
+from shared.messaging.lost_timers import LostTimers
 from shared.messaging.steps import Clock, Steps
+from shared.messaging.timers import REFRESHES
 from shared.runtime.access import Guard, read_grants
 from shared.runtime.oidc import Provider
 from shared.runtime.service import Service
@@ -37,19 +39,22 @@ def build(
     refreshing = Refreshing(steps, knowledge.file, knowledge.tokenizer, reader, clock, new_id)
     refreshes = RefreshDesk(refreshing, knowledge.uploads, reader, clock)
 
+    lost_timers = LostTimers(REFRESHES, ("timers.refresh.*", "timers.again.*"), clock)
+
     async def on_connect(bus: Bus) -> None:
         ingest.attach(bus)
         door.attach(bus)
         notifications.attach(bus)
         await refreshing.attach(bus)
         refreshes.attach(bus)
+        lost_timers.attach(bus)
 
     provider = Provider(settings.oidc, clock) if settings.oidc.issuer else None
     guard = Guard(read_grants(settings.tokens_file), provider)
     router = make_router(door, ingest, guard)
     router.include_router(make_notification_router(notifications, guard))
     router.include_router(make_refresh_router(refreshes, guard))
-    closers = (reader.close, *((provider.close,) if provider else ()))
+    closers = (lost_timers.close, reader.close, *((provider.close,) if provider else ()))
     return Service(
         "ingest",
         settings.nats_url,

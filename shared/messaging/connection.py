@@ -24,6 +24,7 @@ from shared.telemetry.catalogue import ERROR, STREAM
 logger = logging.getLogger(__name__)
 
 WRONG_LAST_SEQUENCE = 10071  # JSStreamWrongLastSequenceErrF of the server's error table
+NO_ROOM = 10002  # JSAccountResourcesExceededErr, with code 400: the account's disk is full
 REQUEST_TIMEOUT = 5.0
 RETRY = 1.0  # seconds before a service that could not connect by TLS tries again
 
@@ -282,10 +283,11 @@ def sort_refusal(error: Exception, *, plain: bool) -> TransientError | Permanent
 
 
 def sort_api_error(error: APIError, what: str) -> TransientError | PermanentError:
-    """A JetStream API error as one of ours: 5xx, 408, 409 and 429 may pass, the rest will not.
+    """A JetStream API error as one of ours: 5xx, 408, 409, 429 and a full disk may pass, the rest will not.
 
-    409 is the answer of a cluster to a message whose first copy it is still storing.
+    409 is the answer of a cluster to a message whose first copy it is still storing. Room is made by somebody, and what
+    was decided meanwhile must not be given up.
     """
-    if (error.code or 500) >= 500 or error.code in (408, 409, 429):
+    if (error.code or 500) >= 500 or error.code in (408, 409, 429) or error.err_code == NO_ROOM:
         return TransientError(f"{what}: JetStream error {error.err_code}")
     return PermanentError(f"{what}: JetStream error {error.err_code}")

@@ -14,6 +14,7 @@ from shared.contracts.subjects import CaseRef, due_subject, timer_subject
 from shared.messaging.connection import Bus
 
 REVIEWS, REFRESHES = "TIMERS", "REFRESH_TIMERS"
+DUE_AT = "countersign-due"  # header: when it is due
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +45,7 @@ class Timers:
     async def set(self, subject: str, target: str, time: datetime, facts: Mapping[str, str]) -> int:
         """Set the timer of `subject`: an empty message with `facts` as headers reaches `target` at `time`."""
         at = time.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-        headers = {"Nats-Schedule": f"@at {at}", "Nats-Schedule-Target": target, "countersign-due": at, **facts}
+        headers = {"Nats-Schedule": f"@at {at}", "Nats-Schedule-Target": target, DUE_AT: at, **facts}
         return (await self._bus.publish(subject, b"", stream=self._stream, headers=headers)).seq
 
     async def cancel(self, case_id: str) -> None:
@@ -78,7 +79,7 @@ def read_due(subject: str, headers: dict[str, str]) -> Due:
         return Due(
             case=CaseRef(headers["countersign-department"], tokens[3]),
             level=int(tokens[4]),
-            time=datetime.fromisoformat(headers["countersign-due"]),
+            time=datetime.fromisoformat(headers[DUE_AT]),
             # Timers that were set before reassignments had clocks call it the review.
             clock=headers.get("countersign-clock") or headers["countersign-review"],
         )

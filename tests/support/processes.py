@@ -30,6 +30,7 @@ class Part:
     environment: dict[str, str] = field(default_factory=dict)
     before: Callable[[], None] = lambda: None
     cwd: Path | None = None
+    patience: float = PATIENCE
     process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
@@ -39,7 +40,7 @@ class Part:
             self.process = subprocess.Popen(self.command, stdout=log, stderr=log, env=environment, cwd=self.cwd)
 
     def wait(self) -> None:
-        deadline = time.monotonic() + PATIENCE
+        deadline = time.monotonic() + self.patience
         while not self.healthy():
             assert time.monotonic() < deadline, f"{self.name} does not get ready: {self.log.read_text()[-1500:]}"
             time.sleep(0.05)

@@ -100,6 +100,11 @@ class NatsServer(Account):
         assert self._process is not None
         self._process.send_signal(signal.SIGHUP)
 
+    def send(self, number: signal.Signals) -> None:
+        """A signal: SIGSTOP and SIGCONT pause it."""
+        assert self._process is not None
+        self._process.send_signal(number)
+
     def kill(self) -> None:
         if self._process is not None:
             self._process.kill()

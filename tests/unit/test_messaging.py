@@ -306,10 +306,16 @@ def test_failures_are_one_family() -> None:
     assert all(issubclass(kind, Failure) for kind in (TransientError, PermanentError))
 
 
-# 10158: "duplicate message id is in process", of a cluster; 10071: "wrong last sequence".
+# 10158: "duplicate message id is in process", of a cluster; 10071: "wrong last sequence"; 10002: "resource limits
+# exceeded for account", a full disk in which somebody makes room.
 @pytest.mark.parametrize(
     ("code", "number", "kind"),
-    [(409, 10158, TransientError), (503, 10008, TransientError), (400, 10071, PermanentError)],
+    [
+        (409, 10158, TransientError),
+        (503, 10008, TransientError),
+        (400, 10002, TransientError),
+        (400, 10071, PermanentError),
+    ],
 )
 def test_what_the_server_is_still_doing_is_asked_again(code: int, number: int, kind: type[Failure]) -> None:
     sorted_out = sort_api_error(APIError(code=code, err_code=number), "publish")

@@ -1,0 +1,238 @@
+"""Clients that note what they send and what they are told, lose answers, and send again what they got no answer to."""
+
+import asyncio
+import contextlib
+import hashlib
+import ssl
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from itertools import count
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import httpx
+import nats
+from nats import errors
+from nats.aio.client import Client as Nats
+
+from shared.contracts.subjects import encounter_subject
+from tests.proof.journal import Journal
+
+AGAIN = 0.4  # seconds until a client tries again
+BUSY = (408, 425, 429, 500, 502, 503, 504)
+TIMEOUT = 20.0
+TAKEN = (200, 202)
+
+
+def sha256(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+@dataclass
+class Gate:
+    """Closed while the stack is put back from a backup: nobody sends anything, and nothing is on its way."""
+
+    opened: asyncio.Event = field(default_factory=asyncio.Event)
+    under_way: int = 0
+
+    @contextlib.asynccontextmanager
+    async def through(self) -> Any:
+        await self.opened.wait()
+        self.under_way += 1
+        try:
+            yield
+        finally:
+            self.under_way -= 1
+
+    async def close(self) -> None:
+        self.opened.clear()
+        while self.under_way:  # noqa: ASYNC110 - requests end by themselves
+            await asyncio.sleep(0.02)
+
+
+@dataclass(frozen=True, slots=True)
+class Odds:
+    """How often a client goes away before the answer, and how often it sends again what was answered."""
+
+    lost: float = 0.1
+    twice: float = 0.1
+
+
+Taken = Callable[[httpx.Response], bool]
+
+
+def by_status(answer: httpx.Response) -> bool:
+    return answer.status_code in TAKEN
+
+
+def by_page(answer: httpx.Response) -> bool:
+    """A form is answered with a redirect; where it was refused, to a page that says why."""
+    return answer.status_code == 303 and "note=" not in answer.headers["location"]
+
+
+class Client:
+    """One person, or one system, at one service."""
+
+    _numbers = count(1)
+
+    def __init__(
+        self, who: str, url: str, token: str, journal: Journal, gate: Gate, chance: Random, odds: Odds
+    ) -> None:
+        self.who = who
+        self._journal, self._gate, self._chance, self._odds = journal, gate, chance, odds
+        limits = httpx.Limits(max_connections=200)
+        self._http = httpx.AsyncClient(
+            base_url=url, headers={"Authorization": f"Bearer {token}"}, timeout=TIMEOUT, limits=limits
+        )
+
+    async def close(self) -> None:
+        await self._http.aclose()
+
+    async def get(self, path: str) -> httpx.Response:
+        """An answer, whatever it takes."""
+        while True:
+            answer = await self._once("GET", path)
+            if answer is not None and answer.status_code not in BUSY:
+                return answer
+            await asyncio.sleep(AGAIN)
+
+    async def probe(self, method: str, path: str, case: str, door: str, **sent: Any) -> None:
+        """Knock at a door that has to stay shut; once, whatever comes."""
+        answer = await self._once(method, path, **sent)
+        self._journal.note("probe", who=self.who, case=case, at_door=door, answer=_word(answer))
+
+    async def send(
+        self, kind: str, method: str, path: str, facts: dict[str, Any], taken: Taken = by_status, **sent: Any
+    ) -> httpx.Response:
+        """Send until there is an answer; the same again now and then. Everything is noted as `kind` with `facts`."""
+        facts = facts | {"who": self.who, "op": f"{self.who}-{next(self._numbers)}"}
+        lose = self._chance.random() < self._odds.lost
+        while True:
+            answer = await self._noted(kind, method, path, facts, taken, lose=lose, **sent)
+            if answer is not None and answer.status_code not in BUSY:
+                break
+            lose = False
+            await asyncio.sleep(AGAIN)
+        if taken(answer) and self._chance.random() < self._odds.twice:
+            await self._noted(kind, method, path, facts, taken, lose=False, **sent)
+        return answer
+
+    async def _noted(
+        self, kind: str, method: str, path: str, facts: dict[str, Any], taken: Taken, *, lose: bool, **sent: Any
+    ) -> httpx.Response | None:
+        patience = self._chance.uniform(0.001, 0.08) if lose else TIMEOUT
+        answer = await self._once(method, path, patience, **sent)
+        told: dict[str, Any] = {}
+        if answer is not None and by_status(answer):
+            told = {name: value for name, value in answer.json().items() if name in ("case_id", "signed")}
+        accepted = answer is not None and taken(answer)
+        more = {"case": told["case_id"]} if "case_id" in told else {}
+        self._journal.note(kind, **facts | more, answer=_word(answer), taken=accepted)
+        return answer
+
+    async def _once(self, method: str, path: str, patience: float = TIMEOUT, **sent: Any) -> httpx.Response | None:
+        """None where no answer came."""
+        async with self._gate.through():
+            try:
+                async with asyncio.timeout(patience):
+                    return await self._http.request(method, path, **sent)
+            except (httpx.HTTPError, TimeoutError):
+                return None
+
+
+def _word(answer: httpx.Response | None) -> int | str:
+    if answer is None:
+        return "lost"
+    return "busy" if answer.status_code in BUSY else answer.status_code
+
+
+class Engine:
+    """An integration engine that publishes on the bus itself."""
+
+    def __init__(self, url: str, seed: str, ca_file: Path | None, journal: Journal, gate: Gate) -> None:
+        self._url, self._seed, self._journal, self._gate = url, seed, journal, gate
+        self._tls = ssl.create_default_context(cafile=ca_file) if ca_file else None
+        self._client = Nats()
+
+    async def start(self) -> None:
+        self._client = await nats.connect(
+            self._url,
+            nkeys_seed_str=self._seed,
+            tls=self._tls,
+            tls_handshake_first=self._tls is not None,
+            inbox_prefix="_INBOX_ingest",
+            max_reconnect_attempts=-1,
+            reconnect_time_wait=0.2,
+            error_cb=_quietly,
+        )
+
+    async def close(self) -> None:
+        await self._client.close()
+
+    async def tell(self, kind: str, fact: str, department: str, encounter: str, **more: Any) -> None:
+        """Publish until the stream has it."""
+        subject, body = encounter_subject(fact, department, encounter), b'{"encounter_id": "%s"}' % encounter.encode()
+        while True:
+            async with self._gate.through():
+                try:
+                    await self._client.jetstream(timeout=5).publish(subject, body, stream="EHR")
+                    answer = "ack"
+                except (errors.Error, OSError, TimeoutError):
+                    answer = "lost"
+            facts = {"encounter": encounter, "department": department, "door": "bus"} | more
+            self._journal.note(kind, **facts, answer=answer, taken=answer == "ack")
+            if answer == "ack":
+                return
+            await asyncio.sleep(AGAIN)
+
+
+async def _quietly(_: Exception) -> None:
+    """A connection that is lost is what this is about."""
+
+
+class Clerk:
+    """A clinician at work in the EHR's own inbox, whose changes the EHR itself acknowledges."""
+
+    def __init__(self, url: str, journal: Journal, gate: Gate) -> None:
+        self._journal, self._gate = journal, gate
+        self._http = httpx.AsyncClient(base_url=url, timeout=TIMEOUT)
+        self._numbers = count(1)
+
+    async def close(self) -> None:
+        await self._http.aclose()
+
+    async def read(self, task: str) -> dict[str, Any]:
+        while True:
+            async with self._gate.through():
+                try:
+                    answer = await self._http.get(f"/Task/{task}")
+                except httpx.HTTPError:
+                    answer = None
+            if answer is not None and answer.status_code == 200:
+                found: dict[str, Any] = answer.json()
+                return found
+            await asyncio.sleep(AGAIN)
+
+    async def answer(self, task: str, status: str, code: str, facts: dict[str, Any], words: str = "") -> None:
+        """Give the Task another status, as the EHR's screens would, under If-Match; until it has one."""
+        facts = facts | {"op": f"clerk-{next(self._numbers)}", "door": "task", "who": "clerk"}
+        while True:
+            found = await self.read(task)
+            if found["status"] not in ("requested", "in-progress"):
+                return
+            coding = {"system": "https://countersign.example/fhir/review-status", "code": code}
+            wanted = found | {"status": status, "businessStatus": {"coding": [coding]}}
+            if words:
+                wanted["statusReason"] = {"text": words}
+            headers = {"If-Match": f'W/"{found["meta"]["versionId"]}"'}
+            async with self._gate.through():
+                try:
+                    answer = await self._http.put(f"/Task/{task}", json=wanted, headers=headers)
+                except httpx.HTTPError:
+                    answer = None
+            taken = answer is not None and answer.status_code == 200
+            self._journal.note("decision", **facts, answer=_word(answer), taken=taken)
+            if taken:
+                return
+            await asyncio.sleep(AGAIN)

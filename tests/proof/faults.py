@@ -1,0 +1,171 @@
+"""What is hurt, when: a schedule that follows from the seed, and whoever carries it out."""
+
+import asyncio
+import contextlib
+import signal
+from collections import Counter
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+from random import Random
+from typing import Any
+
+import httpx
+
+from cli.stack.certificates import LASTS
+from tests.proof.clients import Gate
+from tests.proof.journal import Journal, now
+from tests.proof.stand import SERVICES, Stand
+
+UNTIL = 0.9  # of the cases: the last of them have to meet faults, too
+OTHERS = 0.8  # further faults for each kill
+# Kind → where, and for how many seconds at least and at most.
+KINDS: dict[str, tuple[tuple[str, ...], tuple[float, float]]] = {
+    "stop": ((*SERVICES, "nats", "ehr", "provider"), (0.5, 6.0)),
+    "long-stop": (SERVICES, (13.0, 16.0)),  # longer than the server waits for an acknowledgement
+    "cut": (("ehr", "nats", "provider"), (0.2, 4.0)),
+    "slow": (("ehr", "nats", "provider"), (1.0, 5.0)),
+    "down": (("ehr", "provider", "nats"), (3.0, 10.0)),
+    "end": (SERVICES, (0.0, 1.0)),
+    "ehr-errors": (("ehr",), (0.0, 0.0)),
+    "full": (("nats",), (1.0, 5.0)),
+    "expired": (("nats",), (1.0, 5.0)),
+}
+SHARES = {"stop": 6, "long-stop": 1, "cut": 6, "slow": 4, "down": 2, "end": 3, "ehr-errors": 4, "full": 2, "expired": 2}
+DELAY = (0.02, 0.3)  # seconds that each piece takes on a slow connection
+ARMED: tuple[dict[str, Any], ...] = (
+    {"kind": "status", "status": 503, "times": 3},
+    {"kind": "status", "status": 429, "retry_after": "1", "times": 2},
+    {"kind": "lost-response", "method": "POST", "type": "DocumentReference", "times": 2},
+    {"kind": "lost-response", "method": "POST", "type": "Task"},
+    {"kind": "lost-response", "method": "POST", "type": "Provenance"},
+    {"kind": "lost-response", "method": "PUT", "type": "Task"},
+    {"kind": "delay", "seconds": 3.0, "times": 4},
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """`at`: how many cases have ended when it comes."""
+
+    at: int
+    kind: str
+    target: str
+    seconds: float
+
+
+def schedule(seed: int, cases: int, kills: int, restores: int, targets: list[str]) -> list[Fault]:
+    """`kills` times kill -9, every target at least once where there is room, and what comes beside them."""
+    chance = Random(f"faults/{seed}")
+    killed = [targets[index % len(targets)] for index in range(min(kills, len(targets)))]
+    killed += chance.choices(targets, k=kills - len(killed))
+    found = [("kill", target, chance.uniform(0, 1.5)) for target in killed]
+    for kind in chance.choices(list(SHARES), list(SHARES.values()), k=round(kills * OTHERS)):
+        places, (least, most) = KINDS[kind]
+        found.append((kind, chance.choice(places), chance.uniform(least, most)))
+    found += [("restore", "everything", 0.0)] * restores
+    chance.shuffle(found)
+    moments = sorted(chance.randrange(max(1, round(cases * UNTIL))) for _ in found)
+    return [Fault(at, *fault) for at, fault in zip(moments, found, strict=True)]
+
+
+class Trouble:
+    """Carries the schedule out. Two faults at once never hurt the same part."""
+
+    def __init__(self, stand: Stand, gate: Gate, journal: Journal, seed: int) -> None:
+        self._stand, self._gate, self._journal = stand, gate, journal
+        self._chance = Random(f"trouble/{seed}")
+        self._locks = {name: asyncio.Lock() for name in stand.names}
+        self.done: Counter[str] = Counter()
+        self.killed: Counter[str] = Counter()
+        self.late_ends: list[str] = []
+
+    async def run(self, faults: list[Fault], ended: Callable[[], int], wait: Callable[[], Any]) -> None:
+        """`ended`: cases so far; `wait` returns when another one has ended."""
+        async with asyncio.TaskGroup() as group:
+            running: set[asyncio.Task[None]] = set()
+            for fault in faults:
+                while ended() < fault.at:
+                    await wait()
+                while len(running) > 1 or (running and fault.kind == "restore"):
+                    _, running = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
+                if fault.kind == "restore":
+                    await self._suffer(fault)
+                    continue
+                running = {task for task in running if not task.done()} | {group.create_task(self._suffer(fault))}
+
+    async def _suffer(self, fault: Fault) -> None:
+        names = list(self._locks) if fault.target == "everything" else [fault.target]
+        async with contextlib.AsyncExitStack() as stack:
+            for name in names:
+                await stack.enter_async_context(self._locks[name])
+            begin = now()
+            await getattr(self, "_" + fault.kind.replace("-", "_"))(fault)
+            self.done[fault.kind] += 1
+            self._journal.note(
+                "fault", what=fault.kind, target=fault.target, begin=begin.isoformat(), end=now().isoformat()
+            )
+
+    async def _kill(self, fault: Fault) -> None:
+        self._stand.kill(fault.target)
+        self.killed[fault.target] += 1
+        await asyncio.sleep(fault.seconds)
+        await self._stand.bring_back(fault.target)
+
+    _down = _kill
+
+    async def _end(self, fault: Fault) -> None:
+        """As an upgrade does it."""
+        if not await self._stand.end(fault.target):
+            self.late_ends.append(fault.target)
+        await asyncio.sleep(fault.seconds)
+        await self._stand.bring_back(fault.target)
+
+    async def _stop(self, fault: Fault) -> None:
+        self._stand.send(fault.target, signal.SIGSTOP)
+        await asyncio.sleep(fault.seconds)
+        self._stand.send(fault.target, signal.SIGCONT)
+
+    _long_stop = _stop
+
+    async def _cut(self, fault: Fault) -> None:
+        async with self._hurt_link(fault) as link:
+            link.cut()
+
+    async def _slow(self, fault: Fault) -> None:
+        async with self._hurt_link(fault) as link:
+            link.slow(self._chance.uniform(*DELAY))
+
+    @contextlib.asynccontextmanager
+    async def _hurt_link(self, fault: Fault) -> AsyncIterator[Any]:
+        link = self._stand.links[fault.target]
+        yield link
+        await asyncio.sleep(fault.seconds)
+        link.mend()
+
+    async def _ehr_errors(self, _: Fault) -> None:
+        """The next requests of a kind fail, or are done and not answered."""
+        with contextlib.suppress(httpx.HTTPError):
+            async with httpx.AsyncClient(timeout=5) as http:
+                base = self._stand.ehr_url.removesuffix("/fhir")
+                await http.post(f"{base}/sandbox/faults", json=self._chance.choice(ARMED))
+
+    async def _full(self, fault: Fault) -> None:
+        """No room for another message."""
+        self._stand.fill_the_disk()
+        await asyncio.sleep(fault.seconds)
+        self._stand.make_room()
+
+    async def _expired(self, fault: Fault) -> None:
+        """The server's certificate has expired, and every connection has to be made anew; then it is renewed."""
+        self._stand.certify(now() - 2 * LASTS)
+        self._stand.links["nats"].cut()
+        self._stand.links["nats"].mend()
+        await asyncio.sleep(fault.seconds)
+        self._stand.certify(now())
+
+    async def _restore(self, fault: Fault) -> None:
+        await self._gate.close()
+        try:
+            await self._stand.restore_a_backup(self._stand.directory / "backup")
+        finally:
+            self._gate.opened.set()

@@ -1,0 +1,228 @@
+"""One run of the proof: the stack, the cases through their plans, the faults, then quiet, then the checker."""
+
+import asyncio
+import contextlib
+import time
+from collections import Counter
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from random import Random
+from typing import Any
+
+from cli.errors import CommandError
+from cli.letters import Deed, read_all
+from cli.redrive import redrive
+from deploy.sandbox_ehr.seed import SEED
+from tests.proof import faults, plans
+from tests.proof.checker.evidence import Evidence, Violation
+from tests.proof.checker.gather import Places, gather
+from tests.proof.checker.rules import check
+from tests.proof.clients import Clerk, Client, Engine, Gate, Odds
+from tests.proof.journal import Journal
+from tests.proof.stand import PEOPLE, Stand
+from tests.proof.ward import Stay, UnexpectedAnswer, Ward
+from tests.proof.watch import Watch
+from tests.support.patients import MARKS, write_stays
+
+MOST = 4  # resources of a type in each stay
+MANY = 1000  # cases; the sandbox holds all documents in memory, and a PDF is three quarters of each
+SMALL = "text/plain,application/xhtml+xml,application/fhir+json"
+MARK = "Qzwordmark"  # stands in whatever physicians write
+REDRIVE_EVERY = 3.0
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    cases: int = 500
+    kills: int = 20
+    minutes: float = 60.0  # for plans and faults; what has not begun by then is not begun
+    restores: int = 1  # backups that are put back meanwhile
+    seed: int = 20261128
+    at_once: int = 48  # cases whose people are at work at the same time
+    clocks: str = "8s,16s,24s"  # of the department whose cases are left alone
+    patience: float = 720.0  # seconds of quiet, at most, in which everything has to end: filing waits up to 600
+    triton: bool = False  # as the model server, which is a light one else
+
+
+@dataclass
+class Outcome:
+    """What a run found, and its figures."""
+
+    options: Options
+    violations: list[Violation]
+    figures: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def holds(self) -> bool:
+        return not self.violations
+
+
+Tell = Callable[[str, int, int], None]  # what is done, how much of it, of how much
+
+
+class Run:
+    def __init__(self, options: Options, directory: Path, tell: Tell) -> None:
+        self._options, self._directory, self._tell = options, directory, tell
+        self._journal = Journal(directory / "journal.jsonl")
+        self._gate = Gate()
+        self._gate.opened.set()
+        self._ended = 0
+        self._moved = asyncio.Event()
+        self._deadline = 0.0
+        self._redriven: Counter[str] = Counter()
+
+    async def run(self) -> Outcome:
+        options = self._options
+        seed = self._directory / "stays"
+        seed.mkdir()
+        encounters = write_stays(seed, options.cases, most=MOST)
+        (seed / "supervisors.json").write_text((SEED / "supervisors.json").read_text())
+        contents = SMALL if options.cases > MANY else f"{SMALL},application/pdf"
+        self._stand = Stand(self._directory, seed, options.clocks, contents, with_triton=options.triton)
+        schedule = faults.schedule(options.seed, options.cases, options.kills, options.restores, self._stand.names)
+        trouble = faults.Trouble(self._stand, self._gate, self._journal, options.seed)
+        await self._stand.start()
+        try:
+            started = time.monotonic()
+            self._deadline = started + options.minutes * 60
+            async with self._ward() as ward:
+                async with asyncio.TaskGroup() as group:
+                    group.create_task(trouble.run(schedule, lambda: self._ended, self._wait))
+                    group.create_task(self._all(ward, encounters))
+                seconds = time.monotonic() - started
+                found, evidence = await self._quiet()
+            audit = await self._stand.verify()
+        finally:
+            await self._stand.stop()
+            self._journal.close()
+        if not audit["verified"]:
+            found += [Violation("audit", "", str(fault)) for fault in audit["faults"]]
+        found += [Violation("ends", "", f"{name} did not end within ten seconds") for name in trouble.late_ends]
+        return Outcome(options, found, self._figures(evidence, audit, trouble, seconds))
+
+    @contextlib.asynccontextmanager
+    async def _ward(self) -> AsyncIterator[Ward]:
+        stand, journal, chance = self._stand, self._journal, Random(f"clients/{self._options.seed}")
+        seeds = stand.server.secrets.seeds
+        async with contextlib.AsyncExitStack() as stack:
+
+            def client(who: str, url: str) -> Client:
+                made = Client(who, url, stand.tokens[who], journal, self._gate, chance, Odds())
+                stack.push_async_callback(made.close)
+                return made
+
+            people = {who: client(who, stand.urls["approval"]) for who in PEOPLE if who != "ingest"}
+            engine = Engine(stand.server.url, seeds["ingest"], stand.server.ca_file, journal, self._gate)
+            await engine.start()
+            stack.push_async_callback(engine.close)
+            clerk = Clerk(stand.ehr_url, journal, self._gate)
+            stack.push_async_callback(clerk.close)
+            watch = Watch(stand.server.url, seeds["admin"], stand.server.ca_file)
+            for work in (watch.run(), self._operator()):
+                stack.callback(asyncio.create_task(work).cancel)
+            yield Ward(client("ingest", stand.urls["ingest"]), engine, people, clerk, watch, journal)
+
+    async def _all(self, ward: Ward, encounters: list[str]) -> None:
+        """Every case through its plan, `at_once` of them at a time."""
+        chosen = iter(zip(encounters, plans.choose(len(encounters), self._options.seed), strict=True))
+
+        async def work() -> None:
+            for encounter, plan in chosen:
+                if time.monotonic() < self._deadline:
+                    await self._one(ward, encounter, plan)
+                self._ended += 1
+                self._wake()
+                self._tell("cases", self._ended, len(encounters))
+
+        async with asyncio.TaskGroup() as group:
+            for _ in range(self._options.at_once):
+                group.create_task(work())
+
+    async def _one(self, ward: Ward, encounter: str, plan: plans.Plan) -> None:
+        chance = Random(f"{self._options.seed}/{encounter}")
+        stay = Stay(ward, encounter, plan.department, chance, MARK)
+        self._journal.note("plan", encounter=encounter, plan=plan.name, ends=plan.ends)
+        limit = max(60.0, self._deadline - time.monotonic() + 300)
+        try:
+            async with asyncio.timeout(limit):
+                await plan.act(stay)
+        except UnexpectedAnswer as answer:
+            self._journal.note("unexpected", case=stay.case, plan=plan.name, what=str(answer))
+        except TimeoutError:
+            self._journal.note("unexpected", case=stay.case, plan=plan.name, what="it came to no end")
+
+    def _wake(self) -> None:
+        self._moved.set()
+        self._moved = asyncio.Event()
+
+    async def _wait(self) -> None:
+        await self._moved.wait()
+
+    async def _operator(self) -> None:
+        """Puts back to work what used up its attempts while everything was hurt."""
+        while True:
+            await asyncio.sleep(REDRIVE_EVERY)
+            with contextlib.suppress(Exception):  # the server was killed just now
+                async with self._gate.through():
+                    await self._redrive()
+
+    async def _redrive(self) -> None:
+        bus = await self._stand.server.connect("operator")
+        try:
+            letters = await read_all(bus)
+            for letter in [item for item, _, _ in letters.values() if item.waits]:
+                with contextlib.suppress(CommandError):  # buried twice, and put back already
+                    await redrive(bus, letters, letter.sequence, Deed("operator", "", datetime.now(UTC)))
+                    self._redriven[letter.consumer] += 1
+                    self._journal.note("operator", what="redrive", consumer=letter.consumer, reason=letter.reason)
+        finally:
+            await bus.close()
+
+    async def _quiet(self) -> tuple[list[Violation], Evidence]:
+        """Nothing is hurt any more: what the checker finds once everything has come to its end, or time is up."""
+        places = Places(
+            self._stand.server.url,
+            self._stand.server.secrets.seeds["admin"],
+            self._stand.ehr_url,
+            self._journal.file,
+            sorted(self._stand.logs.iterdir()),
+            self._stand.server.ca_file,
+        )
+        until = time.monotonic() + self._options.patience
+        while True:
+            self._journal.note("end")
+            evidence = await gather(places, (*MARKS, MARK))
+            found = check(evidence)
+            if not found or time.monotonic() > until:
+                return found, evidence
+            most = round(self._options.patience)
+            self._tell(f"{len(found)} things have not come to their end", most - round(until - time.monotonic()), most)
+            await asyncio.sleep(3)
+
+    def _figures(
+        self, evidence: Evidence, audit: dict[str, Any], trouble: faults.Trouble, seconds: float
+    ) -> dict[str, Any]:
+        sent = [entry for entry in evidence.journal if entry["kind"] in ("discharge", "cancel", "decision")]
+        levels = sum(event.name == "escalated" for events in evidence.cases.values() for event in events)
+        return {
+            "cases": len(evidence.cases),
+            "seconds": round(seconds, 1),
+            "cases_per_second": round(self._ended / seconds, 2),
+            "events": sum(map(len, evidence.cases.values())),
+            "documents": sum(map(len, evidence.documents.values())),
+            "escalations": levels,
+            "requests": len(sent),
+            "answers_lost": sum(entry["answer"] in ("lost", "busy") for entry in sent),
+            "probes": sum(1 for _ in evidence.entries("probe")),
+            "redriven": dict(self._redriven),
+            "faults": dict(sorted(trouble.done.items())),
+            "killed": dict(sorted(trouble.killed.items())),
+            "checkpoints": audit.get("checkpoints", 0),
+        }
+
+
+async def prove(options: Options, directory: Path, tell: Tell = lambda *_: None) -> Outcome:
+    """Run the proof in `directory`, which has to be empty; everything stays there."""
+    return await Run(options, directory, tell).run()
