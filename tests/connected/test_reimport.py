@@ -216,7 +216,11 @@ async def test_a_document_of_a_draft_that_is_lost_comes_back_without_it(hospital
         await stack.reaches(case_id, "filed")
         before = await document(stack, case_id)
     for task in list(hospital.ehr.store.candidates("Task", None, None)):
-        hospital.ehr.store.put({name: task[name] for name in task if name != "output"} | {"status": "requested"})
+        waits = {name: task[name] for name in task if name != "output"} | {"status": "requested"}
+        hospital.ehr.store.put(waits)
+    identifier = resources.escalation_identifier(CaseRef("x", case_id), "a clock that is lost", 1, 0)
+    told = resources.escalation(waits, identifier, resources.person("Practitioner/boss"), 1, T0, "")
+    hospital.ehr.store.put(told | {"id": "escalation-1", "meta": {"versionId": "1"}})
     async with hospital.restored() as stack:
         done = await hospital.reimport()
         assert ([item.state for item in done.cases], done.refused, done.done) == (["taken over"], [], True)
@@ -225,8 +229,8 @@ async def test_a_document_of_a_draft_that_is_lost_comes_back_without_it(hospital
         async def ended() -> bool:
             return all(task["status"] == "completed" for task in stack.in_chart("Task"))
 
-        await until(ended, "the Tasks of both drafts to be ended")
-        assert len(stack.in_chart("Task")) == 2
+        await until(ended, "the Tasks of both drafts and of the level to be ended")
+        assert len(stack.in_chart("Task")) == 3
         shown = (await page(stack, case_id)).text_content()
         assert "Countersigned by" in shown
         assert "taken over from the chart" in shown
