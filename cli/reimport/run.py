@@ -134,9 +134,11 @@ class Reimporting:
         return found
 
     async def _refusals(self, found: Outcome) -> None:
+        """Those that were not followed by another draft and its signature."""
+        signed = {item.case for item in found.cases}
         try:
             async for item in refusals(self.ehr, Journal(self.bus, "operator")):
-                found.refused.append(item)
+                found.refused += [item] if item.case not in signed else []
         except PermanentError as error:
             found.unchecked.append(f"drafts that were refused: the EHR does not search for our Tasks ({error.reason})")
 

@@ -104,8 +104,8 @@ class Escalation:
                 await self._after_reassignment(event, reassigned, history)
             case Withdrawn():
                 await self._after_withdrawal(history)
-            case Reimported(signature=Approved()):
-                await self._after_reimport(history)
+            case Reimported(signature=Approved() as signed):
+                await self._after_reimport(signed, history)
         for told in clocks.escalations(history):
             if (end := clocks.ended_by(told, history)) is not None:
                 await self._tasks.settle(told, end)
@@ -146,7 +146,7 @@ class Escalation:
             if isinstance(event.body, ReviewRequested | Drafted):
                 await self._tasks.end(event.case, event.body.draft, None)
 
-    async def _after_reimport(self, history: Sequence[Recorded]) -> None:
+    async def _after_reimport(self, signed: Approved, history: Sequence[Recorded]) -> None:
         """Nobody is asked any more for what was signed before: by no Task of a draft or a level that is not on this
         trail either.
         """
@@ -160,5 +160,7 @@ class Escalation:
         lost, outcome = reviewed[-1]
         while await self._tasks.end(ref, lost.model_copy(update={"number": (last := last + 1)}), outcome, document):
             pass
+        if outcome is not None:
+            await self._tasks.end_all(ref, signed.stay.encounter, outcome, document)
         for told in clocks.possible(history, self._directory.deputies(ref.department)):
             await self._tasks.settle(told, clocks.End("approved", done=True))

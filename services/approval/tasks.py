@@ -158,6 +158,15 @@ class Tasks:
                     await self._change(str(found["id"]), change)
         return bool(tasks)
 
+    async def end_all(self, case: CaseRef, encounter: str, outcome: Outcome, document: str | None = None) -> None:
+        """Whatever of ours asks for this case, as far as the EHR finds Tasks by their encounter: of drafts and clocks
+        that nobody knows any more, too.
+        """
+        with never_permanent():
+            for found in await self._search({"encounter": encounter}):
+                if is_of(case, found) and found.get("status") not in FINAL_STATUSES:
+                    await self._change(str(found["id"]), lambda task: self._completed(task, outcome, document))
+
     def _completed(self, found: Resource, outcome: Outcome, document: str | None) -> Resource:
         return resources.completed(found, outcome.code, self._clock(), document, outcome.event)
 
@@ -179,12 +188,14 @@ class Tasks:
 
     async def _with(self, identifier: tuple[str, str]) -> list[Resource]:
         """Tasks that carry the identifier; none where the EHR does not look for Tasks by it."""
+        return with_identifier(await self._search({"identifier": "|".join(identifier)}), identifier)
+
+    async def _search(self, query: dict[str, str]) -> list[Resource]:
         try:
-            found = await self._ehr.search("Task", {"identifier": "|".join(identifier)}, fresh=True)
+            return await self._ehr.search("Task", query, fresh=True)
         except PermanentError as error:
-            logger.warning("the EHR does not find Tasks by their identifier: %s", error.reason)
+            logger.warning("the EHR does not find Tasks by their %s: %s", "".join(query), error.reason)
             return []
-        return with_identifier(found, identifier)
 
     async def _change(self, task: str | None, change: Change, *, ended: bool = False) -> None:
         """`ended`: also a Task that is over."""
@@ -206,3 +217,14 @@ class Tasks:
             except PreconditionFailedError:
                 if attempt == UPDATE_TRIES:
                     raise
+
+
+def is_of(case: CaseRef, task: Resource) -> bool:
+    """Whether an identifier of ours says that it is of the case."""
+    systems = (resources.REVIEW_SYSTEM, resources.ESCALATION_SYSTEM)
+    return any(
+        isinstance(item, dict)
+        and item.get("system") in systems
+        and str(item.get("value", "")).partition("/")[0] == case.id
+        for item in task.get("identifier") or []
+    )

@@ -204,6 +204,41 @@ async def test_an_ehr_that_does_not_search_by_system_is_asked_case_by_case(hospi
         assert (await stack.case(case_id))["state"] == "filed"
 
 
+async def test_a_document_of_a_draft_that_is_lost_comes_back_without_it(hospital: Hospital) -> None:
+    """Refused, drafted anew and signed since the backup."""
+    async with running(hospital.nats, hospital.ehr) as stack:
+        case_id = await stack.discharge()
+        await stack.reaches(case_id, "awaiting-review")
+        await hospital.back_up()
+        assert (await stack.decide(case_id, "reject", action="redraft", reason="shorter")).status_code == 200
+        await stack.reaches(case_id, "awaiting-review", events=8)
+        assert (await stack.decide(case_id, "approve")).status_code == 200
+        await stack.reaches(case_id, "filed")
+        before = await document(stack, case_id)
+    for task in list(hospital.ehr.store.candidates("Task", None, None)):
+        waits = {name: task[name] for name in task if name != "output"} | {"status": "requested"}
+        hospital.ehr.store.put(waits)
+    identifier = resources.escalation_identifier(CaseRef("x", case_id), "a clock that is lost", 1, 0)
+    told = resources.escalation(waits, identifier, resources.person("Practitioner/boss"), 1, T0, "")
+    hospital.ehr.store.put(told | {"id": "escalation-1", "meta": {"versionId": "1"}})
+    async with hospital.restored() as stack:
+        done = await hospital.reimport()
+        assert ([item.state for item in done.cases], done.refused, done.done) == (["taken over"], [], True)
+        assert await document(stack, case_id) == before
+
+        async def ended() -> bool:
+            return all(task["status"] == "completed" for task in stack.in_chart("Task"))
+
+        await until(ended, "the Tasks of both drafts and of the level to be ended")
+        assert len(stack.in_chart("Task")) == 3
+        shown = (await page(stack, case_id)).text_content()
+        assert "Countersigned by" in shown
+        assert "taken over from the chart" in shown
+        answer = await sign(stack, case_id, "addenda", text="another text")
+        assert (answer.status_code, "lost in a restore" in answer.json()["detail"]) == (409, True)
+        await hospital.audit([case_id])
+
+
 async def test_a_draft_that_was_refused_since_is_named(hospital: Hospital) -> None:
     """Its words are lost, and whether another draft was asked for has been decided: nothing is taken over."""
     async with running(hospital.nats, hospital.ehr) as stack:
