@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -76,8 +75,7 @@ def history(case_id: CaseId, data_dir: DataDir = None, as_json: AsJson = False) 
 @app.command()
 def retry(case_id: CaseId, by: By = None, data_dir: DataDir = None, as_json: AsJson = False) -> None:
     """Put a failed case back to its failed step, also when its dead letter was discarded."""
-    from cli.letters import Deed
-    from cli.redrive import retry_case
+    from cli.redrive import Said, retry_case
 
-    done = run(data_dir, lambda bus: retry_case(bus, case_id, Deed(who(by), "", datetime.now(UTC))))
+    done = run(data_dir, lambda bus: retry_case(bus, case_id, Said(who(by))))
     print(json.dumps({"case_id": case_id, "done": done}) if as_json else done)

@@ -23,6 +23,7 @@ from services.approval.escalations_api import make_escalations_router
 from services.approval.filing import Filing
 from services.approval.follow_up import FollowUp
 from services.approval.handlers import Approval
+from services.approval.hold import on_request
 from services.approval.inbox.case import add_case
 from services.approval.inbox.lists import add_lists
 from services.approval.inbox.names import Names
@@ -31,6 +32,7 @@ from services.approval.inbox.render import PageRoute, add_assets
 from services.approval.inbox.working import WorkingCopies
 from services.approval.notify import channels
 from services.approval.notify.handlers import Notify
+from services.approval.notify.notices import read_notice
 from services.approval.opened import Opened
 from services.approval.patrol import Patrol
 from services.approval.reconcile import Reconciling
@@ -43,8 +45,10 @@ from services.approval.sign_in.sessions import SessionStore
 from services.approval.sign_in.sessions_api import make_sessions_router
 from services.approval.tasks import Devices, Tasks
 from shared.clinical.fhir import FhirClient
+from shared.contracts.ehr import read_task_fact
 from shared.messaging.access_log import AccessLog
 from shared.messaging.connection import Bus
+from shared.messaging.mending import Mending
 from shared.messaging.steps import Clock, Steps
 from shared.messaging.topology import consumer
 from shared.runtime.access import Caller, Guard, read_grants
@@ -99,6 +103,8 @@ def build(
     sessions = SessionStore(clock, new_secret, settings.idle, settings.session)
     census, patrol = Census(reviews, clock), Patrol(settings.nats_monitor_url, ehr)
     working, names = WorkingCopies(), Names()
+    checks = {"approval-ehr-task": read_task_fact, "approval-deliver": read_notice}
+    mending = Mending("approval", checks, clock)
     provider = Provider(settings.oidc, clock) if settings.oidc.issuer else None
 
     async def on_connect(bus: Bus) -> None:
@@ -109,6 +115,7 @@ def build(
         await reconciling.attach(bus)
         await checkpointing.attach(bus)
         await census.start(bus)
+        await mending.attach(bus, {"ehr-decisions": on_request(bus, clock)})
 
     guard = Guard(read_grants(settings.tokens_file), provider, sessions, partial(_refused, log), settings.public)
     parts = Parts(desk, reviews, guard, log, clock, settings.sign_within, settings.zones.of)

@@ -12,7 +12,9 @@ from services.ingest.refresh.api import make_router as make_refresh_router
 from services.ingest.refresh.desk import RefreshDesk
 from services.ingest.refresh.handlers import Refreshing
 from services.ingest.settings import IngestSettings
+from shared.contracts.ehr import read_fact
 from shared.messaging.connection import Bus
+from shared.messaging.mending import Mending
 from shared.messaging.steps import Clock, Steps
 from shared.runtime.access import Guard, read_grants
 from shared.runtime.oidc import Provider
@@ -34,6 +36,7 @@ def build(
 
     knowledge = settings.knowledge
     reader = Reader()
+    mending = Mending("ingest", dict.fromkeys(("ingest-discharged", "ingest-cancelled"), read_fact), clock)
     refreshing = Refreshing(steps, knowledge.file, knowledge.tokenizer, reader, clock, new_id)
     refreshes = RefreshDesk(refreshing, knowledge.uploads, reader, clock)
 
@@ -43,6 +46,7 @@ def build(
         notifications.attach(bus)
         await refreshing.attach(bus)
         refreshes.attach(bus)
+        await mending.attach(bus)
 
     provider = Provider(settings.oidc, clock) if settings.oidc.issuer else None
     guard = Guard(read_grants(settings.tokens_file), provider)

@@ -50,6 +50,10 @@ _GIVE_UP = (
     "$JS.API.DIRECT.GET.TIMERS",
     "$JS.API.DIRECT.GET.REFRESH_TIMERS",
 )
+# Who takes the operator's requests (requests.py) reads the letter itself, says what was done about it, and answers.
+_READ_LETTERS = ("$JS.API.DIRECT.GET.DEADLETTER", "$JS.API.DIRECT.GET.DEADLETTER.>")
+_MEND = (*_READ_LETTERS, "deadletter.redriven.*", "deadletter.discarded.*", f"{inbox('operator')}.>")
+MENDERS = ("ingest", "approval")
 _READ_KNOWLEDGE = (
     *(
         right
@@ -59,6 +63,7 @@ _READ_KNOWLEDGE = (
 )
 _OWN: dict[str, tuple[str, ...]] = {
     "ingest": (
+        *_MEND,
         *_READ_KNOWLEDGE,
         *refresh_events(
             "requested", "started", "resumed", "skipped", "planned", "batch-ready.*", "embedded", "indexed", "failed"
@@ -98,6 +103,7 @@ _OWN: dict[str, tuple[str, ...]] = {
         "discharge.*.*.failed",
     ),
     "approval": (
+        *_MEND,
         *_ARTIFACTS,
         *(
             f"discharge.*.*.{event}"
@@ -149,7 +155,7 @@ def permissions(service: str) -> Permissions:
     give_up = tuple(right.format(service=service) for right in _GIVE_UP)
     return Permissions(
         publish=(*_consume(own), *_READ_CASES, *give_up, *_OWN[service]),
-        subscribe=(f"{inbox(service)}.>",),
+        subscribe=(f"{inbox(service)}.>", *((f"mend.{service}.*",) if service in MENDERS else ())),
     )
 
 
@@ -159,7 +165,7 @@ def auditor_permissions() -> Permissions:
 
 
 def operator_permissions() -> Permissions:
-    """May read the trail, dead letters and alerts, and put failed work back."""
+    """May read the trail, dead letters and alerts, and ask services to put failed work back. It writes nothing."""
     reads = tuple(
         right
         for stream in ("EHR", "DEADLETTER", "ALERTS")
@@ -169,13 +175,7 @@ def operator_permissions() -> Permissions:
         publish=(
             *_READ_CASES,
             *reads,
-            "discharge.*.*.retried",
-            "ehr.encounter.>",
-            "notify.*.*.*",
-            "ehr.task.updated.*",
-            "deadletter.redriven.*",
-            "deadletter.discarded.*",
-            "$KV.reconciled.ehr-decisions",
+            *(f"mend.{service}.*" for service in MENDERS),
             "$JS.API.DIRECT.GET.KV_reconciled",
         ),
         subscribe=(f"{inbox('operator')}.>",),

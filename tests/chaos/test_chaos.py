@@ -11,7 +11,6 @@ import os
 import random
 from collections import Counter
 from contextlib import suppress
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -19,14 +18,14 @@ import httpx
 import pytest
 
 from cli.audit import verify_stored
-from cli.errors import CommandError
-from cli.letters import Deed, read_all
-from cli.redrive import redrive
+from cli.redrive import Said, redrive
 from shared.clinical.fhir import FhirClient
 from shared.contracts.case import fold
 from shared.contracts.envelope import decode
+from shared.contracts.failures import Failure
 from shared.contracts.subjects import encounter_subject
 from shared.messaging.journal import Journal
+from shared.messaging.letters import read_all
 from tests.support.patients import MARKS, write_stays
 from tests.support.physician import settled
 from tests.support.processes import Fleet
@@ -160,8 +159,8 @@ async def redrive_all(fleet: Fleet) -> list[str]:
         waiting = [letter for letter, _, _ in letters.values() if letter.waits]
         done = []
         for letter in waiting:
-            with suppress(CommandError):  # buried twice, because its process died in between: put back already
-                await redrive(bus, letters, letter.sequence, Deed("operator", "", datetime.now(UTC)))
+            with suppress(Failure):  # buried twice, its process having died in between; or who would do it was killed
+                await redrive(bus, letters, letter.sequence, Said("operator"))
                 done.append(letter.consumer)
         return done
     finally:

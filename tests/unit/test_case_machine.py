@@ -12,8 +12,6 @@ from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from cli.letters import DeadLetter, Deed
-from cli.redrive import redrive_one
 from services.approval import clocks, corrections
 from services.approval import domain as approval
 from services.approval.refusal import Refused
@@ -36,6 +34,8 @@ from shared.contracts.events import Approved, CaseEvent, Discharged, Filed, Reje
 from shared.contracts.failures import TransientError
 from shared.contracts.subjects import derived_id
 from shared.messaging.journal import Conflict, Journal
+from shared.messaging.letters import Deed
+from shared.messaging.mending import retry
 from shared.messaging.steps import Steps, Work
 from tests.support.chain import broken_link
 from tests.support.examples import DIGEST, PHYSICIAN, SUPERVISOR, T0, TEXT, draft, event
@@ -235,8 +235,8 @@ class CaseMachine(RuleBasedStateMachine):
     def an_operator_redrives(self) -> None:
         history = self.history()
         if fold(history).failure is not None:
-            letter = DeadLetter(history[-1].head.sequence, "", self.case.subject("failed"), "", 1, "DISCHARGE")
-            self.run(redrive_one(self.bus, letter, b"", {}, Deed("operator", "", T0)))
+            id = derived_id(f"DEADLETTER/{history[-1].head.sequence}", "retried")
+            self.run(retry(self.journal, self.case, id, Deed("operator", "", T0)))
 
     # What must hold.
 
