@@ -45,6 +45,13 @@ def list_cases(data_dir: DataDir = None, as_json: AsJson = False) -> None:
     for item in found["items"]:
         table.add_row(item["case_id"], item["department"], item["state"], item["last_event"], item["time"][:19])
     Console().print(table)
+    _say_unreadable(found)
+
+
+def _say_unreadable(found: dict[str, Any]) -> None:
+    """What the trail has that cannot be read."""
+    for item in found["unreadable"]:
+        print(f"cannot be read: case {item['case_id']}, {item['event']}, sequence {item['sequence']}: {item['reason']}")
 
 
 @app.command()
@@ -57,6 +64,7 @@ def show(case_id: CaseId, data_dir: DataDir = None, as_json: AsJson = False) -> 
     for name in ("case_id", "department", "state", "owner", "document_reference", "provenance"):
         print(f"{name:20}{found[name] or '-'}")
     print(f"{'events':20}{len(found['events'])}")
+    _say_unreadable(found)
 
 
 @app.command()
@@ -70,6 +78,7 @@ def history(case_id: CaseId, data_dir: DataDir = None, as_json: AsJson = False) 
     for event in found["events"]:
         table.add_row(event["time"][:23], event["event"], event["actor"], event["digest"][:16])
     Console().print(table)
+    _say_unreadable(found)
 
 
 @app.command()

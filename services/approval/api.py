@@ -1,12 +1,13 @@
 """The review API: cases for those who watch, reviews for those who decide."""
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Depends, Header, Query, Response
 from pydantic import BaseModel, ConfigDict, Field
 
+from services.approval.case_list import CaseList, list_recent
 from services.approval.desk import Desk
 from services.approval.gate import Settled
 from services.approval.local_time import ZoneOf
@@ -15,11 +16,12 @@ from services.approval.reviews import OpenReview, Reviews
 from services.approval.rights import must_sign_in_again
 from services.approval.views import CaseView, ReviewView, case_view, review_view
 from shared.contracts.access import Access
-from shared.contracts.case import State, fold, state_after
+from shared.contracts.case import State, fold
 from shared.contracts.ehr import Department, PractitionerReference
 from shared.contracts.envelope import Recorded
 from shared.contracts.events import Refusing, Resolution
 from shared.messaging.access_log import AccessLog
+from shared.messaging.journal import Unreadable
 from shared.messaging.steps import Clock
 from shared.runtime.access import ROLES, Caller, Guard
 from shared.runtime.limits import TEXT, takes
@@ -42,22 +44,7 @@ TITLES: dict[Why, tuple[int, str]] = {
     "not-asked": (409, "Nobody has asked for a retraction"),
     "same-person": (403, "A second person has to confirm"),
 }
-RECENT_EVENTS = 2000
 LONGEST_TEXT = 200_000
-
-
-class CaseLine(BaseModel):
-    """A case in a list."""
-
-    case_id: str
-    department: str
-    state: State
-    last_event: str
-    time: datetime
-
-
-class CaseList(BaseModel):
-    items: list[CaseLine]
 
 
 class LookList(BaseModel):
@@ -180,18 +167,16 @@ def _add_case_routes(router: APIRouter, parts: Parts) -> None:
 
     @router.get("/v1/cases", tags=["cases"], summary="Cases with recent events, latest first")
     async def list_cases(who: anybody, limit: Annotated[int, Query(ge=1, le=200)] = 50) -> CaseList:
-        recent = [event for event in await desk.recent(RECENT_EVENTS) if who.works_in(event.case.department)]
-        latest = {event.case.id: event for event in recent}
-        ordered = sorted(latest.values(), key=lambda event: -event.head.sequence)
-        return CaseList(items=[_case_line(event) for event in ordered[:limit]])
+        return await list_recent(desk, who, limit)
 
     @router.get("/v1/cases/{case_id}", tags=["cases"], summary="A case and its trail")
     async def show_case(case_id: str, who: anybody) -> CaseView:
-        return case_view(await known(desk, case_id, who))
+        history, unreadable = await readable(desk, case_id, who)
+        return case_view(history, unreadable)
 
     @router.get("/v1/cases/{case_id}/access", tags=["cases"], summary="Who looked at it, who was refused")
     async def show_access(case_id: str, who: auditor) -> LookList:
-        await known(desk, case_id, who)
+        await readable(desk, case_id, who)
         return LookList(items=await parts.log.of_case(case_id))
 
 
@@ -284,18 +269,12 @@ async def _current(desk: Desk, case_id: str) -> str:
     return case.review.draft.digest if case.review else ""
 
 
-async def known(desk: Desk, case_id: str, who: Caller) -> list[Recorded]:
-    history = await desk.history(case_id)
-    if not history or not who.works_in(history[-1].case.department):
+async def readable(desk: Desk, case_id: str, who: Caller) -> tuple[list[Recorded], list[Unreadable]]:
+    """What can be read of a case that the caller may know of, and what not. Raises Problem where there is none."""
+    history, unreadable = await desk.readable(case_id)
+    departments = [item.case.department for item in history] + [item.case.department for item in unreadable]
+    if not departments or not who.works_in(departments[0]):
         raise Problem(404, "There is no such case")
-    return history
-
-
-def _case_line(event: Recorded) -> CaseLine:
-    return CaseLine(
-        case_id=event.case.id,
-        department=event.case.department,
-        state=state_after(event),
-        last_event=event.name,
-        time=event.time,
-    )
+    if not history:
+        raise Problem(404, "Nothing of this case can be read", "; ".join(map(str, unreadable)))
+    return history, unreadable

@@ -36,7 +36,7 @@ from shared.contracts.subjects import FHIR_ID, CaseRef, derived_id
 from shared.messaging.access_log import AccessLog
 from shared.messaging.artifacts import Artifacts
 from shared.messaging.connection import Bus
-from shared.messaging.journal import Conflict, Journal
+from shared.messaging.journal import Conflict, Journal, Unreadable
 from shared.messaging.steps import Clock
 from shared.runtime.access import Caller
 
@@ -116,7 +116,11 @@ class Desk:
             raise Refused("unknown", "There is no such case.")
         raise Refused("forbidden", f"{found.reason[0].upper()}{found.reason[1:]}.")
 
-    async def recent(self, events: int) -> list[Recorded]:
+    async def readable(self, case_id: str) -> tuple[list[Recorded], list[Unreadable]]:
+        """The same for whoever only looks, also where something on the trail cannot be read."""
+        return await self._journal.readable(case_id) if CASE_ID.fullmatch(case_id) else ([], [])
+
+    async def recent(self, events: int) -> tuple[list[Recorded], list[Unreadable]]:
         return await self._journal.recent(events)
 
     async def draft_of(self, case: Case) -> Draft | None:

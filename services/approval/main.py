@@ -30,6 +30,7 @@ from services.approval.inbox.names import Names
 from services.approval.inbox.people import add_people
 from services.approval.inbox.render import PageRoute, add_assets
 from services.approval.inbox.working import WorkingCopies
+from services.approval.not_read import NotRead
 from services.approval.notify import channels
 from services.approval.notify.handlers import Notify
 from services.approval.notify.notices import read_notice
@@ -102,7 +103,7 @@ def build(
     )
     sessions = SessionStore(clock, new_secret, settings.idle, settings.session)
     census, patrol = Census(reviews, clock), Patrol(settings.nats_monitor_url, ehr)
-    working, names = WorkingCopies(), Names()
+    working, names, not_read = WorkingCopies(), Names(), NotRead()
     checks = {"approval-ehr-task": read_task_fact, "approval-deliver": read_notice}
     mending = Mending("approval", checks, clock)
     provider = Provider(settings.oidc, clock) if settings.oidc.issuer else None
@@ -115,6 +116,7 @@ def build(
         await reconciling.attach(bus)
         await checkpointing.attach(bus)
         await census.start(bus)
+        await not_read.start(bus)
         await mending.attach(bus, {"ehr-decisions": on_request(bus, clock)})
 
     guard = Guard(read_grants(settings.tokens_file), provider, sessions, partial(_refused, log), settings.public)
@@ -127,7 +129,7 @@ def build(
     sign_in = SignIn(sessions, log, clock, new_secret, settings.public, provider, people)
     router.include_router(make_sessions_router(sign_in, guard))
     add_sign_in(pages, sign_in, guard)
-    add_lists(pages, parts, names)
+    add_lists(pages, parts, names, not_read)
     add_case(pages, parts, working)
     add_people(pages, parts, front)
     router.include_router(pages)
@@ -142,6 +144,7 @@ def build(
         checks={"ehr": front.ready},
         closers=(
             front.close,
+            not_read.close,
             ehr.close,
             partial(asyncio.to_thread, threads.shutdown, wait=False),
             *((provider.close,) if provider else ()),

@@ -1,5 +1,6 @@
 """A case and a review as the API and the pages show them."""
 
+from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
@@ -10,6 +11,7 @@ from services.approval.desk import Desk
 from shared.contracts.case import State, fold
 from shared.contracts.draft import Draft
 from shared.contracts.envelope import Recorded
+from shared.messaging.journal import Unreadable
 from shared.runtime.problems import Problem
 
 
@@ -23,6 +25,16 @@ class EventLine(BaseModel):
     detail: dict[str, Any]
 
 
+class UnreadableLine(BaseModel):
+    """Something on the trail that is no event that can be read."""
+
+    case_id: str
+    department: str
+    event: str
+    sequence: int
+    reason: str
+
+
 class CaseView(BaseModel):
     """A case and its trail. Ids, codes and digests; no text."""
 
@@ -33,6 +45,10 @@ class CaseView(BaseModel):
     document_reference: str | None
     provenance: str | None
     events: list[EventLine]
+    unreadable: list[UnreadableLine] = Field(
+        description="what stands on its trail and cannot be read: the state is that of the other events, and no step "
+        "of ours goes on with the case"
+    )
 
 
 class DraftView(BaseModel):
@@ -75,7 +91,20 @@ class ReviewView(BaseModel):
     draft: DraftView
 
 
-def case_view(history: list[Recorded]) -> CaseView:
+def unreadable_lines(items: Iterable[Unreadable]) -> list[UnreadableLine]:
+    return [
+        UnreadableLine(
+            case_id=item.case.id,
+            department=item.case.department,
+            event=item.event,
+            sequence=item.sequence,
+            reason=item.reason,
+        )
+        for item in items
+    ]
+
+
+def case_view(history: list[Recorded], unreadable: Iterable[Unreadable] = ()) -> CaseView:
     """The case that `history` adds up to, with each of its events."""
     case = fold(history)
     return CaseView(
@@ -95,6 +124,7 @@ def case_view(history: list[Recorded]) -> CaseView:
             )
             for event in history
         ],
+        unreadable=unreadable_lines(unreadable),
     )
 
 

@@ -4,10 +4,9 @@ Bodies carry ids, codes, digests and figures. Text (the context, the draft, a ph
 store under its SHA-256. What later steps need travels with the event, so that no step on the common path has to read.
 """
 
-from datetime import datetime
 from typing import Annotated, Literal, get_args
 
-from pydantic import Field, TypeAdapter
+from pydantic import AwareDatetime, Field, TypeAdapter
 
 from shared.contracts.corrections import Addended, Amended, Retracted, RetractionFiled, RetractionRequested
 from shared.contracts.model import Model
@@ -42,7 +41,7 @@ class Discharged(Model):
     version: Literal[1] = 1
     encounter_id: str
     attending: str | None = None
-    occurred_at: datetime | None = None
+    occurred_at: AwareDatetime | None = None
 
 
 class ContextExtracted(Model):
@@ -78,7 +77,7 @@ class ReviewRequested(Model):
     draft: DraftRef
     task: str | None = None  # id of the Task in the EHR; None where the EHR takes none
     owner: str | None = None
-    deadlines: tuple[datetime, ...]
+    deadlines: tuple[AwareDatetime, ...]
     encounter_status: str
 
 
@@ -88,7 +87,7 @@ class Escalated(Model):
     event: Literal["escalated"] = "escalated"
     version: Literal[1] = 1
     level: int
-    due: datetime
+    due: AwareDatetime
     owner: str | None = None
     deputies: tuple[str, ...] = ()  # FHIR references of who is told besides the supervisor
 
@@ -101,7 +100,7 @@ class Reassigned(Model):
     owner: str
     by: Actor
     reason: str  # digest of the words
-    deadlines: tuple[datetime, ...] | None = None  # from the reassignment on; None: those of the review go on
+    deadlines: tuple[AwareDatetime, ...] | None = None  # from the reassignment on; None: those of the review go on
 
 
 class Approved(Model):
