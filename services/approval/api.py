@@ -42,6 +42,7 @@ TITLES: dict[Why, tuple[int, str]] = {
     "unchanged": (422, "The text is the one that stands"),
     "asked": (409, "Somebody has asked for a retraction already"),
     "not-asked": (409, "Nobody has asked for a retraction"),
+    "key-used": (422, "This Idempotency-Key stands for another decision"),
     "same-person": (403, "A second person has to confirm"),
 }
 LONGEST_TEXT = 200_000
@@ -152,6 +153,18 @@ class Parts:
             raise Problem(401, title, "The sign-in is too long ago.", headers={"WWW-Authenticate": challenge})
 
 
+RepeatKey = Annotated[
+    str | None,
+    Header(
+        alias="Idempotency-Key",
+        min_length=1,
+        max_length=255,
+        description="of your own choice: sent again with it, the same decision gets its first answer, whatever has "
+        "happened to the case since",
+    ),
+]
+
+
 def make_router(parts: Parts) -> APIRouter:
     router = APIRouter()
     _add_case_routes(router, parts)
@@ -218,30 +231,32 @@ def _add_decision_routes(router: APIRouter, parts: Parts) -> None:
     @router.post("/v1/reviews/{case_id}/approve", tags=["reviews"], summary="Countersign the draft")
     @takes(TEXT)
     async def approve(
-        case_id: str, by: clinician, if_match: seen_header = None, body: Approve | None = None
+        case_id: str, by: clinician, if_match: seen_header = None, body: Approve | None = None, key: RepeatKey = None
     ) -> Decided:
         parts.check_recent(by)
         body = body or Approve()
         try:
-            event = await desk.approve(case_id, seen(if_match), by, body.text, body.settled)
+            event = await desk.approve(case_id, seen(if_match), by, body.text, body.settled, key=key)
         except Refused as refused:
             raise problem_of(refused) from None
         return Decided(case_id=case_id, state="approved", by=by.subject, signed=event.signed)
 
     @router.post("/v1/reviews/{case_id}/reject", tags=["reviews"], summary="Refuse the draft")
-    async def reject(case_id: str, body: Reject, by: clinician, if_match: seen_header = None) -> Decided:
+    async def reject(
+        case_id: str, body: Reject, by: clinician, if_match: seen_header = None, key: RepeatKey = None
+    ) -> Decided:
         try:
             # A refusal signs nothing: without If-Match it is about the draft that is under review.
             digest = seen(if_match) if if_match else await _current(desk, case_id)
-            await desk.reject(case_id, digest, by, body.action, body.reason)
+            await desk.reject(case_id, digest, by, body.action, body.reason, key)
         except Refused as refused:
             raise problem_of(refused) from None
         return Decided(case_id=case_id, state="drafting" if body.action == "redraft" else "closed", by=by.subject)
 
     @router.post("/v1/reviews/{case_id}/reassign", tags=["reviews"], summary="Give the review to somebody else")
-    async def reassign(case_id: str, body: Reassign, by: giver) -> Decided:
+    async def reassign(case_id: str, body: Reassign, by: giver, key: RepeatKey = None) -> Decided:
         try:
-            await desk.reassign(case_id, body.to, by, body.reason)
+            await desk.reassign(case_id, body.to, by, body.reason, key)
         except Refused as refused:
             raise problem_of(refused) from None
         return Decided(case_id=case_id, state="awaiting-review", by=by.subject)

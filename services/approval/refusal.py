@@ -7,7 +7,7 @@ from typing import Literal
 Field = Literal["resolutions", "acknowledged", "written", "text"]
 AfterFiling = Literal["not-filed", "changed", "unchanged", "asked", "not-asked", "same-person"]
 BeforeFiling = Literal["not-open", "stale", "incomplete", "unresolved", "misleading"]
-Why = Literal["unknown", "decided", "forbidden", "no-such-person"] | BeforeFiling | AfterFiling
+Why = Literal["unknown", "decided", "forbidden", "no-such-person", "key-used"] | BeforeFiling | AfterFiling
 
 
 @dataclass(frozen=True, slots=True)

@@ -303,7 +303,7 @@ async def test_a_failed_step_is_a_dead_letter_and_a_redrive_brings_the_case_back
 async def test_what_an_engine_sends_wrong_is_a_dead_letter_with_the_reason(
     stack: Stack, subject: str, body: bytes
 ) -> None:
-    bus = await stack.server.connect("operator")
+    bus = await stack.server.connect("admin")
     await bus.publish(subject, body, stream="EHR")
 
     async def buried() -> Any:

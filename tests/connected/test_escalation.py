@@ -234,7 +234,7 @@ async def test_the_same_message_many_times_is_one_mail(
         case_id = await stack.discharge()
         await stack.reaches(case_id, "awaiting-review", events=5)
         await all_sent(nats, 2)
-        bus = await nats.connect("operator")
+        bus = await nats.connect("approval")
         for item in await notices(nats, "notify.>"):
             for _ in range(3):  # as a dead letter that is put back
                 await bus.publish(item.subject, item.data, stream="NOTIFY")
