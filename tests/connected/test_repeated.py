@@ -12,13 +12,11 @@ import pytest
 
 from shared.contracts.subjects import due_subject
 from shared.messaging.journal import Journal
-from tests.connected.test_access import Clock, clock
 from tests.support.ehr import sandbox
+from tests.support.people import Clock, under_review
 from tests.support.physician import settled
 from tests.support.server import NatsServer
 from tests.support.stack import Stack, running, until
-
-__all__ = ["clock"]  # a fixture
 
 pytestmark = pytest.mark.connected
 
@@ -30,12 +28,6 @@ async def stack(nats: NatsServer, clock: Clock) -> AsyncIterator[Stack]:
     await nats.provision()
     async with running(nats, sandbox(), SLOWLY, clock=clock) as found:
         yield found
-
-
-async def under_review(stack: Stack) -> str:
-    case_id = await stack.discharge()
-    await stack.reaches(case_id, "awaiting-review")
-    return case_id
 
 
 def names(case: dict[str, Any]) -> list[str]:
