@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -48,6 +47,13 @@ def list_cases(data_dir: DataDir = None, as_json: AsJson = False) -> None:
     for item in found["items"]:
         table.add_row(item["case_id"], item["department"], item["state"], item["last_event"], item["time"][:19])
     Console().print(table)
+    _say_unreadable(found)
+
+
+def _say_unreadable(found: dict[str, Any]) -> None:
+    """What the trail has that cannot be read."""
+    for item in found["unreadable"]:
+        print(f"cannot be read: case {item['case_id']}, {item['event']}, sequence {item['sequence']}: {item['reason']}")
 
 
 @app.command()
@@ -64,6 +70,7 @@ def show(case_id: CaseId, data_dir: DataDir = None, as_json: AsJson = False) -> 
             why = " ".join(filter(None, (ending["ground"], ending["reference"])))
             print(f"{name:20}{ending['time'][:19]} by {ending['by']}, {why}")
     print(f"{'events':20}{len(found['events'])}")
+    _say_unreadable(found)
 
 
 @app.command()
@@ -77,15 +84,15 @@ def history(case_id: CaseId, data_dir: DataDir = None, as_json: AsJson = False) 
     for event in found["events"]:
         table.add_row(event["time"][:23], event["event"], event["actor"], event["digest"][:16])
     Console().print(table)
+    _say_unreadable(found)
 
 
 @app.command()
 def retry(case_id: CaseId, by: By = None, data_dir: DataDir = None, as_json: AsJson = False) -> None:
     """Put a failed case back to its failed step, also when its dead letter was discarded."""
-    from cli.letters import Deed
-    from cli.redrive import retry_case
+    from cli.redrive import Said, retry_case
 
-    done = run(data_dir, lambda bus: retry_case(bus, case_id, Deed(who(by), "", datetime.now(UTC))))
+    done = run(data_dir, lambda bus: retry_case(bus, case_id, Said(who(by))))
     print(json.dumps({"case_id": case_id, "done": done}) if as_json else done)
 
 

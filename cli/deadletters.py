@@ -8,7 +8,6 @@ import getpass
 import json
 from collections.abc import Callable, Coroutine
 from dataclasses import asdict
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
@@ -64,7 +63,7 @@ def list_letters(
     everything: Annotated[bool, typer.Option("--all", help="also those that were redriven or discarded")] = False,
 ) -> None:
     """Dead letters that wait for somebody."""
-    from cli.letters import read_all
+    from shared.messaging.letters import read_all
 
     letters = [item[0] for item in run(data_dir, read_all).values() if everything or item[0].waits]
     if as_json:
@@ -83,7 +82,7 @@ def list_letters(
 @app.command()
 def show(sequence: Sequence, data_dir: DataDir = None, as_json: AsJson = False) -> None:
     """One dead letter with its original message."""
-    from cli.letters import find, read_all
+    from shared.messaging.letters import find, read_all
 
     letter, data, headers = find(run(data_dir, read_all), sequence)
     original = {name: value for name, value in headers.items() if not name.startswith(("Nats-", "countersign-"))}
@@ -162,16 +161,17 @@ def _settle(
 
 
 async def _one(connection: "Bus", settling: "Settling", sequence: int, by: str, why: str) -> str:
-    from cli.letters import Deed, read_all
+    from cli.redrive import Said
+    from shared.messaging.letters import read_all
 
-    return await settling(connection, await read_all(connection), sequence, Deed(by, why, datetime.now(UTC)))
+    return await settling(connection, await read_all(connection), sequence, Said(by, why))
 
 
 async def _many(
     connection: "Bus", name: str, settling: "Settling", consumer: str, yes: bool, by: str, why: str
 ) -> list[dict[str, Any]]:
-    from cli.letters import Deed, read_all
-    from cli.redrive import settle_each, waiting
+    from cli.redrive import Said, settle_each, waiting
+    from shared.messaging.letters import read_all
 
     letters = await read_all(connection)
     found = waiting(letters, consumer)
@@ -183,7 +183,5 @@ async def _many(
     shown = track(found, description=name, console=Console(stderr=True), transient=True)
     return [
         {"sequence": number, "said": said, "ok": ok}
-        async for number, said, ok in settle_each(
-            connection, letters, shown, settling, lambda: Deed(by, why, datetime.now(UTC))
-        )
+        async for number, said, ok in settle_each(connection, letters, found, settling, Said(by, why), shown)
     ]

@@ -6,7 +6,6 @@ What speaks to the bus is imported when a command runs: `--help` must not wait f
 import asyncio
 import json
 from collections.abc import Callable, Coroutine
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
@@ -54,12 +53,12 @@ def _run(data_dir: Path | None, work: Callable[["Bus"], Coroutine[Any, Any, T]])
     return asyncio.run(connected())
 
 
-async def _set(bus: "Bus", by: str | None, reason: str, *, held: bool) -> "Hold":
-    from services.approval.hold import Hold, say
+async def _set(bus: "Bus", by: str | None, reason: str, *, held: bool) -> "Hold | None":
+    from services.approval.hold import read_hold
+    from shared.messaging.requests import OfDecisions, ask
 
-    said = Hold(held=held, by=who(by), why=reason, at=datetime.now(UTC))
-    await say(bus, said)
-    return said
+    await ask(bus, "approval", "ehr-decisions", OfDecisions.model_construct(held=held, by=who(by), why=reason))
+    return await read_hold(bus)
 
 
 def _say(found: "Hold | None", *, as_json: bool) -> None:

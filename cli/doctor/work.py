@@ -14,7 +14,6 @@ from cli.doctor import checkpoints
 from cli.doctor.findings import Finding, Group
 from cli.doctor.place import Place
 from cli.errors import CommandError
-from cli.letters import read_all
 from services.approval.hold import read_hold
 from services.approval.reconcile import KEY, TELL_AFTER
 from services.approval.task_mark import Mark
@@ -22,6 +21,7 @@ from shared.contracts.failures import Failure
 from shared.knowledge.live import LiveBucket
 from shared.messaging.buckets import Bucket
 from shared.messaging.connection import Bus
+from shared.messaging.letters import read_all
 from shared.messaging.topology import Consumer, all_consumers
 
 BEHIND = 1000  # messages that wait for a consumer

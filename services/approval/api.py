@@ -1,12 +1,13 @@
 """The review API: cases for those who watch, reviews for those who decide."""
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Depends, Header, Query, Response
 from pydantic import BaseModel, ConfigDict, Field
 
+from services.approval.case_list import CaseList, list_recent
 from services.approval.desk import Desk
 from services.approval.gate import Settled
 from services.approval.local_time import ZoneOf
@@ -15,12 +16,13 @@ from services.approval.reviews import OpenReview, Reviews
 from services.approval.rights import must_sign_in_again
 from services.approval.views import CaseView, ReviewView, case_view, gone, review_view
 from shared.contracts.access import Access
-from shared.contracts.case import State, fold, state_after
+from shared.contracts.case import State, fold
 from shared.contracts.ehr import Department, PractitionerReference
 from shared.contracts.envelope import Recorded
 from shared.contracts.events import Refusing, Resolution
 from shared.contracts.failures import ErasedError
 from shared.messaging.access_log import AccessLog
+from shared.messaging.journal import Unreadable
 from shared.messaging.steps import Clock
 from shared.runtime.access import ROLES, Caller, Guard
 from shared.runtime.limits import TEXT, takes
@@ -42,28 +44,14 @@ TITLES: dict[Why, tuple[int, str]] = {
     "unchanged": (422, "The text is the one that stands"),
     "asked": (409, "Somebody has asked for a retraction already"),
     "not-asked": (409, "Nobody has asked for a retraction"),
+    "key-used": (422, "This Idempotency-Key stands for another decision"),
     "same-person": (403, "A second person has to confirm"),
     "held": (409, "A legal hold stands"),
     "not-held": (409, "No legal hold stands"),
     "erased": (410, "The texts of this case were erased"),
     "not-ended": (409, "This case has not ended"),
 }
-RECENT_EVENTS = 2000
 LONGEST_TEXT = 200_000
-
-
-class CaseLine(BaseModel):
-    """A case in a list."""
-
-    case_id: str
-    department: str
-    state: State
-    last_event: str
-    time: datetime
-
-
-class CaseList(BaseModel):
-    items: list[CaseLine]
 
 
 class LookList(BaseModel):
@@ -171,6 +159,18 @@ class Parts:
             raise Problem(401, title, "The sign-in is too long ago.", headers={"WWW-Authenticate": challenge})
 
 
+RepeatKey = Annotated[
+    str | None,
+    Header(
+        alias="Idempotency-Key",
+        min_length=1,
+        max_length=255,
+        description="of your own choice: sent again with it, the same decision gets its first answer, whatever has "
+        "happened to the case since",
+    ),
+]
+
+
 def make_router(parts: Parts) -> APIRouter:
     router = APIRouter()
     _add_case_routes(router, parts)
@@ -186,18 +186,16 @@ def _add_case_routes(router: APIRouter, parts: Parts) -> None:
 
     @router.get("/v1/cases", tags=["cases"], summary="Cases with recent events, latest first")
     async def list_cases(who: anybody, limit: Annotated[int, Query(ge=1, le=200)] = 50) -> CaseList:
-        recent = [event for event in await desk.recent(RECENT_EVENTS) if who.works_in(event.case.department)]
-        latest = {event.case.id: event for event in recent}
-        ordered = sorted(latest.values(), key=lambda event: -event.head.sequence)
-        return CaseList(items=[_case_line(event) for event in ordered[:limit]])
+        return await list_recent(desk, who, limit)
 
     @router.get("/v1/cases/{case_id}", tags=["cases"], summary="A case and its trail")
     async def show_case(case_id: str, who: anybody) -> CaseView:
-        return case_view(await known(desk, case_id, who))
+        history, unreadable = await readable(desk, case_id, who)
+        return case_view(history, unreadable)
 
     @router.get("/v1/cases/{case_id}/access", tags=["cases"], summary="Who looked at it, who was refused")
     async def show_access(case_id: str, who: auditor) -> LookList:
-        await known(desk, case_id, who)
+        await readable(desk, case_id, who)
         return LookList(items=await parts.log.of_case(case_id))
 
 
@@ -242,30 +240,32 @@ def _add_decision_routes(router: APIRouter, parts: Parts) -> None:
     @router.post("/v1/reviews/{case_id}/approve", tags=["reviews"], summary="Countersign the draft")
     @takes(TEXT)
     async def approve(
-        case_id: str, by: clinician, if_match: seen_header = None, body: Approve | None = None
+        case_id: str, by: clinician, if_match: seen_header = None, body: Approve | None = None, key: RepeatKey = None
     ) -> Decided:
         parts.check_recent(by)
         body = body or Approve()
         try:
-            event = await desk.approve(case_id, seen(if_match), by, body.text, body.settled)
+            event = await desk.approve(case_id, seen(if_match), by, body.text, body.settled, key=key)
         except Refused as refused:
             raise problem_of(refused) from None
         return Decided(case_id=case_id, state="approved", by=by.subject, signed=event.signed)
 
     @router.post("/v1/reviews/{case_id}/reject", tags=["reviews"], summary="Refuse the draft")
-    async def reject(case_id: str, body: Reject, by: clinician, if_match: seen_header = None) -> Decided:
+    async def reject(
+        case_id: str, body: Reject, by: clinician, if_match: seen_header = None, key: RepeatKey = None
+    ) -> Decided:
         try:
             # A refusal signs nothing: without If-Match it is about the draft that is under review.
             digest = seen(if_match) if if_match else await _current(desk, case_id)
-            await desk.reject(case_id, digest, by, body.action, body.reason)
+            await desk.reject(case_id, digest, by, body.action, body.reason, key)
         except Refused as refused:
             raise problem_of(refused) from None
         return Decided(case_id=case_id, state="drafting" if body.action == "redraft" else "closed", by=by.subject)
 
     @router.post("/v1/reviews/{case_id}/reassign", tags=["reviews"], summary="Give the review to somebody else")
-    async def reassign(case_id: str, body: Reassign, by: giver) -> Decided:
+    async def reassign(case_id: str, body: Reassign, by: giver, key: RepeatKey = None) -> Decided:
         try:
-            await desk.reassign(case_id, body.to, by, body.reason)
+            await desk.reassign(case_id, body.to, by, body.reason, key)
         except Refused as refused:
             raise problem_of(refused) from None
         return Decided(case_id=case_id, state="awaiting-review", by=by.subject)
@@ -293,18 +293,12 @@ async def _current(desk: Desk, case_id: str) -> str:
     return case.review.draft.digest if case.review else ""
 
 
-async def known(desk: Desk, case_id: str, who: Caller) -> list[Recorded]:
-    history = await desk.history(case_id)
-    if not history or not who.works_in(history[-1].case.department):
+async def readable(desk: Desk, case_id: str, who: Caller) -> tuple[list[Recorded], list[Unreadable]]:
+    """What can be read of a case that the caller may know of, and what not. Raises Problem where there is none."""
+    history, unreadable = await desk.readable(case_id)
+    departments = [item.case.department for item in history] + [item.case.department for item in unreadable]
+    if not departments or not who.works_in(departments[0]):
         raise Problem(404, "There is no such case")
-    return history
-
-
-def _case_line(event: Recorded) -> CaseLine:
-    return CaseLine(
-        case_id=event.case.id,
-        department=event.case.department,
-        state=state_after(event),
-        last_event=event.name,
-        time=event.time,
-    )
+    if not history:
+        raise Problem(404, "Nothing of this case can be read", "; ".join(map(str, unreadable)))
+    return history, unreadable

@@ -191,6 +191,24 @@ def retract(
     )
 
 
+def requested_before(case: Case, seen: str, by: Actor, reason: str) -> RetractionRequested | None:
+    """The request of `by` for this retraction that stands already, also when a second person has confirmed it."""
+    body = case.retraction.body if case.retraction else None
+    if isinstance(body, Retracted):
+        body = RetractionRequested(seen=body.seen, reason=body.reason, by=body.requested_by, signer=body.requester)
+    if not isinstance(body, RetractionRequested) or body.by.subject != by.subject:
+        return None
+    return body if (body.seen, body.reason) == (seen, reason) else None
+
+
+def confirmed_before(case: Case, seen: str, by: Actor) -> Retracted | None:
+    """The confirmation of `by` for this retraction that stands already."""
+    body = case.retraction.body if case.retraction else None
+    if not isinstance(body, Retracted):
+        return None
+    return body if (body.seen, body.by.subject) == (seen, by.subject) else None
+
+
 def same_person(first: Actor, first_signer: str | None, second: Actor, second_signer: str | None) -> bool:
     """Whether two actors may be one person: by login, by who they are in the EHR, by whom they sign for, by NPI."""
     return any(

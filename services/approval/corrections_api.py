@@ -5,7 +5,7 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Header, Response
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
-from services.approval.api import LONGEST_TEXT, Decided, Parts, problem_of, seen
+from services.approval.api import LONGEST_TEXT, Decided, Parts, RepeatKey, problem_of, seen
 from services.approval.corrections_desk import CorrectionsDesk
 from services.approval.gate import Settled
 from services.approval.refusal import Refused
@@ -123,10 +123,10 @@ def _add_signing(router: APIRouter, parts: Parts, desk: CorrectionsDesk) -> None
         description="It replaces the document in the chart, which becomes superseded. Signed as an approval is.",
     )
     @takes(TEXT)
-    async def amend(case_id: str, body: Amend, by: clinician, if_match: Seen = None) -> Decided:
+    async def amend(case_id: str, body: Amend, by: clinician, if_match: Seen = None, key: RepeatKey = None) -> Decided:
         parts.check_recent(by)
         try:
-            event = await desk.amend(case_id, _seen(if_match), by, body.text, body.reason, body.settled)
+            event = await desk.amend(case_id, _seen(if_match), by, body.text, body.reason, body.settled, key)
         except Refused as refused:
             raise problem_of(refused) from None
         return Decided(case_id=case_id, state="approved", by=by.subject, signed=event.signed)
@@ -137,10 +137,12 @@ def _add_signing(router: APIRouter, parts: Parts, desk: CorrectionsDesk) -> None
         description="It is filed as a document of its own that appends to the one in the chart, which stays current.",
     )
     @takes(TEXT)
-    async def addend(case_id: str, body: Addend, by: clinician, if_match: Seen = None) -> Decided:
+    async def addend(
+        case_id: str, body: Addend, by: clinician, if_match: Seen = None, key: RepeatKey = None
+    ) -> Decided:
         parts.check_recent(by)
         try:
-            event = await desk.addend(case_id, _seen(if_match), by, body.text, body.reason, body.settled)
+            event = await desk.addend(case_id, _seen(if_match), by, body.text, body.reason, body.settled, key)
         except Refused as refused:
             raise problem_of(refused) from None
         return Decided(case_id=case_id, state="approved", by=by.subject, signed=event.signed)
@@ -155,10 +157,12 @@ def _add_retracting(router: APIRouter, parts: Parts, desk: CorrectionsDesk) -> N
         description="For a document that should not exist: another patient's, or of a stay that goes on. Any physician "
         "of the department may ask. Nothing changes in the chart until a second person confirms.",
     )
-    async def request_retraction(case_id: str, body: Retract, by: clinician, if_match: Seen = None) -> Decided:
+    async def request_retraction(
+        case_id: str, body: Retract, by: clinician, if_match: Seen = None, key: RepeatKey = None
+    ) -> Decided:
         parts.check_recent(by)
         try:
-            await desk.request_retraction(case_id, _seen(if_match), by, body.reason)
+            await desk.request_retraction(case_id, _seen(if_match), by, body.reason, key)
         except Refused as refused:
             raise problem_of(refused) from None
         return Decided(case_id=case_id, state="filed", by=by.subject)
@@ -169,10 +173,10 @@ def _add_retracting(router: APIRouter, parts: Parts, desk: CorrectionsDesk) -> N
         description="Whoever may sign for the case and did not ask for it. Every document of the case becomes "
         "entered-in-error in the chart.",
     )
-    async def confirm_retraction(case_id: str, by: clinician, if_match: Seen = None) -> Decided:
+    async def confirm_retraction(case_id: str, by: clinician, if_match: Seen = None, key: RepeatKey = None) -> Decided:
         parts.check_recent(by)
         try:
-            await desk.retract(case_id, _seen(if_match), by)
+            await desk.retract(case_id, _seen(if_match), by, key)
         except Refused as refused:
             raise problem_of(refused) from None
         return Decided(case_id=case_id, state="retracted", by=by.subject)

@@ -6,10 +6,9 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from services.approval import corrections
-from services.approval.desk import Desk, channel_of
+from services.approval.desk import Desk, cause_of, channel_of, signs
 from services.approval.gate import Settled
 from services.approval.refusal import Refused
-from services.approval.rights import Deed
 from shared.contracts.case import Case, addenda, final, standing
 from shared.contracts.corrections import Addended, Amended, Retracted, RetractionRequested
 from shared.contracts.draft import Draft
@@ -65,9 +64,12 @@ class CorrectionsDesk:
         text: str,
         reason: str,
         settled: Settled = Settled(),  # noqa: B008 - frozen
+        key: str | None = None,
     ) -> Amended:
         """Sign `text` in the place of the document that was `seen`. Raises Refused."""
-        return await self._sign(Amended, corrections.amend, lambda _: text, case_id, seen, by, text, reason, settled)
+        return await self._sign(
+            Amended, corrections.amend, lambda _: text, case_id, seen, by, text, reason, settled, key
+        )
 
     async def addend(
         self,
@@ -77,6 +79,7 @@ class CorrectionsDesk:
         words: str,
         reason: str,
         settled: Settled = Settled(),  # noqa: B008 - frozen
+        key: str | None = None,
     ) -> Addended:
         """Sign `words` as an addendum to the document that was `seen`. Raises Refused."""
         return await self._sign(
@@ -89,6 +92,7 @@ class CorrectionsDesk:
             words,
             reason,
             settled,
+            key,
         )
 
     async def _sign(
@@ -102,6 +106,7 @@ class CorrectionsDesk:
         words: str,
         reason: str,
         settled: Settled,
+        key: str | None,
     ) -> S:
         """Check, keep and append what `make` makes of `words`; `whole` is the text that is filed. Sent again by whoever
         lost the answer, it is the same signature.
@@ -118,7 +123,10 @@ class CorrectionsDesk:
         def before(current: Case) -> S | None:
             return corrections.signed_before(kind, current, seen, by.actor, digest(text.encode()))
 
-        if (done := before(case)) is not None:
+        def same(body: S) -> bool:
+            return (body.seen, body.reason) == (seen, digest(reason.encode())) and signs(body, text)
+
+        if (done := before(case) or await self._desk.repeated(ref, by, key, kind, same)) is not None:
             return done
         corrections.filed(case, seen)
         written = await self._desk.written(case_id, draft, words, by)
@@ -140,13 +148,27 @@ class CorrectionsDesk:
 
         decide(case)  # refused before anything is kept
         await self._keep(case_id, case, text, reason)
-        return await self._desk.decide(ref, case, by, "decide", decide, before=before)
+        return await self._desk.decide(ref, case, by, "decide", decide, cause_of(ref, by, key), before)
 
-    async def request_retraction(self, case_id: str, seen: str, by: Caller, reason: str) -> RetractionRequested:
-        """The first of two people. Raises Refused."""
-        ref, case, by = await self._look(case_id, seen, by, "retract")
-        supervisor = await self._desk.stands_for(ref, by)
+    async def request_retraction(
+        self, case_id: str, seen: str, by: Caller, reason: str, key: str | None = None
+    ) -> RetractionRequested:
+        """The first of two people. Sent again by whoever lost the answer, it is the same request. Raises Refused."""
+        ref, case = await self._desk.case(case_id)
+        by = await self._desk.permit(ref, case, by, "retract")
         words = digest(reason.encode())
+
+        def before(current: Case) -> RetractionRequested | None:
+            return corrections.requested_before(current, seen, by.actor, words)
+
+        def same(body: RetractionRequested) -> bool:
+            return (body.seen, body.reason) == (seen, words)
+
+        if (done := before(case) or await self._desk.repeated(ref, by, key, RetractionRequested, same)) is not None:
+            if case.state == "filed" and case.retraction is not None:
+                await self._tell(ref, seen)  # the first may have ended before it did
+            return done
+        supervisor = await self._desk.stands_for(ref, by)
 
         def decide(current: Case) -> RetractionRequested:
             return corrections.request_retraction(
@@ -155,7 +177,7 @@ class CorrectionsDesk:
 
         decide(case)
         await self._keep(case_id, case, reason)
-        event = await self._desk.decide(ref, case, by, "retract", decide)
+        event = await self._desk.decide(ref, case, by, "retract", decide, cause_of(ref, by, key), before)
         await self._tell(ref, seen)
         return event
 
@@ -167,15 +189,25 @@ class CorrectionsDesk:
         except TransientError as error:
             logger.warning("case %s: nobody was told that a retraction was asked for: %s", ref.id, error.reason)
 
-    async def retract(self, case_id: str, seen: str, by: Caller) -> Retracted:
-        """The second of two people. Raises Refused."""
-        ref, case, by = await self._look(case_id, seen, by, "decide")
+    async def retract(self, case_id: str, seen: str, by: Caller, key: str | None = None) -> Retracted:
+        """The second of two people. Sent again, it is the same confirmation. Raises Refused."""
+        ref, case = await self._desk.case(case_id)
+        by = await self._desk.permit(ref, case, by, "decide")
+
+        def before(current: Case) -> Retracted | None:
+            return corrections.confirmed_before(current, seen, by.actor)
+
+        def same(body: Retracted) -> bool:
+            return body.seen == seen
+
+        if (done := before(case) or await self._desk.repeated(ref, by, key, Retracted, same)) is not None:
+            return done
         supervisor = await self._desk.stands_for(ref, by)
 
         def decide(current: Case) -> Retracted:
             return corrections.retract(current, seen, by.actor, supervisor=supervisor, channel=channel_of(by))
 
-        return await self._desk.decide(ref, case, by, "decide", decide)
+        return await self._desk.decide(ref, case, by, "decide", decide, cause_of(ref, by, key), before)
 
     async def words(self, case_id: str, digest: str) -> str:
         """Somebody's reason."""
@@ -185,10 +217,3 @@ class CorrectionsDesk:
         """Before an event names them by their digests."""
         for text in texts:
             await self._desk.texts(case_id, case.head.sequence).put(text.encode())
-
-    async def _look(self, case_id: str, seen: str, by: Caller, deed: Deed) -> tuple[CaseRef, Case, Caller]:
-        """The case, and the caller in the role that may do it. Raises Refused."""
-        ref, case = await self._desk.case(case_id)
-        by = await self._desk.permit(ref, case, by, deed)
-        corrections.filed(case, seen)
-        return ref, case, by

@@ -37,7 +37,7 @@ from shared.contracts.subjects import FHIR_ID, CaseRef, derived_id
 from shared.messaging.access_log import AccessLog
 from shared.messaging.artifacts import Artifacts, CaseTexts
 from shared.messaging.connection import Bus
-from shared.messaging.journal import Conflict, Journal
+from shared.messaging.journal import Conflict, Journal, Unreadable
 from shared.messaging.steps import Clock
 from shared.runtime.access import Caller
 
@@ -129,7 +129,11 @@ class Desk:
             raise Refused("unknown", "There is no such case.")
         raise Refused("forbidden", f"{found.reason[0].upper()}{found.reason[1:]}.")
 
-    async def recent(self, events: int) -> list[Recorded]:
+    async def readable(self, case_id: str) -> tuple[list[Recorded], list[Unreadable]]:
+        """The same for whoever only looks, also where something on the trail cannot be read."""
+        return await self._journal.readable(case_id) if CASE_ID.fullmatch(case_id) else ([], [])
+
+    async def recent(self, events: int) -> tuple[list[Recorded], list[Unreadable]]:
         return await self._journal.recent(events)
 
     async def draft_of(self, case_id: str, case: Case) -> Draft | None:
@@ -159,15 +163,19 @@ class Desk:
         text: str | None,
         settled: Settled = Settled(),  # noqa: B008 - frozen
         reading: Reading | None = None,
+        key: str | None = None,
     ) -> Approved:
-        """Countersign the draft with digest `seen`, or `text` in its place. Raises Refused."""
+        """Countersign the draft with digest `seen`, or `text` in its place; `key`: see `repeated`. Raises Refused."""
         ref, case = await self._look(case_id, seen)
         by = await self.permit(ref, case, by, "decide")
 
         def before(current: Case) -> Approved | None:
             return domain.approved_before(current, seen, by.actor, text)
 
-        if (done := before(case)) is not None:
+        def same(body: Approved) -> bool:
+            return body.draft.digest == seen and (not body.edited if text is None else signs(body, text))
+
+        if (done := before(case) or await self.repeated(ref, by, key, Approved, same)) is not None:
             return done
         review = domain.open_review(case, seen)
         draft = await self._draft_to_sign(ref, review, text)
@@ -192,7 +200,25 @@ class Desk:
         await self._withdraw_if_taken_back(ref, case, review)
         if text is not None and event.edited:
             await self.texts(ref.id, case.head.sequence).put(text.encode())
-        return await self.decide(ref, case, by, "decide", decide, before=before)
+        return await self.decide(ref, case, by, "decide", decide, cause_of(ref, by, key), before)
+
+    async def repeated(
+        self, ref: CaseRef, by: Caller, key: str | None, kind: type[Event], same: Callable[[Event], bool]
+    ) -> Event | None:
+        """The decision that `by` has sent with this `Idempotency-Key` before, whatever has happened to the case since.
+
+        Raises Refused where it was not the `same`.
+        """
+        cause = cause_of(ref, by, key)
+        if cause is None:
+            return None
+        id = derived_id(cause, kind.model_fields["event"].default)
+        found = next((item.body for item in await self.history(ref.id) if item.id == id), None)
+        if not isinstance(found, kind):
+            return None
+        if not same(found):
+            raise Refused("key-used", "It was sent with another decision about this case.")
+        return found
 
     async def written(self, case_id: str, draft: Draft, text: str, by: Caller) -> tuple[Statement, ...]:
         """The sentences of `text` that `draft` does not have, held against the record that it was made from.
@@ -221,7 +247,9 @@ class Desk:
         found = await self._directory.supervisor(ref.department)
         return found if "/" in found else None
 
-    async def reject(self, case_id: str, seen: str, by: Caller, action: Refusing, reason: str) -> Rejected:
+    async def reject(
+        self, case_id: str, seen: str, by: Caller, action: Refusing, reason: str, key: str | None = None
+    ) -> Rejected:
         ref, case = await self._look(case_id, seen)
         by = await self.permit(ref, case, by, "decide")
         words = digest(reason.encode())
@@ -229,7 +257,10 @@ class Desk:
         def before(current: Case) -> Rejected | None:
             return domain.rejected_before(current, seen, by.actor, action, words)
 
-        if (done := before(case)) is not None:
+        def same(body: Rejected) -> bool:
+            return (body.action, body.reason) == (action, words)  # a refusal need not say of which draft
+
+        if (done := before(case) or await self.repeated(ref, by, key, Rejected, same)) is not None:
             return done
         domain.open_review(case, seen)
         await self.texts(ref.id, case.head.sequence).put(reason.encode())
@@ -237,7 +268,7 @@ class Desk:
         def decide(current: Case) -> Rejected:
             return domain.reject(current, seen, by.actor, action, words, channel=channel_of(by))
 
-        return await self.decide(ref, case, by, "decide", decide, before=before)
+        return await self.decide(ref, case, by, "decide", decide, cause_of(ref, by, key), before)
 
     async def approve_in_ehr(self, case_id: str, seen: str, by: Actor, cause: str) -> Approved:
         """Countersign the draft as it is, as `by` did in the EHR. `cause` gives the event its id.
@@ -271,23 +302,30 @@ class Desk:
             cause,
         )
 
-    async def reassign(self, case_id: str, to: str, by: Caller, reason: str) -> None:
+    async def reassign(self, case_id: str, to: str, by: Caller, reason: str, key: str | None = None) -> None:
         """Give an open review to somebody else, whose clock starts. Raises Refused.
 
         To whom it belongs already, nothing changes, so that nobody puts a review off; an operator sets a lost timer so.
         """
         ref, case = await self._look(case_id)
         by = await self.permit(ref, case, by, "reassign")
+        words = digest(reason.encode())
+
+        def same(body: Reassigned) -> bool:
+            return (body.owner, body.reason) == (to, words)
+
+        if await self.repeated(ref, by, key, Reassigned, same) is not None:
+            return
         if case.open and case.owner == to and by.role != "operator":
             return
         await self._check_person(to)
-        words = await self.texts(ref.id, case.head.sequence).put(reason.encode())
+        await self.texts(ref.id, case.head.sequence).put(reason.encode())
         now, times = self._clock(), self._directory.times(ref.department)
 
         def decide(current: Case) -> Reassigned:
             return domain.reassign(current, to, by.actor, words, clocks.deadlines(now, times, current.requested_at))
 
-        await self.decide(ref, case, by, "reassign", decide)
+        await self.decide(ref, case, by, "reassign", decide, cause_of(ref, by, key))
 
     async def _check_person(self, to: str) -> None:
         """Raises Refused where the EHR knows no such practitioner. An EHR that is down keeps nobody from going home."""
@@ -348,6 +386,15 @@ class Desk:
 
     async def _append(self, ref: CaseRef, case: Case, event: CaseEvent, id: str | None = None) -> None:
         await self._journal.append(ref, event, after=case.head, id=id or self._new_id(), time=self._clock())
+
+
+def cause_of(ref: CaseRef, by: Caller, key: str | None) -> str | None:
+    """What gives a decision its id where it was sent with an `Idempotency-Key`, which is its sender's own."""
+    return f"key/{ref.id}/{by.subject}/{key}" if key else None
+
+
+def signs(body: Signature, text: str) -> bool:
+    return body.signed == digest(text.encode())
 
 
 def channel_of(caller: Caller) -> Channel:

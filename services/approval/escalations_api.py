@@ -7,7 +7,7 @@ from fastapi import APIRouter, Depends
 from pydantic import BaseModel
 
 from services.approval import clocks
-from services.approval.api import known
+from services.approval.api import readable
 from services.approval.desk import Desk
 from services.approval.directory import Directory
 from services.approval.directory_file import Channel
@@ -50,7 +50,7 @@ def make_escalations_router(desk: Desk, directory: Directory, guard: Guard) -> A
 
     @router.get("/v1/reviews/{case_id}/escalations", tags=["reviews"], summary="What happens if nobody decides")
     async def show_escalations(case_id: str, who: watcher) -> EscalationsView:
-        history = await known(desk, case_id, who)
+        history, _ = await readable(desk, case_id, who)
         case, department = fold(history), history[-1].case.department
         if case.review is None:
             raise Problem(404, "There is no draft to review yet", f"The case is {case.state}.")

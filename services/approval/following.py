@@ -16,7 +16,7 @@ from nats.js.api import ConsumerConfig, DeliverPolicy
 from nats.js.errors import APIError
 from pydantic import ValidationError
 
-from shared.contracts.failures import Failure, PermanentError, TransientError
+from shared.contracts.failures import Failure, TransientError
 from shared.contracts.model import Model
 from shared.messaging.buckets import Bucket
 from shared.messaging.connection import Bus
@@ -157,7 +157,7 @@ class Following:
     def _give(self, event: Stored) -> None:
         try:
             self._take(event)
-        except PermanentError as error:
+        except Failure as error:
             logger.warning("an event in the trail is not taken into %s: %s", self._key, error.reason)
 
     async def _save(self, last: Stored) -> None:

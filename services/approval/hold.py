@@ -5,9 +5,12 @@ A restored trail does not know what was decided after its backup, and the EHR do
 
 from datetime import datetime
 
+from shared.contracts.failures import PermanentError
 from shared.contracts.model import Model
 from shared.messaging.buckets import Bucket
 from shared.messaging.connection import Bus
+from shared.messaging.requests import OfDecisions, Verb
+from shared.messaging.steps import Clock
 
 BUCKET, KEY = "reconciled", "ehr-decisions"
 
@@ -29,3 +32,15 @@ async def read_hold(bus: Bus) -> Hold | None:
 
 async def say(bus: Bus, hold: Hold) -> None:
     await Bucket(bus, BUCKET).put(KEY, hold.model_dump_json().encode())
+
+
+def on_request(bus: Bus, clock: Clock) -> Verb:
+    """The operator says whether they count."""
+
+    async def do(asked: OfDecisions) -> str:
+        if not asked.why.strip():
+            raise PermanentError("Say why.")
+        await say(bus, Hold(held=asked.held, by=asked.by, why=asked.why, at=clock()))
+        return "decisions in the EHR are held" if asked.held else "decisions in the EHR count"
+
+    return Verb(OfDecisions, do)

@@ -27,14 +27,17 @@ from services.approval.escalations_api import make_escalations_router
 from services.approval.filing import Filing
 from services.approval.follow_up import FollowUp
 from services.approval.handlers import Approval
+from services.approval.hold import on_request
 from services.approval.inbox.case import add_case
 from services.approval.inbox.lists import add_lists
 from services.approval.inbox.names import Names
 from services.approval.inbox.people import add_people
 from services.approval.inbox.render import PageRoute, add_assets
 from services.approval.inbox.working import WorkingCopies
+from services.approval.not_read import NotRead
 from services.approval.notify import channels
 from services.approval.notify.handlers import Notify
+from services.approval.notify.notices import read_notice
 from services.approval.opened import Opened
 from services.approval.patrol import Patrol
 from services.approval.reconcile import Reconciling
@@ -48,9 +51,11 @@ from services.approval.sign_in.sessions import SessionStore
 from services.approval.sign_in.sessions_api import make_sessions_router
 from services.approval.tasks import Devices, Tasks
 from shared.clinical.fhir import FhirClient
+from shared.contracts.ehr import read_task_fact
 from shared.messaging.access_log import AccessLog
 from shared.messaging.connection import Bus
 from shared.messaging.lost_timers import LostTimers
+from shared.messaging.mending import Mending
 from shared.messaging.steps import Clock, Steps
 from shared.messaging.timers import REVIEWS
 from shared.messaging.topology import consumer
@@ -112,7 +117,9 @@ def build(
     sessions = SessionStore(clock, new_secret, settings.idle, settings.session, provider)
     lost_timers = LostTimers(REVIEWS, ("timers.escalation.>", "timers.reconcile.*"), clock)
     census, patrol = Census(reviews, clock), Patrol(settings.nats_monitor_url, ehr)
-    working, names = WorkingCopies(), Names()
+    working, names, not_read = WorkingCopies(), Names(), NotRead()
+    checks = {"approval-ehr-task": read_task_fact, "approval-deliver": read_notice}
+    mending = Mending("approval", checks, clock)
 
     async def on_connect(bus: Bus) -> None:
         for part in (
@@ -138,6 +145,8 @@ def build(
         await retaining.attach(bus)
         await census.start(bus)
         lost_timers.attach(bus)
+        await not_read.start(bus)
+        await mending.attach(bus, {"ehr-decisions": on_request(bus, clock)})
 
     guard = Guard(read_grants(settings.tokens_file), provider, sessions, partial(_refused, log), settings.public)
     parts = Parts(desk, reviews, guard, log, clock, settings.sign_within, settings.zones.of)
@@ -150,7 +159,7 @@ def build(
     sign_in = SignIn(sessions, log, clock, new_secret, settings.public, provider, people)
     router.include_router(make_sessions_router(sign_in, guard))
     add_sign_in(pages, sign_in, guard)
-    add_lists(pages, parts, names)
+    add_lists(pages, parts, names, not_read)
     add_case(pages, parts, working)
     add_people(pages, parts, front)
     router.include_router(pages)
@@ -166,6 +175,7 @@ def build(
         closers=(
             lost_timers.close,
             front.close,
+            not_read.close,
             ehr.close,
             partial(asyncio.to_thread, threads.shutdown, wait=False),
             *((provider.close,) if provider else ()),

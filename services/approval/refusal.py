@@ -8,7 +8,7 @@ Field = Literal["resolutions", "acknowledged", "written", "text"]
 AfterFiling = Literal["not-filed", "no-draft", "changed", "unchanged", "asked", "not-asked", "same-person"]
 BeforeFiling = Literal["not-open", "stale", "incomplete", "unresolved", "misleading"]
 Ending = Literal["held", "not-held", "erased", "not-ended"]
-Why = Literal["unknown", "decided", "forbidden", "no-such-person"] | BeforeFiling | AfterFiling | Ending
+Why = Literal["unknown", "decided", "forbidden", "no-such-person", "key-used"] | BeforeFiling | AfterFiling | Ending
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,6 @@
 """A case and a review as the API and the pages show them."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -12,6 +12,7 @@ from shared.contracts.case import State, fold
 from shared.contracts.draft import Draft
 from shared.contracts.ending import ErasureOrdered, HoldPlaced
 from shared.contracts.envelope import Recorded
+from shared.messaging.journal import Unreadable
 from shared.runtime.problems import Problem
 
 
@@ -34,6 +35,16 @@ class EndingView(BaseModel):
     reference: str | None
 
 
+class UnreadableLine(BaseModel):
+    """Something on the trail that is no event that can be read."""
+
+    case_id: str
+    department: str
+    event: str
+    sequence: int
+    reason: str
+
+
 class CaseView(BaseModel):
     """A case and its trail. Ids, codes and digests; no text."""
 
@@ -46,6 +57,10 @@ class CaseView(BaseModel):
     hold: EndingView | None = Field(default=None, description="keeps every text of the case")
     erasure: EndingView | None = Field(default=None, description="the texts of the case can be read no more")
     events: list[EventLine]
+    unreadable: list[UnreadableLine] = Field(
+        description="what stands on its trail and cannot be read: the state is that of the other events, and no step "
+        "of ours goes on with the case"
+    )
 
 
 class DraftView(BaseModel):
@@ -88,7 +103,20 @@ class ReviewView(BaseModel):
     draft: DraftView
 
 
-def case_view(history: list[Recorded]) -> CaseView:
+def unreadable_lines(items: Iterable[Unreadable]) -> list[UnreadableLine]:
+    return [
+        UnreadableLine(
+            case_id=item.case.id,
+            department=item.case.department,
+            event=item.event,
+            sequence=item.sequence,
+            reason=item.reason,
+        )
+        for item in items
+    ]
+
+
+def case_view(history: list[Recorded], unreadable: Iterable[Unreadable] = ()) -> CaseView:
     """The case that `history` adds up to, with each of its events."""
     case = fold(history)
     return CaseView(
@@ -110,6 +138,7 @@ def case_view(history: list[Recorded]) -> CaseView:
             )
             for event in history
         ],
+        unreadable=unreadable_lines(unreadable),
     )
 
 

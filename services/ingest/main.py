@@ -12,8 +12,10 @@ from services.ingest.refresh.api import make_router as make_refresh_router
 from services.ingest.refresh.desk import RefreshDesk
 from services.ingest.refresh.handlers import Refreshing
 from services.ingest.settings import IngestSettings
+from shared.contracts.ehr import read_fact
 from shared.messaging.connection import Bus
 from shared.messaging.lost_timers import LostTimers
+from shared.messaging.mending import Mending
 from shared.messaging.steps import Clock, Steps
 from shared.messaging.timers import REFRESHES
 from shared.runtime.access import Guard, read_grants
@@ -36,6 +38,7 @@ def build(
 
     knowledge = settings.knowledge
     reader = Reader()
+    mending = Mending("ingest", dict.fromkeys(("ingest-discharged", "ingest-cancelled"), read_fact), clock)
     refreshing = Refreshing(steps, knowledge.file, knowledge.tokenizer, reader, clock, new_id)
     refreshes = RefreshDesk(refreshing, knowledge.uploads, reader, clock)
 
@@ -48,6 +51,7 @@ def build(
         await refreshing.attach(bus)
         refreshes.attach(bus)
         lost_timers.attach(bus)
+        await mending.attach(bus)
 
     provider = Provider(settings.oidc, clock) if settings.oidc.issuer else None
     guard = Guard(read_grants(settings.tokens_file), provider)

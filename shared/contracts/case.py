@@ -331,17 +331,6 @@ def state_before(step: StepName) -> State:
     return "approved" if step == "file" else "drafting"
 
 
-def state_after(recorded: Recorded) -> State:
-    """The state that a case has when `recorded` is its last event; needs no other event."""
-    match recorded.body:
-        case Escalated() | Reassigned():
-            return "awaiting-review"
-        case HoldPlaced(state=state) | HoldReleased(state=state) | ErasureOrdered(state=state) | Erased(state=state):
-            return state
-        case _:
-            return apply(Case(), recorded).state
-
-
 def cause_of(step: StepName, history: Sequence[Recorded]) -> Recorded | None:
     """The latest event that `step` works on; one that did not fit the case is none."""
     case, found = Case(), None

@@ -134,6 +134,8 @@ def decode(subject: str, headers: Mapping[str, str], data: bytes, sequence: int)
         id, source = headers["ce-id"], headers["ce-source"]
     except (ValidationError, KeyError, ValueError) as error:
         raise PermanentError(f"a {name} message breaks the contract ({type(error).__name__})") from None
+    if time.tzinfo is None:
+        raise PermanentError(f"a {name} message has a time without an offset")
     if body.event != name or headers.get("ce-subject") != f"{case.department}/{case.id}":
         raise PermanentError(f"a {name} message says it is about something else than its subject")
     return Recorded(

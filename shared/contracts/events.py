@@ -4,10 +4,9 @@ Bodies carry ids, codes, digests and figures. Text (the context, the draft, a ph
 store under its SHA-256. What later steps need travels with the event, so that no step on the common path has to read.
 """
 
-from datetime import datetime
 from typing import Annotated, Literal, get_args
 
-from pydantic import Field, TypeAdapter
+from pydantic import AwareDatetime, Field, TypeAdapter
 
 from shared.contracts.corrections import Addended, Amended, Retracted, RetractionFiled, RetractionRequested
 from shared.contracts.ending import Erased, ErasureOrdered, HoldPlaced, HoldReleased
@@ -43,7 +42,7 @@ class Discharged(Model):
     version: Literal[1] = 1
     encounter_id: str
     attending: str | None = None
-    occurred_at: datetime | None = None
+    occurred_at: AwareDatetime | None = None
 
 
 class ContextExtracted(Model):
@@ -79,7 +78,7 @@ class ReviewRequested(Model):
     draft: DraftRef
     task: str | None = None  # id of the Task in the EHR; None where the EHR takes none
     owner: str | None = None
-    deadlines: tuple[datetime, ...]
+    deadlines: tuple[AwareDatetime, ...]
     encounter_status: str
 
 
@@ -89,7 +88,7 @@ class Escalated(Model):
     event: Literal["escalated"] = "escalated"
     version: Literal[1] = 1
     level: int
-    due: datetime
+    due: AwareDatetime
     owner: str | None = None
     deputies: tuple[str, ...] = ()  # FHIR references of who is told besides the supervisor
 
@@ -102,7 +101,7 @@ class Reassigned(Model):
     owner: str
     by: Actor
     reason: str  # digest of the words
-    deadlines: tuple[datetime, ...] | None = None  # from the reassignment on; None: those of the review go on
+    deadlines: tuple[AwareDatetime, ...] | None = None  # from the reassignment on; None: those of the review go on
 
 
 class Approved(Model):
@@ -211,7 +210,7 @@ class Reimported(Model):
     event: Literal["reimported"] = "reimported"
     version: Literal[1] = 1
     signature: Annotated[Approved | Amended | Addended | Retracted, Field(discriminator="event")]
-    signed_at: datetime
+    signed_at: AwareDatetime
     chain_head: str  # digest of the lost event, as the Provenance carries it
     filed: Annotated[Filed | RetractionFiled, Field(discriminator="event")]  # from where it was taken
     document_version: str | None = None  # meta.versionId of the DocumentReference

@@ -207,8 +207,20 @@ class Bus:
         subject, body = f"$JS.API.DIRECT.GET.{stream}", json.dumps(query).encode()
         return await self._ask(subject, body, None, what=f"read of {stream}", batch="batch" in query)
 
+    async def request(self, subject: str, data: bytes, *, patience: float) -> bytes:
+        """Ask whoever serves `subject`; wait `patience` seconds. Raises TransientError, PermanentError."""
+        (message,) = await self._ask(subject, data, None, what=subject, batch=False, patience=patience)
+        return message.data
+
     async def _ask(
-        self, subject: str, data: bytes, headers: dict[str, str] | None, *, what: str, batch: bool
+        self,
+        subject: str,
+        data: bytes,
+        headers: dict[str, str] | None,
+        *,
+        what: str,
+        batch: bool,
+        patience: float | None = None,
     ) -> list[Msg]:
         """Send a request and wait for its answer. All answers arrive on one inbox, told apart by its last token."""
         if self._replies is None:
@@ -216,7 +228,7 @@ class Bus:
             await self.client.subscribe(f"{self._replies.inbox}.*", cb=self._replies.on_message)
         reply, answer = self._replies.expect(batch=batch)
         try:
-            async with asyncio.timeout(REQUEST_TIMEOUT):
+            async with asyncio.timeout(patience or REQUEST_TIMEOUT):
                 await self.client.publish(subject, data, reply=reply, headers=headers)
                 return await answer
         except errors.MaxPayloadError:  # another attempt would not make it smaller

@@ -1,7 +1,6 @@
 """The DISCHARGE stream as the cases' journal: append with compare-and-set, read a case's history."""
 
-import logging
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -11,14 +10,12 @@ from opentelemetry.trace import SpanKind
 from shared.contracts.case import cause_of, fold
 from shared.contracts.envelope import Head, Recorded, chain_digest, decode, encode
 from shared.contracts.events import CaseEvent, StepName
-from shared.contracts.failures import Failure, TransientError
-from shared.contracts.subjects import CaseRef
+from shared.contracts.failures import Failure, PermanentError, TransientError
+from shared.contracts.subjects import CaseRef, parse_case_subject
 from shared.messaging.connection import Bus, WrongSequenceError
 from shared.messaging.measures import measure
 from shared.messaging.pages import pages
 from shared.telemetry import tracing
-
-logger = logging.getLogger(__name__)
 
 STREAM = "DISCHARGE"
 TRIES = 5  # to append while other events come in between
@@ -40,6 +37,20 @@ class Stored:
     headers: dict[str, str]
     data: bytes
     sequence: int
+
+
+@dataclass(frozen=True, slots=True)
+class Unreadable:
+    """A message on the trail that cannot be read as an event, by what its subject says, and why."""
+
+    case: CaseRef
+    event: str
+    sequence: int
+    reason: str
+    newer: bool = False  # only a newer version than this process is may know it
+
+    def __str__(self) -> str:
+        return f"case {self.case.id}: event {self.event} (sequence {self.sequence}): {self.reason}"
 
 
 class MovedOn(Exception):
@@ -154,28 +165,40 @@ class Journal:
         async for page in pages(self._bus, STREAM, filter, start=start):
             yield [as_stored(message) for message in page]
 
-    async def recent(self, events: int) -> list[Recorded]:
-        """The last `events` events of the whole stream, oldest first; without any that breaks the contract.
+    async def readable(self, case_id: str) -> tuple[list[Recorded], list[Unreadable]]:
+        """What can be read of a case, for whoever only looks; who acts on it reads its `history`."""
+        return sort_readable(await self.stored(CaseRef("*", case_id).filter))
 
-        `audit verify` tells of such a one: it must not blind whoever looks for the others.
-        """
+    async def recent(self, events: int) -> tuple[list[Recorded], list[Unreadable]]:
+        """The last `events` events of the whole stream, oldest first, and what of them breaks the contract."""
         info = await self._bus.jetstream.stream_info(STREAM)
         start = max(info.state.first_seq, info.state.last_seq - events + 1, 1)
-        found = await self.stored("discharge.>", start=start)
-        return [event for item in found if (event := _readable(item)) is not None]
+        return sort_readable(await self.stored("discharge.>", start=start))
 
 
-def read_event(item: Stored) -> Recorded:
-    """Raises as `decode` does."""
-    return decode(item.subject, item.headers, item.data, item.sequence)
+def sort_readable(messages: Iterable[Stored]) -> tuple[list[Recorded], list[Unreadable]]:
+    """Those that are events, and those that are not."""
+    found: list[Recorded] = []
+    unreadable: list[Unreadable] = []
+    for item in messages:
+        event = read_event(item)
+        if isinstance(event, Recorded):
+            found.append(event)
+        else:
+            unreadable.append(event)
+    return found, unreadable
 
 
-def _readable(item: Stored) -> Recorded | None:
+def read_event(item: Stored) -> Recorded | Unreadable:
+    """The event of a message, or why it is none."""
     try:
-        return read_event(item)
+        return decode(item.subject, item.headers, item.data, item.sequence)
     except Failure as error:
-        logger.warning("event %d of the trail is passed over: %s", item.sequence, error.reason)
-        return None
+        try:
+            case, name = parse_case_subject(item.subject)
+        except PermanentError:
+            case, name = CaseRef("", ""), ""
+        return Unreadable(case, name, item.sequence, error.reason, isinstance(error, TransientError))
 
 
 def as_stored(message: Msg) -> Stored:

@@ -52,6 +52,10 @@ _GIVE_UP = (
     "$JS.API.DIRECT.GET.TIMERS",
     "$JS.API.DIRECT.GET.REFRESH_TIMERS",
 )
+# Who takes the operator's requests (requests.py) reads the letter itself, says what was done about it, and answers.
+_READ_LETTERS = ("$JS.API.DIRECT.GET.DEADLETTER", "$JS.API.DIRECT.GET.DEADLETTER.>")
+_MEND = (*_READ_LETTERS, "deadletter.redriven.*", "deadletter.discarded.*", f"{inbox('operator')}.>")
+MENDERS = ("ingest", "approval")
 _READ_KNOWLEDGE = (
     *(
         right
@@ -61,6 +65,7 @@ _READ_KNOWLEDGE = (
 )
 _OWN: dict[str, tuple[str, ...]] = {
     "ingest": (
+        *_MEND,
         *_READ_KNOWLEDGE,
         *refresh_events(
             "requested", "started", "resumed", "skipped", "planned", "batch-ready.*", "embedded", "indexed", "failed"
@@ -100,6 +105,7 @@ _OWN: dict[str, tuple[str, ...]] = {
         "discharge.*.*.failed",
     ),
     "approval": (
+        *_MEND,
         *_ARTIFACTS,
         *_ERASE,
         *(
@@ -157,7 +163,7 @@ def permissions(service: str) -> Permissions:
     give_up = tuple(right.format(service=service) for right in _GIVE_UP)
     return Permissions(
         publish=(*_consume(own), *_READ_CASES, *give_up, *_OWN[service]),
-        subscribe=(f"{inbox(service)}.>",),
+        subscribe=(f"{inbox(service)}.>", *((f"mend.{service}.*",) if service in MENDERS else ())),
     )
 
 
@@ -167,7 +173,7 @@ def auditor_permissions() -> Permissions:
 
 
 def operator_permissions() -> Permissions:
-    """May read the trail, dead letters and alerts, and put failed work back."""
+    """May read the trail, dead letters and alerts, and ask services to put failed work back. It writes nothing."""
     reads = tuple(
         right
         for stream in ("EHR", "DEADLETTER", "ALERTS")
@@ -177,14 +183,8 @@ def operator_permissions() -> Permissions:
         publish=(
             *_READ_CASES,
             *reads,
-            "discharge.*.*.retried",
-            "ehr.encounter.>",
-            "notify.*.*.*",
-            "ehr.task.updated.*",
+            *(f"mend.{service}.*" for service in MENDERS),
             "ehr.reimport.*",
-            "deadletter.redriven.*",
-            "deadletter.discarded.*",
-            "$KV.reconciled.ehr-decisions",
             "$JS.API.DIRECT.GET.KV_reconciled",
         ),
         subscribe=(f"{inbox('operator')}.>",),

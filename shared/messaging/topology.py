@@ -141,7 +141,8 @@ def case_events(*names: str) -> tuple[str, ...]:
 
 
 CONSUMERS = (
-    Consumer("ingest-discharged", "EHR", ("ehr.encounter.discharged.>",), _BUS_ONLY, workers=64),
+    # A discharge after a retraction waits until that is in the chart.
+    Consumer("ingest-discharged", "EHR", ("ehr.encounter.discharged.>",), _BUS_ONLY, workers=64, parked=10_000),
     Consumer(
         "ingest-cancelled",
         "EHR",
@@ -149,6 +150,7 @@ CONSUMERS = (
         # An un-discharge may overtake its discharge; after these attempts no case exists for it.
         RetryRow(attempt=30, attempts=5, first_wait=1),
         workers=8,
+        parked=10_000,
     ),
     Consumer(
         "drafter-extract",
@@ -166,6 +168,7 @@ CONSUMERS = (
         case_events("context-extracted", "redraft-requested", "retried"),
         RetryRow(attempt=180, attempts=3, first_wait=5),
         workers=16,
+        parked=10_000,
         ahead=4,
         step="draft",
     ),
@@ -234,7 +237,7 @@ CONSUMERS = (
     Consumer("embedder-retain", "KNOWLEDGE", refresh_events("promoted"), _SETTLE, workers=1),
     Consumer("embedder-peak", "REFRESH_TIMERS", ("timers.due.peak.*",), _BUS_ONLY, workers=1),
     Consumer("evaluator-judge", "KNOWLEDGE", refresh_events("indexed", "resumed"), _SETTLE, workers=1),
-    Consumer("approval-notify", "DISCHARGE", case_events("escalated"), _BUS_ONLY, workers=8),
+    Consumer("approval-notify", "DISCHARGE", case_events("escalated"), _BUS_ONLY, workers=8, parked=10_000),
     # A channel that is down for days delays no other: each message is retried alone.
     Consumer(
         "approval-deliver",

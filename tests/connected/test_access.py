@@ -3,7 +3,7 @@
 import hashlib
 import time
 from collections.abc import AsyncIterator, Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 import httpx
@@ -12,84 +12,23 @@ from fastapi.routing import APIRoute
 from joserfc.jwk import RSAKey
 
 from services.approval.sign_in import routes
-from shared.messaging.access_log import AccessLog
 from shared.runtime.access import COOKIE
-from shared.runtime.oidc import OidcSettings
-from tests.support.ehr import sandbox
-from tests.support.oidc import CLIENT, GEE, OidcServer, oidc_server
+from tests.support.oidc import GEE, OidcServer
+from tests.support.people import (
+    COLLEAGUE,
+    SUPERVISOR,
+    URL,
+    Clock,
+    bearer,
+    post,
+    sign_in,
+    trail,
+    under_review,
+)
 from tests.support.physician import settled
-from tests.support.server import NatsServer
-from tests.support.stack import Stack, running
+from tests.support.stack import Stack
 
 pytestmark = pytest.mark.connected
-
-URL = "http://countersign.test"
-DEPARTMENT = "internal-medicine"
-SUPERVISOR = {"sub": "boss", "roles": ["supervisor"], "fhirUser": "Practitioner/boss", "name": "The Boss"}
-COLLEAGUE = {"sub": "kmosley", "fhirUser": "Practitioner/DR-IM-002", "name": "Kirk Mosley"}
-
-
-class Clock:
-    """The time, which a test may move."""
-
-    def __init__(self) -> None:
-        self.ahead = timedelta()
-
-    def __call__(self) -> datetime:
-        return datetime.now(UTC) + self.ahead
-
-
-@pytest.fixture
-def provider() -> Iterator[OidcServer]:
-    with oidc_server() as found:
-        yield found
-
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
-
-
-@pytest.fixture
-async def secured(nats: NatsServer, provider: OidcServer, clock: Clock) -> AsyncIterator[Stack]:
-    await nats.provision()
-    provider.clock = clock
-    oidc = OidcSettings(issuer=provider.issuer, client_id=CLIENT)
-    async with running(nats, sandbox(), oidc=oidc, public_url=URL, clock=clock) as found:
-        yield found
-
-
-async def sign_in(stack: Stack, after: str = "/", again: bool = False) -> httpx.Response:
-    """What a browser does, up to the page that it wanted."""
-    left = await stack.http.get("/sign-in/provider", params={"after": after, "again": again})
-    assert left.status_code == 303, left.text
-    async with httpx.AsyncClient() as outside:
-        back = await outside.get(left.headers["location"])
-    return await stack.http.get(back.headers["location"])
-
-
-def bearer(token: str) -> dict[str, str]:
-    return {"Authorization": f"Bearer {token}"}
-
-
-async def trail(stack: Stack, case_id: str = "-") -> list[dict[str, Any]]:
-    """Entries of the ACCESS stream; of no case in particular, or of one."""
-    bus = await stack.server.connect("auditor")
-    log = AccessLog(lambda: datetime.now(UTC), lambda: "")
-    log.attach(bus)
-    found = [item.model_dump() for item in await log.of_case(case_id)]
-    await bus.close()
-    return found
-
-
-async def under_review(stack: Stack) -> str:
-    case_id = await stack.discharge()
-    await stack.reaches(case_id, "awaiting-review")
-    return case_id
-
-
-async def post(stack: Stack, path: str, **form: Any) -> httpx.Response:
-    return await stack.http.post(path, data=form, headers={"Origin": URL})
 
 
 async def test_a_provider_signs_people_in(secured: Stack) -> None:

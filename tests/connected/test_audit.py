@@ -88,8 +88,8 @@ async def test_a_text_that_was_changed_in_the_chart_is_found(stopped: Filings, w
     assert isinstance(content, list)
     content[0]["attachment"]["data"] = base64.b64encode(b"NOT WHAT WAS SIGNED").decode()
     stopped.ehr.store.put(document)
-    await append(stopped.nats, "operator", stopped.case, Retried(step="file", by=OPERATOR))
-    await append(stopped.nats, "operator", stopped.corrected, Retried(step="file", by=OPERATOR))
+    await append(stopped.nats, "approval", stopped.case, Retried(step="file", by=OPERATOR))
+    await append(stopped.nats, "approval", stopped.corrected, Retried(step="file", by=OPERATOR))
     report = await stopped.audit()
     assert "the text/plain of the document in the EHR is not what was filed" in reasons(report)
     assert reasons(report).count("event retried") == 2

@@ -104,7 +104,7 @@ async def test_a_leader_killed_under_load_loses_nothing(
         signing.cancel()
         cluster.start()  # the node is back and catches up
         report = await verify_stored(await journal.stored("discharge.>"), client(stack.ehr))
-        history = await journal.recent(10_000)
+        history, _ = await journal.recent(10_000)
         await bus.close()
         documents = [item for item in stack.in_chart("DocumentReference") if item["status"] == "current"]
     assert report.verified, report.faults[:3]

@@ -1,5 +1,6 @@
 """After the filing: a corrected text replaces the document, an addendum appends to it, two people retract it."""
 
+import asyncio
 import base64
 import hashlib
 import json
@@ -152,6 +153,25 @@ async def test_two_people_retract_every_document(stack: Stack) -> None:
     seen = (await document(stack, case_id))["digest"]
     for what, body in (("amendments", {"text": "x", "reason": "x"}), ("retraction", {"reason": "x"})):
         assert (await post(stack, case_id, what, seen=seen, **body)).status_code == 409
+
+
+async def test_a_retraction_that_is_sent_again_is_the_same_one(stack: Stack) -> None:
+    """By each of the two, before and after the other has spoken; anything else, or anybody else's, is refused."""
+    case_id = await filed(stack)
+    seen = (await document(stack, case_id))["digest"]
+    asked = [await post(stack, case_id, "retraction", seen=seen, reason="another patient's") for _ in range(3)]
+    assert [(item.status_code, item.json()) for item in asked] == [(200, asked[0].json())] * 3
+    assert (await post(stack, case_id, "retraction", seen=seen, reason="something else")).status_code == 409
+    assert (await post(stack, case_id, "retraction", "supervisor", seen, reason="another patient's")).status_code == 409
+    said = await asyncio.gather(*(post(stack, case_id, "retraction/confirm", "supervisor", seen) for _ in range(3)))
+    await stack.reaches(case_id, "retracted", events=9)
+    said += [await post(stack, case_id, "retraction/confirm", "supervisor", seen)]
+    assert [(item.status_code, item.json()) for item in said] == [(200, said[0].json())] * 4
+    late = await post(stack, case_id, "retraction", seen=seen, reason="another patient's")
+    assert (late.status_code, late.json()) == (200, asked[0].json())
+    assert (await post(stack, case_id, "retraction/confirm", seen=seen)).status_code in (403, 409)
+    names = await stack.events(case_id)
+    assert [names.count(name) for name in ("retraction-requested", "retracted", "retraction-filed")] == [1, 1, 1]
 
 
 async def test_one_person_alone_retracts_nothing(stack: Stack) -> None:

@@ -2,7 +2,6 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Iterator
 from datetime import timedelta
 from typing import Any
 
@@ -10,16 +9,14 @@ import httpx
 import lxml.html
 import pytest
 
-from shared.runtime.oidc import OidcSettings
-from tests.connected.test_access import COLLEAGUE, SUPERVISOR, URL, Clock, bearer, sign_in, trail
 from tests.connected.test_corrections import statuses
 from tests.connected.test_corrections_page import form
 from tests.connected.test_ehr_task import told_of
 from tests.support import corrections
-from tests.support.ehr import sandbox, stays
-from tests.support.oidc import CLIENT, OidcServer, oidc_server
-from tests.support.server import NatsServer
-from tests.support.stack import Stack, running
+from tests.support.ehr import stays
+from tests.support.oidc import OidcServer
+from tests.support.people import COLLEAGUE, SUPERVISOR, URL, Clock, bearer, sign_in, trail
+from tests.support.stack import Stack
 
 pytestmark = pytest.mark.connected
 
@@ -27,25 +24,6 @@ pytestmark = pytest.mark.connected
 ANOTHER = COLLEAGUE | {"npi": None}
 ELSEWHERE = {"sub": "away", "fhirUser": "Practitioner/DR-X", "departments": ["surgery"]}
 UNNAMED = {"sub": "unnamed", "fhirUser": None}
-
-
-@pytest.fixture
-def provider() -> Iterator[OidcServer]:
-    with oidc_server() as found:
-        yield found
-
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
-
-
-@pytest.fixture
-async def secured(nats: NatsServer, provider: OidcServer, clock: Clock) -> AsyncIterator[Stack]:
-    await nats.provision()
-    oidc = OidcSettings(issuer=provider.issuer, client_id=CLIENT)
-    async with running(nats, sandbox(), oidc=oidc, public_url=URL, clock=clock) as found:
-        yield found
 
 
 async def post(stack: Stack, case_id: str, what: str, token: str, **body: Any) -> httpx.Response:

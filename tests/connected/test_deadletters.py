@@ -1,44 +1,55 @@
 """Dead letters as operators deal with them: once, by somebody, for a reason, whatever is killed in between."""
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 
 import pytest
 from typer.testing import CliRunner
 
-from cli import letters, redrive
+from cli import redrive
 from cli.deadletters import app
 from cli.errors import CommandError
-from cli.letters import DeadLetter, Deed, read_all
-from shared.contracts.failures import Failure, TransientError
+from cli.redrive import Said
+from shared.contracts.failures import Failure, PermanentError, TransientError
+from shared.messaging import letters, mending
 from shared.messaging.connection import Bus
 from shared.messaging.deadletter import Original, bury
 from shared.messaging.journal import Journal
+from shared.messaging.letters import DeadLetter, read_all
 from shared.messaging.topology import consumer
 from tests.support.ehr import stays
+from tests.support.mending import mending as served
 from tests.support.server import NatsServer
 from tests.support.stack import Stack
 
 pytestmark = pytest.mark.connected
 
 AT = datetime(2026, 11, 24, 3, 0, tzinfo=UTC)
-DEED = Deed("kim", "the export was broken that night", AT)
+DEED = Said("kim", "the export was broken that night")
 
 
 @pytest.fixture
 async def operator(nats: NatsServer) -> AsyncIterator[Bus]:
     await nats.provision()
     bus = await nats.connect("operator")
-    yield bus
+    async with served(nats, AT):
+        yield bus
     await bus.close()
+
+
+def fact(number: int) -> bytes:
+    return json.dumps({"encounter_id": f"e{number}"}).encode()
 
 
 async def bury_facts(nats: NatsServer, count: int) -> None:
     """Discharges that ingest could not handle."""
     bus = await nats.connect("ingest")
     for number in range(1, count + 1):
-        original = Original("EHR", number, f"ehr.encounter.discharged.x.e{number}", {"ce-id": f"f{number}"}, b"{}")
+        original = Original(
+            "EHR", number, f"ehr.encounter.discharged.x.e{number}", {"ce-id": f"f{number}"}, fact(number)
+        )
         await bury(bus, consumer("ingest-discharged"), original, "the fact breaks the contract", 1)
     await bus.close()
 
@@ -55,7 +66,7 @@ async def test_a_letter_is_discarded_once_and_says_by_whom_and_why(nats: NatsSer
     assert (found.state, found.by, found.why, found.at) == ("discarded", "kim", DEED.why, "2026-11-24T03:00:00+00:00")
     assert (await letter(operator, 2)).waits
     for again in (redrive.discard, redrive.redrive):
-        with pytest.raises(CommandError, match="was discarded before, by kim"):
+        with pytest.raises(PermanentError, match="was discarded before, by kim"):
             await again(operator, await read_all(operator), 1, DEED)
 
 
@@ -63,19 +74,19 @@ async def test_a_redriven_letter_is_published_again_and_cannot_be_discarded(nats
     await bury_facts(nats, 1)
     done = await redrive.redrive(operator, await read_all(operator), 1, DEED)
     assert done == "published again on ehr.encounter.discharged.x.e1"
-    (fact,) = await operator.direct_get("EHR", {"seq": 1, "next_by_subj": "ehr.>", "batch": 9})
-    assert (fact.data, dict(fact.headers or {})["ce-id"]) == (b"{}", "f1")
+    (found,) = await operator.direct_get("EHR", {"seq": 1, "next_by_subj": "ehr.>", "batch": 9})
+    assert (found.data, dict(found.headers or {})["ce-id"]) == (fact(1), "f1")
     assert ((await letter(operator, 1)).state, (await letter(operator, 1)).by) == ("redriven", "kim")
-    with pytest.raises(CommandError, match="put back to work before, by kim"):
+    with pytest.raises(PermanentError, match="put back to work before, by kim"):
         await redrive.discard(operator, await read_all(operator), 1, DEED)
 
 
 async def test_of_two_operators_at_once_one_is_told_so(nats: NatsServer, operator: Bus) -> None:
     await bury_facts(nats, 1)
     seen = await read_all(operator)
-    deeds = [redrive.discard(operator, seen, 1, Deed(name, "w", AT)) for name in ("kim", "lee", "max")]
+    deeds = [redrive.discard(operator, seen, 1, Said(name, "w")) for name in ("kim", "lee", "max")]
     results = await asyncio.gather(*deeds, return_exceptions=True)
-    assert sorted(type(item).__name__ for item in results) == ["CommandError", "CommandError", "str"]
+    assert sorted(type(item).__name__ for item in results) == ["PermanentError", "PermanentError", "str"]
 
 
 async def test_a_redrive_that_was_killed_before_it_was_recorded_is_run_again(
@@ -92,7 +103,7 @@ async def test_a_redrive_that_was_killed_before_it_was_recorded_is_run_again(
         raise TransientError("killed")
 
     with monkeypatch.context() as patch:
-        patch.setattr(redrive, "settle", dies)
+        patch.setattr(mending, "settle", dies)
         with pytest.raises(TransientError):
             await redrive.redrive(bus, await read_all(bus), 1, DEED)
     assert (await letter(bus, 1)).waits
@@ -129,7 +140,7 @@ async def test_a_refreshs_letter_is_only_discarded(nats: NatsServer, operator: B
     original = Original("KNOWLEDGE", 1, "knowledge.all.r1.batch-ready.1", {}, b"{}")
     await bury(bus, consumer("embedder-embed"), original, "the model refused", 5)
     await bus.close()
-    with pytest.raises(CommandError, match="knowledge refresh"):
+    with pytest.raises(PermanentError, match="knowledge refresh"):
         await redrive.redrive(operator, await read_all(operator), 1, DEED)
     await redrive.discard(operator, await read_all(operator), 1, DEED)
 
@@ -139,24 +150,22 @@ async def test_many_are_dealt_with_in_a_row_and_the_rest_after_a_kill(nats: Nats
     seen = await read_all(operator)
     which = redrive.waiting(seen, "ingest-discharged")
     assert which == [1, 2, 3, 4, 5]
-    async for number, _, ok in redrive.settle_each(operator, seen, which, redrive.redrive, lambda: DEED):
-        assert ok
-        if number == 2:
-            break  # killed
+    for number in which[:2]:
+        assert await redrive.redrive(operator, seen, number, DEED)  # then killed
     seen = await read_all(operator)
     left = redrive.waiting(seen, "ingest-discharged")
     assert left == [3, 4, 5]
     await redrive.discard(operator, seen, 4, DEED)  # somebody else, meanwhile
-    results = [
-        (number, ok) async for number, _, ok in redrive.settle_each(operator, seen, left, redrive.redrive, lambda: DEED)
-    ]
+    results = [(number, ok) async for number, _, ok in redrive.settle_each(operator, seen, left, redrive.redrive, DEED)]
     assert results == [(3, True), (4, False), (5, True)]
     assert redrive.waiting(await read_all(operator), "ingest-discharged") == []
 
 
 async def test_records_of_earlier_versions_are_read(nats: NatsServer, operator: Bus) -> None:
     await bury_facts(nats, 1)
-    await operator.publish("deadletter.redriven.1", b"", stream=letters.STREAM)
+    admin = await nats.connect("admin")
+    await admin.publish("deadletter.redriven.1", b"", stream=letters.STREAM)
+    await admin.close()
     assert ((await letter(operator, 1)).state, (await letter(operator, 1)).by) == ("redriven", None)
 
 

@@ -45,7 +45,7 @@ async def told_of(stack: Stack, kind: str) -> dict[str, Any]:
 
 async def tell(stack: Stack, *tasks: str) -> None:
     """As an integration engine would, without a version: every one of them counts."""
-    bus = await stack.server.connect("operator")
+    bus = await stack.server.connect("ingest")
     for number, task in enumerate(tasks):
         await tell_task(bus, TaskFact(task_id=task), source="test", id=f"{task}-{number}")
     await bus.close()

@@ -4,16 +4,16 @@ import asyncio
 import json
 import logging
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from cli.letters import Deed, read_all
-from cli.redrive import redrive_one
+from cli.redrive import Said, redrive
 from deploy.sandbox_ehr.faults import Fault
 from shared.messaging.journal import as_stored
+from shared.messaging.letters import read_all
 from tests.connected.test_timers import review_task, timers_left
 from tests.support.channels import Mailbox, Webhook, channels, write_directory
 from tests.support.ehr import sandbox, stays
@@ -234,7 +234,7 @@ async def test_the_same_message_many_times_is_one_mail(
         case_id = await stack.discharge()
         await stack.reaches(case_id, "awaiting-review", events=5)
         await all_sent(nats, 2)
-        bus = await nats.connect("operator")
+        bus = await nats.connect("approval")
         for item in await notices(nats, "notify.>"):
             for _ in range(3):  # as a dead letter that is put back
                 await bus.publish(item.subject, item.data, stream="NOTIFY")
@@ -319,13 +319,13 @@ async def test_a_channel_that_is_no_longer_in_the_directory_ends_in_front_of_a_p
         async def buried() -> Any:
             return list((await read_all(bus)).values())
 
-        ((letter, data, headers),) = await until(buried, "the dead letter")
+        ((letter, _, _),) = await until(buried, "the dead letter")
     assert letter.consumer == "approval-deliver"
     assert letter.reason == "the channel of a notice is no longer in the directory"
     write_directory(directory, mailbox.address, webhook.address)
     webhook.down = False
     async with running(nats, ehr, SLOWLY, directory=directory):
-        await redrive_one(bus, letter, data, headers, Deed("operator", "", datetime.now(UTC)))
+        await redrive(bus, await read_all(bus), letter.sequence, Said("operator"))
 
         async def arrived() -> bool:
             return len(webhook.posts) == 1

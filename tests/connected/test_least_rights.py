@@ -34,7 +34,7 @@ HEADERS = (
 
 def written_by(service: str) -> list[str]:
     """What a service may publish into streams, with one word for each wildcard."""
-    return [right for right in permissions(service).publish if not right.startswith("$JS.")]
+    return [right for right in permissions(service).publish if not right.startswith(("$JS.", "_INBOX_"))]
 
 
 def filled(pattern: str, word: str) -> str:

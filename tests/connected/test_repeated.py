@@ -1,20 +1,22 @@
 """Whoever lost an answer sends the same decision again; whoever hands a review on gets no more time than there is."""
 
 import asyncio
+import hashlib
+from collections import Counter
 from collections.abc import AsyncIterator
 from datetime import datetime, timedelta
 from typing import Any
 
+import httpx
 import pytest
 
 from shared.contracts.subjects import due_subject
 from shared.messaging.journal import Journal
-from tests.connected.test_access import Clock, clock
 from tests.support.ehr import sandbox
+from tests.support.people import Clock, under_review
+from tests.support.physician import settled
 from tests.support.server import NatsServer
 from tests.support.stack import Stack, running, until
-
-__all__ = ["clock"]  # a fixture
 
 pytestmark = pytest.mark.connected
 
@@ -26,12 +28,6 @@ async def stack(nats: NatsServer, clock: Clock) -> AsyncIterator[Stack]:
     await nats.provision()
     async with running(nats, sandbox(), SLOWLY, clock=clock) as found:
         yield found
-
-
-async def under_review(stack: Stack) -> str:
-    case_id = await stack.discharge()
-    await stack.reaches(case_id, "awaiting-review")
-    return case_id
 
 
 def names(case: dict[str, Any]) -> list[str]:
@@ -71,6 +67,75 @@ async def test_a_refusal_that_is_sent_again_asks_for_one_draft(stack: Stack) -> 
         answer = await stack.call("physician", "POST", f"/v1/reviews/{case_id}/reject", headers=headers, json=sent)
         assert (answer.status_code, answer.json()["state"]) == (200, "closed")
     assert names(await stack.reaches(case_id, "closed")).count("rejected") == 1
+
+
+async def keyed(
+    stack: Stack, path: str, key: str, seen: str = "", role: str = "physician", **body: Any
+) -> httpx.Response:
+    headers = {"Idempotency-Key": key} | ({"If-Match": seen} if seen else {})
+    return await stack.call(role, "POST", path, headers=headers, json=body or None)
+
+
+async def same(stack: Stack, first: httpx.Response, *sent: Any, **body: Any) -> None:
+    """Sent again with its key, it gets the first answer."""
+    assert first.status_code == 200, first.text
+    again = await keyed(stack, *sent, **body)
+    assert (again.status_code, again.json()) == (200, first.json())
+
+
+async def test_every_decision_that_carries_a_key_gets_its_first_answer_whatever_came_after(stack: Stack) -> None:
+    """After a redraft, a reassignment, a correction and a retraction by others; another one with its key is refused."""
+    case_id = await under_review(stack)
+    review, case = f"/v1/reviews/{case_id}", f"/v1/cases/{case_id}"
+    refuse = {"action": "redraft", "reason": "Once more."}
+    refused = await keyed(stack, f"{review}/reject", "k1", **refuse)
+    await stack.reaches(case_id, "awaiting-review", events=8)
+    await same(stack, refused, f"{review}/reject", "k1", **refuse)
+    assert (await stack.case(case_id))["state"] == "awaiting-review", "the second draft is not refused"
+
+    owner = (await stack.review(case_id))["owner"]
+    give = {"to": "Practitioner/DR-IM-002", "reason": "on leave"}
+    given = await keyed(stack, f"{review}/reassign", "k1", role="supervisor", **give)
+    back = await keyed(stack, f"{review}/reassign", "k2", role="supervisor", to=owner, reason="back")
+    assert back.status_code == 200
+    await same(stack, given, f"{review}/reassign", "k1", role="supervisor", **give)
+    assert (await stack.review(case_id))["owner"] == owner
+    other = await keyed(stack, f"{review}/reassign", "k1", role="supervisor", to=owner, reason="another")
+    assert (other.status_code, other.json()["title"]) == (422, "This Idempotency-Key stands for another decision")
+
+    draft = (await stack.review(case_id))["draft"]
+    sign = settled(draft)
+    signed = await keyed(stack, f"{review}/approve", "k1", draft["digest"], **sign)
+    await stack.reaches(case_id, "filed")
+    await same(stack, signed, f"{review}/approve", "k1", draft["digest"], **sign)
+
+    seen = (await stack.call("physician", "GET", f"{case}/document")).json()["digest"]
+    own = "Seen by the dietician."
+    add = {"text": own, "reason": "Missing.", "written": [hashlib.sha256(own.encode()).hexdigest()]}
+    added = await keyed(stack, f"{case}/addenda", "k1", seen, **add)
+    await stack.reaches(case_id, "filed")
+    standing = (await stack.call("physician", "GET", f"{case}/document")).json()["digest"]
+    asked = await keyed(stack, f"{case}/retraction", "k1", standing, reason="another patient's")
+    confirmed = await keyed(stack, f"{case}/retraction/confirm", "k1", standing, "supervisor")
+    await stack.reaches(case_id, "retracted")
+    await same(stack, signed, f"{review}/approve", "k1", draft["digest"], **sign)
+    await same(stack, added, f"{case}/addenda", "k1", seen, **add)
+    await same(stack, asked, f"{case}/retraction", "k1", standing, reason="another patient's")
+    await same(stack, confirmed, f"{case}/retraction/confirm", "k1", standing, "supervisor")
+    counts = Counter(await stack.events(case_id))
+    once = ("rejected", "approved", "addended", "retraction-requested", "retracted")
+    assert {name: counts[name] for name in once} == dict.fromkeys(once, 1)
+    assert counts["reassigned"] == 2
+
+
+async def test_a_key_is_its_senders_own(stack: Stack) -> None:
+    case_id = await under_review(stack)
+    path = f"/v1/reviews/{case_id}/reject"
+    sent = {"action": "close", "reason": "I write it in the EHR."}
+    assert (await keyed(stack, path, "k1", **sent)).status_code == 200
+    assert (await keyed(stack, path, "k1", role="supervisor", **sent)).status_code == 409
+    assert (await keyed(stack, path, "", **sent)).status_code == 422
+    assert (await keyed(stack, path, "k" * 300, **sent)).status_code == 422
 
 
 async def test_a_review_given_to_its_owner_starts_no_clock(stack: Stack) -> None:

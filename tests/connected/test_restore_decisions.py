@@ -7,7 +7,8 @@ import pytest
 
 from cli.doctor.findings import Group
 from cli.doctor.work import _decisions
-from services.approval.hold import Hold, read_hold, say
+from services.approval.hold import read_hold
+from shared.messaging.requests import OfDecisions, ask
 from tests.connected.test_ehr_task import all_heard, awaiting
 from tests.support.backup import as_user, back_up, put_back
 from tests.support.clinician import answer
@@ -22,7 +23,8 @@ SOON = timedelta(milliseconds=300)
 
 async def allow(server: NatsServer) -> None:
     async with as_user(server, "operator") as bus:
-        await say(bus, Hold(held=False, by="op", why="looked at", at=datetime.now(UTC)))
+        request = OfDecisions(held=False, by="op", why="looked at")
+        assert await ask(bus, "approval", "ehr-decisions", request) == "decisions in the EHR count"
 
 
 async def reconciled(server: NatsServer, since: datetime) -> bool:
@@ -51,8 +53,8 @@ async def test_a_task_that_we_completed_ourselves_decides_nothing(
         assert task["status"] == "completed"
     nats.kill()
     await put_back(empty, tmp_path / "backup")
-    await allow(empty)
     async with running(empty, ehr, reconcile_every=SOON) as stack:
+        await allow(empty)
         begun = datetime.now(UTC)
         await until(lambda: reconciled(empty, begun), "the EHR to be asked")
         await all_heard(stack)

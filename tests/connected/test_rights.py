@@ -50,7 +50,6 @@ REFUSED = [
 ALLOWED = [
     ("ingest", "ehr.task.updated.t1", "EHR"),
     ("approval", "ehr.task.updated.t1", "EHR"),
-    ("operator", "ehr.task.updated.t1", "EHR"),
     ("approval", "timers.reconcile.tasks", "TIMERS"),
     ("approval", "$KV.reconciled.tasks", "KV_reconciled"),
     ("approval", "$KV.reviews.inbox", "KV_reviews"),
@@ -62,7 +61,6 @@ ALLOWED = [
     ("approval", "timers.escalation.c1.1", "TIMERS"),
     ("approval", "notify.c1.e1.k1", "NOTIFY"),
     ("approval", "notified.c1.e1.k1", "NOTIFY"),
-    ("operator", "notify.c1.e1.k1", "NOTIFY"),
     ("embedder", "knowledge.all.r1.batch-indexed.1", "KNOWLEDGE"),
     ("evaluator", "$KV.live.knowledge", "KV_live"),
 ]

@@ -12,12 +12,10 @@ from shared.contracts.failures import TransientError
 from shared.messaging.buckets import Bucket
 from shared.runtime.access import COOKIE, Caller, Refusal
 from shared.runtime.oidc import SignedIn
-from tests.connected.test_access import Clock, clock, provider, secured, sign_in
 from tests.support.oidc import OidcServer
+from tests.support.people import Clock, sign_in
 from tests.support.server import NatsServer
 from tests.support.stack import Stack
-
-__all__ = ["clock", "provider", "secured"]  # fixtures
 
 pytestmark = pytest.mark.connected
 CALLER = Caller(subject="mgee", role="physician", method="oidc")

@@ -13,24 +13,10 @@ from services.approval.inbox import lists
 from shared.contracts.failures import TransientError
 from shared.runtime.access import COOKIE, Refusal
 from shared.runtime.oidc import KEYS_FRESH, KEYS_OLD, OidcSettings, Provider
-from tests.connected.test_access import (
-    COLLEAGUE,
-    GEE,
-    Clock,
-    bearer,
-    clock,
-    post,
-    provider,
-    secured,
-    sign_in,
-    trail,
-    under_review,
-)
-from tests.support.oidc import CLIENT, OidcServer, oidc_server
+from tests.support.oidc import CLIENT, GEE, OidcServer, oidc_server
+from tests.support.people import COLLEAGUE, Clock, bearer, post, sign_in, trail, under_review
 from tests.support.physician import settled
 from tests.support.stack import Stack, until
-
-__all__ = ["clock", "provider", "secured"]  # fixtures
 
 pytestmark = pytest.mark.connected
 

@@ -15,7 +15,7 @@ from services.approval.renditions import chart
 from services.approval.resources import chain_head_of
 from services.approval.written import Statement
 from services.ingest import domain as ingest
-from shared.contracts.case import State, fold, standing, state_after
+from shared.contracts.case import State, fold, standing
 from shared.contracts.corrections import Amended, Retracted
 from shared.contracts.draft import TO_BE_WRITTEN
 from shared.contracts.envelope import digest
@@ -263,21 +263,6 @@ def test_a_discharge_after_a_retraction_starts_the_case_again_once_the_chart_has
     assert ingest.to_be_settled(history(*retracted))
     assert not ingest.to_be_settled(history(*retracted, "retraction-filed"))
     assert not ingest.reopens(history(*FILED), "another")
-
-
-@pytest.mark.parametrize(
-    "names",
-    [
-        ("amended",),
-        ("addended",),
-        ("retraction-requested",),
-        ("retraction-requested", "retracted"),
-        ("retraction-requested", "retracted", "retraction-filed"),
-    ],
-)
-def test_a_state_follows_from_the_last_event(names: tuple[str, ...]) -> None:
-    past = history(*FILED, *names)
-    assert state_after(past[-1]) == fold(past).state
 
 
 def test_a_retraction_that_gave_up_goes_on_as_one() -> None:

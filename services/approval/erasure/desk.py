@@ -10,10 +10,9 @@ from shared.contracts.case import Case, fold
 from shared.contracts.ending import ErasureOrdered, Ground, HoldGround, HoldPlaced, HoldReleased
 from shared.contracts.envelope import Recorded
 from shared.contracts.events import ContextExtracted
-from shared.contracts.failures import Failure
 from shared.contracts.subjects import CaseRef
 from shared.messaging.connection import Bus
-from shared.messaging.journal import Journal, read_event
+from shared.messaging.journal import Journal, Unreadable, read_event
 from shared.runtime.access import Caller
 
 
@@ -39,9 +38,8 @@ class ErasureDesk:
         found: dict[str, None] = {}
         async for page in self._journal.pages("discharge.*.*.context-extracted"):
             for item in page:
-                try:
-                    event = read_event(item)
-                except Failure:
+                event = read_event(item)
+                if isinstance(event, Unreadable):
                     continue  # `audit verify` tells of it
                 if isinstance(event.body, ContextExtracted) and event.body.stay.patient == patient:
                     found[event.case.id] = None

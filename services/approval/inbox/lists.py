@@ -8,9 +8,10 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Request
 from fastapi.responses import RedirectResponse, Response, StreamingResponse
 
-from services.approval.api import Parts, known, shown_departments
+from services.approval.api import Parts, readable, shown_departments
 from services.approval.inbox.names import Names, Shown
 from services.approval.inbox.render import page, span
+from services.approval.not_read import NotRead
 from services.approval.reviews import OpenReview, Waiting
 from services.approval.rights import is_theirs
 from shared.contracts.case import fold
@@ -22,7 +23,7 @@ SETTLE = 0.3  # seconds in which changes are told together
 BEAT = 15.0  # seconds after which a comment keeps proxies from closing the stream, and the session is looked at
 
 
-def add_lists(router: APIRouter, parts: Parts, names: Names) -> None:
+def add_lists(router: APIRouter, parts: Parts, names: Names, not_read: NotRead) -> None:
     clinician = Annotated[Caller, Depends(parts.guard.allow("physician", "supervisor"))]
     streams = Streams()
 
@@ -53,6 +54,7 @@ def add_lists(router: APIRouter, parts: Parts, names: Names) -> None:
             mine=mine,
             q=q,
             cursor=cursor,
+            unread=not_read.of(who),
         )
 
     @router.get("/events", include_in_schema=False)
@@ -61,7 +63,7 @@ def add_lists(router: APIRouter, parts: Parts, names: Names) -> None:
     ) -> Response:
         """Of all reviews, or of one case, as long as the caller may see them."""
         if case:
-            await known(parts.desk, case, who)
+            await readable(parts.desk, case, who)
         headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
 
         async def may_listen() -> bool:
@@ -125,5 +127,6 @@ async def _changes(parts: Parts, case: str, may_listen: Callable[[], Awaitable[b
 
 
 async def _changed(parts: Parts, case: str) -> str:
-    head = fold(await parts.desk.history(case)).head.sequence if case else ""
+    history, _ = await parts.desk.readable(case) if case else ([], [])
+    head = fold(history).head.sequence if case else ""
     return f"event: changed\ndata: {head}\n\n"

@@ -12,9 +12,9 @@ from shared.contracts.case import CONSUMED, Case, as_it_was, fold, misfits
 from shared.contracts.corrections import RetractionFiled
 from shared.contracts.envelope import Recorded, chain_digest, decode
 from shared.contracts.events import Filed, Reimported
-from shared.contracts.failures import PermanentError
+from shared.contracts.failures import PermanentError, TransientError
 from shared.contracts.subjects import parse_case_subject
-from shared.messaging.journal import Stored
+from shared.messaging.journal import Stored, sort_readable
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,8 +33,9 @@ class Verified:
 async def verify_case(case_id: str, events: Sequence[Stored], ehr: FhirClient) -> Verified:
     """One case, of which `events` is every message, in stream order."""
     faults = _broken(case_id, events)
-    history = list(_readable(events))
-    for item in misfits(history):
+    history, unread = sort_readable(events)
+    # What only a newer version knows may be what the events after it follow from.
+    for item in misfits(history) if not any(item.newer for item in unread) else ():
         reason = (
             "it does not fit the state that the case was in: nothing of ours appends it there, and it has no effect"
         )
@@ -48,7 +49,7 @@ async def verify_case(case_id: str, events: Sequence[Stored], ehr: FhirClient) -
 
 def standing(case_id: str, events: Sequence[Stored], faults: Iterable[Fault] = ()) -> Verified:
     """What of the case is, or may be, in the chart; nothing is verified."""
-    history = list(_readable(events))
+    history, _ = sort_readable(events)
     case = fold(history)
     filed = (item.body.filed if isinstance(item.body, Reimported) else item.body for item in history)
     documents = frozenset(body.document_reference for body in filed if isinstance(body, Filed))
@@ -74,6 +75,8 @@ def _broken(case_id: str, events: Sequence[Stored]) -> list[Fault]:
             id = decode(item.subject, item.headers, item.data, item.sequence).id
         except PermanentError as error:
             faults.append(Fault(case_id, name, item.sequence, error.reason))
+        except TransientError as error:
+            faults.append(Fault(case_id, name, item.sequence, error.reason, unanswered=True))
         else:
             if id in seen:
                 faults.append(Fault(case_id, name, item.sequence, "it has the id of an event before it"))
@@ -83,14 +86,6 @@ def _broken(case_id: str, events: Sequence[Stored]) -> list[Fault]:
             faults.append(Fault(case_id, name, item.sequence, reason))
         previous = chain_digest(item.headers, item.data)
     return faults
-
-
-def _readable(events: Iterable[Stored]) -> Iterable[Recorded]:
-    for item in events:
-        try:
-            yield decode(item.subject, item.headers, item.data, item.sequence)
-        except PermanentError:
-            continue  # named already
 
 
 def _filings(history: Sequence[Recorded]) -> Iterable[Filing]:

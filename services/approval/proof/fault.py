@@ -11,7 +11,9 @@ class Fault:
     event: str
     sequence: int  # in the stream; 0: it is about none of its messages
     reason: str
-    unanswered: bool = False  # the EHR did not answer: nothing is known about it yet
+    unanswered: bool = (
+        False  # nothing is known about it yet: the EHR did not answer, or a newer version knows the event
+    )
 
     def __str__(self) -> str:
         where = ": ".join(

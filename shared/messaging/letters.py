@@ -1,0 +1,174 @@
+"""Dead letters as they stand in their stream: what waits, and what was done about the others, by whom and why.
+
+What is in the stream and is no dead letter is named as one that cannot be read, and hides no other.
+
+What was done is a record of its own, `deadletter.redriven.<n>` or `deadletter.discarded.<n>`, beside the letter, which
+stays. A reason is an operator's own words and may name a patient in spite of the help text: it is in the record's body,
+in the stream that holds the messages themselves, encrypted at rest and readable by operators only; it is in no subject,
+log, event or alert.
+"""
+
+import asyncio
+import json
+import re
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import Literal
+
+from shared.contracts.failures import PermanentError
+from shared.messaging.connection import Bus, WrongSequenceError
+from shared.messaging.pages import pages
+
+STREAM = "DEADLETTER"
+PAGE = 1000
+UNREADABLE = "this is no dead letter of ours and cannot be read: nothing of ours puts one like it here"
+Outcome = Literal["redriven", "discarded"]
+OUTCOMES: tuple[Outcome, ...] = ("redriven", "discarded")
+
+
+@dataclass(frozen=True, slots=True)
+class DeadLetter:
+    """One message that no retry mended."""
+
+    sequence: int
+    consumer: str
+    subject: str
+    reason: str
+    attempts: int
+    stream: str
+    state: Literal["waiting"] | Outcome = "waiting"
+    by: str | None = None  # who redrove or discarded it, when and why
+    at: str | None = None
+    why: str | None = None
+
+    @property
+    def waits(self) -> bool:
+        return self.state == "waiting"
+
+
+@dataclass(frozen=True, slots=True)
+class Deed:
+    """Who does something about a dead letter, when and why."""
+
+    by: str
+    why: str
+    at: datetime
+
+
+Letters = dict[int, tuple[DeadLetter, bytes, dict[str, str]]]
+
+
+async def read_all(connection: Bus) -> Letters:
+    """Every dead letter by sequence, with its body and the headers it came with."""
+    found: Letters = {}
+    settled: dict[int, Settled] = {}
+    async for page in pages(connection, STREAM, "deadletter.>", size=PAGE):
+        for message in page:
+            headers = dict(message.headers or {})
+            sequence = int(headers["Nats-Sequence"])
+            if (number := _settles(headers["Nats-Subject"])) is not None:
+                settled[number[1]] = _settled(number[0], message.data)
+            else:
+                found[sequence] = (_read(sequence, headers), message.data, headers)
+    for sequence in settled.keys() & found.keys():
+        letter, data, headers = found[sequence]
+        found[sequence] = (settled[sequence].of(letter), data, headers)
+    return found
+
+
+async def read_one(connection: Bus, sequence: int) -> tuple[DeadLetter, bytes, dict[str, str]]:
+    """One dead letter with its body and headers, whatever else is in the stream.
+
+    Raises PermanentError when there is none.
+    """
+    subjects = [f"deadletter.{outcome}.{sequence}" for outcome in OUTCOMES]
+    (messages, *records) = await asyncio.gather(
+        connection.direct_get(STREAM, {"seq": sequence}),
+        *(connection.direct_get(STREAM, {"last_by_subj": subject}) for subject in subjects),
+    )
+    if not messages or _settles((headers := dict(messages[0].headers or {}))["Nats-Subject"]) is not None:
+        raise PermanentError(f"There is no dead letter {sequence}.")
+    letter = _read(sequence, headers)
+    for outcome, record in zip(OUTCOMES, records, strict=True):
+        if record:
+            letter = _settled(outcome, record[0].data).of(letter)
+    return letter, messages[0].data, headers
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """What was done about a letter, as far as its record can be read: those of earlier versions are empty."""
+
+    outcome: Outcome
+    by: str | None = None
+    at: str | None = None
+    why: str | None = None
+
+    def of(self, letter: DeadLetter) -> DeadLetter:
+        return replace(letter, state=self.outcome, by=self.by, at=self.at, why=self.why)
+
+
+def _settles(subject: str) -> tuple[Outcome, int] | None:
+    """What a record in the stream says was done, and about which letter; None: it is no record."""
+    tokens = subject.split(".")
+    outcome = next((item for item in OUTCOMES if len(tokens) == 3 and item == tokens[1]), None)
+    return (outcome, int(tokens[2])) if outcome is not None and re.fullmatch(r"[0-9]{1,18}", tokens[2]) else None
+
+
+def _settled(outcome: Outcome, data: bytes) -> Settled:
+    try:
+        record = json.loads(data or b"{}")
+        said = [record.get(name) for name in ("by", "at", "why")]
+    except (ValueError, AttributeError, RecursionError):
+        return Settled(outcome)
+    return Settled(outcome, *(item if isinstance(item, str) else None for item in said))
+
+
+def _read(sequence: int, headers: dict[str, str]) -> DeadLetter:
+    attempts = headers.get("countersign-attempts", "")
+    whole = re.fullmatch(r"[0-9]{1,9}", attempts) is not None and bool(headers.get("countersign-subject"))
+    return DeadLetter(
+        sequence=sequence,
+        consumer=headers["Nats-Subject"].rpartition(".")[2],
+        subject=headers.get("countersign-subject", ""),
+        reason=headers.get("countersign-reason", "") if whole else UNREADABLE,
+        attempts=int(attempts) if whole else 0,
+        stream=headers.get("countersign-stream", "") if whole else "",
+    )
+
+
+def find(letters: Letters, sequence: int) -> tuple[DeadLetter, bytes, dict[str, str]]:
+    """The letter with its body and headers. Raises PermanentError when there is none."""
+    if sequence not in letters:
+        raise PermanentError(f"There is no dead letter {sequence}.")
+    return letters[sequence]
+
+
+def must_wait(letter: DeadLetter) -> None:
+    """Raises PermanentError when somebody has dealt with it."""
+    if letter.state == "redriven":
+        raise PermanentError(f"Dead letter {letter.sequence} was put back to work before{_by(letter)}.")
+    if letter.state == "discarded":
+        raise PermanentError(f"Dead letter {letter.sequence} was discarded before{_by(letter)}.")
+
+
+def _by(letter: DeadLetter) -> str:
+    return f", by {letter.by} at {letter.at}" if letter.by else ""
+
+
+async def settle(connection: Bus, sequence: int, outcome: Outcome, deed: Deed) -> None:
+    """Record what was done about a letter: once, however many try.
+
+    Raises PermanentError when somebody else was first.
+    """
+    record = {"by": deed.by, "why": deed.why, "at": deed.at.astimezone(UTC).isoformat(timespec="seconds")}
+    headers = {
+        "Nats-Expected-Last-Subject-Sequence": "0",
+        "Nats-Expected-Last-Subject-Sequence-Subject": f"deadletter.*.{sequence}",
+    }
+    try:
+        await connection.publish(
+            f"deadletter.{outcome}.{sequence}", json.dumps(record).encode(), stream=STREAM, headers=headers
+        )
+    except WrongSequenceError:
+        raise PermanentError(f"Somebody else has just dealt with dead letter {sequence}: look at it again.") from None

@@ -1,0 +1,179 @@
+"""What a service does about dead letters and failed cases when the operator asks: it looks at everything first.
+
+What is put back is what the dead letter holds, read from its stream by the service itself, and only where it is a valid
+message of the consumer that buried it. A case is tried again only where its history says that a step of it has failed.
+"""
+
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from typing import Any
+
+from shared.contracts.case import Case, fold
+from shared.contracts.events import Actor, Retried
+from shared.contracts.failures import PermanentError
+from shared.contracts.subjects import CaseRef, derived_id, parse_case_subject
+from shared.messaging.connection import Bus
+from shared.messaging.journal import Conflict, Journal
+from shared.messaging.letters import DeadLetter, Deed, must_wait, read_one, settle
+from shared.messaging.requests import OfCase, OfLetter, Verb, serve
+from shared.messaging.topology import CONSUMERS, Consumer
+
+LARGEST = 256 * 1024  # bytes of a message that is put back: facts and notices have some hundred
+KEPT = ("content-type", "traceparent")  # of the headers, besides the CloudEvents attributes
+INSTEAD = {
+    "KNOWLEDGE": "A refresh has its own further attempts. Begin another: countersign knowledge refresh",
+    "TIMERS": "A timer is not put back: give the review to its owner again, which sets a new one.",
+    "REFRESH_TIMERS": "A timer is not put back: it is set again when ingest starts.",
+    "ACCESS": "A look at a draft stands on record already: discard the letter.",
+    "ADVISORIES": "What the server said of a message is not put back: redrive the dead letter of the message.",
+}
+
+Check = Callable[[str, bytes], Any]  # subject and body; raises PermanentError where they break the contract
+
+
+class Mending:
+    """Of one service. `checks`: consumers whose messages it publishes again, and the contract of those."""
+
+    def __init__(self, service: str, checks: Mapping[str, Check], clock: Callable[[], datetime]) -> None:
+        self._service = service
+        self._checks = checks
+        self._clock = clock
+
+    async def attach(self, bus: Bus, more: Mapping[str, Verb] | None = None) -> None:
+        """Take the operator's requests from now on; `more` are those that only this service knows."""
+        self._bus = bus
+        self._journal = Journal(bus, self._service)
+        verbs = {
+            "redrive": Verb(OfLetter, self._redrive),
+            "discard": Verb(OfLetter, self._discard),
+            "retry": Verb(OfCase, self._retry),
+        }
+        await serve(bus, self._service, verbs | dict(more or {}))
+
+    async def _redrive(self, asked: OfLetter) -> str:
+        """Put one letter back to work, once; returns what was done in words.
+
+        It is recorded after it was done: killed in between, it waits still, and doing it again changes nothing.
+        """
+        deed = Deed(asked.by, asked.why, self._clock())
+        letter, data, headers = await read_one(self._bus, asked.sequence)
+        must_wait(letter)
+        buried_by = _consumer(letter, headers)
+        if letter.stream == "DISCHARGE":
+            done = await self._retry_step(letter, buried_by, deed)
+        else:
+            done = await self._publish(letter, buried_by, data, headers)
+        await settle(self._bus, letter.sequence, "redriven", deed)
+        return done
+
+    async def _publish(self, letter: DeadLetter, buried_by: Consumer, data: bytes, headers: dict[str, str]) -> str:
+        check = self._checks.get(buried_by.name)
+        if check is None:
+            raise PermanentError(INSTEAD.get(letter.stream, f"{self._service} does not put back what it did not hear."))
+        if len(data) > LARGEST:
+            raise PermanentError(f"{_named(letter)} has {len(data)} bytes; at most {LARGEST} are put back.")
+        try:
+            check(letter.subject, data)
+        except PermanentError as error:
+            raise PermanentError(
+                f"{_named(letter)} would fail again: {error.reason}. Have it reported again, and discard the letter."
+            ) from None
+        kept = {name: value for name, value in headers.items() if name.startswith("ce-") or name in KEPT}
+        id = derived_id(f"DEADLETTER/{letter.sequence}", "redriven")
+        await self._bus.publish(letter.subject, data, stream=letter.stream, headers=kept, id=id)
+        return f"published again on {letter.subject}"
+
+    async def _retry_step(self, letter: DeadLetter, buried_by: Consumer, deed: Deed) -> str:
+        case_ref, _ = parse_case_subject(letter.subject)
+        id = derived_id(f"DEADLETTER/{letter.sequence}", "retried")
+        return await retry(self._journal, case_ref, id, deed, buried_by)
+
+    async def _retry(self, asked: OfCase) -> str:
+        """Put a failed case back to its failed step, whatever became of its dead letter."""
+        history = await self._journal.find(asked.case_id)
+        if not history:
+            raise PermanentError("there is no such case")
+        failed = next((item for item in reversed(history) if item.name == "failed"), history[-1])
+        deed = Deed(asked.by, "", self._clock())
+        return await retry(self._journal, history[-1].case, derived_id(failed.id, "retried"), deed)
+
+    async def _discard(self, asked: OfLetter) -> str:
+        """Say that nobody will put this letter back; returns in words what that leaves.
+
+        The letter stays where it is, and so does what it was about: a case is never closed by it.
+        """
+        if not asked.why.strip():
+            raise PermanentError("Say why it is discarded.")
+        letter, _, _ = await read_one(self._bus, asked.sequence)
+        must_wait(letter)
+        left = await self._left(letter)
+        await settle(self._bus, letter.sequence, "discarded", Deed(asked.by, asked.why, self._clock()))
+        return f"discarded dead letter {letter.sequence}{left}"
+
+    async def _left(self, letter: DeadLetter) -> str:
+        if letter.stream != "DISCHARGE":
+            return ""
+        try:
+            case_ref, _ = parse_case_subject(letter.subject)
+            case: Case = fold(await self._journal.history(case_ref))
+        except PermanentError:
+            return ""  # what cannot be read may be why it is a dead letter
+        if case.failure is None:
+            return f"; case {case_ref.id} is {case.state}"
+        return (
+            f"; case {case_ref.id} stays failed and open until somebody tries it again (countersign cases retry "
+            f"{case_ref.id}) or the EHR takes the discharge back"
+        )
+
+
+async def retry(journal: Journal, case_ref: CaseRef, id: str, deed: Deed, of: Consumer | None = None) -> str:
+    """Append that the failed step is tried again, as the event `id`; when it stands there already, nothing.
+
+    `of` is the consumer that gave up, where that is known.
+    """
+    history = await journal.history(case_ref)
+    if not history:
+        raise PermanentError(f"There is no case {case_ref.id}.")
+    case = fold(history)
+    if any(item.id == id for item in history):
+        return f"case {case_ref.id} was put back before; it is {case.state}"
+    if case.failure is None:
+        raise PermanentError(f"Case {case_ref.id} is {case.state}: there is nothing to put back.")
+    step = case.failure.step
+    if of is not None and of.step not in (None, step):
+        raise PermanentError(
+            f"Case {case_ref.id} has failed in {step} since, and this letter is of {of.step}: discard it."
+        )
+    event = Retried(step=step, by=Actor(subject=deed.by, role="operator"))
+    try:
+        await journal.append(history[-1].case, event, after=case.head, id=id, time=deed.at)
+    except Conflict:
+        raise PermanentError(f"Case {case_ref.id} changed just now: look at it again.") from None
+    return f"case {case_ref.id} tries {step} again"
+
+
+def _consumer(letter: DeadLetter, headers: Mapping[str, str]) -> Consumer:
+    """The consumer that buried it. Raises PermanentError where no consumer of ours can have done so."""
+    buried = headers["Nats-Subject"]
+    found = next((item for item in CONSUMERS if buried == f"deadletter.{item.service}.{item.name}"), None)
+    if (
+        found is None
+        or found.stream != letter.stream
+        or not any(_within(item, letter.subject) for item in found.subjects)
+    ):
+        raise PermanentError(f"{_named(letter)} is none that a consumer of ours can have buried: it is not put back.")
+    return found
+
+
+def _within(pattern: str, subject: str) -> bool:
+    """Whether the subject, which has no wildcards, is one of the pattern's."""
+    wanted, given = pattern.split("."), subject.split(".")
+    if not all(given) or "*" in given or ">" in given:
+        return False
+    if wanted[-1] == ">" and len(given) >= len(wanted):
+        wanted, given = wanted[:-1], given[: len(wanted) - 1]
+    return len(wanted) == len(given) and all(a in ("*", b) for a, b in zip(wanted, given, strict=True))
+
+
+def _named(letter: DeadLetter) -> str:
+    return f"Dead letter {letter.sequence}"
