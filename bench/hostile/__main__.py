@@ -6,6 +6,7 @@ Services, EHR, model server and nats-server are processes on loopback (tests/sup
 import asyncio
 import json
 import random
+import signal
 import sys
 import tempfile
 import time
@@ -210,6 +211,7 @@ def main(
         "waiting": waiting,
         "seed": seed,
     } | {"rounds": rounds}
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # its processes end with it
     plan["only"] = [name for name in only.split(",") if name]
     with tempfile.TemporaryDirectory(prefix="countersign-hostile-") as name:
         directory = Path(name)
