@@ -17,7 +17,6 @@ from rich.progress import track
 from rich.table import Table
 
 from cli.errors import CommandError
-from cli.stack.access import default_data_dir
 
 if TYPE_CHECKING:
     from cli.redrive import Settling
@@ -38,11 +37,11 @@ T = TypeVar("T")
 
 
 def run(data_dir: Path | None, work: Callable[["Bus"], Coroutine[Any, Any, T]]) -> T:
-    """Do `work` on the stack's bus, as its operator."""
-    from cli.bus import bus
+    """Do `work` on the stack's bus, as its operator: on this machine, or where the environment names NATS."""
+    from cli.reach import reach
 
     async def connected() -> T:
-        async with bus(data_dir or default_data_dir(), "operator") as connection:
+        async with reach(data_dir, "operator") as connection:
             return await work(connection)
 
     return asyncio.run(connected())

@@ -19,6 +19,7 @@ from shared.messaging.deadletter import Original, bury
 from shared.messaging.journal import Journal
 from shared.messaging.letters import DeadLetter, read_all
 from shared.messaging.topology import consumer
+from tests.support.backup import reach
 from tests.support.ehr import stays
 from tests.support.mending import mending as served
 from tests.support.server import NatsServer
@@ -183,3 +184,12 @@ def test_what_is_not_said_clearly_is_not_done(asked: list[str], words: str) -> N
     done = CliRunner().invoke(app, asked)
     assert isinstance(done.exception, CommandError)
     assert words in str(done.exception)
+
+
+def test_the_letters_of_a_stack_that_is_spread_over_machines_are_reached(
+    nats: NatsServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asyncio.run(nats.provision())
+    reach(monkeypatch, nats, "operator")
+    listed = CliRunner().invoke(app, ["list", "--json"])
+    assert (listed.exit_code, listed.stdout.strip()) == (0, "[]"), listed.output
