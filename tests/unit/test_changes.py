@@ -21,13 +21,13 @@ async def test_who_does_not_keep_up_looks_again(room: int, told: bool, monkeypat
     def watching() -> Iterator[asyncio.Queue[str]]:
         yield queue
 
-    async def history(_: str) -> list[Any]:
-        return []
+    async def readable(_: str) -> tuple[list[Any], list[Any]]:
+        return [], []
 
     async def gone() -> bool:
         return False
 
-    parts = SimpleNamespace(reviews=SimpleNamespace(watching=watching), desk=SimpleNamespace(history=history))
+    parts = SimpleNamespace(reviews=SimpleNamespace(watching=watching), desk=SimpleNamespace(readable=readable))
     changes = lists._changes(cast(Any, parts), "the-case", gone)
     await anext(changes)  # one comes at once
     for number in range(10):  # of other cases: what came after the first ones was dropped

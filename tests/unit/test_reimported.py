@@ -120,7 +120,7 @@ def test_the_review_ends_with_its_clock_and_its_tasks() -> None:
 
 def test_an_operator_asks_for_it_and_writes_no_signature_onto_the_trail() -> None:
     own = {right for right in operator_permissions().publish if right.startswith(("discharge.", "ehr.reimport"))}
-    assert own == {"discharge.*.*.retried", "ehr.reimport.*"}
+    assert own == {"ehr.reimport.*"}
     writers = [service for service in SERVICES if "discharge.*.*.reimported" in permissions(service).publish]
     assert writers == ["approval"]
     assert not any("ehr.reimport" in right for service in SERVICES for right in permissions(service).publish)

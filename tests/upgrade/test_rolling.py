@@ -21,11 +21,11 @@ import httpx
 import pytest
 
 from cli.audit import verify_stored
-from cli.letters import read_all
 from cli.stack.ports import free_port
 from shared.clinical.fhir import FhirClient
 from shared.contracts.envelope import decode
 from shared.messaging.journal import Journal
+from shared.messaging.letters import read_all
 from tests.support.patients import write_stays
 from tests.support.physician import settled
 from tests.support.processes import Fleet, Part
