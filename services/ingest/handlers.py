@@ -7,7 +7,7 @@ from shared.contracts.ehr import EncounterFact, read_fact
 from shared.contracts.envelope import START, Head
 from shared.contracts.events import Withdrawn
 from shared.contracts.failures import TransientError
-from shared.contracts.subjects import CaseRef, case_id, derived_id
+from shared.contracts.subjects import CaseRef, case_id, derived_id, encounter_subject
 from shared.messaging.connection import Bus
 from shared.messaging.deadletter import alert
 from shared.messaging.journal import Conflict, Journal
@@ -31,7 +31,16 @@ class Ingest:
         await self.open(read_fact(message.subject, message.data), cause_id(message))
 
     async def on_cancelled(self, message: Msg) -> None:
-        await self.withdraw(read_fact(message.subject, message.data), cause_id(message))
+        fact = read_fact(message.subject, message.data)
+        if not await self._discharged_since(fact, message.metadata.sequence.stream):
+            await self.withdraw(fact, cause_id(message))
+
+    async def _discharged_since(self, fact: EncounterFact, sequence: int) -> bool:
+        """Whether a discharge was told after this message: one that is tried again, or told twice, takes back none that
+        came later.
+        """
+        subject = encounter_subject(domain.DISCHARGED, "*", fact.encounter_id)
+        return bool(await self._bus.direct_get("EHR", {"seq": sequence + 1, "next_by_subj": subject, "batch": 1}))
 
     def case_of(self, fact: EncounterFact) -> CaseRef:
         if fact.department is None:
