@@ -205,7 +205,7 @@ CONSUMERS = (
         case_events("erasure-ordered", "retried"),
         _BUS_ONLY,
         workers=4,
-        parked=1_000,
+        parked=10_000,
         step="erase",
     ),
     Consumer(
