@@ -114,6 +114,7 @@ async def test_a_backup_goes_into_a_cluster_and_back_and_the_work_goes_on(
         assert (await bus.jetstream.stream_info("DEADLETTER")).state.messages == 1
     async with running(cluster, ehr) as stack:
         assert await chains_hold(stack)
+        await until(cluster.caught_up, "every server to have a copy of what was restored", patience=30)
         cluster.kill(found["DISCHARGE"].servers[0])  # its leader
         await sign_until_filed(stack, waiting)
         await until(lambda: others(stack, waiting), "the third discharge to be drafted")

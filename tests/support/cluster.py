@@ -71,6 +71,10 @@ class NatsCluster:
         except httpx.HTTPError:
             return False
 
+    async def caught_up(self) -> bool:
+        """Whether each has a copy of everything: that replicas are current is said seconds before they are."""
+        return all([await asyncio.to_thread(self.healthy, index) for index in range(SIZE)])
+
     def _together(self) -> bool:
         """Whether their leader sees all of them: until then no stream is given to three."""
         for monitor in self._monitors:
