@@ -62,7 +62,7 @@ class Link:
                 end.transport.abort()
 
     async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with suppress(OSError):
+        with suppress(OSError, RuntimeError):  # uvloop's word for an end that was cut off in between
             while data := await reader.read(CHUNK):
                 if self._delay:
                     await asyncio.sleep(self._delay)  # the slowness itself
