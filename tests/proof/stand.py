@@ -241,8 +241,8 @@ class Stand:
         shutil.rmtree(self.server.directory / "nats")
         await asyncio.to_thread(self.server.start)
         await self.command("restore", "--from", str(folder), user="admin")
-        await self.command("ehr-decisions", "allow", "--reason", "looked at", "--by", "proof", user="operator")
         await self.start_parts(SERVICES)
+        await self.command("ehr-decisions", "allow", "--reason", "looked at", "--by", "proof", user="operator")
         shutil.rmtree(folder)
 
     async def verify(self) -> dict[str, Any]:
