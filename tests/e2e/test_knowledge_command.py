@@ -16,6 +16,7 @@ from tests.support.knowledge import TOPICS, Library
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
 
 DEVELOPMENT = Path(__file__).parents[3] / "shared" / "data" / "retrieval"
+STATES = ("waiting", "preparing", "embedding", "settling", "judging", "promoted")  # of a refresh, in their order
 BM25_OVER_WHOLE_PAGES = 0.932  # MRR@10 that the set's description gives
 
 
@@ -60,18 +61,19 @@ def ended(stack: Up, refresh: str) -> dict[str, Any] | None:
     return found if found.get("ended") else None
 
 
-@pytest.mark.parametrize(
-    "states", [("preparing", "embedding"), ("embedding", "settling"), ("judging", "promoted")], ids=lambda item: item[0]
-)
-def test_the_whole_stack_killed_in_a_refresh_completes_it_after_the_restart(
-    tmp_path: Path, states: tuple[str, ...]
-) -> None:
+@pytest.mark.parametrize("reached", ["preparing", "embedding", "judging"])
+def test_the_whole_stack_killed_in_a_refresh_completes_it_after_the_restart(tmp_path: Path, reached: str) -> None:
     library = Library(tmp_path / "library", tuple(f"{topic}{number}" for topic in TOPICS for number in range(10)))
     arguments = (*SCRIPTED, "--knowledge", str(library.file))
     port = free_port()
     with up(tmp_path / "data", port, *arguments) as stack:
-        begun = knowledge(stack, "refresh")["refresh"]
-        until(lambda: shown(stack, begun)["state"] in states, f"the refresh to be {states[0]}")
+        # Over HTTP, not by the command: a refresh may be over before a process of its own has ended.
+        answer = stack.call("operator", "POST", "/v1/knowledge/refreshes", json={})
+        begun = answer.raise_for_status().json()["refresh"]
+        # A state may pass between two looks; a later one will do.
+        until(
+            lambda: STATES.index(shown(stack, begun)["state"]) >= STATES.index(reached), f"the refresh to be {reached}"
+        )
         stack.kill()
     with up(tmp_path / "data", port, *arguments) as stack:
         seen = until(lambda: ended(stack, begun), "the refresh to end")
