@@ -77,12 +77,15 @@ class Desk:
         self._directory = directory
         self._clock = clock
         self._new_id = new_id
+        self._records = Records()
 
     def attach(self, bus: Bus) -> None:
         self.bus = bus
         self._journal = Journal(bus, "approval")
         self._artifacts = Artifacts(bus)
-        self._records = Records(self._artifacts)
+
+    async def close(self) -> None:
+        await self._records.close()
 
     async def history(self, case_id: str) -> list[Recorded]:
         """Empty when there is no such case. What is no case id is none: subjects are made of it."""
@@ -225,7 +228,7 @@ class Desk:
 
         Raises Problem 429 where `by` has sent more texts than there is time for.
         """
-        return await self._records.written(case_id, draft, text, by.subject)
+        return await self._records.written(self.texts(case_id), draft, text, by.subject)
 
     async def _draft_to_sign(self, ref: CaseRef, review: ReviewRequested, text: str | None = None) -> Draft | None:
         """The draft under review where a signature needs it."""

@@ -174,6 +174,7 @@ def build(
         checks={"ehr": front.ready},
         closers=(
             lost_timers.close,
+            desk.close,
             front.close,
             not_read.close,
             ehr.close,

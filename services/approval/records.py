@@ -1,57 +1,65 @@
-"""Records that texts are held against while they are written: the last few stay indexed, so who types does not wait."""
+"""Records that texts are held against while they are written, in a process of their own (`records_worker.py`)."""
 
 import asyncio
-import time
+from typing import Any
 from weakref import WeakValueDictionary
 
-from services.approval.written import Statement, statements
-from shared.contracts.context import EncounterContext
-from shared.contracts.draft import Draft
-from shared.contracts.model import read_whole
-from shared.grounding import Record
-from shared.messaging.artifacts import Artifacts
-from shared.runtime.rates import Rate
+from pydantic import TypeAdapter
 
-KEPT = 16  # records
-SENTENCES = 2_000  # of one record, with what was said of them
+from services.approval.written import Statement
+from shared.contracts.draft import Draft
+from shared.contracts.failures import TransientError
+from shared.messaging.artifacts import CaseTexts
+from shared.runtime.rates import Rate
+from shared.runtime.worker_process import WorkerEndedError, WorkerProcess
+
+WORKER = "services.approval.records_worker"
+STATEMENTS = TypeAdapter(tuple[Statement, ...])
+LONGEST = 60.0  # seconds for one text: the process has a low priority, and a long record is indexed first
 # Seconds of the processor for one person's texts: the first look at a long text takes two, a change some milliseconds.
 SECONDS, SECONDS_A_SECOND = 6, 0.1
 
 
 class Records:
-    def __init__(self, artifacts: Artifacts) -> None:
-        self._artifacts = artifacts
-        self._indexed: dict[str, tuple[Record, dict[str, Statement]]] = {}  # by the digest of their context
+    def __init__(self) -> None:
+        self._worker = WorkerProcess(WORKER)
         self._time = Rate("texts", SECONDS, SECONDS_A_SECOND)
-        self._turn = asyncio.Lock()
         self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+        self._asked: set[asyncio.Task[tuple[Statement, ...]]] = set()
 
-    async def written(self, case_id: str, draft: Draft, text: str, by: str) -> tuple[Statement, ...]:
-        """The sentences of `text` that `draft` does not have, held against the record that it was made from.
+    async def written(self, texts: CaseTexts, draft: Draft, text: str, by: str) -> tuple[Statement, ...]:
+        """The sentences of `text` that `draft` does not have, held against the record that it was made from:
+        the artifact of `texts` that the draft names.
 
-        One text at a time, and of one person one in the queue: in a thread, but threads share the processor. Raises
-        Problem 429 where the texts of `by` have taken their time.
+        One text at a time, and of one person one in the queue. Raises Problem 429 where the texts of `by` have taken
+        their time, and TransientError where the check does not come to its end.
         """
         if text == draft.text:
             return ()
-        context = await self._artifacts.of(case_id).get(draft.context_digest)
+        # Whoever goes away does not end the process, which has records of others.
+        task = asyncio.create_task(self._in_turn(texts, draft, text, by))
+        self._asked.add(task)
+        task.add_done_callback(self._asked.discard)
+        return await asyncio.shield(task)
+
+    async def close(self) -> None:
+        await self._worker.close()
+
+    async def _in_turn(self, texts: CaseTexts, draft: Draft, text: str, by: str) -> tuple[Statement, ...]:
         async with self._turns.setdefault(by, asyncio.Lock()):
             await self._time.admit(by, counted=False)
-            async with self._turn:
-                found, took = await asyncio.to_thread(self._held_against, draft, text, context)
-            self._time.spend(by, took)
-        return found
+            try:
+                answer = await self._answer(texts, draft, text)
+            except (WorkerEndedError, TimeoutError) as error:
+                self._time.spend(by, SECONDS)
+                raise TransientError(f"the check of the text did not end ({type(error).__name__})") from None
+            self._time.spend(by, answer["seconds"])
+        return STATEMENTS.validate_python(answer["statements"])
 
-    def _held_against(self, draft: Draft, text: str, context: bytes) -> tuple[tuple[Statement, ...], float]:
-        """In a thread: to index a long record takes its time, and others are served. With the seconds that it took."""
-        began = time.thread_time()
-        indexed = self._indexed.get(draft.context_digest)
-        if indexed is None:
-            if len(self._indexed) >= KEPT:
-                self._indexed.pop(next(iter(self._indexed)), None)
-            indexed = self._indexed[draft.context_digest] = (Record(read_whole(EncounterContext, context)), {})
-        record, checked = indexed
-        if len(checked) > SENTENCES:
-            checked.clear()
-        found = statements(draft, text, record, checked)
-        return found, time.thread_time() - began
+    async def _answer(self, texts: CaseTexts, draft: Draft, text: str) -> dict[str, Any]:
+        request = {"context": draft.context_digest, "draft": draft.model_dump_json(), "text": text}
+        answer: dict[str, Any] = await self._worker.ask(request, seconds=LONGEST)
+        if answer.get("unknown"):
+            context = await texts.get(draft.context_digest)
+            answer = await self._worker.ask(request, context, seconds=LONGEST)
+        return answer
