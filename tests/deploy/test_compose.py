@@ -138,6 +138,25 @@ def test_checkpoints_are_made_with_a_key_and_in_a_volume_of_their_own() -> None:
         assert not any("checkpoint" in item["source"] for item in service(name).get("secrets", [])), name
 
 
+def test_erasures_are_listed_in_a_volume_that_no_other_service_has() -> None:
+    found = service("approval")
+    (volume,) = [i for i in found["volumes"] if i["target"] == found["environment"]["COUNTERSIGN_ERASURE_DIR"]]
+    assert volume["type"] == "volume"
+    for name in set(SERVICES) - {"approval"}:
+        assert not any(item.get("source") == volume["source"] for item in service(name).get("volumes", [])), name
+
+
+def test_the_master_key_is_given_to_the_two_services_that_open_texts() -> None:
+    found = render("compose.yaml", "deploy/docker/compose.master-key.yaml")["services"]
+    for name in ("approval", "drafter"):
+        secret = found[name]["environment"]["COUNTERSIGN_MASTER_KEY_FILE"].removeprefix("/run/secrets/")
+        (mounted,) = [item for item in found[name]["secrets"] if item["source"] == "master.key"]
+        assert secret == mounted.get("target", mounted["source"]).rpartition("/")[2]
+        assert len(found[name]["secrets"]) == len(service(name)["secrets"]) + 1
+    for name in set(SERVICES) - {"approval", "drafter"}:
+        assert not any(item["source"] == "master.key" for item in found[name].get("secrets", [])), name
+
+
 def test_a_cluster_says_how_it_is_whichever_server_is_gone() -> None:
     """Production does not start without that answer: docs/install.md must not ask one server for it."""
     told = set(re.findall(r"_NATS_MONITOR_URL=http://([\w-]+):8222", (ROOT / "docs/install.md").read_text()))

@@ -304,6 +304,24 @@ def _in_folder(spec: Thing, folder: str) -> set[str]:
     return {item["path"] for source in sources for item in source["items"]}
 
 
+@pytest.mark.parametrize("overlay", ["overlays/production", "tenants/example"])
+def test_a_hospital_lists_erasures_and_keeps_keys_under_a_key_of_its_own(overlay: str) -> None:
+    claims = {name(item): item["spec"]["accessModes"] for item in of_kind(overlay, "PersistentVolumeClaim")}
+    told: dict[str, set[str]] = {"COUNTERSIGN_ERASURE_DIR": set(), "COUNTERSIGN_MASTER_KEY_FILE": set()}
+    for owner, _, spec in pods(overlay):
+        volumes = {item["name"]: item for item in spec.get("volumes", [])}
+        for container in spec["containers"]:
+            mounts = {item["mountPath"]: volumes.get(item["name"], {}) for item in container.get("volumeMounts", [])}
+            values = {item["name"]: item.get("value", "") for item in container.get("env", [])}
+            for variable in told.keys() & values.keys():
+                told[variable].add(owner)
+                path = values[variable]
+                mounted = mounts[path if variable.endswith("_DIR") else str(Path(path).parent)]
+                if "secret" not in mounted:
+                    assert claims[mounted["persistentVolumeClaim"]["claimName"]] == ["ReadWriteMany"]
+    assert told == {"COUNTERSIGN_ERASURE_DIR": {"approval"}, "COUNTERSIGN_MASTER_KEY_FILE": {"approval", "drafter"}}
+
+
 @pytest.mark.parametrize("overlay", OVERLAYS)
 def test_what_there_is_two_of_is_not_taken_away_at_once(overlay: str) -> None:
     guarded = {
