@@ -183,7 +183,7 @@ def build(
         ),
         looks=(census.look, patrol.look),
         hsts=settings.public.secure,
-        master_key=settings.master_key,
+        master_keys=settings.master_keys,
     )
 
 

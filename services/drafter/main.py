@@ -65,7 +65,7 @@ def build(
         on_connect,
         checks={"triton": generator.ready, "ehr": ehr.ready},
         closers=tuple(closers),
-        master_key=settings.master_key,
+        master_keys=settings.master_keys,
     )
 
 

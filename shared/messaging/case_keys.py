@@ -9,6 +9,7 @@ import json
 import time
 from collections import OrderedDict
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 
 from cryptography.exceptions import InvalidTag
@@ -158,24 +159,23 @@ class CaseKeys:
         return key
 
     def _wrap(self, case: str, number: int, key: bytes) -> bytes:
-        """As it is stored: under the master key, where one is set."""
-        if self._bus.master_key is None:
+        """As it is stored: under the first master key, where one is set."""
+        if not self._bus.master_keys:
             return PLAIN + key
         nonce = self._random(NONCE)
-        return WRAPPED + nonce + AESGCM(self._bus.master_key).encrypt(nonce, key, _subject(case, number).encode())
+        return WRAPPED + nonce + AESGCM(self._bus.master_keys[0]).encrypt(nonce, key, _subject(case, number).encode())
 
     def _unwrap(self, case: str, number: int, stored: bytes) -> bytes:
-        """Raises PermanentError when it does not open: with another master key it never will."""
+        """Raises PermanentError when no master key opens it."""
         kind, rest = stored[:1], stored[1:]
         if kind == PLAIN:
             return rest
-        if kind != WRAPPED or self._bus.master_key is None:
+        if kind != WRAPPED or not self._bus.master_keys:
             raise PermanentError("the key of this case is wrapped, and COUNTERSIGN_MASTER_KEY_FILE names no key")
-        try:
-            about = _subject(case, number).encode()
-            return AESGCM(self._bus.master_key).decrypt(rest[:NONCE], rest[NONCE:], about)
-        except InvalidTag:
-            raise PermanentError("the key of this case does not open with this master key") from None
+        for master in self._bus.master_keys:
+            with suppress(InvalidTag):
+                return AESGCM(master).decrypt(rest[:NONCE], rest[NONCE:], _subject(case, number).encode())
+        raise PermanentError("the key of this case opens with none of the master keys")
 
 
 def _subject(case: str, number: int) -> str:

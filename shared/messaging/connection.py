@@ -120,7 +120,9 @@ class Bus:
     jetstream: JetStreamContext
 
     def __init__(self) -> None:
-        self.master_key: bytes | None = None  # under which cases' keys are stored (case_keys.py); None: as they are
+        self.master_keys: tuple[
+            bytes, ...
+        ] = ()  # under the first, cases' keys are stored (case_keys.py); none: as they are
         self._on_reconnect: list[Callable[[], Awaitable[None]]] = []
         self._replies: Replies | None = None
         self.trouble: Exception | None = None  # what the client met last

@@ -61,7 +61,7 @@ class Service:
     checks: dict[str, Check] = field(default_factory=dict)  # dependency → does it answer
     closers: tuple[Callable[[], Awaitable[None]], ...] = ()
     looks: tuple[Look, ...] = ()
-    master_key: bytes | None = None  # of the keys that cases' texts are sealed with
+    master_keys: tuple[bytes, ...] = ()  # of the keys that cases' texts are sealed with
     hsts: bool = False  # browsers reach it by HTTPS alone
 
 
@@ -89,7 +89,7 @@ async def _connect(service: Service) -> Bus:
         bus = await connect(
             service.nats_url, service.name, service.nats_seed, ca_file=service.nats_ca_file, patient=True
         )
-        bus.master_key = service.master_key
+        bus.master_keys = service.master_keys
         service.steps.attach(bus)
         try:
             await service.on_connect(bus)

@@ -106,7 +106,8 @@ class ServiceSettings(BaseSettings):
     nats_seed: SecretStr = Field(default=SecretStr(""), description="nkey seed of the service's user")
     nats_seed_file: Path | None = Field(default=None, description="file that holds the seed instead")
     master_key_file: Path | None = Field(
-        default=None, description="file that holds 32 bytes, base64: cases' keys are stored under it; else as they are"
+        default=None,
+        description="32 bytes in base64: cases' keys are stored under it. More lines: older keys, that still open",
     )
     tokens_file: Path = Field(default=Path("/run/secrets/countersign-tokens.json"), description="who may call the API")
     oidc: OidcSettings = Field(default_factory=OidcSettings)
@@ -122,17 +123,18 @@ class ServiceSettings(BaseSettings):
         return self
 
     @property
-    def master_key(self) -> bytes | None:
-        """Raises PermanentError where the file holds no such key."""
+    def master_keys(self) -> tuple[bytes, ...]:
+        """The keys of the file, a line each: the first seals, each opens. Raises PermanentError for any other line."""
         if self.master_key_file is None:
-            return None
+            return ()
+        lines = self.master_key_file.read_text().split()
         try:
-            key = base64.b64decode(self.master_key_file.read_text().strip(), validate=True)
+            keys = tuple(base64.b64decode(line, validate=True) for line in lines)
         except ValueError:
-            key = b""
-        if len(key) != MASTER_KEY:
-            raise PermanentError(f"{self.master_key_file} holds no key: 32 bytes, base64, are wanted")
-        return key
+            keys = ()
+        if not keys or any(len(key) != MASTER_KEY for key in keys):
+            raise PermanentError(f"{self.master_key_file}: each line must be a key of 32 bytes in base64")
+        return keys
 
     @property
     def seed(self) -> str:

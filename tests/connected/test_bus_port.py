@@ -199,12 +199,17 @@ async def test_an_erasure_that_is_killed_between_its_steps_is_ended_by_the_next(
 
 async def test_a_key_is_kept_under_the_master_key_and_opens_with_no_other(bus: Any) -> None:
     plain = await Artifacts(bus).of("before", 1).put(b"text")
-    bus.master_key = b"m" * 32
+    bus.master_keys = (b"m" * 32,)
     key = await Artifacts(bus).of(CASE.id, 1).put(b"text")
     assert await Artifacts(bus).of(CASE.id).get(key) == b"text"
     assert await Artifacts(bus).of("before").get(plain) == b"text", "from before there was one"
-    for other in (b"o" * 32, None):
-        bus.master_key = other
+    bus.master_keys = (b"n" * 32, b"m" * 32)
+    assert await Artifacts(bus).of(CASE.id).get(key) == b"text", "by an older key of the file"
+    newer = await Artifacts(bus).of("newer", 1).put(b"text")
+    bus.master_keys = (b"n" * 32,)
+    assert await Artifacts(bus).of("newer").get(newer) == b"text"
+    for others in ((b"o" * 32, b"n" * 32), ()):
+        bus.master_keys = others
         with pytest.raises(PermanentError, match=r"master key|MASTER_KEY"):
             await Artifacts(bus).of(CASE.id).get(key)
     await Artifacts(bus).erase_case(CASE.id, 9, [key])  # which a restore does without it

@@ -43,7 +43,7 @@ class MemoryBus:
 
     kept: list[Kept] = field(default_factory=list)
     sequences: dict[str, int] = field(default_factory=dict)  # the last of each stream
-    master_key: bytes | None = None
+    master_keys: tuple[bytes, ...] = ()
 
     @property
     def jetstream(self) -> "MemoryBus":
