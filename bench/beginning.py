@@ -17,8 +17,8 @@ import typer
 import uvloop
 
 from bench.knowledge import keep
-from services.approval.following import BUCKET
-from services.approval.reviews import Reviews
+from services.approval.projections.catch_up import BUCKET
+from services.approval.projections.open_reviews import Reviews
 from shared.contracts.envelope import START
 from shared.contracts.subjects import CaseRef
 from shared.messaging.buckets import Bucket

@@ -8,8 +8,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from services.approval.clocks import next_deadline
-from services.approval.reviews import FOLLOWED, Waiting, follow
+from services.approval.escalation.rules import next_deadline
+from services.approval.projections.open_reviews import FOLLOWED, Waiting, follow
 from shared.contracts.envelope import decode
 from shared.contracts.failures import PermanentError
 from shared.contracts.refresh import fold_refresh

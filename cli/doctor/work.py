@@ -14,9 +14,9 @@ from cli.doctor import checkpoints
 from cli.doctor.findings import Finding, Group
 from cli.doctor.place import Place
 from cli.errors import CommandError
-from services.approval.hold import read_hold
-from services.approval.reconcile import KEY, TELL_AFTER
-from services.approval.task_mark import Mark
+from services.approval.ehr_tasks.hold import read_hold
+from services.approval.ehr_tasks.reconciler import KEY, TELL_AFTER
+from services.approval.ehr_tasks.watermark import Mark
 from shared.contracts.failures import Failure
 from shared.knowledge.live import LiveBucket
 from shared.messaging.buckets import Bucket

@@ -4,10 +4,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Literal, NamedTuple
 
-from services.approval import edits, gate
-from services.approval.gate import Settled
-from services.approval.refusal import Refused, Why
-from services.approval.written import Statement
+from services.approval.review import edits, signing_rules
+from services.approval.review.added_text import Statement
+from services.approval.review.errors import Refused, Why
+from services.approval.review.signing_rules import Settled
 from shared.contracts import notice
 from shared.contracts.access import Access
 from shared.contracts.case import Case
@@ -116,7 +116,7 @@ def approve(
     final = None
     if draft is not None:
         final = draft.text if text is None else text
-        gate.check(draft, final, settled, written)
+        signing_rules.check(draft, final, settled, written)
     signed = digest(final.encode()) if final is not None else review.draft.text
     return Approved(
         stay=review.stay,
@@ -127,7 +127,7 @@ def approve(
         by=by,
         signer=signer(case, by, supervisor),
         edits=edits.figures(draft, final) if draft is not None and final is not None else None,
-        resolutions=gate.resolutions(draft, final, settled) if draft is not None and final is not None else (),
+        resolutions=signing_rules.resolutions(draft, final, settled) if draft is not None and final is not None else (),
         acknowledged=tuple(range(len(draft.open_points))) if draft is not None else (),
         written=tuple(Confirmed(digest=i.digest, label=i.label) for i in written if i.label != "supported"),
         narrative=notice.narrative_by(draft, final, own=bool(written)) if draft and final is not None else None,

@@ -10,46 +10,46 @@ from uuid import uuid4
 
 from fastapi import APIRouter, Request
 
-from services.approval.api import Parts, make_router
-from services.approval.census import Census
-from services.approval.checkpointing import Checkpointing
-from services.approval.corrections_api import make_corrections_router
-from services.approval.desk import Desk
-from services.approval.directory import Directory
-from services.approval.directory_file import read as read_directory
-from services.approval.ehr_decisions import EhrDecisions
+from services.approval.audit.chain_verifier import Patrol
+from services.approval.audit.checkpoints import Checkpointing
+from services.approval.corrections.api import make_corrections_router
+from services.approval.ehr_tasks.decisions import EhrDecisions
+from services.approval.ehr_tasks.hold import on_request
+from services.approval.ehr_tasks.reconciler import Reconciling
+from services.approval.ehr_tasks.review_started import Opened
+from services.approval.ehr_tasks.tasks import Devices, Tasks
 from services.approval.erasure.api import make_erasure_router
-from services.approval.erasure.desk import ErasureDesk
-from services.approval.erasure.retaining import Retaining
-from services.approval.erasure.step import Erasing
-from services.approval.escalation import Escalation
-from services.approval.escalations_api import make_escalations_router
-from services.approval.filing import Filing
-from services.approval.follow_up import FollowUp
+from services.approval.erasure.handlers import Erasing
+from services.approval.erasure.retention import Retaining
+from services.approval.erasure.service import ErasureDesk
+from services.approval.escalation.api import make_escalations_router
+from services.approval.escalation.directory import Directory
+from services.approval.escalation.directory_file import read as read_directory
+from services.approval.escalation.handlers import Escalation
+from services.approval.filing.filing import Filing
+from services.approval.filing.follow_up import FollowUp
+from services.approval.filing.renditions.writer import Renditions
+from services.approval.filing.retraction import Retracting
 from services.approval.handlers import Approval
-from services.approval.hold import on_request
-from services.approval.inbox.case import add_case
-from services.approval.inbox.lists import add_lists
-from services.approval.inbox.names import Names
-from services.approval.inbox.people import add_people
-from services.approval.inbox.render import PageRoute, add_assets
-from services.approval.inbox.working import WorkingCopies
-from services.approval.not_read import NotRead
-from services.approval.notify import channels
-from services.approval.notify.handlers import Notify
-from services.approval.notify.notices import read_notice
-from services.approval.opened import Opened
-from services.approval.patrol import Patrol
-from services.approval.reconcile import Reconciling
+from services.approval.notifications import channels
+from services.approval.notifications.handlers import Notify
+from services.approval.notifications.notification import read_notice
+from services.approval.projections.case_states import Census
+from services.approval.projections.open_reviews import Reviews
+from services.approval.projections.unreadable_events import NotRead
 from services.approval.reimport.handlers import Reimport
-from services.approval.renditions.writer import Renditions
-from services.approval.retracting import Retracting
-from services.approval.reviews import Reviews
+from services.approval.review.api import Parts, make_router
+from services.approval.review.service import Desk
 from services.approval.settings import ApprovalSettings
+from services.approval.sign_in.api import make_sessions_router
 from services.approval.sign_in.routes import SignIn, add_sign_in
 from services.approval.sign_in.sessions import SessionStore
-from services.approval.sign_in.sessions_api import make_sessions_router
-from services.approval.tasks import Devices, Tasks
+from services.approval.web.autosave import WorkingCopies
+from services.approval.web.case import add_case
+from services.approval.web.draft_labels import Names
+from services.approval.web.inbox import add_lists
+from services.approval.web.practitioner_search import add_people
+from services.approval.web.render import PageRoute, add_assets
 from shared.clinical.fhir import FhirClient
 from shared.contracts.ehr import read_task_fact
 from shared.messaging.access_log import AccessLog

@@ -6,12 +6,12 @@ from typing import Any
 
 import pytest
 
-from services.approval import resources, signed_resources
-from services.approval.as_signed import NotAsSignedError
 from services.approval.domain import Outcome
-from services.approval.filing import Filing
-from services.approval.renditions import chart
-from services.approval.tasks import Devices, Tasks
+from services.approval.ehr_tasks.tasks import Devices, Tasks
+from services.approval.filing import resources, signed_resources
+from services.approval.filing.chart_check import NotAsSignedError
+from services.approval.filing.filing import Filing
+from services.approval.filing.renditions import chart
 from shared.contracts.envelope import Head, Recorded, digest
 from shared.contracts.events import Approved, Drafted, Filed
 from shared.contracts.failures import PermanentError, TransientError

@@ -2,8 +2,8 @@
 
 import pytest
 
-from services.approval.correction_resources import identifier_of
-from services.approval.retracting import Retracting
+from services.approval.filing.correction_resources import identifier_of
+from services.approval.filing.retraction import Retracting
 from shared.contracts.corrections import Addended, Amended, Retracted, RetractionFiled
 from shared.contracts.envelope import Head, Recorded
 from shared.contracts.events import Filed, Signature

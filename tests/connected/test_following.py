@@ -8,10 +8,10 @@ from uuid import UUID
 
 import pytest
 
-from services.approval import following
-from services.approval.census import Census
-from services.approval.following import BUCKET, Beginning, Following
-from services.approval.reviews import Reviews
+from services.approval.projections import catch_up
+from services.approval.projections.case_states import Census
+from services.approval.projections.catch_up import BUCKET, Beginning, Following
+from services.approval.projections.open_reviews import Reviews
 from shared.contracts.envelope import START, Head
 from shared.contracts.subjects import CaseRef
 from shared.messaging.buckets import Bucket
@@ -33,7 +33,7 @@ KEY = "inbox"
 
 @pytest.fixture(autouse=True)
 def _soon(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(following, "EVERY", EVERY)
+    monkeypatch.setattr(catch_up, "EVERY", EVERY)
 
 
 @pytest.fixture

@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
-from services.approval.directory import Directory
-from services.approval.directory_file import read
-from services.approval.notify.handlers import Notify
-from services.approval.notify.notices import Notice
+from services.approval.escalation.directory import Directory
+from services.approval.escalation.directory_file import read
+from services.approval.notifications.handlers import Notify
+from services.approval.notifications.notification import Notice
 from shared.contracts.envelope import START
 from shared.contracts.failures import TransientError
 from shared.messaging.connection import Bus

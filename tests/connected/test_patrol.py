@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from deploy.sandbox_ehr.faults import Fault
-from services.approval import patrol as module
-from services.approval.patrol import Patrol
+from services.approval.audit import chain_verifier as module
+from services.approval.audit.chain_verifier import Patrol
 from shared.clinical.fhir import FhirClient
 from shared.telemetry import instruments
 from tests.support.backup import as_user

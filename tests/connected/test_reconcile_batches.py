@@ -9,10 +9,10 @@ import pytest
 
 from deploy.sandbox_ehr.app import create_app
 from deploy.sandbox_ehr.habits import Habits
-from services.approval import resources
-from services.approval.reconcile import KEY, Reconciling
-from services.approval.reviews import Reviews
-from services.approval.task_mark import Mark
+from services.approval.ehr_tasks.reconciler import KEY, Reconciling
+from services.approval.ehr_tasks.watermark import Mark
+from services.approval.filing import resources
+from services.approval.projections.open_reviews import Reviews
 from shared.clinical.fhir import FhirClient
 from shared.messaging.buckets import Bucket
 from shared.messaging.connection import Bus

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from services.approval.erasure.retaining import CASES_A_RUN, KEY, Retaining
+from services.approval.erasure.retention import CASES_A_RUN, KEY, Retaining
 from services.approval.erasure.rules import Retention
 from services.approval.settings import RetentionSettings
 from shared.contracts.envelope import START

@@ -11,7 +11,7 @@ from opentelemetry.proto.trace.v1.trace_pb2 import Span
 from deploy.sandbox_ehr.app import Sandbox
 from deploy.sandbox_ehr.seed import load_bundle
 from deploy.sandbox_ehr.store import Store
-from services.approval.census import Census
+from services.approval.projections.case_states import Census
 from shared.contracts.failures import TransientError
 from shared.runtime.logs import JsonLines
 from shared.runtime.telemetry import Telemetry, start_telemetry

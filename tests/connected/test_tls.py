@@ -28,7 +28,7 @@ from cli.stack.certificates import (
 )
 from cli.stack.ports import free_port
 from cli.stack.secrets import write_tokens
-from services.approval.patrol import Patrol
+from services.approval.audit.chain_verifier import Patrol
 from shared.contracts.failures import Failure, PermanentError, TransientError
 from shared.messaging.connection import REQUEST_TIMEOUT, Bus, connect, sort_refusal
 from shared.telemetry import instruments

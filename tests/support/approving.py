@@ -11,21 +11,21 @@ from fastapi import APIRouter, FastAPI
 
 from deploy.sandbox_ehr.app import Sandbox
 from deploy.sandbox_ehr.store import Store
-from services.approval.api import Parts, make_router
-from services.approval.corrections_api import make_corrections_router
-from services.approval.desk import Desk
-from services.approval.directory import Directory
-from services.approval.ehr_decisions import EhrDecisions
-from services.approval.filing import Filing
+from services.approval.corrections.api import make_corrections_router
+from services.approval.ehr_tasks.decisions import EhrDecisions
+from services.approval.ehr_tasks.tasks import Devices, Tasks
+from services.approval.escalation.directory import Directory
+from services.approval.filing.filing import Filing
+from services.approval.filing.renditions.make import TEXT
+from services.approval.filing.renditions.writer import Renditions
+from services.approval.filing.retraction import Retracting
 from services.approval.handlers import Approval
-from services.approval.inbox.case import add_case
-from services.approval.inbox.render import PageRoute
-from services.approval.inbox.working import WorkingCopies
-from services.approval.renditions.make import TEXT
-from services.approval.renditions.writer import Renditions
-from services.approval.retracting import Retracting
-from services.approval.reviews import Reviews
-from services.approval.tasks import Devices, Tasks
+from services.approval.projections.open_reviews import Reviews
+from services.approval.review.api import Parts, make_router
+from services.approval.review.service import Desk
+from services.approval.web.autosave import WorkingCopies
+from services.approval.web.case import add_case
+from services.approval.web.render import PageRoute
 from services.drafter import domain as drafter
 from services.drafter.compose import compose
 from services.drafter.facts import render

@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import datetime
 
-from services.approval.notify.notices import read_notice
+from services.approval.notifications.notification import read_notice
 from shared.contracts.ehr import read_fact, read_task_fact
 from shared.messaging.mending import Mending
 from tests.support.server import NatsServer

@@ -2,11 +2,13 @@
 
 import pytest
 
-from services.approval import domain, gate, signed_resources
-from services.approval.by_hand import to_write
-from services.approval.gate import Settled
-from services.approval.refusal import Refused
-from services.approval.written import Statement
+from services.approval import domain
+from services.approval.filing import signed_resources
+from services.approval.review import signing_rules
+from services.approval.review.added_text import Statement
+from services.approval.review.errors import Refused
+from services.approval.review.manual_narrative import to_write
+from services.approval.review.signing_rules import Settled
 from services.drafter.compose import compose
 from services.drafter.facts import render
 from shared.contracts import notice
@@ -57,8 +59,8 @@ def test_the_facts_are_all_there_and_no_sentence_of_the_draft_is() -> None:
         "  [To be written by the physician: hospital course]",
         "  [To be written by the physician: in plain words]",
     ]
-    assert gate.incomplete(DRAFT, text)[0].detail == "A part that you are to write is still open."
-    assert gate.incomplete(DRAFT, filled()) == []
+    assert signing_rules.incomplete(DRAFT, text)[0].detail == "A part that you are to write is still open."
+    assert signing_rules.incomplete(DRAFT, filled()) == []
 
 
 def test_a_draft_without_a_narrative_has_a_place_for_a_hospital_course() -> None:

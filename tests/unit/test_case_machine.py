@@ -12,10 +12,11 @@ from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from services.approval import clocks, corrections
 from services.approval import domain as approval
+from services.approval.corrections import rules as correction_rules
 from services.approval.erasure import rules as erasure
-from services.approval.refusal import Refused
+from services.approval.escalation import rules as escalation_rules
+from services.approval.review.errors import Refused
 from services.drafter import domain as drafter
 from services.ingest.handlers import Ingest
 from shared.contracts.case import (
@@ -43,7 +44,7 @@ from tests.support.memory import Kept, MemoryBus, consumers_of, deliver, refuse
 from tests.support.thorough import THOROUGH
 
 FACT = EncounterFact(encounter_id="e1", department="cardiology", attending="Practitioner/dr-1")
-DEADLINES = clocks.deadlines(T0, (timedelta(hours=24), timedelta(hours=72), timedelta(days=7)))
+DEADLINES = escalation_rules.deadlines(T0, (timedelta(hours=24), timedelta(hours=72), timedelta(days=7)))
 RETENTION = erasure.Retention({"record": timedelta(days=90), "draft": timedelta(days=90)}, timedelta(days=30))
 ABOUT = ("hold-placed", "hold-released", "erasure-ordered", "erased")  # a case, and not what is done in it
 PRODUCED_BY: dict[str, StepName] = {
@@ -204,13 +205,13 @@ class CaseMachine(RuleBasedStateMachine):
         try:
             match deed:
                 case "amend":
-                    made: CaseEvent = corrections.amend(case, seen, by, draft(), f"{TEXT}{words}\n", DIGEST)
+                    made: CaseEvent = correction_rules.amend(case, seen, by, draft(), f"{TEXT}{words}\n", DIGEST)
                 case "addend":
-                    made = corrections.addend(case, seen, by, draft(), words, DIGEST)
+                    made = correction_rules.addend(case, seen, by, draft(), words, DIGEST)
                 case "ask":
-                    made = corrections.request_retraction(case, seen, by, DIGEST)
+                    made = correction_rules.request_retraction(case, seen, by, DIGEST)
                 case _:
-                    made = corrections.retract(case, seen, by)
+                    made = correction_rules.retract(case, seen, by)
         except Refused:
             return
         self._append(history, made)
@@ -226,7 +227,7 @@ class CaseMachine(RuleBasedStateMachine):
     def a_timer_fires(self, level: int, stale: bool) -> None:
         history = self.stale if stale else self.history()
         clock = fold(history).clock or "none"
-        made = clocks.escalate(history, clock, level, DEADLINES[level - 1], "Practitioner/s")
+        made = escalation_rules.escalate(history, clock, level, DEADLINES[level - 1], "Practitioner/s")
         if made is not None:
             self._append(history, made)
 

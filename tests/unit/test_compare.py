@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.approval.compare import MOST, Row, diff, side_by_side
+from services.approval.review.text_diff import MOST, Row, diff, side_by_side
 
 LINES = st.lists(
     st.sampled_from(["A:", "  - one", "two words here", "two other words", "", "three.", "Ünï 漢"]), max_size=12

@@ -7,13 +7,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.approval import correction_resources, corrections
-from services.approval.gate import Settled
-from services.approval.inbox.render import EVENT_WORDS, STATE_WORDS
-from services.approval.refusal import Refused
-from services.approval.renditions import chart
-from services.approval.resources import chain_head_of
-from services.approval.written import Statement
+from services.approval.corrections import rules as correction_rules
+from services.approval.filing import correction_resources
+from services.approval.filing.renditions import chart
+from services.approval.filing.resources import chain_head_of
+from services.approval.review.added_text import Statement
+from services.approval.review.errors import Refused
+from services.approval.review.signing_rules import Settled
+from services.approval.web.render import EVENT_WORDS, STATE_WORDS
 from services.ingest import domain as ingest
 from shared.contracts.case import State, fold, standing
 from shared.contracts.corrections import Amended, Retracted
@@ -42,22 +43,22 @@ Deed = Callable[..., Any]
 
 def amend(*names: str | CaseEvent, seen: str | None = None, text: str = CORRECTED, by: Actor = PHYSICIAN) -> Amended:
     case = fold(history(*names))
-    return corrections.amend(case, standing(case) if seen is None else seen, by, draft(), text, DIGEST)
+    return correction_rules.amend(case, standing(case) if seen is None else seen, by, draft(), text, DIGEST)
 
 
 def addend(*names: str | CaseEvent, seen: str | None = None, words: str = "The culture grew nothing.") -> Any:
     case = fold(history(*names))
-    return corrections.addend(case, standing(case) if seen is None else seen, PHYSICIAN, draft(), words, DIGEST)
+    return correction_rules.addend(case, standing(case) if seen is None else seen, PHYSICIAN, draft(), words, DIGEST)
 
 
 def ask(*names: str | CaseEvent, seen: str | None = None, by: Actor = PHYSICIAN) -> Any:
     case = fold(history(*names))
-    return corrections.request_retraction(case, standing(case) if seen is None else seen, by, DIGEST)
+    return correction_rules.request_retraction(case, standing(case) if seen is None else seen, by, DIGEST)
 
 
 def confirm(*names: str | CaseEvent, seen: str | None = None, by: Actor = SUPERVISOR) -> Retracted:
     case = fold(history(*names))
-    return corrections.retract(case, standing(case) if seen is None else seen, by)
+    return correction_rules.retract(case, standing(case) if seen is None else seen, by)
 
 
 @pytest.mark.parametrize(
@@ -112,7 +113,9 @@ def test_what_was_confirmed_stays_confirmed_and_what_comes_back_does_not() -> No
     case = fold(history(*REVIEW, before, "filed"))
 
     def signed(text: str, settled: Settled = Settled(), *own: Statement) -> Amended:  # noqa: B008
-        return corrections.amend(case, standing(case), PHYSICIAN, DRAFT, text, DIGEST, settled=settled, written=own)
+        return correction_rules.amend(
+            case, standing(case), PHYSICIAN, DRAFT, text, DIGEST, settled=settled, written=own
+        )
 
     made = signed(LONG.replace(OTHER, "She walked home with help."))
     assert made.resolutions[0] == Resolution(sentence=1, how="confirmed")
@@ -129,7 +132,7 @@ def test_what_was_confirmed_stays_confirmed_and_what_comes_back_does_not() -> No
 
 def test_an_addendum_stands_under_a_patient_line_of_ours() -> None:
     made = addend(*FILED, words="  The culture grew nothing.\n\n")
-    text = corrections.addendum(draft(), "  The culture grew nothing.\n\n")
+    text = correction_rules.addendum(draft(), "  The culture grew nothing.\n\n")
     patient = "Patient: Jane Roe, born 1950-01-02, female, MRN 17"
     assert text == f"ADDENDUM TO DISCHARGE SUMMARY\n\n{patient}\n\nThe culture grew nothing.\n"
     assert (made.number, made.appends, made.signed) == (1, "doc-1", digest(text.encode()))
@@ -149,7 +152,7 @@ def test_an_empty_or_foreign_addendum_is_refused(words: str) -> None:
 def test_an_addendum_says_nothing_that_nobody_has_confirmed() -> None:
     case, own = fold(history(*FILED)), Statement("She was given digoxin.", "contradicted")
     with pytest.raises(Refused) as refused:
-        corrections.addend(case, standing(case), PHYSICIAN, draft(), own.text, DIGEST, written=(own,))
+        correction_rules.addend(case, standing(case), PHYSICIAN, draft(), own.text, DIGEST, written=(own,))
     assert [(item.field, item.digest) for item in refused.value.obstacles] == [("written", own.digest)]
 
 
@@ -157,7 +160,9 @@ def test_a_sentence_that_was_taken_out_does_not_come_back_by_an_addendum() -> No
     case = fold(history(*FILED))
 
     def signed(settled: Settled = Settled()) -> Any:  # noqa: B008
-        return corrections.addend(case, standing(case), PHYSICIAN, DRAFT, f"Also: {INVENTED}", DIGEST, settled=settled)
+        return correction_rules.addend(
+            case, standing(case), PHYSICIAN, DRAFT, f"Also: {INVENTED}", DIGEST, settled=settled
+        )
 
     with pytest.raises(Refused) as refused:
         signed()
@@ -180,7 +185,7 @@ def test_no_sequence_of_them_signs_a_sentence_that_nobody_has_confirmed(deeds: l
         lines = [sentence.text for number, sentence in enumerate(DRAFT.sentences) if number == 0 or number in present]
         text = LONG[: LONG.index(TRUE)] + " ".join(lines) + f" Turn {turn}.\n" if whole else " ".join(lines)
         said = document | added
-        do: Any = corrections.amend if whole else corrections.addend
+        do: Any = correction_rules.amend if whole else correction_rules.addend
         try:
             made = do(case, standing(case), PHYSICIAN, DRAFT, text, DIGEST, settled=settled)
         except Refused:
@@ -231,11 +236,11 @@ def test_documents_are_counted_over_discharges_that_were_taken_back() -> None:
     past = history(*gone, *FILED, "addended", "filed")
     case = fold(past)
     entries = (*case.earlier, *case.entries)
-    assert [corrections.number_of(case, entry.signature) for entry in entries] == [1, 2, 1, 3, 2]
+    assert [correction_rules.number_of(case, entry.signature) for entry in entries] == [1, 2, 1, 3, 2]
     in_error = ["entered-in-error"] * 3
-    assert [corrections.status_of(case, entry) for entry in entries] == [*in_error, "current", "current"]
+    assert [correction_rules.status_of(case, entry) for entry in entries] == [*in_error, "current", "current"]
     case = fold(past[: len(gone) - 3])
-    assert [corrections.status_of(case, entry) for entry in case.entries] == ["superseded", "current", "current"]
+    assert [correction_rules.status_of(case, entry) for entry in case.entries] == ["superseded", "current", "current"]
 
 
 @pytest.mark.parametrize(

@@ -7,10 +7,10 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from services.approval.directory import Directory
-from services.approval.directory_file import DirectoryFile, read
-from services.approval.notify import channels
-from services.approval.notify.notices import Notice, read_notice
+from services.approval.escalation.directory import Directory
+from services.approval.escalation.directory_file import DirectoryFile, read
+from services.approval.notifications import channels
+from services.approval.notifications.notification import Notice, read_notice
 from shared.contracts.failures import PermanentError, TransientError
 from tests.support.examples import CASE, T0
 

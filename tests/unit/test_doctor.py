@@ -8,7 +8,7 @@ import pytest
 from cli.doctor import server, topology, users, work
 from cli.doctor.findings import Group
 from cli.doctor.work import Load, asked
-from services.approval.task_mark import Mark
+from services.approval.ehr_tasks.watermark import Mark
 from shared.messaging.monitor import Durability
 from shared.messaging.placement import read_placement
 from shared.messaging.provision import Keeping, consumer_config, wanted_streams

@@ -2,7 +2,7 @@
 
 import pytest
 
-from services.approval import edits
+from services.approval.review import edits
 from shared.contracts.draft import Claim, Draft, OpenPoint, Part, Prompt, Sentence
 
 COURSE = "She came with a stroke."

@@ -7,10 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.approval import domain, resources
-from services.approval.ehr_word import NO_WORDS, asked_by, called_off, signer_of, word_of
-from services.approval.reconcile import is_told
-from services.approval.task_mark import OVERLAP, Mark, after, begin, ended, halved, query, unknown
+from services.approval import domain
+from services.approval.ehr_tasks.reconciler import is_told
+from services.approval.ehr_tasks.task_decision import NO_WORDS, asked_by, called_off, signer_of, word_of
+from services.approval.ehr_tasks.watermark import OVERLAP, Mark, after, begin, ended, halved, query, unknown
+from services.approval.filing import resources
 from shared.contracts.case import fold
 from shared.contracts.events import Drafted, Rejected, ReviewRequested
 from tests.support.examples import CASE, DIGEST, STAY, T0, draft_ref, event

@@ -4,10 +4,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.approval import domain, gate
-from services.approval.gate import Settled
-from services.approval.inbox.working import Working
-from services.approval.refusal import Refused
+from services.approval import domain
+from services.approval.review import signing_rules
+from services.approval.review.errors import Refused
+from services.approval.review.signing_rules import Settled
+from services.approval.web.autosave import Working
 from shared.contracts.case import fold
 from shared.contracts.draft import TO_BE_WRITTEN, Claim, Draft, Fact, Group, OpenPoint, Part, Sentence
 from shared.contracts.envelope import digest
@@ -155,7 +156,7 @@ resolutions = st.dictionaries(st.integers(-1, 5), st.sampled_from(["confirmed", 
 
 @given(edits, resolutions, st.lists(st.integers(-1, 3)))
 def test_no_sequence_of_edits_signs_what_nobody_settled(
-    changes: list[tuple[str, str]], said: dict[int, gate.How], acknowledged: list[int]
+    changes: list[tuple[str, str]], said: dict[int, signing_rules.How], acknowledged: list[int]
 ) -> None:
     text = TEXT
     for kind, words in changes:
@@ -167,7 +168,7 @@ def test_no_sequence_of_edits_signs_what_nobody_settled(
     assert {0, 1} <= set(acknowledged)
     for index in (1, 2):
         assert said.get(index) == "confirmed" or DRAFT.sentences[index].text not in text
-    assert gate.identity(DRAFT) in text
+    assert signing_rules.identity(DRAFT) in text
     assert made.signed == digest(text.encode())
 
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from services.approval.rights import Deed, denied, must_sign_in_again, permitted
+from services.approval.review.authorization import Deed, denied, must_sign_in_again, permitted
 from shared.contracts.case import Case
 from shared.contracts.events import ReviewRequested
 from shared.runtime.access import Caller

@@ -5,9 +5,9 @@ import time
 import pytest
 
 from services.approval import domain
-from services.approval.gate import Settled
-from services.approval.refusal import Refused
-from services.approval.written import statements
+from services.approval.review.added_text import statements
+from services.approval.review.errors import Refused
+from services.approval.review.signing_rules import Settled
 from shared.contracts.case import fold
 from shared.contracts.context import Allergy, EncounterContext, Entry, Medicine, Patient
 from shared.contracts.draft import TO_BE_WRITTEN, Draft

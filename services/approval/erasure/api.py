@@ -6,9 +6,9 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Query
 from pydantic import BaseModel, ConfigDict, Field
 
-from services.approval.api import Parts, problem_of
-from services.approval.erasure.desk import ErasureDesk, Planned
-from services.approval.refusal import Refused
+from services.approval.erasure.service import ErasureDesk, Planned
+from services.approval.review.api import Parts, problem_of
+from services.approval.review.errors import Refused
 from shared.contracts.case import State
 from shared.contracts.ending import Ground, HoldGround, Reference
 from shared.contracts.subjects import FHIR_ID

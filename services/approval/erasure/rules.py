@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from services.approval.refusal import Refused
+from services.approval.review.errors import Refused
 from shared.contracts.case import Case, State, fold
 from shared.contracts.corrections import Addended, Amended, RetractionRequested
 from shared.contracts.ending import (

@@ -4,16 +4,16 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from services.approval.correction_resources import IN_ERROR
-from services.approval.corrections import number_of
+from services.approval.corrections.rules import number_of
+from services.approval.filing.correction_resources import IN_ERROR
+from services.approval.filing.renditions import chart
+from services.approval.filing.renditions.in_chart import bytes_in_chart
+from services.approval.filing.renditions.make import TEXT
+from services.approval.filing.resources import Resource, chain_head_of
 from services.approval.proof.chart import Filing, against_chart
-from services.approval.reimport import told
+from services.approval.reimport import lost_events
 from services.approval.reimport.chart import Held, each_once, held, targets
-from services.approval.reimport.told import Lost, Trail
-from services.approval.renditions import chart
-from services.approval.renditions.in_chart import bytes_in_chart
-from services.approval.renditions.make import TEXT
-from services.approval.resources import Resource, chain_head_of
+from services.approval.reimport.lost_events import Lost, Trail
 from shared.clinical.fhir import FhirClient
 from shared.contracts.case import Case, apply, as_it_was, fits, fold
 from shared.contracts.corrections import Retracted
@@ -93,7 +93,7 @@ def _signs(everything: Sequence[Held], history: Sequence[Recorded], found: Plan)
     for provenance in each_once(retractions.values()):
         if chain_head_of(provenance) not in heads:
             try:
-                yield _Sign(told.moment(provenance), provenance)
+                yield _Sign(lost_events.moment(provenance), provenance)
             except PermanentError as error:
                 found.stopped.append(f"Provenance {provenance['id']}: {error.reason}")
 
@@ -116,18 +116,18 @@ def _unknown(item: Held, heads: set[str], filed: set[str]) -> _Sign | None:
         raise PermanentError(
             f"DocumentReference {document['id']} is entered in error, and no retraction of ours says so"
         )
-    return _Sign(told.moment(provenances[0]), provenances[0], item, document)
+    return _Sign(lost_events.moment(provenances[0]), provenances[0], item, document)
 
 
 async def _verified(sign: _Sign, trail: Trail, ref: CaseRef, ehr: FhirClient) -> tuple[Lost, bytes | None]:
     """The signature, once the chart holds what it says. Raises PermanentError, TransientError."""
     document = None
     if sign.held is None or sign.document is None:
-        lost = told.retraction(trail, sign.provenance)
+        lost = lost_events.retraction(trail, sign.provenance)
         _retracts_ours(sign.provenance, trail.case)
     else:
         document = await ehr.read("DocumentReference", str(sign.document["id"]))  # a search may say less
-        lost = told.signature(trail, sign.held, document, sign.provenance)
+        lost = lost_events.signature(trail, sign.held, document, sign.provenance)
     event = lost.event(NOBODY, "")
     if not fits(trail.case, event):
         raise PermanentError(f"the case is {trail.case.state if trail.case.exists else 'not known'} on the trail")

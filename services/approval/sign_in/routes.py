@@ -8,9 +8,9 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Form, Request
 from fastapi.responses import RedirectResponse, Response
 
-from services.approval.inbox.render import page
-from services.approval.rights import READERS
+from services.approval.review.authorization import READERS
 from services.approval.sign_in.sessions import PENDING, Pending, SessionStore
+from services.approval.web.render import page
 from shared.messaging.access_log import AccessLog
 from shared.runtime.access import COOKIE, Caller, Guard, Refusal
 from shared.runtime.limits import takes
