@@ -6,7 +6,7 @@ from typing import Literal, NamedTuple
 
 from services.approval.review import edits, signing_rules
 from services.approval.review.added_text import Statement
-from services.approval.review.errors import Refused, Why
+from services.approval.review.errors import DecisionRefusedError, RefusalCode
 from services.approval.review.signing_rules import Settled
 from shared.contracts import notice
 from shared.contracts.access import Access
@@ -57,13 +57,13 @@ def open_review(case: Case, seen: str) -> ReviewRequested:
     Raises Refused: nobody may decide twice, and nobody may decide about what they have not seen.
     """
     if not case.exists:
-        raise Refused("unknown", "There is no such case.")
+        raise DecisionRefusedError("unknown", "There is no such case.")
     if case.decision is not None:
-        raise Refused("decided", f"{case.decision.actor} decided at {case.decision.time.isoformat()}.")
+        raise DecisionRefusedError("decided", f"{case.decision.actor} decided at {case.decision.time.isoformat()}.")
     if not case.open or case.review is None:
-        raise Refused("not-open", f"The case is {case.state}.")
+        raise DecisionRefusedError("not-open", f"The case is {case.state}.")
     if case.review.draft.digest != seen:
-        raise Refused("stale", "The draft has changed since it was read.")
+        raise DecisionRefusedError("stale", "The draft has changed since it was read.")
     return case.review
 
 
@@ -126,7 +126,7 @@ def approve(
         edited=signed != review.draft.text,
         by=by,
         signer=signer(case, by, supervisor),
-        edits=edits.figures(draft, final) if draft is not None and final is not None else None,
+        edits=edits.edit_metrics(draft, final) if draft is not None and final is not None else None,
         resolutions=signing_rules.resolutions(draft, final, settled) if draft is not None and final is not None else (),
         acknowledged=tuple(range(len(draft.open_points))) if draft is not None else (),
         written=tuple(Confirmed(digest=i.digest, label=i.label) for i in written if i.label != "supported"),
@@ -144,7 +144,7 @@ def signer(case: Case, by: Actor, supervisor: str | None) -> str | None:
     if by.practitioner is not None:
         return by.practitioner
     if by.method != "token":
-        raise Refused("forbidden", "The sign-in does not say who you are in the EHR.")
+        raise DecisionRefusedError("forbidden", "The sign-in does not say who you are in the EHR.")
     return supervisor if by.role == "supervisor" else case.owner
 
 
@@ -182,14 +182,16 @@ def after_rejection(rejected: Rejected) -> RedraftRequested | Closed:
 def reassign(case: Case, to: str, by: Actor, reason: str, due: tuple[datetime, ...]) -> Reassigned:
     """Give an open review to somebody else, whose clock starts now: `due` are its deadlines."""
     if not case.exists:
-        raise Refused("unknown", "There is no such case.")
+        raise DecisionRefusedError("unknown", "There is no such case.")
     if not case.open:
-        why: Why = "decided" if case.decision is not None else "not-open"
-        raise Refused(why, f"The case is {case.state}.")
+        why: RefusalCode = "decided" if case.decision is not None else "not-open"
+        raise DecisionRefusedError(why, f"The case is {case.state}.")
     return Reassigned(owner=to, by=by, reason=reason, deadlines=due)
 
 
-def heard(history: Sequence[Recorded], digest: str, focus: str) -> Literal["decide", "later", "settled", "stale"]:
+def classify_decision(
+    history: Sequence[Recorded], digest: str, focus: str
+) -> Literal["decide", "later", "settled", "stale"]:
     """Whether an answer in the EHR about the draft `digest` decides the case.
 
     `later`: the review is not on the trail yet. `settled`: it was decided or called off. `stale`: no such draft is or
@@ -232,7 +234,7 @@ def has_opened(case: Case, who: str, supervisor: str, looks: Iterable[Access]) -
     )
 
 
-def begins(case: Case, role: str | None, looked_at: str) -> bool:
+def starts_review(case: Case, role: str | None, looked_at: str) -> bool:
     """Whether a look at a draft is where its review begins: a physician's, or the supervisor's to whom it was given.
 
     `looked_at` names the draft's digest; one that is no longer under review begins nothing.

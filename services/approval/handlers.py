@@ -5,14 +5,14 @@ import logging
 
 from services.approval import domain
 from services.approval.corrections import rules as correction_rules
-from services.approval.ehr_tasks.tasks import Tasks
+from services.approval.ehr_tasks.tasks import ReviewTasks
 from services.approval.escalation import rules as escalation_rules
 from services.approval.escalation.directory import Directory
 from services.approval.filing.chart_check import NotAsSignedError
 from services.approval.filing.filing import Filing
 from services.approval.filing.renditions.writer import Renditions
-from services.approval.filing.retraction import Retracting
-from services.approval.projections.open_reviews import Reviews
+from services.approval.filing.retraction import RetractionFiling
+from services.approval.projections.open_reviews import OpenReviewsProjection
 from shared.contracts.case import Case, cause_of, fold
 from shared.contracts.corrections import Addended, Amended, Retracted, RetractionFiled
 from shared.contracts.draft import Draft
@@ -44,12 +44,12 @@ class Approval:
     def __init__(
         self,
         steps: Steps,
-        tasks: Tasks,
+        tasks: ReviewTasks,
         filing: Filing,
-        retracting: Retracting,
+        retracting: RetractionFiling,
         renditions: Renditions,
         directory: Directory,
-        reviews: Reviews,
+        reviews: OpenReviewsProjection,
         clock: Clock,
     ) -> None:
         self._tasks = tasks
@@ -76,7 +76,7 @@ class Approval:
         drafted, case = work.cause.body, work.cause.case
         assert isinstance(drafted, Drafted)  # noqa: S101 - the step's consumer is filtered to it
         now = self._clock()
-        due = escalation_rules.deadlines(now, self._directory.times(case.department))
+        due = escalation_rules.deadlines(now, self._directory.escalation_delays(case.department))
         clock = derived_id(work.cause.id, "review-requested")
         task, _ = await asyncio.gather(
             self._tasks.request(case, drafted, due[0]), self._timers.schedule(case, clock, 1, due[0])

@@ -10,43 +10,43 @@ from uuid import uuid4
 
 from fastapi import APIRouter, Request
 
-from services.approval.audit.chain_verifier import Patrol
-from services.approval.audit.checkpoints import Checkpointing
+from services.approval.audit.chain_verifier import AuditChainVerifier
+from services.approval.audit.checkpoints import CheckpointPublisher
 from services.approval.corrections.api import make_corrections_router
-from services.approval.ehr_tasks.decisions import EhrDecisions
+from services.approval.ehr_tasks.decisions import EhrDecisionHandler
 from services.approval.ehr_tasks.hold import on_request
-from services.approval.ehr_tasks.reconciler import Reconciling
-from services.approval.ehr_tasks.review_started import Opened
-from services.approval.ehr_tasks.tasks import Devices, Tasks
+from services.approval.ehr_tasks.reconciler import TaskReconciler
+from services.approval.ehr_tasks.review_started import ReviewStartedHandler
+from services.approval.ehr_tasks.tasks import Devices, ReviewTasks
 from services.approval.erasure.api import make_erasure_router
-from services.approval.erasure.handlers import Erasing
-from services.approval.erasure.retention import Retaining
-from services.approval.erasure.service import ErasureDesk
+from services.approval.erasure.handlers import ErasureHandler
+from services.approval.erasure.retention import RetentionScheduler
+from services.approval.erasure.service import ErasureService
 from services.approval.escalation.api import make_escalations_router
 from services.approval.escalation.directory import Directory
 from services.approval.escalation.directory_file import read as read_directory
-from services.approval.escalation.handlers import Escalation
+from services.approval.escalation.handlers import EscalationHandler
 from services.approval.filing.filing import Filing
 from services.approval.filing.follow_up import FollowUp
 from services.approval.filing.renditions.writer import Renditions
-from services.approval.filing.retraction import Retracting
+from services.approval.filing.retraction import RetractionFiling
 from services.approval.handlers import Approval
 from services.approval.notifications import channels
-from services.approval.notifications.handlers import Notify
-from services.approval.notifications.notification import read_notice
-from services.approval.projections.case_states import Census
-from services.approval.projections.open_reviews import Reviews
-from services.approval.projections.unreadable_events import NotRead
+from services.approval.notifications.handlers import NotificationDispatcher
+from services.approval.notifications.notification import read_notification
+from services.approval.projections.case_states import CaseStateProjection
+from services.approval.projections.open_reviews import OpenReviewsProjection
+from services.approval.projections.unreadable_events import UnreadableEvents
 from services.approval.reimport.handlers import Reimport
-from services.approval.review.api import Parts, make_router
-from services.approval.review.service import Desk
+from services.approval.review.api import ApiDependencies, make_router
+from services.approval.review.service import ReviewService
 from services.approval.settings import ApprovalSettings
 from services.approval.sign_in.api import make_sessions_router
 from services.approval.sign_in.routes import SignIn, add_sign_in
 from services.approval.sign_in.sessions import SessionStore
-from services.approval.web.autosave import WorkingCopies
+from services.approval.web.autosave import DraftAutosave
 from services.approval.web.case import add_case
-from services.approval.web.draft_labels import Names
+from services.approval.web.draft_labels import DraftLabels
 from services.approval.web.inbox import add_lists
 from services.approval.web.practitioner_search import add_people
 from services.approval.web.render import PageRoute, add_assets
@@ -86,22 +86,24 @@ def build(
     file = read_directory(settings.directory) if settings.directory else None
     directory = Directory(ehr, settings.supervisors, settings.escalate_after, file)
     front_directory = Directory(front, settings.supervisors, settings.escalate_after, file)
-    devices, reviews = Devices(ehr), Reviews()
-    tasks = Tasks(ehr, devices, clock, settings.public_url)
+    devices, reviews = Devices(ehr), OpenReviewsProjection()
+    tasks = ReviewTasks(ehr, devices, clock, settings.public_url)
     filing = Filing(ehr, devices, clock)
     renditions = Renditions(ehr, devices, settings.ehr_contents, settings.paper)
-    approval = Approval(steps, tasks, filing, Retracting(ehr, filing, clock), renditions, directory, reviews, clock)
-    escalation = Escalation(steps, tasks, directory, clock)
+    approval = Approval(
+        steps, tasks, filing, RetractionFiling(ehr, filing, clock), renditions, directory, reviews, clock
+    )
+    escalation = EscalationHandler(steps, tasks, directory, clock)
     threads = ThreadPoolExecutor(consumer("approval-deliver").workers, "notify")
-    notify = Notify(steps, directory, tasks.link, clock, channels.send, threads, settings.zones.of)
+    notify = NotificationDispatcher(steps, directory, tasks.link, clock, channels.send, threads, settings.zones.of)
     log = AccessLog(clock, new_id)
-    desk = Desk(front, front_directory, reviews, log, clock, new_id)
-    decisions = EhrDecisions(steps, ehr, desk, directory, tasks, log, draft_shown=settings.ehr_shows_draft)
-    opened = Opened(steps, tasks)
+    desk = ReviewService(front, front_directory, reviews, log, clock, new_id)
+    decisions = EhrDecisionHandler(steps, ehr, desk, directory, tasks, log, draft_shown=settings.ehr_shows_draft)
+    opened = ReviewStartedHandler(steps, tasks)
     reimport = Reimport(steps, ehr, settings.organization, clock)
     follow_up = FollowUp(ehr, filing, tasks, clock)
-    reconciling = Reconciling(steps, ehr, reviews, settings.reconcile_every, clock, new_id, follow_up.run)
-    checkpointing = Checkpointing(
+    reconciling = TaskReconciler(steps, ehr, reviews, settings.reconcile_every, clock, new_id, follow_up.run)
+    checkpointing = CheckpointPublisher(
         steps,
         settings.checkpoint_dir,
         settings.checkpoint_key_file,
@@ -109,16 +111,16 @@ def build(
         clock,
         reconciling.on_timer,
     )
-    retaining = Retaining(
+    retaining = RetentionScheduler(
         steps, settings.retention.kept, settings.retention.retain_every, clock, checkpointing.on_timer
     )
-    erasing, erasures = Erasing(steps, settings.erasure_dir), ErasureDesk(desk)
+    erasing, erasures = ErasureHandler(steps, settings.erasure_dir), ErasureService(desk)
     provider = Provider(settings.oidc, clock) if settings.oidc.issuer else None
     sessions = SessionStore(clock, new_secret, settings.idle, settings.session, provider)
     lost_timers = LostTimers(REVIEWS, ("timers.escalation.>", "timers.reconcile.*"), clock)
-    census, patrol = Census(reviews, clock), Patrol(settings.nats_monitor_url, ehr)
-    working, names, not_read = WorkingCopies(), Names(), NotRead()
-    checks = {"approval-ehr-task": read_task_fact, "approval-deliver": read_notice}
+    census, patrol = CaseStateProjection(reviews, clock), AuditChainVerifier(settings.nats_monitor_url, ehr)
+    working, names, not_read = DraftAutosave(), DraftLabels(), UnreadableEvents()
+    checks = {"approval-ehr-task": read_task_fact, "approval-deliver": read_notification}
     mending = Mending("approval", checks, clock)
 
     async def on_connect(bus: Bus) -> None:
@@ -149,7 +151,7 @@ def build(
         await mending.attach(bus, {"ehr-decisions": on_request(bus, clock)})
 
     guard = Guard(read_grants(settings.tokens_file), provider, sessions, partial(_refused, log), settings.public)
-    parts = Parts(desk, reviews, guard, log, clock, settings.sign_within, settings.zones.of)
+    parts = ApiDependencies(desk, reviews, guard, log, clock, settings.sign_within, settings.zones.of)
     router = make_router(parts)
     router.include_router(make_corrections_router(parts))
     router.include_router(make_erasure_router(parts, erasures))

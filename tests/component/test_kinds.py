@@ -12,7 +12,7 @@ from services.approval.filing.renditions.make import CONTENT_TYPES, FHIR, PDF, m
 from services.approval.filing.renditions.source import Source
 from services.approval.filing.signed_resources import document
 from services.approval.review import signing_rules
-from services.approval.review.errors import Refused
+from services.approval.review.errors import DecisionRefusedError
 from services.approval.review.signing_rules import Settled
 from services.drafter import facts
 from services.drafter.compose import compose
@@ -141,7 +141,7 @@ async def test_the_gate_asks_for_the_parts_that_the_draft_itself_names(tmp_path:
     _, draft = await drafted(rehabilitation(), load_kinds(write_kind(tmp_path)))
     start = draft.text.index("MOBILITY AND FUNCTION")
     without = draft.text[:start] + draft.text[draft.text.index("REASON FOR HOSPITALIZATION") :]
-    with pytest.raises(Refused, match="Mobility and function"):
+    with pytest.raises(DecisionRefusedError, match="Mobility and function"):
         signing_rules.check(draft, without, settled(draft))
     start, end = draft.text.index("CONDITION AT DISCHARGE"), draft.text.index("\nPLAN\n")
     signing_rules.check(draft, draft.text[:start] + draft.text[end:], settled(draft))  # this kind may go without

@@ -12,18 +12,18 @@ from fastapi import APIRouter, FastAPI
 from deploy.sandbox_ehr.app import Sandbox
 from deploy.sandbox_ehr.store import Store
 from services.approval.corrections.api import make_corrections_router
-from services.approval.ehr_tasks.decisions import EhrDecisions
-from services.approval.ehr_tasks.tasks import Devices, Tasks
+from services.approval.ehr_tasks.decisions import EhrDecisionHandler
+from services.approval.ehr_tasks.tasks import Devices, ReviewTasks
 from services.approval.escalation.directory import Directory
 from services.approval.filing.filing import Filing
 from services.approval.filing.renditions.make import TEXT
 from services.approval.filing.renditions.writer import Renditions
-from services.approval.filing.retraction import Retracting
+from services.approval.filing.retraction import RetractionFiling
 from services.approval.handlers import Approval
-from services.approval.projections.open_reviews import Reviews
-from services.approval.review.api import Parts, make_router
-from services.approval.review.service import Desk
-from services.approval.web.autosave import WorkingCopies
+from services.approval.projections.open_reviews import OpenReviewsProjection
+from services.approval.review.api import ApiDependencies, make_router
+from services.approval.review.service import ReviewService
+from services.approval.web.autosave import DraftAutosave
 from services.approval.web.case import add_case
 from services.approval.web.render import PageRoute
 from services.drafter import domain as drafter
@@ -49,7 +49,7 @@ from tests.support.memory import Kept, MemoryBus, consumers_of, deliver
 TIMES = (timedelta(hours=24), timedelta(hours=72), timedelta(days=7))
 
 
-class Unfollowed(Reviews):
+class Unfollowed(OpenReviewsProjection):
     """An inbox that follows nothing: every decision starts from the trail."""
 
     async def start(self, bus: Any) -> None:
@@ -77,14 +77,16 @@ class Approving:
         self.steps["drafter"].step("drafter-draft", self._draft)
         devices, reviews = Devices(fhir), Unfollowed()
         directory = Directory(fhir, {"*": SUPERVISOR.practitioner or ""}, TIMES)
-        tasks, filing = Tasks(fhir, devices, self.now, "https://x"), Filing(fhir, devices, self.now)
+        tasks, filing = ReviewTasks(fhir, devices, self.now, "https://x"), Filing(fhir, devices, self.now)
         renditions = Renditions(fhir, devices, (TEXT,), "a4")
-        retracting = Retracting(fhir, filing, self.now)
+        retracting = RetractionFiling(fhir, filing, self.now)
         approval = Approval(self.steps["approval"], tasks, filing, retracting, renditions, directory, reviews, self.now)
         await approval.attach(self.bus)
-        log, working = AccessLog(self.now, self.new_id), WorkingCopies()
-        self.desk = Desk(fhir, directory, reviews, log, self.now, self.new_id)
-        decisions = EhrDecisions(self.steps["approval"], fhir, self.desk, directory, tasks, log, draft_shown=False)
+        log, working = AccessLog(self.now, self.new_id), DraftAutosave()
+        self.desk = ReviewService(fhir, directory, reviews, log, self.now, self.new_id)
+        decisions = EhrDecisionHandler(
+            self.steps["approval"], fhir, self.desk, directory, tasks, log, draft_shown=False
+        )
         for part in (log, working, self.desk, decisions):
             part.attach(self.bus)  # type: ignore[attr-defined]
         self.http = self._http(log, reviews, working)
@@ -97,7 +99,7 @@ class Approving:
         self._ids += 1
         return f"id-{self._ids}"
 
-    def _http(self, log: AccessLog, reviews: Reviews, working: WorkingCopies) -> httpx.AsyncClient:
+    def _http(self, log: AccessLog, reviews: OpenReviewsProjection, working: DraftAutosave) -> httpx.AsyncClient:
         people = {"physician": PHYSICIAN, "supervisor": SUPERVISOR}
         guard = Guard(
             Grants(
@@ -112,7 +114,7 @@ class Approving:
                 )
             )
         )
-        parts = Parts(self.desk, reviews, guard, log, self.now, timedelta(minutes=15), lambda _: None)
+        parts = ApiDependencies(self.desk, reviews, guard, log, self.now, timedelta(minutes=15), lambda _: None)
         app = FastAPI()
         problems.install(app)
         app.include_router(make_router(parts))

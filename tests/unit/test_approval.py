@@ -16,7 +16,7 @@ from services.approval.escalation import rules as escalation_rules
 from services.approval.filing import resources, signed_resources
 from services.approval.filing.renditions import chart
 from services.approval.projections.open_reviews import follow
-from services.approval.review.errors import Refused
+from services.approval.review.errors import DecisionRefusedError
 from services.approval.settings import ApprovalSettings, parse_durations
 from services.approval.web.render import span
 from shared.contracts.case import Case, fold
@@ -69,9 +69,9 @@ def test_what_may_not_be_decided_is_refused(past: tuple[str, ...], seen: str, wh
         lambda: approve(history(*past), seen),
         lambda: domain.reject(fold(history(*past)), seen, PHYSICIAN, "close", DIGEST),
     ):
-        with pytest.raises(Refused) as refused:
+        with pytest.raises(DecisionRefusedError) as refused:
             decide()
-        assert refused.value.why == why
+        assert refused.value.code == why
 
 
 def test_who_signs() -> None:
@@ -83,7 +83,7 @@ def test_who_signs() -> None:
     assert domain.signer(case, SUPERVISOR, None) is None
     for method in ("oidc", "jwt", "demo", None):
         for role in ("physician", "supervisor"):
-            with pytest.raises(Refused):  # nobody signs as somebody else
+            with pytest.raises(DecisionRefusedError):  # nobody signs as somebody else
                 domain.signer(case, Actor(subject="x", role=role, method=method), "Practitioner/boss")
 
 
@@ -176,7 +176,7 @@ def test_a_reassigned_review_belongs_to_somebody_else_and_stays_open() -> None:
     made = domain.reassign(fold(history(*REVIEW)), "Practitioner/dr-2", PHYSICIAN, DIGEST, LATER)
     case = fold(history(*REVIEW, made))
     assert (case.owner, case.open) == ("Practitioner/dr-2", True)
-    with pytest.raises(Refused):
+    with pytest.raises(DecisionRefusedError):
         domain.reassign(fold(history(*REVIEW, "approved")), "Practitioner/dr-2", PHYSICIAN, DIGEST, LATER)
 
 
@@ -200,11 +200,13 @@ def test_an_escalation_is_told_for_its_own_clock_until_that_ends() -> None:
     first, second = escalation_rules.escalations(history(*REVIEW, "escalated", made, "escalated"))
     assert (first.clock, second.clock) == ("id-4", "id-6")
     past = history(*REVIEW, "escalated", made, "escalated", "approved")
-    assert escalation_rules.ended_by(first, past) == escalation_rules.End("reassigned", done=False)
-    assert escalation_rules.ended_by(second, past) == escalation_rules.End("approved", done=True)
+    assert escalation_rules.ended_by(first, past) == escalation_rules.EscalationEnd("reassigned", done=False)
+    assert escalation_rules.ended_by(second, past) == escalation_rules.EscalationEnd("approved", done=True)
     assert escalation_rules.ended_by(second, past[:-1]) is None
     withdrawn = history(*REVIEW, "escalated", made, "escalated", "withdrawn")
-    assert escalation_rules.ended_by(second, withdrawn) == escalation_rules.End("discharge-cancelled", done=False)
+    assert escalation_rules.ended_by(second, withdrawn) == escalation_rules.EscalationEnd(
+        "discharge-cancelled", done=False
+    )
 
 
 def test_a_line_of_the_inbox_follows_from_the_history() -> None:

@@ -16,7 +16,7 @@ from services.approval import domain as approval
 from services.approval.corrections import rules as correction_rules
 from services.approval.erasure import rules as erasure
 from services.approval.escalation import rules as escalation_rules
-from services.approval.review.errors import Refused
+from services.approval.review.errors import DecisionRefusedError
 from services.drafter import domain as drafter
 from services.ingest.handlers import Ingest
 from shared.contracts.case import (
@@ -183,7 +183,7 @@ class CaseMachine(RuleBasedStateMachine):
                 made = approval.approve(case, seen, PHYSICIAN, draft=draft())
             else:
                 made = approval.reject(case, seen, PHYSICIAN, decision, DIGEST)  # type: ignore[arg-type]
-        except Refused:
+        except DecisionRefusedError:
             return
         self._append(history, made)
 
@@ -192,7 +192,7 @@ class CaseMachine(RuleBasedStateMachine):
         history = self.stale if stale else self.history()
         try:
             made = approval.reassign(fold(history), "Practitioner/dr-2", PHYSICIAN, DIGEST, DEADLINES)
-        except Refused:
+        except DecisionRefusedError:
             return
         self._append(history, made)
 
@@ -212,7 +212,7 @@ class CaseMachine(RuleBasedStateMachine):
                     made = correction_rules.request_retraction(case, seen, by, DIGEST)
                 case _:
                     made = correction_rules.retract(case, seen, by)
-        except Refused:
+        except DecisionRefusedError:
             return
         self._append(history, made)
 
@@ -255,7 +255,7 @@ class CaseMachine(RuleBasedStateMachine):
                     made = erasure.order(case, "court-order", OPERATOR, None)
                 case _:
                     made = erasure.due(history, RETENTION, T0 + timedelta(days=100)) if history else None
-        except Refused:
+        except DecisionRefusedError:
             return
         if made is not None:
             self._append(history, made)

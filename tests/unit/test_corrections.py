@@ -12,7 +12,7 @@ from services.approval.filing import correction_resources
 from services.approval.filing.renditions import chart
 from services.approval.filing.resources import chain_head_of
 from services.approval.review.added_text import Statement
-from services.approval.review.errors import Refused
+from services.approval.review.errors import DecisionRefusedError
 from services.approval.review.signing_rules import Settled
 from services.approval.web.render import EVENT_WORDS, STATE_WORDS
 from services.ingest import domain as ingest
@@ -80,9 +80,9 @@ def confirm(*names: str | CaseEvent, seen: str | None = None, by: Actor = SUPERV
 def test_nothing_is_done_to_what_does_not_stand_as_it_was_seen(
     deed: Deed, past: tuple[str, ...], seen: str | None, why: str
 ) -> None:
-    with pytest.raises(Refused) as refused:
+    with pytest.raises(DecisionRefusedError) as refused:
         deed(*past, seen=seen)
-    assert refused.value.why == why
+    assert refused.value.code == why
 
 
 def test_a_correction_replaces_the_document_that_stands() -> None:
@@ -91,16 +91,16 @@ def test_a_correction_replaces_the_document_that_stands() -> None:
     assert (first.signed, first.signer) == (digest(CORRECTED.encode()), "Practitioner/dr-1")
     second = amend(*FILED, first, Filed(document_reference="doc-2", provenance="p"), text=f"{CORRECTED}More.\n")
     assert (second.number, second.replaces, second.seen) == (3, "doc-2", first.signed)
-    with pytest.raises(Refused) as refused:
+    with pytest.raises(DecisionRefusedError) as refused:
         amend(*FILED, first, "filed")
-    assert refused.value.why == "unchanged"
+    assert refused.value.code == "unchanged"
 
 
 @pytest.mark.parametrize("text", ["", "Patient: Jane Roe", draft().text.replace("Jane Roe", "John Doe"), TO_BE_WRITTEN])
 def test_a_correction_is_held_to_the_rule_of_signatures(text: str) -> None:
-    with pytest.raises(Refused) as refused:
+    with pytest.raises(DecisionRefusedError) as refused:
         amend(*FILED, text=text)
-    assert refused.value.why == "incomplete"
+    assert refused.value.code == "incomplete"
 
 
 def test_what_was_confirmed_stays_confirmed_and_what_comes_back_does_not() -> None:
@@ -119,12 +119,12 @@ def test_what_was_confirmed_stays_confirmed_and_what_comes_back_does_not() -> No
 
     made = signed(LONG.replace(OTHER, "She walked home with help."))
     assert made.resolutions[0] == Resolution(sentence=1, how="confirmed")
-    with pytest.raises(Refused) as refused:
+    with pytest.raises(DecisionRefusedError) as refused:
         signed(f"{LONG}\n")
     assert [item.index for item in refused.value.obstacles] == [2]
     assert signed(f"{LONG}\n", Settled({2: "confirmed"})).resolutions[1].how == "confirmed"
     new = Statement("She was given digoxin.", "not-in-record")
-    with pytest.raises(Refused):
+    with pytest.raises(DecisionRefusedError):
         signed(LONG.replace(OTHER, ""), Settled(), new)
     assert signed(LONG.replace(OTHER, ""), Settled(written=frozenset({new.digest})), new).written
     assert INVENTED in LONG
@@ -144,14 +144,14 @@ def test_an_addendum_stands_under_a_patient_line_of_ours() -> None:
     "words", ["", " \n", "…", "x\n  patient : John Doe", "**Patient: John Doe**", f"x {TO_BE_WRITTEN}"]
 )
 def test_an_empty_or_foreign_addendum_is_refused(words: str) -> None:
-    with pytest.raises(Refused) as refused:
+    with pytest.raises(DecisionRefusedError) as refused:
         addend(*FILED, words=words)
-    assert refused.value.why == "incomplete"
+    assert refused.value.code == "incomplete"
 
 
 def test_an_addendum_says_nothing_that_nobody_has_confirmed() -> None:
     case, own = fold(history(*FILED)), Statement("She was given digoxin.", "contradicted")
-    with pytest.raises(Refused) as refused:
+    with pytest.raises(DecisionRefusedError) as refused:
         correction_rules.addend(case, standing(case), PHYSICIAN, draft(), own.text, DIGEST, written=(own,))
     assert [(item.field, item.digest) for item in refused.value.obstacles] == [("written", own.digest)]
 
@@ -164,7 +164,7 @@ def test_a_sentence_that_was_taken_out_does_not_come_back_by_an_addendum() -> No
             case, standing(case), PHYSICIAN, DRAFT, f"Also: {INVENTED}", DIGEST, settled=settled
         )
 
-    with pytest.raises(Refused) as refused:
+    with pytest.raises(DecisionRefusedError) as refused:
         signed()
     assert [(item.field, item.index) for item in refused.value.obstacles] == [("resolutions", 1)]
     assert signed(Settled({1: "confirmed"})).resolutions == (Resolution(sentence=1, how="confirmed"),)
@@ -188,7 +188,7 @@ def test_no_sequence_of_them_signs_a_sentence_that_nobody_has_confirmed(deeds: l
         do: Any = correction_rules.amend if whole else correction_rules.addend
         try:
             made = do(case, standing(case), PHYSICIAN, DRAFT, text, DIGEST, settled=settled)
-        except Refused:
+        except DecisionRefusedError:
             assert not present <= said | confirmed
             continue
         assert present <= said | confirmed
@@ -198,19 +198,19 @@ def test_no_sequence_of_them_signs_a_sentence_that_nobody_has_confirmed(deeds: l
 
 def test_a_retraction_takes_two_people() -> None:
     asked = ask(*FILED)
-    with pytest.raises(Refused) as refused:
+    with pytest.raises(DecisionRefusedError) as refused:
         ask(*FILED, asked, by=SUPERVISOR)
-    assert refused.value.why == "asked"
+    assert refused.value.code == "asked"
     made = confirm(*FILED, asked)
     assert (made.requested_by, made.by, made.documents) == (PHYSICIAN, SUPERVISOR, ("doc-1",))
     assert (made.requester, made.signer) == ("Practitioner/dr-1", "Practitioner/boss")
-    with pytest.raises(Refused) as refused:
+    with pytest.raises(DecisionRefusedError) as refused:
         confirm(*FILED)
-    assert refused.value.why == "not-asked"
+    assert refused.value.code == "not-asked"
     corrected = (*FILED, asked, "amended", Filed(document_reference="doc-2", provenance="p"))
-    with pytest.raises(Refused) as refused:
+    with pytest.raises(DecisionRefusedError) as refused:
         confirm(*corrected)
-    assert refused.value.why == "not-asked", "the correction has settled it"
+    assert refused.value.code == "not-asked", "the correction has settled it"
     assert confirm(*corrected, ask(*corrected)).documents == ("doc-1", "doc-2")
 
 
@@ -226,9 +226,9 @@ def test_a_retraction_takes_two_people() -> None:
 )
 def test_one_person_is_not_two(by: Actor) -> None:
     asked = ask(*FILED, by=PHYSICIAN.model_copy(update={"npi": "1245319599"}))
-    with pytest.raises(Refused) as refused:
+    with pytest.raises(DecisionRefusedError) as refused:
         confirm(*FILED, asked, by=by)
-    assert refused.value.why == "same-person"
+    assert refused.value.code == "same-person"
 
 
 def test_documents_are_counted_over_discharges_that_were_taken_back() -> None:

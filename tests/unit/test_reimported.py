@@ -105,19 +105,19 @@ def test_the_review_ends_with_its_clock_and_its_tasks() -> None:
             waiting = follow(waiting, item)
     assert waiting is None
     (told,) = escalation_rules.escalations(past)
-    assert escalation_rules.ended_by(told, past) == escalation_rules.End("approved", done=True)
+    assert escalation_rules.ended_by(told, past) == escalation_rules.EscalationEnd("approved", done=True)
     assert [item.level for item in escalation_rules.possible(past, ("Practitioner/deputy",))] == [1, 2, 3]
     assert [item.deputies for item in escalation_rules.possible(past, ("d",))] == [(), ("d",), ()]
     assert {outcome.code for _, outcome in domain.reviewed(past) if outcome} == {"approved"}
     review = fold(past[:4]).review
     assert review is not None
-    assert domain.heard(past, review.draft.digest, review.stay.encounter) == "settled"
-    assert domain.heard(past, "another", review.stay.encounter) == "stale"
+    assert domain.classify_decision(past, review.draft.digest, review.stay.encounter) == "settled"
+    assert domain.classify_decision(past, "another", review.stay.encounter) == "stale"
     alone = history(taken("approved"))
-    assert domain.heard(alone, review.draft.digest, review.stay.encounter) == "settled", (
+    assert domain.classify_decision(alone, review.draft.digest, review.stay.encounter) == "settled", (
         "its draft was lost with the trail"
     )
-    assert domain.heard(alone, review.draft.digest, "Encounter/other") == "stale"
+    assert domain.classify_decision(alone, review.draft.digest, "Encounter/other") == "stale"
 
 
 def test_an_operator_asks_for_it_and_writes_no_signature_onto_the_trail() -> None:

@@ -23,7 +23,7 @@ CASES_A_ROUND = 10  # two or three requests to the EHR each
 KEY = "patrol"
 
 
-class Patrol:
+class AuditChainVerifier:
     """Verifies cases in the order in which they were opened, and begins again at the end of the trail."""
 
     def __init__(self, monitor: str, ehr: FhirClient) -> None:

@@ -22,7 +22,7 @@ AT_MOST = 5  # in one run: a long trail is covered step by step, and the EHR's T
 TELL_AFTER = 3  # runs that fail one after the other
 
 
-class Checkpointing:
+class CheckpointPublisher:
     """Does nothing where no folder and no key are set."""
 
     def __init__(

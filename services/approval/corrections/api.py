@@ -5,10 +5,10 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Header, Response
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
-from services.approval.corrections.service import CorrectionsDesk
-from services.approval.review.api import LONGEST_TEXT, Decided, Parts, RepeatKey, problem_of, seen
+from services.approval.corrections.service import CorrectionsService
+from services.approval.review.api import LONGEST_TEXT, ApiDependencies, Decided, RepeatKey, problem_of, seen
 from services.approval.review.authorization import READERS
-from services.approval.review.errors import Refused
+from services.approval.review.errors import DecisionRefusedError
 from services.approval.review.signing_rules import Settled
 from services.approval.review.views import gone
 from shared.contracts.case import fold
@@ -78,23 +78,23 @@ class Retract(BaseModel):
     reason: Words
 
 
-def make_corrections_router(parts: Parts) -> APIRouter:
+def make_corrections_router(parts: ApiDependencies) -> APIRouter:
     router = APIRouter(tags=["after filing"])
-    desk = CorrectionsDesk(parts.desk)
+    desk = CorrectionsService(parts.desk)
     _add_reading(router, parts, desk)
     _add_signing(router, parts, desk)
     _add_retracting(router, parts, desk)
     return router
 
 
-def _add_reading(router: APIRouter, parts: Parts, desk: CorrectionsDesk) -> None:
+def _add_reading(router: APIRouter, parts: ApiDependencies, desk: CorrectionsService) -> None:
     clinician = Annotated[Caller, Depends(parts.guard.allow(*READERS))]
 
     @router.get("/v1/cases/{case_id}/document", summary="The signed document as it stands, with its addenda")
     async def show_document(case_id: str, response: Response, who: clinician) -> StandingDocument:
         try:
             history = await parts.desk.look(case_id, who)
-        except Refused as refused:
+        except DecisionRefusedError as refused:
             raise problem_of(refused) from None
         case = fold(history)
         try:
@@ -114,7 +114,7 @@ def _add_reading(router: APIRouter, parts: Parts, desk: CorrectionsDesk) -> None
         )
 
 
-def _add_signing(router: APIRouter, parts: Parts, desk: CorrectionsDesk) -> None:
+def _add_signing(router: APIRouter, parts: ApiDependencies, desk: CorrectionsService) -> None:
     clinician = Annotated[Caller, Depends(parts.guard.allow(*READERS))]
 
     @router.post(
@@ -127,7 +127,7 @@ def _add_signing(router: APIRouter, parts: Parts, desk: CorrectionsDesk) -> None
         parts.check_recent(by)
         try:
             event = await desk.amend(case_id, _seen(if_match), by, body.text, body.reason, body.settled, key)
-        except Refused as refused:
+        except DecisionRefusedError as refused:
             raise problem_of(refused) from None
         return Decided(case_id=case_id, state="approved", by=by.subject, signed=event.signed)
 
@@ -143,12 +143,12 @@ def _add_signing(router: APIRouter, parts: Parts, desk: CorrectionsDesk) -> None
         parts.check_recent(by)
         try:
             event = await desk.addend(case_id, _seen(if_match), by, body.text, body.reason, body.settled, key)
-        except Refused as refused:
+        except DecisionRefusedError as refused:
             raise problem_of(refused) from None
         return Decided(case_id=case_id, state="approved", by=by.subject, signed=event.signed)
 
 
-def _add_retracting(router: APIRouter, parts: Parts, desk: CorrectionsDesk) -> None:
+def _add_retracting(router: APIRouter, parts: ApiDependencies, desk: CorrectionsService) -> None:
     clinician = Annotated[Caller, Depends(parts.guard.allow(*READERS))]
 
     @router.post(
@@ -163,7 +163,7 @@ def _add_retracting(router: APIRouter, parts: Parts, desk: CorrectionsDesk) -> N
         parts.check_recent(by)
         try:
             await desk.request_retraction(case_id, _seen(if_match), by, body.reason, key)
-        except Refused as refused:
+        except DecisionRefusedError as refused:
             raise problem_of(refused) from None
         return Decided(case_id=case_id, state="filed", by=by.subject)
 
@@ -177,7 +177,7 @@ def _add_retracting(router: APIRouter, parts: Parts, desk: CorrectionsDesk) -> N
         parts.check_recent(by)
         try:
             await desk.retract(case_id, _seen(if_match), by, key)
-        except Refused as refused:
+        except DecisionRefusedError as refused:
             raise problem_of(refused) from None
         return Decided(case_id=case_id, state="retracted", by=by.subject)
 

@@ -9,7 +9,7 @@ from typing import TypeVar
 from services.approval.domain import signer
 from services.approval.review import edits, signing_rules
 from services.approval.review.added_text import Statement
-from services.approval.review.errors import Refused
+from services.approval.review.errors import DecisionRefusedError
 from services.approval.review.signing_rules import Settled
 from shared.contracts import notice
 from shared.contracts.case import Case, ChartEntry, addenda, final, standing
@@ -27,14 +27,16 @@ def filed(case: Case, seen: str) -> tuple[Approved | Amended, Filed]:
     Raises Refused: nobody corrects what is not there, or what they have not seen as it stands.
     """
     if not case.exists:
-        raise Refused("unknown", "There is no such case.")
+        raise DecisionRefusedError("unknown", "There is no such case.")
     if case.erasure is not None:
-        raise Refused("erased", "The document can be corrected in the EHR alone: what it was made of was erased here.")
+        raise DecisionRefusedError(
+            "erased", "The document can be corrected in the EHR alone: what it was made of was erased here."
+        )
     last = final(case)
     if case.state != "filed" or case.document is None or last is None or case.awaits is not None:
-        raise Refused("not-filed", f"The case is {case.state}.")
+        raise DecisionRefusedError("not-filed", f"The case is {case.state}.")
     if standing(case) != seen:
-        raise Refused("changed", "The document has changed since it was read.")
+        raise DecisionRefusedError("changed", "The document has changed since it was read.")
     body = signature_of(last)
     assert not isinstance(body, Addended)  # noqa: S101 - it is a whole document
     return body, case.document
@@ -67,7 +69,7 @@ def amend(
     before, document = filed(case, seen)
     signed = digest(text.encode())
     if signed == before.signed:
-        raise Refused("unchanged", "The text is the one that stands in the chart.")
+        raise DecisionRefusedError("unchanged", "The text is the one that stands in the chart.")
     settled = carried(case, draft, settled)
     signing_rules.check(draft, text, settled, written)
     return Amended(
@@ -80,7 +82,7 @@ def amend(
         reason=reason,
         by=by,
         signer=signer(case, by, supervisor),
-        edits=edits.figures(draft, text),
+        edits=edits.edit_metrics(draft, text),
         resolutions=signing_rules.resolutions(draft, text, settled),
         written=confirmed(written),
         narrative=notice.narrative_by(draft, text, own=bool(written)),
@@ -163,7 +165,9 @@ def request_retraction(
     """The first of two people. Raises Refused."""
     filed(case, seen)
     if case.retraction is not None:
-        raise Refused("asked", f"{case.retraction.actor} has asked for it at {case.retraction.time.isoformat()}.")
+        raise DecisionRefusedError(
+            "asked", f"{case.retraction.actor} has asked for it at {case.retraction.time.isoformat()}."
+        )
     return RetractionRequested(seen=seen, reason=reason, by=by, signer=signer(case, by, supervisor), channel=channel)
 
 
@@ -174,10 +178,10 @@ def retract(
     before, _ = filed(case, seen)
     request = case.retraction.body if case.retraction else None
     if not isinstance(request, RetractionRequested):
-        raise Refused("not-asked", "Nobody has asked for a retraction of the document as it stands.")
+        raise DecisionRefusedError("not-asked", "Nobody has asked for a retraction of the document as it stands.")
     second = signer(case, by, supervisor)
     if same_person(request.by, request.signer, by, second):
-        raise Refused("same-person", "Whoever asked for the retraction cannot confirm it.")
+        raise DecisionRefusedError("same-person", "Whoever asked for the retraction cannot confirm it.")
     return Retracted(
         stay=before.stay,
         documents=in_chart(case.entries),

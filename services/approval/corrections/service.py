@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from services.approval.corrections import rules as correction_rules
-from services.approval.review.errors import Refused
-from services.approval.review.service import Desk, cause_of, channel_of, signs
+from services.approval.review.errors import DecisionRefusedError
+from services.approval.review.service import ReviewService, cause_of, channel_of, signs
 from services.approval.review.signing_rules import Settled
 from shared.contracts.case import Case, addenda, final, standing
 from shared.contracts.corrections import Addended, Amended, Retracted, RetractionRequested
@@ -26,7 +26,7 @@ logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class SignedDocument:
     """A document as it stands; `seen` is the digest with which somebody says that they have seen it so."""
 
     seen: str
@@ -36,17 +36,17 @@ class Standing:
     draft: Draft | None  # None: it was lost with the trail, and the document taken over from the chart
 
 
-class CorrectionsDesk:
-    def __init__(self, desk: Desk) -> None:
+class CorrectionsService:
+    def __init__(self, desk: ReviewService) -> None:
         self._desk = desk
 
-    async def standing(self, case_id: str, case: Case) -> Standing | None:
+    async def standing(self, case_id: str, case: Case) -> SignedDocument | None:
         """None before the first signature."""
         last = final(case)
         if last is None:
             return None
         signature = correction_rules.signature_of(last)
-        return Standing(
+        return SignedDocument(
             seen=standing(case),
             text=await self._desk.signed_text(case_id, signature),
             signature=signature,
@@ -116,7 +116,9 @@ class CorrectionsDesk:
         last = final(case)
         signature = correction_rules.signature_of(last) if last else correction_rules.filed(case, seen)[0]
         if is_lost(signature.draft):
-            raise Refused("no-draft", "Its draft was lost in a restore. Correct it in the EHR, or retract it here.")
+            raise DecisionRefusedError(
+                "no-draft", "Its draft was lost in a restore. Correct it in the EHR, or retract it here."
+            )
         draft = await self._desk.draft(case_id, signature.draft.digest)
         text = whole(draft)
 

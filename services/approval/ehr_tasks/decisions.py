@@ -7,13 +7,13 @@ from nats.aio.msg import Msg
 from services.approval import domain
 from services.approval.ehr_tasks import task_decision
 from services.approval.ehr_tasks.hold import read_hold
-from services.approval.ehr_tasks.task_decision import Asked, Word
-from services.approval.ehr_tasks.tasks import Tasks
+from services.approval.ehr_tasks.task_decision import ReviewTaskRef, TaskDecision
+from services.approval.ehr_tasks.tasks import ReviewTasks
 from services.approval.escalation.directory import Directory
 from services.approval.filing.provenances import provenances_of
 from services.approval.filing.resources import Resource
-from services.approval.review.errors import Refused
-from services.approval.review.service import Desk
+from services.approval.review.errors import DecisionRefusedError
+from services.approval.review.service import ReviewService
 from shared.clinical.fhir import FhirClient, NotFoundError
 from shared.contracts.case import fold
 from shared.contracts.ehr import read_task_fact
@@ -31,16 +31,16 @@ OPEN_IT = "Open the draft in Countersign to do so."
 UNOPENED = "Not signed: the draft has not been opened. Open it in Countersign, then countersign it there or here."
 
 
-class EhrDecisions:
+class EhrDecisionHandler:
     """However it was heard that a Task has changed, and however often: one decision, or none and a person is told."""
 
     def __init__(
         self,
         steps: Steps,
         ehr: FhirClient,
-        desk: Desk,
+        desk: ReviewService,
         directory: Directory,
-        tasks: Tasks,
+        tasks: ReviewTasks,
         log: AccessLog,
         *,
         draft_shown: bool,
@@ -66,14 +66,14 @@ class EhrDecisions:
             return  # deleted: nothing was decided, and the review goes on in our own inbox
         except PermanentError as error:  # what a physician decided is not given up for it
             raise TransientError(error.reason) from None
-        asked, word = task_decision.asked_by(task), task_decision.word_of(task)
+        asked, word = task_decision.parse_review_task(task), task_decision.parse_decision(task)
         if asked is None or word is None:
             return
         history = await self._desk.history(asked.case_id)
         if not history:  # another installation on the same EHR
             logger.warning("Task %s asks for the review of a case that is not known here", asked.task)
             return
-        match domain.heard(history, asked.digest, asked.focus):
+        match domain.classify_decision(history, asked.digest, asked.focus):
             case "later":
                 raise TransientError("the review is not on the trail yet")
             case "settled":
@@ -90,7 +90,7 @@ class EhrDecisions:
         if hold is not None and hold.held:
             raise TransientError(f"decisions in the EHR are held ({hold.why}): countersign ehr-decisions allow")
 
-    async def _hear(self, asked: Asked, word: Word, task: Resource, history: list[Recorded]) -> None:
+    async def _hear(self, asked: ReviewTaskRef, word: TaskDecision, task: Resource, history: list[Recorded]) -> None:
         if word.kind in ("gone", "unclear"):
             await self._not_taken(asked, history, word.kind)
             return
@@ -108,18 +108,18 @@ class EhrDecisions:
             await self._decide(asked, word, by, history)
             await self._tell_declined(asked, task, await self._desk.history(asked.case_id))
 
-    async def _decide(self, asked: Asked, word: Word, by: Actor, history: list[Recorded]) -> None:
+    async def _decide(self, asked: ReviewTaskRef, word: TaskDecision, by: Actor, history: list[Recorded]) -> None:
         cause = f"Task/{asked.task}/{asked.digest}"
         try:
             if word.kind == "approve":
                 await self._desk.approve_in_ehr(asked.case_id, asked.digest, by, cause)
             else:
                 await self._desk.reject_in_ehr(asked.case_id, asked.digest, by, cause, word.action, word.text)
-        except Refused as refused:
-            if refused.why in ("unresolved", "incomplete"):
-                await self._send_back(asked, history, refused.why, f"{refused.detail} {OPEN_IT}")
-            elif refused.why not in ("decided", "not-open"):  # somebody else was faster
-                await self._not_taken(asked, history, refused.why)
+        except DecisionRefusedError as refused:
+            if refused.code in ("unresolved", "incomplete"):
+                await self._send_back(asked, history, refused.code, f"{refused.detail} {OPEN_IT}")
+            elif refused.code not in ("decided", "not-open"):  # somebody else was faster
+                await self._not_taken(asked, history, refused.code)
 
     async def _opened(self, history: list[Recorded], who: str, supervisor: str) -> bool:
         """Whether the signer has seen what they sign."""
@@ -127,12 +127,12 @@ class EhrDecisions:
             return True
         return domain.has_opened(fold(history), who, supervisor, await self._log.of_case(history[-1].case.id))
 
-    async def _send_back(self, asked: Asked, history: list[Recorded], why: str, words: str) -> None:
+    async def _send_back(self, asked: ReviewTaskRef, history: list[Recorded], why: str, words: str) -> None:
         """The Task waits again, and says what for; the alert comes first, so that no crash keeps it back."""
         await self._not_taken(asked, history, why)
         await self._tasks.send_back(asked.task, words)
 
-    async def _tell_declined(self, asked: Asked, task: Resource, history: list[Recorded]) -> None:
+    async def _tell_declined(self, asked: ReviewTaskRef, task: Resource, history: list[Recorded]) -> None:
         """Whoever declines a Task may only mean "not me": a person looks after the letter that nobody writes here."""
         if task.get("status") == "rejected":
             for event in history:
@@ -143,12 +143,12 @@ class EhrDecisions:
     async def _provenances(self, task: str) -> list[Resource]:
         return await provenances_of(self._ehr, f"Task/{task}")  # none where the EHR does not say who changed what
 
-    async def _not_taken(self, asked: Asked, history: list[Recorded], why: str) -> None:
+    async def _not_taken(self, asked: ReviewTaskRef, history: list[Recorded], why: str) -> None:
         """The review goes on, with its escalations, in our own inbox."""
         logger.warning("case %s: what Task %s says is not taken as a decision: %s", asked.case_id, asked.task, why)
         await self._tell("ehr-decision-not-taken", asked, history, why)
 
-    async def _tell(self, kind: str, asked: Asked, history: list[Recorded], why: str) -> None:
+    async def _tell(self, kind: str, asked: ReviewTaskRef, history: list[Recorded], why: str) -> None:
         department = history[-1].case.department
         await alert(
             self._bus,

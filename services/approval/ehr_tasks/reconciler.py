@@ -10,8 +10,18 @@ from datetime import datetime, timedelta
 
 from nats.aio.msg import Msg
 
-from services.approval.ehr_tasks.watermark import Ended, Mark, after, begin, ended, halved, query, unknown, version_of
-from services.approval.projections.open_reviews import Reviews
+from services.approval.ehr_tasks.watermark import (
+    Ended,
+    Watermark,
+    after,
+    begin,
+    ended,
+    halved,
+    query,
+    unknown,
+    version_of,
+)
+from services.approval.projections.open_reviews import OpenReviewsProjection
 from shared.clinical.fhir import FhirClient
 from shared.contracts.ehr import TaskFact
 from shared.contracts.failures import Failure
@@ -32,12 +42,12 @@ BATCHES = 50  # parts in one run; the next run goes on
 TELL_AFTER = 3  # runs that fail one after the other; told again after twice as many
 
 
-class Reconciling:
+class TaskReconciler:
     def __init__(
         self,
         steps: Steps,
         ehr: FhirClient,
-        reviews: Reviews,
+        reviews: OpenReviewsProjection,
         every: timedelta,
         clock: Clock,
         new_id: Callable[[], str],
@@ -90,7 +100,7 @@ class Reconciling:
             return
         for _ in range(BATCHES):
             entry = await self._marks.get(KEY)
-            mark = Mark.read(entry.value) if entry else Mark()
+            mark = Watermark.read(entry.value) if entry else Watermark()
             try:
                 following, whole = await self._batch(mark, oldest)
             except Failure as failure:
@@ -105,7 +115,7 @@ class Reconciling:
                 return
             logger.info("ended Tasks of the EHR are known up to %s, the next ones follow", following.seen)
 
-    async def _batch(self, mark: Mark, oldest: datetime) -> tuple[Mark, bool]:
+    async def _batch(self, mark: Watermark, oldest: datetime) -> tuple[Watermark, bool]:
         """The mark after as much of the time as holds no more than `most` Tasks, and whether that was all of it.
 
         Raises Failure.
@@ -120,7 +130,9 @@ class Reconciling:
                 return after(mark, found, self._clock(), end), end is None
             end = half
 
-    async def _part(self, mark: Mark, start: datetime, end: datetime | None, most: int | None) -> list[Ended] | None:
+    async def _part(
+        self, mark: Watermark, start: datetime, end: datetime | None, most: int | None
+    ) -> list[Ended] | None:
         """Tell of each Task that ended in this time, page by page; None where there are more than `most`."""
         found: list[Ended] = []
         count = 0
@@ -134,7 +146,7 @@ class Reconciling:
             found += ended(page.matches)
         return found
 
-    async def _tell_failure(self, mark: Mark, failure: Failure) -> None:
+    async def _tell_failure(self, mark: Watermark, failure: Failure) -> None:
         logger.warning("the EHR could not be asked for decisions: %s", failure.reason)
         if is_told(mark.failed):
             last = mark.run.isoformat() if mark.run else "never"

@@ -10,7 +10,7 @@ from nats.aio.msg import Msg
 from pydantic import ValidationError
 
 from services.approval import domain
-from services.approval.ehr_tasks.tasks import Tasks
+from services.approval.ehr_tasks.tasks import ReviewTasks
 from shared.clinical.fhir import PreconditionFailedError
 from shared.contracts.access import Access
 from shared.contracts.case import fold
@@ -22,22 +22,22 @@ from shared.messaging.steps import Steps
 logger = logging.getLogger(__name__)
 
 
-class Opened:
-    def __init__(self, steps: Steps, tasks: Tasks) -> None:
+class ReviewStartedHandler:
+    def __init__(self, steps: Steps, tasks: ReviewTasks) -> None:
         self._tasks = tasks
-        steps.effect("approval-opened", self.on_look)
+        steps.effect("approval-opened", self.on_draft_viewed)
 
     def attach(self, bus: Bus) -> None:
         self._journal = Journal(bus, "approval")
 
-    async def on_look(self, message: Msg) -> None:
+    async def on_draft_viewed(self, message: Msg) -> None:
         """Somebody looked at a draft: where it was the one who is to decide, the Task is in progress."""
         try:
             look = Access.model_validate_json(message.data)
         except ValidationError:
             raise PermanentError("an entry of the access log breaks the contract") from None
         case = fold(await self._journal.find(look.case_id)) if look.case_id else None
-        if case is None or case.review is None or not domain.begins(case, look.role, look.detail):
+        if case is None or case.review is None or not domain.starts_review(case, look.role, look.detail):
             return
         try:
             await self._tasks.opened(case.review.task)

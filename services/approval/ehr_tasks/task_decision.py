@@ -37,7 +37,7 @@ PERSON = re.compile(rf"(?:^|/)((?:Practitioner|PractitionerRole)/{FHIR_ID_PART})
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class ReviewTaskRef:
     """The review that a Task asks for, as the Task itself says."""
 
     task: str
@@ -47,7 +47,7 @@ class Asked:
 
 
 @dataclass(frozen=True, slots=True)
-class Word:
+class TaskDecision:
     """What was answered. `gone`: the Task was called off, which decides nothing; `unclear`: not one of our codes."""
 
     kind: Literal["approve", "refuse", "gone", "unclear"]
@@ -55,30 +55,30 @@ class Word:
     text: str = NO_WORDS
 
 
-def asked_by(task: Resource) -> Asked | None:
+def parse_review_task(task: Resource) -> ReviewTaskRef | None:
     """None for a Task that is none of our reviews."""
     for item in _dicts(task.get("identifier")):
         case_id = str(item.get("value", "")).partition("/")[0]
         if item.get("system") == REVIEW_SYSTEM and CASE_ID.fullmatch(case_id):
-            return Asked(str(task["id"]), case_id, _digest(task), _reference(task.get("focus")))
+            return ReviewTaskRef(str(task["id"]), case_id, _digest(task), _reference(task.get("focus")))
     return None
 
 
-def word_of(task: Resource) -> Word | None:
+def parse_decision(task: Resource) -> TaskDecision | None:
     """None while nobody has answered, and for a Task that we have ended ourselves."""
     status, codes = task.get("status"), set(_codes(task))
     if status not in ENDED or (status == "completed" and completed_by_us(task)):
         return None
     if status in ("cancelled", "failed", "entered-in-error"):
-        return None if called_off(task) else Word("gone")
+        return None if cancelled_by_us(task) else TaskDecision("gone")
     if not codes:
         # Declining the Task without a word refuses the draft; completing it without a word signs the draft as it is.
-        return Word("approve") if status == "completed" else Word("refuse", "close", _text(task))
+        return TaskDecision("approve") if status == "completed" else TaskDecision("refuse", "close", _text(task))
     if codes == {"approved"} and status == "completed":
-        return Word("approve")
+        return TaskDecision("approve")
     if len(codes) == 1 and (action := REFUSING.get(codes.pop())):
-        return Word("refuse", action, _text(task))
-    return Word("unclear")
+        return TaskDecision("refuse", action, _text(task))
+    return TaskDecision("unclear")
 
 
 def completed_by_us(task: Resource) -> bool:
@@ -91,7 +91,7 @@ def completed_by_us(task: Resource) -> bool:
     )
 
 
-def called_off(task: Resource) -> bool:
+def cancelled_by_us(task: Resource) -> bool:
     """Whether we ended the Task ourselves, because the discharge was taken back."""
     return task.get("status") == "cancelled" and DISCHARGE_CANCELLED in _codes(task)
 

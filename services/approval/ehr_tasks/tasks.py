@@ -5,8 +5,8 @@ from collections.abc import Callable
 from datetime import datetime
 
 from services.approval.domain import Outcome
-from services.approval.ehr_tasks.task_decision import called_off
-from services.approval.escalation.rules import End, Told
+from services.approval.ehr_tasks.task_decision import cancelled_by_us
+from services.approval.escalation.rules import EscalationEnd, EscalationRecord
 from services.approval.filing import resources
 from services.approval.filing.resources import Resource, with_identifier
 from shared.clinical.fhir import FhirClient, NotFoundError, PreconditionFailedError, oldest, version_of
@@ -45,7 +45,7 @@ class Devices:
         return self._ids[name]
 
 
-class Tasks:
+class ReviewTasks:
     def __init__(self, ehr: FhirClient, devices: Devices, clock: Clock, public_url: str) -> None:
         self._ehr = ehr
         self._devices = devices
@@ -64,7 +64,7 @@ class Tasks:
                     wanted | {"identifier": resources.identified(identifier)},
                     if_none_exist={"identifier": "|".join(identifier)},
                 )
-                if not called_off(found.resource):
+                if not cancelled_by_us(found.resource):
                     return str(found.resource["id"])
         except PermanentError as error:
             logger.warning("the EHR takes no review Task, our inbox serves alone: %s", error.reason)
@@ -95,7 +95,7 @@ class Tasks:
         """The review page; empty where nobody said how physicians reach this service."""
         return f"{self._public_url}/reviews/{case.id}" if self._public_url else ""
 
-    async def escalate(self, told: Told, supervisor: str) -> None:
+    async def escalate(self, told: EscalationRecord, supervisor: str) -> None:
         """A Task of its own for the supervisor and each deputy; the same Tasks however often it is asked for."""
         if told.review.task is None:
             return  # this EHR takes no Task
@@ -111,7 +111,7 @@ class Tasks:
         except PermanentError as error:
             logger.warning("the EHR takes no Task about an escalation: %s", error.reason)
 
-    async def settle(self, told: Told, end: End) -> None:
+    async def settle(self, told: EscalationRecord, end: EscalationEnd) -> None:
         """Nobody has to look any more."""
         if told.review.task is None:
             return

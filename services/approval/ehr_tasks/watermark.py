@@ -19,7 +19,7 @@ SHORTEST = 2 * OVERLAP  # part of the time: each one moves the mark on by more t
 KNOWN = 20_000  # Tasks within the overlap that are remembered; who is told of one twice does nothing the second time
 
 
-class Mark(Model):
+class Watermark(Model):
     """How far the EHR's Tasks are known."""
 
     seen: datetime | None = None  # the newest `meta.lastUpdated` so far, or the end of the last whole part of the time
@@ -36,7 +36,7 @@ class Ended(NamedTuple):
     time: datetime
 
 
-def begin(mark: Mark, oldest: datetime) -> datetime:
+def begin(mark: Watermark, oldest: datetime) -> datetime:
     """From when on Tasks are not known. `oldest` is when the oldest review that waits was asked for."""
     return mark.seen - OVERLAP if mark.seen is not None else oldest - CLOCKS_APART
 
@@ -58,9 +58,11 @@ def query(start: datetime, end: datetime | None) -> list[tuple[str, str]]:
     ]
 
 
-def unknown(mark: Mark, found: Sequence[Resource]) -> list[Resource]:
+def unknown(mark: Watermark, found: Sequence[Resource]) -> list[Resource]:
     """Reviews of ours that have ended and were not told before."""
-    return [task for task in found if task_decision.asked_by(task) is not None and _key(task) not in mark.known]
+    return [
+        task for task in found if task_decision.parse_review_task(task) is not None and _key(task) not in mark.known
+    ]
 
 
 def ended(found: Sequence[Resource]) -> list[Ended]:
@@ -68,13 +70,13 @@ def ended(found: Sequence[Resource]) -> list[Ended]:
     return [Ended(_key(task), time) for task in found if (time := task_decision.last_updated(task)) is not None]
 
 
-def after(mark: Mark, found: Sequence[Ended], now: datetime, end: datetime | None = None) -> Mark:
+def after(mark: Watermark, found: Sequence[Ended], now: datetime, end: datetime | None = None) -> Watermark:
     """How far it is known once everything up to `end` was told; None: everything that there is."""
     newest = [item.time for item in found] + ([mark.seen] if mark.seen else [])
     seen = end or max(newest, default=None)
     near = sorted((item for item in found if seen is not None and item.time >= seen - OVERLAP), key=lambda i: i.time)
     known = tuple(sorted({item.key for item in near[-KNOWN:]}))
-    return Mark(seen=seen, known=known, run=now if end is None else mark.run, behind=end is not None)
+    return Watermark(seen=seen, known=known, run=now if end is None else mark.run, behind=end is not None)
 
 
 def version_of(task: Resource) -> str | None:

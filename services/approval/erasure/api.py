@@ -6,9 +6,9 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Query
 from pydantic import BaseModel, ConfigDict, Field
 
-from services.approval.erasure.service import ErasureDesk, Planned
-from services.approval.review.api import Parts, problem_of
-from services.approval.review.errors import Refused
+from services.approval.erasure.service import ErasureService, Planned
+from services.approval.review.api import ApiDependencies, problem_of
+from services.approval.review.errors import DecisionRefusedError
 from shared.contracts.case import State
 from shared.contracts.ending import Ground, HoldGround, Reference
 from shared.contracts.subjects import FHIR_ID
@@ -65,14 +65,14 @@ class Ordered(BaseModel):
     by: str
 
 
-def make_erasure_router(parts: Parts, desk: ErasureDesk) -> APIRouter:
+def make_erasure_router(parts: ApiDependencies, desk: ErasureService) -> APIRouter:
     router = APIRouter(tags=["erasure"])
     _add_erasing(router, parts, desk)
     _add_holds(router, parts, desk)
     return router
 
 
-def _add_erasing(router: APIRouter, parts: Parts, desk: ErasureDesk) -> None:
+def _add_erasing(router: APIRouter, parts: ApiDependencies, desk: ErasureService) -> None:
     operator = Annotated[Caller, Depends(parts.guard.allow("operator"))]
 
     @router.get("/v1/erasures", summary="What an erasure would be about: changes nothing")
@@ -94,19 +94,19 @@ def _add_erasing(router: APIRouter, parts: Parts, desk: ErasureDesk) -> None:
     async def erase(case_id: str, body: Erase, by: operator) -> Ordered:
         try:
             event = await desk.order(case_id, body.ground, body.reference, by)
-        except Refused as refused:
+        except DecisionRefusedError as refused:
             raise problem_of(refused) from None
         return Ordered(case_id=case_id, state=event.state, event=event.event, by=event.by.subject)
 
 
-def _add_holds(router: APIRouter, parts: Parts, desk: ErasureDesk) -> None:
+def _add_holds(router: APIRouter, parts: ApiDependencies, desk: ErasureService) -> None:
     operator = Annotated[Caller, Depends(parts.guard.allow("operator"))]
 
     @router.post("/v1/cases/{case_id}/hold", summary="Keep the texts of a case: a legal hold")
     async def hold(case_id: str, body: PlaceHold, by: operator) -> Ordered:
         try:
             event = await desk.hold(case_id, body.ground, body.reference, by)
-        except Refused as refused:
+        except DecisionRefusedError as refused:
             raise problem_of(refused) from None
         return Ordered(case_id=case_id, state=event.state, event=event.event, by=event.by.subject)
 
@@ -114,7 +114,7 @@ def _add_holds(router: APIRouter, parts: Parts, desk: ErasureDesk) -> None:
     async def release(case_id: str, body: ReleaseHold, by: operator) -> Ordered:
         try:
             event = await desk.release(case_id, body.reference, by)
-        except Refused as refused:
+        except DecisionRefusedError as refused:
             raise problem_of(refused) from None
         return Ordered(case_id=case_id, state=event.state, event=event.event, by=event.by.subject)
 

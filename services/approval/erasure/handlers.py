@@ -20,7 +20,7 @@ from shared.messaging.journal import Journal
 from shared.messaging.steps import Steps, Work
 
 
-class Erasing:
+class ErasureHandler:
     def __init__(self, steps: Steps, folder: Path | None = None) -> None:
         """`folder`: where the list of erasures is, that a restore reads."""
         self._list = ErasureList(folder) if folder is not None else None

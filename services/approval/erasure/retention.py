@@ -31,7 +31,7 @@ SOON = timedelta(seconds=1)  # until the next run, while the end of the trail ha
 TELL_AFTER = 3  # runs that fail one after the other
 
 
-class Retaining:
+class RetentionScheduler:
     """Does nothing where no retention is set: then everything is kept."""
 
     def __init__(self, steps: Steps, retention: Retention, every: timedelta, clock: Clock, before: Receiver) -> None:

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from services.approval.erasure import rules
-from services.approval.review.errors import Refused
-from services.approval.review.service import Desk
+from services.approval.review.errors import DecisionRefusedError
+from services.approval.review.service import ReviewService
 from shared.contracts.case import Case, fold
 from shared.contracts.ending import ErasureOrdered, Ground, HoldGround, HoldPlaced, HoldReleased
 from shared.contracts.envelope import Recorded
@@ -26,8 +26,8 @@ class Planned:
     obstacle: str | None
 
 
-class ErasureDesk:
-    def __init__(self, desk: Desk) -> None:
+class ErasureService:
+    def __init__(self, desk: ReviewService) -> None:
         self._desk = desk
 
     def attach(self, bus: Bus) -> None:
@@ -87,7 +87,7 @@ class ErasureDesk:
     async def _known(self, case_id: str, by: Caller) -> tuple[CaseRef, Case]:
         ref, case = await self._desk.case(case_id)
         if not case.exists or not by.works_in(ref.department):
-            raise Refused("unknown", "There is no such case.")
+            raise DecisionRefusedError("unknown", "There is no such case.")
         return ref, case
 
 

@@ -11,7 +11,7 @@ from services.approval.escalation.directory import Directory
 from services.approval.escalation.directory_file import Channel
 from services.approval.notifications.channels import kind_of
 from services.approval.review.api import readable
-from services.approval.review.service import Desk
+from services.approval.review.service import ReviewService
 from shared.contracts.case import Case, State, fold
 from shared.contracts.failures import PermanentError
 from shared.messaging.deadletter import Severity
@@ -44,7 +44,7 @@ class EscalationsView(BaseModel):
     items: list[EscalationLine]
 
 
-def make_escalations_router(desk: Desk, directory: Directory, guard: Guard) -> APIRouter:
+def make_escalations_router(desk: ReviewService, directory: Directory, guard: Guard) -> APIRouter:
     router = APIRouter()
     watcher = Annotated[Caller, Depends(guard.allow("physician", "supervisor", "operator"))]
 

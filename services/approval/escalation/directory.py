@@ -45,7 +45,7 @@ class Directory:
         """FHIR references of who is told besides the supervisor the second time."""
         return self._file.entry(department).deputies or ()
 
-    def times(self, department: str) -> Escalations:
+    def escalation_delays(self, department: str) -> Escalations:
         """How long after the start of a review's clock each level is due."""
         return self._file.entry(department).escalate_after or self._escalate_after
 

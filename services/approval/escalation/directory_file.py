@@ -136,7 +136,7 @@ def _distinct(channels: tuple[Channel, ...]) -> tuple[Channel, ...]:
     return channels
 
 
-class Entry(_Closed):
+class DepartmentPolicy(_Closed):
     """What is said about one department."""
 
     supervisor: Reference | None = None
@@ -148,14 +148,14 @@ class Entry(_Closed):
 class DirectoryFile(_Closed):
     """The whole file."""
 
-    departments: dict[Token, Entry] = Field(default={})
+    departments: dict[Token, DepartmentPolicy] = Field(default={})
 
-    def entry(self, department: str) -> Entry:
+    def entry(self, department: str) -> DepartmentPolicy:
         """What holds for the department."""
-        own = self.departments.get(department, Entry())
-        general = self.departments.get(EVERYBODY, Entry())
+        own = self.departments.get(department, DepartmentPolicy())
+        general = self.departments.get(EVERYBODY, DepartmentPolicy())
         return general.model_copy(
-            update={name: value for name in Entry.model_fields if (value := getattr(own, name)) is not None}
+            update={name: value for name in DepartmentPolicy.model_fields if (value := getattr(own, name)) is not None}
         )
 
 
@@ -191,7 +191,7 @@ _WORDS = {"extra_forbidden": "is not known here", "model_type": "must be a mappi
 
 
 def _absolute(file: DirectoryFile, base: Path) -> DirectoryFile:
-    def moved(entry: Entry) -> Entry:
+    def moved(entry: DepartmentPolicy) -> DepartmentPolicy:
         if entry.channels is None:
             return entry
         channels = tuple(

@@ -6,7 +6,7 @@ from datetime import timedelta
 from nats.aio.msg import Msg
 
 from services.approval import domain
-from services.approval.ehr_tasks.tasks import Tasks
+from services.approval.ehr_tasks.tasks import ReviewTasks
 from services.approval.escalation import rules as escalation_rules
 from services.approval.escalation.directory import Directory
 from shared.contracts.case import fold
@@ -32,8 +32,8 @@ TRIES = 5
 SKEW = timedelta(seconds=30)  # that the clocks of two servers may differ
 
 
-class Escalation:
-    def __init__(self, steps: Steps, tasks: Tasks, directory: Directory, clock: Clock) -> None:
+class EscalationHandler:
+    def __init__(self, steps: Steps, tasks: ReviewTasks, directory: Directory, clock: Clock) -> None:
         self._tasks = tasks
         self._directory = directory
         self._clock = clock
@@ -164,4 +164,4 @@ class Escalation:
         if outcome is not None:
             await self._tasks.end_all(ref, signed.stay.encounter, outcome, document)
         for told in escalation_rules.possible(history, self._directory.deputies(ref.department)):
-            await self._tasks.settle(told, escalation_rules.End("approved", done=True))
+            await self._tasks.settle(told, escalation_rules.EscalationEnd("approved", done=True))

@@ -56,7 +56,7 @@ def next_deadline(case: Case, clock: str, level: int) -> datetime | None:
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class EscalationRecord:
     """One escalation that stands on the trail, with the clock that it belongs to."""
 
     event: Recorded
@@ -66,17 +66,17 @@ class Told:
     review: ReviewRequested
 
 
-def escalations(history: Iterable[Recorded]) -> list[Told]:
+def escalations(history: Iterable[Recorded]) -> list[EscalationRecord]:
     """Every escalation of the case, oldest first."""
     case, found = Case(), []
     for event in history:
         case = apply(case, event)
         if isinstance(body := event.body, Escalated) and case.clock is not None and case.review is not None:
-            found.append(Told(event, case.clock, body.level, body.deputies, case.review))
+            found.append(EscalationRecord(event, case.clock, body.level, body.deputies, case.review))
     return found
 
 
-def possible(history: Sequence[Recorded], deputies: Sequence[str]) -> list[Told]:
+def possible(history: Sequence[Recorded], deputies: Sequence[str]) -> list[EscalationRecord]:
     """Every level of the review's last clock, whether or not it was told: a trail that came back from a backup may not
     know those that were.
     """
@@ -85,33 +85,33 @@ def possible(history: Sequence[Recorded], deputies: Sequence[str]) -> list[Told]
         return []
     told = ((), tuple(deputies))
     return [
-        Told(history[-1], case.clock, level, told[level == WITH_DEPUTIES], case.review)
+        EscalationRecord(history[-1], case.clock, level, told[level == WITH_DEPUTIES], case.review)
         for level in range(1, len(case.review.deadlines) + 1)
     ]
 
 
 @dataclass(frozen=True, slots=True)
-class End:
+class EscalationEnd:
     """How the wait that an escalation told of came to its end: `done` by a decision, else for another reason."""
 
     outcome: str
     done: bool
 
 
-def ended_by(told: Told, history: Iterable[Recorded]) -> End | None:
+def ended_by(told: EscalationRecord, history: Iterable[Recorded]) -> EscalationEnd | None:
     """The first event after an escalation that ends its clock; None while it runs."""
     for event in history:
         if event.head.sequence <= told.event.head.sequence:
             continue
         match event.body:
             case Approved() | Reimported():
-                return End("approved", done=True)
+                return EscalationEnd("approved", done=True)
             case Rejected() as rejected:
-                return End(f"rejected-{rejected.action}", done=True)
+                return EscalationEnd(f"rejected-{rejected.action}", done=True)
             case Withdrawn():
-                return End("discharge-cancelled", done=False)
+                return EscalationEnd("discharge-cancelled", done=False)
             case Reassigned() as reassigned if reassigned.deadlines is not None:
-                return End("reassigned", done=False)
+                return EscalationEnd("reassigned", done=False)
     return None
 
 

@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 
 from services.approval import domain
 from services.approval.corrections import rules as correction_rules
-from services.approval.ehr_tasks.tasks import Tasks
+from services.approval.ehr_tasks.tasks import ReviewTasks
 from services.approval.escalation import rules as escalation_rules
 from services.approval.filing.correction_resources import identifier_of
 from services.approval.filing.filing import Filing
@@ -39,7 +39,7 @@ BEFORE = 500  # events before the first start that are looked through too
 TELL_AFTER = 3  # runs that come no further, one after the other
 
 
-class Mark(Model):
+class FollowUpPosition(Model):
     """Up to where the trail was looked through for one kind of end and one look."""
 
     at: int
@@ -47,7 +47,7 @@ class Mark(Model):
 
 
 class FollowUp:
-    def __init__(self, ehr: FhirClient, filing: Filing, tasks: Tasks, clock: Clock) -> None:
+    def __init__(self, ehr: FhirClient, filing: Filing, tasks: ReviewTasks, clock: Clock) -> None:
         self._ehr = ehr
         self._filing = filing
         self._tasks = tasks
@@ -64,9 +64,9 @@ class FollowUp:
     async def _begin(self, key: str, last: int) -> None:
         """A mark where there is none, or where it is of a longer trail than this one: an older backup was put back."""
         entry = await self._marks.get(key)
-        if entry is not None and Mark.read(entry.value).at <= last:
+        if entry is not None and FollowUpPosition.read(entry.value).at <= last:
             return
-        value = Mark(at=max(0, last - BEFORE)).model_dump_json().encode()
+        value = FollowUpPosition(at=max(0, last - BEFORE)).model_dump_json().encode()
         try:
             await self._marks.put(key, value, revision=entry.revision if entry else 0)
         except WrongSequenceError:
@@ -86,7 +86,7 @@ class FollowUp:
         entry = await self._marks.get(key)
         if entry is None:
             return
-        mark = Mark.read(entry.value)
+        mark = FollowUpPosition.read(entry.value)
         for _ in range(0, MOST, PAGE):
             query = {"seq": mark.at + 1, "next_by_subj": f"discharge.*.*.{name}", "batch": PAGE}
             page = [as_stored(message) for message in await self._bus.direct_get(STREAM, query)]
@@ -98,11 +98,11 @@ class FollowUp:
             if mark.failed or len(page) < PAGE:
                 return
 
-    async def _keep(self, key: str, mark: Mark, entry: Entry) -> Entry:
+    async def _keep(self, key: str, mark: FollowUpPosition, entry: Entry) -> Entry:
         value = mark.model_dump_json().encode()
         return Entry(key, value, await self._marks.put(key, value, revision=entry.revision))
 
-    async def _follow(self, mark: Mark, events: Sequence[Stored]) -> Mark:
+    async def _follow(self, mark: FollowUpPosition, events: Sequence[Stored]) -> FollowUpPosition:
         """The mark after as many of `events` as the EHR lets us look at."""
         for event in events:
             case, _ = parse_case_subject(event.subject)
@@ -115,7 +115,7 @@ class FollowUp:
                 if mark.failed + 1 < TELL_AFTER or not await self._ehr.ready():
                     return mark.model_copy(update={"failed": mark.failed + 1})
                 await self._tell(case, error.reason)  # it is about this case: the others do not wait for it
-            mark = Mark(at=event.sequence)
+            mark = FollowUpPosition(at=event.sequence)
         return mark
 
     async def _case(self, ref: CaseRef) -> None:

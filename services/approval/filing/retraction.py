@@ -10,7 +10,7 @@ from shared.contracts.envelope import Recorded
 from shared.messaging.steps import Clock
 
 
-class Retracting:
+class RetractionFiling:
     def __init__(self, ehr: FhirClient, filing: Filing, clock: Clock) -> None:
         self._ehr = ehr
         self._filing = filing

@@ -9,10 +9,10 @@ from nats.aio.msg import Msg
 
 from services.approval.escalation import rules as escalation_rules
 from services.approval.escalation.directory import Directory
-from services.approval.escalation.rules import Told
+from services.approval.escalation.rules import EscalationRecord
 from services.approval.local_time import ZoneOf
 from services.approval.notifications.channels import Weight
-from services.approval.notifications.notification import STREAM, Notice, read_notice
+from services.approval.notifications.notification import STREAM, Notification, read_notification
 from shared.contracts.case import fold
 from shared.contracts.envelope import Recorded, decode
 from shared.contracts.events import Escalated
@@ -30,7 +30,7 @@ REMEMBERED = 256
 FIRST = {"Nats-Expected-Last-Subject-Sequence": "0"}  # only where nothing stands under the subject yet
 
 
-class Notify:
+class NotificationDispatcher:
     """`send` runs in a thread of `threads`: what carries the messages blocks."""
 
     def __init__(
@@ -70,7 +70,7 @@ class Notify:
         await alert(self._bus, severity, "review-overdue", id=event.id, **facts)
         for channel in self._directory.channels(case.department, level):
             await self._put_up(
-                Notice(
+                Notification(
                     department=case.department,
                     case=case.id,
                     escalation=event.id,
@@ -80,7 +80,7 @@ class Notify:
                 )
             )
 
-    async def _put_up(self, notice: Notice) -> None:
+    async def _put_up(self, notice: Notification) -> None:
         """Once, however late it is repeated: the id holds for the dedupe window, the expectation for as long as the
         stream keeps the message.
         """
@@ -97,7 +97,7 @@ class Notify:
         before the receipt is stored, and where a channel takes a message and answers too late or with an error. A
         redelivery to this process, also while its first attempt is still sending, sends nothing again.
         """
-        notice = read_notice(message.subject, message.data)
+        notice = read_notification(message.subject, message.data)
         if await self._bus.direct_get(STREAM, {"last_by_subj": notice.receipt}):
             return
         if notice.place not in self._sending:
@@ -116,7 +116,7 @@ class Notify:
         await self._keep_receipt(notice, message.metadata.num_delivered)
         self._forget_oldest()
 
-    def _begin(self, notice: Notice) -> asyncio.Future[None]:
+    def _begin(self, notice: Notification) -> asyncio.Future[None]:
         channel = self._directory.channel(notice.department, notice.channel)
         if channel is None:
             raise PermanentError("the channel of a notice is no longer in the directory")
@@ -130,7 +130,7 @@ class Notify:
         for place in done[:-REMEMBERED]:
             del self._sending[place]
 
-    async def _keep_receipt(self, notice: Notice, attempt: int) -> None:
+    async def _keep_receipt(self, notice: Notification, attempt: int) -> None:
         sent = json.dumps({"sent": self._clock().isoformat(), "attempt": attempt}, sort_keys=True).encode()
         try:
             await self._bus.publish(notice.receipt, sent, stream=STREAM, headers=FIRST, id=notice.receipt)
@@ -138,7 +138,7 @@ class Notify:
             return  # an earlier attempt's
 
 
-def _waiting(history: list[Recorded], escalation: str) -> Told | None:
+def _waiting(history: list[Recorded], escalation: str) -> EscalationRecord | None:
     """The escalation with this id, while the clock still runs on which it was told."""
     told = next((item for item in escalation_rules.escalations(history) if item.event.id == escalation), None)
     return told if told is not None and escalation_rules.is_current(fold(history), told.clock) else None

@@ -13,7 +13,7 @@ from shared.contracts.model import Model
 STREAM = "NOTIFY"
 
 
-class Notice(Model):
+class Notification(Model):
     """Ids, a level and a time. The channel's address is looked up when the message is sent, and is never here."""
 
     department: str
@@ -52,13 +52,13 @@ class Notice(Model):
         return f"Department: {self.department}\nWaiting since: {since}\nEscalation: {self.level}\n{where}\n"
 
 
-def read_notice(subject: str, data: bytes) -> Notice:
+def read_notification(subject: str, data: bytes) -> Notification:
     """The notice of one message.
 
     Raises PermanentError when it is not one of ours.
     """
     try:
-        notice = Notice.read(data)
+        notice = Notification.read(data)
     except ValidationError:
         raise PermanentError("a notice breaks the contract") from None
     if notice.subject != subject:

@@ -5,8 +5,8 @@ from collections import Counter
 from collections.abc import Iterator
 from datetime import datetime
 
-from services.approval.projections.catch_up import Following
-from services.approval.projections.open_reviews import Reviews
+from services.approval.projections.catch_up import CatchUpSubscription
+from services.approval.projections.open_reviews import OpenReviewsProjection
 from shared.contracts.case import State
 from shared.contracts.failures import TransientError
 from shared.contracts.subjects import parse_case_subject
@@ -38,10 +38,10 @@ AFTER: dict[str, State | None] = {
 }
 
 
-class Census:
+class CaseStateProjection:
     """States of all cases that have not come to their end."""
 
-    def __init__(self, reviews: Reviews, clock: Clock) -> None:
+    def __init__(self, reviews: OpenReviewsProjection, clock: Clock) -> None:
         self._reviews = reviews
         self._clock = clock
         self._states: dict[str, tuple[str, State, int]] = {}  # by case: its department and state, and since which event
@@ -51,7 +51,7 @@ class Census:
         if not instruments.measuring():
             return
         self._states.clear()  # of a start that failed
-        following = Following("census", tuple(AFTER), self._take, self._counting, headers_only=True)
+        following = CatchUpSubscription("census", tuple(AFTER), self._take, self._counting, headers_only=True)
         try:
             await following.start(bus)
         except TransientError as failure:
@@ -75,7 +75,7 @@ class Census:
         )
         now = self._clock()
         instruments.levels("countersign.review.oldest", self._ages(now))
-        instruments.level("countersign.review.unescalated", self._reviews.untold(now))
+        instruments.level("countersign.review.unescalated", self._reviews.overdue_escalations(now))
 
     def _ages(self, now: datetime) -> list[tuple[dict[str, str | int], float]]:
         return [

@@ -31,7 +31,7 @@ BEAT = 1.0  # seconds between signs of life of a quiet server; without them for 
 PATIENCE = 120.0  # seconds in which something must come while the trail is read
 
 
-class Beginning(Model):
+class Checkpoint(Model):
     """Where to begin: after the event with sequence `at`, which is known again by its id and time."""
 
     at: int
@@ -40,7 +40,7 @@ class Beginning(Model):
     counting: tuple[int, ...]  # sequences of earlier events that still count, ascending
 
 
-class Following:
+class CatchUpSubscription:
     """Hands every event called one of `names` to `take`, in the order of the trail, each once.
 
     `counting` are the sequences of those that `take` was given and still needs. `key` names the beginning.
@@ -99,13 +99,13 @@ class Following:
                 if self._received == before:
                     raise TransientError("the trail could not be read: nothing comes any more") from None
 
-    async def _read_beginning(self) -> Beginning | None:
+    async def _read_beginning(self) -> Checkpoint | None:
         """The stored beginning, if it is one of this trail."""
         entry = await self._beginnings.get(self._key)
         if entry is None:
             return None
         try:
-            found = Beginning.read(zlib.decompress(entry.value))
+            found = Checkpoint.read(zlib.decompress(entry.value))
         except (ValidationError, zlib.error):
             logger.warning("the stored beginning of %s cannot be read: the trail is read from its start", self._key)
             return None
@@ -117,7 +117,7 @@ class Following:
         logger.warning("the stored beginning of %s is of another trail, which is read from its start", self._key)
         return None
 
-    async def _begin(self, beginning: Beginning) -> None:
+    async def _begin(self, beginning: Checkpoint) -> None:
         """Take what still counts, and follow from where it was written."""
         for start in range(0, len(beginning.counting), AT_ONCE):
             for event in await self._stored(beginning.counting[start : start + AT_ONCE]):
@@ -163,7 +163,7 @@ class Following:
     async def _save(self, last: Stored) -> None:
         """A beginning that is not stored costs time at the next start and nothing else."""
         id, time = _identity(last)
-        beginning = Beginning(at=last.sequence, id=id, time=time, counting=tuple(sorted(self._counting())))
+        beginning = Checkpoint(at=last.sequence, id=id, time=time, counting=tuple(sorted(self._counting())))
         try:
             await self._beginnings.put(self._key, zlib.compress(beginning.model_dump_json().encode()))
         except Failure as failure:

@@ -15,7 +15,7 @@ from functools import lru_cache
 from itertools import chain
 from typing import Self
 
-from services.approval.projections.catch_up import Following
+from services.approval.projections.catch_up import CatchUpSubscription
 from shared.contracts.case import Case, apply
 from shared.contracts.envelope import Head, Recorded, decode
 from shared.contracts.events import ReviewRequested
@@ -54,7 +54,7 @@ class OpenReview(Model):
 
 
 @dataclass(frozen=True, slots=True)
-class Waiting:
+class OpenReviewRow:
     """A case that waits for its physician, up to the last of its events that the inbox has seen.
 
     There may be many: what a list is sorted and searched by lies open, the rest is packed.
@@ -117,7 +117,7 @@ class Waiting:
 
 
 @lru_cache(LINES)
-def _line(waiting: Waiting) -> OpenReview:
+def _line(waiting: OpenReviewRow) -> OpenReview:
     """First pages are asked for again and again: to unpack them each time was a fifth of approval's time."""
     review = ReviewRequested.read(zlib.decompress(waiting.review))
     return OpenReview(
@@ -136,20 +136,20 @@ def _line(waiting: Waiting) -> OpenReview:
     )
 
 
-def follow(waiting: Waiting | None, event: Recorded) -> Waiting | None:
+def follow(waiting: OpenReviewRow | None, event: Recorded) -> OpenReviewRow | None:
     """What waits after one of the followed events."""
     if event.name == OPENS:
-        return Waiting.of(event.case, apply(Case(), event), event.time)
+        return OpenReviewRow.of(event.case, apply(Case(), event), event.time)
     if event.name in ENDS or waiting is None:
         return None
-    return Waiting.of(waiting.ref, apply(waiting.case, event), waiting.requested_at, waiting.events)
+    return OpenReviewRow.of(waiting.ref, apply(waiting.case, event), waiting.requested_at, waiting.events)
 
 
-class Reviews:
+class OpenReviewsProjection:
     """All open reviews: those that are overdue first, then the oldest."""
 
     def __init__(self) -> None:
-        self._waiting: dict[str, Waiting] = {}
+        self._waiting: dict[str, OpenReviewRow] = {}
         self._order: list[Place] = []
         self._counts: Counter[str] = Counter()
         self._watchers: set[asyncio.Queue[str]] = set()
@@ -161,7 +161,7 @@ class Reviews:
         """
         for known in (self._waiting, self._order, self._counts):
             known.clear()  # of a start that failed
-        following = Following("inbox", FOLLOWED, self._take, self._counting)
+        following = CatchUpSubscription("inbox", FOLLOWED, self._take, self._counting)
         await following.start(bus)
         await following.caught_up()
 
@@ -193,7 +193,7 @@ class Reviews:
         finally:
             self._watchers.discard(queue)
 
-    def find(self, case_id: str) -> Waiting | None:
+    def find(self, case_id: str) -> OpenReviewRow | None:
         """The case if it waits. It may have been decided a moment ago: only an append can tell."""
         return self._waiting.get(case_id)
 
@@ -202,7 +202,7 @@ class Reviews:
         departments: Collection[str] | None,
         after: str | None,
         limit: int,
-        wanted: Callable[[Waiting], bool] = lambda _: True,
+        wanted: Callable[[OpenReviewRow], bool] = lambda _: True,
     ) -> tuple[list[OpenReview], str | None]:
         """`limit` lines from the one after cursor `after` on, and the cursor of the next page.
 
@@ -231,7 +231,7 @@ class Reviews:
             found[place] = min(item.requested_at, found.get(place, item.requested_at))
         return found
 
-    def untold(self, now: datetime) -> int:
+    def overdue_escalations(self, now: datetime) -> int:
         """Reviews whose next level was due a while ago, and nobody was told. Always 0, while the timers fire."""
         late = now.timestamp() - SLACK
         return sum(item.due is not None and item.due < late for item in self._waiting.values())

@@ -8,7 +8,7 @@ import logging
 from collections import OrderedDict
 from collections.abc import Iterator
 
-from services.approval.projections.catch_up import Following
+from services.approval.projections.catch_up import CatchUpSubscription
 from shared.contracts.envelope import Recorded
 from shared.contracts.failures import Failure, TransientError
 from shared.messaging.buckets import Bucket
@@ -23,7 +23,7 @@ MOST = 1_000  # that are remembered; the latest
 AGAIN = 5.0  # seconds until an alert that could not be given is tried again
 
 
-class NotRead:
+class UnreadableEvents:
     """Follows every event, and keeps those that cannot be read."""
 
     def __init__(self) -> None:
@@ -37,7 +37,7 @@ class NotRead:
         self._found.clear()
         self._bus, self._told = bus, Bucket(bus, "reconciled")
         self._telling = asyncio.create_task(self._tell())
-        await Following("unreadable", ("*",), self._take, self._counting).start(bus)
+        await CatchUpSubscription("unreadable", ("*",), self._take, self._counting).start(bus)
 
     async def close(self) -> None:
         if self._telling is not None:

@@ -26,7 +26,7 @@ UNKNOWN = "unknown"  # role, model, prompt: nobody tells
 
 
 @dataclass(frozen=True, slots=True)
-class Lost:
+class LostEvent:
     """A signature or a retraction that the trail does not know, as the chart tells it."""
 
     signature: Signature | Retracted
@@ -64,7 +64,7 @@ class Trail:
         return next((stay for body in bodies if isinstance(stay := getattr(body, "stay", None), Stay)), None)
 
 
-def signature(trail: Trail, held: Held, document: Resource, provenance: Resource) -> Lost:
+def signature(trail: Trail, held: Held, document: Resource, provenance: Resource) -> LostEvent:
     """Raises PermanentError where the two do not tell one signature."""
     signed, head = text_of(provenance), chain_head_of(provenance)
     if signed is None or head is None:
@@ -80,7 +80,7 @@ def signature(trail: Trail, held: Held, document: Resource, provenance: Resource
         "by": by,
         "signer": signer,
     }
-    return Lost(
+    return LostEvent(
         _body(trail, held, document, common),
         moment(provenance),
         head,
@@ -106,7 +106,7 @@ def _body(trail: Trail, held: Held, document: Resource, common: dict[str, Any]) 
     return Approved(**common, task=task, edited=common["signed"] != draft.text)
 
 
-def retraction(trail: Trail, provenance: Resource) -> Lost:
+def retraction(trail: Trail, provenance: Resource) -> LostEvent:
     """Raises PermanentError where it does not tell who retracted what."""
     head, stay = chain_head_of(provenance), trail.stay
     if head is None or stay is None:
@@ -126,7 +126,7 @@ def retraction(trail: Trail, provenance: Resource) -> Lost:
         signer=second,
     )
     filed = RetractionFiled(provenance=str(provenance["id"]))
-    return Lost(body, moment(provenance), head, filed, None, _version(provenance))
+    return LostEvent(body, moment(provenance), head, filed, None, _version(provenance))
 
 
 def moment(provenance: Resource) -> datetime:

@@ -8,11 +8,11 @@ from fastapi import APIRouter, Depends, Header, Query, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from services.approval.local_time import ZoneOf
-from services.approval.projections.open_reviews import OpenReview, Reviews
-from services.approval.review.authorization import must_sign_in_again
+from services.approval.projections.open_reviews import OpenReview, OpenReviewsProjection
+from services.approval.review.authorization import needs_step_up
 from services.approval.review.case_list import CaseList, list_recent
-from services.approval.review.errors import Refused, Why
-from services.approval.review.service import Desk
+from services.approval.review.errors import DecisionRefusedError, RefusalCode
+from services.approval.review.service import ReviewService
 from services.approval.review.signing_rules import Settled
 from services.approval.review.views import CaseView, ReviewView, case_view, gone, review_view
 from shared.contracts.access import Access
@@ -28,7 +28,7 @@ from shared.runtime.access import ROLES, Caller, Guard
 from shared.runtime.limits import TEXT, takes
 from shared.runtime.problems import Problem
 
-TITLES: dict[Why, tuple[int, str]] = {
+TITLES: dict[RefusalCode, tuple[int, str]] = {
     "unknown": (404, "There is no such case"),
     "decided": (409, "Somebody has decided already"),
     "not-open": (409, "This case waits for no decision"),
@@ -125,8 +125,8 @@ class Decided(BaseModel):
     signed: str | None = None
 
 
-def problem_of(refused: Refused) -> Problem:
-    status, title = TITLES[refused.why]
+def problem_of(refused: DecisionRefusedError) -> Problem:
+    status, title = TITLES[refused.code]
     if not refused.obstacles:
         return Problem(status, title, refused.detail)
     errors = [
@@ -139,11 +139,11 @@ def problem_of(refused: Refused) -> Problem:
 
 
 @dataclass(frozen=True, slots=True)
-class Parts:
+class ApiDependencies:
     """What the routes work with. A signature wants a sign-in that is no older than `sign_within`."""
 
-    desk: Desk
-    reviews: Reviews
+    desk: ReviewService
+    reviews: OpenReviewsProjection
     guard: Guard
     log: AccessLog
     clock: Clock
@@ -152,7 +152,7 @@ class Parts:
 
     def check_recent(self, caller: Caller) -> None:
         """Raises Problem where the caller has to prove again who they are: RFC 9470."""
-        if must_sign_in_again(caller, self.clock(), self.sign_within):
+        if needs_step_up(caller, self.clock(), self.sign_within):
             seconds = int(self.sign_within.total_seconds())
             challenge = f'Bearer error="insufficient_user_authentication", max_age="{seconds}"'
             title = "Sign in again to sign"
@@ -171,7 +171,7 @@ RepeatKey = Annotated[
 ]
 
 
-def make_router(parts: Parts) -> APIRouter:
+def make_router(parts: ApiDependencies) -> APIRouter:
     router = APIRouter()
     _add_case_routes(router, parts)
     _add_review_routes(router, parts)
@@ -179,7 +179,7 @@ def make_router(parts: Parts) -> APIRouter:
     return router
 
 
-def _add_case_routes(router: APIRouter, parts: Parts) -> None:
+def _add_case_routes(router: APIRouter, parts: ApiDependencies) -> None:
     desk = parts.desk
     anybody = Annotated[Caller, Depends(parts.guard.allow(*ROLES))]
     auditor = Annotated[Caller, Depends(parts.guard.allow("auditor"))]
@@ -199,7 +199,7 @@ def _add_case_routes(router: APIRouter, parts: Parts) -> None:
         return LookList(items=await parts.log.of_case(case_id))
 
 
-def _add_review_routes(router: APIRouter, parts: Parts) -> None:
+def _add_review_routes(router: APIRouter, parts: ApiDependencies) -> None:
     watcher = Annotated[Caller, Depends(parts.guard.allow("physician", "supervisor", "operator"))]
     clinician = Annotated[Caller, Depends(parts.guard.allow("physician", "supervisor"))]
 
@@ -221,7 +221,7 @@ def _add_review_routes(router: APIRouter, parts: Parts) -> None:
     async def show_review(case_id: str, response: Response, who: clinician) -> ReviewView:
         try:
             history = await parts.desk.look(case_id, who)
-        except Refused as refused:
+        except DecisionRefusedError as refused:
             raise problem_of(refused) from None
         try:
             view = await review_view(parts.desk, history)
@@ -231,7 +231,7 @@ def _add_review_routes(router: APIRouter, parts: Parts) -> None:
         return view
 
 
-def _add_decision_routes(router: APIRouter, parts: Parts) -> None:
+def _add_decision_routes(router: APIRouter, parts: ApiDependencies) -> None:
     desk = parts.desk
     clinician = Annotated[Caller, Depends(parts.guard.allow("physician", "supervisor"))]
     giver = Annotated[Caller, Depends(parts.guard.allow("physician", "supervisor", "operator"))]
@@ -246,7 +246,7 @@ def _add_decision_routes(router: APIRouter, parts: Parts) -> None:
         body = body or Approve()
         try:
             event = await desk.approve(case_id, seen(if_match), by, body.text, body.settled, key=key)
-        except Refused as refused:
+        except DecisionRefusedError as refused:
             raise problem_of(refused) from None
         return Decided(case_id=case_id, state="approved", by=by.subject, signed=event.signed)
 
@@ -258,7 +258,7 @@ def _add_decision_routes(router: APIRouter, parts: Parts) -> None:
             # A refusal signs nothing: without If-Match it is about the draft that is under review.
             digest = seen(if_match) if if_match else await _current(desk, case_id)
             await desk.reject(case_id, digest, by, body.action, body.reason, key)
-        except Refused as refused:
+        except DecisionRefusedError as refused:
             raise problem_of(refused) from None
         return Decided(case_id=case_id, state="drafting" if body.action == "redraft" else "closed", by=by.subject)
 
@@ -266,7 +266,7 @@ def _add_decision_routes(router: APIRouter, parts: Parts) -> None:
     async def reassign(case_id: str, body: Reassign, by: giver, key: RepeatKey = None) -> Decided:
         try:
             await desk.reassign(case_id, body.to, by, body.reason, key)
-        except Refused as refused:
+        except DecisionRefusedError as refused:
             raise problem_of(refused) from None
         return Decided(case_id=case_id, state="awaiting-review", by=by.subject)
 
@@ -288,12 +288,12 @@ def seen(if_match: str | None, of: str = "draft") -> str:
     return if_match.removeprefix("W/").strip().strip('"')
 
 
-async def _current(desk: Desk, case_id: str) -> str:
+async def _current(desk: ReviewService, case_id: str) -> str:
     case = fold(await desk.history(case_id))
     return case.review.draft.digest if case.review else ""
 
 
-async def readable(desk: Desk, case_id: str, who: Caller) -> tuple[list[Recorded], list[Unreadable]]:
+async def readable(desk: ReviewService, case_id: str, who: Caller) -> tuple[list[Recorded], list[Unreadable]]:
     """What can be read of a case that the caller may know of, and what not. Raises Problem where there is none."""
     history, unreadable = await desk.readable(case_id)
     departments = [item.case.department for item in history] + [item.case.department for item in unreadable]

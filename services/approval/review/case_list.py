@@ -6,7 +6,7 @@ from datetime import datetime
 
 from pydantic import BaseModel, Field
 
-from services.approval.review.service import Desk
+from services.approval.review.service import ReviewService
 from services.approval.review.views import UnreadableLine, unreadable_lines
 from shared.contracts.case import State, fold
 from shared.contracts.envelope import Recorded
@@ -33,7 +33,7 @@ class CaseList(BaseModel):
     )
 
 
-async def list_recent(desk: Desk, who: Caller, limit: int) -> CaseList:
+async def list_recent(desk: ReviewService, who: Caller, limit: int) -> CaseList:
     """The `limit` cases that the caller may know of and that something happened to last."""
     recent, unreadable = await desk.recent(RECENT_EVENTS)
     latest = {event.case.id: event for event in recent if who.works_in(event.case.department)}

@@ -8,7 +8,7 @@ from shared.contracts.draft import Draft
 from shared.contracts.events import Edits
 
 
-def standing(draft: Draft, text: str) -> tuple[int, ...]:
+def unchanged_sentences(draft: Draft, text: str) -> tuple[int, ...]:
     """Sentences of the draft, from 0, that `text` still has word for word."""
     return draft.standing_in(text)
 
@@ -16,7 +16,9 @@ def standing(draft: Draft, text: str) -> tuple[int, ...]:
 def unresolved(draft: Draft, text: str, confirmed: Sequence[int]) -> tuple[int, ...]:
     """Sentences that the record does not support and that were neither confirmed, nor changed, nor removed."""
     return tuple(
-        index for index in standing(draft, text) if not draft.sentences[index].supported and index not in confirmed
+        index
+        for index in unchanged_sentences(draft, text)
+        if not draft.sentences[index].supported and index not in confirmed
     )
 
 
@@ -25,9 +27,9 @@ def unacknowledged(draft: Draft, acknowledged: Sequence[int]) -> tuple[int, ...]
     return tuple(index for index in range(len(draft.open_points)) if index not in acknowledged)
 
 
-def figures(draft: Draft, text: str) -> Edits:
+def edit_metrics(draft: Draft, text: str) -> Edits:
     """How far `text`, which is signed, is from the draft."""
-    stand = set(standing(draft, text))
+    stand = set(unchanged_sentences(draft, text))
     numbers = range(len(draft.sentences))
     return Edits(
         distance=Levenshtein.distance(draft.text, text),

@@ -8,7 +8,9 @@ Field = Literal["resolutions", "acknowledged", "written", "text"]
 AfterFiling = Literal["not-filed", "no-draft", "changed", "unchanged", "asked", "not-asked", "same-person"]
 BeforeFiling = Literal["not-open", "stale", "incomplete", "unresolved", "misleading"]
 Ending = Literal["held", "not-held", "erased", "not-ended"]
-Why = Literal["unknown", "decided", "forbidden", "no-such-person", "key-used"] | BeforeFiling | AfterFiling | Ending
+RefusalCode = (
+    Literal["unknown", "decided", "forbidden", "no-such-person", "key-used"] | BeforeFiling | AfterFiling | Ending
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,9 +23,9 @@ class Obstacle:
     digest: str | None = None  # of the sentence, where it is none of the draft's
 
 
-class Refused(Exception):
-    """A decision that may not be taken. `why` tells the edge which answer to give, `obstacles` what is to be done."""
+class DecisionRefusedError(Exception):
+    """A decision that may not be taken. `code` tells the edge which answer to give, `obstacles` what is to be done."""
 
-    def __init__(self, why: Why, detail: str, obstacles: Sequence[Obstacle] = ()) -> None:
+    def __init__(self, code: RefusalCode, detail: str, obstacles: Sequence[Obstacle] = ()) -> None:
         super().__init__(detail)
-        self.why, self.detail, self.obstacles = why, detail, tuple(obstacles)
+        self.code, self.detail, self.obstacles = code, detail, tuple(obstacles)

@@ -18,7 +18,7 @@ SENTENCES = 2_000  # of one record, with what was said of them
 SECONDS, SECONDS_A_SECOND = 6, 0.1
 
 
-class Records:
+class RecordChecker:
     def __init__(self, artifacts: Artifacts) -> None:
         self._artifacts = artifacts
         self._indexed: dict[str, tuple[Record, dict[str, Statement]]] = {}  # by the digest of their context

@@ -7,11 +7,11 @@ from typing import TypeVar
 from services.approval import domain
 from services.approval.escalation import rules as escalation_rules
 from services.approval.escalation.directory import Directory
-from services.approval.projections.open_reviews import Reviews
+from services.approval.projections.open_reviews import OpenReviewsProjection
 from services.approval.review.added_text import Statement
-from services.approval.review.authorization import Deed, permitted
-from services.approval.review.errors import Refused
-from services.approval.review.record_check import Records
+from services.approval.review.authorization import Action, authorize
+from services.approval.review.errors import DecisionRefusedError
+from services.approval.review.record_check import RecordChecker
 from services.approval.review.signing_rules import Settled
 from shared.clinical.fhir import FhirClient, NotFoundError
 from shared.contracts.case import Case, fold
@@ -60,14 +60,14 @@ Event = TypeVar(
 )
 
 
-class Desk:
+class ReviewService:
     """Reads reviews and takes decisions. `new_id` gives the ids of decisions: two of them are never the same event."""
 
     def __init__(
         self,
         ehr: FhirClient,
         directory: Directory,
-        reviews: Reviews,
+        reviews: OpenReviewsProjection,
         log: AccessLog,
         clock: Clock,
         new_id: Callable[[], str],
@@ -83,7 +83,7 @@ class Desk:
         self.bus = bus
         self._journal = Journal(bus, "approval")
         self._artifacts = Artifacts(bus)
-        self._records = Records(self._artifacts)
+        self._records = RecordChecker(self._artifacts)
 
     async def history(self, case_id: str) -> list[Recorded]:
         """Empty when there is no such case. What is no case id is none: subjects are made of it."""
@@ -111,11 +111,11 @@ class Desk:
         )
         return history
 
-    async def permit(self, ref: CaseRef, case: Case, caller: Caller, deed: Deed) -> Caller:
+    async def permit(self, ref: CaseRef, case: Case, caller: Caller, deed: Action) -> Caller:
         """The caller in the role that may do it. Raises Refused, once that is on the trail."""
         if not case.exists:
-            raise Refused("unknown", "There is no such case.")
-        found = permitted(caller, case, ref.department, deed)
+            raise DecisionRefusedError("unknown", "There is no such case.")
+        found = authorize(caller, case, ref.department, deed)
         if isinstance(found, Caller):
             return found
         await self._log.record(
@@ -126,9 +126,9 @@ class Desk:
             role=caller.role,
             method=caller.method,
         )
-        if found.hidden:
-            raise Refused("unknown", "There is no such case.")
-        raise Refused("forbidden", f"{found.reason[0].upper()}{found.reason[1:]}.")
+        if found.conceal_existence:
+            raise DecisionRefusedError("unknown", "There is no such case.")
+        raise DecisionRefusedError("forbidden", f"{found.reason[0].upper()}{found.reason[1:]}.")
 
     async def readable(self, case_id: str) -> tuple[list[Recorded], list[Unreadable]]:
         """The same for whoever only looks, also where something on the trail cannot be read."""
@@ -218,7 +218,7 @@ class Desk:
         if not isinstance(found, kind):
             return None
         if not same(found):
-            raise Refused("key-used", "It was sent with another decision about this case.")
+            raise DecisionRefusedError("key-used", "It was sent with another decision about this case.")
         return found
 
     async def written(self, case_id: str, draft: Draft, text: str, by: Caller) -> tuple[Statement, ...]:
@@ -321,7 +321,7 @@ class Desk:
             return
         await self._check_person(to)
         await self.texts(ref.id, case.head.sequence).put(reason.encode())
-        now, times = self._clock(), self._directory.times(ref.department)
+        now, times = self._clock(), self._directory.escalation_delays(ref.department)
 
         def decide(current: Case) -> Reassigned:
             return domain.reassign(
@@ -342,14 +342,16 @@ class Desk:
         except Failure:
             return
         if not known:
-            raise Refused("no-such-person", "The EHR knows no such practitioner: give a reference, Practitioner/…")
+            raise DecisionRefusedError(
+                "no-such-person", "The EHR knows no such practitioner: give a reference, Practitioner/…"
+            )
 
     async def decide(
         self,
         ref: CaseRef,
         case: Case,
         by: Caller | None,
-        deed: Deed,
+        deed: Action,
         decide: Callable[[Case], Event],
         cause: str | None = None,
         before: Callable[[Case], Event | None] = lambda _: None,
@@ -385,7 +387,7 @@ class Desk:
                 await self._append(ref, case, Withdrawn(reason="encounter-not-finished"))
             except Conflict:
                 raise TransientError("the case changed while it was being decided") from None
-            raise Refused("not-open", "The discharge was taken back in the EHR: the case is withdrawn.")
+            raise DecisionRefusedError("not-open", "The discharge was taken back in the EHR: the case is withdrawn.")
 
     async def _append(self, ref: CaseRef, case: Case, event: CaseEvent, id: str | None = None) -> None:
         await self._journal.append(ref, event, after=case.head, id=id or self._new_id(), time=self._clock())

@@ -8,7 +8,7 @@ from rapidfuzz import fuzz
 
 from services.approval.review import edits
 from services.approval.review.added_text import Statement
-from services.approval.review.errors import Obstacle, Refused
+from services.approval.review.errors import DecisionRefusedError, Obstacle
 from shared.contracts import notice
 from shared.contracts.draft import TO_BE_WRITTEN, Draft, Part
 from shared.contracts.events import How, Resolution
@@ -34,12 +34,12 @@ class Settled:
 def check(draft: Draft, text: str, settled: Settled, written: Sequence[Statement] = ()) -> None:
     """Raises Refused where `text` may not be signed. `written` is what it has that the draft has not."""
     if lacking := incomplete(draft, text):
-        raise Refused("incomplete", " ".join(item.detail for item in lacking), lacking)
+        raise DecisionRefusedError("incomplete", " ".join(item.detail for item in lacking), lacking)
     if waiting := [*unsettled(draft, text, settled), *unconfirmed(written, settled)]:
         sentences = sum(item.field != "acknowledged" for item in waiting)
-        raise Refused("unresolved", to_do(sentences, len(waiting) - sentences), waiting)
+        raise DecisionRefusedError("unresolved", to_do(sentences, len(waiting) - sentences), waiting)
     if text != draft.text and (untrue := misleading(draft, text, written)):
-        raise Refused("misleading", untrue[0].detail, untrue)
+        raise DecisionRefusedError("misleading", untrue[0].detail, untrue)
 
 
 def misleading(draft: Draft, text: str, written: Sequence[Statement] = ()) -> list[Obstacle]:
@@ -61,10 +61,10 @@ def check_addendum(draft: Draft, words: str, settled: Settled, written: Sequence
     """
     lacking = [Obstacle("text", detail) for detail in _lacking_of_addendum(draft, words)]
     if lacking:
-        raise Refused("incomplete", " ".join(item.detail for item in lacking), lacking)
+        raise DecisionRefusedError("incomplete", " ".join(item.detail for item in lacking), lacking)
     # A sentence that was taken out of the draft may come back here.
     if waiting := [*unsettled(draft, words, settled), *unconfirmed(written, settled)]:
-        raise Refused("unresolved", to_do(len(waiting), 0), waiting)
+        raise DecisionRefusedError("unresolved", to_do(len(waiting), 0), waiting)
 
 
 def _lacking_of_addendum(draft: Draft, words: str) -> Iterator[str]:
@@ -162,7 +162,7 @@ def heading(text: str) -> str:
 
 def resolutions(draft: Draft, text: str, settled: Settled) -> tuple[Resolution, ...]:
     """What became of each sentence that the record does not support, for the trail."""
-    stand = set(edits.standing(draft, text))
+    stand = set(edits.unchanged_sentences(draft, text))
     return tuple(
         Resolution(sentence=index, how="confirmed" if index in stand else _how(sentence.text, text, index, settled))
         for index, sentence in enumerate(draft.sentences)

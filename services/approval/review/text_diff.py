@@ -21,7 +21,7 @@ LOOKED_AT = 1_000  # characters of a line by which it is told whether it is like
 _WORDS = re.compile(r"\S+\s*|\s+")
 
 
-class Piece(NamedTuple):
+class DiffSegment(NamedTuple):
     """A run of text in a diff."""
 
     kind: Literal["same", "added", "removed"]
@@ -29,14 +29,14 @@ class Piece(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class DiffRow:
     """A line as it is before and after, or a run of lines that are the same in both. `under` is the heading it stands
     below; `lines` counts what the row stands for.
     """
 
     kind: Literal["same", "changed", "added", "removed"]
-    before: tuple[Piece, ...] = ()
-    after: tuple[Piece, ...] = ()
+    before: tuple[DiffSegment, ...] = ()
+    after: tuple[DiffSegment, ...] = ()
     under: str = ""
     lines: int = 1
 
@@ -55,7 +55,7 @@ class _Budget:
         return True
 
 
-def diff(before: str, after: str) -> list[Piece]:
+def diff(before: str, after: str) -> list[DiffSegment]:
     """Word by word; only the lines that differ, each with its line break."""
     budget = _Budget()
     return [
@@ -66,13 +66,13 @@ def diff(before: str, after: str) -> list[Piece]:
     ]
 
 
-def side_by_side(before: str, after: str, headings: frozenset[str] = frozenset()) -> list[Row]:
+def side_by_side(before: str, after: str, headings: frozenset[str] = frozenset()) -> list[DiffRow]:
     """Rows in the order of the texts. `headings` are lines under which others stand, as they are written there."""
     budget, under = _Budget(), ""
-    rows: list[Row] = []
+    rows: list[DiffRow] = []
     for old, new in _runs(_lines(before), _lines(after), budget):
         if old == new:
-            rows.append(Row("same", under=under, lines=len(old)))
+            rows.append(DiffRow("same", under=under, lines=len(old)))
             under = next((line for line in reversed(old) if line in headings), under)
             continue
         for left, right in _pairs(old, new):
@@ -85,14 +85,14 @@ def _lines(text: str) -> list[str]:
     return [line.strip() for line in text.splitlines() if line.strip()]
 
 
-def _row(left: str | None, right: str | None, under: str, budget: _Budget) -> Row:
+def _row(left: str | None, right: str | None, under: str, budget: _Budget) -> DiffRow:
     if left is None or right is None:
-        removed = (Piece("removed", left),) if left is not None else ()
-        added = (Piece("added", right),) if right is not None else ()
-        return Row("removed" if removed else "added", removed, added, under)
+        removed = (DiffSegment("removed", left),) if left is not None else ()
+        added = (DiffSegment("added", right),) if right is not None else ()
+        return DiffRow("removed" if removed else "added", removed, added, under)
     pieces = list(_words(left, right, budget))
     before = tuple(piece for piece in pieces if piece.kind != "added")
-    return Row("changed", before, tuple(piece for piece in pieces if piece.kind != "removed"), under)
+    return DiffRow("changed", before, tuple(piece for piece in pieces if piece.kind != "removed"), under)
 
 
 def _pairs(old: Sequence[str], new: Sequence[str]) -> Iterator[tuple[str | None, str | None]]:
@@ -117,16 +117,16 @@ def _runs(old: list[str], new: list[str], budget: _Budget) -> Iterator[tuple[lis
         yield (old[one], old[one]) if equal else (old[one], new[other])
 
 
-def _words(before: str, after: str, budget: _Budget) -> Iterator[Piece]:
+def _words(before: str, after: str, budget: _Budget) -> Iterator[DiffSegment]:
     old, new = _WORDS.findall(before), _WORDS.findall(after)
     for equal, one, other in _opcodes(old, new, budget):
         if equal:
-            yield Piece("same", "".join(old[one]))
+            yield DiffSegment("same", "".join(old[one]))
             continue
         if removed := "".join(old[one]):
-            yield Piece("removed", removed)
+            yield DiffSegment("removed", removed)
         if added := "".join(new[other]):
-            yield Piece("added", added)
+            yield DiffSegment("added", added)
 
 
 def _opcodes(old: list[str], new: list[str], budget: _Budget) -> Iterator[tuple[bool, slice, slice]]:

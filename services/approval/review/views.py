@@ -7,7 +7,7 @@ from typing import Any
 from pydantic import BaseModel, Field
 
 from services.approval.review import manual_narrative
-from services.approval.review.service import Desk
+from services.approval.review.service import ReviewService
 from shared.contracts.case import State, fold
 from shared.contracts.draft import Draft
 from shared.contracts.ending import ErasureOrdered, HoldPlaced
@@ -163,7 +163,7 @@ def gone(history: Sequence[Recorded]) -> Problem:
     return Problem(410, "The texts of this case were erased", words, **extra)
 
 
-async def review_view(desk: Desk, history: list[Recorded]) -> ReviewView:
+async def review_view(desk: ReviewService, history: list[Recorded]) -> ReviewView:
     """The case's last review. Raises Problem when no draft has come to review yet."""
     case = fold(history)
     draft = await desk.draft_of(history[-1].case.id, case)

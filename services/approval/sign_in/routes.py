@@ -9,7 +9,7 @@ from fastapi import APIRouter, Depends, Form, Request
 from fastapi.responses import RedirectResponse, Response
 
 from services.approval.review.authorization import READERS
-from services.approval.sign_in.sessions import PENDING, Pending, SessionStore
+from services.approval.sign_in.sessions import PENDING, PendingLogin, SessionStore
 from services.approval.web.render import page
 from shared.messaging.access_log import AccessLog
 from shared.runtime.access import COOKIE, Caller, Guard, Refusal
@@ -100,7 +100,7 @@ def _add_provider(router: APIRouter, desk: SignIn, guard: Guard, provider: Provi
     @router.get("/sign-in/provider", include_in_schema=False, dependencies=[Depends(attempts)])
     async def leave(after: str = "/", again: bool = False) -> Response:
         since = desk.clock() if again else None
-        pending = Pending(nonce=desk.new_secret(), verifier=desk.new_secret(), after=_local(after), since=since)
+        pending = PendingLogin(nonce=desk.new_secret(), verifier=desk.new_secret(), after=_local(after), since=since)
         state = await desk.sessions.begin(pending)
         url = await provider.authorization_url(redirect, state, pending.nonce, pending.verifier, again=again)
         answer = RedirectResponse(url, 303)

@@ -14,7 +14,7 @@ BUCKET = "working"
 KEPT = 14 * 86_400  # seconds
 
 
-class Working(BaseModel):
+class AutosavedDraft(BaseModel):
     """One person's copy of one draft."""
 
     model_config = ConfigDict(frozen=True)
@@ -40,15 +40,15 @@ class Working(BaseModel):
         return Reading(seconds=self.seconds, seen=len(self.seen.intersection(parts)), parts=len(parts))
 
 
-class WorkingCopies:
+class DraftAutosave:
     def attach(self, bus: Bus) -> None:
         self._bucket = Bucket(bus, BUCKET)
 
-    async def find(self, case_id: str, draft: str, subject: str) -> Working | None:
+    async def find(self, case_id: str, draft: str, subject: str) -> AutosavedDraft | None:
         found = await self._bucket.get(_key(case_id, draft, subject))
-        return Working.model_validate_json(found.value) if found else None
+        return AutosavedDraft.model_validate_json(found.value) if found else None
 
-    async def keep(self, case_id: str, draft: str, subject: str, copy: Working) -> None:
+    async def keep(self, case_id: str, draft: str, subject: str, copy: AutosavedDraft) -> None:
         """Stored when this returns; the last one counts."""
         await self._bucket.put(_key(case_id, draft, subject), copy.model_dump_json().encode(), ttl=KEPT)
 

@@ -5,17 +5,17 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, Depends, Form
 from fastapi.responses import RedirectResponse, Response
 
-from services.approval.review.api import Parts, problem_of
-from services.approval.review.authorization import READERS, denied
-from services.approval.review.errors import Refused
+from services.approval.review.api import ApiDependencies, problem_of
+from services.approval.review.authorization import READERS, denial
+from services.approval.review.errors import DecisionRefusedError
 from services.approval.review.views import case_view, erasure_of
-from services.approval.web.autosave import Working, WorkingCopies
+from services.approval.web.autosave import AutosavedDraft, DraftAutosave
 from services.approval.web.corrections import NOTES as AFTER_FILING
 from services.approval.web.corrections import add_corrections, after_filing
 from services.approval.web.draft_comparison import beside_the_one_before
 from services.approval.web.progress import progress, put_right
 from services.approval.web.render import EVENT_WORDS, STATE_WORDS, page, span
-from services.approval.web.review_form import Copies, Mode, Sent, sent_form
+from services.approval.web.review_form import Mode, ReviewFormAutosave, SubmittedForm, sent_form
 from shared.contracts.case import Case, fold
 from shared.contracts.envelope import Recorded
 from shared.contracts.events import Approved, Rejected
@@ -37,15 +37,15 @@ NOTES = {
 }
 
 
-def add_case(router: APIRouter, parts: Parts, working: WorkingCopies) -> None:
-    copies = Copies(working)
+def add_case(router: APIRouter, parts: ApiDependencies, working: DraftAutosave) -> None:
+    copies = ReviewFormAutosave(working)
     _add_reading(router, parts, working, copies)
     _add_signing(router, parts, copies)
     _add_refusing(router, parts)
     add_corrections(router, parts, working)
 
 
-def _add_reading(router: APIRouter, parts: Parts, working: WorkingCopies, copies: Copies) -> None:
+def _add_reading(router: APIRouter, parts: ApiDependencies, working: DraftAutosave, copies: ReviewFormAutosave) -> None:
     clinician = Annotated[Caller, Depends(parts.guard.allow(*READERS))]
 
     @router.get("/reviews/{case_id}", include_in_schema=False)
@@ -78,7 +78,9 @@ def _add_reading(router: APIRouter, parts: Parts, working: WorkingCopies, copies
                 zone=parts.zone_of(ref.department),
             )
         digest = case.review.draft.digest
-        kept = await copies.find(ref, draft, digest, mode, who.subject) if case.open else Working(text=draft.text)
+        kept = (
+            await copies.find(ref, draft, digest, mode, who.subject) if case.open else AutosavedDraft(text=draft.text)
+        )
         return page(
             "case.html",
             who=who,
@@ -102,9 +104,9 @@ def _add_reading(router: APIRouter, parts: Parts, working: WorkingCopies, copies
         )
 
 
-def _add_signing(router: APIRouter, parts: Parts, copies: Copies) -> None:
+def _add_signing(router: APIRouter, parts: ApiDependencies, copies: ReviewFormAutosave) -> None:
     clinician = Annotated[Caller, Depends(parts.guard.allow(*READERS))]
-    form = Annotated[Sent, Depends(sent_form(parts))]
+    form = Annotated[SubmittedForm, Depends(sent_form(parts))]
 
     @router.post("/reviews/{case_id}/working", include_in_schema=False)
     @takes(TEXT)
@@ -136,15 +138,15 @@ def _add_signing(router: APIRouter, parts: Parts, copies: Copies) -> None:
         changed = copy.text if copy.text != sent.draft.text else None
         try:
             await parts.desk.approve(sent.ref.id, sent.digest, who, changed, copy.settled, copy.reading(sent.draft))
-        except Refused as refused:
-            if refused.why == "misleading":
+        except DecisionRefusedError as refused:
+            if refused.code == "misleading":
                 await copies.keep(await put_right(parts.desk, sent, who), who.subject)
             return _back(sent.path, refused)
         await copies.drop(sent, who.subject)
         return RedirectResponse(f"/reviews/{sent.ref.id}", 303)
 
 
-def _add_refusing(router: APIRouter, parts: Parts) -> None:
+def _add_refusing(router: APIRouter, parts: ApiDependencies) -> None:
     clinician = Annotated[Caller, Depends(parts.guard.allow(*READERS))]
 
     @router.post("/reviews/{case_id}/reject", include_in_schema=False)
@@ -159,7 +161,7 @@ def _add_refusing(router: APIRouter, parts: Parts) -> None:
             raise Problem(422, "A reason is needed", "Say in a few words why the draft is refused.")
         try:
             await parts.desk.reject(case_id, digest, who, action, reason.strip())
-        except Refused as refused:
+        except DecisionRefusedError as refused:
             return _back(f"/reviews/{case_id}", refused)
         return RedirectResponse(f"/reviews/{case_id}", 303)
 
@@ -175,19 +177,19 @@ def _add_refusing(router: APIRouter, parts: Parts) -> None:
         owner = f"Practitioner/{to.strip().removeprefix('Practitioner/')}"
         try:
             await parts.desk.reassign(case_id, owner, who, reason.strip())
-        except Refused as refused:
+        except DecisionRefusedError as refused:
             return _back(f"/reviews/{case_id}", refused)
         return RedirectResponse(f"/reviews/{case_id}", 303)
 
 
-async def _looked(parts: Parts, case_id: str, who: Caller) -> list[Recorded]:
+async def _looked(parts: ApiDependencies, case_id: str, who: Caller) -> list[Recorded]:
     try:
         return await parts.desk.look(case_id, who)
-    except Refused as refused:
+    except DecisionRefusedError as refused:
         raise problem_of(refused) from None
 
 
-def _erased_page(parts: Parts, who: Caller, history: list[Recorded]) -> Response:
+def _erased_page(parts: ApiDependencies, who: Caller, history: list[Recorded]) -> Response:
     """That its texts were erased, when, by whom and why."""
     head, zone = history[-1].head.sequence, parts.zone_of(history[-1].case.department)
     facts: dict[str, Any] = {"case": case_view(history), "erasure": erasure_of(history)}
@@ -201,17 +203,17 @@ def _decided(case: Case) -> dict[str, object] | None:
     if case.decision is None or not isinstance(case.decision.body, Approved | Rejected):
         return None
     by = case.decision.body.by
-    what = "Countersigned" if isinstance(case.decision.body, Approved) else "Refused"
+    what = "Countersigned" if isinstance(case.decision.body, Approved) else "DecisionRefusedError"
     return {"what": what, "by": by.name or by.subject, "time": case.decision.time}
 
 
 def _barred(who: Caller, case: Case, ref: CaseRef) -> str:
     """Why the caller can only read; empty when it may decide."""
-    found = denied(who, case, ref.department, "decide")
+    found = denial(who, case, ref.department, "decide")
     return found.reason if found else ""
 
 
-def _following(parts: Parts, case: Case) -> str:
+def _following(parts: ApiDependencies, case: Case) -> str:
     """When somebody else is told, in words; empty where nothing more comes."""
     if not case.open or case.review is None or case.level >= len(case.review.deadlines):
         return ""
@@ -220,8 +222,8 @@ def _following(parts: Parts, case: Case) -> str:
     return f"{'The supervisor takes over' if last else 'The supervisor is told'} in {span(left)}"
 
 
-def _back(path: str, refused: Refused) -> Response:
+def _back(path: str, refused: DecisionRefusedError) -> Response:
     """To the page, which shows what has happened in the meantime."""
-    if refused.why in ("unknown", "forbidden"):
+    if refused.code in ("unknown", "forbidden"):
         raise problem_of(refused)
-    return RedirectResponse(f"{path}?note={refused.why}", 303)
+    return RedirectResponse(f"{path}?note={refused.code}", 303)

@@ -8,12 +8,12 @@ from fastapi import APIRouter, Depends, Form
 from fastapi.responses import RedirectResponse, Response
 
 from services.approval.corrections import rules as correction_rules
-from services.approval.corrections.service import CorrectionsDesk
+from services.approval.corrections.service import CorrectionsService
 from services.approval.review import edits, text_diff
-from services.approval.review.api import LONGEST_TEXT, Parts, problem_of
-from services.approval.review.authorization import READERS, denied
-from services.approval.review.errors import Refused
-from services.approval.web.autosave import Working, WorkingCopies
+from services.approval.review.api import LONGEST_TEXT, ApiDependencies, problem_of
+from services.approval.review.authorization import READERS, denial
+from services.approval.review.errors import DecisionRefusedError
+from services.approval.web.autosave import AutosavedDraft, DraftAutosave
 from shared.contracts.case import Case, final
 from shared.contracts.corrections import Retracted, RetractionRequested
 from shared.contracts.draft import Draft
@@ -42,10 +42,10 @@ ADDENDUM = "/addendum"  # what the key of its working copy ends with
 
 
 async def after_filing(
-    parts: Parts, working: WorkingCopies, who: Caller, ref: CaseRef, case: Case
+    parts: ApiDependencies, working: DraftAutosave, who: Caller, ref: CaseRef, case: Case
 ) -> dict[str, Any] | None:
     """What the page shows of a signed document; None before the signature."""
-    desk = CorrectionsDesk(parts.desk)
+    desk = CorrectionsService(parts.desk)
     found, last = await desk.standing(ref.id, case), final(case)
     if found is None or last is None:
         return None
@@ -79,22 +79,22 @@ def _may(who: Caller, ref: CaseRef, case: Case, *, writable: bool) -> dict[str, 
     """
     if case.state != "filed" or case.document is None:
         return None
-    sign = denied(who, case, ref.department, "decide") is None
+    sign = denial(who, case, ref.department, "decide") is None
     request = case.retraction.body if case.retraction else None
     first = isinstance(request, RetractionRequested) and request.by.subject == who.subject
-    ask = denied(who, case, ref.department, "retract") is None
+    ask = denial(who, case, ref.department, "retract") is None
     return {"sign": sign and writable, "ask": ask, "retract": sign and not first}
 
 
 async def _typed(
-    parts: Parts, who: Caller, case_id: str, draft: Draft, case: Case, copy: Working | None, text: str
+    parts: ApiDependencies, who: Caller, case_id: str, draft: Draft, case: Case, copy: AutosavedDraft | None, text: str
 ) -> dict[str, Any]:
     """What somebody has typed so far, and what of it the record does not support. `text` is what they began with."""
-    typed = copy or Working(text=text)
+    typed = copy or AutosavedDraft(text=text)
     settled = correction_rules.carried(case, draft, typed.settled)
     new = typed.text if typed.text != text else ""
     written = await parts.desk.written(case_id, draft, new, who) if new else ()
-    before = correction_rules.carried(case, draft, Working(text="").settled)
+    before = correction_rules.carried(case, draft, AutosavedDraft(text="").settled)
     left = edits.unresolved(draft, new, before.confirmed)
     return {
         "text": typed.text,
@@ -119,12 +119,12 @@ def _name(by: Actor) -> str:
     return by.name or by.subject
 
 
-def add_corrections(router: APIRouter, parts: Parts, working: WorkingCopies) -> None:
+def add_corrections(router: APIRouter, parts: ApiDependencies, working: DraftAutosave) -> None:
     _add_signing(router, parts, working)
     _add_retracting(router, parts)
 
 
-def _sent(parts: Parts, desk: CorrectionsDesk) -> Callable[..., Awaitable[Working]]:
+def _sent(parts: ApiDependencies, desk: CorrectionsService) -> Callable[..., Awaitable[AutosavedDraft]]:
     clinician = Annotated[Caller, Depends(parts.guard.allow(*READERS))]
 
     async def sent(
@@ -134,24 +134,24 @@ def _sent(parts: Parts, desk: CorrectionsDesk) -> Callable[..., Awaitable[Workin
         reason: Reason = "",
         confirmed: Numbers = [],  # noqa: B006 - FastAPI copies defaults
         written: Digests = [],  # noqa: B006
-    ) -> Working:
+    ) -> AutosavedDraft:
         """What a form says, of a case that the caller may see. Raises Problem."""
         ref, case = await parts.desk.case(case_id)
-        if not case.exists or denied(who, case, ref.department, "see"):
+        if not case.exists or denial(who, case, ref.department, "see"):
             raise Problem(404, "There is no such case")
         plain = text.replace("\r\n", "\n").rstrip() + "\n"
         found = await desk.standing(ref.id, case)
         if found is not None and plain == found.text.rstrip() + "\n":
             plain = found.text  # browsers may drop its last line break
-        return Working(text=plain, reason=reason.strip(), confirmed=tuple(confirmed), written=frozenset(written))
+        return AutosavedDraft(text=plain, reason=reason.strip(), confirmed=tuple(confirmed), written=frozenset(written))
 
     return sent
 
 
-def _add_signing(router: APIRouter, parts: Parts, working: WorkingCopies) -> None:
-    desk = CorrectionsDesk(parts.desk)
+def _add_signing(router: APIRouter, parts: ApiDependencies, working: DraftAutosave) -> None:
+    desk = CorrectionsService(parts.desk)
     clinician = Annotated[Caller, Depends(parts.guard.allow(*READERS))]
-    sent = Annotated[Working, Depends(_sent(parts, desk))]
+    sent = Annotated[AutosavedDraft, Depends(_sent(parts, desk))]
 
     @router.post("/reviews/{case_id}/amendments/look", include_in_schema=False)
     @takes(TEXT)
@@ -167,7 +167,7 @@ def _add_signing(router: APIRouter, parts: Parts, working: WorkingCopies) -> Non
             return back
         try:
             await desk.amend(case_id, seen, who, copy.text, copy.reason, copy.settled)
-        except Refused as refused:
+        except DecisionRefusedError as refused:
             return _back(case_id, refused, "correction")
         await working.drop(case_id, seen, who.subject)
         return RedirectResponse(f"/reviews/{case_id}", 303)
@@ -180,15 +180,15 @@ def _add_signing(router: APIRouter, parts: Parts, working: WorkingCopies) -> Non
             return back
         try:
             await desk.addend(case_id, seen, who, copy.text, copy.reason, copy.settled)
-        except Refused as refused:
+        except DecisionRefusedError as refused:
             return _back(case_id, refused, "addendum")
         await working.drop(case_id, seen + ADDENDUM, who.subject)
         return RedirectResponse(f"/reviews/{case_id}", 303)
 
 
-def _add_retracting(router: APIRouter, parts: Parts) -> None:
+def _add_retracting(router: APIRouter, parts: ApiDependencies) -> None:
     clinician = Annotated[Caller, Depends(parts.guard.allow(*READERS))]
-    desk = CorrectionsDesk(parts.desk)
+    desk = CorrectionsService(parts.desk)
 
     @router.post("/reviews/{case_id}/retraction", include_in_schema=False)
     async def ask(case_id: str, who: clinician, seen: Digest, reason: Reason = "") -> Response:
@@ -196,7 +196,7 @@ def _add_retracting(router: APIRouter, parts: Parts) -> None:
             return back
         try:
             await desk.request_retraction(case_id, seen, who, reason.strip())
-        except Refused as refused:
+        except DecisionRefusedError as refused:
             return _back(case_id, refused, "retraction")
         return RedirectResponse(f"/reviews/{case_id}#retraction", 303)
 
@@ -206,12 +206,12 @@ def _add_retracting(router: APIRouter, parts: Parts) -> None:
             return back
         try:
             await desk.retract(case_id, seen, who)
-        except Refused as refused:
+        except DecisionRefusedError as refused:
             return _back(case_id, refused, "retraction")
         return RedirectResponse(f"/reviews/{case_id}", 303)
 
 
-def _not_yet(parts: Parts, who: Caller, case_id: str, reason: str, place: str) -> Response | None:
+def _not_yet(parts: ApiDependencies, who: Caller, case_id: str, reason: str, place: str) -> Response | None:
     """Where to go instead, for who has to sign in again or to say why."""
     try:
         parts.check_recent(who)
@@ -220,8 +220,8 @@ def _not_yet(parts: Parts, who: Caller, case_id: str, reason: str, place: str) -
     return None if reason else RedirectResponse(f"/reviews/{case_id}?note=no-reason#{place}", 303)
 
 
-def _back(case_id: str, refused: Refused, place: str) -> Response:
+def _back(case_id: str, refused: DecisionRefusedError, place: str) -> Response:
     """To the case, which shows what has happened in the meantime and what is still to be done."""
-    if refused.why in ("unknown", "forbidden"):
+    if refused.code in ("unknown", "forbidden"):
         raise problem_of(refused)
-    return RedirectResponse(f"/reviews/{case_id}?note={refused.why}#{place}", 303)
+    return RedirectResponse(f"/reviews/{case_id}?note={refused.code}#{place}", 303)

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from services.approval.review import text_diff
-from services.approval.review.service import Desk
+from services.approval.review.service import ReviewService
 from shared.contracts.case import Case
 from shared.contracts.draft import HEADINGS, Draft
 from shared.contracts.envelope import Recorded
@@ -14,7 +14,7 @@ from shared.contracts.events import Drafted, DraftRef, Rejected
 SHOWN = 300  # rows; what is left out is counted on the page
 
 
-async def beside_the_one_before(desk: Desk, history: Sequence[Recorded], case: Case, draft: Draft) -> Any:
+async def beside_the_one_before(desk: ReviewService, history: Sequence[Recorded], case: Case, draft: Draft) -> Any:
     """None for a first draft, and once the review is over."""
     before = _before(history, case.review.draft) if case.review is not None and case.open else None
     if before is None:

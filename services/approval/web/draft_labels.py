@@ -11,27 +11,27 @@ from shared.messaging.connection import Bus
 REMEMBERED = 20_000  # drafts; a few megabytes
 
 
-class Shown(NamedTuple):
+class DraftLabel(NamedTuple):
     """What a list shows of a draft; empty where the record had no name."""
 
     initials: str = ""
     attending: str = ""
 
 
-class Names:
+class DraftLabels:
     def __init__(self) -> None:
-        self._known: OrderedDict[str, Shown] = OrderedDict()
+        self._known: OrderedDict[str, DraftLabel] = OrderedDict()
 
     def attach(self, bus: Bus) -> None:
         self._artifacts = Artifacts(bus)
 
-    async def of(self, drafts: Sequence[tuple[str, str]]) -> dict[str, Shown]:
+    async def of(self, drafts: Sequence[tuple[str, str]]) -> dict[str, DraftLabel]:
         """By the draft's digest; `drafts` are pairs of case and digest."""
         missing = [(case, digest) for case, digest in drafts if digest not in self._known]
         for digest, data in (await self._artifacts.read(missing, whole=False)).items():
             draft = json.loads(data)
-            self._known[digest] = Shown(draft.get("initials", ""), draft.get("attending", ""))
-        found = {digest: self._known.get(digest, Shown()) for _, digest in drafts}
+            self._known[digest] = DraftLabel(draft.get("initials", ""), draft.get("attending", ""))
+        found = {digest: self._known.get(digest, DraftLabel()) for _, digest in drafts}
         while len(self._known) > REMEMBERED:
             self._known.popitem(last=False)
         return found

@@ -8,11 +8,11 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Request
 from fastapi.responses import RedirectResponse, Response, StreamingResponse
 
-from services.approval.projections.open_reviews import OpenReview, Waiting
-from services.approval.projections.unreadable_events import NotRead
-from services.approval.review.api import Parts, readable, shown_departments
-from services.approval.review.authorization import is_theirs
-from services.approval.web.draft_labels import Names, Shown
+from services.approval.projections.open_reviews import OpenReview, OpenReviewRow
+from services.approval.projections.unreadable_events import UnreadableEvents
+from services.approval.review.api import ApiDependencies, readable, shown_departments
+from services.approval.review.authorization import is_assigned_to
+from services.approval.web.draft_labels import DraftLabel, DraftLabels
 from services.approval.web.render import page, span
 from shared.contracts.case import fold
 from shared.runtime.access import Caller
@@ -23,7 +23,7 @@ SETTLE = 0.3  # seconds in which changes are told together
 BEAT = 15.0  # seconds after which a comment keeps proxies from closing the stream, and the session is looked at
 
 
-def add_lists(router: APIRouter, parts: Parts, names: Names, not_read: NotRead) -> None:
+def add_lists(router: APIRouter, parts: ApiDependencies, names: DraftLabels, not_read: UnreadableEvents) -> None:
     clinician = Annotated[Caller, Depends(parts.guard.allow("physician", "supervisor"))]
     streams = Streams()
 
@@ -72,9 +72,9 @@ def add_lists(router: APIRouter, parts: Parts, names: Names, not_read: NotRead) 
         return StreamingResponse(_changes(parts, case, may_listen), media_type="text/event-stream", headers=headers)
 
 
-def _wanted(who: Caller, mine: bool, words: str) -> Callable[[Waiting], bool]:
-    def wanted(waiting: Waiting) -> bool:
-        if mine and not is_theirs(who, waiting.owner, waiting.attending):
+def _wanted(who: Caller, mine: bool, words: str) -> Callable[[OpenReviewRow], bool]:
+    def wanted(waiting: OpenReviewRow) -> bool:
+        if mine and not is_assigned_to(who, waiting.owner, waiting.attending):
             return False
         if not words:
             return True
@@ -84,7 +84,7 @@ def _wanted(who: Caller, mine: bool, words: str) -> Callable[[Waiting], bool]:
     return wanted
 
 
-def _row(line: OpenReview, shown: Shown, now: datetime) -> dict[str, object]:
+def _row(line: OpenReview, shown: DraftLabel, now: datetime) -> dict[str, object]:
     following = next((time for time in line.deadlines if time > now), None)
     return {
         "line": line,
@@ -95,7 +95,7 @@ def _row(line: OpenReview, shown: Shown, now: datetime) -> dict[str, object]:
     }
 
 
-async def _changes(parts: Parts, case: str, may_listen: Callable[[], Awaitable[bool]]) -> AsyncIterator[str]:
+async def _changes(parts: ApiDependencies, case: str, may_listen: Callable[[], Awaitable[bool]]) -> AsyncIterator[str]:
     """Server-sent events: one `changed` for everything that changed together; with `case`, where that case stands now.
 
     One comes at once: something may have changed between the page and the stream, or while the stream was broken.
@@ -126,7 +126,7 @@ async def _changes(parts: Parts, case: str, may_listen: Callable[[], Awaitable[b
                 yield await _changed(parts, case)
 
 
-async def _changed(parts: Parts, case: str) -> str:
+async def _changed(parts: ApiDependencies, case: str) -> str:
     history, _ = await parts.desk.readable(case) if case else ([], [])
     head = fold(history).head.sequence if case else ""
     return f"event: changed\ndata: {head}\n\n"

@@ -6,7 +6,7 @@ from fastapi import APIRouter, Depends, Query
 from fastapi.responses import Response
 
 from services.approval.filing.resources import Resource
-from services.approval.review.api import Parts
+from services.approval.review.api import ApiDependencies
 from services.approval.review.authorization import READERS
 from services.approval.web.render import page
 from shared.clinical.fhir import FhirClient
@@ -16,7 +16,7 @@ from shared.runtime.access import Caller
 SHOWN = 20
 
 
-def add_people(router: APIRouter, parts: Parts, ehr: FhirClient) -> None:
+def add_people(router: APIRouter, parts: ApiDependencies, ehr: FhirClient) -> None:
     clinician = Annotated[Caller, Depends(parts.guard.allow(*READERS))]
 
     @router.get("/people", include_in_schema=False)

@@ -5,20 +5,22 @@ from dataclasses import replace
 from typing import Any
 
 from services.approval.review import edits, text_diff
-from services.approval.review.service import Desk
-from services.approval.web.autosave import Working
-from services.approval.web.review_form import Mode, Sent, beginning
+from services.approval.review.service import ReviewService
+from services.approval.web.autosave import AutosavedDraft
+from services.approval.web.review_form import Mode, SubmittedForm, beginning
 from shared.contracts import notice
 from shared.contracts.draft import TO_BE_WRITTEN, Draft
 from shared.runtime.access import Caller
 
 
-async def progress(desk: Desk, case_id: str, draft: Draft, copy: Working, mode: Mode, who: Caller) -> dict[str, Any]:
+async def progress(
+    desk: ReviewService, case_id: str, draft: Draft, copy: AutosavedDraft, mode: Mode, who: Caller
+) -> dict[str, Any]:
     """What differs from the text that they began with, and which sentences and points are still to be settled."""
     begun = beginning(draft, mode)
     own = await desk.written(case_id, draft, copy.text, who)
     written = [item for item in own if item.label != "supported"]
-    standing = edits.standing(draft, copy.text)
+    standing = edits.unchanged_sentences(draft, copy.text)
     return {
         "written": written,
         "unconfirmed": [item.digest for item in written if item.digest not in copy.written],
@@ -42,7 +44,7 @@ def _line(draft: Draft, text: str, *, own: bool) -> tuple[str, str] | None:
     return stale, wanted
 
 
-async def put_right(desk: Desk, sent: Sent, who: Caller) -> Sent:
+async def put_right(desk: ReviewService, sent: SubmittedForm, who: Caller) -> SubmittedForm:
     """The form with such a line of the text saying what is true."""
     own = bool(await desk.written(sent.ref.id, sent.draft, sent.copy.text, who))
     text = notice.put_right(sent.draft, sent.copy.text, own=own)

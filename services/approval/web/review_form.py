@@ -7,9 +7,9 @@ from typing import Annotated, Literal
 from fastapi import Depends, Form
 
 from services.approval.review import manual_narrative
-from services.approval.review.api import LONGEST_TEXT, Parts
-from services.approval.review.authorization import READERS, denied
-from services.approval.web.autosave import Working, WorkingCopies
+from services.approval.review.api import LONGEST_TEXT, ApiDependencies
+from services.approval.review.authorization import READERS, denial
+from services.approval.web.autosave import AutosavedDraft, DraftAutosave
 from shared.contracts.case import fold
 from shared.contracts.draft import Draft
 from shared.contracts.events import Drafted
@@ -24,14 +24,14 @@ Seconds = Annotated[int, Form(ge=0)]
 
 
 @dataclass(frozen=True, slots=True)
-class Sent:
+class SubmittedForm:
     """The form of a case that the caller may see, about a draft of it."""
 
     ref: CaseRef
     draft: Draft
     digest: str
     mode: Mode
-    copy: Working
+    copy: AutosavedDraft
 
     @property
     def path(self) -> str:
@@ -47,24 +47,24 @@ def beginning(draft: Draft, mode: Mode) -> str:
     return manual_narrative.to_write(draft) if mode == "write" else draft.text
 
 
-class Copies:
+class ReviewFormAutosave:
     """Working copies of the two ways. What somebody writes by hand is of the record, and outlives a new draft of it."""
 
-    def __init__(self, working: WorkingCopies) -> None:
+    def __init__(self, working: DraftAutosave) -> None:
         self._working = working
 
-    async def find(self, ref: CaseRef, draft: Draft, digest: str, mode: Mode, subject: str) -> Working:
+    async def find(self, ref: CaseRef, draft: Draft, digest: str, mode: Mode, subject: str) -> AutosavedDraft:
         found = await self._working.find(ref.id, _key(draft, digest, mode), subject)
         if found is None:
-            return Working(text=beginning(draft, mode), draft=digest)
+            return AutosavedDraft(text=beginning(draft, mode), draft=digest)
         if mode == "write" and found.draft != digest:  # numbers of sentences and points are another draft's
-            return Working(text=found.text, written=found.written, draft=digest)
+            return AutosavedDraft(text=found.text, written=found.written, draft=digest)
         return found
 
-    async def keep(self, sent: Sent, subject: str) -> None:
+    async def keep(self, sent: SubmittedForm, subject: str) -> None:
         await self._working.keep(sent.ref.id, _key(sent.draft, sent.digest, sent.mode), subject, sent.copy)
 
-    async def drop(self, sent: Sent, subject: str) -> None:
+    async def drop(self, sent: SubmittedForm, subject: str) -> None:
         """It has been decided: what was signed stands elsewhere."""
         for mode in ("review", "write"):
             await self._working.drop(sent.ref.id, _key(sent.draft, sent.digest, mode), subject)
@@ -74,7 +74,7 @@ def _key(draft: Draft, digest: str, mode: Mode) -> str:
     return f"{draft.context_digest}/write" if mode == "write" else digest
 
 
-def sent_form(parts: Parts) -> Callable[..., Awaitable[Sent]]:
+def sent_form(parts: ApiDependencies) -> Callable[..., Awaitable[SubmittedForm]]:
     """A dependency that reads the form."""
     clinician = parts.guard.allow(*READERS)
 
@@ -89,9 +89,9 @@ def sent_form(parts: Parts) -> Callable[..., Awaitable[Sent]]:
         written: Digests = [],  # noqa: B006
         seconds: Seconds = 0,
         seen: Numbers = [],  # noqa: B006
-    ) -> Sent:
+    ) -> SubmittedForm:
         ref, draft = await _under_review(parts, case_id, who, digest)
-        copy = Working(
+        copy = AutosavedDraft(
             text=typed(text, beginning(draft, mode)),
             draft=digest,
             confirmed=tuple(confirmed),
@@ -100,7 +100,7 @@ def sent_form(parts: Parts) -> Callable[..., Awaitable[Sent]]:
             seconds=seconds,
             seen=frozenset(seen),
         )
-        return Sent(ref, draft, digest, mode, copy)
+        return SubmittedForm(ref, draft, digest, mode, copy)
 
     return sent
 
@@ -111,11 +111,11 @@ def typed(text: str, begun: str) -> str:
     return begun if plain == begun.rstrip() + "\n" else plain
 
 
-async def _under_review(parts: Parts, case_id: str, who: Caller, digest: str) -> tuple[CaseRef, Draft]:
+async def _under_review(parts: ApiDependencies, case_id: str, who: Caller, digest: str) -> tuple[CaseRef, Draft]:
     """Raises Problem where the caller may not see the case or the draft was never one of its drafts."""
     history = await parts.desk.history(case_id)
     case = fold(history)
-    if not history or denied(who, case, history[-1].case.department, "see"):
+    if not history or denial(who, case, history[-1].case.department, "see"):
         raise Problem(404, "There is no such case")
     drafts = [event.body.draft.digest for event in history if isinstance(event.body, Drafted)]
     if digest not in drafts:
