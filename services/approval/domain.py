@@ -54,7 +54,7 @@ def request(drafted: Drafted, task: str | None, due: tuple[datetime, ...]) -> Re
 def open_review(case: Case, seen: str) -> ReviewRequested:
     """The review that a decision about the draft with digest `seen` is about.
 
-    Raises Refused: nobody may decide twice, and nobody may decide about what they have not seen.
+    Raises DecisionRefusedError: nobody may decide twice, and nobody may decide about what they have not seen.
     """
     if not case.exists:
         raise DecisionRefusedError("unknown", "There is no such case.")
@@ -107,8 +107,8 @@ def approve(
     """Countersign: the draft with digest `seen`, or `text` in its place. `draft` is its content, see `reads_draft`;
     `written` are the sentences of `text` that it does not have.
 
-    Raises Refused: nobody signs what lacks its patient or a part, or what the record does not support and nobody has
-    confirmed.
+    Raises DecisionRefusedError where the text lacks its patient or a part, or has statements that the record does not
+    support and nobody has confirmed.
     """
     review = open_review(case, seen)
     if draft is None and reads_draft(review, text):
@@ -139,7 +139,7 @@ def approve(
 def signer(case: Case, by: Actor, supervisor: str | None) -> str | None:
     """The FHIR reference that signs: the caller's own; for a static token without one, the role it stands in for.
 
-    Raises Refused to anybody else: nobody signs as somebody else.
+    Raises DecisionRefusedError to anybody else: nobody signs as somebody else.
     """
     if by.practitioner is not None:
         return by.practitioner

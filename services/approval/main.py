@@ -8,21 +8,20 @@ from datetime import UTC, datetime
 from functools import partial
 from uuid import uuid4
 
-from fastapi import APIRouter, Request
+from fastapi import Request
 
 from services.approval.audit.chain_verifier import AuditChainVerifier
 from services.approval.audit.checkpoints import CheckpointPublisher
-from services.approval.corrections.api import make_corrections_router
+from services.approval.corrections.service import CorrectionsService
+from services.approval.dependencies import ApiDependencies
 from services.approval.ehr_tasks.decisions import EhrDecisionHandler
 from services.approval.ehr_tasks.hold import on_request
 from services.approval.ehr_tasks.reconciler import TaskReconciler
 from services.approval.ehr_tasks.review_started import ReviewStartedHandler
 from services.approval.ehr_tasks.tasks import Devices, ReviewTasks
-from services.approval.erasure.api import make_erasure_router
 from services.approval.erasure.handlers import ErasureHandler
 from services.approval.erasure.retention import RetentionScheduler
 from services.approval.erasure.service import ErasureService
-from services.approval.escalation.api import make_escalations_router
 from services.approval.escalation.directory import Directory
 from services.approval.escalation.directory_file import read as read_directory
 from services.approval.escalation.handlers import EscalationHandler
@@ -38,18 +37,13 @@ from services.approval.projections.case_states import CaseStateProjection
 from services.approval.projections.open_reviews import OpenReviewsProjection
 from services.approval.projections.unreadable_events import UnreadableEvents
 from services.approval.reimport.handlers import Reimport
-from services.approval.review.api import ApiDependencies, make_router
 from services.approval.review.service import ReviewService
+from services.approval.routes import ROUTERS, provider_router
 from services.approval.settings import ApprovalSettings
-from services.approval.sign_in.api import make_sessions_router
-from services.approval.sign_in.routes import SignIn, add_sign_in
+from services.approval.sign_in.service import SignInService
 from services.approval.sign_in.sessions import SessionStore
 from services.approval.web.autosave import DraftAutosave
-from services.approval.web.case import add_case
 from services.approval.web.draft_labels import DraftLabels
-from services.approval.web.inbox import add_lists
-from services.approval.web.practitioner_search import add_people
-from services.approval.web.render import PageRoute, add_assets
 from shared.clinical.fhir import FhirClient
 from shared.contracts.ehr import read_task_fact
 from shared.messaging.access_log import AccessLog
@@ -60,6 +54,7 @@ from shared.messaging.steps import Clock, Steps
 from shared.messaging.timers import REVIEWS
 from shared.messaging.topology import consumer
 from shared.runtime.access import Caller, Guard, read_grants
+from shared.runtime.limits import Streams
 from shared.runtime.oidc import Provider
 from shared.runtime.service import Service
 from shared.runtime.start import start
@@ -97,7 +92,8 @@ def build(
     threads = ThreadPoolExecutor(consumer("approval-deliver").workers, "notify")
     notify = NotificationDispatcher(steps, directory, tasks.link, clock, channels.send, threads, settings.zones.of)
     log = AccessLog(clock, new_id)
-    desk = ReviewService(front, front_directory, reviews, log, clock, new_id)
+    desk = ReviewService(front, front_directory, reviews, log, clock, new_id, settings.sign_within)
+    corrections = CorrectionsService(desk)
     decisions = EhrDecisionHandler(steps, ehr, desk, directory, tasks, log, draft_shown=settings.ehr_shows_draft)
     opened = ReviewStartedHandler(steps, tasks)
     reimport = Reimport(steps, ehr, settings.organization, clock)
@@ -130,6 +126,7 @@ def build(
             working,
             names,
             desk,
+            corrections,
             escalation,
             notify,
             decisions,
@@ -151,20 +148,23 @@ def build(
         await mending.attach(bus, {"ehr-decisions": on_request(bus, clock)})
 
     guard = Guard(read_grants(settings.tokens_file), provider, sessions, partial(_refused, log), settings.public)
-    parts = ApiDependencies(desk, reviews, guard, log, clock, settings.sign_within, settings.zones.of)
-    router = make_router(parts)
-    router.include_router(make_corrections_router(parts))
-    router.include_router(make_erasure_router(parts, erasures))
-    router.include_router(make_escalations_router(desk, front_directory, guard))
-    pages = APIRouter(route_class=PageRoute)
-    add_assets(pages)
-    sign_in = SignIn(sessions, log, clock, new_secret, settings.public, provider, people)
-    router.include_router(make_sessions_router(sign_in, guard))
-    add_sign_in(pages, sign_in, guard)
-    add_lists(pages, parts, names, not_read)
-    add_case(pages, parts, working)
-    add_people(pages, parts, front)
-    router.include_router(pages)
+    api = ApiDependencies(
+        guard=guard,
+        log=log,
+        clock=clock,
+        zone_of=settings.zones.of,
+        review=desk,
+        open_reviews=reviews,
+        corrections=corrections,
+        erasures=erasures,
+        directory=front_directory,
+        sign_in=SignInService(sessions, log, clock, new_secret, settings.public, provider, people),
+        autosave=working,
+        labels=names,
+        unreadable=not_read,
+        ehr=front,
+        streams=Streams(),
+    )
     return Service(
         "approval",
         settings.nats_url,
@@ -172,7 +172,8 @@ def build(
         settings.seed,
         steps,
         on_connect,
-        router,
+        (*ROUTERS, *((provider_router,) if provider else ())),
+        api,
         checks={"ehr": front.ready},
         closers=(
             lost_timers.close,

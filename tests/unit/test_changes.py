@@ -27,8 +27,8 @@ async def test_who_does_not_keep_up_looks_again(room: int, told: bool, monkeypat
     async def gone() -> bool:
         return False
 
-    parts = SimpleNamespace(reviews=SimpleNamespace(watching=watching), desk=SimpleNamespace(readable=readable))
-    changes = inbox._changes(cast(Any, parts), "the-case", gone)
+    api = SimpleNamespace(open_reviews=SimpleNamespace(watching=watching), cases=SimpleNamespace(readable=readable))
+    changes = inbox._changes(cast(Any, api), "the-case", gone)
     await anext(changes)  # one comes at once
     for number in range(10):  # of other cases: what came after the first ones was dropped
         if not queue.full():

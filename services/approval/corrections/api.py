@@ -1,25 +1,24 @@
-"""The API of what may be done to a document after its filing: read it, correct it, append to it, retract it."""
+"""REST API of filed documents: read, correct, append, retract."""
 
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Header, Response
+from fastapi import APIRouter, Header, Response
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
-from services.approval.corrections.service import CorrectionsService
-from services.approval.review.api import LONGEST_TEXT, ApiDependencies, Decided, RepeatKey, problem_of, seen
-from services.approval.review.authorization import READERS
-from services.approval.review.errors import DecisionRefusedError
+from services.approval.dependencies import Api, Clinician, IdempotencyKey, parse_if_match
+from services.approval.review.api import LONGEST_TEXT, Decided
+from services.approval.review.problems import DecisionRoute, gone
 from services.approval.review.signing_rules import Settled
-from services.approval.review.views import gone
 from shared.contracts.case import fold
 from shared.contracts.events import Resolution
 from shared.contracts.failures import ErasedError
-from shared.runtime.access import Caller
 from shared.runtime.limits import TEXT, takes
 from shared.runtime.problems import Problem
 
+router = APIRouter(tags=["after filing"], route_class=DecisionRoute)
+
 Words = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=4000)]
-Seen = Annotated[str | None, Header(alias="If-Match", description="the document's digest, as the ETag had it")]
+IfMatch = Annotated[str | None, Header(alias="If-Match", description="the document's digest, as the ETag had it")]
 
 
 class StandingDocument(BaseModel):
@@ -78,110 +77,76 @@ class Retract(BaseModel):
     reason: Words
 
 
-def make_corrections_router(parts: ApiDependencies) -> APIRouter:
-    router = APIRouter(tags=["after filing"])
-    desk = CorrectionsService(parts.desk)
-    _add_reading(router, parts, desk)
-    _add_signing(router, parts, desk)
-    _add_retracting(router, parts, desk)
-    return router
-
-
-def _add_reading(router: APIRouter, parts: ApiDependencies, desk: CorrectionsService) -> None:
-    clinician = Annotated[Caller, Depends(parts.guard.allow(*READERS))]
-
-    @router.get("/v1/cases/{case_id}/document", summary="The signed document as it stands, with its addenda")
-    async def show_document(case_id: str, response: Response, who: clinician) -> StandingDocument:
-        try:
-            history = await parts.desk.look(case_id, who)
-        except DecisionRefusedError as refused:
-            raise problem_of(refused) from None
-        case = fold(history)
-        try:
-            found = await desk.standing(case_id, case)
-        except ErasedError:
-            raise gone(history) from None
-        if found is None:
-            raise Problem(404, "No document is signed yet", f"The case is {case.state}.")
-        response.headers["ETag"] = f'"{found.seen}"'
-        return StandingDocument(
-            case_id=case_id,
-            digest=found.seen,
-            text=found.text,
-            addenda=list(found.addenda),
-            document_reference=case.document.document_reference if case.document else None,
-            retraction_requested_by=case.retraction.actor if case.state == "filed" and case.retraction else None,
-        )
-
-
-def _add_signing(router: APIRouter, parts: ApiDependencies, desk: CorrectionsService) -> None:
-    clinician = Annotated[Caller, Depends(parts.guard.allow(*READERS))]
-
-    @router.post(
-        "/v1/cases/{case_id}/amendments",
-        summary="Sign a corrected text",
-        description="It replaces the document in the chart, which becomes superseded. Signed as an approval is.",
+@router.get("/v1/cases/{case_id}/document", summary="The signed document as it stands, with its addenda")
+async def show_document(case_id: str, response: Response, who: Clinician, api: Api) -> StandingDocument:
+    history = await api.cases.view(case_id, who)
+    case = fold(history)
+    try:
+        found = await api.corrections.standing(case_id, case)
+    except ErasedError:
+        raise gone(history) from None
+    if found is None:
+        raise Problem(404, "No document is signed yet", f"The case is {case.state}.")
+    response.headers["ETag"] = f'"{found.seen}"'
+    return StandingDocument(
+        case_id=case_id,
+        digest=found.seen,
+        text=found.text,
+        addenda=list(found.addenda),
+        document_reference=case.document.document_reference if case.document else None,
+        retraction_requested_by=case.retraction.actor if case.state == "filed" and case.retraction else None,
     )
-    @takes(TEXT)
-    async def amend(case_id: str, body: Amend, by: clinician, if_match: Seen = None, key: RepeatKey = None) -> Decided:
-        parts.check_recent(by)
-        try:
-            event = await desk.amend(case_id, _seen(if_match), by, body.text, body.reason, body.settled, key)
-        except DecisionRefusedError as refused:
-            raise problem_of(refused) from None
-        return Decided(case_id=case_id, state="approved", by=by.subject, signed=event.signed)
-
-    @router.post(
-        "/v1/cases/{case_id}/addenda",
-        summary="Sign an addendum",
-        description="It is filed as a document of its own that appends to the one in the chart, which stays current.",
-    )
-    @takes(TEXT)
-    async def addend(
-        case_id: str, body: Addend, by: clinician, if_match: Seen = None, key: RepeatKey = None
-    ) -> Decided:
-        parts.check_recent(by)
-        try:
-            event = await desk.addend(case_id, _seen(if_match), by, body.text, body.reason, body.settled, key)
-        except DecisionRefusedError as refused:
-            raise problem_of(refused) from None
-        return Decided(case_id=case_id, state="approved", by=by.subject, signed=event.signed)
 
 
-def _add_retracting(router: APIRouter, parts: ApiDependencies, desk: CorrectionsService) -> None:
-    clinician = Annotated[Caller, Depends(parts.guard.allow(*READERS))]
-
-    @router.post(
-        "/v1/cases/{case_id}/retraction",
-        summary="Ask for a retraction: the first of two people",
-        description="For a document that should not exist: another patient's, or of a stay that goes on. Any physician "
-        "of the department may ask. Nothing changes in the chart until a second person confirms.",
-    )
-    async def request_retraction(
-        case_id: str, body: Retract, by: clinician, if_match: Seen = None, key: RepeatKey = None
-    ) -> Decided:
-        parts.check_recent(by)
-        try:
-            await desk.request_retraction(case_id, _seen(if_match), by, body.reason, key)
-        except DecisionRefusedError as refused:
-            raise problem_of(refused) from None
-        return Decided(case_id=case_id, state="filed", by=by.subject)
-
-    @router.post(
-        "/v1/cases/{case_id}/retraction/confirm",
-        summary="Confirm a retraction: the second of two people",
-        description="Whoever may sign for the case and did not ask for it. Every document of the case becomes "
-        "entered-in-error in the chart.",
-    )
-    async def confirm_retraction(case_id: str, by: clinician, if_match: Seen = None, key: RepeatKey = None) -> Decided:
-        parts.check_recent(by)
-        try:
-            await desk.retract(case_id, _seen(if_match), by, key)
-        except DecisionRefusedError as refused:
-            raise problem_of(refused) from None
-        return Decided(case_id=case_id, state="retracted", by=by.subject)
+@router.post(
+    "/v1/cases/{case_id}/amendments",
+    summary="Sign a corrected text",
+    description="It replaces the document in the chart, which becomes superseded. Signed as an approval is.",
+)
+@takes(TEXT)
+async def amend(
+    case_id: str, body: Amend, by: Clinician, api: Api, if_match: IfMatch = None, key: IdempotencyKey = None
+) -> Decided:
+    seen = parse_if_match(if_match, "document")
+    event = await api.corrections.amend(case_id, seen, by, body.text, body.reason, body.settled, key)
+    return Decided(case_id=case_id, state="approved", by=by.subject, signed=event.signed)
 
 
-def _seen(if_match: str | None) -> str:
-    """Raises Problem when it is missing: one signs against exactly what one saw."""
-    return seen(if_match, "document")
+@router.post(
+    "/v1/cases/{case_id}/addenda",
+    summary="Sign an addendum",
+    description="It is filed as a document of its own that appends to the one in the chart, which stays current.",
+)
+@takes(TEXT)
+async def addend(
+    case_id: str, body: Addend, by: Clinician, api: Api, if_match: IfMatch = None, key: IdempotencyKey = None
+) -> Decided:
+    seen = parse_if_match(if_match, "document")
+    event = await api.corrections.addend(case_id, seen, by, body.text, body.reason, body.settled, key)
+    return Decided(case_id=case_id, state="approved", by=by.subject, signed=event.signed)
+
+
+@router.post(
+    "/v1/cases/{case_id}/retraction",
+    summary="Ask for a retraction: the first of two people",
+    description="For a document that should not exist: another patient's, or of a stay that goes on. Any physician "
+    "of the department may ask. Nothing changes in the chart until a second person confirms.",
+)
+async def request_retraction(
+    case_id: str, body: Retract, by: Clinician, api: Api, if_match: IfMatch = None, key: IdempotencyKey = None
+) -> Decided:
+    await api.corrections.request_retraction(case_id, parse_if_match(if_match, "document"), by, body.reason, key)
+    return Decided(case_id=case_id, state="filed", by=by.subject)
+
+
+@router.post(
+    "/v1/cases/{case_id}/retraction/confirm",
+    summary="Confirm a retraction: the second of two people",
+    description="Whoever may sign for the case and did not ask for it. Every document of the case becomes "
+    "entered-in-error in the chart.",
+)
+async def confirm_retraction(
+    case_id: str, by: Clinician, api: Api, if_match: IfMatch = None, key: IdempotencyKey = None
+) -> Decided:
+    await api.corrections.retract(case_id, parse_if_match(if_match, "document"), by, key)
+    return Decided(case_id=case_id, state="retracted", by=by.subject)

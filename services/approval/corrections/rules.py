@@ -24,7 +24,7 @@ S = TypeVar("S", Amended, Addended)
 def filed(case: Case, seen: str) -> tuple[Approved | Amended, Filed]:
     """The signature of the document that stands in the chart, and where it stands.
 
-    Raises Refused: nobody corrects what is not there, or what they have not seen as it stands.
+    Raises DecisionRefusedError: nobody corrects what is not there, or what they have not seen as it stands.
     """
     if not case.exists:
         raise DecisionRefusedError("unknown", "There is no such case.")
@@ -64,7 +64,8 @@ def amend(
     """Sign `text` in the place of the document that stands. `draft` is the content of the case's draft, `written` what
     the text has that it has not, `reason` the digest of the words.
 
-    Raises Refused, for the same reasons as an approval; what was confirmed for a text before stays confirmed.
+    Raises DecisionRefusedError for the same reasons as an approval. What was confirmed for an earlier text stays
+    confirmed.
     """
     before, document = filed(case, seen)
     signed = digest(text.encode())
@@ -138,7 +139,7 @@ def addend(
 ) -> Addended:
     """Sign an addendum to the document that stands: `words` below a line of ours that says who the patient is.
 
-    Raises Refused.
+    Raises DecisionRefusedError.
     """
     before, document = filed(case, seen)
     settled = carried(case, draft, settled)
@@ -162,7 +163,7 @@ def addend(
 def request_retraction(
     case: Case, seen: str, by: Actor, reason: str, *, supervisor: str | None = None, channel: Channel | None = None
 ) -> RetractionRequested:
-    """The first of two people. Raises Refused."""
+    """The first of two people. Raises DecisionRefusedError."""
     filed(case, seen)
     if case.retraction is not None:
         raise DecisionRefusedError(
@@ -174,7 +175,7 @@ def request_retraction(
 def retract(
     case: Case, seen: str, by: Actor, *, supervisor: str | None = None, channel: Channel | None = None
 ) -> Retracted:
-    """The second of two people. Raises Refused, also to the first."""
+    """The second of two people. Raises DecisionRefusedError, also to the first."""
     before, _ = filed(case, seen)
     request = case.retraction.body if case.retraction else None
     if not isinstance(request, RetractionRequested):

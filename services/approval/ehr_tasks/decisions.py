@@ -38,7 +38,7 @@ class EhrDecisionHandler:
         self,
         steps: Steps,
         ehr: FhirClient,
-        desk: ReviewService,
+        review: ReviewService,
         directory: Directory,
         tasks: ReviewTasks,
         log: AccessLog,
@@ -47,7 +47,7 @@ class EhrDecisionHandler:
     ) -> None:
         """`draft_shown`: the EHR itself shows the draft beside the Task, so that nobody has to open our page."""
         self._ehr = ehr
-        self._desk = desk
+        self._review = review
         self._directory = directory
         self._tasks = tasks
         self._log = log
@@ -69,7 +69,7 @@ class EhrDecisionHandler:
         asked, word = task_decision.parse_review_task(task), task_decision.parse_decision(task)
         if asked is None or word is None:
             return
-        history = await self._desk.history(asked.case_id)
+        history = await self._review.cases.history(asked.case_id)
         if not history:  # another installation on the same EHR
             logger.warning("Task %s asks for the review of a case that is not known here", asked.task)
             return
@@ -106,15 +106,15 @@ class EhrDecisionHandler:
             role = "supervisor" if who == supervisor else "physician"
             by = Actor(subject=who, role=role, practitioner=who, method="ehr")
             await self._decide(asked, word, by, history)
-            await self._tell_declined(asked, task, await self._desk.history(asked.case_id))
+            await self._tell_declined(asked, task, await self._review.cases.history(asked.case_id))
 
     async def _decide(self, asked: ReviewTaskRef, word: TaskDecision, by: Actor, history: list[Recorded]) -> None:
         cause = f"Task/{asked.task}/{asked.digest}"
         try:
             if word.kind == "approve":
-                await self._desk.approve_in_ehr(asked.case_id, asked.digest, by, cause)
+                await self._review.approve_in_ehr(asked.case_id, asked.digest, by, cause)
             else:
-                await self._desk.reject_in_ehr(asked.case_id, asked.digest, by, cause, word.action, word.text)
+                await self._review.reject_in_ehr(asked.case_id, asked.digest, by, cause, word.action, word.text)
         except DecisionRefusedError as refused:
             if refused.code in ("unresolved", "incomplete"):
                 await self._send_back(asked, history, refused.code, f"{refused.detail} {OPEN_IT}")

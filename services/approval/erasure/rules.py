@@ -103,7 +103,7 @@ def obstacle(case: Case) -> DecisionRefusedError | None:
 
 
 def order(case: Case, ground: Ground, by: Actor, reference: str | None) -> ErasureOrdered:
-    """All texts of a case are to be erased. Raises Refused."""
+    """All texts of a case are to be erased. Raises DecisionRefusedError."""
     if (refused := obstacle(case)) is not None:
         raise refused
     return ErasureOrdered(state=_after(case), ground=ground, kinds=KINDS, reference=reference, by=by)
@@ -120,7 +120,7 @@ def carried_out(ordered: ErasureOrdered, texts: int) -> Erased:
 
 
 def place_hold(case: Case, ground: HoldGround, by: Actor, reference: str | None) -> HoldPlaced:
-    """Raises Refused."""
+    """Raises DecisionRefusedError."""
     if not case.exists:
         raise DecisionRefusedError("unknown", "There is no such case.")
     if case.erasure is not None:
@@ -138,7 +138,7 @@ def held_before(case: Case, ground: HoldGround, reference: str | None) -> HoldPl
 
 
 def release_hold(case: Case, by: Actor, reference: str | None) -> HoldReleased:
-    """Raises Refused."""
+    """Raises DecisionRefusedError."""
     if case.hold is None:
         raise DecisionRefusedError("not-held", "No hold stands for this case.")
     return HoldReleased(state=case.state, reference=reference, by=by)

@@ -27,8 +27,9 @@ class Planned:
 
 
 class ErasureService:
-    def __init__(self, desk: ReviewService) -> None:
-        self._desk = desk
+    def __init__(self, review: ReviewService) -> None:
+        self._cases = review.cases
+        self._decisions = review.decisions
 
     def attach(self, bus: Bus) -> None:
         self._journal = Journal(bus, "approval")
@@ -48,15 +49,15 @@ class ErasureService:
 
     async def of_case(self, case_id: str, who: Caller) -> Planned | None:
         """None where there is no such case for the caller."""
-        history = await self._desk.history(case_id)
+        history = await self._cases.history(case_id)
         if not history or not who.works_in(history[-1].case.department):
             return None
         return planned(history)
 
     async def order(self, case_id: str, ground: Ground, reference: str | None, by: Caller) -> ErasureOrdered:
-        """Erase all texts of a case. Raises Refused."""
+        """Erase all texts of a case. Raises DecisionRefusedError."""
         ref, case = await self._known(case_id, by)
-        return await self._desk.decide(
+        return await self._decisions.decide(
             ref,
             case,
             None,
@@ -66,9 +67,9 @@ class ErasureService:
         )
 
     async def hold(self, case_id: str, ground: HoldGround, reference: str | None, by: Caller) -> HoldPlaced:
-        """Nothing of the case is erased from now on. Raises Refused."""
+        """Nothing of the case is erased from now on. Raises DecisionRefusedError."""
         ref, case = await self._known(case_id, by)
-        return await self._desk.decide(
+        return await self._decisions.decide(
             ref,
             case,
             None,
@@ -78,14 +79,14 @@ class ErasureService:
         )
 
     async def release(self, case_id: str, reference: str | None, by: Caller) -> HoldReleased:
-        """Raises Refused."""
+        """Raises DecisionRefusedError."""
         ref, case = await self._known(case_id, by)
-        return await self._desk.decide(
+        return await self._decisions.decide(
             ref, case, None, "see", lambda current: rules.release_hold(current, by.actor, reference)
         )
 
     async def _known(self, case_id: str, by: Caller) -> tuple[CaseRef, Case]:
-        ref, case = await self._desk.case(case_id)
+        ref, case = await self._cases.case(case_id)
         if not case.exists or not by.works_in(ref.department):
             raise DecisionRefusedError("unknown", "There is no such case.")
         return ref, case

@@ -1,22 +1,23 @@
-"""What will happen to a review that nobody decides: when, to whom, by which kinds of channels. Never an address."""
+"""REST API of escalations: when an open review escalates, to whom and by which kinds of channels; never an address."""
 
 from datetime import datetime
-from typing import Annotated, Literal
+from typing import Literal
 
-from fastapi import APIRouter, Depends
+from fastapi import APIRouter
 from pydantic import BaseModel
 
+from services.approval.dependencies import Api, Watcher
 from services.approval.escalation import rules as escalation_rules
 from services.approval.escalation.directory import Directory
 from services.approval.escalation.directory_file import Channel
 from services.approval.notifications.channels import kind_of
 from services.approval.review.api import readable
-from services.approval.review.service import ReviewService
 from shared.contracts.case import Case, State, fold
 from shared.contracts.failures import PermanentError
 from shared.messaging.deadletter import Severity
-from shared.runtime.access import Caller, Guard
 from shared.runtime.problems import Problem
+
+router = APIRouter()
 
 Standing = Literal["told", "ahead", "not-needed"]
 
@@ -44,26 +45,20 @@ class EscalationsView(BaseModel):
     items: list[EscalationLine]
 
 
-def make_escalations_router(desk: ReviewService, directory: Directory, guard: Guard) -> APIRouter:
-    router = APIRouter()
-    watcher = Annotated[Caller, Depends(guard.allow("physician", "supervisor", "operator"))]
-
-    @router.get("/v1/reviews/{case_id}/escalations", tags=["reviews"], summary="What happens if nobody decides")
-    async def show_escalations(case_id: str, who: watcher) -> EscalationsView:
-        history, _ = await readable(desk, case_id, who)
-        case, department = fold(history), history[-1].case.department
-        if case.review is None:
-            raise Problem(404, "There is no draft to review yet", f"The case is {case.state}.")
-        return EscalationsView(
-            case_id=case_id,
-            department=department,
-            state=case.state,
-            owner=case.owner,
-            waiting_since=escalation_rules.waiting_since(history),
-            items=await _lines(case, case.review.deadlines, department, directory),
-        )
-
-    return router
+@router.get("/v1/reviews/{case_id}/escalations", tags=["reviews"], summary="What happens if nobody decides")
+async def show_escalations(case_id: str, who: Watcher, api: Api) -> EscalationsView:
+    history, _ = await readable(api.cases, case_id, who)
+    case, department = fold(history), history[-1].case.department
+    if case.review is None:
+        raise Problem(404, "There is no draft to review yet", f"The case is {case.state}.")
+    return EscalationsView(
+        case_id=case_id,
+        department=department,
+        state=case.state,
+        owner=case.owner,
+        waiting_since=escalation_rules.waiting_since(history),
+        items=await _lines(case, case.review.deadlines, department, api.directory),
+    )
 
 
 async def _lines(

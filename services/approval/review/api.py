@@ -1,57 +1,41 @@
-"""The review API: cases for those who watch, reviews for those who decide."""
+"""REST API of cases and reviews."""
 
-from dataclasses import dataclass
-from datetime import timedelta
 from typing import Annotated, Literal
 
-from fastapi import APIRouter, Depends, Header, Query, Response
+from fastapi import APIRouter, Header, Query, Response
 from pydantic import BaseModel, ConfigDict, Field
 
-from services.approval.local_time import ZoneOf
-from services.approval.projections.open_reviews import OpenReview, OpenReviewsProjection
-from services.approval.review.authorization import needs_step_up
+from services.approval.dependencies import (
+    AnyRole,
+    Api,
+    Auditor,
+    Clinician,
+    IdempotencyKey,
+    Watcher,
+    parse_if_match,
+)
+from services.approval.projections.open_reviews import OpenReview
 from services.approval.review.case_list import CaseList, list_recent
-from services.approval.review.errors import DecisionRefusedError, RefusalCode
-from services.approval.review.service import ReviewService
+from services.approval.review.case_reader import CaseReader
+from services.approval.review.problems import DecisionRoute, gone
 from services.approval.review.signing_rules import Settled
-from services.approval.review.views import CaseView, ReviewView, case_view, gone, review_view
+from services.approval.review.views import CaseView, ReviewView, case_view, review_view
 from shared.contracts.access import Access
-from shared.contracts.case import State, fold
+from shared.contracts.case import State
 from shared.contracts.ehr import Department, PractitionerReference
 from shared.contracts.envelope import Recorded
 from shared.contracts.events import Refusing, Resolution
 from shared.contracts.failures import ErasedError
-from shared.messaging.access_log import AccessLog
 from shared.messaging.journal import Unreadable
-from shared.messaging.steps import Clock
-from shared.runtime.access import ROLES, Caller, Guard
+from shared.runtime.access import Caller
 from shared.runtime.limits import TEXT, takes
 from shared.runtime.problems import Problem
 
-TITLES: dict[RefusalCode, tuple[int, str]] = {
-    "unknown": (404, "There is no such case"),
-    "decided": (409, "Somebody has decided already"),
-    "not-open": (409, "This case waits for no decision"),
-    "stale": (412, "This is not the draft that is under review"),
-    "incomplete": (422, "The text is not the whole document of this stay"),
-    "unresolved": (409, "Sentences or open points of the draft are not settled"),
-    "no-such-person": (422, "Nobody can be given this review by that name"),
-    "misleading": (422, "The text does not say truly who wrote its narrative"),
-    "forbidden": (403, "This review is not yours to decide"),
-    "not-filed": (409, "No document of this case stands in the chart"),
-    "no-draft": (409, "The draft of this document is not there any more"),
-    "changed": (412, "This is not the document as it stands"),
-    "unchanged": (422, "The text is the one that stands"),
-    "asked": (409, "Somebody has asked for a retraction already"),
-    "not-asked": (409, "Nobody has asked for a retraction"),
-    "key-used": (422, "This Idempotency-Key stands for another decision"),
-    "same-person": (403, "A second person has to confirm"),
-    "held": (409, "A legal hold stands"),
-    "not-held": (409, "No legal hold stands"),
-    "erased": (410, "The texts of this case were erased"),
-    "not-ended": (409, "This case has not ended"),
-}
 LONGEST_TEXT = 200_000
+
+router = APIRouter(route_class=DecisionRoute)
+
+IfMatch = Annotated[str | None, Header(alias="If-Match", description="the draft's digest, as the ETag had it")]
 
 
 class LookList(BaseModel):
@@ -125,150 +109,78 @@ class Decided(BaseModel):
     signed: str | None = None
 
 
-def problem_of(refused: DecisionRefusedError) -> Problem:
-    status, title = TITLES[refused.code]
-    if not refused.obstacles:
-        return Problem(status, title, refused.detail)
-    errors = [
-        {"field": item.field, "detail": item.detail}
-        | ({} if item.index is None else {"index": item.index})
-        | ({} if item.digest is None else {"digest": item.digest})
-        for item in refused.obstacles
-    ]
-    return Problem(status, title, refused.detail, errors=errors)
+@router.get("/v1/cases", tags=["cases"], summary="Cases with recent events, latest first")
+async def list_cases(who: AnyRole, api: Api, limit: Annotated[int, Query(ge=1, le=200)] = 50) -> CaseList:
+    return await list_recent(api.cases, who, limit)
 
 
-@dataclass(frozen=True, slots=True)
-class ApiDependencies:
-    """What the routes work with. A signature wants a sign-in that is no older than `sign_within`."""
-
-    desk: ReviewService
-    reviews: OpenReviewsProjection
-    guard: Guard
-    log: AccessLog
-    clock: Clock
-    sign_within: timedelta
-    zone_of: ZoneOf
-
-    def check_recent(self, caller: Caller) -> None:
-        """Raises Problem where the caller has to prove again who they are: RFC 9470."""
-        if needs_step_up(caller, self.clock(), self.sign_within):
-            seconds = int(self.sign_within.total_seconds())
-            challenge = f'Bearer error="insufficient_user_authentication", max_age="{seconds}"'
-            title = "Sign in again to sign"
-            raise Problem(401, title, "The sign-in is too long ago.", headers={"WWW-Authenticate": challenge})
+@router.get("/v1/cases/{case_id}", tags=["cases"], summary="A case and its trail")
+async def show_case(case_id: str, who: AnyRole, api: Api) -> CaseView:
+    history, unreadable = await readable(api.cases, case_id, who)
+    return case_view(history, unreadable)
 
 
-RepeatKey = Annotated[
-    str | None,
-    Header(
-        alias="Idempotency-Key",
-        min_length=1,
-        max_length=255,
-        description="of your own choice: sent again with it, the same decision gets its first answer, whatever has "
-        "happened to the case since",
-    ),
-]
+@router.get("/v1/cases/{case_id}/access", tags=["cases"], summary="Who looked at it, who was refused")
+async def show_access(case_id: str, who: Auditor, api: Api) -> LookList:
+    await readable(api.cases, case_id, who)
+    return LookList(items=await api.log.of_case(case_id))
 
 
-def make_router(parts: ApiDependencies) -> APIRouter:
-    router = APIRouter()
-    _add_case_routes(router, parts)
-    _add_review_routes(router, parts)
-    _add_decision_routes(router, parts)
-    return router
+@router.get("/v1/reviews", tags=["reviews"], summary="Open reviews, overdue first, then the oldest")
+async def list_reviews(
+    who: Watcher,
+    api: Api,
+    department: Department | None = None,
+    state: Literal["open"] = "open",  # noqa: ARG001 - the only state that is listed; part of the request for clarity
+    after: Annotated[str | None, Query(description="cursor from `next`")] = None,
+    limit: Annotated[int, Query(ge=1, le=200)] = 50,
+) -> ReviewList:
+    try:
+        items, cursor = api.open_reviews.page(shown_departments(who, department), after, limit)
+    except ValueError:
+        raise Problem(422, "The request is not valid", "after is not a cursor of this list.") from None
+    return ReviewList(items=items, next=cursor)
 
 
-def _add_case_routes(router: APIRouter, parts: ApiDependencies) -> None:
-    desk = parts.desk
-    anybody = Annotated[Caller, Depends(parts.guard.allow(*ROLES))]
-    auditor = Annotated[Caller, Depends(parts.guard.allow("auditor"))]
-
-    @router.get("/v1/cases", tags=["cases"], summary="Cases with recent events, latest first")
-    async def list_cases(who: anybody, limit: Annotated[int, Query(ge=1, le=200)] = 50) -> CaseList:
-        return await list_recent(desk, who, limit)
-
-    @router.get("/v1/cases/{case_id}", tags=["cases"], summary="A case and its trail")
-    async def show_case(case_id: str, who: anybody) -> CaseView:
-        history, unreadable = await readable(desk, case_id, who)
-        return case_view(history, unreadable)
-
-    @router.get("/v1/cases/{case_id}/access", tags=["cases"], summary="Who looked at it, who was refused")
-    async def show_access(case_id: str, who: auditor) -> LookList:
-        await readable(desk, case_id, who)
-        return LookList(items=await parts.log.of_case(case_id))
+@router.get("/v1/reviews/{case_id}", tags=["reviews"], summary="A review with its draft and evidence")
+async def show_review(case_id: str, response: Response, who: Clinician, api: Api) -> ReviewView:
+    history = await api.cases.view(case_id, who)
+    try:
+        view = await review_view(api.cases, history)
+    except ErasedError:
+        raise gone(history) from None
+    response.headers["ETag"] = f'"{view.draft.digest}"'
+    return view
 
 
-def _add_review_routes(router: APIRouter, parts: ApiDependencies) -> None:
-    watcher = Annotated[Caller, Depends(parts.guard.allow("physician", "supervisor", "operator"))]
-    clinician = Annotated[Caller, Depends(parts.guard.allow("physician", "supervisor"))]
-
-    @router.get("/v1/reviews", tags=["reviews"], summary="Open reviews, overdue first, then the oldest")
-    async def list_reviews(
-        who: watcher,
-        department: Department | None = None,
-        state: Literal["open"] = "open",  # noqa: ARG001 - the only state there is a list of; said for clarity
-        after: Annotated[str | None, Query(description="cursor from `next`")] = None,
-        limit: Annotated[int, Query(ge=1, le=200)] = 50,
-    ) -> ReviewList:
-        try:
-            items, cursor = parts.reviews.page(shown_departments(who, department), after, limit)
-        except ValueError:
-            raise Problem(422, "The request is not valid", "after is not a cursor of this list.") from None
-        return ReviewList(items=items, next=cursor)
-
-    @router.get("/v1/reviews/{case_id}", tags=["reviews"], summary="A review with its draft and evidence")
-    async def show_review(case_id: str, response: Response, who: clinician) -> ReviewView:
-        try:
-            history = await parts.desk.look(case_id, who)
-        except DecisionRefusedError as refused:
-            raise problem_of(refused) from None
-        try:
-            view = await review_view(parts.desk, history)
-        except ErasedError:
-            raise gone(history) from None
-        response.headers["ETag"] = f'"{view.draft.digest}"'
-        return view
+@router.post("/v1/reviews/{case_id}/approve", tags=["reviews"], summary="Countersign the draft")
+@takes(TEXT)
+async def approve(
+    case_id: str,
+    by: Clinician,
+    api: Api,
+    if_match: IfMatch = None,
+    body: Approve | None = None,
+    key: IdempotencyKey = None,
+) -> Decided:
+    body = body or Approve()
+    event = await api.review.approve(case_id, parse_if_match(if_match), by, body.text, body.settled, key=key)
+    return Decided(case_id=case_id, state="approved", by=by.subject, signed=event.signed)
 
 
-def _add_decision_routes(router: APIRouter, parts: ApiDependencies) -> None:
-    desk = parts.desk
-    clinician = Annotated[Caller, Depends(parts.guard.allow("physician", "supervisor"))]
-    giver = Annotated[Caller, Depends(parts.guard.allow("physician", "supervisor", "operator"))]
-    seen_header = Annotated[str | None, Header(alias="If-Match", description="the draft's digest, as the ETag had it")]
+@router.post("/v1/reviews/{case_id}/reject", tags=["reviews"], summary="Refuse the draft")
+async def reject(
+    case_id: str, body: Reject, by: Clinician, api: Api, if_match: IfMatch = None, key: IdempotencyKey = None
+) -> Decided:
+    seen = parse_if_match(if_match) if if_match else None
+    await api.review.reject(case_id, seen, by, body.action, body.reason, key)
+    return Decided(case_id=case_id, state="drafting" if body.action == "redraft" else "closed", by=by.subject)
 
-    @router.post("/v1/reviews/{case_id}/approve", tags=["reviews"], summary="Countersign the draft")
-    @takes(TEXT)
-    async def approve(
-        case_id: str, by: clinician, if_match: seen_header = None, body: Approve | None = None, key: RepeatKey = None
-    ) -> Decided:
-        parts.check_recent(by)
-        body = body or Approve()
-        try:
-            event = await desk.approve(case_id, seen(if_match), by, body.text, body.settled, key=key)
-        except DecisionRefusedError as refused:
-            raise problem_of(refused) from None
-        return Decided(case_id=case_id, state="approved", by=by.subject, signed=event.signed)
 
-    @router.post("/v1/reviews/{case_id}/reject", tags=["reviews"], summary="Refuse the draft")
-    async def reject(
-        case_id: str, body: Reject, by: clinician, if_match: seen_header = None, key: RepeatKey = None
-    ) -> Decided:
-        try:
-            # A refusal signs nothing: without If-Match it is about the draft that is under review.
-            digest = seen(if_match) if if_match else await _current(desk, case_id)
-            await desk.reject(case_id, digest, by, body.action, body.reason, key)
-        except DecisionRefusedError as refused:
-            raise problem_of(refused) from None
-        return Decided(case_id=case_id, state="drafting" if body.action == "redraft" else "closed", by=by.subject)
-
-    @router.post("/v1/reviews/{case_id}/reassign", tags=["reviews"], summary="Give the review to somebody else")
-    async def reassign(case_id: str, body: Reassign, by: giver, key: RepeatKey = None) -> Decided:
-        try:
-            await desk.reassign(case_id, body.to, by, body.reason, key)
-        except DecisionRefusedError as refused:
-            raise problem_of(refused) from None
-        return Decided(case_id=case_id, state="awaiting-review", by=by.subject)
+@router.post("/v1/reviews/{case_id}/reassign", tags=["reviews"], summary="Give the review to somebody else")
+async def reassign(case_id: str, body: Reassign, by: Watcher, api: Api, key: IdempotencyKey = None) -> Decided:
+    await api.review.reassign(case_id, body.to, by, body.reason, key)
+    return Decided(case_id=case_id, state="awaiting-review", by=by.subject)
 
 
 def shown_departments(who: Caller, wanted: str | None) -> tuple[str, ...] | None:
@@ -278,24 +190,9 @@ def shown_departments(who: Caller, wanted: str | None) -> tuple[str, ...] | None
     return who.departments
 
 
-def seen(if_match: str | None, of: str = "draft") -> str:
-    """The digest in an If-Match header, of what was seen.
-
-    Raises Problem when it is missing: one approves exactly what one saw.
-    """
-    if not if_match:
-        raise Problem(428, "If-Match is needed", f"Send the {of}'s digest (its ETag) as If-Match.")
-    return if_match.removeprefix("W/").strip().strip('"')
-
-
-async def _current(desk: ReviewService, case_id: str) -> str:
-    case = fold(await desk.history(case_id))
-    return case.review.draft.digest if case.review else ""
-
-
-async def readable(desk: ReviewService, case_id: str, who: Caller) -> tuple[list[Recorded], list[Unreadable]]:
+async def readable(cases: CaseReader, case_id: str, who: Caller) -> tuple[list[Recorded], list[Unreadable]]:
     """What can be read of a case that the caller may know of, and what not. Raises Problem where there is none."""
-    history, unreadable = await desk.readable(case_id)
+    history, unreadable = await cases.readable(case_id)
     departments = [item.case.department for item in history] + [item.case.department for item in unreadable]
     if not departments or not who.works_in(departments[0]):
         raise Problem(404, "There is no such case")

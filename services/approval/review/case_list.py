@@ -6,7 +6,7 @@ from datetime import datetime
 
 from pydantic import BaseModel, Field
 
-from services.approval.review.service import ReviewService
+from services.approval.review.case_reader import CaseReader
 from services.approval.review.views import UnreadableLine, unreadable_lines
 from shared.contracts.case import State, fold
 from shared.contracts.envelope import Recorded
@@ -33,16 +33,16 @@ class CaseList(BaseModel):
     )
 
 
-async def list_recent(desk: ReviewService, who: Caller, limit: int) -> CaseList:
+async def list_recent(cases: CaseReader, who: Caller, limit: int) -> CaseList:
     """The `limit` cases that the caller may know of and that something happened to last."""
-    recent, unreadable = await desk.recent(RECENT_EVENTS)
+    recent, unreadable = await cases.recent(RECENT_EVENTS)
     latest = {event.case.id: event for event in recent if who.works_in(event.case.department)}
     shown = sorted(latest.values(), key=lambda event: -event.head.sequence)[:limit]
     places = asyncio.Semaphore(AT_ONCE)
 
     async def line(event: Recorded) -> CaseLine:
         async with places:  # one request each: what a case is, its last event alone does not tell
-            history, _ = await desk.readable(event.case.id)
+            history, _ = await cases.readable(event.case.id)
         return _line(history or [event])
 
     return CaseList(

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Literal
 
 Field = Literal["resolutions", "acknowledged", "written", "text"]
@@ -9,7 +10,10 @@ AfterFiling = Literal["not-filed", "no-draft", "changed", "unchanged", "asked", 
 BeforeFiling = Literal["not-open", "stale", "incomplete", "unresolved", "misleading"]
 Ending = Literal["held", "not-held", "erased", "not-ended"]
 RefusalCode = (
-    Literal["unknown", "decided", "forbidden", "no-such-person", "key-used"] | BeforeFiling | AfterFiling | Ending
+    Literal["unknown", "decided", "forbidden", "no-such-person", "key-used", "no-reason", "sign-in-too-old"]
+    | BeforeFiling
+    | AfterFiling
+    | Ending
 )
 
 
@@ -29,3 +33,11 @@ class DecisionRefusedError(Exception):
     def __init__(self, code: RefusalCode, detail: str, obstacles: Sequence[Obstacle] = ()) -> None:
         super().__init__(detail)
         self.code, self.detail, self.obstacles = code, detail, tuple(obstacles)
+
+
+class StepUpRequiredError(DecisionRefusedError):
+    """The signature needs a sign-in that is no older than `max_age` (RFC 9470)."""
+
+    def __init__(self, max_age: timedelta) -> None:
+        super().__init__("sign-in-too-old", "The sign-in is too long ago.")
+        self.max_age = max_age

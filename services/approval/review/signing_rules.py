@@ -32,7 +32,7 @@ class Settled:
 
 
 def check(draft: Draft, text: str, settled: Settled, written: Sequence[Statement] = ()) -> None:
-    """Raises Refused where `text` may not be signed. `written` is what it has that the draft has not."""
+    """Raises DecisionRefusedError where `text` may not be signed. `written` is what it has that the draft has not."""
     if lacking := incomplete(draft, text):
         raise DecisionRefusedError("incomplete", " ".join(item.detail for item in lacking), lacking)
     if waiting := [*unsettled(draft, text, settled), *unconfirmed(written, settled)]:
@@ -56,8 +56,9 @@ def misleading(draft: Draft, text: str, written: Sequence[Statement] = ()) -> li
 
 
 def check_addendum(draft: Draft, words: str, settled: Settled, written: Sequence[Statement] = ()) -> None:
-    """Raises Refused where `words` may not be signed as an addendum to the document of `draft`; `written` is what they
-    have that the draft has not. The line that says who the patient is comes from us: no other may stand beside it.
+    """Check an addendum to the document of `draft`. `written` are the sentences of `words` that the draft lacks.
+
+    The line that identifies the patient is added by us: `words` must not have another. Raises DecisionRefusedError.
     """
     lacking = [Obstacle("text", detail) for detail in _lacking_of_addendum(draft, words)]
     if lacking:

@@ -7,7 +7,7 @@ from typing import Any
 from pydantic import BaseModel, Field
 
 from services.approval.review import manual_narrative
-from services.approval.review.service import ReviewService
+from services.approval.review.case_reader import CaseReader
 from shared.contracts.case import State, fold
 from shared.contracts.draft import Draft
 from shared.contracts.ending import ErasureOrdered, HoldPlaced
@@ -78,7 +78,7 @@ class DraftView(BaseModel):
     document: dict[str, Any] | None  # title and LOINC code
     routing: dict[str, Any] | None  # why it is of this kind, and by which configuration it was written
     number: int
-    manual_narrative: str | None
+    by_hand: str | None
     composed: int
     replaced: int
     model_silent: str | None
@@ -155,18 +155,10 @@ def erasure_of(history: Sequence[Recorded]) -> EndingView | None:
     return ending_view(next((item for item in reversed(history) if isinstance(item.body, ErasureOrdered)), None))
 
 
-def gone(history: Sequence[Recorded]) -> Problem:
-    """The answer where texts of the case are asked for and were erased."""
-    found = erasure_of(history)
-    words = f"Ordered {found.time:%Y-%m-%d %H:%M} UTC by {found.by}; ground: {found.ground}." if found else ""
-    extra = {"erasure": found.model_dump(mode="json")} if found else {}
-    return Problem(410, "The texts of this case were erased", words, **extra)
-
-
-async def review_view(desk: ReviewService, history: list[Recorded]) -> ReviewView:
+async def review_view(cases: CaseReader, history: list[Recorded]) -> ReviewView:
     """The case's last review. Raises Problem when no draft has come to review yet."""
     case = fold(history)
-    draft = await desk.draft_of(history[-1].case.id, case)
+    draft = await cases.draft_of(history[-1].case.id, case)
     if draft is None or case.review is None:
         raise Problem(404, "There is no draft to review yet", f"The case is {case.state}.")
     return ReviewView(

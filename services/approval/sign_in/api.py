@@ -1,12 +1,11 @@
-"""An administrator ends somebody's sessions: a lost phone, a role that was taken away, a person who has left."""
+"""REST API of sessions: an operator ends those of a person (a lost phone, a revoked role, somebody who has left)."""
 
-from typing import Annotated
-
-from fastapi import APIRouter, Depends
+from fastapi import APIRouter
 from pydantic import BaseModel, ConfigDict, Field
 
-from services.approval.sign_in.routes import SignIn
-from shared.runtime.access import Caller, Guard
+from services.approval.dependencies import Api, Operator
+
+router = APIRouter(tags=["sessions"])
 
 
 class EndSessions(BaseModel):
@@ -24,16 +23,10 @@ class Ended(BaseModel):
     ended: int
 
 
-def make_sessions_router(desk: SignIn, guard: Guard) -> APIRouter:
-    router = APIRouter(tags=["sessions"])
-    operator = Annotated[Caller, Depends(guard.allow("operator"))]
-
-    @router.post("/v1/sessions/end", summary="Sign a person out of every browser")
-    async def end_sessions(body: EndSessions, by: operator) -> Ended:
-        """What they have typed is kept. They can sign in again as long as the identity provider lets them."""
-        ended = await desk.sessions.end(body.subject)
-        if ended:
-            await desk.log.record("signed-out", detail=f"ended by {by.subject}", subject=body.subject)
-        return Ended(subject=body.subject, ended=ended)
-
-    return router
+@router.post("/v1/sessions/end", summary="Sign a person out of every browser")
+async def end_sessions(body: EndSessions, by: Operator, api: Api) -> Ended:
+    """What they have typed is kept. They can sign in again as long as the identity provider lets them."""
+    ended = await api.sign_in.sessions.end(body.subject)
+    if ended:
+        await api.log.record("signed-out", detail=f"ended by {by.subject}", subject=body.subject)
+    return Ended(subject=body.subject, ended=ended)

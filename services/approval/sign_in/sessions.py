@@ -155,14 +155,14 @@ class SessionStore:
         ttl = int(self._idle.total_seconds()) + 1
         return await self._bucket.put(_key(id), session.model_dump_json().encode(), revision=revision, ttl=ttl)
 
-    async def begin(self, pending: PendingLogin) -> str:
-        """Remember a sign-in; returns its `state`."""
+    async def start_login(self, pending: PendingLogin) -> str:
+        """Store a pending login; returns its `state`."""
         state = self._new_secret()
         await self._bucket.put(_pending(state), pending.model_dump_json().encode(), ttl=PENDING)
         return state
 
-    async def finish(self, state: str) -> PendingLogin | None:
-        """The sign-in with `state`, once."""
+    async def consume_state(self, state: str) -> PendingLogin | None:
+        """Return the pending login with `state`, once; None where there is none."""
         found = await self._bucket.get(_pending(state))
         if found is None:
             return None

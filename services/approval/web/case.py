@@ -2,28 +2,29 @@
 
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Depends, Form
+from fastapi import APIRouter, Form
 from fastapi.responses import RedirectResponse, Response
 
-from services.approval.review.api import ApiDependencies, problem_of
-from services.approval.review.authorization import READERS, denial
-from services.approval.review.errors import DecisionRefusedError
+from services.approval.dependencies import Api, ApiDependencies, Clinician
+from services.approval.review.authorization import denial
+from services.approval.review.errors import DecisionRefusedError, StepUpRequiredError
+from services.approval.review.problems import problem_of
 from services.approval.review.views import case_view, erasure_of
-from services.approval.web.autosave import AutosavedDraft, DraftAutosave
+from services.approval.web.autosave import AutosavedDraft
 from services.approval.web.corrections import NOTES as AFTER_FILING
-from services.approval.web.corrections import add_corrections, after_filing
+from services.approval.web.corrections import after_filing
 from services.approval.web.draft_comparison import beside_the_one_before
 from services.approval.web.progress import progress, put_right
-from services.approval.web.render import EVENT_WORDS, STATE_WORDS, page, span
-from services.approval.web.review_form import Mode, ReviewFormAutosave, SubmittedForm, sent_form
+from services.approval.web.render import EVENT_WORDS, STATE_WORDS, PageRoute, page, span
+from services.approval.web.review_form import Mode, ReviewForm, ReviewFormAutosave
 from shared.contracts.case import Case, fold
+from shared.contracts.draft import Draft
 from shared.contracts.envelope import Recorded
 from shared.contracts.events import Approved, Rejected
 from shared.contracts.failures import ErasedError
 from shared.contracts.subjects import CaseRef
 from shared.runtime.access import Caller
 from shared.runtime.limits import TEXT, takes
-from shared.runtime.problems import Problem
 
 NOTES = {
     "stale": "There is a newer draft than the one you were looking at. Nothing was signed.",
@@ -37,161 +38,150 @@ NOTES = {
 }
 
 
-def add_case(router: APIRouter, parts: ApiDependencies, working: DraftAutosave) -> None:
-    copies = ReviewFormAutosave(working)
-    _add_reading(router, parts, working, copies)
-    _add_signing(router, parts, copies)
-    _add_refusing(router, parts)
-    add_corrections(router, parts, working)
+router = APIRouter(route_class=PageRoute, include_in_schema=False)
 
 
-def _add_reading(router: APIRouter, parts: ApiDependencies, working: DraftAutosave, copies: ReviewFormAutosave) -> None:
-    clinician = Annotated[Caller, Depends(parts.guard.allow(*READERS))]
-
-    @router.get("/reviews/{case_id}", include_in_schema=False)
-    async def show(case_id: str, who: clinician, note: str = "") -> Response:
-        return await shown(await _looked(parts, case_id, who), who, "review", note)
-
-    @router.get("/reviews/{case_id}/write", include_in_schema=False)
-    async def write(case_id: str, who: clinician, note: str = "") -> Response:
-        """The facts, and a narrative that the physician writes."""
-        history = await _looked(parts, case_id, who)
-        case = fold(history)
-        if not case.open or _barred(who, case, history[-1].case):
-            return RedirectResponse(f"/reviews/{case_id}", 303)
-        return await shown(history, who, "write", note)
-
-    async def shown(history: list[Recorded], who: Caller, mode: Mode, note: str) -> Response:
-        case, ref = fold(history), history[-1].case
-        try:
-            draft = await parts.desk.draft_of(ref.id, case)
-        except ErasedError:
-            return _erased_page(parts, who, history)
-        if draft is None or case.review is None:
-            return page(
-                "waiting.html",
-                who=who,
-                case=case_view(history),
-                words=EVENT_WORDS,
-                state=STATE_WORDS,
-                head=case.head.sequence,
-                zone=parts.zone_of(ref.department),
-            )
-        digest = case.review.draft.digest
-        kept = (
-            await copies.find(ref, draft, digest, mode, who.subject) if case.open else AutosavedDraft(text=draft.text)
-        )
-        return page(
-            "case.html",
-            who=who,
-            mode=mode,
-            case=case_view(history),
-            state=STATE_WORDS[case.state],
-            words=EVENT_WORDS,
-            draft=draft,
-            digest=digest,
-            head=case.head.sequence,
-            lines=draft.text.split("\n"),
-            numbers={id(sentence): index for index, sentence in enumerate(draft.sentences)},
-            decided=_decided(case),
-            barred=_barred(who, case, ref),
-            following=_following(parts, case),
-            note=(NOTES | AFTER_FILING).get(note, ""),
-            zone=parts.zone_of(ref.department),
-            after=await after_filing(parts, working, who, ref, case),
-            earlier=await beside_the_one_before(parts.desk, history, case, draft) if mode == "review" else None,
-            **await progress(parts.desk, ref.id, draft, kept, mode, who),
-        )
+@router.get("/reviews/{case_id}")
+async def show(case_id: str, who: Clinician, api: Api, note: str = "") -> Response:
+    return await _case_page(api, await _viewed(api, case_id, who), who, "review", note)
 
 
-def _add_signing(router: APIRouter, parts: ApiDependencies, copies: ReviewFormAutosave) -> None:
-    clinician = Annotated[Caller, Depends(parts.guard.allow(*READERS))]
-    form = Annotated[SubmittedForm, Depends(sent_form(parts))]
-
-    @router.post("/reviews/{case_id}/working", include_in_schema=False)
-    @takes(TEXT)
-    async def keep(sent: form, who: clinician) -> Response:
-        """Keep what was typed; answers what was changed and what still waits for a word."""
-        await copies.keep(sent, who.subject)
-        if not fold(await parts.desk.history(sent.ref.id)).open:  # it came after the decision: nobody needs the copy
-            await copies.drop(sent, who.subject)
-        zone = parts.zone_of(sent.ref.department)
-        found = await progress(parts.desk, sent.ref.id, sent.draft, sent.copy, sent.mode, who)
-        return page("changes.html", saved=parts.clock(), zone=zone, mode=sent.mode, **found)
-
-    @router.post("/reviews/{case_id}/look", include_in_schema=False)
-    @takes(TEXT)
-    async def look(sent: form, who: clinician) -> Response:
-        """The same for a browser that runs no script."""
-        await copies.keep(sent, who.subject)
-        return RedirectResponse(f"{sent.path}#signing", 303)
-
-    @router.post("/reviews/{case_id}/approve", include_in_schema=False)
-    @takes(TEXT)
-    async def approve(sent: form, who: clinician) -> Response:
-        await copies.keep(sent, who.subject)  # nothing typed is lost, whatever comes of it
-        try:
-            parts.check_recent(who)
-        except Problem:
-            return RedirectResponse(f"/sign-in?again=1&after={sent.path}", 303)
-        copy = sent.copy
-        changed = copy.text if copy.text != sent.draft.text else None
-        try:
-            await parts.desk.approve(sent.ref.id, sent.digest, who, changed, copy.settled, copy.reading(sent.draft))
-        except DecisionRefusedError as refused:
-            if refused.code == "misleading":
-                await copies.keep(await put_right(parts.desk, sent, who), who.subject)
-            return _back(sent.path, refused)
-        await copies.drop(sent, who.subject)
-        return RedirectResponse(f"/reviews/{sent.ref.id}", 303)
-
-
-def _add_refusing(router: APIRouter, parts: ApiDependencies) -> None:
-    clinician = Annotated[Caller, Depends(parts.guard.allow(*READERS))]
-
-    @router.post("/reviews/{case_id}/reject", include_in_schema=False)
-    async def reject(
-        case_id: str,
-        who: clinician,
-        digest: Annotated[str, Form()],
-        action: Annotated[Literal["redraft", "close", "withdraw"], Form()],
-        reason: Annotated[str, Form(max_length=4000)],
-    ) -> Response:
-        if not reason.strip():
-            raise Problem(422, "A reason is needed", "Say in a few words why the draft is refused.")
-        try:
-            await parts.desk.reject(case_id, digest, who, action, reason.strip())
-        except DecisionRefusedError as refused:
-            return _back(f"/reviews/{case_id}", refused)
+@router.get("/reviews/{case_id}/write")
+async def write(case_id: str, who: Clinician, api: Api, note: str = "") -> Response:
+    """The facts, and a narrative that the physician writes."""
+    history = await _viewed(api, case_id, who)
+    case = fold(history)
+    if not case.open or _barred(who, case, history[-1].case):
         return RedirectResponse(f"/reviews/{case_id}", 303)
-
-    @router.post("/reviews/{case_id}/reassign", include_in_schema=False)
-    async def reassign(
-        case_id: str,
-        who: clinician,
-        to: Annotated[str, Form(pattern=r"^\s*(Practitioner/)?[A-Za-z0-9.\-]{1,64}\s*$")],
-        reason: Annotated[str, Form(max_length=4000)],
-    ) -> Response:
-        if not reason.strip():
-            raise Problem(422, "A reason is needed", "Say in a few words why somebody else is to decide.")
-        owner = f"Practitioner/{to.strip().removeprefix('Practitioner/')}"
-        try:
-            await parts.desk.reassign(case_id, owner, who, reason.strip())
-        except DecisionRefusedError as refused:
-            return _back(f"/reviews/{case_id}", refused)
-        return RedirectResponse(f"/reviews/{case_id}", 303)
+    return await _case_page(api, history, who, "write", note)
 
 
-async def _looked(parts: ApiDependencies, case_id: str, who: Caller) -> list[Recorded]:
+@router.post("/reviews/{case_id}/working")
+@takes(TEXT)
+async def keep(form: ReviewForm, who: Clinician, api: Api) -> Response:
+    """Save what was typed; the answer shows what was changed and what is still to be settled."""
+    copies = ReviewFormAutosave(api.autosave)
+    await copies.keep(form, who.subject)
+    if not fold(await api.cases.history(form.ref.id)).open:  # it came after the decision: nobody needs the copy
+        await copies.drop(form, who.subject)
+    zone = api.zone_of(form.ref.department)
+    found = await progress(api.cases, form.ref.id, form.draft, form.copy, form.mode, who)
+    return page("changes.html", saved=api.clock(), zone=zone, mode=form.mode, **found)
+
+
+@router.post("/reviews/{case_id}/look")
+@takes(TEXT)
+async def keep_without_script(form: ReviewForm, who: Clinician, api: Api) -> Response:
+    """The same for a browser that runs no script."""
+    await ReviewFormAutosave(api.autosave).keep(form, who.subject)
+    return RedirectResponse(f"{form.path}#signing", 303)
+
+
+@router.post("/reviews/{case_id}/approve")
+@takes(TEXT)
+async def approve(form: ReviewForm, who: Clinician, api: Api) -> Response:
+    copies = ReviewFormAutosave(api.autosave)
+    await copies.keep(form, who.subject)  # nothing typed is lost, whatever comes of it
+    copy = form.copy
+    changed = copy.text if copy.text != form.draft.text else None
     try:
-        return await parts.desk.look(case_id, who)
+        await api.review.approve(form.ref.id, form.digest, who, changed, copy.settled, copy.reading(form.draft))
+    except DecisionRefusedError as refused:
+        if refused.code == "misleading":
+            await copies.keep(await put_right(api.cases, form, who), who.subject)
+        return _back(form.path, refused)
+    await copies.drop(form, who.subject)
+    return RedirectResponse(f"/reviews/{form.ref.id}", 303)
+
+
+@router.post("/reviews/{case_id}/reject")
+async def reject(
+    case_id: str,
+    who: Clinician,
+    api: Api,
+    digest: Annotated[str, Form()],
+    action: Annotated[Literal["redraft", "close", "withdraw"], Form()],
+    reason: Annotated[str, Form(max_length=4000)],
+) -> Response:
+    try:
+        await api.review.reject(case_id, digest, who, action, reason.strip())
+    except DecisionRefusedError as refused:
+        return _back(f"/reviews/{case_id}", refused)
+    return RedirectResponse(f"/reviews/{case_id}", 303)
+
+
+@router.post("/reviews/{case_id}/reassign")
+async def reassign(
+    case_id: str,
+    who: Clinician,
+    api: Api,
+    to: Annotated[str, Form(pattern=r"^\s*(Practitioner/)?[A-Za-z0-9.\-]{1,64}\s*$")],
+    reason: Annotated[str, Form(max_length=4000)],
+) -> Response:
+    owner = f"Practitioner/{to.strip().removeprefix('Practitioner/')}"
+    try:
+        await api.review.reassign(case_id, owner, who, reason.strip())
+    except DecisionRefusedError as refused:
+        return _back(f"/reviews/{case_id}", refused)
+    return RedirectResponse(f"/reviews/{case_id}", 303)
+
+
+async def _case_page(api: ApiDependencies, history: list[Recorded], who: Caller, mode: Mode, note: str) -> Response:
+    case, ref = fold(history), history[-1].case
+    try:
+        draft = await api.cases.draft_of(ref.id, case)
+    except ErasedError:
+        return _erased_page(api, who, history)
+    if draft is None or case.review is None:
+        return page(
+            "waiting.html",
+            who=who,
+            case=case_view(history),
+            words=EVENT_WORDS,
+            state=STATE_WORDS,
+            head=case.head.sequence,
+            zone=api.zone_of(ref.department),
+        )
+    return page("case.html", who=who, mode=mode, **await _case_values(api, history, case, draft, who, mode, note))
+
+
+async def _case_values(
+    api: ApiDependencies, history: list[Recorded], case: Case, draft: Draft, who: Caller, mode: Mode, note: str
+) -> dict[str, Any]:
+    """What the template of a case with a draft shows."""
+    ref, digest = history[-1].case, case.review.draft.digest if case.review else ""
+    copies = ReviewFormAutosave(api.autosave)
+    kept = await copies.find(ref, draft, digest, mode, who.subject) if case.open else AutosavedDraft(text=draft.text)
+    return {
+        "case": case_view(history),
+        "state": STATE_WORDS[case.state],
+        "words": EVENT_WORDS,
+        "draft": draft,
+        "digest": digest,
+        "head": case.head.sequence,
+        "lines": draft.text.split("\n"),
+        "numbers": {id(sentence): index for index, sentence in enumerate(draft.sentences)},
+        "decided": _decided(case),
+        "barred": _barred(who, case, ref),
+        "following": _next_escalation(api, case),
+        "note": (NOTES | AFTER_FILING).get(note, ""),
+        "zone": api.zone_of(ref.department),
+        "after": await after_filing(api, who, ref, case),
+        "earlier": await beside_the_one_before(api.cases, history, case, draft) if mode == "review" else None,
+        **await progress(api.cases, ref.id, draft, kept, mode, who),
+    }
+
+
+async def _viewed(api: ApiDependencies, case_id: str, who: Caller) -> list[Recorded]:
+    try:
+        return await api.cases.view(case_id, who)
     except DecisionRefusedError as refused:
         raise problem_of(refused) from None
 
 
-def _erased_page(parts: ApiDependencies, who: Caller, history: list[Recorded]) -> Response:
+def _erased_page(api: ApiDependencies, who: Caller, history: list[Recorded]) -> Response:
     """That its texts were erased, when, by whom and why."""
-    head, zone = history[-1].head.sequence, parts.zone_of(history[-1].case.department)
+    head, zone = history[-1].head.sequence, api.zone_of(history[-1].case.department)
     facts: dict[str, Any] = {"case": case_view(history), "erasure": erasure_of(history)}
     answer = page("erased.html", who=who, head=head, zone=zone, words=EVENT_WORDS, state=STATE_WORDS, **facts)
     answer.status_code = 410
@@ -213,17 +203,19 @@ def _barred(who: Caller, case: Case, ref: CaseRef) -> str:
     return found.reason if found else ""
 
 
-def _following(parts: ApiDependencies, case: Case) -> str:
+def _next_escalation(api: ApiDependencies, case: Case) -> str:
     """When somebody else is told, in words; empty where nothing more comes."""
     if not case.open or case.review is None or case.level >= len(case.review.deadlines):
         return ""
-    left = (case.review.deadlines[case.level] - parts.clock()).total_seconds()
+    left = (case.review.deadlines[case.level] - api.clock()).total_seconds()
     last = case.level == len(case.review.deadlines) - 1
     return f"{'The supervisor takes over' if last else 'The supervisor is told'} in {span(left)}"
 
 
 def _back(path: str, refused: DecisionRefusedError) -> Response:
-    """To the page, which shows what has happened in the meantime."""
-    if refused.code in ("unknown", "forbidden"):
+    """Redirect to the page, which shows what has happened in the meantime, or to the sign-in. Raises Problem."""
+    if isinstance(refused, StepUpRequiredError):
+        return RedirectResponse(f"/sign-in?again=1&after={path}", 303)
+    if refused.code in ("unknown", "forbidden", "no-reason"):
         raise problem_of(refused)
     return RedirectResponse(f"{path}?note={refused.code}", 303)

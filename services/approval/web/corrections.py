@@ -1,19 +1,20 @@
 """The page of a case after its filing: the document as it stands, and the forms that correct, append and retract."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Form
 from fastapi.responses import RedirectResponse, Response
 
 from services.approval.corrections import rules as correction_rules
-from services.approval.corrections.service import CorrectionsService
+from services.approval.dependencies import Api, ApiDependencies, Clinician
 from services.approval.review import edits, text_diff
-from services.approval.review.api import LONGEST_TEXT, ApiDependencies, problem_of
-from services.approval.review.authorization import READERS, denial
-from services.approval.review.errors import DecisionRefusedError
-from services.approval.web.autosave import AutosavedDraft, DraftAutosave
+from services.approval.review.api import LONGEST_TEXT
+from services.approval.review.authorization import denial
+from services.approval.review.errors import DecisionRefusedError, StepUpRequiredError
+from services.approval.review.problems import problem_of
+from services.approval.web.autosave import AutosavedDraft
+from services.approval.web.render import PageRoute
 from shared.contracts.case import Case, final
 from shared.contracts.corrections import Retracted, RetractionRequested
 from shared.contracts.draft import Draft
@@ -41,12 +42,9 @@ Digests = Annotated[list[str], Form(max_length=1000)]
 ADDENDUM = "/addendum"  # what the key of its working copy ends with
 
 
-async def after_filing(
-    parts: ApiDependencies, working: DraftAutosave, who: Caller, ref: CaseRef, case: Case
-) -> dict[str, Any] | None:
+async def after_filing(api: ApiDependencies, who: Caller, ref: CaseRef, case: Case) -> dict[str, Any] | None:
     """What the page shows of a signed document; None before the signature."""
-    desk = CorrectionsService(parts.desk)
-    found, last = await desk.standing(ref.id, case), final(case)
+    found, last = await api.corrections.standing(ref.id, case), final(case)
     if found is None or last is None:
         return None
     shown: dict[str, Any] = {
@@ -63,13 +61,13 @@ async def after_filing(
     if shown["may"] is None:
         return shown
     if case.retraction is not None and isinstance(request := case.retraction.body, RetractionRequested):
-        words = await desk.words(ref.id, request.reason)
+        words = await api.corrections.words(ref.id, request.reason)
         shown["request"] = {"by": _name(request.by), "time": case.retraction.time, "words": words}
     if shown["may"]["sign"] and found.draft is not None:
-        corrected = await working.find(ref.id, found.seen, who.subject)
-        added = await working.find(ref.id, found.seen + ADDENDUM, who.subject)
-        shown["correction"] = await _typed(parts, who, ref.id, found.draft, case, corrected, found.text)
-        shown["addendum"] = await _typed(parts, who, ref.id, found.draft, case, added, "")
+        corrected = await api.autosave.find(ref.id, found.seen, who.subject)
+        added = await api.autosave.find(ref.id, found.seen + ADDENDUM, who.subject)
+        shown["correction"] = await _typed(api, who, ref.id, found.draft, case, corrected, found.text)
+        shown["addendum"] = await _typed(api, who, ref.id, found.draft, case, added, "")
     return shown
 
 
@@ -87,13 +85,13 @@ def _may(who: Caller, ref: CaseRef, case: Case, *, writable: bool) -> dict[str, 
 
 
 async def _typed(
-    parts: ApiDependencies, who: Caller, case_id: str, draft: Draft, case: Case, copy: AutosavedDraft | None, text: str
+    api: ApiDependencies, who: Caller, case_id: str, draft: Draft, case: Case, copy: AutosavedDraft | None, text: str
 ) -> dict[str, Any]:
     """What somebody has typed so far, and what of it the record does not support. `text` is what they began with."""
     typed = copy or AutosavedDraft(text=text)
     settled = correction_rules.carried(case, draft, typed.settled)
     new = typed.text if typed.text != text else ""
-    written = await parts.desk.written(case_id, draft, new, who) if new else ()
+    written = await api.cases.added_statements(case_id, draft, new, who) if new else ()
     before = correction_rules.carried(case, draft, AutosavedDraft(text="").settled)
     left = edits.unresolved(draft, new, before.confirmed)
     return {
@@ -119,109 +117,86 @@ def _name(by: Actor) -> str:
     return by.name or by.subject
 
 
-def add_corrections(router: APIRouter, parts: ApiDependencies, working: DraftAutosave) -> None:
-    _add_signing(router, parts, working)
-    _add_retracting(router, parts)
+router = APIRouter(route_class=PageRoute, include_in_schema=False)
 
 
-def _sent(parts: ApiDependencies, desk: CorrectionsService) -> Callable[..., Awaitable[AutosavedDraft]]:
-    clinician = Annotated[Caller, Depends(parts.guard.allow(*READERS))]
-
-    async def sent(
-        case_id: str,
-        who: clinician,
-        text: Text = "",
-        reason: Reason = "",
-        confirmed: Numbers = [],  # noqa: B006 - FastAPI copies defaults
-        written: Digests = [],  # noqa: B006
-    ) -> AutosavedDraft:
-        """What a form says, of a case that the caller may see. Raises Problem."""
-        ref, case = await parts.desk.case(case_id)
-        if not case.exists or denial(who, case, ref.department, "see"):
-            raise Problem(404, "There is no such case")
-        plain = text.replace("\r\n", "\n").rstrip() + "\n"
-        found = await desk.standing(ref.id, case)
-        if found is not None and plain == found.text.rstrip() + "\n":
-            plain = found.text  # browsers may drop its last line break
-        return AutosavedDraft(text=plain, reason=reason.strip(), confirmed=tuple(confirmed), written=frozenset(written))
-
-    return sent
+async def corrected_text(
+    case_id: str,
+    who: Clinician,
+    api: Api,
+    text: Text = "",
+    reason: Reason = "",
+    confirmed: Numbers = [],  # noqa: B006 - FastAPI copies defaults
+    written: Digests = [],  # noqa: B006
+) -> AutosavedDraft:
+    """A dependency that reads the form, of a case that the caller may see. Raises Problem."""
+    ref, case = await api.cases.case(case_id)
+    if not case.exists or denial(who, case, ref.department, "see"):
+        raise Problem(404, "There is no such case")
+    plain = text.replace("\r\n", "\n").rstrip() + "\n"
+    found = await api.corrections.standing(ref.id, case)
+    if found is not None and plain == found.text.rstrip() + "\n":
+        plain = found.text  # browsers may drop its last line break
+    return AutosavedDraft(text=plain, reason=reason.strip(), confirmed=tuple(confirmed), written=frozenset(written))
 
 
-def _add_signing(router: APIRouter, parts: ApiDependencies, working: DraftAutosave) -> None:
-    desk = CorrectionsService(parts.desk)
-    clinician = Annotated[Caller, Depends(parts.guard.allow(*READERS))]
-    sent = Annotated[AutosavedDraft, Depends(_sent(parts, desk))]
-
-    @router.post("/reviews/{case_id}/amendments/look", include_in_schema=False)
-    @takes(TEXT)
-    async def look(case_id: str, who: clinician, seen: Digest, copy: sent) -> Response:
-        await working.keep(case_id, seen, who.subject, copy)
-        return RedirectResponse(f"/reviews/{case_id}#correction", 303)
-
-    @router.post("/reviews/{case_id}/amendments", include_in_schema=False)
-    @takes(TEXT)
-    async def amend(case_id: str, who: clinician, seen: Digest, copy: sent) -> Response:
-        await working.keep(case_id, seen, who.subject, copy)  # nothing typed is lost, whatever comes of it
-        if back := _not_yet(parts, who, case_id, copy.reason, "correction"):
-            return back
-        try:
-            await desk.amend(case_id, seen, who, copy.text, copy.reason, copy.settled)
-        except DecisionRefusedError as refused:
-            return _back(case_id, refused, "correction")
-        await working.drop(case_id, seen, who.subject)
-        return RedirectResponse(f"/reviews/{case_id}", 303)
-
-    @router.post("/reviews/{case_id}/addenda", include_in_schema=False)
-    @takes(TEXT)
-    async def addend(case_id: str, who: clinician, seen: Digest, copy: sent) -> Response:
-        await working.keep(case_id, seen + ADDENDUM, who.subject, copy)
-        if back := _not_yet(parts, who, case_id, copy.reason, "addendum"):
-            return back
-        try:
-            await desk.addend(case_id, seen, who, copy.text, copy.reason, copy.settled)
-        except DecisionRefusedError as refused:
-            return _back(case_id, refused, "addendum")
-        await working.drop(case_id, seen + ADDENDUM, who.subject)
-        return RedirectResponse(f"/reviews/{case_id}", 303)
+CorrectionForm = Annotated[AutosavedDraft, Depends(corrected_text)]
 
 
-def _add_retracting(router: APIRouter, parts: ApiDependencies) -> None:
-    clinician = Annotated[Caller, Depends(parts.guard.allow(*READERS))]
-    desk = CorrectionsService(parts.desk)
-
-    @router.post("/reviews/{case_id}/retraction", include_in_schema=False)
-    async def ask(case_id: str, who: clinician, seen: Digest, reason: Reason = "") -> Response:
-        if back := _not_yet(parts, who, case_id, reason.strip(), "retraction"):
-            return back
-        try:
-            await desk.request_retraction(case_id, seen, who, reason.strip())
-        except DecisionRefusedError as refused:
-            return _back(case_id, refused, "retraction")
-        return RedirectResponse(f"/reviews/{case_id}#retraction", 303)
-
-    @router.post("/reviews/{case_id}/retraction/confirm", include_in_schema=False)
-    async def confirm(case_id: str, who: clinician, seen: Digest) -> Response:
-        if back := _not_yet(parts, who, case_id, "confirmed", "retraction"):
-            return back
-        try:
-            await desk.retract(case_id, seen, who)
-        except DecisionRefusedError as refused:
-            return _back(case_id, refused, "retraction")
-        return RedirectResponse(f"/reviews/{case_id}", 303)
+@router.post("/reviews/{case_id}/amendments/look")
+@takes(TEXT)
+async def keep_correction(case_id: str, who: Clinician, api: Api, seen: Digest, copy: CorrectionForm) -> Response:
+    """Save what was typed, for a browser that runs no script."""
+    await api.autosave.keep(case_id, seen, who.subject, copy)
+    return RedirectResponse(f"/reviews/{case_id}#correction", 303)
 
 
-def _not_yet(parts: ApiDependencies, who: Caller, case_id: str, reason: str, place: str) -> Response | None:
-    """Where to go instead, for who has to sign in again or to say why."""
+@router.post("/reviews/{case_id}/amendments")
+@takes(TEXT)
+async def amend(case_id: str, who: Clinician, api: Api, seen: Digest, copy: CorrectionForm) -> Response:
+    await api.autosave.keep(case_id, seen, who.subject, copy)  # nothing typed is lost, whatever comes of it
     try:
-        parts.check_recent(who)
-    except Problem:
-        return RedirectResponse(f"/sign-in?again=1&after=/reviews/{case_id}", 303)
-    return None if reason else RedirectResponse(f"/reviews/{case_id}?note=no-reason#{place}", 303)
+        await api.corrections.amend(case_id, seen, who, copy.text, copy.reason, copy.settled)
+    except DecisionRefusedError as refused:
+        return _back(case_id, refused, "correction")
+    await api.autosave.drop(case_id, seen, who.subject)
+    return RedirectResponse(f"/reviews/{case_id}", 303)
+
+
+@router.post("/reviews/{case_id}/addenda")
+@takes(TEXT)
+async def addend(case_id: str, who: Clinician, api: Api, seen: Digest, copy: CorrectionForm) -> Response:
+    await api.autosave.keep(case_id, seen + ADDENDUM, who.subject, copy)
+    try:
+        await api.corrections.addend(case_id, seen, who, copy.text, copy.reason, copy.settled)
+    except DecisionRefusedError as refused:
+        return _back(case_id, refused, "addendum")
+    await api.autosave.drop(case_id, seen + ADDENDUM, who.subject)
+    return RedirectResponse(f"/reviews/{case_id}", 303)
+
+
+@router.post("/reviews/{case_id}/retraction")
+async def request_retraction(case_id: str, who: Clinician, api: Api, seen: Digest, reason: Reason = "") -> Response:
+    try:
+        await api.corrections.request_retraction(case_id, seen, who, reason.strip())
+    except DecisionRefusedError as refused:
+        return _back(case_id, refused, "retraction")
+    return RedirectResponse(f"/reviews/{case_id}#retraction", 303)
+
+
+@router.post("/reviews/{case_id}/retraction/confirm")
+async def confirm_retraction(case_id: str, who: Clinician, api: Api, seen: Digest) -> Response:
+    try:
+        await api.corrections.retract(case_id, seen, who)
+    except DecisionRefusedError as refused:
+        return _back(case_id, refused, "retraction")
+    return RedirectResponse(f"/reviews/{case_id}", 303)
 
 
 def _back(case_id: str, refused: DecisionRefusedError, place: str) -> Response:
-    """To the case, which shows what has happened in the meantime and what is still to be done."""
+    """Redirect to the case, which shows what has happened in the meantime, or to the sign-in. Raises Problem."""
+    if isinstance(refused, StepUpRequiredError):
+        return RedirectResponse(f"/sign-in?again=1&after=/reviews/{case_id}", 303)
     if refused.code in ("unknown", "forbidden"):
         raise problem_of(refused)
     return RedirectResponse(f"/reviews/{case_id}?note={refused.code}#{place}", 303)

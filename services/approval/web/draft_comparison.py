@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from services.approval.review import text_diff
-from services.approval.review.service import ReviewService
+from services.approval.review.case_reader import CaseReader
 from shared.contracts.case import Case
 from shared.contracts.draft import HEADINGS, Draft
 from shared.contracts.envelope import Recorded
@@ -14,18 +14,18 @@ from shared.contracts.events import Drafted, DraftRef, Rejected
 SHOWN = 300  # rows; what is left out is counted on the page
 
 
-async def beside_the_one_before(desk: ReviewService, history: Sequence[Recorded], case: Case, draft: Draft) -> Any:
+async def beside_the_one_before(cases: CaseReader, history: Sequence[Recorded], case: Case, draft: Draft) -> Any:
     """None for a first draft, and once the review is over."""
     before = _before(history, case.review.draft) if case.review is not None and case.open else None
     if before is None:
         return None
     case_id = history[-1].case.id
-    earlier = await desk.draft(case_id, before.digest)
+    earlier = await cases.draft(case_id, before.digest)
     rows = await asyncio.to_thread(
         text_diff.side_by_side, earlier.text, draft.text, _headings(earlier) | _headings(draft)
     )
     asked = next((item for item in reversed(history) if _refuses(item, before)), None)
-    words = await desk.texts(case_id).get(asked.body.reason) if asked and isinstance(asked.body, Rejected) else b""
+    words = await cases.texts(case_id).get(asked.body.reason) if asked and isinstance(asked.body, Rejected) else b""
     by = asked.body.by if asked and isinstance(asked.body, Rejected) else None
     return {
         "number": earlier.number,

@@ -2,74 +2,82 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from datetime import datetime
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Request
 from fastapi.responses import RedirectResponse, Response, StreamingResponse
 
+from services.approval.dependencies import Api, ApiDependencies, Clinician
 from services.approval.projections.open_reviews import OpenReview, OpenReviewRow
-from services.approval.projections.unreadable_events import UnreadableEvents
-from services.approval.review.api import ApiDependencies, readable, shown_departments
+from services.approval.review.api import readable, shown_departments
 from services.approval.review.authorization import is_assigned_to
-from services.approval.web.draft_labels import DraftLabel, DraftLabels
-from services.approval.web.render import page, span
+from services.approval.web.draft_labels import DraftLabel
+from services.approval.web.render import PageRoute, page, span
 from shared.contracts.case import fold
 from shared.runtime.access import Caller
-from shared.runtime.limits import Streams
 
 PAGE = 50
 SETTLE = 0.3  # seconds in which changes are told together
 BEAT = 15.0  # seconds after which a comment keeps proxies from closing the stream, and the session is looked at
 
 
-def add_lists(router: APIRouter, parts: ApiDependencies, names: DraftLabels, not_read: UnreadableEvents) -> None:
-    clinician = Annotated[Caller, Depends(parts.guard.allow("physician", "supervisor"))]
-    streams = Streams()
+router = APIRouter(route_class=PageRoute, include_in_schema=False)
 
-    @router.get("/", include_in_schema=False)
-    async def inbox(
-        who: clinician,
-        department: str | None = None,
-        mine: bool = False,
-        q: str = "",
-        after: str | None = None,
-        rows: bool = False,
-    ) -> Response:
-        """The whole page, or with `rows` only the part that changes."""
-        departments = shown_departments(who, department or None)
-        try:
-            lines, cursor = parts.reviews.page(departments, after, PAGE, _wanted(who, mine, q.strip().lower()))
-        except ValueError:
-            return RedirectResponse("/", 303)
-        shown = await names.of([(line.case_id, line.draft) for line in lines])
-        now = parts.clock()
-        counts = {name: count for name, count in sorted(parts.reviews.counts().items()) if who.works_in(name)}
-        return page(
-            "rows.html" if rows else "inbox.html",
-            who=who,
-            rows=[_row(line, shown[line.draft], now) for line in lines],
-            counts=counts,
-            department=department or "",
-            mine=mine,
-            q=q,
-            cursor=cursor,
-            unread=not_read.of(who),
-        )
 
-    @router.get("/events", include_in_schema=False)
-    async def events(
-        request: Request, who: clinician, _: Annotated[None, Depends(streams)], case: str = ""
-    ) -> Response:
-        """Of all reviews, or of one case, as long as the caller may see them."""
-        if case:
-            await readable(parts.desk, case, who)
-        headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+@router.get("/")
+async def inbox(
+    who: Clinician,
+    api: Api,
+    department: str | None = None,
+    mine: bool = False,
+    q: str = "",
+    after: str | None = None,
+    rows: bool = False,
+) -> Response:
+    """The whole page, or with `rows` only the part that changes."""
+    departments = shown_departments(who, department or None)
+    try:
+        lines, cursor = api.open_reviews.page(departments, after, PAGE, _wanted(who, mine, q.strip().lower()))
+    except ValueError:
+        return RedirectResponse("/", 303)
+    labels = await api.labels.of([(line.case_id, line.draft) for line in lines])
+    now = api.clock()
+    counts = {name: count for name, count in sorted(api.open_reviews.counts().items()) if who.works_in(name)}
+    return page(
+        "rows.html" if rows else "inbox.html",
+        who=who,
+        rows=[_row(line, labels[line.draft], now) for line in lines],
+        counts=counts,
+        department=department or "",
+        mine=mine,
+        q=q,
+        cursor=cursor,
+        unread=api.unreadable.of(who),
+    )
 
-        async def may_listen() -> bool:
-            return who.method in ("token", "jwt") or await parts.guard.signed_in(request) is not None
 
-        return StreamingResponse(_changes(parts, case, may_listen), media_type="text/event-stream", headers=headers)
+async def _event_stream_slot(request: Request, api: Api) -> AsyncIterator[None]:
+    """Hold one of the caller's event streams until the answer has ended. Raises Problem 429 when none is left."""
+    async with asynccontextmanager(api.streams)(request):
+        yield
+
+
+# The caller comes first: streams are counted by person.
+@router.get("/events")
+async def events(
+    request: Request, who: Clinician, api: Api, _: Annotated[None, Depends(_event_stream_slot)], case: str = ""
+) -> Response:
+    """Of all reviews, or of one case, as long as the caller may see them."""
+    if case:
+        await readable(api.cases, case, who)
+    headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+
+    async def may_listen() -> bool:
+        return who.method in ("token", "jwt") or await api.guard.signed_in(request) is not None
+
+    return StreamingResponse(_changes(api, case, may_listen), media_type="text/event-stream", headers=headers)
 
 
 def _wanted(who: Caller, mine: bool, words: str) -> Callable[[OpenReviewRow], bool]:
@@ -95,7 +103,7 @@ def _row(line: OpenReview, shown: DraftLabel, now: datetime) -> dict[str, object
     }
 
 
-async def _changes(parts: ApiDependencies, case: str, may_listen: Callable[[], Awaitable[bool]]) -> AsyncIterator[str]:
+async def _changes(api: ApiDependencies, case: str, may_listen: Callable[[], Awaitable[bool]]) -> AsyncIterator[str]:
     """Server-sent events: one `changed` for everything that changed together; with `case`, where that case stands now.
 
     One comes at once: something may have changed between the page and the stream, or while the stream was broken.
@@ -103,8 +111,8 @@ async def _changes(parts: ApiDependencies, case: str, may_listen: Callable[[], A
     https://html.spec.whatwg.org/multipage/server-sent-events.html
     """
     now = asyncio.get_running_loop().time
-    with parts.reviews.watching() as queue:
-        yield "retry: 2000\n\n" + await _changed(parts, case)
+    with api.open_reviews.watching() as queue:
+        yield "retry: 2000\n\n" + await _changed(api, case)
         asked = now()
         while True:
             try:
@@ -123,10 +131,10 @@ async def _changes(parts: ApiDependencies, case: str, may_listen: Callable[[], A
                 count += 1
             told_all = count < queue.maxsize  # whoever does not keep up was not told what came after
             if not case or case in changed or not told_all:
-                yield await _changed(parts, case)
+                yield await _changed(api, case)
 
 
-async def _changed(parts: ApiDependencies, case: str) -> str:
-    history, _ = await parts.desk.readable(case) if case else ([], [])
+async def _changed(api: ApiDependencies, case: str) -> str:
+    history, _ = await api.cases.readable(case) if case else ([], [])
     head = fold(history).head.sequence if case else ""
     return f"event: changed\ndata: {head}\n\n"

@@ -1,32 +1,29 @@
-"""Names to choose from when a review is given to somebody else: the EHR's practitioners."""
+"""Search of the EHR's practitioners, for the form that reassigns a review."""
 
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Query
+from fastapi import APIRouter, Query
 from fastapi.responses import Response
 
+from services.approval.dependencies import Api, Clinician
 from services.approval.filing.resources import Resource
-from services.approval.review.api import ApiDependencies
-from services.approval.review.authorization import READERS
-from services.approval.web.render import page
-from shared.clinical.fhir import FhirClient
+from services.approval.web.render import PageRoute, page
 from shared.contracts.failures import Failure
-from shared.runtime.access import Caller
 
 SHOWN = 20
 
 
-def add_people(router: APIRouter, parts: ApiDependencies, ehr: FhirClient) -> None:
-    clinician = Annotated[Caller, Depends(parts.guard.allow(*READERS))]
+router = APIRouter(route_class=PageRoute, include_in_schema=False)
 
-    @router.get("/people", include_in_schema=False)
-    async def people(_: clinician, q: Annotated[str, Query(min_length=2, max_length=60)]) -> Response:
-        """Options whose family name begins with `q`; none where the EHR does not answer: an id can be typed."""
-        try:
-            found = await ehr.search("Practitioner", {"family": q, "_count": str(SHOWN)})
-        except Failure:
-            found = []
-        return page("people.html", people=[(item["id"], name_of(item)) for item in found[:SHOWN] if item.get("id")])
+
+@router.get("/people")
+async def people(_: Clinician, api: Api, q: Annotated[str, Query(min_length=2, max_length=60)]) -> Response:
+    """Options whose family name begins with `q`; none where the EHR does not answer: an id can be typed."""
+    try:
+        found = await api.ehr.search("Practitioner", {"family": q, "_count": str(SHOWN)})
+    except Failure:
+        found = []
+    return page("people.html", people=[(item["id"], name_of(item)) for item in found[:SHOWN] if item.get("id")])
 
 
 def name_of(practitioner: Resource) -> str:

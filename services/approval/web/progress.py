@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import Any
 
 from services.approval.review import edits, text_diff
-from services.approval.review.service import ReviewService
+from services.approval.review.case_reader import CaseReader
 from services.approval.web.autosave import AutosavedDraft
 from services.approval.web.review_form import Mode, SubmittedForm, beginning
 from shared.contracts import notice
@@ -14,11 +14,11 @@ from shared.runtime.access import Caller
 
 
 async def progress(
-    desk: ReviewService, case_id: str, draft: Draft, copy: AutosavedDraft, mode: Mode, who: Caller
+    cases: CaseReader, case_id: str, draft: Draft, copy: AutosavedDraft, mode: Mode, who: Caller
 ) -> dict[str, Any]:
     """What differs from the text that they began with, and which sentences and points are still to be settled."""
     begun = beginning(draft, mode)
-    own = await desk.written(case_id, draft, copy.text, who)
+    own = await cases.added_statements(case_id, draft, copy.text, who)
     written = [item for item in own if item.label != "supported"]
     standing = edits.unchanged_sentences(draft, copy.text)
     return {
@@ -44,8 +44,8 @@ def _line(draft: Draft, text: str, *, own: bool) -> tuple[str, str] | None:
     return stale, wanted
 
 
-async def put_right(desk: ReviewService, sent: SubmittedForm, who: Caller) -> SubmittedForm:
+async def put_right(cases: CaseReader, sent: SubmittedForm, who: Caller) -> SubmittedForm:
     """The form with such a line of the text saying what is true."""
-    own = bool(await desk.written(sent.ref.id, sent.draft, sent.copy.text, who))
+    own = bool(await cases.added_statements(sent.ref.id, sent.draft, sent.copy.text, who))
     text = notice.put_right(sent.draft, sent.copy.text, own=own)
     return replace(sent, copy=sent.copy.model_copy(update={"text": text}))

@@ -125,10 +125,12 @@ class PageRoute(APIRoute):
         return handle_or_explain
 
 
-def add_assets(router: APIRouter) -> None:
-    @router.get("/assets/{name}", include_in_schema=False)
-    async def asset(name: str) -> Response:
-        if name not in ASSETS:
-            raise Problem(404, "There is no such file")
-        headers = {"X-Content-Type-Options": "nosniff", "Cache-Control": "no-cache"}
-        return FileResponse(HERE / "static" / name, media_type=ASSETS[name], headers=headers)
+assets_router = APIRouter(route_class=PageRoute, include_in_schema=False)
+
+
+@assets_router.get("/assets/{name}")
+async def asset(name: str) -> Response:
+    if name not in ASSETS:
+        raise Problem(404, "There is no such file")
+    headers = {"X-Content-Type-Options": "nosniff", "Cache-Control": "no-cache"}
+    return FileResponse(HERE / "static" / name, media_type=ASSETS[name], headers=headers)

@@ -1,14 +1,14 @@
-"""What the form of a case sends, and where it is kept until it is signed: a copy for each person and way of writing."""
+"""The review form as it is submitted, and its autosaved copies: one for each person and way of writing."""
 
-from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
 from fastapi import Depends, Form
 
+from services.approval.dependencies import Api, ApiDependencies, Clinician
 from services.approval.review import manual_narrative
-from services.approval.review.api import LONGEST_TEXT, ApiDependencies
-from services.approval.review.authorization import READERS, denial
+from services.approval.review.api import LONGEST_TEXT
+from services.approval.review.authorization import denial
 from services.approval.web.autosave import AutosavedDraft, DraftAutosave
 from shared.contracts.case import fold
 from shared.contracts.draft import Draft
@@ -74,35 +74,34 @@ def _key(draft: Draft, digest: str, mode: Mode) -> str:
     return f"{draft.context_digest}/write" if mode == "write" else digest
 
 
-def sent_form(parts: ApiDependencies) -> Callable[..., Awaitable[SubmittedForm]]:
-    """A dependency that reads the form."""
-    clinician = parts.guard.allow(*READERS)
+async def submitted_form(
+    case_id: str,
+    who: Clinician,
+    api: Api,
+    digest: Annotated[str, Form()],
+    mode: Annotated[Mode, Form()] = "review",
+    text: Annotated[str, Form(max_length=LONGEST_TEXT)] = "",
+    confirmed: Numbers = [],  # noqa: B006 - FastAPI copies defaults
+    acknowledged: Numbers = [],  # noqa: B006
+    written: Digests = [],  # noqa: B006
+    seconds: Seconds = 0,
+    seen: Numbers = [],  # noqa: B006
+) -> SubmittedForm:
+    """A dependency that reads the form. Raises Problem where the caller may not see the case, or for another draft."""
+    ref, draft = await _draft_of_form(api, case_id, who, digest)
+    copy = AutosavedDraft(
+        text=typed(text, beginning(draft, mode)),
+        draft=digest,
+        confirmed=tuple(confirmed),
+        acknowledged=tuple(acknowledged),
+        written=frozenset(written),
+        seconds=seconds,
+        seen=frozenset(seen),
+    )
+    return SubmittedForm(ref, draft, digest, mode, copy)
 
-    async def sent(
-        case_id: str,
-        who: Annotated[Caller, Depends(clinician)],
-        digest: Annotated[str, Form()],
-        mode: Annotated[Mode, Form()] = "review",
-        text: Annotated[str, Form(max_length=LONGEST_TEXT)] = "",
-        confirmed: Numbers = [],  # noqa: B006 - FastAPI copies defaults
-        acknowledged: Numbers = [],  # noqa: B006
-        written: Digests = [],  # noqa: B006
-        seconds: Seconds = 0,
-        seen: Numbers = [],  # noqa: B006
-    ) -> SubmittedForm:
-        ref, draft = await _under_review(parts, case_id, who, digest)
-        copy = AutosavedDraft(
-            text=typed(text, beginning(draft, mode)),
-            draft=digest,
-            confirmed=tuple(confirmed),
-            acknowledged=tuple(acknowledged),
-            written=frozenset(written),
-            seconds=seconds,
-            seen=frozenset(seen),
-        )
-        return SubmittedForm(ref, draft, digest, mode, copy)
 
-    return sent
+ReviewForm = Annotated[SubmittedForm, Depends(submitted_form)]
 
 
 def typed(text: str, begun: str) -> str:
@@ -111,13 +110,13 @@ def typed(text: str, begun: str) -> str:
     return begun if plain == begun.rstrip() + "\n" else plain
 
 
-async def _under_review(parts: ApiDependencies, case_id: str, who: Caller, digest: str) -> tuple[CaseRef, Draft]:
+async def _draft_of_form(api: ApiDependencies, case_id: str, who: Caller, digest: str) -> tuple[CaseRef, Draft]:
     """Raises Problem where the caller may not see the case or the draft was never one of its drafts."""
-    history = await parts.desk.history(case_id)
+    history = await api.cases.history(case_id)
     case = fold(history)
     if not history or denial(who, case, history[-1].case.department, "see"):
         raise Problem(404, "There is no such case")
     drafts = [event.body.draft.digest for event in history if isinstance(event.body, Drafted)]
     if digest not in drafts:
         raise Problem(412, "This is not a draft of this case")
-    return history[-1].case, await parts.desk.draft(case_id, digest)
+    return history[-1].case, await api.cases.draft(case_id, digest)
