@@ -1,7 +1,7 @@
 """REST API of the knowledge base: status, versions, search, rollback."""
 
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import APIRouter, Query
 from pydantic import BaseModel, ConfigDict, Field
@@ -9,9 +9,24 @@ from pydantic import BaseModel, ConfigDict, Field
 from services.evaluator.dependencies import AnyRole, Knowledge, Operator
 from shared.contracts.knowledge import Relevance, Search
 from shared.knowledge.kept import KeptPoint
-from shared.knowledge.live import VersionRecord
+from shared.knowledge.live import Live, VersionRecord
 
 router = APIRouter(prefix="/v1/knowledge", tags=["knowledge"])
+
+Timestamp = Annotated[str, Field(json_schema_extra={"format": "date-time"})]  # RFC 3339, to the second
+
+
+class KnowledgeStatus(BaseModel):
+    """What is live, what is newest, what is going on."""
+
+    live: Live | None = Field(description="the version that searches see")
+    passages: int = Field(description="of the live version")
+    newest: VersionRecord | None = Field(description="the version that was evaluated last")
+    refreshing: str | None = Field(description="id of the refresh that runs")
+    waiting: list[str] = Field(description="ids of the refreshes that wait for it")
+    paused_until: Timestamp | None = Field(description="when batches are embedded again: the end of the peak hours")
+    file: str | None = Field(description="path of the file that declares the sources")
+    problem: str | None = Field(description="what is wrong with that file")
 
 
 class Passage(BaseModel):
@@ -64,9 +79,11 @@ class RolledBack(BaseModel):
     by: str
 
 
-@router.get("", summary="What is live and since when, what is newest, what is going on")
-async def status(_: AnyRole, knowledge: Knowledge) -> dict[str, Any]:
-    return await knowledge.status()
+@router.get(
+    "", summary="What is live and since when, what is newest, what is going on", response_model_exclude_unset=True
+)
+async def status(_: AnyRole, knowledge: Knowledge) -> KnowledgeStatus:
+    return KnowledgeStatus.model_validate(await knowledge.status())
 
 
 @router.get("/versions", summary="Every version that was judged, newest first")
