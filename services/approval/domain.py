@@ -1,4 +1,4 @@
-"""The rules of review and signature. Pure: the case, the words and the time come in, an event or a refusal goes out."""
+"""Rules of review and signature. Pure: they take the case, and return an event or raise DecisionRefusedError."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
@@ -52,9 +52,9 @@ def request(drafted: Drafted, task: str | None, due: tuple[datetime, ...]) -> Re
 
 
 def open_review(case: Case, seen: str) -> ReviewRequested:
-    """The review that a decision about the draft with digest `seen` is about.
+    """Return the open review of the draft with digest `seen`.
 
-    Raises DecisionRefusedError: nobody may decide twice, and nobody may decide about what they have not seen.
+    Raises DecisionRefusedError where the case is decided, waits for no decision, or has another draft under review.
     """
     if not case.exists:
         raise DecisionRefusedError("unknown", "There is no such case.")
@@ -68,9 +68,9 @@ def open_review(case: Case, seen: str) -> ReviewRequested:
 
 
 def approved_before(case: Case, seen: str, by: Actor, text: str | None) -> Approved | None:
-    """The signature that `by` has given to the draft `seen`, or to `text` in its place.
+    """Return the signature that `by` gave before to the draft `seen`, or to `text` in its place.
 
-    Whoever lost the answer and sends the same again gets the first answer, not a refusal.
+    A request that is repeated after a lost answer gets the first answer, not a refusal.
     """
     body = case.decision.body if case.decision else None
     if not isinstance(body, Approved) or body.draft.digest != seen or body.by.subject != by.subject:
@@ -79,7 +79,7 @@ def approved_before(case: Case, seen: str, by: Actor, text: str | None) -> Appro
 
 
 def rejected_before(case: Case, seen: str, by: Actor, action: Refusing, reason: str) -> Rejected | None:
-    """The same of a refusal; `reason` is the digest of the words."""
+    """Return the rejection that `by` appended before; `reason` is the digest of the words."""
     body = case.decision.body if case.decision else None
     if not isinstance(body, Rejected) or body.draft.digest != seen or body.by.subject != by.subject:
         return None
@@ -87,7 +87,7 @@ def rejected_before(case: Case, seen: str, by: Actor, action: Refusing, reason: 
 
 
 def reads_draft(review: ReviewRequested, text: str | None) -> bool:
-    """Whether a signature needs the draft itself: to see what is settled, or that `text` is this stay's document."""
+    """Return whether the draft is needed to check a signature: its open points, or `text` against its parts."""
     return text is not None or review.draft.by_hand or review.draft.to_settle != 0
 
 
@@ -137,9 +137,9 @@ def approve(
 
 
 def signer(case: Case, by: Actor, supervisor: str | None) -> str | None:
-    """The FHIR reference that signs: the caller's own; for a static token without one, the role it stands in for.
+    """Return the FHIR reference of the signer: the caller's own, or for a static token without one that of its role.
 
-    Raises DecisionRefusedError to anybody else: nobody signs as somebody else.
+    Raises DecisionRefusedError for all others: nobody signs as somebody else.
     """
     if by.practitioner is not None:
         return by.practitioner
@@ -166,7 +166,7 @@ def reject(
 
 
 def after_rejection(rejected: Rejected) -> RedraftRequested | Closed:
-    """Back to the drafter with the physician's words, or the end of the case."""
+    """Return the event that follows a rejection: a new draft is requested, or the case is closed."""
     if rejected.action != "redraft":
         return Closed()
     return RedraftRequested(
@@ -180,7 +180,7 @@ def after_rejection(rejected: Rejected) -> RedraftRequested | Closed:
 
 
 def reassign(case: Case, to: str, by: Actor, reason: str, due: tuple[datetime, ...]) -> Reassigned:
-    """Give an open review to somebody else, whose clock starts now: `due` are its deadlines."""
+    """Give an open review to somebody else. `due` are the deadlines of the new escalation run."""
     if not case.exists:
         raise DecisionRefusedError("unknown", "There is no such case.")
     if not case.open:
@@ -192,7 +192,7 @@ def reassign(case: Case, to: str, by: Actor, reason: str, due: tuple[datetime, .
 def classify_decision(
     history: Sequence[Recorded], digest: str, focus: str
 ) -> Literal["decide", "later", "settled", "stale"]:
-    """Whether an answer in the EHR about the draft `digest` decides the case.
+    """Classify a decision that was taken in the EHR about the draft `digest`.
 
     `later`: the review is not on the trail yet. `settled`: it was decided or called off. `stale`: no such draft is or
     was under review, or it is about another encounter.
@@ -214,14 +214,15 @@ def classify_decision(
 
 
 def may_sign(case: Case, who: str, owners: Iterable[str | None]) -> bool:
-    """Whether a decision that the EHR says `who` made is one by whom the review belongs to: as our own inbox has it."""
+    """Return whether `who` may decide in the EHR: the owner, the attending or one of `owners`, as in our inbox."""
     attending = case.review.stay.attending if case.review else None
     return who in (case.owner, attending, *owners)
 
 
 def has_opened(case: Case, who: str, supervisor: str, looks: Iterable[Access]) -> bool:
-    """Whether `who` has seen the draft under review. A token without an identity stands for the owner, a supervisor's
-    for the department's supervisor, as it does when it signs.
+    """Return whether `who` has seen the draft under review.
+
+    A token without an identity stands for the owner, a supervisor's for the department's supervisor, as when it signs.
     """
     if case.review is None:
         return False
@@ -235,7 +236,7 @@ def has_opened(case: Case, who: str, supervisor: str, looks: Iterable[Access]) -
 
 
 def starts_review(case: Case, role: str | None, looked_at: str) -> bool:
-    """Whether a look at a draft is where its review begins: a physician's, or the supervisor's to whom it was given.
+    """Return whether viewing a draft starts its review: the viewer is a physician, or the supervisor it was given to.
 
     `looked_at` names the draft's digest; one that is no longer under review begins nothing.
     """
@@ -252,7 +253,7 @@ class Outcome(NamedTuple):
 
 
 def outcome_of(decision: Recorded) -> Outcome | None:
-    """None for an event that decides no review."""
+    """Return what a decision means for its Task; None for an event that decides no review."""
     match decision.body:
         case Approved():
             return Outcome("approved", decision.id)

@@ -1,7 +1,7 @@
-"""Goes round the trail, a few cases at a time, and proves each: its chain, its states, what stands of it in the chart.
+"""Verify the audit chain in the background, a few cases in each run: digests, state transitions, documents in the EHR.
 
-Where it has come to is kept: it goes on after a restart, and several processes share the way. It also asks the server
-whether it still keeps its promise, on disk before it is acknowledged, and how much room it has.
+The position is stored: verification continues after a restart, and several processes share the work. Each run also
+reads the durability and the storage of the NATS server into gauges.
 """
 
 import logging
@@ -24,7 +24,7 @@ KEY = "patrol"
 
 
 class AuditChainVerifier:
-    """Verifies cases in the order in which they were opened, and begins again at the end of the trail."""
+    """Verifies cases in the order in which they were opened; after the last one it starts again with the first."""
 
     def __init__(self, monitor: str, ehr: FhirClient) -> None:
         self._monitor = monitor

@@ -1,4 +1,4 @@
-"""Signs where every case stands, every few minutes, by a chained timer: of all processes one does it at a time."""
+"""Sign the position of every case's event stream, every few minutes, by a chained timer: one process at a time."""
 
 import logging
 from datetime import timedelta
@@ -23,7 +23,7 @@ TELL_AFTER = 3  # runs that fail one after the other
 
 
 class CheckpointPublisher:
-    """Does nothing where no folder and no key are set."""
+    """Publishes signed checkpoints; does nothing where no folder and no key are set."""
 
     def __init__(
         self,
@@ -61,7 +61,7 @@ class CheckpointPublisher:
         await self._timers.set(TIMER, DUE, self._clock() + self._every, {EVERY: str(self._every)})
 
     async def on_timer(self, message: Msg) -> None:
-        """It is time. A run that fails is no reason to hold up what shares the consumer: the next one is due soon."""
+        """Handle the timer. A failed run does not hold up the consumer: the next run is due soon."""
         if message.subject != DUE:
             await self._reconcile(message)
             return

@@ -1,4 +1,4 @@
-"""The rules of what may be done to a document after its filing: correct it, append to it, retract it. Pure.
+"""Rules of amendments, addenda and retractions of filed documents. Pure.
 
 A correction and an addendum are signatures, as an approval is. A retraction takes two people.
 """
@@ -22,9 +22,9 @@ S = TypeVar("S", Amended, Addended)
 
 
 def filed(case: Case, seen: str) -> tuple[Approved | Amended, Filed]:
-    """The signature of the document that stands in the chart, and where it stands.
+    """Return the signature of the current document, and the event that filed it.
 
-    Raises DecisionRefusedError: nobody corrects what is not there, or what they have not seen as it stands.
+    Raises DecisionRefusedError where no document is filed, or `seen` is not its current digest.
     """
     if not case.exists:
         raise DecisionRefusedError("unknown", "There is no such case.")
@@ -163,7 +163,7 @@ def addend(
 def request_retraction(
     case: Case, seen: str, by: Actor, reason: str, *, supervisor: str | None = None, channel: Channel | None = None
 ) -> RetractionRequested:
-    """The first of two people. Raises DecisionRefusedError."""
+    """Ask for a retraction, as the first of two people. Raises DecisionRefusedError."""
     filed(case, seen)
     if case.retraction is not None:
         raise DecisionRefusedError(
@@ -175,7 +175,7 @@ def request_retraction(
 def retract(
     case: Case, seen: str, by: Actor, *, supervisor: str | None = None, channel: Channel | None = None
 ) -> Retracted:
-    """The second of two people. Raises DecisionRefusedError, also to the first."""
+    """Confirm a retraction, as the second of two people. Raises DecisionRefusedError, also for the first."""
     before, _ = filed(case, seen)
     request = case.retraction.body if case.retraction else None
     if not isinstance(request, RetractionRequested):
@@ -197,7 +197,7 @@ def retract(
 
 
 def requested_before(case: Case, seen: str, by: Actor, reason: str) -> RetractionRequested | None:
-    """The request of `by` for this retraction that stands already, also when a second person has confirmed it."""
+    """Return the request of `by` for this retraction where it was appended before, confirmed or not."""
     body = case.retraction.body if case.retraction else None
     if isinstance(body, Retracted):
         body = RetractionRequested(seen=body.seen, reason=body.reason, by=body.requested_by, signer=body.requester)
@@ -207,7 +207,7 @@ def requested_before(case: Case, seen: str, by: Actor, reason: str) -> Retractio
 
 
 def confirmed_before(case: Case, seen: str, by: Actor) -> Retracted | None:
-    """The confirmation of `by` for this retraction that stands already."""
+    """Return the confirmation of `by` for this retraction where it was appended before."""
     body = case.retraction.body if case.retraction else None
     if not isinstance(body, Retracted):
         return None
@@ -215,7 +215,7 @@ def confirmed_before(case: Case, seen: str, by: Actor) -> Retracted | None:
 
 
 def same_person(first: Actor, first_signer: str | None, second: Actor, second_signer: str | None) -> bool:
-    """Whether two actors may be one person: by login, by who they are in the EHR, by whom they sign for, by NPI."""
+    """Return whether two actors may be one person: the same login, practitioner, signer or NPI."""
     return any(
         one is not None and one == other
         for one, other in (
@@ -245,12 +245,12 @@ def number_of(case: Case, signature: Recorded) -> int:
 
 
 def status_of(case: Case, entry: ChartEntry) -> str:
-    """The DocumentReference.status that an entry is to have in the chart."""
+    """Return the DocumentReference.status that an entry must have in the chart."""
     if entry in case.earlier or case.state == "retracted":
         return "entered-in-error"
     return "superseded" if entry.whole and entry != final(case) else "current"
 
 
 def has_ended(case: Case) -> bool:
-    """Whether nothing more is on its way into the chart."""
+    """Return whether nothing is left to be filed."""
     return case.state in ("filed", "closed", "withdrawn", "retracted") and case.awaits != "file"

@@ -1,4 +1,4 @@
-"""What a person may do with a document after its filing, each appended to the case exactly where it was looked at."""
+"""Decisions about filed documents: amend, append, retract. One implementation behind the API and the pages."""
 
 import logging
 from collections.abc import Callable
@@ -29,7 +29,7 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class SignedDocument:
-    """A document as it stands; `seen` is the digest with which somebody says that they have seen it so."""
+    """The current document of a case. Callers send `seen`, its digest, to say what they have seen."""
 
     seen: str
     text: str
@@ -48,7 +48,7 @@ class CorrectionsService:
         self._bus = bus
 
     async def standing(self, case_id: str, case: Case) -> SignedDocument | None:
-        """None before the first signature."""
+        """Return the current document of a case; None before the first signature."""
         last = final(case)
         if last is None:
             return None
@@ -115,8 +115,9 @@ class CorrectionsService:
         settled: Settled,
         key: str | None,
     ) -> S:
-        """Check, keep and append what `make` makes of `words`; `whole` is the text that is filed. Sent again by whoever
-        lost the answer, it is the same signature.
+        """Check, store and append the signature that `make` returns; `whole` gives the text that is filed.
+
+        Sent again after a lost answer, it is the same signature. Raises DecisionRefusedError.
         """
         self._review.require_recent_sign_in(by)
         require_reason(reason, "Say in a few words why.")
@@ -200,7 +201,7 @@ class CorrectionsService:
         return event
 
     async def _tell(self, ref: CaseRef, seen: str) -> None:
-        """A second person has to know that they are waited for. The page of the case says so in any case."""
+        """Alert that a second person has to confirm. The page of the case says so in any case."""
         facts = {"case": ref.id, "department": ref.department, "page": f"/reviews/{ref.id}"}
         try:
             await alert(self._bus, "warning", "retraction-requested", id=f"{ref.id}-{seen}", **facts)
@@ -232,10 +233,10 @@ class CorrectionsService:
         return await self._decisions.decide(ref, case, by, "decide", decide, cause_of(ref, by, key), before)
 
     async def words(self, case_id: str, digest: str) -> str:
-        """Somebody's reason."""
+        """Return the reason that was given for a decision, by its digest."""
         return (await self._cases.texts(case_id).get(digest)).decode()
 
     async def _keep(self, case_id: str, case: Case, *texts: str) -> None:
-        """Before an event names them by their digests."""
+        """Store texts before an event refers to them by their digests."""
         for text in texts:
             await self._cases.texts(case_id, case.head.sequence).put(text.encode())

@@ -1,4 +1,4 @@
-"""Decisions taken in the EHR's own inbox: the Task has changed, it is read afresh, and what it says is decided."""
+"""Apply decisions that were taken in the EHR's own inbox: a changed Task is read again, and its answer is decided."""
 
 import logging
 
@@ -32,7 +32,7 @@ UNOPENED = "Not signed: the draft has not been opened. Open it in Countersign, t
 
 
 class EhrDecisionHandler:
-    """However it was heard that a Task has changed, and however often: one decision, or none and a person is told."""
+    """Handles changed Tasks, however often they are reported: one decision, or none and an alert."""
 
     def __init__(
         self,
@@ -58,7 +58,7 @@ class EhrDecisionHandler:
         self._bus = bus
 
     async def on_task(self, message: Msg) -> None:
-        """A Task has changed."""
+        """Handle a changed Task."""
         fact = read_task_fact(message.subject, message.data)
         try:
             task = await self._ehr.read("Task", fact.task_id)
@@ -85,7 +85,7 @@ class EhrDecisionHandler:
                 await self._hear(asked, word, task, history)
 
     async def _may_count(self) -> None:
-        """What is decided in the EHR waits while a person has not said that it counts. Raises TransientError."""
+        """Raises TransientError while decisions in the EHR are held: they are retried until an operator allows them."""
         hold = await read_hold(self._bus)
         if hold is not None and hold.held:
             raise TransientError(f"decisions in the EHR are held ({hold.why}): countersign ehr-decisions allow")
@@ -122,18 +122,18 @@ class EhrDecisionHandler:
                 await self._not_taken(asked, history, refused.code)
 
     async def _opened(self, history: list[Recorded], who: str, supervisor: str) -> bool:
-        """Whether the signer has seen what they sign."""
+        """Return whether the signer has seen the draft."""
         if self._draft_shown:
             return True
         return domain.has_opened(fold(history), who, supervisor, await self._log.of_case(history[-1].case.id))
 
     async def _send_back(self, asked: ReviewTaskRef, history: list[Recorded], why: str, words: str) -> None:
-        """The Task waits again, and says what for; the alert comes first, so that no crash keeps it back."""
+        """Reopen the Task with the reason. The alert is raised first, so that a crash cannot suppress it."""
         await self._not_taken(asked, history, why)
         await self._tasks.send_back(asked.task, words)
 
     async def _tell_declined(self, asked: ReviewTaskRef, task: Resource, history: list[Recorded]) -> None:
-        """Whoever declines a Task may only mean "not me": a person looks after the letter that nobody writes here."""
+        """Alert that a Task was declined: "not me" was perhaps meant, and nobody would write the document."""
         if task.get("status") == "rejected":
             for event in history:
                 body = event.body
@@ -144,7 +144,7 @@ class EhrDecisionHandler:
         return await provenances_of(self._ehr, f"Task/{task}")  # none where the EHR does not say who changed what
 
     async def _not_taken(self, asked: ReviewTaskRef, history: list[Recorded], why: str) -> None:
-        """The review goes on, with its escalations, in our own inbox."""
+        """Alert that a decision was not applied. The review continues, with its escalations, in our own inbox."""
         logger.warning("case %s: what Task %s says is not taken as a decision: %s", asked.case_id, asked.task, why)
         await self._tell("ehr-decision-not-taken", asked, history, why)
 

@@ -1,6 +1,6 @@
-"""Whether what is decided in the EHR counts: not after a restore, until a person has said so.
+"""Hold decisions of the EHR after a restore, until an operator allows them.
 
-A restored trail does not know what was decided after its backup, and the EHR does.
+A restored event stream lacks the decisions that were taken after its backup; the EHR still has them.
 """
 
 from datetime import datetime
@@ -16,7 +16,7 @@ BUCKET, KEY = "reconciled", "ehr-decisions"
 
 
 class Hold(Model):
-    """Who said so, why and when."""
+    """Whether decisions are held, by whom, why and since when."""
 
     held: bool
     by: str
@@ -25,7 +25,7 @@ class Hold(Model):
 
 
 async def read_hold(bus: Bus) -> Hold | None:
-    """What was said last; None: nothing ever was, and decisions count."""
+    """Return the last setting; None where there was none: decisions are applied."""
     entry = await Bucket(bus, BUCKET).get(KEY)
     return Hold.model_validate_json(entry.value) if entry is not None else None
 
@@ -35,7 +35,7 @@ async def say(bus: Bus, hold: Hold) -> None:
 
 
 def on_request(bus: Bus, clock: Clock) -> Verb:
-    """The operator says whether they count."""
+    """Return the request with which an operator holds or allows decisions."""
 
     async def do(asked: OfDecisions) -> str:
         if not asked.why.strip():

@@ -1,7 +1,7 @@
-"""Finds decisions that the EHR did not tell of: one search for all reviews, every few minutes, by a chained timer.
+"""Find decisions that the EHR did not report: one search for all reviews, every few minutes, by a chained timer.
 
-Where the last run came to is kept in the EHR's own time: no clocks are compared, and after a downtime the next run
-begins where the last one ended. The same timer has ended cases looked at again (follow_up.py). https://hl7.org/fhir/R4/search.html
+The watermark is in the EHR's own time: no clocks are compared, and after a downtime the next run starts where the last
+one ended. The same timer starts the follow-up of ended cases (`filing/follow_up.py`). https://hl7.org/fhir/R4/search.html
 """
 
 import logging
@@ -71,7 +71,7 @@ class TaskReconciler:
         await self._keep_timer()
 
     async def _keep_timer(self) -> None:
-        """One timer, however many processes start; one that is overdue has fired, or fires by itself."""
+        """Ensure that there is one timer, however many processes start. An overdue one has fired, or will."""
         wanted = str(self._every)
         for subject in (TIMER, DUE):
             pending = await self._bus.direct_get("TIMERS", {"last_by_subj": subject})
@@ -83,7 +83,7 @@ class TaskReconciler:
         await self._timers.set(TIMER, DUE, self._clock() + self._every, {EVERY: str(self._every)})
 
     async def on_timer(self, message: Msg) -> None:
-        """It is time. The next timer is set first, so that no failure of this run ends the chain."""
+        """Handle the timer. The next timer is set first, so that a failed run does not end the chain."""
         await self._set_timer()
         await self.run()
         await self._follow_up()
@@ -91,7 +91,7 @@ class TaskReconciler:
         await self._timers.purge(message.subject)
 
     async def run(self) -> None:
-        """Tell the bus of each Task that has ended since. Nothing is asked while nobody waits.
+        """Publish each Task that has ended since the watermark. Nothing is searched while no review is open.
 
         The mark is kept after each part of the time: a run that fails or dies loses no more than one of them.
         """
@@ -155,6 +155,6 @@ class TaskReconciler:
 
 
 def is_told(failed: int) -> bool:
-    """Whether somebody is told of so many failed runs: of the third, the sixth, the twelfth, …"""
+    """Return whether to alert after so many failed runs: the third, the sixth, the twelfth, …"""
     times, rest = divmod(failed, TELL_AFTER)
     return rest == 0 and times > 0 and times & (times - 1) == 0

@@ -1,7 +1,7 @@
-"""The EHR's inbox shows that a physician has begun to read.
+"""Set the review Task to `in-progress` once a physician views the draft.
 
-Every look at a draft is on the ACCESS stream before the draft is shown; this follows it, so that no page waits for the
-EHR and no look is forgotten when a process dies.
+Each view is in the access log before the draft is shown. This handler consumes the log, so that no page waits for the
+EHR and no view is lost when a process ends.
 """
 
 import logging
@@ -31,7 +31,7 @@ class ReviewStartedHandler:
         self._journal = Journal(bus, "approval")
 
     async def on_draft_viewed(self, message: Msg) -> None:
-        """Somebody looked at a draft: where it was the one who is to decide, the Task is in progress."""
+        """Handle a view of a draft: the Task is in progress where the viewer is the one who decides."""
         try:
             look = Access.model_validate_json(message.data)
         except ValidationError:

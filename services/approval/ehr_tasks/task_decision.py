@@ -1,4 +1,4 @@
-"""What a review Task in the EHR says: which draft it asks about, and what a physician answered there. Pure.
+"""Read review Tasks of the EHR: which draft they ask about, and which decision a physician entered there. Pure.
 
 https://hl7.org/fhir/R4/task.html#statemachine; docs/adr/0016-decisions-in-the-ehr.md says why it is read like this.
 """
@@ -38,7 +38,7 @@ PERSON = re.compile(rf"(?:^|/)((?:Practitioner|PractitionerRole)/{FHIR_ID_PART})
 
 @dataclass(frozen=True, slots=True)
 class ReviewTaskRef:
-    """The review that a Task asks for, as the Task itself says."""
+    """The review that a Task asks for, from the Task itself."""
 
     task: str
     case_id: str
@@ -48,7 +48,7 @@ class ReviewTaskRef:
 
 @dataclass(frozen=True, slots=True)
 class TaskDecision:
-    """What was answered. `gone`: the Task was called off, which decides nothing; `unclear`: not one of our codes."""
+    """A decision entered in the EHR. `gone`: cancelled, which decides nothing; `unclear`: an unknown code."""
 
     kind: Literal["approve", "refuse", "gone", "unclear"]
     action: Refusing = "close"
@@ -56,7 +56,7 @@ class TaskDecision:
 
 
 def parse_review_task(task: Resource) -> ReviewTaskRef | None:
-    """None for a Task that is none of our reviews."""
+    """Return the review that a Task asks for; None for a Task of somebody else."""
     for item in _dicts(task.get("identifier")):
         case_id = str(item.get("value", "")).partition("/")[0]
         if item.get("system") == REVIEW_SYSTEM and CASE_ID.fullmatch(case_id):
@@ -65,7 +65,7 @@ def parse_review_task(task: Resource) -> ReviewTaskRef | None:
 
 
 def parse_decision(task: Resource) -> TaskDecision | None:
-    """None while nobody has answered, and for a Task that we have ended ourselves."""
+    """Return the decision of a Task; None while there is none, and for a Task that we have ended ourselves."""
     status, codes = task.get("status"), set(_codes(task))
     if status not in ENDED or (status == "completed" and completed_by_us(task)):
         return None
@@ -82,7 +82,7 @@ def parse_decision(task: Resource) -> TaskDecision | None:
 
 
 def completed_by_us(task: Resource) -> bool:
-    """Whether it carries the mark of a decision on the trail, or the document, which we alone write into it."""
+    """Return whether we completed the Task: it has the output that only we write."""
     return any(
         output.get("valueIdentifier", {}).get("system") == EVENT_SYSTEM
         if isinstance(output.get("valueIdentifier"), dict)
@@ -92,7 +92,7 @@ def completed_by_us(task: Resource) -> bool:
 
 
 def cancelled_by_us(task: Resource) -> bool:
-    """Whether we ended the Task ourselves, because the discharge was taken back."""
+    """Return whether we cancelled the Task, because the discharge was cancelled."""
     return task.get("status") == "cancelled" and DISCHARGE_CANCELLED in _codes(task)
 
 
@@ -102,7 +102,7 @@ def owner_of(task: Resource) -> str | None:
 
 
 def signer_of(task: Resource, provenances: Iterable[Resource]) -> str | None:
-    """Who made the last change: as the EHR's Provenance of it says, else whom the Task belongs to.
+    """Return who made the last change: the agent of the EHR's Provenance, otherwise the owner of the Task.
 
     None where the EHR says that it was nobody whom we know as a person.
     """
@@ -117,7 +117,7 @@ def signer_of(task: Resource, provenances: Iterable[Resource]) -> str | None:
 
 
 def last_updated(task: Resource) -> datetime | None:
-    """When the EHR says that it was changed last; None where it does not say."""
+    """Return `meta.lastUpdated`; None where the EHR has none."""
     return _moment((task.get("meta") or {}).get("lastUpdated"))
 
 

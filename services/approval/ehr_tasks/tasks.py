@@ -1,4 +1,4 @@
-"""The review Task in the EHR: created once, kept true. EHRs that take no Task are served by our own inbox."""
+"""Create and update the review Task in the EHR. Where an EHR takes no Tasks, reviews are in our own inbox only."""
 
 import logging
 from collections.abc import Callable
@@ -26,14 +26,14 @@ Change = Callable[[Resource], Resource | None]  # None: it is as it is to be
 
 
 class Devices:
-    """The Device resources that stand for the AI, one for each version of model and prompt."""
+    """Device resources of the drafting model, one for each version of model and prompt."""
 
     def __init__(self, ehr: FhirClient) -> None:
         self._ehr = ehr
         self._ids: dict[str, str] = {}
 
     async def id_of(self, draft: DraftRef) -> str:
-        """The Device's id, created on first use."""
+        """Return the id of the Device, which is created on first use."""
         name = resources.device_name(draft)
         if name not in self._ids:
             identifier = resources.DEVICE_SYSTEM, name
@@ -53,7 +53,7 @@ class ReviewTasks:
         self._public_url = public_url.rstrip("/")
 
     async def request(self, case: CaseRef, drafted: Drafted, due: datetime) -> str | None:
-        """The Task's id; the same Task however often it is asked for. None when the EHR takes no Task."""
+        """Create the review Task and return its id; idempotent. None where the EHR takes no Tasks."""
         link = self.link(case)
         try:
             device = await self._devices.id_of(drafted.draft)
@@ -71,7 +71,7 @@ class ReviewTasks:
         return None
 
     async def opened(self, task: str | None) -> None:
-        """The physician has begun to read; a Task that is further on stays where it is."""
+        """Set the Task to in-progress; a Task in a later state stays as it is."""
         await self._change(
             task, lambda found: resources.begun(found, self._clock()) if found.get("status") in NOT_BEGUN else None
         )
@@ -92,11 +92,11 @@ class ReviewTasks:
             logger.warning("the EHR does not take a Task back to its inbox: %s", error.reason)
 
     def link(self, case: CaseRef) -> str:
-        """The review page; empty where nobody said how physicians reach this service."""
+        """Return the address of the review page; empty where the public address is not configured."""
         return f"{self._public_url}/reviews/{case.id}" if self._public_url else ""
 
     async def escalate(self, told: EscalationRecord, supervisor: str) -> None:
-        """A Task of its own for the supervisor and each deputy; the same Tasks however often it is asked for."""
+        """Create a Task for the supervisor and for each deputy; idempotent."""
         if told.review.task is None:
             return  # this EHR takes no Task
         case = told.event.case
@@ -112,7 +112,7 @@ class ReviewTasks:
             logger.warning("the EHR takes no Task about an escalation: %s", error.reason)
 
     async def settle(self, told: EscalationRecord, end: EscalationEnd) -> None:
-        """Nobody has to look any more."""
+        """End the Tasks of an escalation."""
         if told.review.task is None:
             return
 

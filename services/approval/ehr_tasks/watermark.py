@@ -1,4 +1,4 @@
-"""How far the EHR's ended Tasks are known, in the EHR's own time. Pure.
+"""The watermark of ended Tasks, in the EHR's own time. Pure.
 
 Between the mark and now there may be more Tasks than one search should answer: after a migration, or weeks without
 Countersign. Then the time is halved until a part of it holds few enough, and the mark moves on part by part.

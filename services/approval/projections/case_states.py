@@ -1,4 +1,4 @@
-"""How many cases wait for what: followed on the trail, while somebody watches from outside."""
+"""Count cases by state for the metrics; runs only where metrics are exported."""
 
 import logging
 from collections import Counter
@@ -39,7 +39,7 @@ AFTER: dict[str, State | None] = {
 
 
 class CaseStateProjection:
-    """States of all cases that have not come to their end."""
+    """The states of all cases that have not ended."""
 
     def __init__(self, reviews: OpenReviewsProjection, clock: Clock) -> None:
         self._reviews = reviews
@@ -47,7 +47,7 @@ class CaseStateProjection:
         self._states: dict[str, tuple[str, State, int]] = {}  # by case: its department and state, and since which event
 
     async def start(self, bus: Bus) -> None:
-        """Follow, in the background."""
+        """Subscribe; events are read in the background."""
         if not instruments.measuring():
             return
         self._states.clear()  # of a start that failed

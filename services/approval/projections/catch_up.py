@@ -1,8 +1,8 @@
-"""Follows some events of the trail, from a stored beginning on.
+"""A catch-up subscription: follow some events of the stream, starting from a stored checkpoint.
 
-A beginning is no copy of what was made of the events. It says up to where the trail was read, and lists the events
-before that still count: they are read again from the trail, so that it can say nothing that the trail does not. One
-that is of another trail, such as an older backup's, is not used: then the trail is read from its start.
+A checkpoint is no snapshot of the projection. It holds the position up to which the stream was read, and the sequences
+of earlier events that the projection still depends on: these are read again, so that a projection never differs from
+the stream. A checkpoint of another stream, such as that of an older backup, is ignored, and everything is read.
 """
 
 import asyncio
@@ -32,7 +32,7 @@ PATIENCE = 120.0  # seconds in which something must come while the trail is read
 
 
 class Checkpoint(Model):
-    """Where to begin: after the event with sequence `at`, which is known again by its id and time."""
+    """Start after the event with sequence `at`, which is verified by its id and time."""
 
     at: int
     id: str
@@ -41,9 +41,10 @@ class Checkpoint(Model):
 
 
 class CatchUpSubscription:
-    """Hands every event called one of `names` to `take`, in the order of the trail, each once.
+    """Gives every event called one of `names` to `take`, in stream order, each once.
 
-    `counting` are the sequences of those that `take` was given and still needs. `key` names the beginning.
+    `counting` returns the sequences of the events that the projection still depends on; the checkpoint `key` stores
+    them.
     """
 
     def __init__(
@@ -68,9 +69,9 @@ class CatchUpSubscription:
         self._caught_up = asyncio.Event()
 
     async def start(self, bus: Bus) -> None:
-        """Begin to follow. What stands on the trail already is read in the background.
+        """Subscribe. Events that are stored already are read in the background.
 
-        Raises TransientError when the trail cannot be read.
+        Raises TransientError where the stream cannot be read.
         """
         self._bus = bus
         self._beginnings = Bucket(bus, BUCKET)
@@ -87,9 +88,9 @@ class CatchUpSubscription:
         self._look_up()
 
     async def caught_up(self) -> None:
-        """Wait for everything that stood on the trail at the start.
+        """Wait until the events that were stored at the start have been read.
 
-        Raises TransientError when nothing comes any more.
+        Raises TransientError where no more events arrive.
         """
         while not self._caught_up.is_set():
             before = self._received

@@ -1,6 +1,4 @@
-"""The inbox: open reviews, held in memory and followed from the cases' own events. It may be a moment behind: what is
-decided by it is appended by compare-and-set.
-"""
+"""The projection of open reviews, in memory. It may lag behind: decisions are appended with an expected version."""
 
 import asyncio
 import bisect
@@ -37,7 +35,7 @@ Place = tuple[int, datetime, str]
 
 
 class OpenReview(Model):
-    """One line of the inbox: ids and times, no patient data."""
+    """One row of the inbox: ids and times, no patient data."""
 
     case_id: str
     department: str
@@ -55,9 +53,9 @@ class OpenReview(Model):
 
 @dataclass(frozen=True, slots=True)
 class OpenReviewRow:
-    """A case that waits for its physician, up to the last of its events that the inbox has seen.
+    """An open review, up to the last event that the projection has seen.
 
-    There may be many: what a list is sorted and searched by lies open, the rest is packed.
+    There may be many: the fields that lists are sorted and searched by are plain, the rest is compressed.
     """
 
     ref: CaseRef
@@ -137,7 +135,7 @@ def _line(waiting: OpenReviewRow) -> OpenReview:
 
 
 def follow(waiting: OpenReviewRow | None, event: Recorded) -> OpenReviewRow | None:
-    """What waits after one of the followed events."""
+    """Return the open review after one of the followed events; None where it is not open."""
     if event.name == OPENS:
         return OpenReviewRow.of(event.case, apply(Case(), event), event.time)
     if event.name in ENDS or waiting is None:
@@ -146,7 +144,7 @@ def follow(waiting: OpenReviewRow | None, event: Recorded) -> OpenReviewRow | No
 
 
 class OpenReviewsProjection:
-    """All open reviews: those that are overdue first, then the oldest."""
+    """All open reviews: overdue ones first, then the oldest."""
 
     def __init__(self) -> None:
         self._waiting: dict[str, OpenReviewRow] = {}
@@ -155,9 +153,9 @@ class OpenReviewsProjection:
         self._watchers: set[asyncio.Queue[str]] = set()
 
     async def start(self, bus: Bus) -> None:
-        """Follow the trail; returns when every open review is known.
+        """Subscribe, and return once every open review is known.
 
-        Raises TransientError when the trail cannot be read.
+        Raises TransientError where the stream cannot be read.
         """
         for known in (self._waiting, self._order, self._counts):
             known.clear()  # of a start that failed
@@ -185,7 +183,7 @@ class OpenReviewsProjection:
 
     @contextmanager
     def watching(self) -> Iterator["asyncio.Queue[str]"]:
-        """Ids of cases as they change, for as long as somebody looks."""
+        """Queue the ids of cases as they change, while the context is open."""
         queue: asyncio.Queue[str] = asyncio.Queue(QUEUE)
         self._watchers.add(queue)
         try:
@@ -194,7 +192,7 @@ class OpenReviewsProjection:
             self._watchers.discard(queue)
 
     def find(self, case_id: str) -> OpenReviewRow | None:
-        """The case if it waits. It may have been decided a moment ago: only an append can tell."""
+        """Return the case where its review is open. It may have been decided a moment ago: only an append can tell."""
         return self._waiting.get(case_id)
 
     def page(
@@ -232,7 +230,7 @@ class OpenReviewsProjection:
         return found
 
     def overdue_escalations(self, now: datetime) -> int:
-        """Reviews whose next level was due a while ago, and nobody was told. Always 0, while the timers fire."""
+        """Count the reviews whose next escalation is more than SLACK late; non-zero means that timers do not fire."""
         late = now.timestamp() - SLACK
         return sum(item.due is not None and item.due < late for item in self._waiting.values())
 

@@ -1,6 +1,6 @@
-"""What stands on the trail and is no event that can be read: named where people look, and told once.
+"""Collect messages of the event stream that cannot be read as events: listed in the inbox, and alerted once.
 
-Nothing of ours writes such a message, and nobody but an administrator of the server could; it stops its own case only.
+No service writes such a message, and only an administrator of the server could. It stops its own case only.
 """
 
 import asyncio
@@ -44,7 +44,7 @@ class UnreadableEvents:
             self._telling.cancel()
 
     def of(self, who: Caller) -> list[Unreadable]:
-        """Those of departments that the caller works in, latest first."""
+        """Return the unreadable events of the caller's departments, latest first."""
         return [item for item in reversed(self._found.values()) if who.works_in(item.case.department)]
 
     def _counting(self) -> Iterator[int]:
@@ -67,7 +67,7 @@ class UnreadableEvents:
                 self._to_tell.put_nowait(item)
 
     async def _is_told(self, item: Unreadable) -> bool:
-        """Give the alert unless it was given before, by whatever process. Of a newer version's, one for each name."""
+        """Raise the alert unless any process raised it before. For events of a newer version: one for each name."""
         key = f"unreadable.newer.{item.event}" if item.newer else f"unreadable.{item.sequence}"
         facts = {"case": item.case.id, "department": item.case.department, "event": item.event, "reason": item.reason}
         try:

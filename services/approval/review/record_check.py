@@ -1,4 +1,4 @@
-"""Records that texts are held against while they are written: the last few stay indexed, so who types does not wait."""
+"""Check what physicians type against the record. The last few records stay indexed, so that typing does not wait."""
 
 import asyncio
 import time
@@ -27,7 +27,7 @@ class RecordChecker:
         self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
     async def written(self, case_id: str, draft: Draft, text: str, by: str) -> tuple[Statement, ...]:
-        """The sentences of `text` that `draft` does not have, held against the record that it was made from.
+        """Check the sentences of `text` that `draft` does not have against the record it was made from.
 
         One text at a time, and of one person one in the queue: in a thread, but threads share the processor. Raises
         Problem 429 where the texts of `by` have taken their time.

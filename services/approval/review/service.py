@@ -125,11 +125,11 @@ class ReviewService:
         return await self.decisions.decide(ref, case, by, "decide", decide, cause_of(ref, by, key), before)
 
     async def _draft_to_sign(self, ref: CaseRef, review: ReviewRequested, text: str | None = None) -> Draft | None:
-        """The draft under review where a signature needs it."""
+        """Return the draft under review where it is needed to check the signature."""
         return await self.cases.draft(ref.id, review.draft.digest) if domain.reads_draft(review, text) else None
 
     async def _current_case(self, case_id: str, seen: str = "") -> tuple[CaseRef, Case]:
-        """The case as the inbox knows it, where that is about the draft `seen`; else as the trail has it."""
+        """Return the case from the projection where it is about the draft `seen`, otherwise from its event stream."""
         waiting = self._reviews.find(case_id)
         if waiting is not None:
             case = waiting.case
@@ -138,7 +138,7 @@ class ReviewService:
         return await self.cases.case(case_id)
 
     async def acting_supervisor(self, ref: CaseRef, by: Caller) -> str | None:
-        """The department's supervisor, as which a supervisor's token without an identity of its own signs."""
+        """Return the department's supervisor, as whom a supervisor's token without an identity of its own signs."""
         if by.role != "supervisor" or not by.stands_in:
             return None
         found = await self._directory.supervisor(ref.department)
@@ -177,9 +177,9 @@ class ReviewService:
         return await self.decisions.decide(ref, case, by, "decide", decide, cause_of(ref, by, key), before)
 
     async def approve_in_ehr(self, case_id: str, seen: str, by: Actor, cause: str) -> Approved:
-        """Countersign the draft as it is, as `by` did in the EHR. `cause` gives the event its id.
+        """Countersign the unchanged draft, as `by` did in the EHR. The event's id is derived from `cause`.
 
-        Whether they may is for the EHR to say, and checked by whoever heard it. Raises DecisionRefusedError.
+        The caller has checked that they may decide. Raises DecisionRefusedError.
         """
         ref, case = await self.cases.case(case_id)
         review = domain.open_review(case, seen)
@@ -209,9 +209,9 @@ class ReviewService:
         )
 
     async def reassign(self, case_id: str, to: str, by: Caller, reason: str, key: str | None = None) -> None:
-        """Give an open review to somebody else, whose clock starts. Raises DecisionRefusedError.
+        """Give an open review to somebody else; their deadlines start now. Raises DecisionRefusedError.
 
-        To whom it belongs already, nothing changes, so that nobody puts a review off; an operator sets a lost timer so.
+        For the present owner nothing changes, so that nobody postpones a review; an operator restores a lost timer so.
         """
         require_reason(reason, "Say in a few words why somebody else is to decide.")
         ref, case = await self._current_case(case_id)
@@ -253,7 +253,7 @@ class ReviewService:
             )
 
     async def _withdraw_if_taken_back(self, ref: CaseRef, case: Case, review: ReviewRequested) -> None:
-        """Nobody signs for a stay that goes on: the EHR is asked once more. An EHR that is down stops no signature."""
+        """Withdraw the case and refuse where the stay continues in the EHR. An EHR that is down stops no signature."""
         try:
             encounter = await self._ehr.read("Encounter", review.stay.encounter.removeprefix("Encounter/"))
         except Failure:
@@ -279,5 +279,5 @@ def signs(body: Signature, text: str) -> bool:
 
 
 def channel_of(caller: Caller) -> Channel:
-    """A session is our pages; a token, whoever's it is, our API."""
+    """Return the channel of a decision: sessions use the pages, tokens the API."""
     return "api" if caller.method in ("token", "jwt") else "inbox"

@@ -1,4 +1,4 @@
-"""What keeps a text from being signed. One rule for every way to sign: the page, the API, a Task in the EHR. Pure."""
+"""Rules that a text must meet to be signed, the same for the page, the API and Tasks in the EHR. Pure."""
 
 import re
 from collections.abc import Iterator, Mapping, Sequence

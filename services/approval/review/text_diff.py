@@ -1,4 +1,4 @@
-"""Two texts compared, line by line and word by word, in bounded time and memory. Pure.
+"""Compare two texts by line and by word, in bounded time and memory. Pure.
 
 Texts come from people's keyboards: what is quadratic in their length is done for a bounded number of words, and beyond
 it whole lines are shown as removed and added. Callers run it outside the event loop.

@@ -1,1 +1,1 @@
-"""The pages: HTML rendered here, one style sheet and one script of our own, no build step, no external host."""
+"""The pages: HTML rendered on the server, one style sheet and one script; no build step and no external host."""

@@ -1,4 +1,4 @@
-"""What a physician has typed and not signed yet: kept on the server, lost by no reload, seen by nobody else."""
+"""Autosave of unsigned text: stored on the server by person and draft, so that a reload loses nothing."""
 
 import hashlib
 
@@ -33,7 +33,7 @@ class AutosavedDraft(BaseModel):
         return Settled(dict.fromkeys(self.confirmed, "confirmed"), self.acknowledged, self.written)
 
     def reading(self, draft: Draft) -> Reading | None:
-        """How much of `draft` was read; None where the browser does not say."""
+        """Return how much of `draft` was read; None where the browser did not report it."""
         if not self.seconds and not self.seen:
             return None
         parts = range(len(draft.parts))
@@ -49,11 +49,11 @@ class DraftAutosave:
         return AutosavedDraft.model_validate_json(found.value) if found else None
 
     async def keep(self, case_id: str, draft: str, subject: str, copy: AutosavedDraft) -> None:
-        """Stored when this returns; the last one counts."""
+        """Store the copy; the last write wins."""
         await self._bucket.put(_key(case_id, draft, subject), copy.model_dump_json().encode(), ttl=KEPT)
 
     async def drop(self, case_id: str, draft: str, subject: str) -> None:
-        """It has been decided: what was signed stands elsewhere."""
+        """Delete the copy after the decision."""
         await self._bucket.delete(_key(case_id, draft, subject))
 
 

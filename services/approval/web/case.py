@@ -1,4 +1,4 @@
-"""The page of one case: the draft with its evidence, what the physician makes of it, and the decision."""
+"""The page of one case: the draft with its evidence, the physician's text, and the decision."""
 
 from typing import Annotated, Any, Literal
 
@@ -180,7 +180,7 @@ async def _viewed(api: ApiDependencies, case_id: str, who: Caller) -> list[Recor
 
 
 def _erased_page(api: ApiDependencies, who: Caller, history: list[Recorded]) -> Response:
-    """That its texts were erased, when, by whom and why."""
+    """Answer that the texts of the case were erased: when, by whom and why."""
     head, zone = history[-1].head.sequence, api.zone_of(history[-1].case.department)
     facts: dict[str, Any] = {"case": case_view(history), "erasure": erasure_of(history)}
     answer = page("erased.html", who=who, head=head, zone=zone, words=EVENT_WORDS, state=STATE_WORDS, **facts)
@@ -189,7 +189,7 @@ def _erased_page(api: ApiDependencies, who: Caller, history: list[Recorded]) -> 
 
 
 def _decided(case: Case) -> dict[str, object] | None:
-    """Who decided, and what."""
+    """Return who decided, what and when; None before the decision."""
     if case.decision is None or not isinstance(case.decision.body, Approved | Rejected):
         return None
     by = case.decision.body.by
@@ -198,13 +198,13 @@ def _decided(case: Case) -> dict[str, object] | None:
 
 
 def _barred(who: Caller, case: Case, ref: CaseRef) -> str:
-    """Why the caller can only read; empty when it may decide."""
+    """Return why the caller may only read; empty where they may decide."""
     found = denial(who, case, ref.department, "decide")
     return found.reason if found else ""
 
 
 def _next_escalation(api: ApiDependencies, case: Case) -> str:
-    """When somebody else is told, in words; empty where nothing more comes."""
+    """Return when the review escalates next, in words; empty where it does not."""
     if not case.open or case.review is None or case.level >= len(case.review.deadlines):
         return ""
     left = (case.review.deadlines[case.level] - api.clock()).total_seconds()

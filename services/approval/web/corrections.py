@@ -43,7 +43,7 @@ ADDENDUM = "/addendum"  # what the key of its working copy ends with
 
 
 async def after_filing(api: ApiDependencies, who: Caller, ref: CaseRef, case: Case) -> dict[str, Any] | None:
-    """What the page shows of a signed document; None before the signature."""
+    """Return what the page shows of a signed document; None before the signature."""
     found, last = await api.corrections.standing(ref.id, case), final(case)
     if found is None or last is None:
         return None

@@ -1,4 +1,4 @@
-"""A draft beside the one before it: what a physician asked for, and what has changed."""
+"""Compare a draft with the previous one: what the physician asked for, and what has changed."""
 
 import asyncio
 from collections.abc import Sequence
@@ -15,7 +15,7 @@ SHOWN = 300  # rows; what is left out is counted on the page
 
 
 async def beside_the_one_before(cases: CaseReader, history: Sequence[Recorded], case: Case, draft: Draft) -> Any:
-    """None for a first draft, and once the review is over."""
+    """Return the comparison for the page; None for a first draft, and once the review is decided."""
     before = _before(history, case.review.draft) if case.review is not None and case.open else None
     if before is None:
         return None

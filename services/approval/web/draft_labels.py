@@ -1,4 +1,4 @@
-"""Names for a list, from the drafts that are shown; remembered, as a draft never changes."""
+"""Initials and names for lists, read from the drafts and cached: a draft never changes."""
 
 import json
 from collections import OrderedDict
@@ -26,7 +26,7 @@ class DraftLabels:
         self._artifacts = Artifacts(bus)
 
     async def of(self, drafts: Sequence[tuple[str, str]]) -> dict[str, DraftLabel]:
-        """By the draft's digest; `drafts` are pairs of case and digest."""
+        """Return the labels by draft digest; `drafts` are pairs of case and digest."""
         missing = [(case, digest) for case, digest in drafts if digest not in self._known]
         for digest, data in (await self._artifacts.read(missing, whole=False)).items():
             draft = json.loads(data)

@@ -1,4 +1,4 @@
-"""The inbox: what waits, for whom, since when; and the stream that tells browsers when something changed."""
+"""The inbox page: open reviews, and the event stream that tells browsers about changes."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable

@@ -1,4 +1,4 @@
-"""How far somebody is with a text: what they changed, and what still waits for a word."""
+"""Progress of a text that is being edited: what was changed, and what is still to be settled."""
 
 import asyncio
 from dataclasses import replace
