@@ -17,8 +17,8 @@ import typer
 import uvloop
 
 from bench.knowledge import keep
-from services.approval.following import BUCKET
-from services.approval.reviews import Reviews
+from services.approval.projections.catch_up import BUCKET
+from services.approval.projections.open_reviews import OpenReviewsProjection
 from shared.contracts.envelope import START
 from shared.contracts.subjects import CaseRef
 from shared.messaging.buckets import Bucket
@@ -46,7 +46,7 @@ async def tell(bus: Bus, cases: int, waiting: int) -> None:
 
 async def start(bus: Bus) -> tuple[dict[str, float], int]:
     """What a start costs this process, and how many reviews it found."""
-    cpu, begun, reviews = psutil.Process().cpu_times(), time.perf_counter(), Reviews()
+    cpu, begun, reviews = psutil.Process().cpu_times(), time.perf_counter(), OpenReviewsProjection()
     await reviews.start(bus)
     seconds, after = time.perf_counter() - begun, psutil.Process().cpu_times()
     used = after.user + after.system - cpu.user - cpu.system

@@ -14,7 +14,7 @@ import typer
 from cli.deadletters import AsJson, By, DataDir, who
 
 if TYPE_CHECKING:
-    from services.approval.hold import Hold
+    from services.approval.ehr_tasks.hold import Hold
     from shared.messaging.connection import Bus
 
 T = TypeVar("T")
@@ -25,7 +25,7 @@ Reason = Annotated[str, typer.Option("--reason", help="kept with your name; no p
 @app.command()
 def show(data_dir: DataDir = None, as_json: AsJson = False) -> None:
     """Whether they count, and who said so."""
-    from services.approval.hold import read_hold
+    from services.approval.ehr_tasks.hold import read_hold
 
     _say(_run(data_dir, read_hold), as_json=as_json)
 
@@ -54,7 +54,7 @@ def _run(data_dir: Path | None, work: Callable[["Bus"], Coroutine[Any, Any, T]])
 
 
 async def _set(bus: "Bus", by: str | None, reason: str, *, held: bool) -> "Hold | None":
-    from services.approval.hold import read_hold
+    from services.approval.ehr_tasks.hold import read_hold
     from shared.messaging.requests import OfDecisions, ask
 
     await ask(bus, "approval", "ehr-decisions", OfDecisions.model_construct(held=held, by=who(by), why=reason))

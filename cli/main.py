@@ -106,7 +106,7 @@ def _options(
     if knowledge_file is not None and not knowledge_file.is_file():
         raise CommandError(f"--knowledge: {knowledge_file} is not there.")
     if people is not None:
-        from services.approval.directory_file import read
+        from services.approval.escalation.directory_file import read
 
         read(people)  # what is wrong with it is said before the models are loaded
     qdrant = os.environ.get("COUNTERSIGN_QDRANT_URL")

@@ -16,7 +16,7 @@ from cli.audit.report import Report
 from cli.audit.seen import Seen
 from cli.audit.stray import strays
 from cli.reach import reach, reach_ehr
-from services.approval.ehr_word import CASE_ID
+from services.approval.ehr_tasks.task_decision import CASE_ID
 from services.approval.proof.case import Verified, standing, verify_case
 from services.approval.proof.fault import Fault
 from shared.clinical.fhir import FhirClient

@@ -3,8 +3,8 @@
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 
 from cli.audit.seen import Seen
+from services.approval.filing.resources import DOCUMENT_SYSTEM, Resource
 from services.approval.proof.fault import Fault
-from services.approval.resources import DOCUMENT_SYSTEM, Resource
 from shared.clinical.fhir import FhirClient, SearchResult
 from shared.contracts.failures import PermanentError
 

@@ -8,8 +8,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from services.approval.clocks import next_deadline
-from services.approval.reviews import FOLLOWED, Waiting, follow
+from services.approval.escalation.rules import next_deadline
+from services.approval.projections.open_reviews import FOLLOWED, OpenReviewRow, follow
 from shared.contracts.envelope import decode
 from shared.contracts.failures import PermanentError
 from shared.contracts.refresh import fold_refresh
@@ -35,7 +35,7 @@ class Open:
     """The reviews that wait, by the events that have been `add`ed."""
 
     def __init__(self) -> None:
-        self._waiting: dict[str, Waiting] = {}
+        self._waiting: dict[str, OpenReviewRow] = {}
 
     def add(self, page: Iterable[Stored]) -> None:
         for item in page:

@@ -17,7 +17,7 @@ from cli.backup.files import Tell
 from cli.backup.manifest import Manifest, StreamPart, VectorPart
 from cli.backup.sealing import Seal
 from cli.errors import CommandError
-from services.approval.hold import Hold, say
+from services.approval.ehr_tasks.hold import Hold, say
 from shared.knowledge.base import KnowledgeBase
 from shared.knowledge.kept import KeptPoint
 from shared.messaging import snapshots

@@ -11,7 +11,7 @@ from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from cli.doctor.findings import Group
-from services.approval.checkpointing import DUE, EVERY, TIMER
+from services.approval.audit.checkpoints import DUE, EVERY, TIMER
 from shared.contracts.failures import Failure
 from shared.messaging.checkpoints import Folder
 from shared.messaging.connection import Bus

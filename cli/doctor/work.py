@@ -14,9 +14,9 @@ from cli.doctor import checkpoints
 from cli.doctor.findings import Finding, Group
 from cli.doctor.place import Place
 from cli.errors import CommandError
-from services.approval.hold import read_hold
-from services.approval.reconcile import KEY, TELL_AFTER
-from services.approval.task_mark import Mark
+from services.approval.ehr_tasks.hold import read_hold
+from services.approval.ehr_tasks.reconciler import KEY, TELL_AFTER
+from services.approval.ehr_tasks.watermark import Watermark
 from shared.contracts.failures import Failure
 from shared.knowledge.live import LiveBucket
 from shared.messaging.buckets import Bucket
@@ -121,13 +121,13 @@ async def _decisions(bus: Bus, group: Group) -> None:
     if hold is None or not hold.held:
         group.ok("decisions in the EHR", "they count")
         entry = await Bucket(bus, "reconciled").get(KEY)
-        asked(group, Mark.read(entry.value) if entry else Mark())
+        asked(group, Watermark.read(entry.value) if entry else Watermark())
         return
     do = "countersign cases reimport; countersign audit verify; then countersign ehr-decisions allow"
     group.warning("decisions in the EHR", f"they wait, since {hold.at:%Y-%m-%d %H:%M} UTC: {hold.why}", do)
 
 
-def asked(group: Group, mark: Mark) -> None:
+def asked(group: Group, mark: Watermark) -> None:
     """How far the EHR's ended Tasks are known. Pure."""
     until = f"known up to {mark.seen:%Y-%m-%d %H:%M} UTC" if mark.seen else "none is known yet"
     if mark.failed >= TELL_AFTER:

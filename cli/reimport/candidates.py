@@ -4,9 +4,9 @@ from collections.abc import AsyncIterator, Iterable
 
 from cli.audit.seen import Seen
 from cli.audit.stray import cases_of, pages_of
-from services.approval.corrections import status_of
-from services.approval.ehr_word import CASE_ID
-from services.approval.resources import DOCUMENT_SYSTEM, Resource
+from services.approval.corrections.rules import status_of
+from services.approval.ehr_tasks.task_decision import CASE_ID
+from services.approval.filing.resources import DOCUMENT_SYSTEM, Resource
 from shared.clinical.fhir import FhirClient
 from shared.contracts.case import fold
 from shared.contracts.envelope import Recorded

@@ -3,8 +3,8 @@
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
-from services.approval.ehr_word import REFUSING, asked_by, completed_by_us
-from services.approval.resources import REVIEW_STATUS_SYSTEM, REVIEW_SYSTEM, Resource
+from services.approval.ehr_tasks.task_decision import REFUSING, completed_by_us, parse_review_task
+from services.approval.filing.resources import REVIEW_STATUS_SYSTEM, REVIEW_SYSTEM, Resource
 from shared.clinical.fhir import FhirClient
 from shared.contracts.case import fold
 from shared.messaging.journal import Journal
@@ -23,7 +23,7 @@ async def refusals(ehr: FhirClient, journal: Journal) -> AsyncIterator[Refusal]:
     """A page of Tasks in memory at a time. Raises PermanentError where the EHR does not search for them."""
     async for page in ehr.each_page("Task", {"identifier": f"{REVIEW_SYSTEM}|", "status": "completed"}):
         for task in page.matches:
-            asked, outcome = asked_by(task), _outcome(task)
+            asked, outcome = parse_review_task(task), _outcome(task)
             if asked is None or outcome is None or not completed_by_us(task):
                 continue
             case = fold(await journal.find(asked.case_id))

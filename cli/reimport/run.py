@@ -12,7 +12,7 @@ from cli.errors import CommandError
 from cli.reach import reach, reach_ehr
 from cli.reimport.candidates import candidates, known
 from cli.reimport.refusals import Refusal, refusals
-from services.approval.ehr_word import CASE_ID
+from services.approval.ehr_tasks.task_decision import CASE_ID
 from services.approval.reimport.plan import Found, plan
 from shared.clinical.fhir import FhirClient
 from shared.contracts.case import as_it_was

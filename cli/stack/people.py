@@ -4,7 +4,7 @@ from collections import defaultdict
 
 from deploy.sandbox_ehr.seed import demo_encounters
 from deploy.sandbox_ehr.store import Store
-from services.approval.inbox.people import name_of
+from services.approval.web.practitioner_search import name_of
 from shared.runtime.access import Caller
 
 

@@ -1,13 +1,13 @@
-"""The rules of review and signature. Pure: the case, the words and the time come in, an event or a refusal goes out."""
+"""Rules of review and signature. Pure: they take the case, and return an event or raise DecisionRefusedError."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Literal, NamedTuple
 
-from services.approval import edits, gate
-from services.approval.gate import Settled
-from services.approval.refusal import Refused, Why
-from services.approval.written import Statement
+from services.approval.review import edits, signing_rules
+from services.approval.review.added_text import Statement
+from services.approval.review.errors import DecisionRefusedError, RefusalCode
+from services.approval.review.signing_rules import Settled
 from shared.contracts import notice
 from shared.contracts.access import Access
 from shared.contracts.case import Case
@@ -52,25 +52,25 @@ def request(drafted: Drafted, task: str | None, due: tuple[datetime, ...]) -> Re
 
 
 def open_review(case: Case, seen: str) -> ReviewRequested:
-    """The review that a decision about the draft with digest `seen` is about.
+    """Return the open review of the draft with digest `seen`.
 
-    Raises Refused: nobody may decide twice, and nobody may decide about what they have not seen.
+    Raises DecisionRefusedError where the case is decided, waits for no decision, or has another draft under review.
     """
     if not case.exists:
-        raise Refused("unknown", "There is no such case.")
+        raise DecisionRefusedError("unknown", "There is no such case.")
     if case.decision is not None:
-        raise Refused("decided", f"{case.decision.actor} decided at {case.decision.time.isoformat()}.")
+        raise DecisionRefusedError("decided", f"{case.decision.actor} decided at {case.decision.time.isoformat()}.")
     if not case.open or case.review is None:
-        raise Refused("not-open", f"The case is {case.state}.")
+        raise DecisionRefusedError("not-open", f"The case is {case.state}.")
     if case.review.draft.digest != seen:
-        raise Refused("stale", "The draft has changed since it was read.")
+        raise DecisionRefusedError("stale", "The draft has changed since it was read.")
     return case.review
 
 
 def approved_before(case: Case, seen: str, by: Actor, text: str | None) -> Approved | None:
-    """The signature that `by` has given to the draft `seen`, or to `text` in its place.
+    """Return the signature that `by` gave before to the draft `seen`, or to `text` in its place.
 
-    Whoever lost the answer and sends the same again gets the first answer, not a refusal.
+    A request that is repeated after a lost answer gets the first answer, not a refusal.
     """
     body = case.decision.body if case.decision else None
     if not isinstance(body, Approved) or body.draft.digest != seen or body.by.subject != by.subject:
@@ -79,7 +79,7 @@ def approved_before(case: Case, seen: str, by: Actor, text: str | None) -> Appro
 
 
 def rejected_before(case: Case, seen: str, by: Actor, action: Refusing, reason: str) -> Rejected | None:
-    """The same of a refusal; `reason` is the digest of the words."""
+    """Return the rejection that `by` appended before; `reason` is the digest of the words."""
     body = case.decision.body if case.decision else None
     if not isinstance(body, Rejected) or body.draft.digest != seen or body.by.subject != by.subject:
         return None
@@ -87,7 +87,7 @@ def rejected_before(case: Case, seen: str, by: Actor, action: Refusing, reason: 
 
 
 def reads_draft(review: ReviewRequested, text: str | None) -> bool:
-    """Whether a signature needs the draft itself: to see what is settled, or that `text` is this stay's document."""
+    """Return whether the draft is needed to check a signature: its open points, or `text` against its parts."""
     return text is not None or review.draft.by_hand or review.draft.to_settle != 0
 
 
@@ -107,8 +107,8 @@ def approve(
     """Countersign: the draft with digest `seen`, or `text` in its place. `draft` is its content, see `reads_draft`;
     `written` are the sentences of `text` that it does not have.
 
-    Raises Refused: nobody signs what lacks its patient or a part, or what the record does not support and nobody has
-    confirmed.
+    Raises DecisionRefusedError where the text lacks its patient or a part, or has statements that the record does not
+    support and nobody has confirmed.
     """
     review = open_review(case, seen)
     if draft is None and reads_draft(review, text):
@@ -116,7 +116,7 @@ def approve(
     final = None
     if draft is not None:
         final = draft.text if text is None else text
-        gate.check(draft, final, settled, written)
+        signing_rules.check(draft, final, settled, written)
     signed = digest(final.encode()) if final is not None else review.draft.text
     return Approved(
         stay=review.stay,
@@ -126,8 +126,8 @@ def approve(
         edited=signed != review.draft.text,
         by=by,
         signer=signer(case, by, supervisor),
-        edits=edits.figures(draft, final) if draft is not None and final is not None else None,
-        resolutions=gate.resolutions(draft, final, settled) if draft is not None and final is not None else (),
+        edits=edits.edit_metrics(draft, final) if draft is not None and final is not None else None,
+        resolutions=signing_rules.resolutions(draft, final, settled) if draft is not None and final is not None else (),
         acknowledged=tuple(range(len(draft.open_points))) if draft is not None else (),
         written=tuple(Confirmed(digest=i.digest, label=i.label) for i in written if i.label != "supported"),
         narrative=notice.narrative_by(draft, final, own=bool(written)) if draft and final is not None else None,
@@ -137,14 +137,14 @@ def approve(
 
 
 def signer(case: Case, by: Actor, supervisor: str | None) -> str | None:
-    """The FHIR reference that signs: the caller's own; for a static token without one, the role it stands in for.
+    """Return the FHIR reference of the signer: the caller's own, or for a static token without one that of its role.
 
-    Raises Refused to anybody else: nobody signs as somebody else.
+    Raises DecisionRefusedError for all others: nobody signs as somebody else.
     """
     if by.practitioner is not None:
         return by.practitioner
     if by.method != "token":
-        raise Refused("forbidden", "The sign-in does not say who you are in the EHR.")
+        raise DecisionRefusedError("forbidden", "The sign-in does not say who you are in the EHR.")
     return supervisor if by.role == "supervisor" else case.owner
 
 
@@ -166,7 +166,7 @@ def reject(
 
 
 def after_rejection(rejected: Rejected) -> RedraftRequested | Closed:
-    """Back to the drafter with the physician's words, or the end of the case."""
+    """Return the event that follows a rejection: a new draft is requested, or the case is closed."""
     if rejected.action != "redraft":
         return Closed()
     return RedraftRequested(
@@ -180,17 +180,19 @@ def after_rejection(rejected: Rejected) -> RedraftRequested | Closed:
 
 
 def reassign(case: Case, to: str, by: Actor, reason: str, due: tuple[datetime, ...]) -> Reassigned:
-    """Give an open review to somebody else, whose clock starts now: `due` are its deadlines."""
+    """Give an open review to somebody else. `due` are the deadlines of the new escalation run."""
     if not case.exists:
-        raise Refused("unknown", "There is no such case.")
+        raise DecisionRefusedError("unknown", "There is no such case.")
     if not case.open:
-        why: Why = "decided" if case.decision is not None else "not-open"
-        raise Refused(why, f"The case is {case.state}.")
+        why: RefusalCode = "decided" if case.decision is not None else "not-open"
+        raise DecisionRefusedError(why, f"The case is {case.state}.")
     return Reassigned(owner=to, by=by, reason=reason, deadlines=due)
 
 
-def heard(history: Sequence[Recorded], digest: str, focus: str) -> Literal["decide", "later", "settled", "stale"]:
-    """Whether an answer in the EHR about the draft `digest` decides the case.
+def classify_decision(
+    history: Sequence[Recorded], digest: str, focus: str
+) -> Literal["decide", "later", "settled", "stale"]:
+    """Classify a decision that was taken in the EHR about the draft `digest`.
 
     `later`: the review is not on the trail yet. `settled`: it was decided or called off. `stale`: no such draft is or
     was under review, or it is about another encounter.
@@ -212,14 +214,15 @@ def heard(history: Sequence[Recorded], digest: str, focus: str) -> Literal["deci
 
 
 def may_sign(case: Case, who: str, owners: Iterable[str | None]) -> bool:
-    """Whether a decision that the EHR says `who` made is one by whom the review belongs to: as our own inbox has it."""
+    """Return whether `who` may decide in the EHR: the owner, the attending or one of `owners`, as in our inbox."""
     attending = case.review.stay.attending if case.review else None
     return who in (case.owner, attending, *owners)
 
 
 def has_opened(case: Case, who: str, supervisor: str, looks: Iterable[Access]) -> bool:
-    """Whether `who` has seen the draft under review. A token without an identity stands for the owner, a supervisor's
-    for the department's supervisor, as it does when it signs.
+    """Return whether `who` has seen the draft under review.
+
+    A token without an identity stands for the owner, a supervisor's for the department's supervisor, as when it signs.
     """
     if case.review is None:
         return False
@@ -232,8 +235,8 @@ def has_opened(case: Case, who: str, supervisor: str, looks: Iterable[Access]) -
     )
 
 
-def begins(case: Case, role: str | None, looked_at: str) -> bool:
-    """Whether a look at a draft is where its review begins: a physician's, or the supervisor's to whom it was given.
+def starts_review(case: Case, role: str | None, looked_at: str) -> bool:
+    """Return whether viewing a draft starts its review: the viewer is a physician, or the supervisor it was given to.
 
     `looked_at` names the draft's digest; one that is no longer under review begins nothing.
     """
@@ -250,7 +253,7 @@ class Outcome(NamedTuple):
 
 
 def outcome_of(decision: Recorded) -> Outcome | None:
-    """None for an event that decides no review."""
+    """Return what a decision means for its Task; None for an event that decides no review."""
     match decision.body:
         case Approved():
             return Outcome("approved", decision.id)

@@ -3,14 +3,16 @@
 import asyncio
 import logging
 
-from services.approval import clocks, corrections, domain
-from services.approval.as_signed import NotAsSignedError
-from services.approval.directory import Directory
-from services.approval.filing import Filing
-from services.approval.renditions.writer import Renditions
-from services.approval.retracting import Retracting
-from services.approval.reviews import Reviews
-from services.approval.tasks import Tasks
+from services.approval import domain
+from services.approval.corrections import rules as correction_rules
+from services.approval.ehr_tasks.tasks import ReviewTasks
+from services.approval.escalation import rules as escalation_rules
+from services.approval.escalation.directory import Directory
+from services.approval.filing.chart_check import NotAsSignedError
+from services.approval.filing.filing import Filing
+from services.approval.filing.renditions.writer import Renditions
+from services.approval.filing.retraction import RetractionFiling
+from services.approval.projections.open_reviews import OpenReviewsProjection
 from shared.contracts.case import Case, cause_of, fold
 from shared.contracts.corrections import Addended, Amended, Retracted, RetractionFiled
 from shared.contracts.draft import Draft
@@ -42,12 +44,12 @@ class Approval:
     def __init__(
         self,
         steps: Steps,
-        tasks: Tasks,
+        tasks: ReviewTasks,
         filing: Filing,
-        retracting: Retracting,
+        retracting: RetractionFiling,
         renditions: Renditions,
         directory: Directory,
-        reviews: Reviews,
+        reviews: OpenReviewsProjection,
         clock: Clock,
     ) -> None:
         self._tasks = tasks
@@ -74,7 +76,7 @@ class Approval:
         drafted, case = work.cause.body, work.cause.case
         assert isinstance(drafted, Drafted)  # noqa: S101 - the step's consumer is filtered to it
         now = self._clock()
-        due = clocks.deadlines(now, self._directory.times(case.department))
+        due = escalation_rules.deadlines(now, self._directory.escalation_delays(case.department))
         clock = derived_id(work.cause.id, "review-requested")
         task, _ = await asyncio.gather(
             self._tasks.request(case, drafted, due[0]), self._timers.schedule(case, clock, 1, due[0])
@@ -103,7 +105,7 @@ class Approval:
         if not isinstance(signature, Approved):
             return await self._file(cause, signature, signature.number)
         await self._timers.cancel(cause.case.id)
-        filed = await self._file(cause, signature, corrections.number_of(case, cause))
+        filed = await self._file(cause, signature, correction_rules.number_of(case, cause))
         document = f"DocumentReference/{filed.document_reference}"
         await self._complete(cause, document)
         return filed

@@ -8,48 +8,42 @@ from datetime import UTC, datetime
 from functools import partial
 from uuid import uuid4
 
-from fastapi import APIRouter, Request
+from fastapi import Request
 
-from services.approval.api import Parts, make_router
-from services.approval.census import Census
-from services.approval.checkpointing import Checkpointing
-from services.approval.corrections_api import make_corrections_router
-from services.approval.desk import Desk
-from services.approval.directory import Directory
-from services.approval.directory_file import read as read_directory
-from services.approval.ehr_decisions import EhrDecisions
-from services.approval.erasure.api import make_erasure_router
-from services.approval.erasure.desk import ErasureDesk
-from services.approval.erasure.retaining import Retaining
-from services.approval.erasure.step import Erasing
-from services.approval.escalation import Escalation
-from services.approval.escalations_api import make_escalations_router
-from services.approval.filing import Filing
-from services.approval.follow_up import FollowUp
+from services.approval.audit.chain_verifier import AuditChainVerifier
+from services.approval.audit.checkpoints import CheckpointPublisher
+from services.approval.corrections.service import CorrectionsService
+from services.approval.dependencies import ApiDependencies
+from services.approval.ehr_tasks.decisions import EhrDecisionHandler
+from services.approval.ehr_tasks.hold import on_request
+from services.approval.ehr_tasks.reconciler import TaskReconciler
+from services.approval.ehr_tasks.review_started import ReviewStartedHandler
+from services.approval.ehr_tasks.tasks import Devices, ReviewTasks
+from services.approval.erasure.handlers import ErasureHandler
+from services.approval.erasure.retention import RetentionScheduler
+from services.approval.erasure.service import ErasureService
+from services.approval.escalation.directory import Directory
+from services.approval.escalation.directory_file import read as read_directory
+from services.approval.escalation.handlers import EscalationHandler
+from services.approval.filing.filing import Filing
+from services.approval.filing.follow_up import FollowUp
+from services.approval.filing.renditions.writer import Renditions
+from services.approval.filing.retraction import RetractionFiling
 from services.approval.handlers import Approval
-from services.approval.hold import on_request
-from services.approval.inbox.case import add_case
-from services.approval.inbox.lists import add_lists
-from services.approval.inbox.names import Names
-from services.approval.inbox.people import add_people
-from services.approval.inbox.render import PageRoute, add_assets
-from services.approval.inbox.working import WorkingCopies
-from services.approval.not_read import NotRead
-from services.approval.notify import channels
-from services.approval.notify.handlers import Notify
-from services.approval.notify.notices import read_notice
-from services.approval.opened import Opened
-from services.approval.patrol import Patrol
-from services.approval.reconcile import Reconciling
+from services.approval.notifications import channels
+from services.approval.notifications.handlers import NotificationDispatcher
+from services.approval.notifications.notification import read_notification
+from services.approval.projections.case_states import CaseStateProjection
+from services.approval.projections.open_reviews import OpenReviewsProjection
+from services.approval.projections.unreadable_events import UnreadableEvents
 from services.approval.reimport.handlers import Reimport
-from services.approval.renditions.writer import Renditions
-from services.approval.retracting import Retracting
-from services.approval.reviews import Reviews
+from services.approval.review.service import ReviewService
+from services.approval.routes import ROUTERS, provider_router
 from services.approval.settings import ApprovalSettings
-from services.approval.sign_in.routes import SignIn, add_sign_in
+from services.approval.sign_in.service import SignInService
 from services.approval.sign_in.sessions import SessionStore
-from services.approval.sign_in.sessions_api import make_sessions_router
-from services.approval.tasks import Devices, Tasks
+from services.approval.web.autosave import DraftAutosave
+from services.approval.web.draft_labels import DraftLabels
 from shared.clinical.fhir import FhirClient
 from shared.contracts.ehr import read_task_fact
 from shared.messaging.access_log import AccessLog
@@ -60,6 +54,7 @@ from shared.messaging.steps import Clock, Steps
 from shared.messaging.timers import REVIEWS
 from shared.messaging.topology import consumer
 from shared.runtime.access import Caller, Guard, read_grants
+from shared.runtime.limits import Streams
 from shared.runtime.oidc import Provider
 from shared.runtime.service import Service
 from shared.runtime.start import start
@@ -86,22 +81,25 @@ def build(
     file = read_directory(settings.directory) if settings.directory else None
     directory = Directory(ehr, settings.supervisors, settings.escalate_after, file)
     front_directory = Directory(front, settings.supervisors, settings.escalate_after, file)
-    devices, reviews = Devices(ehr), Reviews()
-    tasks = Tasks(ehr, devices, clock, settings.public_url)
+    devices, reviews = Devices(ehr), OpenReviewsProjection()
+    tasks = ReviewTasks(ehr, devices, clock, settings.public_url)
     filing = Filing(ehr, devices, clock)
     renditions = Renditions(ehr, devices, settings.ehr_contents, settings.paper)
-    approval = Approval(steps, tasks, filing, Retracting(ehr, filing, clock), renditions, directory, reviews, clock)
-    escalation = Escalation(steps, tasks, directory, clock)
+    approval = Approval(
+        steps, tasks, filing, RetractionFiling(ehr, filing, clock), renditions, directory, reviews, clock
+    )
+    escalation = EscalationHandler(steps, tasks, directory, clock)
     threads = ThreadPoolExecutor(consumer("approval-deliver").workers, "notify")
-    notify = Notify(steps, directory, tasks.link, clock, channels.send, threads, settings.zones.of)
+    notify = NotificationDispatcher(steps, directory, tasks.link, clock, channels.send, threads, settings.zones.of)
     log = AccessLog(clock, new_id)
-    desk = Desk(front, front_directory, reviews, log, clock, new_id)
-    decisions = EhrDecisions(steps, ehr, desk, directory, tasks, log, draft_shown=settings.ehr_shows_draft)
-    opened = Opened(steps, tasks)
+    desk = ReviewService(front, front_directory, reviews, log, clock, new_id, settings.sign_within)
+    corrections = CorrectionsService(desk)
+    decisions = EhrDecisionHandler(steps, ehr, desk, directory, tasks, log, draft_shown=settings.ehr_shows_draft)
+    opened = ReviewStartedHandler(steps, tasks)
     reimport = Reimport(steps, ehr, settings.organization, clock)
     follow_up = FollowUp(ehr, filing, tasks, clock)
-    reconciling = Reconciling(steps, ehr, reviews, settings.reconcile_every, clock, new_id, follow_up.run)
-    checkpointing = Checkpointing(
+    reconciling = TaskReconciler(steps, ehr, reviews, settings.reconcile_every, clock, new_id, follow_up.run)
+    checkpointing = CheckpointPublisher(
         steps,
         settings.checkpoint_dir,
         settings.checkpoint_key_file,
@@ -109,16 +107,16 @@ def build(
         clock,
         reconciling.on_timer,
     )
-    retaining = Retaining(
+    retaining = RetentionScheduler(
         steps, settings.retention.kept, settings.retention.retain_every, clock, checkpointing.on_timer
     )
-    erasing, erasures = Erasing(steps, settings.erasure_dir), ErasureDesk(desk)
+    erasing, erasures = ErasureHandler(steps, settings.erasure_dir), ErasureService(desk)
     provider = Provider(settings.oidc, clock) if settings.oidc.issuer else None
     sessions = SessionStore(clock, new_secret, settings.idle, settings.session, provider)
     lost_timers = LostTimers(REVIEWS, ("timers.escalation.>", "timers.reconcile.*"), clock)
-    census, patrol = Census(reviews, clock), Patrol(settings.nats_monitor_url, ehr)
-    working, names, not_read = WorkingCopies(), Names(), NotRead()
-    checks = {"approval-ehr-task": read_task_fact, "approval-deliver": read_notice}
+    census, patrol = CaseStateProjection(reviews, clock), AuditChainVerifier(settings.nats_monitor_url, ehr)
+    working, names, not_read = DraftAutosave(), DraftLabels(), UnreadableEvents()
+    checks = {"approval-ehr-task": read_task_fact, "approval-deliver": read_notification}
     mending = Mending("approval", checks, clock)
 
     async def on_connect(bus: Bus) -> None:
@@ -128,6 +126,7 @@ def build(
             working,
             names,
             desk,
+            corrections,
             escalation,
             notify,
             decisions,
@@ -149,20 +148,23 @@ def build(
         await mending.attach(bus, {"ehr-decisions": on_request(bus, clock)})
 
     guard = Guard(read_grants(settings.tokens_file), provider, sessions, partial(_refused, log), settings.public)
-    parts = Parts(desk, reviews, guard, log, clock, settings.sign_within, settings.zones.of)
-    router = make_router(parts)
-    router.include_router(make_corrections_router(parts))
-    router.include_router(make_erasure_router(parts, erasures))
-    router.include_router(make_escalations_router(desk, front_directory, guard))
-    pages = APIRouter(route_class=PageRoute)
-    add_assets(pages)
-    sign_in = SignIn(sessions, log, clock, new_secret, settings.public, provider, people)
-    router.include_router(make_sessions_router(sign_in, guard))
-    add_sign_in(pages, sign_in, guard)
-    add_lists(pages, parts, names, not_read)
-    add_case(pages, parts, working)
-    add_people(pages, parts, front)
-    router.include_router(pages)
+    api = ApiDependencies(
+        guard=guard,
+        log=log,
+        clock=clock,
+        zone_of=settings.zones.of,
+        review=desk,
+        open_reviews=reviews,
+        corrections=corrections,
+        erasures=erasures,
+        directory=front_directory,
+        sign_in=SignInService(sessions, log, clock, new_secret, settings.public, provider, people),
+        autosave=working,
+        labels=names,
+        unreadable=not_read,
+        ehr=front,
+        streams=Streams(),
+    )
     return Service(
         "approval",
         settings.nats_url,
@@ -170,11 +172,12 @@ def build(
         settings.seed,
         steps,
         on_connect,
-        router,
+        (*ROUTERS, *((provider_router,) if provider else ())),
+        api,
         checks={"ehr": front.ready},
         closers=(
             lost_timers.close,
-            desk.close,
+            desk.cases.close,
             front.close,
             not_read.close,
             ehr.close,

@@ -9,8 +9,8 @@ from pydantic import BeforeValidator, Field
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from services.approval.erasure.rules import Retention
-from services.approval.renditions.make import CONTENT_TYPES
-from services.approval.renditions.pdf import Paper
+from services.approval.filing.renditions.make import CONTENT_TYPES
+from services.approval.filing.renditions.pdf import Paper
 from shared.contracts.ending import KINDS
 from shared.runtime.public import Public
 from shared.runtime.settings import EhrSettings, Names, ServiceSettings

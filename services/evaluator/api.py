@@ -1,16 +1,32 @@
-"""The knowledge base over HTTP: status, history, search, going back."""
+"""REST API of the knowledge base: status, versions, search, rollback."""
 
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated
 
-from fastapi import APIRouter, Depends, Query
+from fastapi import APIRouter, Query
 from pydantic import BaseModel, ConfigDict, Field
 
-from services.evaluator.desk import KnowledgeDesk
+from services.evaluator.dependencies import AnyRole, Knowledge, Operator
 from shared.contracts.knowledge import Relevance, Search
 from shared.knowledge.kept import KeptPoint
-from shared.knowledge.live import VersionRecord
-from shared.runtime.access import ROLES, Caller, Guard
+from shared.knowledge.live import Live, VersionRecord
+
+router = APIRouter(prefix="/v1/knowledge", tags=["knowledge"])
+
+Timestamp = Annotated[str, Field(json_schema_extra={"format": "date-time"})]  # RFC 3339, to the second
+
+
+class KnowledgeStatus(BaseModel):
+    """What is live, what is newest, what is going on."""
+
+    live: Live | None = Field(description="the version that searches see")
+    passages: int = Field(description="of the live version")
+    newest: VersionRecord | None = Field(description="the version that was evaluated last")
+    refreshing: str | None = Field(description="id of the refresh that runs")
+    waiting: list[str] = Field(description="ids of the refreshes that wait for it")
+    paused_until: Timestamp | None = Field(description="when batches are embedded again: the end of the peak hours")
+    file: str | None = Field(description="path of the file that declares the sources")
+    problem: str | None = Field(description="what is wrong with that file")
 
 
 class Passage(BaseModel):
@@ -63,55 +79,60 @@ class RolledBack(BaseModel):
     by: str
 
 
-def make_router(desk: KnowledgeDesk, guard: Guard) -> APIRouter:
-    router = APIRouter(prefix="/v1/knowledge", tags=["knowledge"])
-    reader = Annotated[Caller, Depends(guard.allow(*ROLES))]
-    operator = Annotated[Caller, Depends(guard.allow("operator"))]
+@router.get(
+    "", summary="What is live and since when, what is newest, what is going on", response_model_exclude_unset=True
+)
+async def status(_: AnyRole, knowledge: Knowledge) -> KnowledgeStatus:
+    return KnowledgeStatus.model_validate(await knowledge.status())
 
-    @router.get("", summary="What is live and since when, what is newest, what is going on")
-    async def status(_: reader) -> dict[str, Any]:
-        return await desk.status()
 
-    @router.get("/versions", summary="Every version that was judged, newest first")
-    async def versions(_: reader) -> Versions:
-        found = await desk.status()
-        return Versions(live=found["live"]["version"] if found["live"] else None, items=await desk.history())
+@router.get("/versions", summary="Every version that was judged, newest first")
+async def versions(_: AnyRole, knowledge: Knowledge) -> Versions:
+    found = await knowledge.status()
+    return Versions(live=found["live"]["version"] if found["live"] else None, items=await knowledge.history())
 
-    @router.get("/search", summary="The best passages of the live version, or of another")
-    async def search(
-        _: reader,
-        q: Annotated[str, Query(min_length=1, max_length=2000)],
-        at: Annotated[int | None, Query(ge=1)] = None,
-        k: Annotated[int, Query(ge=1, le=50)] = 5,
-        mode: Search | None = None,
-    ) -> Answers:
-        where, hits = await desk.search(q, at, k, mode)
-        items = [
-            Passage(
-                **{"url": None} | hit.chunk.model_dump(mode="json"),
-                score=hit.score,
-                since=hit.since,
-                similarity=hit.similarity,
-                cited=hit.similarity >= where.relevance.threshold,
-            )
-            for hit in hits
-        ]
-        return Answers(version=where.version, relevance=where.relevance, items=items)
 
-    @router.get("/collections", summary="Names of the collections of vectors")
-    async def collections(_: operator) -> list[str]:
-        return await desk.collections()
+@router.get("/search", summary="The best passages of the live version, or of another")
+async def search(
+    _: AnyRole,
+    knowledge: Knowledge,
+    q: Annotated[str, Query(min_length=1, max_length=2000)],
+    at: Annotated[int | None, Query(ge=1)] = None,
+    k: Annotated[int, Query(ge=1, le=50)] = 5,
+    mode: Search | None = None,
+) -> Answers:
+    where, hits = await knowledge.search(q, at, k, mode)
+    items = [
+        Passage(
+            **{"url": None} | hit.chunk.model_dump(mode="json"),
+            score=hit.score,
+            since=hit.since,
+            similarity=hit.similarity,
+            cited=hit.similarity >= where.relevance.threshold,
+        )
+        for hit in hits
+    ]
+    return Answers(version=where.version, relevance=where.relevance, items=items)
 
-    @router.get("/collections/{collection}/points", summary="A collection page by page, for a backup")
-    async def points(
-        _: operator, collection: str, after: str | None = None, limit: Annotated[int, Query(ge=1, le=1000)] = 500
-    ) -> Points:
-        items, following = await desk.points(collection, after, limit)
-        return Points(items=items, next=following)
 
-    @router.post("/rollback", summary="Make an earlier version live again")
-    async def roll_back(wanted: RollBack, who: operator) -> RolledBack:
-        live = await desk.roll_back(wanted.to, who.subject)
-        return RolledBack(version=live.version, since=live.since, by=live.by)
+@router.get("/collections", summary="Names of the collections of vectors")
+async def collections(_: Operator, knowledge: Knowledge) -> list[str]:
+    return await knowledge.collections()
 
-    return router
+
+@router.get("/collections/{collection}/points", summary="A collection page by page, for a backup")
+async def points(
+    _: Operator,
+    knowledge: Knowledge,
+    collection: str,
+    after: str | None = None,
+    limit: Annotated[int, Query(ge=1, le=1000)] = 500,
+) -> Points:
+    items, following = await knowledge.points(collection, after, limit)
+    return Points(items=items, next=following)
+
+
+@router.post("/rollback", summary="Make an earlier version live again")
+async def roll_back(wanted: RollBack, who: Operator, knowledge: Knowledge) -> RolledBack:
+    live = await knowledge.roll_back(wanted.to, who.subject)
+    return RolledBack(version=live.version, since=live.since, by=live.by)

@@ -2,7 +2,8 @@
 
 from datetime import UTC, datetime
 
-from services.evaluator.api import make_router
+from services.evaluator.api import router
+from services.evaluator.dependencies import EvaluatorDependencies
 from services.evaluator.desk import KnowledgeDesk
 from services.evaluator.handlers import Evaluation
 from services.evaluator.settings import EvaluatorSettings
@@ -50,7 +51,8 @@ def build(
         settings.seed,
         steps,
         on_connect,
-        make_router(desk, guard),
+        (router,),
+        EvaluatorDependencies(guard, desk),
         checks={"triton-embedder": embedder.ready, "qdrant": base.ready},
         closers=tuple(closers),
         looks=(desk.look,),

@@ -4,11 +4,13 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from uuid import uuid4
 
-from services.ingest.api import Door, make_router
+from services.ingest.api import router
+from services.ingest.dependencies import IngestDependencies
 from services.ingest.documents.reader import Reader
 from services.ingest.handlers import Ingest
-from services.ingest.notifications_api import NotificationDoor, make_notification_router
-from services.ingest.refresh.api import make_router as make_refresh_router
+from services.ingest.notifications_api import router as notifications_router
+from services.ingest.publishers import EncounterPublisher, NotificationPublisher
+from services.ingest.refresh.api import router as refresh_router
 from services.ingest.refresh.desk import RefreshDesk
 from services.ingest.refresh.handlers import Refreshing
 from services.ingest.settings import IngestSettings
@@ -33,8 +35,8 @@ def build(
     """Everything ingest needs, built and not started."""
     steps = Steps("ingest", clock)
     ingest = Ingest(steps, settings.organization, clock)
-    door = Door(ingest, settings.default_department, new_id)
-    notifications = NotificationDoor(new_id)
+    encounters = EncounterPublisher(settings.default_department, new_id)
+    notifications = NotificationPublisher(new_id)
 
     knowledge = settings.knowledge
     reader = Reader()
@@ -46,7 +48,7 @@ def build(
 
     async def on_connect(bus: Bus) -> None:
         ingest.attach(bus)
-        door.attach(bus)
+        encounters.attach(bus)
         notifications.attach(bus)
         await refreshing.attach(bus)
         refreshes.attach(bus)
@@ -55,9 +57,6 @@ def build(
 
     provider = Provider(settings.oidc, clock) if settings.oidc.issuer else None
     guard = Guard(read_grants(settings.tokens_file), provider)
-    router = make_router(door, ingest, guard)
-    router.include_router(make_notification_router(notifications, guard))
-    router.include_router(make_refresh_router(refreshes, guard))
     closers = (lost_timers.close, reader.close, *((provider.close,) if provider else ()))
     return Service(
         "ingest",
@@ -66,7 +65,8 @@ def build(
         settings.seed,
         steps,
         on_connect,
-        router,
+        (router, notifications_router, refresh_router),
+        IngestDependencies(guard, ingest, encounters, notifications, refreshes),
         closers=closers,
     )
 

@@ -1,22 +1,22 @@
-"""The door for FHIR notifications: a Subscription of the EHR points here, its header a token of role `ingest`."""
+"""REST API for FHIR notifications: a Subscription of the EHR points here, with a token of role `ingest`."""
 
-from collections.abc import Callable
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Path
+from fastapi import APIRouter, Path
 from pydantic import BaseModel
 
+from services.ingest.dependencies import Notifications, Sender
 from services.ingest.notifications import tasks_in
+from services.ingest.publishers import NotificationPublisher
 from shared.contracts.ehr import TaskFact
 from shared.contracts.subjects import FHIR_ID
-from shared.messaging.connection import Bus
-from shared.messaging.ehr_facts import tell_task
-from shared.runtime.access import Caller, Guard
 from shared.runtime.limits import MB, takes
 from shared.runtime.problems import Problem
 
 LARGEST, VALUES = 2 * MB, 50_000  # a Bundle with whole Tasks in it
 MOST_TASKS = 1_000  # each is read in the EHR; what a notification does not tell is found by the search
+
+router = APIRouter(tags=["ingest"])
 
 
 class Noted(BaseModel):
@@ -25,38 +25,25 @@ class Noted(BaseModel):
     tasks: int
 
 
-class NotificationDoor:
-    """Publishes what a notification is about to the EHR stream, as an integration engine would."""
-
-    def __init__(self, new_id: Callable[[], str]) -> None:
-        self._new_id = new_id
-
-    def attach(self, bus: Bus) -> None:
-        self._bus = bus
-
-    async def publish(self, facts: list[TaskFact]) -> Noted:
-        """Stored when this returns: a server that is answered does not tell it again."""
-        if len(facts) > MOST_TASKS:
-            raise Problem(413, "The notification is about too many Tasks", f"At most {MOST_TASKS} are taken at once.")
-        for fact in facts:
-            await tell_task(self._bus, fact, source="ingest", id=self._new_id())
-        return Noted(tasks=len(facts))
+@router.post("/v1/fhir/notifications", summary="A FHIR Subscription tells that Tasks have changed")
+@takes(LARGEST, values=VALUES)
+async def notified(body: dict[str, Any], _: Sender, notifications: Notifications) -> Noted:
+    return await _publish(notifications, tasks_in(body))
 
 
-def make_notification_router(door: NotificationDoor, guard: Guard) -> APIRouter:
-    router = APIRouter(tags=["ingest"])
-    caller = Annotated[Caller, Depends(guard.allow("ingest"))]
+# R4's rest-hook with a payload: servers PUT the resource below the endpoint.
+@router.put("/v1/fhir/notifications/Task/{task_id}", summary="A FHIR Subscription sends a Task that has changed")
+@takes(LARGEST, values=VALUES)
+async def sent(
+    task_id: Annotated[str, Path(pattern=FHIR_ID)], body: dict[str, Any], _: Sender, notifications: Notifications
+) -> Noted:
+    facts = [fact for fact in tasks_in(body) if fact.task_id == task_id]
+    return await _publish(notifications, facts or [TaskFact(task_id=task_id)])
 
-    @router.post("/v1/fhir/notifications", summary="A FHIR Subscription tells that Tasks have changed")
-    @takes(LARGEST, values=VALUES)
-    async def notified(body: dict[str, Any], _: caller) -> Noted:
-        return await door.publish(tasks_in(body))
 
-    # R4's rest-hook with a payload: servers PUT the resource below the endpoint.
-    @router.put("/v1/fhir/notifications/Task/{task_id}", summary="A FHIR Subscription sends a Task that has changed")
-    @takes(LARGEST, values=VALUES)
-    async def sent(task_id: Annotated[str, Path(pattern=FHIR_ID)], body: dict[str, Any], _: caller) -> Noted:
-        facts = [fact for fact in tasks_in(body) if fact.task_id == task_id]
-        return await door.publish(facts or [TaskFact(task_id=task_id)])
-
-    return router
+async def _publish(notifications: NotificationPublisher, facts: list[TaskFact]) -> Noted:
+    """Raises Problem 413 where there are more than MOST_TASKS."""
+    if len(facts) > MOST_TASKS:
+        raise Problem(413, "The notification is about too many Tasks", f"At most {MOST_TASKS} are taken at once.")
+    await notifications.publish(facts)
+    return Noted(tasks=len(facts))

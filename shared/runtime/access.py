@@ -162,7 +162,7 @@ class Guard:
 
     def allow(self, *roles: Role) -> "Allow":
         """A FastAPI dependency: the caller if it has one of `roles`; 401 or 403 if not."""
-        return Allow(self, roles)
+        return Allow(lambda _: self, roles)
 
     async def identify(self, request: Request) -> Caller:
         """Who calls, asked once a request: the body's reader asks first (`limits.py`), the route afterwards."""
@@ -224,17 +224,22 @@ class Guard:
 
 
 class Allow:
-    """What a route asks of its caller; a class, so that it can be found in the route's dependencies."""
+    """A FastAPI dependency that authorizes the caller of a route; a class, so that it can be found among the route's
+    dependencies before the body is read.
 
-    def __init__(self, guard: Guard, roles: tuple[Role, ...]) -> None:
-        self._guard = guard
+    Routes stand at module level, so the guard is looked up in the application of the request: `guard_of`.
+    """
+
+    def __init__(self, guard_of: Callable[[Request], Guard], roles: tuple[Role, ...]) -> None:
+        self._guard_of = guard_of
         self._roles = roles
 
     async def __call__(self, request: Request) -> Caller:  # async: FastAPI would run it in a thread otherwise
-        caller = await self._guard.identify(request)
+        guard = self._guard_of(request)
+        caller = await guard.identify(request)
         acting = caller.acting_as(*self._roles)
         if acting is None:
-            await self._guard.refused(f"the role {caller.role} may not do that", caller, request)
+            await guard.refused(f"the role {caller.role} may not do that", caller, request)
             raise Problem(403, "This token may not do that", f"Its role is {caller.role}.")
         return acting
 

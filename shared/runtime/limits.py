@@ -18,7 +18,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from shared.runtime.access import Allow, known_caller
 from shared.runtime.json_values import Values
 from shared.runtime.problems import Problem
-from shared.runtime.rates import Rate, hold, key_of
+from shared.runtime.rates import RateLimit, hold, key_of
 
 KB, MB = 2**10, 2**20
 SMALL = 64 * KB
@@ -72,11 +72,11 @@ class Takes:
     """What a route takes: bytes of a body, values of one in JSON, and how often."""
 
     most: int = SMALL
-    rate: Rate | None = None
+    rate: RateLimit | None = None
     values: int = VALUES
 
 
-def takes(most: int = SMALL, rate: Rate | None = None, values: int | None = None) -> Callable[[E], E]:
+def takes(most: int = SMALL, rate: RateLimit | None = None, values: int | None = None) -> Callable[[E], E]:
     """Decorates an endpoint whose bodies may be of another size than `SMALL`, or that may be asked only so often."""
 
     def mark(endpoint: E) -> E:
@@ -180,7 +180,7 @@ class _Body:
             for door in _doors(self._scope):
                 await door(Request(self._scope))
             if endpoint.rate is not None:
-                await endpoint.rate.admit(key_of(self._scope))
+                await endpoint.rate.of(self._scope["app"]).admit(key_of(self._scope))
         except Problem as problem:
             raise Refused(problem) from None
         self._check(self._declared, endpoint.most)

@@ -5,9 +5,11 @@ import ipaddress
 import logging
 from collections import OrderedDict
 from collections.abc import Callable
+from dataclasses import dataclass
 from time import monotonic
 
 from fastapi import Request
+from starlette.applications import Starlette
 from starlette.types import Scope
 
 from shared.runtime.problems import Problem
@@ -76,9 +78,27 @@ class Rate:
         except Problem:
             await hold()
 
+
+@dataclass(frozen=True, slots=True)
+class RateLimit:
+    """A rate that a route at module level declares. Also a FastAPI dependency that admits the request.
+
+    Each application counts by itself: two applications in one process share no counters.
+    """
+
+    name: str
+    burst: int
+    per_second: float
+
+    def of(self, app: Starlette) -> Rate:
+        """Return the counters of `app` for this limit."""
+        rates: dict[RateLimit, Rate] | None = getattr(app.state, "rates", None)
+        if rates is None:
+            rates = app.state.rates = {}
+        return rates.setdefault(self, Rate(self.name, self.burst, self.per_second))
+
     async def __call__(self, request: Request) -> None:
-        """`admit` as a FastAPI dependency."""
-        await self.admit(key_of(request.scope))
+        await self.of(request.app).admit(key_of(request.scope))
 
 
 async def hold() -> None:

@@ -15,13 +15,14 @@ from types import FrameType
 from typing import Any
 
 import uvicorn
-from fastapi import APIRouter, FastAPI
+from fastapi import APIRouter, FastAPI, Request
 from starlette.responses import JSONResponse
 
 from shared.contracts.failures import Failure, TransientError
 from shared.messaging.connection import Bus, connect
 from shared.messaging.steps import Steps
 from shared.runtime import connections, problems
+from shared.runtime.dependencies import mount, provide, provided
 from shared.runtime.limits import Limits
 from shared.runtime.logs import configure_logging
 from shared.runtime.public import SafeHeaders
@@ -46,6 +47,8 @@ ENDED_WITHIN = 9.0
 # A header that nobody reads. What a proxy claims of the browser is used for nothing: see Public for its origin.
 QUIET: dict[str, Any] = {"proxy_headers": False, "server_header": False, **connections.SETTINGS}
 
+health_router = APIRouter(tags=["health"])
+
 
 @dataclass(frozen=True, slots=True)
 class Service:
@@ -57,7 +60,8 @@ class Service:
     nats_seed: str
     steps: Steps
     on_connect: Callable[[Bus], Awaitable[None]]
-    router: APIRouter | None = None
+    routers: tuple[APIRouter, ...] = ()  # built at import, shared by all applications of the process
+    dependencies: object | None = None  # what its routes work with: `shared.runtime.dependencies.provided`
     checks: dict[str, Check] = field(default_factory=dict)  # dependency → does it answer
     closers: tuple[Callable[[], Awaitable[None]], ...] = ()
     looks: tuple[Look, ...] = ()
@@ -136,33 +140,44 @@ def create_app(
                 buses[service.name] = await stack.enter_async_context(running(service))
             yield
 
+    checks: dict[str, Check] = {}
+    for service in services:
+        checks |= service.checks
     app = FastAPI(title="Countersign", version="0.1.0", lifespan=lifespan, docs_url=None, redoc_url=None, **extra)
     problems.install(app)
     app.add_middleware(Limits)
     app.add_middleware(Watched)
     app.add_middleware(SafeHeaders, hsts=any(service.hsts for service in services))
     for service in services:
-        if service.router is not None:
-            app.include_router(service.router)
-
-    @app.get("/healthz", tags=["health"], summary="The process is alive")
-    async def healthz() -> dict[str, str]:
-        return {"status": "ok"}
-
-    checks: dict[str, Check] = {}
-    for service in services:
-        checks |= service.checks
-    ready = Readiness(checks)
-
-    @app.get("/readyz", tags=["health"], summary="Everything the services depend on answers")
-    async def readyz() -> JSONResponse:
-        results = await ready.results()
-        results["nats"] = bool(buses) and all(bus.connected for bus in buses.values())
-        missing = sorted(name for name, answers in results.items() if not answers)
-        body = {"status": "ready" if not missing else "not ready", "checks": results, "not_answering": missing}
-        return JSONResponse(body, 200 if not missing else 503)
-
+        if service.dependencies is not None:
+            provide(app, service.dependencies)
+        mount(app, *service.routers)
+    provide(app, Health(Readiness(checks), buses))
+    mount(app, health_router)
     return app
+
+
+@health_router.get("/healthz", summary="The process is alive")
+async def healthz() -> dict[str, str]:
+    return {"status": "ok"}
+
+
+@health_router.get("/readyz", summary="Everything the services depend on answers")
+async def readyz(request: Request) -> JSONResponse:
+    health = provided(request, Health)
+    results = await health.readiness.results()
+    results["nats"] = bool(health.buses) and all(bus.connected for bus in health.buses.values())
+    missing = sorted(name for name, answers in results.items() if not answers)
+    body = {"status": "ready" if not missing else "not ready", "checks": results, "not_answering": missing}
+    return JSONResponse(body, 200 if not missing else 503)
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """What the health routes of one application work with."""
+
+    readiness: "Readiness"
+    buses: dict[str, Bus]  # of the services that run, by name
 
 
 class Readiness:

@@ -5,9 +5,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from services.approval import correction_resources, signed_resources
-from services.approval.renditions import bundle, chart
-from services.approval.renditions.make import CONTENT_TYPES, make
+from services.approval.filing import correction_resources, signed_resources
+from services.approval.filing.renditions import bundle, chart
+from services.approval.filing.renditions.make import CONTENT_TYPES, make
 from shared.contracts.corrections import Addended, Amended, Retracted
 from shared.contracts.envelope import Head, Recorded
 from tests.support.examples import CASE, PHYSICIAN, T0, event

@@ -6,12 +6,12 @@ from typing import Any
 
 import pytest
 
-from services.approval import resources, signed_resources
-from services.approval.as_signed import NotAsSignedError
 from services.approval.domain import Outcome
-from services.approval.filing import Filing
-from services.approval.renditions import chart
-from services.approval.tasks import Devices, Tasks
+from services.approval.ehr_tasks.tasks import Devices, ReviewTasks
+from services.approval.filing import resources, signed_resources
+from services.approval.filing.chart_check import NotAsSignedError
+from services.approval.filing.filing import Filing
+from services.approval.filing.renditions import chart
 from shared.contracts.envelope import Head, Recorded, digest
 from shared.contracts.events import Approved, Drafted, Filed
 from shared.contracts.failures import PermanentError, TransientError
@@ -32,8 +32,8 @@ def filing(ehr: Troubled) -> Filing:
     return Filing(ehr.client, Devices(ehr.client), lambda: T0)
 
 
-def tasks(ehr: Troubled) -> Tasks:
-    return Tasks(ehr.client, Devices(ehr.client), lambda: T0, "https://countersign.test")
+def tasks(ehr: Troubled) -> ReviewTasks:
+    return ReviewTasks(ehr.client, Devices(ehr.client), lambda: T0, "https://countersign.test")
 
 
 async def file(ehr: Troubled) -> Filed:

@@ -2,8 +2,8 @@
 
 import pytest
 
-from services.approval.correction_resources import identifier_of
-from services.approval.retracting import Retracting
+from services.approval.filing.correction_resources import identifier_of
+from services.approval.filing.retraction import RetractionFiling
 from shared.contracts.corrections import Addended, Amended, Retracted, RetractionFiled
 from shared.contracts.envelope import Head, Recorded
 from shared.contracts.events import Filed, Signature
@@ -46,7 +46,7 @@ async def retract(ehr: Troubled, *documents: str) -> RetractionFiled:
     found = event("retracted")
     assert isinstance(found, Retracted)
     body = found.model_copy(update={"documents": documents})
-    return await Retracting(ehr.client, filing(ehr), lambda: T0).retract(recorded(body, 30), body)
+    return await RetractionFiling(ehr.client, filing(ehr), lambda: T0).retract(recorded(body, 30), body)
 
 
 def statuses(ehr: Troubled) -> dict[str, str]:

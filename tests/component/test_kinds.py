@@ -6,13 +6,14 @@ from pathlib import Path
 import pikepdf
 import pytest
 
-from services.approval import corrections, gate
-from services.approval.gate import Settled
-from services.approval.refusal import Refused
-from services.approval.renditions import bundle, chart
-from services.approval.renditions.make import CONTENT_TYPES, FHIR, PDF, make
-from services.approval.renditions.source import Source
-from services.approval.signed_resources import document
+from services.approval.corrections import rules as correction_rules
+from services.approval.filing.renditions import bundle, chart
+from services.approval.filing.renditions.make import CONTENT_TYPES, FHIR, PDF, make
+from services.approval.filing.renditions.source import Source
+from services.approval.filing.signed_resources import document
+from services.approval.review import signing_rules
+from services.approval.review.errors import DecisionRefusedError
+from services.approval.review.signing_rules import Settled
 from services.drafter import facts
 from services.drafter.compose import compose
 from services.drafter.course import composed
@@ -71,7 +72,7 @@ async def test_each_kind_is_drafted_signed_and_written_under_its_own_name(name: 
     assert draft.text.splitlines()[0] == title.upper()
     assert draft.routing is not None
     assert draft.routing.why
-    gate.check(draft, draft.text, settled(draft))
+    signing_rules.check(draft, draft.text, settled(draft))
 
     of = source(context, draft)
     written = make(of, CONTENT_TYPES, "a4")
@@ -87,7 +88,7 @@ async def test_each_kind_is_drafted_signed_and_written_under_its_own_name(name: 
     filed = document(CASE, of.approved, chart.contents(written, T0, draft.type.title), "dev-1", T0)
     assert filed["type"]["coding"][0]["code"] == code
     assert {item["attachment"]["title"] for item in filed["content"]} == {title}
-    assert corrections.addendum(draft, "One more word.").startswith(f"ADDENDUM TO {title.upper()}\n")
+    assert correction_rules.addendum(draft, "One more word.").startswith(f"ADDENDUM TO {title.upper()}\n")
 
 
 def test_every_shipped_kind_has_its_stay() -> None:
@@ -128,7 +129,7 @@ async def test_a_hospital_adds_a_kind_without_a_change_of_code(tmp_path: Path) -
     assert "Weight bearing: not in the record: state how much weight the leg may bear" in [
         point.text for point in draft.open_points
     ]
-    gate.check(draft, draft.text, settled(draft))
+    signing_rules.check(draft, draft.text, settled(draft))
     sections = json.loads(bundle.write(source(context, draft)))["entry"][0]["resource"]["section"]
     assert ("Mobility and function", "47420-5") in [
         (item["title"], item.get("code", {}).get("coding", [{}])[0].get("code")) for item in sections
@@ -140,10 +141,10 @@ async def test_the_gate_asks_for_the_parts_that_the_draft_itself_names(tmp_path:
     _, draft = await drafted(rehabilitation(), load_kinds(write_kind(tmp_path)))
     start = draft.text.index("MOBILITY AND FUNCTION")
     without = draft.text[:start] + draft.text[draft.text.index("REASON FOR HOSPITALIZATION") :]
-    with pytest.raises(Refused, match="Mobility and function"):
-        gate.check(draft, without, settled(draft))
+    with pytest.raises(DecisionRefusedError, match="Mobility and function"):
+        signing_rules.check(draft, without, settled(draft))
     start, end = draft.text.index("CONDITION AT DISCHARGE"), draft.text.index("\nPLAN\n")
-    gate.check(draft, draft.text[:start] + draft.text[end:], settled(draft))  # this kind may go without
+    signing_rules.check(draft, draft.text[:start] + draft.text[end:], settled(draft))  # this kind may go without
 
 
 async def test_a_kind_that_is_gone_is_drafted_as_a_general_one(tmp_path: Path) -> None:
@@ -157,4 +158,4 @@ def test_a_draft_from_before_kinds_were_declared_is_read_and_named() -> None:
     before = {"kind": "death-summary", "number": 1, "parts": [], "text": "DEATH SUMMARY\n", "model": ""}
     draft = Draft.model_validate(before | {"prompt": PROMPT.model_dump(), "context_digest": "0" * 64})
     assert (draft.type.title, draft.type.code) == ("Death summary", "18842-5")
-    assert corrections.addendum(draft, "x").startswith("ADDENDUM TO DEATH SUMMARY\n")
+    assert correction_rules.addendum(draft, "x").startswith("ADDENDUM TO DEATH SUMMARY\n")

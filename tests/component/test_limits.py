@@ -23,7 +23,7 @@ from shared.runtime import connections, limits, rates, service
 from shared.runtime.access import Caller, Grant, Grants, Guard, token_digest
 from shared.runtime.limits import KB, MB, InFlight, Limits, Streams, takes
 from shared.runtime.problems import Problem
-from shared.runtime.rates import Rate
+from shared.runtime.rates import Rate, RateLimit
 from shared.runtime.service import create_app, make_server
 from tests.support.stack import until
 
@@ -61,7 +61,7 @@ def add_bodies(router: APIRouter, guard: Guard) -> None:
         return len(json.dumps(body))
 
     @router.post("/files")
-    @takes(8 * MB, Rate("uploads", 3, 0.001))
+    @takes(8 * MB, RateLimit("uploads", 3, 0.001))
     async def files(file: UploadFile, _: caller) -> int:
         return len(await file.read())
 

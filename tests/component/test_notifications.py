@@ -9,10 +9,13 @@ import pytest
 from fastapi import FastAPI
 
 from deploy.sandbox_ehr.notify import Subscriber
-from services.ingest.notifications_api import NotificationDoor, make_notification_router
+from services.ingest.dependencies import IngestDependencies
+from services.ingest.notifications_api import router
+from services.ingest.publishers import NotificationPublisher
 from shared.clinical.fhir import version_of
 from shared.runtime import problems
 from shared.runtime.access import Grant, Grants, Guard, token_digest
+from shared.runtime.dependencies import mount, provide
 from tests.support.ehr import client, sandbox, stays
 from tests.support.memory import MemoryBus
 from tests.support.stack import until
@@ -27,13 +30,15 @@ class Door:
     def __init__(self) -> None:
         self.bus: Any = MemoryBus()
         ids = iter(range(1000))
-        door = NotificationDoor(lambda: f"id-{next(ids)}")
-        door.attach(self.bus)
+        publisher = NotificationPublisher(lambda: f"id-{next(ids)}")
+        publisher.attach(self.bus)
         roles = ("ingest", "physician", "operator")
         grants = tuple(Grant(sha256=token_digest(role), subject=role, role=role) for role in roles)
         app = FastAPI()
         problems.install(app)
-        app.include_router(make_notification_router(door, Guard(Grants(tokens=grants))))
+        absent: Any = None  # the other routes' dependencies
+        provide(app, IngestDependencies(Guard(Grants(tokens=grants)), absent, absent, publisher, absent))
+        mount(app, router)
         self.http = httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://countersign.test")
 
     async def send(self, body: Any, role: str = "ingest", method: str = "POST", path: str = PATH) -> httpx.Response:

@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 from lxml import etree
 
-from services.approval.renditions import bundle
-from services.approval.renditions.make import CONTENT_TYPES, XHTML, make
-from services.approval.renditions.signed import writable
-from services.approval.renditions.source import Source
+from services.approval.filing.renditions import bundle
+from services.approval.filing.renditions.make import CONTENT_TYPES, XHTML, make
+from services.approval.filing.renditions.signed import writable
+from services.approval.filing.renditions.source import Source
 from shared.contracts.context import EncounterContext
 from shared.contracts.draft import Draft
 from shared.contracts.envelope import Head, Recorded, digest

@@ -13,6 +13,7 @@ from joserfc.jwk import RSAKey
 
 from services.approval.sign_in import routes
 from shared.runtime.access import COOKIE
+from shared.runtime.rates import Rate
 from tests.support.oidc import GEE, OidcServer
 from tests.support.people import (
     COLLEAGUE,
@@ -274,14 +275,10 @@ async def test_no_body_is_read_before_it_is_known_who_sends_it(secured: Stack, p
                     assert answer.status_code == 403, (method, path, answer.text)
 
 
-@pytest.fixture
-def few(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Limits that a test reaches, and that do not come back while it runs."""
-    monkeypatch.setattr(routes, "ATTEMPTS", 10)
-    monkeypatch.setattr(routes, "ATTEMPTS_A_SECOND", 0.0001)
+async def test_whoever_tries_on_and_on_is_told_to_wait(secured: Stack) -> None:
+    # A limit that the test reaches, and that does not recover while it runs.
+    secured.app.state.rates = {routes.ATTEMPTS: Rate("sign-in", 10, 0.0001)}
 
-
-async def test_whoever_tries_on_and_on_is_told_to_wait(few: None, secured: Stack) -> None:
     async def ask(times: int, method: str, path: str, **sent: Any) -> list[int]:
         return [(await secured.http.request(method, path, **sent)).status_code for _ in range(times)]
 

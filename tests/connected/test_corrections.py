@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from services.approval.resources import DOCUMENT_SYSTEM, chain_head_of
+from services.approval.filing.resources import DOCUMENT_SYSTEM, chain_head_of
 from tests.support.corrections import addend, amend, document, filed, post, retract, sign, verified
 from tests.support.ehr import stays
 from tests.support.stack import Stack, until

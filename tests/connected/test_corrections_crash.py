@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from deploy.sandbox_ehr.app import Sandbox
-from services.approval.resources import chain_head_of
+from services.approval.filing.resources import chain_head_of
 from shared.clinical.fhir import FhirClient
 from shared.messaging import pull
 from shared.messaging.retry import RetryRow

@@ -8,7 +8,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from cli.doctor import checkpoints
 from cli.doctor.findings import Group
-from services.approval.checkpointing import DUE, EVERY, TIMER
+from services.approval.audit.checkpoints import DUE, EVERY, TIMER
 from shared.contracts.envelope import START
 from shared.messaging.checkpoints import Checkpoints, Folder
 from shared.messaging.journal import Journal

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from services.approval.notify import channels
+from services.approval.notifications import channels
 from shared.clinical.fhir import FhirClient
 from shared.messaging import pull
 from shared.messaging.connection import Bus

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from services.approval import follow_up, resources
-from services.approval.follow_up import due
+from services.approval.filing import follow_up, resources
+from services.approval.filing.follow_up import due
 from shared.messaging import pull
 from shared.messaging.journal import Stored
 from shared.messaging.retry import RetryRow

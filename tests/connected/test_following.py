@@ -8,10 +8,10 @@ from uuid import UUID
 
 import pytest
 
-from services.approval import following
-from services.approval.census import Census
-from services.approval.following import BUCKET, Beginning, Following
-from services.approval.reviews import Reviews
+from services.approval.projections import catch_up
+from services.approval.projections.case_states import CaseStateProjection
+from services.approval.projections.catch_up import BUCKET, CatchUpSubscription, Checkpoint
+from services.approval.projections.open_reviews import OpenReviewsProjection
 from shared.contracts.envelope import START, Head
 from shared.contracts.subjects import CaseRef
 from shared.messaging.buckets import Bucket
@@ -33,7 +33,7 @@ KEY = "inbox"
 
 @pytest.fixture(autouse=True)
 def _soon(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(following, "EVERY", EVERY)
+    monkeypatch.setattr(catch_up, "EVERY", EVERY)
 
 
 @pytest.fixture
@@ -66,7 +66,7 @@ class Reader:
     def __init__(self, *counting: int) -> None:
         self.seen: list[int] = []
         self._counting = counting
-        self.following = Following(KEY, ("review-requested", "approved"), self._take, lambda: self._counting)
+        self.following = CatchUpSubscription(KEY, ("review-requested", "approved"), self._take, lambda: self._counting)
 
     def _take(self, message: Stored) -> None:
         self.seen.append(message.sequence)
@@ -118,13 +118,13 @@ async def test_what_comes_later_is_taken_once_also_after_the_connection_was_lost
 @pytest.mark.parametrize(
     "stored",
     [
-        Beginning(at=4, id="another", time=T0.isoformat(), counting=(1,)),
-        Beginning(at=99, id="later", time=T0.isoformat(), counting=(1,)),
+        Checkpoint(at=4, id="another", time=T0.isoformat(), counting=(1,)),
+        Checkpoint(at=99, id="later", time=T0.isoformat(), counting=(1,)),
         None,
     ],
     ids=["another event stands there", "the trail is shorter", "it cannot be read"],
 )
-async def test_a_beginning_of_another_trail_is_not_used(bus: Bus, stored: Beginning | None) -> None:
+async def test_a_beginning_of_another_trail_is_not_used(bus: Bus, stored: Checkpoint | None) -> None:
     for case in range(1, 6):
         await Trail(bus).add(case, "review-requested")
     value = zlib.compress(stored.model_dump_json().encode()) if stored else b"torn"
@@ -139,15 +139,15 @@ async def test_an_inbox_from_a_beginning_is_the_one_from_the_whole_trail(bus: Bu
     await trail.add(2, "escalated")
     await trail.add(3, "reassigned")
     await trail.add(4, "approved")
-    first = Reviews()
+    first = OpenReviewsProjection()
     await first.start(bus)
     await trail.add(1, "escalated")
     entry = await Bucket(bus, BUCKET).get(KEY)
     assert entry is not None
-    begun = Reviews()
+    begun = OpenReviewsProjection()
     await begun.start(bus)
     await Bucket(bus, BUCKET).delete(KEY)
-    whole = Reviews()
+    whole = OpenReviewsProjection()
     await whole.start(bus)
     assert begun.page(None, None, 50) == whole.page(None, None, 50)
     assert [begun.find(str(UUID(int=case))) for case in range(1, 9)] == [
@@ -170,17 +170,17 @@ async def test_cases_are_counted_from_a_beginning_too(
     await trail.add(2, "failed")
     await anybody.close()
     for _ in range(2):
-        census = Census(Reviews(), lambda: T0)
+        census = CaseStateProjection(OpenReviewsProjection(), lambda: T0)
         await census.start(bus)
 
-        async def counted(census: Census = census) -> bool:
+        async def counted(census: CaseStateProjection = census) -> bool:
             await census.look()
             return {item[STATE]: n for item, n in told["countersign.cases"]} == {"drafting": 3, "failed": 1}
 
         await until(counted, "the census")
         entry = await Bucket(bus, BUCKET).get("census")
         assert entry is not None
-        assert Beginning.model_validate_json(zlib.decompress(entry.value)).counting == (2, 3, 4, 5)
+        assert Checkpoint.model_validate_json(zlib.decompress(entry.value)).counting == (2, 3, 4, 5)
 
 
 async def test_a_case_that_waited_through_restarts_can_be_decided(nats: NatsServer) -> None:

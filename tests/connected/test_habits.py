@@ -15,8 +15,8 @@ import uvicorn
 from cli.stack.ports import free_port
 from deploy.sandbox_ehr.app import Sandbox, create_app
 from deploy.sandbox_ehr.habits import Habits
-from services.approval import follow_up
-from services.approval.resources import DOCUMENT_SYSTEM, chain_head_of
+from services.approval.filing import follow_up
+from services.approval.filing.resources import DOCUMENT_SYSTEM, chain_head_of
 from shared.clinical.connect import connect_ehr
 from shared.clinical.fhir import FhirClient
 from shared.messaging.retry import RetryRow

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from cli.redrive import Said, retry_case
-from services.approval import resources, signed_resources
-from services.approval.renditions import chart
+from services.approval.filing import resources, signed_resources
+from services.approval.filing.renditions import chart
 from shared.contracts.events import Approved
 from shared.contracts.subjects import CaseRef
 from tests.support.backup import as_user, back_up, put_back

@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
-from services.approval.directory import Directory
-from services.approval.directory_file import read
-from services.approval.notify.handlers import Notify
-from services.approval.notify.notices import Notice
+from services.approval.escalation.directory import Directory
+from services.approval.escalation.directory_file import read
+from services.approval.notifications.handlers import NotificationDispatcher
+from services.approval.notifications.notification import Notification
 from shared.contracts.envelope import START
 from shared.contracts.failures import TransientError
 from shared.messaging.connection import Bus
@@ -66,10 +66,10 @@ class Bench:
         self.notify = self.fresh()
         self.journal = Journal(bus, "approval")
 
-    def fresh(self) -> Notify:
+    def fresh(self) -> NotificationDispatcher:
         """As after a restart: nothing is remembered."""
         steps = Steps("approval", lambda: T0)
-        made = Notify(
+        made = NotificationDispatcher(
             steps, self.directory, lambda case: LINK, lambda: T0, self.channel, self.threads, dict[str, tzinfo]().get
         )
         made.attach(self.bus)
@@ -81,18 +81,18 @@ class Bench:
             after = history[-1].head if history else START
             await self.journal.append(CASE, event(name), after=after, id=f"{name}-{after.sequence}", time=T0)
 
-    async def announce(self) -> Notice:
+    async def announce(self) -> Notification:
         """Put up what there is to say of the latest escalation; returns the one message."""
         stored = (await self.journal.stored(CASE.filter))[-1]
         kept = Kept("DISCHARGE", stored.sequence, stored.subject, dict(stored.headers), stored.data)
         await self.notify.announce(Delivery(kept, 1))  # type: ignore[arg-type]
         (found,) = await self.under("notify.>")
-        return Notice.model_validate_json(found.data)
+        return Notification.model_validate_json(found.data)
 
     async def under(self, subjects: str) -> list[Any]:
         return await self.bus.direct_get("NOTIFY", {"seq": 1, "next_by_subj": subjects, "batch": 10})
 
-    async def deliver(self, notice: Notice, attempt: int = 1) -> None:
+    async def deliver(self, notice: Notification, attempt: int = 1) -> None:
         kept = Kept("NOTIFY", 1, notice.subject, {}, notice.model_dump_json().encode())
         await self.notify.deliver(Delivery(kept, attempt))  # type: ignore[arg-type]
 

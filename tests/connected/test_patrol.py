@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from deploy.sandbox_ehr.faults import Fault
-from services.approval import patrol as module
-from services.approval.patrol import Patrol
+from services.approval.audit import chain_verifier as module
+from services.approval.audit.chain_verifier import AuditChainVerifier
 from shared.clinical.fhir import FhirClient
 from shared.telemetry import instruments
 from tests.support.backup import as_user
@@ -25,7 +25,7 @@ async def rounds(server: NatsServer, ehr: FhirClient, count: int = 1) -> None:
     """Each by a process that has just been started."""
     for _ in range(count):
         async with as_user(server, "approval") as bus:
-            found = Patrol("", ehr)
+            found = AuditChainVerifier("", ehr)
             found.attach(bus)
             await found.look()
 

@@ -9,10 +9,10 @@ import pytest
 
 from deploy.sandbox_ehr.app import create_app
 from deploy.sandbox_ehr.habits import Habits
-from services.approval import resources
-from services.approval.reconcile import KEY, Reconciling
-from services.approval.reviews import Reviews
-from services.approval.task_mark import Mark
+from services.approval.ehr_tasks.reconciler import KEY, TaskReconciler
+from services.approval.ehr_tasks.watermark import Watermark
+from services.approval.filing import resources
+from services.approval.projections.open_reviews import OpenReviewsProjection
 from shared.clinical.fhir import FhirClient
 from shared.messaging.buckets import Bucket
 from shared.messaging.connection import Bus
@@ -27,7 +27,7 @@ pytestmark = pytest.mark.connected
 COUNT, MOST, PAGE = 60, 10, 3
 
 
-class Waiting(Reviews):
+class Waiting(OpenReviewsProjection):
     """Somebody waits since the beginning."""
 
     def oldest_with_task(self) -> datetime | None:
@@ -62,12 +62,12 @@ class Server(httpx.ASGITransport):
         return FhirClient(BASE, httpx.AsyncClient(transport=self, base_url=BASE))
 
 
-async def reconciling(bus: Bus, server: Server, new_id: Callable[[], str]) -> Reconciling:
+async def reconciling(bus: Bus, server: Server, new_id: Callable[[], str]) -> TaskReconciler:
     steps = Steps("approval", lambda: T0 + timedelta(days=3))
 
     async def nothing() -> None: ...
 
-    made = Reconciling(
+    made = TaskReconciler(
         steps,
         server.connected(),
         Waiting(),
@@ -81,9 +81,9 @@ async def reconciling(bus: Bus, server: Server, new_id: Callable[[], str]) -> Re
     return made
 
 
-async def mark(bus: Bus) -> Mark:
+async def mark(bus: Bus) -> Watermark:
     entry = await Bucket(bus, "reconciled").get(KEY)
-    return Mark.read(entry.value) if entry else Mark()
+    return Watermark.read(entry.value) if entry else Watermark()
 
 
 async def told(server: NatsServer) -> list[str]:

@@ -14,7 +14,7 @@ from cli.audit.run import Audit
 from cli.reimport.run import Outcome, Reimporting
 from deploy.sandbox_ehr.app import Sandbox
 from deploy.sandbox_ehr.habits import Habits
-from services.approval import resources
+from services.approval.filing import resources
 from services.approval.reimport.handlers import Reimport
 from shared.contracts.case import fold
 from shared.contracts.ehr import Wanted

@@ -11,8 +11,8 @@ import pytest
 
 from cli.audit import Report, verify_stored
 from deploy.sandbox_ehr.habits import Habits
-from services.approval.renditions import chart, writer
-from services.approval.renditions.make import CONTENT_TYPES, FHIR, PDF, TEXT, XHTML
+from services.approval.filing.renditions import chart, writer
+from services.approval.filing.renditions.make import CONTENT_TYPES, FHIR, PDF, TEXT, XHTML
 from shared.messaging.retry import RetryRow
 from tests.support.ehr import client, sandbox
 from tests.support.server import NatsServer

@@ -7,7 +7,7 @@ import pytest
 
 from cli.doctor.findings import Group
 from cli.doctor.work import _decisions
-from services.approval.hold import read_hold
+from services.approval.ehr_tasks.hold import read_hold
 from shared.messaging.requests import OfDecisions, ask
 from tests.connected.test_ehr_task import all_heard, awaiting
 from tests.support.backup import as_user, back_up, put_back

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from services.approval.erasure.retaining import CASES_A_RUN, KEY, Retaining
+from services.approval.erasure.retention import CASES_A_RUN, KEY, RetentionScheduler
 from services.approval.erasure.rules import Retention
 from services.approval.settings import RetentionSettings
 from shared.contracts.envelope import START
@@ -27,7 +27,7 @@ DAY = timedelta(days=1)
 RECORD_90 = Retention({"record": 90 * DAY})
 
 
-async def later(bus: Bus, days: float, retention: Retention = RECORD_90) -> Retaining:
+async def later(bus: Bus, days: float, retention: Retention = RECORD_90) -> RetentionScheduler:
     """What a process whose clock is so many days ahead would do."""
 
     def clock() -> datetime:
@@ -35,7 +35,7 @@ async def later(bus: Bus, days: float, retention: Retention = RECORD_90) -> Reta
 
     async def nobody(_: Any) -> None: ...
 
-    found = Retaining(Steps("approval", clock), retention, DAY, clock, nobody)
+    found = RetentionScheduler(Steps("approval", clock), retention, DAY, clock, nobody)
     await found.attach(bus)
     return found
 

@@ -9,7 +9,7 @@ from typing import Any
 import httpx
 import pytest
 
-from services.approval.inbox import lists
+from services.approval.web import inbox
 from shared.contracts.failures import TransientError
 from shared.runtime.access import COOKIE, Refusal
 from shared.runtime.oidc import KEYS_FRESH, KEYS_OLD, OidcSettings, Provider
@@ -104,7 +104,7 @@ async def test_a_page_that_refreshes_itself_keeps_no_session(secured: Stack, clo
 async def test_the_stream_of_changes_ends_with_the_session(
     secured: Stack, monkeypatch: pytest.MonkeyPatch, clock: Clock
 ) -> None:
-    monkeypatch.setattr(lists, "BEAT", 0.05)
+    monkeypatch.setattr(inbox, "BEAT", 0.05)
     await sign_in(secured)
 
     async def end() -> None:

@@ -11,7 +11,7 @@ from opentelemetry.proto.trace.v1.trace_pb2 import Span
 from deploy.sandbox_ehr.app import Sandbox
 from deploy.sandbox_ehr.seed import load_bundle
 from deploy.sandbox_ehr.store import Store
-from services.approval.census import Census
+from services.approval.projections.case_states import CaseStateProjection
 from shared.contracts.failures import TransientError
 from shared.runtime.logs import JsonLines
 from shared.runtime.telemetry import Telemetry, start_telemetry
@@ -176,10 +176,10 @@ async def test_a_gauge_that_cannot_be_read_silences_no_other(
 ) -> None:
     received, _ = telemetry
 
-    async def broken(_: Census) -> None:
+    async def broken(_: CaseStateProjection) -> None:
         raise ZeroDivisionError
 
-    monkeypatch.setattr(Census, "look", broken)
+    monkeypatch.setattr(CaseStateProjection, "look", broken)
     await nats.provision()
     async with running(nats, sandbox()):
 

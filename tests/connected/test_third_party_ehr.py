@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from deploy.sandbox_ehr.app import Sandbox
-from services.approval.renditions import chart
-from services.approval.renditions.make import CONTENT_TYPES
-from services.approval.resources import DOCUMENT_SYSTEM, chain_head_of
+from services.approval.filing.renditions import chart
+from services.approval.filing.renditions.make import CONTENT_TYPES
+from services.approval.filing.resources import DOCUMENT_SYSTEM, chain_head_of
 from shared.clinical.connect import connect_ehr
 from shared.clinical.fhir import FhirClient
 from tests.support import corrections

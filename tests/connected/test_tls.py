@@ -28,7 +28,7 @@ from cli.stack.certificates import (
 )
 from cli.stack.ports import free_port
 from cli.stack.secrets import write_tokens
-from services.approval.patrol import Patrol
+from services.approval.audit.chain_verifier import AuditChainVerifier
 from shared.contracts.failures import Failure, PermanentError, TransientError
 from shared.messaging.connection import REQUEST_TIMEOUT, Bus, connect, sort_refusal
 from shared.telemetry import instruments
@@ -209,7 +209,7 @@ async def test_the_rounds_tell_how_long_it_lasts(sealed: NatsServer, monkeypatch
     monkeypatch.setattr(instruments, "level", lambda name, value, _=None: told.__setitem__(name, value))
     await sealed.provision()
     bus = await connect(sealed.url, "approval", sealed.secrets.seeds["approval"], ca_file=sealed.ca_file)
-    patrol = Patrol(f"http://127.0.0.1:{sealed.ports.monitor}", client(sandbox()))
+    patrol = AuditChainVerifier(f"http://127.0.0.1:{sealed.ports.monitor}", client(sandbox()))
     patrol.attach(bus)
     await patrol.look()
     await bus.close()

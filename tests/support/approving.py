@@ -7,25 +7,27 @@ from datetime import timedelta
 from typing import Any
 
 import httpx
-from fastapi import APIRouter, FastAPI
+from fastapi import FastAPI
 
 from deploy.sandbox_ehr.app import Sandbox
 from deploy.sandbox_ehr.store import Store
-from services.approval.api import Parts, make_router
-from services.approval.corrections_api import make_corrections_router
-from services.approval.desk import Desk
-from services.approval.directory import Directory
-from services.approval.ehr_decisions import EhrDecisions
-from services.approval.filing import Filing
+from services.approval.corrections.api import router as corrections_router
+from services.approval.corrections.service import CorrectionsService
+from services.approval.dependencies import ApiDependencies
+from services.approval.ehr_tasks.decisions import EhrDecisionHandler
+from services.approval.ehr_tasks.tasks import Devices, ReviewTasks
+from services.approval.escalation.directory import Directory
+from services.approval.filing.filing import Filing
+from services.approval.filing.renditions.make import TEXT
+from services.approval.filing.renditions.writer import Renditions
+from services.approval.filing.retraction import RetractionFiling
 from services.approval.handlers import Approval
-from services.approval.inbox.case import add_case
-from services.approval.inbox.render import PageRoute
-from services.approval.inbox.working import WorkingCopies
-from services.approval.renditions.make import TEXT
-from services.approval.renditions.writer import Renditions
-from services.approval.retracting import Retracting
-from services.approval.reviews import Reviews
-from services.approval.tasks import Devices, Tasks
+from services.approval.projections.open_reviews import OpenReviewsProjection
+from services.approval.review.api import router as reviews_router
+from services.approval.review.service import ReviewService
+from services.approval.web.autosave import DraftAutosave
+from services.approval.web.case import router as case_pages
+from services.approval.web.corrections import router as correction_pages
 from services.drafter import domain as drafter
 from services.drafter.compose import compose
 from services.drafter.facts import render
@@ -42,6 +44,7 @@ from shared.messaging.journal import Journal
 from shared.messaging.steps import Steps, Work
 from shared.runtime import problems
 from shared.runtime.access import Grant, Grants, Guard, token_digest
+from shared.runtime.dependencies import mount, provide
 from tests.support.ehr import client
 from tests.support.examples import CASE, PHYSICIAN, PROMPT, STAY, SUPERVISOR, T0
 from tests.support.memory import Kept, MemoryBus, consumers_of, deliver
@@ -49,7 +52,7 @@ from tests.support.memory import Kept, MemoryBus, consumers_of, deliver
 TIMES = (timedelta(hours=24), timedelta(hours=72), timedelta(days=7))
 
 
-class Unfollowed(Reviews):
+class Unfollowed(OpenReviewsProjection):
     """An inbox that follows nothing: every decision starts from the trail."""
 
     async def start(self, bus: Any) -> None:
@@ -77,17 +80,20 @@ class Approving:
         self.steps["drafter"].step("drafter-draft", self._draft)
         devices, reviews = Devices(fhir), Unfollowed()
         directory = Directory(fhir, {"*": SUPERVISOR.practitioner or ""}, TIMES)
-        tasks, filing = Tasks(fhir, devices, self.now, "https://x"), Filing(fhir, devices, self.now)
+        tasks, filing = ReviewTasks(fhir, devices, self.now, "https://x"), Filing(fhir, devices, self.now)
         renditions = Renditions(fhir, devices, (TEXT,), "a4")
-        retracting = Retracting(fhir, filing, self.now)
+        retracting = RetractionFiling(fhir, filing, self.now)
         approval = Approval(self.steps["approval"], tasks, filing, retracting, renditions, directory, reviews, self.now)
         await approval.attach(self.bus)
-        log, working = AccessLog(self.now, self.new_id), WorkingCopies()
-        self.desk = Desk(fhir, directory, reviews, log, self.now, self.new_id)
-        decisions = EhrDecisions(self.steps["approval"], fhir, self.desk, directory, tasks, log, draft_shown=False)
-        for part in (log, working, self.desk, decisions):
+        log, working = AccessLog(self.now, self.new_id), DraftAutosave()
+        self.review = ReviewService(fhir, directory, reviews, log, self.now, self.new_id, timedelta(minutes=15))
+        corrections = CorrectionsService(self.review)
+        decisions = EhrDecisionHandler(
+            self.steps["approval"], fhir, self.review, directory, tasks, log, draft_shown=False
+        )
+        for part in (log, working, self.review, corrections, decisions):
             part.attach(self.bus)  # type: ignore[attr-defined]
-        self.http = self._http(log, reviews, working)
+        self.http = self._http(log, reviews, working, corrections)
         self.journal, self.artifacts = Journal(self.bus, "approval"), Artifacts(self.bus)
 
     def now(self) -> Any:
@@ -97,7 +103,13 @@ class Approving:
         self._ids += 1
         return f"id-{self._ids}"
 
-    def _http(self, log: AccessLog, reviews: Reviews, working: WorkingCopies) -> httpx.AsyncClient:
+    def _http(
+        self,
+        log: AccessLog,
+        reviews: OpenReviewsProjection,
+        working: DraftAutosave,
+        corrections: CorrectionsService,
+    ) -> httpx.AsyncClient:
         people = {"physician": PHYSICIAN, "supervisor": SUPERVISOR}
         guard = Guard(
             Grants(
@@ -112,14 +124,28 @@ class Approving:
                 )
             )
         )
-        parts = Parts(self.desk, reviews, guard, log, self.now, timedelta(minutes=15), lambda _: None)
+        absent: Any = None  # dependencies of routes that are not served here
+        api = ApiDependencies(
+            guard=guard,
+            log=log,
+            clock=self.now,
+            zone_of=lambda _: None,
+            review=self.review,
+            open_reviews=reviews,
+            corrections=corrections,
+            autosave=working,
+            erasures=absent,
+            directory=absent,
+            sign_in=absent,
+            labels=absent,
+            unreadable=absent,
+            ehr=absent,
+            streams=absent,
+        )
         app = FastAPI()
         problems.install(app)
-        app.include_router(make_router(parts))
-        app.include_router(make_corrections_router(parts))
-        pages = APIRouter(route_class=PageRoute)
-        add_case(pages, parts, working)
-        app.include_router(pages)
+        provide(app, api)
+        mount(app, reviews_router, corrections_router, case_pages, correction_pages)
         return httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://x")
 
     async def _draft(self, work: Work) -> CaseEvent:

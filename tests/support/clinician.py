@@ -4,7 +4,7 @@ from typing import Any
 
 from deploy.sandbox_ehr.app import Sandbox
 from deploy.sandbox_ehr.notify import Subscriber
-from services.approval.resources import business_status
+from services.approval.filing.resources import business_status
 from shared.clinical.fhir import FhirClient, PreconditionFailedError, version_of
 from tests.support.ehr import client
 from tests.support.stack import Stack

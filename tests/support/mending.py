@@ -4,14 +4,14 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import datetime
 
-from services.approval.notify.notices import read_notice
+from services.approval.notifications.notification import read_notification
 from shared.contracts.ehr import read_fact, read_task_fact
 from shared.messaging.mending import Mending
 from tests.support.server import NatsServer
 
 CHECKS = {
     "ingest": {"ingest-discharged": read_fact, "ingest-cancelled": read_fact},
-    "approval": {"approval-ehr-task": read_task_fact, "approval-deliver": read_notice},
+    "approval": {"approval-ehr-task": read_task_fact, "approval-deliver": read_notification},
 }
 
 

@@ -4,7 +4,7 @@ from collections import Counter
 from datetime import date
 from re import findall
 
-from services.approval.renditions.source import Source
+from services.approval.filing.renditions.source import Source
 from shared.contracts.context import EncounterContext, Patient
 from shared.contracts.draft import Draft, Fact, Group, Part, PartCode, Sentence
 from shared.contracts.envelope import Head, Recorded, digest

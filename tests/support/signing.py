@@ -364,7 +364,7 @@ class Signing(RuleBasedStateMachine):
         event = history[-1]
         body: Any = event.body
         draft = self.run(self.at.draft(body.draft.digest))
-        text = self.run(self.at.desk.signed_text(CASE.id, body))
+        text = self.run(self.at.review.cases.signed_text(CASE.id, body))
         assert sha(text) == body.signed
         assert event.actor
         if event.name == "approved":

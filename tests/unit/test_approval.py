@@ -11,12 +11,14 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from services.approval import clocks, domain, resources, signed_resources
-from services.approval.inbox.render import span
-from services.approval.refusal import Refused
-from services.approval.renditions import chart
-from services.approval.reviews import follow
+from services.approval import domain
+from services.approval.escalation import rules as escalation_rules
+from services.approval.filing import resources, signed_resources
+from services.approval.filing.renditions import chart
+from services.approval.projections.open_reviews import follow
+from services.approval.review.errors import DecisionRefusedError
 from services.approval.settings import ApprovalSettings, parse_durations
+from services.approval.web.render import span
 from shared.contracts.case import Case, fold
 from shared.contracts.envelope import Head, Recorded, digest
 from shared.contracts.events import Actor, Approved, CaseEvent, Drafted, Rejected, ReviewRequested
@@ -67,9 +69,9 @@ def test_what_may_not_be_decided_is_refused(past: tuple[str, ...], seen: str, wh
         lambda: approve(history(*past), seen),
         lambda: domain.reject(fold(history(*past)), seen, PHYSICIAN, "close", DIGEST),
     ):
-        with pytest.raises(Refused) as refused:
+        with pytest.raises(DecisionRefusedError) as refused:
             decide()
-        assert refused.value.why == why
+        assert refused.value.code == why
 
 
 def test_who_signs() -> None:
@@ -81,7 +83,7 @@ def test_who_signs() -> None:
     assert domain.signer(case, SUPERVISOR, None) is None
     for method in ("oidc", "jwt", "demo", None):
         for role in ("physician", "supervisor"):
-            with pytest.raises(Refused):  # nobody signs as somebody else
+            with pytest.raises(DecisionRefusedError):  # nobody signs as somebody else
                 domain.signer(case, Actor(subject="x", role=role, method=method), "Practitioner/boss")
 
 
@@ -112,15 +114,15 @@ def test_the_same_decision_sent_again_is_found() -> None:
 def test_a_review_cannot_be_put_off_for_ever() -> None:
     """Given away every 23 hours, it is still taken over after twice the usual time."""
     after = (timedelta(hours=24), timedelta(hours=72), timedelta(days=7))
-    assert clocks.deadlines(T0, after, T0) == tuple(T0 + wait for wait in after)
+    assert escalation_rules.deadlines(T0, after, T0) == tuple(T0 + wait for wait in after)
     now, end = T0, T0 + timedelta(days=14)
     while now < T0 + timedelta(days=28):
-        due = clocks.deadlines(now, after, T0)
+        due = escalation_rules.deadlines(now, after, T0)
         assert due == tuple(sorted(due))
         assert now <= due[-1] <= max(end, now)
         now += timedelta(hours=23)
-    assert clocks.deadlines(end - timedelta(hours=1), after, T0)[-1] == end
-    assert clocks.deadlines(end, after, T0) == (end, end, end)
+    assert escalation_rules.deadlines(end - timedelta(hours=1), after, T0)[-1] == end
+    assert escalation_rules.deadlines(end, after, T0) == (end, end, end)
 
 
 def test_a_rejection_leads_back_to_the_drafter_or_to_the_end() -> None:
@@ -152,20 +154,20 @@ def test_what_became_of_each_draft_of_an_ended_case() -> None:
 
 def test_escalations_are_told_once_in_order_and_only_while_nobody_decided() -> None:
     past = history(*REVIEW)
-    first = clocks.escalate(past, "id-4", 1, T0, None)
+    first = escalation_rules.escalate(past, "id-4", 1, T0, None)
     assert first is not None
     assert (first.level, first.owner) == (1, None)
-    assert clocks.escalate(history(*REVIEW, "escalated"), "id-4", 1, T0, None) is None
-    assert clocks.escalate(history(*REVIEW, "approved"), "id-4", 1, T0, None) is None
-    assert clocks.escalate(past, "id-of-an-earlier-review", 1, T0, None) is None
-    assert clocks.escalate(past, "id-4", 2, T0, None) is None, "one level after the other"
-    assert clocks.next_deadline(fold(past), "id-4", 1) == T0 + timedelta(hours=72)
-    assert clocks.next_deadline(fold(past), "id-4", 3) is None
-    assert clocks.next_deadline(fold(history(*REVIEW, "approved")), "id-4", 1) is None
-    second = clocks.escalate(history(*REVIEW, "escalated"), "id-4", 2, T0, None, ["P/d"])
+    assert escalation_rules.escalate(history(*REVIEW, "escalated"), "id-4", 1, T0, None) is None
+    assert escalation_rules.escalate(history(*REVIEW, "approved"), "id-4", 1, T0, None) is None
+    assert escalation_rules.escalate(past, "id-of-an-earlier-review", 1, T0, None) is None
+    assert escalation_rules.escalate(past, "id-4", 2, T0, None) is None, "one level after the other"
+    assert escalation_rules.next_deadline(fold(past), "id-4", 1) == T0 + timedelta(hours=72)
+    assert escalation_rules.next_deadline(fold(past), "id-4", 3) is None
+    assert escalation_rules.next_deadline(fold(history(*REVIEW, "approved")), "id-4", 1) is None
+    second = escalation_rules.escalate(history(*REVIEW, "escalated"), "id-4", 2, T0, None, ["P/d"])
     assert second is not None
     assert (first.deputies, second.deputies) == ((), ("P/d",))
-    last = clocks.escalate(history(*REVIEW, "escalated", second), "id-4", 3, T0, "P/s", ["P/d"])
+    last = escalation_rules.escalate(history(*REVIEW, "escalated", second), "id-4", 3, T0, "P/s", ["P/d"])
     assert last is not None
     assert (last.owner, last.deputies) == ("P/s", ())
 
@@ -174,7 +176,7 @@ def test_a_reassigned_review_belongs_to_somebody_else_and_stays_open() -> None:
     made = domain.reassign(fold(history(*REVIEW)), "Practitioner/dr-2", PHYSICIAN, DIGEST, LATER)
     case = fold(history(*REVIEW, made))
     assert (case.owner, case.open) == ("Practitioner/dr-2", True)
-    with pytest.raises(Refused):
+    with pytest.raises(DecisionRefusedError):
         domain.reassign(fold(history(*REVIEW, "approved")), "Practitioner/dr-2", PHYSICIAN, DIGEST, LATER)
 
 
@@ -184,25 +186,27 @@ def test_a_reassigned_review_has_a_clock_of_its_own() -> None:
     case = fold(past)
     assert case.review is not None
     assert (case.level, case.clock, case.review.deadlines) == (0, "id-6", LATER)
-    assert clocks.escalate(past, "id-4", 2, T0, None) is None, "a timer of the clock before"
-    assert clocks.next_deadline(case, "id-4", 1) is None
-    assert clocks.next_deadline(case, "id-6", 0) == LATER[0]
-    assert clocks.escalate(past, "id-6", 1, T0, None) is not None
-    assert clocks.waiting_since(past) == past[3].time, "the document waits as long as it did"
+    assert escalation_rules.escalate(past, "id-4", 2, T0, None) is None, "a timer of the clock before"
+    assert escalation_rules.next_deadline(case, "id-4", 1) is None
+    assert escalation_rules.next_deadline(case, "id-6", 0) == LATER[0]
+    assert escalation_rules.escalate(past, "id-6", 1, T0, None) is not None
+    assert escalation_rules.waiting_since(past) == past[3].time, "the document waits as long as it did"
     without = fold(history(*REVIEW, "escalated", made.model_copy(update={"deadlines": None})))
     assert (without.level, without.clock) == (1, "id-4"), "as earlier versions recorded it"
 
 
 def test_an_escalation_is_told_for_its_own_clock_until_that_ends() -> None:
     made = domain.reassign(fold(history(*REVIEW)), "Practitioner/dr-2", PHYSICIAN, DIGEST, LATER)
-    first, second = clocks.escalations(history(*REVIEW, "escalated", made, "escalated"))
+    first, second = escalation_rules.escalations(history(*REVIEW, "escalated", made, "escalated"))
     assert (first.clock, second.clock) == ("id-4", "id-6")
     past = history(*REVIEW, "escalated", made, "escalated", "approved")
-    assert clocks.ended_by(first, past) == clocks.End("reassigned", done=False)
-    assert clocks.ended_by(second, past) == clocks.End("approved", done=True)
-    assert clocks.ended_by(second, past[:-1]) is None
+    assert escalation_rules.ended_by(first, past) == escalation_rules.EscalationEnd("reassigned", done=False)
+    assert escalation_rules.ended_by(second, past) == escalation_rules.EscalationEnd("approved", done=True)
+    assert escalation_rules.ended_by(second, past[:-1]) is None
     withdrawn = history(*REVIEW, "escalated", made, "escalated", "withdrawn")
-    assert clocks.ended_by(second, withdrawn) == clocks.End("discharge-cancelled", done=False)
+    assert escalation_rules.ended_by(second, withdrawn) == escalation_rules.EscalationEnd(
+        "discharge-cancelled", done=False
+    )
 
 
 def test_a_line_of_the_inbox_follows_from_the_history() -> None:

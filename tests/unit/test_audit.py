@@ -7,8 +7,8 @@ from unittest.mock import patch
 import pytest
 
 from cli.audit import Report, verify_stored
-from services.approval import signed_resources
-from services.approval.renditions import chart
+from services.approval.filing import signed_resources
+from services.approval.filing.renditions import chart
 from shared.contracts.envelope import START, Head, chain_digest, digest, encode
 from shared.contracts.events import Approved, Filed
 from shared.messaging.journal import Stored

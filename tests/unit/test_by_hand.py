@@ -2,11 +2,13 @@
 
 import pytest
 
-from services.approval import domain, gate, signed_resources
-from services.approval.by_hand import to_write
-from services.approval.gate import Settled
-from services.approval.refusal import Refused
-from services.approval.written import Statement
+from services.approval import domain
+from services.approval.filing import signed_resources
+from services.approval.review import signing_rules
+from services.approval.review.added_text import Statement
+from services.approval.review.errors import DecisionRefusedError
+from services.approval.review.manual_narrative import to_write
+from services.approval.review.signing_rules import Settled
 from services.drafter.compose import compose
 from services.drafter.facts import render
 from shared.contracts import notice
@@ -57,8 +59,8 @@ def test_the_facts_are_all_there_and_no_sentence_of_the_draft_is() -> None:
         "  [To be written by the physician: hospital course]",
         "  [To be written by the physician: in plain words]",
     ]
-    assert gate.incomplete(DRAFT, text)[0].detail == "A part that you are to write is still open."
-    assert gate.incomplete(DRAFT, filled()) == []
+    assert signing_rules.incomplete(DRAFT, text)[0].detail == "A part that you are to write is still open."
+    assert signing_rules.incomplete(DRAFT, filled()) == []
 
 
 def test_a_draft_without_a_narrative_has_a_place_for_a_hospital_course() -> None:
@@ -88,9 +90,9 @@ def test_what_is_signed_says_that_a_physician_wrote_it_and_so_does_the_trail() -
 @pytest.mark.parametrize("by", ["model", "rules", "none"])
 def test_no_line_gives_a_narrative_to_somebody_else(by: notice.NarrativeBy) -> None:
     text = filled().replace(notice.line("physician"), notice.line(by))
-    with pytest.raises(Refused) as refused:
+    with pytest.raises(DecisionRefusedError) as refused:
         sign(text)
-    assert refused.value.why == "misleading"
+    assert refused.value.code == "misleading"
     assert notice.line("physician") in refused.value.detail
     assert OWN not in str(refused.value.obstacles)
     assert notice.put_right(DRAFT, text, own=True) == filled()
@@ -99,7 +101,7 @@ def test_no_line_gives_a_narrative_to_somebody_else(by: notice.NarrativeBy) -> N
 def test_a_sentence_of_a_model_is_not_passed_off_as_a_physicians() -> None:
     text = filled().replace(OWN, f"{OWN} {MORE}", 1)
     for wrong in ("physician", "rules", "none"):
-        with pytest.raises(Refused, match="sentences of an AI model"):
+        with pytest.raises(DecisionRefusedError, match="sentences of an AI model"):
             sign(text.replace(notice.line("physician"), notice.line(wrong)))  # type: ignore[arg-type]
     right = notice.put_right(DRAFT, text, own=True)
     assert right.splitlines()[-1] == notice.line("model", changed=True)

@@ -12,10 +12,11 @@ from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from services.approval import clocks, corrections
 from services.approval import domain as approval
+from services.approval.corrections import rules as correction_rules
 from services.approval.erasure import rules as erasure
-from services.approval.refusal import Refused
+from services.approval.escalation import rules as escalation_rules
+from services.approval.review.errors import DecisionRefusedError
 from services.drafter import domain as drafter
 from services.ingest.handlers import Ingest
 from shared.contracts.case import (
@@ -43,7 +44,7 @@ from tests.support.memory import Kept, MemoryBus, consumers_of, deliver, refuse
 from tests.support.thorough import THOROUGH
 
 FACT = EncounterFact(encounter_id="e1", department="cardiology", attending="Practitioner/dr-1")
-DEADLINES = clocks.deadlines(T0, (timedelta(hours=24), timedelta(hours=72), timedelta(days=7)))
+DEADLINES = escalation_rules.deadlines(T0, (timedelta(hours=24), timedelta(hours=72), timedelta(days=7)))
 RETENTION = erasure.Retention({"record": timedelta(days=90), "draft": timedelta(days=90)}, timedelta(days=30))
 ABOUT = ("hold-placed", "hold-released", "erasure-ordered", "erased")  # a case, and not what is done in it
 PRODUCED_BY: dict[str, StepName] = {
@@ -182,7 +183,7 @@ class CaseMachine(RuleBasedStateMachine):
                 made = approval.approve(case, seen, PHYSICIAN, draft=draft())
             else:
                 made = approval.reject(case, seen, PHYSICIAN, decision, DIGEST)  # type: ignore[arg-type]
-        except Refused:
+        except DecisionRefusedError:
             return
         self._append(history, made)
 
@@ -191,7 +192,7 @@ class CaseMachine(RuleBasedStateMachine):
         history = self.stale if stale else self.history()
         try:
             made = approval.reassign(fold(history), "Practitioner/dr-2", PHYSICIAN, DIGEST, DEADLINES)
-        except Refused:
+        except DecisionRefusedError:
             return
         self._append(history, made)
 
@@ -204,14 +205,14 @@ class CaseMachine(RuleBasedStateMachine):
         try:
             match deed:
                 case "amend":
-                    made: CaseEvent = corrections.amend(case, seen, by, draft(), f"{TEXT}{words}\n", DIGEST)
+                    made: CaseEvent = correction_rules.amend(case, seen, by, draft(), f"{TEXT}{words}\n", DIGEST)
                 case "addend":
-                    made = corrections.addend(case, seen, by, draft(), words, DIGEST)
+                    made = correction_rules.addend(case, seen, by, draft(), words, DIGEST)
                 case "ask":
-                    made = corrections.request_retraction(case, seen, by, DIGEST)
+                    made = correction_rules.request_retraction(case, seen, by, DIGEST)
                 case _:
-                    made = corrections.retract(case, seen, by)
-        except Refused:
+                    made = correction_rules.retract(case, seen, by)
+        except DecisionRefusedError:
             return
         self._append(history, made)
 
@@ -226,7 +227,7 @@ class CaseMachine(RuleBasedStateMachine):
     def a_timer_fires(self, level: int, stale: bool) -> None:
         history = self.stale if stale else self.history()
         clock = fold(history).clock or "none"
-        made = clocks.escalate(history, clock, level, DEADLINES[level - 1], "Practitioner/s")
+        made = escalation_rules.escalate(history, clock, level, DEADLINES[level - 1], "Practitioner/s")
         if made is not None:
             self._append(history, made)
 
@@ -254,7 +255,7 @@ class CaseMachine(RuleBasedStateMachine):
                     made = erasure.order(case, "court-order", OPERATOR, None)
                 case _:
                     made = erasure.due(history, RETENTION, T0 + timedelta(days=100)) if history else None
-        except Refused:
+        except DecisionRefusedError:
             return
         if made is not None:
             self._append(history, made)

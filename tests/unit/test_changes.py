@@ -8,13 +8,13 @@ from typing import Any, cast
 
 import pytest
 
-from services.approval.inbox import lists
+from services.approval.web import inbox
 
 
 @pytest.mark.parametrize(("room", "told"), [(3, True), (64, False)])
 async def test_who_does_not_keep_up_looks_again(room: int, told: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(lists, "SETTLE", 0)
-    monkeypatch.setattr(lists, "BEAT", 0.2)
+    monkeypatch.setattr(inbox, "SETTLE", 0)
+    monkeypatch.setattr(inbox, "BEAT", 0.2)
     queue: asyncio.Queue[str] = asyncio.Queue(room)
 
     @contextmanager
@@ -27,8 +27,8 @@ async def test_who_does_not_keep_up_looks_again(room: int, told: bool, monkeypat
     async def gone() -> bool:
         return False
 
-    parts = SimpleNamespace(reviews=SimpleNamespace(watching=watching), desk=SimpleNamespace(readable=readable))
-    changes = lists._changes(cast(Any, parts), "the-case", gone)
+    api = SimpleNamespace(open_reviews=SimpleNamespace(watching=watching), cases=SimpleNamespace(readable=readable))
+    changes = inbox._changes(cast(Any, api), "the-case", gone)
     await anext(changes)  # one comes at once
     for number in range(10):  # of other cases: what came after the first ones was dropped
         if not queue.full():

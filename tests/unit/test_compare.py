@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.approval.compare import MOST, Row, diff, side_by_side
+from services.approval.review.text_diff import MOST, DiffRow, diff, side_by_side
 
 LINES = st.lists(
     st.sampled_from(["A:", "  - one", "two words here", "two other words", "", "three.", "Ünï 漢"]), max_size=12
@@ -38,7 +38,7 @@ def test_a_changed_line_stands_beside_what_it_was_and_below_its_heading() -> Non
     assert [(piece.kind, piece.text) for piece in rows[1].after] == [("same", "She came on "), ("added", "Tuesday.")]
 
 
-def side(rows: list[Row], which: str) -> list[str]:
+def side(rows: list[DiffRow], which: str) -> list[str]:
     """The words of one side, without the runs that are the same in both."""
     return ["".join(piece.text for piece in getattr(row, which)).strip() for row in rows if getattr(row, which)]
 

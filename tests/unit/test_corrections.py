@@ -7,13 +7,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.approval import correction_resources, corrections
-from services.approval.gate import Settled
-from services.approval.inbox.render import EVENT_WORDS, STATE_WORDS
-from services.approval.refusal import Refused
-from services.approval.renditions import chart
-from services.approval.resources import chain_head_of
-from services.approval.written import Statement
+from services.approval.corrections import rules as correction_rules
+from services.approval.filing import correction_resources
+from services.approval.filing.renditions import chart
+from services.approval.filing.resources import chain_head_of
+from services.approval.review.added_text import Statement
+from services.approval.review.errors import DecisionRefusedError
+from services.approval.review.signing_rules import Settled
+from services.approval.web.render import EVENT_WORDS, STATE_WORDS
 from services.ingest import domain as ingest
 from shared.contracts.case import State, fold, standing
 from shared.contracts.corrections import Amended, Retracted
@@ -42,22 +43,22 @@ Deed = Callable[..., Any]
 
 def amend(*names: str | CaseEvent, seen: str | None = None, text: str = CORRECTED, by: Actor = PHYSICIAN) -> Amended:
     case = fold(history(*names))
-    return corrections.amend(case, standing(case) if seen is None else seen, by, draft(), text, DIGEST)
+    return correction_rules.amend(case, standing(case) if seen is None else seen, by, draft(), text, DIGEST)
 
 
 def addend(*names: str | CaseEvent, seen: str | None = None, words: str = "The culture grew nothing.") -> Any:
     case = fold(history(*names))
-    return corrections.addend(case, standing(case) if seen is None else seen, PHYSICIAN, draft(), words, DIGEST)
+    return correction_rules.addend(case, standing(case) if seen is None else seen, PHYSICIAN, draft(), words, DIGEST)
 
 
 def ask(*names: str | CaseEvent, seen: str | None = None, by: Actor = PHYSICIAN) -> Any:
     case = fold(history(*names))
-    return corrections.request_retraction(case, standing(case) if seen is None else seen, by, DIGEST)
+    return correction_rules.request_retraction(case, standing(case) if seen is None else seen, by, DIGEST)
 
 
 def confirm(*names: str | CaseEvent, seen: str | None = None, by: Actor = SUPERVISOR) -> Retracted:
     case = fold(history(*names))
-    return corrections.retract(case, standing(case) if seen is None else seen, by)
+    return correction_rules.retract(case, standing(case) if seen is None else seen, by)
 
 
 @pytest.mark.parametrize(
@@ -79,9 +80,9 @@ def confirm(*names: str | CaseEvent, seen: str | None = None, by: Actor = SUPERV
 def test_nothing_is_done_to_what_does_not_stand_as_it_was_seen(
     deed: Deed, past: tuple[str, ...], seen: str | None, why: str
 ) -> None:
-    with pytest.raises(Refused) as refused:
+    with pytest.raises(DecisionRefusedError) as refused:
         deed(*past, seen=seen)
-    assert refused.value.why == why
+    assert refused.value.code == why
 
 
 def test_a_correction_replaces_the_document_that_stands() -> None:
@@ -90,16 +91,16 @@ def test_a_correction_replaces_the_document_that_stands() -> None:
     assert (first.signed, first.signer) == (digest(CORRECTED.encode()), "Practitioner/dr-1")
     second = amend(*FILED, first, Filed(document_reference="doc-2", provenance="p"), text=f"{CORRECTED}More.\n")
     assert (second.number, second.replaces, second.seen) == (3, "doc-2", first.signed)
-    with pytest.raises(Refused) as refused:
+    with pytest.raises(DecisionRefusedError) as refused:
         amend(*FILED, first, "filed")
-    assert refused.value.why == "unchanged"
+    assert refused.value.code == "unchanged"
 
 
 @pytest.mark.parametrize("text", ["", "Patient: Jane Roe", draft().text.replace("Jane Roe", "John Doe"), TO_BE_WRITTEN])
 def test_a_correction_is_held_to_the_rule_of_signatures(text: str) -> None:
-    with pytest.raises(Refused) as refused:
+    with pytest.raises(DecisionRefusedError) as refused:
         amend(*FILED, text=text)
-    assert refused.value.why == "incomplete"
+    assert refused.value.code == "incomplete"
 
 
 def test_what_was_confirmed_stays_confirmed_and_what_comes_back_does_not() -> None:
@@ -112,16 +113,18 @@ def test_what_was_confirmed_stays_confirmed_and_what_comes_back_does_not() -> No
     case = fold(history(*REVIEW, before, "filed"))
 
     def signed(text: str, settled: Settled = Settled(), *own: Statement) -> Amended:  # noqa: B008
-        return corrections.amend(case, standing(case), PHYSICIAN, DRAFT, text, DIGEST, settled=settled, written=own)
+        return correction_rules.amend(
+            case, standing(case), PHYSICIAN, DRAFT, text, DIGEST, settled=settled, written=own
+        )
 
     made = signed(LONG.replace(OTHER, "She walked home with help."))
     assert made.resolutions[0] == Resolution(sentence=1, how="confirmed")
-    with pytest.raises(Refused) as refused:
+    with pytest.raises(DecisionRefusedError) as refused:
         signed(f"{LONG}\n")
     assert [item.index for item in refused.value.obstacles] == [2]
     assert signed(f"{LONG}\n", Settled({2: "confirmed"})).resolutions[1].how == "confirmed"
     new = Statement("She was given digoxin.", "not-in-record")
-    with pytest.raises(Refused):
+    with pytest.raises(DecisionRefusedError):
         signed(LONG.replace(OTHER, ""), Settled(), new)
     assert signed(LONG.replace(OTHER, ""), Settled(written=frozenset({new.digest})), new).written
     assert INVENTED in LONG
@@ -129,7 +132,7 @@ def test_what_was_confirmed_stays_confirmed_and_what_comes_back_does_not() -> No
 
 def test_an_addendum_stands_under_a_patient_line_of_ours() -> None:
     made = addend(*FILED, words="  The culture grew nothing.\n\n")
-    text = corrections.addendum(draft(), "  The culture grew nothing.\n\n")
+    text = correction_rules.addendum(draft(), "  The culture grew nothing.\n\n")
     patient = "Patient: Jane Roe, born 1950-01-02, female, MRN 17"
     assert text == f"ADDENDUM TO DISCHARGE SUMMARY\n\n{patient}\n\nThe culture grew nothing.\n"
     assert (made.number, made.appends, made.signed) == (1, "doc-1", digest(text.encode()))
@@ -141,15 +144,15 @@ def test_an_addendum_stands_under_a_patient_line_of_ours() -> None:
     "words", ["", " \n", "…", "x\n  patient : John Doe", "**Patient: John Doe**", f"x {TO_BE_WRITTEN}"]
 )
 def test_an_empty_or_foreign_addendum_is_refused(words: str) -> None:
-    with pytest.raises(Refused) as refused:
+    with pytest.raises(DecisionRefusedError) as refused:
         addend(*FILED, words=words)
-    assert refused.value.why == "incomplete"
+    assert refused.value.code == "incomplete"
 
 
 def test_an_addendum_says_nothing_that_nobody_has_confirmed() -> None:
     case, own = fold(history(*FILED)), Statement("She was given digoxin.", "contradicted")
-    with pytest.raises(Refused) as refused:
-        corrections.addend(case, standing(case), PHYSICIAN, draft(), own.text, DIGEST, written=(own,))
+    with pytest.raises(DecisionRefusedError) as refused:
+        correction_rules.addend(case, standing(case), PHYSICIAN, draft(), own.text, DIGEST, written=(own,))
     assert [(item.field, item.digest) for item in refused.value.obstacles] == [("written", own.digest)]
 
 
@@ -157,9 +160,11 @@ def test_a_sentence_that_was_taken_out_does_not_come_back_by_an_addendum() -> No
     case = fold(history(*FILED))
 
     def signed(settled: Settled = Settled()) -> Any:  # noqa: B008
-        return corrections.addend(case, standing(case), PHYSICIAN, DRAFT, f"Also: {INVENTED}", DIGEST, settled=settled)
+        return correction_rules.addend(
+            case, standing(case), PHYSICIAN, DRAFT, f"Also: {INVENTED}", DIGEST, settled=settled
+        )
 
-    with pytest.raises(Refused) as refused:
+    with pytest.raises(DecisionRefusedError) as refused:
         signed()
     assert [(item.field, item.index) for item in refused.value.obstacles] == [("resolutions", 1)]
     assert signed(Settled({1: "confirmed"})).resolutions == (Resolution(sentence=1, how="confirmed"),)
@@ -180,10 +185,10 @@ def test_no_sequence_of_them_signs_a_sentence_that_nobody_has_confirmed(deeds: l
         lines = [sentence.text for number, sentence in enumerate(DRAFT.sentences) if number == 0 or number in present]
         text = LONG[: LONG.index(TRUE)] + " ".join(lines) + f" Turn {turn}.\n" if whole else " ".join(lines)
         said = document | added
-        do: Any = corrections.amend if whole else corrections.addend
+        do: Any = correction_rules.amend if whole else correction_rules.addend
         try:
             made = do(case, standing(case), PHYSICIAN, DRAFT, text, DIGEST, settled=settled)
-        except Refused:
+        except DecisionRefusedError:
             assert not present <= said | confirmed
             continue
         assert present <= said | confirmed
@@ -193,19 +198,19 @@ def test_no_sequence_of_them_signs_a_sentence_that_nobody_has_confirmed(deeds: l
 
 def test_a_retraction_takes_two_people() -> None:
     asked = ask(*FILED)
-    with pytest.raises(Refused) as refused:
+    with pytest.raises(DecisionRefusedError) as refused:
         ask(*FILED, asked, by=SUPERVISOR)
-    assert refused.value.why == "asked"
+    assert refused.value.code == "asked"
     made = confirm(*FILED, asked)
     assert (made.requested_by, made.by, made.documents) == (PHYSICIAN, SUPERVISOR, ("doc-1",))
     assert (made.requester, made.signer) == ("Practitioner/dr-1", "Practitioner/boss")
-    with pytest.raises(Refused) as refused:
+    with pytest.raises(DecisionRefusedError) as refused:
         confirm(*FILED)
-    assert refused.value.why == "not-asked"
+    assert refused.value.code == "not-asked"
     corrected = (*FILED, asked, "amended", Filed(document_reference="doc-2", provenance="p"))
-    with pytest.raises(Refused) as refused:
+    with pytest.raises(DecisionRefusedError) as refused:
         confirm(*corrected)
-    assert refused.value.why == "not-asked", "the correction has settled it"
+    assert refused.value.code == "not-asked", "the correction has settled it"
     assert confirm(*corrected, ask(*corrected)).documents == ("doc-1", "doc-2")
 
 
@@ -221,9 +226,9 @@ def test_a_retraction_takes_two_people() -> None:
 )
 def test_one_person_is_not_two(by: Actor) -> None:
     asked = ask(*FILED, by=PHYSICIAN.model_copy(update={"npi": "1245319599"}))
-    with pytest.raises(Refused) as refused:
+    with pytest.raises(DecisionRefusedError) as refused:
         confirm(*FILED, asked, by=by)
-    assert refused.value.why == "same-person"
+    assert refused.value.code == "same-person"
 
 
 def test_documents_are_counted_over_discharges_that_were_taken_back() -> None:
@@ -231,11 +236,11 @@ def test_documents_are_counted_over_discharges_that_were_taken_back() -> None:
     past = history(*gone, *FILED, "addended", "filed")
     case = fold(past)
     entries = (*case.earlier, *case.entries)
-    assert [corrections.number_of(case, entry.signature) for entry in entries] == [1, 2, 1, 3, 2]
+    assert [correction_rules.number_of(case, entry.signature) for entry in entries] == [1, 2, 1, 3, 2]
     in_error = ["entered-in-error"] * 3
-    assert [corrections.status_of(case, entry) for entry in entries] == [*in_error, "current", "current"]
+    assert [correction_rules.status_of(case, entry) for entry in entries] == [*in_error, "current", "current"]
     case = fold(past[: len(gone) - 3])
-    assert [corrections.status_of(case, entry) for entry in case.entries] == ["superseded", "current", "current"]
+    assert [correction_rules.status_of(case, entry) for entry in case.entries] == ["superseded", "current", "current"]
 
 
 @pytest.mark.parametrize(

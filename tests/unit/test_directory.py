@@ -7,10 +7,10 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from services.approval.directory import Directory
-from services.approval.directory_file import DirectoryFile, read
-from services.approval.notify import channels
-from services.approval.notify.notices import Notice, read_notice
+from services.approval.escalation.directory import Directory
+from services.approval.escalation.directory_file import DirectoryFile, read
+from services.approval.notifications import channels
+from services.approval.notifications.notification import Notification, read_notification
 from shared.contracts.failures import PermanentError, TransientError
 from tests.support.examples import CASE, T0
 
@@ -29,7 +29,7 @@ departments:
     channels: ["json://127.0.0.1/everybody"]
 """
 DEFAULT = (timedelta(hours=24), timedelta(hours=72), timedelta(days=7))
-NOTICE = Notice(department="cardiology", case=CASE.id, escalation="e-1", level=2, since=T0, channel="k" * 16)
+NOTICE = Notification(department="cardiology", case=CASE.id, escalation="e-1", level=2, since=T0, channel="k" * 16)
 
 
 class NoEhr:
@@ -62,8 +62,8 @@ async def test_what_a_department_leaves_out_is_taken_from_all(file: DirectoryFil
     assert await found.supervisor("surgery") == "Practitioner/dr-1"
     assert found.deputies("cardiology") == ("Practitioner/dr-8", "PractitionerRole/on-call")
     assert found.deputies("surgery") == ()
-    assert found.times("cardiology") == (timedelta(hours=12), timedelta(hours=24), timedelta(days=3))
-    assert found.times("surgery") == DEFAULT
+    assert found.escalation_delays("cardiology") == (timedelta(hours=12), timedelta(hours=24), timedelta(days=3))
+    assert found.escalation_delays("surgery") == DEFAULT
     assert [len(found.channels("cardiology", level)) for level in (1, 2, 3)] == [2, 3, 3]
     assert [item.address() for item in found.channels("surgery", 1)] == ["json://127.0.0.1/everybody"]
 
@@ -72,7 +72,7 @@ async def test_without_a_file_settings_and_ehr_are_asked() -> None:
     assert await directory(None, cardiology="Practitioner/s").supervisor("cardiology") == "Practitioner/s"
     assert await directory(None).supervisor("cardiology") == "Supervisor of cardiology"
     assert directory(None).channels("cardiology", 1) == ()
-    assert directory(None).times("cardiology") == DEFAULT
+    assert directory(None).escalation_delays("cardiology") == DEFAULT
 
 
 def test_a_changed_secret_is_the_same_channel(
@@ -158,10 +158,10 @@ def test_a_notice_says_what_waits_and_where_and_nothing_about_the_patient() -> N
 
 def test_a_notice_is_about_its_subject() -> None:
     data = NOTICE.model_dump_json().encode()
-    assert read_notice(NOTICE.subject, data) == NOTICE
+    assert read_notification(NOTICE.subject, data) == NOTICE
     for subject, body in ((f"notify.other.e-1.{'k' * 16}", data), (NOTICE.subject, b"{}"), (NOTICE.subject, b"junk")):
         with pytest.raises(PermanentError):
-            read_notice(subject, body)
+            read_notification(subject, body)
 
 
 def test_a_channel_that_does_not_take_a_message_is_tried_again_and_quotes_nothing() -> None:

@@ -8,7 +8,7 @@ import pytest
 from cli.doctor import server, topology, users, work
 from cli.doctor.findings import Group
 from cli.doctor.work import Load, asked
-from services.approval.task_mark import Mark
+from services.approval.ehr_tasks.watermark import Watermark
 from shared.messaging.monitor import Durability
 from shared.messaging.placement import read_placement
 from shared.messaging.provision import Keeping, consumer_config, wanted_streams
@@ -72,14 +72,14 @@ def test_a_stream_on_its_way_and_a_server_that_lags_are_named(group: Group) -> N
 @pytest.mark.parametrize(
     ("mark", "found"),
     [
-        (Mark(), []),
-        (Mark(failed=2), []),
-        (Mark(failed=3), [("warning", "the EHR could not be asked 3 times; none is known yet")]),
-        (Mark(seen=T0), [("ok", "known up to 2026-11-23 09:00 UTC")]),
-        (Mark(seen=T0, behind=True), [("warning", "known up to 2026-11-23 09:00 UTC, and there are more")]),
+        (Watermark(), []),
+        (Watermark(failed=2), []),
+        (Watermark(failed=3), [("warning", "the EHR could not be asked 3 times; none is known yet")]),
+        (Watermark(seen=T0), [("ok", "known up to 2026-11-23 09:00 UTC")]),
+        (Watermark(seen=T0, behind=True), [("warning", "known up to 2026-11-23 09:00 UTC, and there are more")]),
     ],
 )
-def test_how_far_the_ehrs_tasks_are_known_is_told(group: Group, mark: Mark, found: list[tuple[str, str]]) -> None:
+def test_how_far_the_ehrs_tasks_are_known_is_told(group: Group, mark: Watermark, found: list[tuple[str, str]]) -> None:
     asked(group, mark)
     assert [(item.level, item.says) for item in group.found] == found
 

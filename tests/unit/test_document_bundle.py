@@ -14,8 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from lxml import etree
 
-from services.approval.renditions import bundle, codes
-from services.approval.renditions.source import Source
+from services.approval.filing.renditions import bundle, codes
+from services.approval.filing.renditions.source import Source
 from tests.support.examples import PHYSICIAN
 from tests.support.renditions import BASE, IDENTITY, PARTS, source, text_of, words
 

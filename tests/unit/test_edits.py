@@ -2,7 +2,7 @@
 
 import pytest
 
-from services.approval import edits
+from services.approval.review import edits
 from shared.contracts.draft import Claim, Draft, OpenPoint, Part, Prompt, Sentence
 
 COURSE = "She came with a stroke."
@@ -42,9 +42,9 @@ def test_what_still_waits_for_a_word(draft: Draft, text: str, confirmed: tuple[i
 
 
 def test_figures_tell_how_far_and_which_and_no_text(draft: Draft) -> None:
-    as_it_was = edits.figures(draft, TEXT)
+    as_it_was = edits.edit_metrics(draft, TEXT)
     assert (as_it_was.distance, as_it_was.changed, as_it_was.confirmed) == (0, (), (1,))
-    changed = edits.figures(draft, TEXT.replace(f" {INVENTED}", ""))
+    changed = edits.edit_metrics(draft, TEXT.replace(f" {INVENTED}", ""))
     assert (changed.distance, changed.changed, changed.confirmed) == (len(INVENTED) + 1, (1,), ())
     assert "Ibuprofen" not in changed.model_dump_json()
 

@@ -7,10 +7,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.approval import domain, resources
-from services.approval.ehr_word import NO_WORDS, asked_by, called_off, signer_of, word_of
-from services.approval.reconcile import is_told
-from services.approval.task_mark import OVERLAP, Mark, after, begin, ended, halved, query, unknown
+from services.approval import domain
+from services.approval.ehr_tasks.reconciler import is_told
+from services.approval.ehr_tasks.task_decision import (
+    NO_WORDS,
+    cancelled_by_us,
+    parse_decision,
+    parse_review_task,
+    signer_of,
+)
+from services.approval.ehr_tasks.watermark import OVERLAP, Watermark, after, begin, ended, halved, query, unknown
+from services.approval.filing import resources
 from shared.contracts.case import fold
 from shared.contracts.events import Drafted, Rejected, ReviewRequested
 from tests.support.examples import CASE, DIGEST, STAY, T0, draft_ref, event
@@ -31,7 +38,7 @@ def output(code: str) -> list[dict[str, Any]]:
 
 
 def test_a_task_says_which_draft_it_asks_about() -> None:
-    asked = asked_by(task())
+    asked = parse_review_task(task())
     assert asked is not None
     assert (asked.task, asked.case_id, asked.digest, asked.focus) == ("t1", CASE.id, DIGEST, "Encounter/e1")
 
@@ -48,27 +55,27 @@ def test_a_task_says_which_draft_it_asks_about() -> None:
     ],
 )
 def test_a_task_that_is_none_of_ours_asks_for_nothing(identifier: Any) -> None:
-    assert asked_by(task(identifier=identifier)) is None
+    assert parse_review_task(task(identifier=identifier)) is None
 
 
 @pytest.mark.parametrize("outcome", ["approved", "rejected-close", "rejected-redraft", "rejected-withdraw"])
 def test_what_we_wrote_ourselves_is_no_word_of_a_physician(outcome: str) -> None:
     ours = resources.completed(task(), outcome, T0, event="id-5")
-    assert word_of(ours) is None
-    assert word_of(ours | {"output": ours["output"][:-1]}) is not None, "it is the mark that says so"
+    assert parse_decision(ours) is None
+    assert parse_decision(ours | {"output": ours["output"][:-1]}) is not None, "it is the mark that says so"
     before_marks = resources.completed(task(), outcome, T0, "DocumentReference/d1")
-    assert word_of(before_marks) is None
+    assert parse_decision(before_marks) is None
 
 
 def test_a_task_that_waits_again_has_no_mark_any_more() -> None:
     again = resources.sent_back(resources.completed(task(), "approved", T0, event="id-5"), "read it", T0)
-    assert word_of(again | {"status": "completed"}) == word_of(task("completed"))
+    assert parse_decision(again | {"status": "completed"}) == parse_decision(task("completed"))
 
 
 @pytest.mark.parametrize("status", ["draft", "requested", "received", "accepted", "ready", "in-progress", "on-hold"])
 def test_while_a_task_is_open_nothing_is_said(status: str) -> None:
-    assert word_of(task(status)) is None
-    assert word_of(task(status, "approved")) is None
+    assert parse_decision(task(status)) is None
+    assert parse_decision(task(status, "approved")) is None
 
 
 @pytest.mark.parametrize(
@@ -96,7 +103,7 @@ def test_while_a_task_is_open_nothing_is_said(status: str) -> None:
     ],
 )
 def test_what_a_physician_answered(found: dict[str, Any], kind: str, action: str | None) -> None:
-    word = word_of(found)
+    word = parse_decision(found)
     assert word is not None
     assert word.kind == kind
     if action is not None:
@@ -105,8 +112,8 @@ def test_what_a_physician_answered(found: dict[str, Any], kind: str, action: str
 
 def test_a_task_that_we_called_off_says_nothing() -> None:
     found = resources.cancelled(task(), T0)
-    assert called_off(found)
-    assert word_of(found) is None
+    assert cancelled_by_us(found)
+    assert parse_decision(found) is None
 
 
 @pytest.mark.parametrize(
@@ -121,7 +128,7 @@ def test_a_task_that_we_called_off_says_nothing() -> None:
     ],
 )
 def test_the_physicians_words(more: dict[str, Any], text: str) -> None:
-    word = word_of(task("completed", "rejected-redraft", **more))
+    word = parse_decision(task("completed", "rejected-redraft", **more))
     assert word is not None
     assert word.text == text
 
@@ -180,7 +187,7 @@ def second_round() -> tuple[Rejected, Drafted, ReviewRequested]:
     ],
 )
 def test_whether_an_answer_decides(past: tuple[Any, ...], digest: str, focus: str, answer: str) -> None:
-    assert domain.heard(history(*past), digest, focus) == answer
+    assert domain.classify_decision(history(*past), digest, focus) == answer
 
 
 def test_whose_word_counts() -> None:
@@ -204,7 +211,7 @@ def test_whose_word_counts() -> None:
     ],
 )
 def test_which_look_begins_a_review(past: tuple[str, ...], role: str | None, looked_at: str, begun: bool) -> None:
-    assert domain.begins(fold(history(*past)), role, looked_at) is begun
+    assert domain.starts_review(fold(history(*past)), role, looked_at) is begun
 
 
 def at(seconds: float, id: str = "t1", version: str = "1") -> dict[str, Any]:
@@ -213,13 +220,13 @@ def at(seconds: float, id: str = "t1", version: str = "1") -> dict[str, Any]:
 
 
 def test_the_first_search_begins_before_the_oldest_review() -> None:
-    asked = query(begin(Mark(), T0), None)
+    asked = query(begin(Watermark(), T0), None)
     assert [name for name, _ in asked] == ["code", "status", "_lastUpdated"]
     assert asked[-1] == ("_lastUpdated", "ge2026-11-22T09:00:00.000Z")
 
 
 def test_the_next_search_begins_where_the_last_one_ended_in_the_ehrs_own_time() -> None:
-    mark = after(Mark(failed=2), ended([at(0), at(1800, "t2")]), T0 + timedelta(days=9))
+    mark = after(Watermark(failed=2), ended([at(0), at(1800, "t2")]), T0 + timedelta(days=9))
     assert mark.seen == T0 + timedelta(seconds=1800)
     assert (mark.known, mark.failed, mark.run) == (("t2/1",), 0, T0 + timedelta(days=9))
     assert begin(mark, T0) == T0 + timedelta(seconds=1800) - OVERLAP
@@ -228,7 +235,7 @@ def test_the_next_search_begins_where_the_last_one_ended_in_the_ehrs_own_time() 
 
 def test_a_part_of_the_time_moves_the_mark_to_its_end() -> None:
     end = T0 + timedelta(hours=5)
-    mark = after(Mark(failed=2), ended([at(0), at(5 * 3600 - 1, "t2")]), T0 + timedelta(days=9), end)
+    mark = after(Watermark(failed=2), ended([at(0), at(5 * 3600 - 1, "t2")]), T0 + timedelta(days=9), end)
     assert (mark.seen, mark.known, mark.failed, mark.run) == (end, ("t2/1",), 0, None)
 
 
@@ -242,16 +249,16 @@ def test_the_time_is_halved_until_a_part_still_moves_the_mark_on(now: int, end: 
 
 
 def test_what_was_told_is_not_told_again_and_a_change_of_it_is() -> None:
-    mark = after(Mark(), ended([at(0)]), T0)
+    mark = after(Watermark(), ended([at(0)]), T0)
     assert unknown(mark, [at(0)]) == []
     assert unknown(mark, [at(5, version="2")]) != []
     assert unknown(mark, [at(5, "t2") | {"identifier": []}]) == [], "none of ours"
 
 
 def test_a_server_that_gives_no_times_is_asked_from_the_oldest_review_on() -> None:
-    mark = after(Mark(), ended([task("completed", meta={})]), T0)
+    mark = after(Watermark(), ended([task("completed", meta={})]), T0)
     assert mark.seen is None
-    assert begin(mark, T0) == begin(Mark(), T0)
+    assert begin(mark, T0) == begin(Watermark(), T0)
 
 
 def test_runs_that_go_on_failing_are_told_again_and_again() -> None:

@@ -4,10 +4,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.approval import domain, gate
-from services.approval.gate import Settled
-from services.approval.inbox.working import Working
-from services.approval.refusal import Refused
+from services.approval import domain
+from services.approval.review import signing_rules
+from services.approval.review.errors import DecisionRefusedError
+from services.approval.review.signing_rules import Settled
+from services.approval.web.autosave import AutosavedDraft
 from shared.contracts.case import fold
 from shared.contracts.draft import TO_BE_WRITTEN, Claim, Draft, Fact, Group, OpenPoint, Part, Sentence
 from shared.contracts.envelope import digest
@@ -65,9 +66,9 @@ def sign(text: str | None = None, settled: Settled = ALL) -> Approved:
 
 
 def test_nothing_is_signed_that_nobody_has_settled() -> None:
-    with pytest.raises(Refused) as refused:
+    with pytest.raises(DecisionRefusedError) as refused:
         sign(settled=Settled())
-    assert refused.value.why == "unresolved"
+    assert refused.value.code == "unresolved"
     assert [(item.field, item.index) for item in refused.value.obstacles] == [
         ("resolutions", 1),
         ("resolutions", 2),
@@ -81,7 +82,7 @@ def test_nothing_is_signed_that_nobody_has_settled() -> None:
 
 
 def test_to_say_that_a_sentence_was_removed_does_not_remove_it() -> None:
-    with pytest.raises(Refused) as refused:
+    with pytest.raises(DecisionRefusedError) as refused:
         sign(settled=Settled({1: "removed", 2: "changed"}, (0, 1)))
     assert [item.index for item in refused.value.obstacles] == [1, 2]
 
@@ -89,7 +90,7 @@ def test_to_say_that_a_sentence_was_removed_does_not_remove_it() -> None:
 @pytest.mark.parametrize("space", ["  ", "\n  ", " \u00a0", "\r\n"])
 def test_a_sentence_stands_however_it_is_spaced_and_wrapped(space: str) -> None:
     text = TEXT.replace("given Ibuprofen", f"given{space}Ibuprofen")
-    with pytest.raises(Refused) as refused:
+    with pytest.raises(DecisionRefusedError) as refused:
         sign(text, Settled({2: "confirmed"}, (0, 1)))
     assert [(item.field, item.index) for item in refused.value.obstacles] == [("resolutions", 1)]
     assert [item.how for item in sign(text).resolutions] == ["confirmed", "confirmed"]
@@ -120,9 +121,9 @@ def test_what_became_of_each_sentence_is_in_the_event() -> None:
     ],
 )
 def test_a_text_that_is_not_this_stays_whole_document_is_refused(text: str, words: str) -> None:
-    with pytest.raises(Refused, match=words) as refused:
+    with pytest.raises(DecisionRefusedError, match=words) as refused:
         sign(text)
-    assert refused.value.why == "incomplete"
+    assert refused.value.code == "incomplete"
     assert "Roe" not in str(refused.value.obstacles)
     assert "Doe" not in str(refused.value.obstacles)
 
@@ -155,25 +156,25 @@ resolutions = st.dictionaries(st.integers(-1, 5), st.sampled_from(["confirmed", 
 
 @given(edits, resolutions, st.lists(st.integers(-1, 3)))
 def test_no_sequence_of_edits_signs_what_nobody_settled(
-    changes: list[tuple[str, str]], said: dict[int, gate.How], acknowledged: list[int]
+    changes: list[tuple[str, str]], said: dict[int, signing_rules.How], acknowledged: list[int]
 ) -> None:
     text = TEXT
     for kind, words in changes:
         text = text.replace(words, "", 1) if kind == "drop" else f"{text}{words} \n"
     try:
         made = sign(text, Settled(said, acknowledged))
-    except Refused:
+    except DecisionRefusedError:
         return
     assert {0, 1} <= set(acknowledged)
     for index in (1, 2):
         assert said.get(index) == "confirmed" or DRAFT.sentences[index].text not in text
-    assert gate.identity(DRAFT) in text
+    assert signing_rules.identity(DRAFT) in text
     assert made.signed == digest(text.encode())
 
 
 def test_how_much_was_read_is_on_the_trail_where_the_page_says_it() -> None:
-    assert Working(text=TEXT).reading(DRAFT) is None
-    read = Working(text=TEXT, seconds=31, seen=frozenset({0, 7})).reading(DRAFT)
+    assert AutosavedDraft(text=TEXT).reading(DRAFT) is None
+    read = AutosavedDraft(text=TEXT, seconds=31, seen=frozenset({0, 7})).reading(DRAFT)
     assert read == Reading(seconds=31, seen=1, parts=2)
     made = domain.approve(fold(history(*REVIEW)), DIGEST, PHYSICIAN, draft=DRAFT, settled=ALL, reading=read)
     assert made.reading == read

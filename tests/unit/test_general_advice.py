@@ -2,7 +2,7 @@
 
 import pytest
 
-from services.approval.renditions import signed, xhtml
+from services.approval.filing.renditions import signed, xhtml
 from services.drafter.compose import compose
 from services.drafter.facts import render
 from services.drafter.general_advice import source_of, without_course, worded

@@ -5,7 +5,7 @@ import lxml.html
 import pytest
 from fastapi import APIRouter, FastAPI, Form
 
-from services.approval.inbox.render import SECURITY_HEADERS, PageRoute, templates
+from services.approval.web.render import SECURITY_HEADERS, PageRoute, templates
 from shared.contracts.draft import Evidence, Fact, Group, Knowledge, Passage, Sentence
 from shared.contracts.failures import PermanentError, RateLimitedError, TransientError
 from shared.runtime import problems

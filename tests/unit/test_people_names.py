@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from services.approval.inbox.people import name_of
+from services.approval.web.practitioner_search import name_of
 
 
 @pytest.mark.parametrize(

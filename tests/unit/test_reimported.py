@@ -2,8 +2,10 @@
 
 import pytest
 
-from services.approval import clocks, corrections, domain
-from services.approval.reviews import follow
+from services.approval import domain
+from services.approval.corrections import rules as correction_rules
+from services.approval.escalation import rules as escalation_rules
+from services.approval.projections.open_reviews import follow
 from shared.contracts.case import as_it_was, fits, fold, standing
 from shared.contracts.corrections import Retracted, RetractionFiled
 from shared.contracts.envelope import Head
@@ -52,7 +54,7 @@ def test_a_first_signature_ends_whatever_waits_for_one(before: tuple[object, ...
     assert entry.signature.head == Head(past[-1].head.sequence, f"{'approved':0>64}")
     assert standing(case) == "e" * 64
     assert len(case.earlier) == int("retracted" in before)
-    assert corrections.number_of(case, entry.signature) == 1 + len(case.earlier)
+    assert correction_rules.number_of(case, entry.signature) == 1 + len(case.earlier)
 
 
 @pytest.mark.parametrize(
@@ -102,20 +104,20 @@ def test_the_review_ends_with_its_clock_and_its_tasks() -> None:
         if item.name in ("review-requested", "escalated", "reimported"):
             waiting = follow(waiting, item)
     assert waiting is None
-    (told,) = clocks.escalations(past)
-    assert clocks.ended_by(told, past) == clocks.End("approved", done=True)
-    assert [item.level for item in clocks.possible(past, ("Practitioner/deputy",))] == [1, 2, 3]
-    assert [item.deputies for item in clocks.possible(past, ("d",))] == [(), ("d",), ()]
+    (told,) = escalation_rules.escalations(past)
+    assert escalation_rules.ended_by(told, past) == escalation_rules.EscalationEnd("approved", done=True)
+    assert [item.level for item in escalation_rules.possible(past, ("Practitioner/deputy",))] == [1, 2, 3]
+    assert [item.deputies for item in escalation_rules.possible(past, ("d",))] == [(), ("d",), ()]
     assert {outcome.code for _, outcome in domain.reviewed(past) if outcome} == {"approved"}
     review = fold(past[:4]).review
     assert review is not None
-    assert domain.heard(past, review.draft.digest, review.stay.encounter) == "settled"
-    assert domain.heard(past, "another", review.stay.encounter) == "stale"
+    assert domain.classify_decision(past, review.draft.digest, review.stay.encounter) == "settled"
+    assert domain.classify_decision(past, "another", review.stay.encounter) == "stale"
     alone = history(taken("approved"))
-    assert domain.heard(alone, review.draft.digest, review.stay.encounter) == "settled", (
+    assert domain.classify_decision(alone, review.draft.digest, review.stay.encounter) == "settled", (
         "its draft was lost with the trail"
     )
-    assert domain.heard(alone, review.draft.digest, "Encounter/other") == "stale"
+    assert domain.classify_decision(alone, review.draft.digest, "Encounter/other") == "stale"
 
 
 def test_an_operator_asks_for_it_and_writes_no_signature_onto_the_trail() -> None:

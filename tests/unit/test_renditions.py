@@ -12,9 +12,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from lxml import etree
 
-from services.approval.renditions import signed
-from services.approval.renditions.make import CONTENT_TYPES, FHIR, PDF, TEXT, XHTML, make
-from services.approval.renditions.xhtml import NAMESPACE
+from services.approval.filing.renditions import signed
+from services.approval.filing.renditions.make import CONTENT_TYPES, FHIR, PDF, TEXT, XHTML, make
+from services.approval.filing.renditions.xhtml import NAMESPACE
 from services.approval.settings import parse_content_types
 from tests.support.renditions import IDENTITY, source, text_of, words
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from services.approval.rights import Deed, denied, must_sign_in_again, permitted
+from services.approval.review.authorization import Action, authorize, denial, needs_step_up
 from shared.contracts.case import Case
 from shared.contracts.events import ReviewRequested
 from shared.runtime.access import Caller
@@ -66,9 +66,9 @@ ATTENDING = "Practitioner/dr-1"
         (caller(method="token", practitioner="Practitioner/other"), "decide", "no"),
     ],
 )
-def test_who_may_do_what(who: Caller, deed: Deed, answer: str) -> None:
-    found = denied(who, case(), WARD, deed)
-    assert ("yes" if found is None else "hidden" if found.hidden else "no") == answer
+def test_who_may_do_what(who: Caller, deed: Action, answer: str) -> None:
+    found = denial(who, case(), WARD, deed)
+    assert ("yes" if found is None else "hidden" if found.conceal_existence else "no") == answer
 
 
 def test_a_deed_is_done_in_the_role_that_may_do_it() -> None:
@@ -76,7 +76,7 @@ def test_a_deed_is_done_in_the_role_that_may_do_it() -> None:
     head = caller(also=("supervisor",), practitioner="Practitioner/head")
     attending = caller(also=("supervisor",), practitioner=ATTENDING)
     for who, deed, role in ((head, "decide", "supervisor"), (attending, "decide", "physician")):
-        found = permitted(who, case(), WARD, deed)
+        found = authorize(who, case(), WARD, deed)
         assert isinstance(found, Caller)
         assert found.role == role
 
@@ -92,4 +92,4 @@ def test_a_deed_is_done_in_the_role_that_may_do_it() -> None:
     ],
 )
 def test_when_a_signature_wants_another_sign_in(who: Caller, again: bool) -> None:
-    assert must_sign_in_again(who, NOW, timedelta(minutes=15)) == again
+    assert needs_step_up(who, NOW, timedelta(minutes=15)) == again

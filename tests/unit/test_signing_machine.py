@@ -12,8 +12,10 @@ import pytest
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis.stateful import run_state_machine_as_test
 
-from services.approval import corrections, domain, gate
+from services.approval import domain
+from services.approval.corrections import rules as correction_rules
 from services.approval.handlers import Approval
+from services.approval.review import signing_rules
 from shared.contracts.draft import Draft
 from shared.contracts.subjects import CaseRef
 from shared.grounding import Record, check
@@ -43,7 +45,7 @@ def test_the_labels_of_the_sentences_are_those_of_the_check() -> None:
 
 def without(field: str) -> Callable[..., Any]:
     """The gate, blind to what is to be settled in one field."""
-    unsettled = gate.unsettled
+    unsettled = signing_rules.unsettled
     return lambda *given: [item for item in unsettled(*given) if item.field != field]
 
 
@@ -63,24 +65,24 @@ def by_the_letter(draft: Draft, text: str) -> tuple[int, ...]:
     return tuple(index for index, item in enumerate(draft.sentences) if item.text in text)
 
 
-def carried_for_ever(case: Any, draft: Draft, settled: gate.Settled) -> gate.Settled:
+def carried_for_ever(case: Any, draft: Draft, settled: signing_rules.Settled) -> signing_rules.Settled:
     """What was confirmed for any text before stays confirmed, also where it was taken out since."""
-    bodies = [corrections.signature_of(entry) for entry in case.entries]
+    bodies = [correction_rules.signature_of(entry) for entry in case.entries]
     said = {item.sentence: item.how for body in bodies for item in body.resolutions if item.how == "confirmed"}
     own = {item.digest for body in bodies for item in body.written}
     points = tuple(range(len(draft.open_points)))
-    return gate.Settled(said | dict(settled.resolutions), points, settled.written | frozenset(own))
+    return signing_rules.Settled(said | dict(settled.resolutions), points, settled.written | frozenset(own))
 
 
 MUTANTS: dict[str, tuple[Any, str, Callable[[], Any]]] = {
-    "sentences of the draft": (gate, "unsettled", lambda: without("resolutions")),
-    "open points": (gate, "unsettled", lambda: without("acknowledged")),
-    "sentences of one's own": (gate, "unconfirmed", lambda: lambda *given: []),
-    "the whole document": (gate, "incomplete", lambda: lambda *given: []),
-    "who wrote it": (gate, "misleading", lambda: lambda *given: []),
+    "sentences of the draft": (signing_rules, "unsettled", lambda: without("resolutions")),
+    "open points": (signing_rules, "unsettled", lambda: without("acknowledged")),
+    "sentences of one's own": (signing_rules, "unconfirmed", lambda: lambda *given: []),
+    "the whole document": (signing_rules, "incomplete", lambda: lambda *given: []),
+    "who wrote it": (signing_rules, "misleading", lambda: lambda *given: []),
     "the draft that was seen": (domain, "open_review", of_any_draft),
     "spaces": (Draft, "standing_in", lambda: by_the_letter),
-    "what was taken out": (corrections, "carried", lambda: carried_for_ever),
+    "what was taken out": (correction_rules, "carried", lambda: carried_for_ever),
     "what is filed": (Approval, "_signed_text", lambda: the_drafts_text),
 }
 
@@ -88,7 +90,7 @@ MUTANTS: dict[str, tuple[Any, str, Callable[[], Any]]] = {
 @pytest.mark.parametrize("rule", MUTANTS)
 def test_a_rule_that_is_left_out_is_missed(rule: str, monkeypatch: pytest.MonkeyPatch) -> None:
     where, name, make = MUTANTS[rule]
-    machine = AfterFiling if where is corrections else Signing
+    machine = AfterFiling if where is correction_rules else Signing
     monkeypatch.setattr(where, name, make())
     with pytest.raises(AssertionError):
         run_state_machine_as_test(machine, settings=HUNT)  # type: ignore[no-untyped-call]

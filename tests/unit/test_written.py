@@ -5,9 +5,9 @@ import time
 import pytest
 
 from services.approval import domain
-from services.approval.gate import Settled
-from services.approval.refusal import Refused
-from services.approval.written import statements
+from services.approval.review.added_text import statements
+from services.approval.review.errors import DecisionRefusedError
+from services.approval.review.signing_rules import Settled
 from shared.contracts.case import fold
 from shared.contracts.context import Allergy, EncounterContext, Entry, Medicine, Patient
 from shared.contracts.draft import TO_BE_WRITTEN, Draft
@@ -111,9 +111,9 @@ def test_a_sentence_of_ones_own_that_the_record_does_not_support_is_confirmed_or
         case = fold(history(*REVIEW))
         return domain.approve(case, DIGEST, PHYSICIAN, draft=DRAFT, text=text, settled=settled, written=found)
 
-    with pytest.raises(Refused) as refused:
+    with pytest.raises(DecisionRefusedError) as refused:
         sign(Settled())
-    assert refused.value.why == "unresolved"
+    assert refused.value.code == "unresolved"
     assert [(item.field, item.digest) for item in refused.value.obstacles] == [("written", found[0].digest)]
     made = sign(Settled(written=frozenset({found[0].digest})))
     assert [(item.digest, item.label) for item in made.written] == [(found[0].digest, "not-in-record")]  # type: ignore[attr-defined]

@@ -1,19 +1,20 @@
-"""The API of erasure and of holds: an operator's, who reads no text."""
+"""REST API of erasure and legal holds, for operators. Operators read no text."""
 
 from datetime import datetime
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Query
+from fastapi import APIRouter, Query
 from pydantic import BaseModel, ConfigDict, Field
 
-from services.approval.api import Parts, problem_of
-from services.approval.erasure.desk import ErasureDesk, Planned
-from services.approval.refusal import Refused
+from services.approval.dependencies import Api, Operator
+from services.approval.erasure.service import Planned
+from services.approval.review.problems import DecisionRoute
 from shared.contracts.case import State
-from shared.contracts.ending import Ground, HoldGround, Reference
+from shared.contracts.ending import ErasureOrdered, Ground, HoldGround, HoldPlaced, HoldReleased, Reference
 from shared.contracts.subjects import FHIR_ID
-from shared.runtime.access import Caller
 from shared.runtime.problems import Problem
+
+router = APIRouter(tags=["erasure"], route_class=DecisionRoute)
 
 
 class Erase(BaseModel):
@@ -65,58 +66,40 @@ class Ordered(BaseModel):
     by: str
 
 
-def make_erasure_router(parts: Parts, desk: ErasureDesk) -> APIRouter:
-    router = APIRouter(tags=["erasure"])
-    _add_erasing(router, parts, desk)
-    _add_holds(router, parts, desk)
-    return router
+@router.get("/v1/erasures", summary="What an erasure would be about: changes nothing")
+async def plan(
+    who: Operator,
+    api: Api,
+    case: Annotated[str | None, Query(description="case id")] = None,
+    patient: Annotated[str | None, Query(pattern=FHIR_ID, description="id of the Patient in the EHR")] = None,
+) -> ErasurePlan:
+    if (case is None) == (patient is None):
+        raise Problem(422, "The request is not valid", "Name a case or a patient.")
+    if patient is not None:
+        return ErasurePlan(items=[_line(item) for item in await api.erasures.of_patient(f"Patient/{patient}", who)])
+    found = await api.erasures.of_case(case or "", who)
+    if found is None:
+        raise Problem(404, "There is no such case")
+    return ErasurePlan(items=[_line(found)])
 
 
-def _add_erasing(router: APIRouter, parts: Parts, desk: ErasureDesk) -> None:
-    operator = Annotated[Caller, Depends(parts.guard.allow("operator"))]
-
-    @router.get("/v1/erasures", summary="What an erasure would be about: changes nothing")
-    async def plan(
-        who: operator,
-        case: Annotated[str | None, Query(description="case id")] = None,
-        patient: Annotated[str | None, Query(pattern=FHIR_ID, description="id of the Patient in the EHR")] = None,
-    ) -> ErasurePlan:
-        if (case is None) == (patient is None):
-            raise Problem(422, "The request is not valid", "Name a case or a patient.")
-        if patient is not None:
-            return ErasurePlan(items=[_line(item) for item in await desk.of_patient(f"Patient/{patient}", who)])
-        found = await desk.of_case(case or "", who)
-        if found is None:
-            raise Problem(404, "There is no such case")
-        return ErasurePlan(items=[_line(found)])
-
-    @router.post("/v1/cases/{case_id}/erasure", status_code=202, summary="Erase every text of a case, for good")
-    async def erase(case_id: str, body: Erase, by: operator) -> Ordered:
-        try:
-            event = await desk.order(case_id, body.ground, body.reference, by)
-        except Refused as refused:
-            raise problem_of(refused) from None
-        return Ordered(case_id=case_id, state=event.state, event=event.event, by=event.by.subject)
+@router.post("/v1/cases/{case_id}/erasure", status_code=202, summary="Erase every text of a case, for good")
+async def erase(case_id: str, body: Erase, by: Operator, api: Api) -> Ordered:
+    return _ordered(case_id, await api.erasures.order(case_id, body.ground, body.reference, by))
 
 
-def _add_holds(router: APIRouter, parts: Parts, desk: ErasureDesk) -> None:
-    operator = Annotated[Caller, Depends(parts.guard.allow("operator"))]
+@router.post("/v1/cases/{case_id}/hold", summary="Keep the texts of a case: a legal hold")
+async def hold(case_id: str, body: PlaceHold, by: Operator, api: Api) -> Ordered:
+    return _ordered(case_id, await api.erasures.hold(case_id, body.ground, body.reference, by))
 
-    @router.post("/v1/cases/{case_id}/hold", summary="Keep the texts of a case: a legal hold")
-    async def hold(case_id: str, body: PlaceHold, by: operator) -> Ordered:
-        try:
-            event = await desk.hold(case_id, body.ground, body.reference, by)
-        except Refused as refused:
-            raise problem_of(refused) from None
-        return Ordered(case_id=case_id, state=event.state, event=event.event, by=event.by.subject)
 
-    @router.post("/v1/cases/{case_id}/hold/release", summary="End a legal hold")
-    async def release(case_id: str, body: ReleaseHold, by: operator) -> Ordered:
-        try:
-            event = await desk.release(case_id, body.reference, by)
-        except Refused as refused:
-            raise problem_of(refused) from None
-        return Ordered(case_id=case_id, state=event.state, event=event.event, by=event.by.subject)
+@router.post("/v1/cases/{case_id}/hold/release", summary="End a legal hold")
+async def release(case_id: str, body: ReleaseHold, by: Operator, api: Api) -> Ordered:
+    return _ordered(case_id, await api.erasures.release(case_id, body.reference, by))
+
+
+def _ordered(case_id: str, event: ErasureOrdered | HoldPlaced | HoldReleased) -> Ordered:
+    return Ordered(case_id=case_id, state=event.state, event=event.event, by=event.by.subject)
 
 
 def _line(item: Planned) -> ErasureLine:

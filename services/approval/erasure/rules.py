@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from services.approval.refusal import Refused
+from services.approval.review.errors import DecisionRefusedError
 from shared.contracts.case import Case, State, fold
 from shared.contracts.corrections import Addended, Amended, RetractionRequested
 from shared.contracts.ending import (
@@ -81,27 +81,29 @@ def decisions_of(history: Sequence[Recorded]) -> list[str]:
     return [item.head.digest for item in history if isinstance(item.body, Approved | Amended | Addended)]
 
 
-def obstacle(case: Case) -> Refused | None:
+def obstacle(case: Case) -> DecisionRefusedError | None:
     """Why the texts of a case may not be erased now."""
     if not case.exists:
-        return Refused("unknown", "There is no such case.")
+        return DecisionRefusedError("unknown", "There is no such case.")
     if case.erasure is not None:
-        return Refused("erased", "The texts of this case were erased.")
+        return DecisionRefusedError("erased", "The texts of this case were erased.")
     if case.hold is not None:
-        return Refused("held", "A legal hold keeps the texts of this case: release it first.")
+        return DecisionRefusedError("held", "A legal hold keeps the texts of this case: release it first.")
     if case.erasing:
         words = (
             "is being carried out: try again in a moment" if case.awaits else "has stopped: an operator has to retry it"
         )
-        return Refused("not-ended", f"An erasure {words}.")
+        return DecisionRefusedError("not-ended", f"An erasure {words}.")
     if not case.at_rest:
         words = "It waits for a physician: it has to be signed, refused or closed first."
-        return Refused("not-ended", words if case.open else f"The case is {case.state}, and work on it goes on.")
+        return DecisionRefusedError(
+            "not-ended", words if case.open else f"The case is {case.state}, and work on it goes on."
+        )
     return None
 
 
 def order(case: Case, ground: Ground, by: Actor, reference: str | None) -> ErasureOrdered:
-    """All texts of a case are to be erased. Raises Refused."""
+    """All texts of a case are to be erased. Raises DecisionRefusedError."""
     if (refused := obstacle(case)) is not None:
         raise refused
     return ErasureOrdered(state=_after(case), ground=ground, kinds=KINDS, reference=reference, by=by)
@@ -118,13 +120,13 @@ def carried_out(ordered: ErasureOrdered, texts: int) -> Erased:
 
 
 def place_hold(case: Case, ground: HoldGround, by: Actor, reference: str | None) -> HoldPlaced:
-    """Raises Refused."""
+    """Raises DecisionRefusedError."""
     if not case.exists:
-        raise Refused("unknown", "There is no such case.")
+        raise DecisionRefusedError("unknown", "There is no such case.")
     if case.erasure is not None:
-        raise Refused("erased", "The texts of this case were erased: nothing is left to hold.")
+        raise DecisionRefusedError("erased", "The texts of this case were erased: nothing is left to hold.")
     if case.hold is not None:
-        raise Refused("held", "A hold stands already.")
+        raise DecisionRefusedError("held", "A hold stands already.")
     return HoldPlaced(state=case.state, ground=ground, reference=reference, by=by)
 
 
@@ -136,9 +138,9 @@ def held_before(case: Case, ground: HoldGround, reference: str | None) -> HoldPl
 
 
 def release_hold(case: Case, by: Actor, reference: str | None) -> HoldReleased:
-    """Raises Refused."""
+    """Raises DecisionRefusedError."""
     if case.hold is None:
-        raise Refused("not-held", "No hold stands for this case.")
+        raise DecisionRefusedError("not-held", "No hold stands for this case.")
     return HoldReleased(state=case.state, reference=reference, by=by)
 
 

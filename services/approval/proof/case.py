@@ -3,8 +3,8 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from services.approval.correction_resources import identifier_of
-from services.approval.corrections import number_of, signature_of
+from services.approval.corrections.rules import number_of, signature_of
+from services.approval.filing.correction_resources import identifier_of
 from services.approval.proof.chart import Filing, against_chart
 from services.approval.proof.fault import Fault
 from shared.clinical.fhir import FhirClient

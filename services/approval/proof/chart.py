@@ -2,10 +2,10 @@
 
 from dataclasses import dataclass
 
-from services.approval.renditions import chart
-from services.approval.renditions.in_chart import digest_in_chart
-from services.approval.renditions.make import TEXT
-from services.approval.resources import Resource, chain_head_of
+from services.approval.filing.renditions import chart
+from services.approval.filing.renditions.in_chart import digest_in_chart
+from services.approval.filing.renditions.make import TEXT
+from services.approval.filing.resources import Resource, chain_head_of
 from shared.clinical import references
 from shared.clinical.fhir import FhirClient, NotFoundError
 from shared.contracts.corrections import Retracted, RetractionFiled

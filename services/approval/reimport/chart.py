@@ -3,9 +3,9 @@
 from collections.abc import AsyncIterator, Iterable
 from dataclasses import dataclass
 
-from services.approval.correction_resources import IN_ERROR
-from services.approval.provenances import provenances_of
-from services.approval.resources import DOCUMENT_SYSTEM, TEXT_SYSTEM, Resource, chain_head_of, with_identifier
+from services.approval.filing.correction_resources import IN_ERROR
+from services.approval.filing.provenances import provenances_of
+from services.approval.filing.resources import DOCUMENT_SYSTEM, TEXT_SYSTEM, Resource, chain_head_of, with_identifier
 from shared.clinical.fhir import FhirClient, oldest
 
 GAP = 2  # numbers without a document, after which no other is looked for: somebody may have deleted one

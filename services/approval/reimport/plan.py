@@ -4,16 +4,16 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from services.approval.correction_resources import IN_ERROR
-from services.approval.corrections import number_of
+from services.approval.corrections.rules import number_of
+from services.approval.filing.correction_resources import IN_ERROR
+from services.approval.filing.renditions import chart
+from services.approval.filing.renditions.in_chart import bytes_in_chart
+from services.approval.filing.renditions.make import TEXT
+from services.approval.filing.resources import Resource, chain_head_of
 from services.approval.proof.chart import Filing, against_chart
-from services.approval.reimport import told
+from services.approval.reimport import lost_events
 from services.approval.reimport.chart import Held, each_once, held, targets
-from services.approval.reimport.told import Lost, Trail
-from services.approval.renditions import chart
-from services.approval.renditions.in_chart import bytes_in_chart
-from services.approval.renditions.make import TEXT
-from services.approval.resources import Resource, chain_head_of
+from services.approval.reimport.lost_events import LostEvent, Trail
 from shared.clinical.fhir import FhirClient
 from shared.contracts.case import Case, apply, as_it_was, fits, fold
 from shared.contracts.corrections import Retracted
@@ -29,7 +29,7 @@ NOBODY = Actor(subject="nobody", role="operator")
 class Found:
     """A signature that is lost, and the text that was signed; none with a retraction."""
 
-    lost: Lost
+    lost: LostEvent
     text: bytes | None
 
 
@@ -93,7 +93,7 @@ def _signs(everything: Sequence[Held], history: Sequence[Recorded], found: Plan)
     for provenance in each_once(retractions.values()):
         if chain_head_of(provenance) not in heads:
             try:
-                yield _Sign(told.moment(provenance), provenance)
+                yield _Sign(lost_events.moment(provenance), provenance)
             except PermanentError as error:
                 found.stopped.append(f"Provenance {provenance['id']}: {error.reason}")
 
@@ -116,18 +116,18 @@ def _unknown(item: Held, heads: set[str], filed: set[str]) -> _Sign | None:
         raise PermanentError(
             f"DocumentReference {document['id']} is entered in error, and no retraction of ours says so"
         )
-    return _Sign(told.moment(provenances[0]), provenances[0], item, document)
+    return _Sign(lost_events.moment(provenances[0]), provenances[0], item, document)
 
 
-async def _verified(sign: _Sign, trail: Trail, ref: CaseRef, ehr: FhirClient) -> tuple[Lost, bytes | None]:
+async def _verified(sign: _Sign, trail: Trail, ref: CaseRef, ehr: FhirClient) -> tuple[LostEvent, bytes | None]:
     """The signature, once the chart holds what it says. Raises PermanentError, TransientError."""
     document = None
     if sign.held is None or sign.document is None:
-        lost = told.retraction(trail, sign.provenance)
+        lost = lost_events.retraction(trail, sign.provenance)
         _retracts_ours(sign.provenance, trail.case)
     else:
         document = await ehr.read("DocumentReference", str(sign.document["id"]))  # a search may say less
-        lost = told.signature(trail, sign.held, document, sign.provenance)
+        lost = lost_events.signature(trail, sign.held, document, sign.provenance)
     event = lost.event(NOBODY, "")
     if not fits(trail.case, event):
         raise PermanentError(f"the case is {trail.case.state if trail.case.exists else 'not known'} on the trail")
@@ -148,14 +148,14 @@ def _retracts_ours(provenance: Resource, case: Case) -> None:
         raise PermanentError("it is about other documents than those that the case has")
 
 
-def _is_ours(ref: CaseRef, lost: Lost, organization: str) -> None:
+def _is_ours(ref: CaseRef, lost: LostEvent, organization: str) -> None:
     """A case that the trail does not know has the id that its encounter leads to. Raises PermanentError."""
     encounter = lost.signature.stay.encounter.partition("/")[2]
     if case_id(organization, encounter) != ref.id:
         raise PermanentError("its encounter leads to another case id: it is of another installation")
 
 
-async def _text(lost: Lost, document: Resource | None, ehr: FhirClient) -> bytes | None:
+async def _text(lost: LostEvent, document: Resource | None, ehr: FhirClient) -> bytes | None:
     """Exactly what was signed. Raises PermanentError."""
     if document is None or isinstance(lost.signature, Retracted):
         return None
@@ -166,12 +166,12 @@ async def _text(lost: Lost, document: Resource | None, ehr: FhirClient) -> bytes
     return data
 
 
-def _recorded(ref: CaseRef, lost: Lost, at: int) -> Recorded:
+def _recorded(ref: CaseRef, lost: LostEvent, at: int) -> Recorded:
     """As it would stand on the trail: to fold, and to hold against the chart."""
     event: Reimported = lost.event(NOBODY, "")
     return Recorded(ref, event_id(lost), "countersign/approval", lost.signed_at, "", event, Head(at, ""))
 
 
-def event_id(lost: Lost) -> str:
+def event_id(lost: LostEvent) -> str:
     """The same however often it is taken over."""
     return derived_id(lost.chain_head, "reimported")

@@ -1,161 +1,134 @@
-"""Sign-in and sign-out of browsers."""
+"""Pages for sign-in and sign-out of browsers."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from datetime import datetime
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Form, Request
 from fastapi.responses import RedirectResponse, Response
 
-from services.approval.inbox.render import page
-from services.approval.rights import READERS
-from services.approval.sign_in.sessions import PENDING, Pending, SessionStore
-from shared.messaging.access_log import AccessLog
-from shared.runtime.access import COOKIE, Caller, Guard, Refusal
+from services.approval.dependencies import Api
+from services.approval.review.authorization import READERS
+from services.approval.sign_in.service import SignInService, local_path
+from services.approval.sign_in.sessions import PENDING, PendingLogin
+from services.approval.web.render import PageRoute, page
+from shared.runtime.access import COOKIE, Caller, Refusal
 from shared.runtime.limits import takes
 from shared.runtime.oidc import Provider
-from shared.runtime.public import Public
-from shared.runtime.rates import Rate
+from shared.runtime.problems import Problem
+from shared.runtime.rates import RateLimit
 
 STATE_COOKIE = "countersign_sign_in"
 # From one address; behind a proxy that is everybody: a whole house that signs in at the change of a shift stays below.
-ATTEMPTS, ATTEMPTS_A_SECOND = 120, 4.0
+ATTEMPTS = RateLimit("sign-in", 120, 4.0)
+
+router = APIRouter(route_class=PageRoute, include_in_schema=False)
+# Served only where an identity provider is configured.
+provider_router = APIRouter(route_class=PageRoute, include_in_schema=False, dependencies=[Depends(ATTEMPTS)])
 
 
-@dataclass(frozen=True, slots=True)
-class SignIn:
-    """How people sign in here. `people` is the embedded stack's own: no setting fills it."""
-
-    sessions: SessionStore
-    log: AccessLog
-    clock: Callable[[], datetime]
-    new_secret: Callable[[], str]
-    public: Public
-    provider: Provider | None = None
-    people: Sequence[Caller] = ()
+@router.get("/sign-in")
+async def sign_in(api: Api, after: str = "/", again: bool = False) -> Response:
+    return _form(api.sign_in, after=after, again=again)
 
 
-def add_sign_in(router: APIRouter, desk: SignIn, guard: Guard) -> None:
-    attempts = Rate("sign-in", ATTEMPTS, ATTEMPTS_A_SECOND)
-    _add_page(router, desk, guard, attempts)
-    if desk.provider is not None:
-        _add_provider(router, desk, guard, desk.provider, attempts)
-
-    @router.post("/sign-out", include_in_schema=False)
-    async def sign_out(request: Request) -> Response:
-        await guard.check_origin(request)
-        caller = await guard.signed_in(request)
-        if caller is not None:
-            await desk.sessions.close(guard.session(request))
-            await desk.log.record("signed-out", detail="", subject=caller.subject, role=caller.role)
-        answer = RedirectResponse("/sign-in", 303)
-        # Nothing of a patient is kept by our answers' own word; this clears what a browser may hold all the same.
-        answer.headers["Clear-Site-Data"] = '"cache", "storage"'
-        _forget(answer, desk, COOKIE)
-        return answer
-
-
-def _add_page(router: APIRouter, desk: SignIn, guard: Guard, attempts: Rate) -> None:
-    def show(status: int = 200, *, after: str = "/", again: bool = False, refused: str = "") -> Response:
-        return page(
-            "sign_in.html",
-            status,
-            people=list(enumerate(desk.people)),
-            provider=desk.provider is not None,
-            after=_local(after),
-            again=again,
-            refused=refused,
-        )
-
-    @router.get("/sign-in", include_in_schema=False)
-    async def sign_in(after: str = "/", again: bool = False) -> Response:
-        return show(after=after, again=again)
-
-    @router.post("/sign-in", include_in_schema=False)
-    @takes(rate=attempts)
-    async def signed_in(
-        request: Request,
-        token: Annotated[str, Form()] = "",
-        person: Annotated[int, Form()] = -1,
-        after: Annotated[str, Form()] = "/",
-    ) -> Response:
-        """As one of the demo's people, or by a static token."""
-        await guard.check_origin(request)  # nobody is signed in as somebody else by a page of another site
-        caller: Caller | None = None
-        if 0 <= person < len(desk.people):
-            caller = desk.people[person].model_copy(update={"signed_in_at": desk.clock()})
-        # With an identity provider people sign in there: a static token never has to be proven again.
-        elif desk.provider is None and token.strip() and (grant := guard.find(token.strip())) is not None:
-            caller = Caller.model_validate(grant.model_dump(exclude={"sha256"}))
-        if caller is None or caller.acting_as(*READERS) is None:
-            await guard.refused("the token opens no inbox", caller, request)
-            return show(403, after=after, refused="This opens no inbox.")
-        return await _welcome(desk, guard.session(request), caller, after)
+@router.post("/sign-in")
+@takes(rate=ATTEMPTS)
+async def signed_in(
+    request: Request,
+    api: Api,
+    token: Annotated[str, Form()] = "",
+    person: Annotated[int, Form()] = -1,
+    after: Annotated[str, Form()] = "/",
+) -> Response:
+    """Sign in as one of the demo's people, or by a static token."""
+    service = api.sign_in
+    await api.guard.check_origin(request)  # nobody is signed in as somebody else by a page of another site
+    caller: Caller | None = None
+    if 0 <= person < len(service.people):
+        caller = service.people[person].model_copy(update={"signed_in_at": service.clock()})
+    # With an identity provider people sign in there: a static token never has to be proven again.
+    elif service.provider is None and token.strip() and (grant := api.guard.find(token.strip())) is not None:
+        caller = Caller.model_validate(grant.model_dump(exclude={"sha256"}))
+    if caller is None or caller.acting_as(*READERS) is None:
+        await api.guard.refused("the token opens no inbox", caller, request)
+        return _form(service, 403, after=after, refused="This opens no inbox.")
+    return await service.welcome(api.guard.session(request), caller, after)
 
 
-def _add_provider(router: APIRouter, desk: SignIn, guard: Guard, provider: Provider, attempts: Rate) -> None:
-    redirect = f"{desk.public.url.rstrip('/')}/sign-in/callback"
-
-    @router.get("/sign-in/provider", include_in_schema=False, dependencies=[Depends(attempts)])
-    async def leave(after: str = "/", again: bool = False) -> Response:
-        since = desk.clock() if again else None
-        pending = Pending(nonce=desk.new_secret(), verifier=desk.new_secret(), after=_local(after), since=since)
-        state = await desk.sessions.begin(pending)
-        url = await provider.authorization_url(redirect, state, pending.nonce, pending.verifier, again=again)
-        answer = RedirectResponse(url, 303)
-        # Lax: the provider sends the browser back from another site.
-        _keep(answer, desk, STATE_COOKIE, state, max_age=PENDING)
-        return answer
-
-    @router.get("/sign-in/callback", include_in_schema=False, dependencies=[Depends(attempts)])
-    async def come_back(
-        request: Request,
-        code: str = "",
-        state: str = "",
-    ) -> Response:
-        """Only the browser that left may come back, once."""
-        cookie = request.cookies.get(desk.public.cookie(STATE_COOKIE), "")
-        pending = await desk.sessions.finish(state) if state and state == cookie else None
-        try:
-            if pending is None or not code:
-                raise Refusal("the sign-in was not begun here, or was given up")
-            signed = await provider.sign_in(redirect, code, pending.nonce, pending.verifier, since=pending.since)
-            caller = signed.caller
-            if caller.acting_as(*READERS) is None:
-                raise Refusal(f"the role {caller.role} opens no inbox")
-        except Refusal as refusal:
-            await desk.log.record("refused", detail=f"sign-in: {refusal.reason}")
-            return page(
-                "sign_in.html", 403, people=[], provider=True, after="/", again=False, refused=refusal.reason + "."
-            )
-        answer = await _welcome(desk, guard.session(request), caller, pending.after, signed.renewal)
-        _forget(answer, desk, STATE_COOKIE)
-        return answer
-
-
-async def _welcome(desk: SignIn, before: str, caller: Caller, after: str, renewal: str | None = None) -> Response:
-    """A session of their own; the one that the browser had `before` ends."""
-    if before:
-        await desk.sessions.close(before)
-    await desk.log.record("signed-in", detail="", subject=caller.subject, role=caller.role, method=caller.method)
-    answer = RedirectResponse(_local(after), 303)
-    _keep(answer, desk, COOKIE, await desk.sessions.open(caller, renewal))
+@router.post("/sign-out")
+async def sign_out(request: Request, api: Api) -> Response:
+    await api.guard.check_origin(request)
+    caller = await api.guard.signed_in(request)
+    if caller is not None:
+        await api.sign_in.sessions.close(api.guard.session(request))
+        await api.log.record("signed-out", detail="", subject=caller.subject, role=caller.role)
+    answer = RedirectResponse("/sign-in", 303)
+    # Our answers tell browsers to keep nothing of a patient; this clears what one may hold all the same.
+    answer.headers["Clear-Site-Data"] = '"cache", "storage"'
+    api.sign_in.delete_cookie(answer, COOKIE)
     return answer
 
 
-def _keep(answer: Response, desk: SignIn, name: str, value: str, max_age: int | None = None) -> None:
-    """A cookie for this host alone, which no script may read."""
-    answer.set_cookie(
-        desk.public.cookie(name), value, max_age=max_age, httponly=True, samesite="lax", secure=desk.public.secure
+@provider_router.get("/sign-in/provider")
+async def start_login(api: Api, after: str = "/", again: bool = False) -> Response:
+    """Redirect to the identity provider."""
+    service = api.sign_in
+    since = service.clock() if again else None
+    pending = PendingLogin(
+        nonce=service.new_secret(), verifier=service.new_secret(), after=local_path(after), since=since
+    )
+    state = await service.sessions.start_login(pending)
+    url = await _provider(service).authorization_url(
+        _callback_url(service), state, pending.nonce, pending.verifier, again=again
+    )
+    answer = RedirectResponse(url, 303)
+    # Lax: the provider sends the browser back from another site.
+    service.set_cookie(answer, STATE_COOKIE, state, max_age=PENDING)
+    return answer
+
+
+@provider_router.get("/sign-in/callback")
+async def finish_login(request: Request, api: Api, code: str = "", state: str = "") -> Response:
+    """Open a session. Only the browser that was sent to the provider may come back, once."""
+    service = api.sign_in
+    cookie = request.cookies.get(service.public.cookie(STATE_COOKIE), "")
+    pending = await service.sessions.consume_state(state) if state and state == cookie else None
+    try:
+        if pending is None or not code:
+            raise Refusal("the sign-in was not begun here, or was given up")
+        signed = await _provider(service).sign_in(
+            _callback_url(service), code, pending.nonce, pending.verifier, since=pending.since
+        )
+        caller = signed.caller
+        if caller.acting_as(*READERS) is None:
+            raise Refusal(f"the role {caller.role} opens no inbox")
+    except Refusal as refusal:
+        await api.log.record("refused", detail=f"sign-in: {refusal.reason}")
+        return page("sign_in.html", 403, people=[], provider=True, after="/", again=False, refused=refusal.reason + ".")
+    answer = await service.welcome(api.guard.session(request), caller, pending.after, signed.renewal)
+    service.delete_cookie(answer, STATE_COOKIE)
+    return answer
+
+
+def _form(
+    service: SignInService, status: int = 200, *, after: str = "/", again: bool = False, refused: str = ""
+) -> Response:
+    return page(
+        "sign_in.html",
+        status,
+        people=list(enumerate(service.people)),
+        provider=service.provider is not None,
+        after=local_path(after),
+        again=again,
+        refused=refused,
     )
 
 
-def _forget(answer: Response, desk: SignIn, name: str) -> None:
-    """A `__Host-` cookie is only replaced by one that is `Secure` as well."""
-    answer.delete_cookie(desk.public.cookie(name), httponly=True, samesite="lax", secure=desk.public.secure)
+def _provider(service: SignInService) -> Provider:
+    """Raises Problem 404 where no identity provider is configured."""
+    if service.provider is None:
+        raise Problem(404, "There is no identity provider")
+    return service.provider
 
 
-def _local(path: str) -> str:
-    """A path of ours: nobody is sent elsewhere by a crafted link."""
-    return path if path.startswith("/") and not path.startswith(("//", "/\\")) else "/"
+def _callback_url(service: SignInService) -> str:
+    return f"{service.public.url.rstrip('/')}/sign-in/callback"

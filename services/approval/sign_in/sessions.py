@@ -53,7 +53,7 @@ class Session(BaseModel):
         return self.renewal is not None and (self.renewing is None or now - self.renewing > RENEWAL)
 
 
-class Pending(BaseModel):
+class PendingLogin(BaseModel):
     """A sign-in that is under way at the provider."""
 
     model_config = ConfigDict(frozen=True)
@@ -64,7 +64,7 @@ class Pending(BaseModel):
     since: datetime | None = None  # where a new proof of who they are was asked for: when
 
 
-class Renewing(Protocol):
+class SessionRenewer(Protocol):
     async def renew(self, known: Caller, renewal: str) -> SignedIn:
         """Who a person is now. Raises Refusal, TransientError."""
         ...
@@ -79,7 +79,7 @@ class SessionStore:
         new_secret: Callable[[], str],
         idle: timedelta,
         longest: timedelta,
-        provider: Renewing | None = None,
+        provider: SessionRenewer | None = None,
     ) -> None:
         self._clock = clock
         self._new_secret = new_secret
@@ -116,7 +116,7 @@ class SessionStore:
         return session.caller
 
     async def _renewed(
-        self, id: str, session: Session, revision: int, provider: Renewing, *, touch: bool
+        self, id: str, session: Session, revision: int, provider: SessionRenewer, *, touch: bool
     ) -> Caller | None:
         """Who it stands for by what the provider says today. One request asks: a refresh token may be good once."""
         now = self._clock()
@@ -155,19 +155,19 @@ class SessionStore:
         ttl = int(self._idle.total_seconds()) + 1
         return await self._bucket.put(_key(id), session.model_dump_json().encode(), revision=revision, ttl=ttl)
 
-    async def begin(self, pending: Pending) -> str:
-        """Remember a sign-in; returns its `state`."""
+    async def start_login(self, pending: PendingLogin) -> str:
+        """Store a pending login; returns its `state`."""
         state = self._new_secret()
         await self._bucket.put(_pending(state), pending.model_dump_json().encode(), ttl=PENDING)
         return state
 
-    async def finish(self, state: str) -> Pending | None:
-        """The sign-in with `state`, once."""
+    async def consume_state(self, state: str) -> PendingLogin | None:
+        """Return the pending login with `state`, once; None where there is none."""
         found = await self._bucket.get(_pending(state))
         if found is None:
             return None
         await self._bucket.delete(_pending(state))
-        return Pending.model_validate_json(found.value)
+        return PendingLogin.model_validate_json(found.value)
 
 
 def _of(entry: Entry) -> str:

@@ -1,16 +1,19 @@
-"""Refreshes over HTTP: begin one, watch it, hand in a document."""
+"""REST API for refreshes of the knowledge base: start one, follow it, upload a document."""
 
-from typing import Annotated, Any
+from typing import Annotated, Literal
 
-from fastapi import APIRouter, Depends, UploadFile
+from fastapi import APIRouter, UploadFile
 from pydantic import BaseModel, ConfigDict, Field
 
+from services.ingest.dependencies import AnyRole, Operator, Refreshes
 from services.ingest.documents.formats import LARGEST
-from services.ingest.refresh.desk import RefreshDesk
-from shared.contracts.knowledge import SOURCE
-from shared.runtime.access import ROLES, Caller, Guard
+from shared.contracts.knowledge import SOURCE, Counts, Metrics, QueryResult, Unreadable
 from shared.runtime.limits import KB, takes
-from shared.runtime.rates import Rate
+from shared.runtime.rates import RateLimit
+
+router = APIRouter(prefix="/v1/knowledge", tags=["ingest", "knowledge"])
+
+Timestamp = Annotated[str, Field(json_schema_extra={"format": "date-time"})]  # RFC 3339, as it was recorded
 
 
 class Wanted(BaseModel):
@@ -34,26 +37,56 @@ class Uploaded(Begun):
     document: str
 
 
-def make_router(desk: RefreshDesk, guard: Guard) -> APIRouter:
-    router = APIRouter(prefix="/v1/knowledge", tags=["knowledge"])
-    reader = Annotated[Caller, Depends(guard.allow(*ROLES))]
-    operator = Annotated[Caller, Depends(guard.allow("operator"))]
+class Chunks(BaseModel):
+    """How many chunks a refresh writes, leaves as they are, and takes out."""
 
-    @router.post("/refreshes", status_code=202, summary="Look at the sources now")
-    async def refresh(who: operator, wanted: Wanted | None = None) -> Begun:
-        wanted = wanted or Wanted()
-        ref = await desk.request(wanted.source, who.subject, full=wanted.full, judge=wanted.judge)
-        return Begun(refresh=ref.id, refresh_url=f"/v1/knowledge/refreshes/{ref.id}")
+    embedded: int
+    kept: int
+    removed: int
 
-    @router.get("/refreshes/{id}", summary="How a refresh goes, or how it ended")
-    async def show(id: str, _: reader) -> dict[str, Any]:
-        return await desk.show(id)
 
-    @router.post("/documents", status_code=202, summary="Hand in one document")
-    @takes(LARGEST + 64 * KB, Rate("uploads", 60, 1.0))  # the parts of a form have headers
-    async def upload(file: UploadFile, who: operator) -> Uploaded:
-        data = await file.read(LARGEST + 1)
-        ref, name = await desk.upload(file.filename or "", data, who.subject)
-        return Uploaded(refresh=ref.id, refresh_url=f"/v1/knowledge/refreshes/{ref.id}", document=name)
+class RefreshStatus(BaseModel):
+    """How a refresh goes, or how it ended."""
 
-    return router
+    refresh: str
+    sources: list[str] = Field(description="names of the sources; empty before it was started")
+    state: Literal[
+        "waiting", "preparing", "embedding", "settling", "judging", "promoted", "held-back", "skipped", "failed"
+    ]
+    ended: bool
+    reason: str | None = Field(description="why it was skipped, held back or failed")
+    attempt: int
+    again_at: Timestamp | None = Field(description="when a failed attempt is repeated")
+    documents: Counts | None
+    unreadable: list[Unreadable] = Field(description="documents that were left out")
+    chunks: Chunks | None
+    batches: int
+    batches_done: int
+    version: int | None = Field(description="the version that it makes")
+    passages: int | None = Field(description="passages of that version, once it is indexed")
+    repaired: int
+    metrics: Metrics | None = Field(description="of the new version")
+    live_metrics: Metrics | None = Field(description="of the live version, evaluated beside it")
+    worst: list[QueryResult] = Field(description="the golden queries that did worst; ten at most")
+    seconds: float | None = Field(description="from the request to the end")
+    live_version: int | None = Field(description="the version that is live now")
+
+
+@router.post("/refreshes", status_code=202, summary="Look at the sources now")
+async def refresh(who: Operator, refreshes: Refreshes, wanted: Wanted | None = None) -> Begun:
+    wanted = wanted or Wanted()
+    ref = await refreshes.request(wanted.source, who.subject, full=wanted.full, judge=wanted.judge)
+    return Begun(refresh=ref.id, refresh_url=f"/v1/knowledge/refreshes/{ref.id}")
+
+
+@router.get("/refreshes/{id}", summary="How a refresh goes, or how it ended", response_model_exclude_unset=True)
+async def show(id: str, _: AnyRole, refreshes: Refreshes) -> RefreshStatus:
+    return RefreshStatus.model_validate(await refreshes.show(id))
+
+
+@router.post("/documents", status_code=202, summary="Hand in one document")
+@takes(LARGEST + 64 * KB, RateLimit("uploads", 60, 1.0))  # the parts of a form have headers
+async def upload(file: UploadFile, who: Operator, refreshes: Refreshes) -> Uploaded:
+    data = await file.read(LARGEST + 1)
+    ref, name = await refreshes.upload(file.filename or "", data, who.subject)
+    return Uploaded(refresh=ref.id, refresh_url=f"/v1/knowledge/refreshes/{ref.id}", document=name)

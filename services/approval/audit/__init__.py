@@ -1,0 +1,1 @@
+"""Proof that the event streams are unbroken: checkpoints and the chain verifier."""

@@ -1,0 +1,92 @@
+"""Verify the audit chain in the background, a few cases in each run: digests, state transitions, documents in the EHR.
+
+The position is stored: verification continues after a restart, and several processes share the work. Each run also
+reads the durability and the storage of the NATS server into gauges.
+"""
+
+import logging
+
+from services.approval.proof.case import verify_case
+from shared.clinical.fhir import FhirClient
+from shared.contracts.subjects import CaseRef, parse_case_subject
+from shared.messaging.buckets import Bucket
+from shared.messaging.connection import Bus, WrongSequenceError
+from shared.messaging.deadletter import alert
+from shared.messaging.journal import STREAM, Journal, as_stored
+from shared.messaging.monitor import read_durability
+from shared.telemetry import instruments
+from shared.telemetry.catalogue import SCOPE
+
+logger = logging.getLogger(__name__)
+
+CASES_A_ROUND = 10  # two or three requests to the EHR each
+KEY = "patrol"
+
+
+class AuditChainVerifier:
+    """Verifies cases in the order in which they were opened; after the last one it starts again with the first."""
+
+    def __init__(self, monitor: str, ehr: FhirClient) -> None:
+        self._monitor = monitor
+        self._ehr = ehr
+
+    def attach(self, bus: Bus) -> None:
+        self._bus = bus
+        self._journal = Journal(bus, "approval")
+        self._places = Bucket(bus, "reconciled")
+        instruments.add("countersign.trail.faults", 0)
+        instruments.add("countersign.trail.verified", 0)
+
+    async def look(self) -> None:
+        await self._go_on()
+        await self._look_at_the_server()
+
+    async def _go_on(self) -> None:
+        entry = await self._places.get(KEY)
+        at = int(entry.value) if entry is not None else 1
+        query = {"seq": at, "next_by_subj": "discharge.*.*.discharged", "batch": CASES_A_ROUND}
+        page = [as_stored(message) for message in await self._bus.direct_get(STREAM, query)]
+        for item in page:
+            await self._verify(parse_case_subject(item.subject)[0])
+            at = item.sequence + 1
+        following = at if len(page) == CASES_A_ROUND else 1
+        try:
+            await self._places.put(KEY, str(following).encode(), revision=entry.revision if entry else 0)
+        except WrongSequenceError:
+            return  # another process has gone this part of the way
+
+    async def _look_at_the_server(self) -> None:
+        room = await self._bus.room()
+        if room.limit is not None:
+            instruments.level("countersign.nats.storage.used", room.stored / room.limit, {SCOPE: "account"})
+        if not self._monitor:
+            return
+        found = await read_durability(self._monitor)
+        instruments.level("countersign.nats.sync_always", int(found.sync_always))
+        if found.certificate_ends is not None:
+            left = found.certificate_ends - found.now
+            instruments.level("countersign.nats.certificate.left", left.total_seconds())
+        if found.may_store:
+            instruments.level("countersign.nats.storage.used", found.stored / found.may_store, {SCOPE: "server"})
+
+    async def _verify(self, case: CaseRef) -> None:
+        stored = await self._journal.stored(case.filter)
+        found = await verify_case(case.id, stored, self._ehr)
+        faults = [fault for fault in found.faults if not fault.unanswered]
+        if not faults:
+            instruments.add("countersign.trail.verified", len(stored))
+            return
+        instruments.add("countersign.trail.faults")
+        for fault in faults:
+            logger.error("%s", fault)
+        first = faults[0]
+        await alert(
+            self._bus,
+            "critical",
+            "trail-broken",
+            id=case.id,
+            case=case.id,
+            event=first.event,
+            sequence=first.sequence,
+            reason=first.reason,
+        )

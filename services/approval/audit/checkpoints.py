@@ -1,0 +1,87 @@
+"""Sign the position of every case's event stream, every few minutes, by a chained timer: one process at a time."""
+
+import logging
+from datetime import timedelta
+from pathlib import Path
+
+from nats.aio.msg import Msg
+
+from shared.contracts.failures import Failure
+from shared.messaging.checkpoints import Checkpoints, Folder, signing_key
+from shared.messaging.connection import Bus
+from shared.messaging.deadletter import alert
+from shared.messaging.pull import Receiver
+from shared.messaging.steps import Clock, Steps
+from shared.messaging.timers import Timers
+
+logger = logging.getLogger(__name__)
+
+TIMER, DUE = "timers.reconcile.checkpoint", "timers.due.reconcile.checkpoint"
+EVERY = "countersign-every"
+AT_MOST = 5  # in one run: a long trail is covered step by step, and the EHR's Tasks are looked for meanwhile
+TELL_AFTER = 3  # runs that fail one after the other
+
+
+class CheckpointPublisher:
+    """Publishes signed checkpoints; does nothing where no folder and no key are set."""
+
+    def __init__(
+        self,
+        steps: Steps,
+        folder: Path | None,
+        key_file: Path | None,
+        every: timedelta,
+        clock: Clock,
+        reconcile: Receiver,
+    ) -> None:
+        """Shares the consumer of `reconcile`, which serves one timer at a time. Raises PermanentError where the file
+        holds no such key.
+        """
+        self._reconcile = reconcile
+        self._folder = Folder(folder) if folder is not None else None
+        self._key = signing_key(key_file) if key_file is not None else None
+        self._every = every
+        self._clock = clock
+        self._failed = 0
+        steps.effect("approval-reconcile", self.on_timer)
+
+    async def attach(self, bus: Bus) -> None:
+        self._bus = bus
+        self._timers = Timers(bus)
+        if self._folder is None or self._key is None:
+            return
+        self._checkpoints = Checkpoints(bus, self._folder, self._key, self._clock)
+        for subject in (TIMER, DUE):
+            pending = await bus.direct_get("TIMERS", {"last_by_subj": subject})
+            if pending and dict(pending[0].headers or {}).get(EVERY) == str(self._every):
+                return
+        await self._set_timer()
+
+    async def _set_timer(self) -> None:
+        await self._timers.set(TIMER, DUE, self._clock() + self._every, {EVERY: str(self._every)})
+
+    async def on_timer(self, message: Msg) -> None:
+        """Handle the timer. A failed run does not hold up the consumer: the next run is due soon."""
+        if message.subject != DUE:
+            await self._reconcile(message)
+            return
+        if self._folder is not None and self._key is not None:
+            await self._set_timer()
+            await self._run()
+            await self._set_timer()  # the first may have fired meanwhile, and is purged with this one
+        await self._timers.purge(message.subject)
+
+    async def _run(self) -> None:
+        try:
+            for _ in range(AT_MOST):
+                if await self._checkpoints.make() is None:
+                    break
+        except Failure as failure:
+            self._failed += 1
+            logger.warning("no checkpoint of the trail could be made: %s", failure.reason)
+            if self._failed == TELL_AFTER:
+                await alert(
+                    self._bus, "critical", "checkpoints-failing", id=self._clock().isoformat(), reason=failure.reason
+                )
+        else:
+            self._failed = 0

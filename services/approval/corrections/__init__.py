@@ -1,0 +1,1 @@
+"""Amendments, addenda and retractions of filed documents."""

@@ -1,0 +1,152 @@
+"""REST API of filed documents: read, correct, append, retract."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Header, Response
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+
+from services.approval.dependencies import Api, Clinician, IdempotencyKey, parse_if_match
+from services.approval.review.api import LONGEST_TEXT, Decided
+from services.approval.review.problems import DecisionRoute, gone
+from services.approval.review.signing_rules import Settled
+from shared.contracts.case import fold
+from shared.contracts.events import Resolution
+from shared.contracts.failures import ErasedError
+from shared.runtime.limits import TEXT, takes
+from shared.runtime.problems import Problem
+
+router = APIRouter(tags=["after filing"], route_class=DecisionRoute)
+
+Words = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=4000)]
+IfMatch = Annotated[str | None, Header(alias="If-Match", description="the document's digest, as the ETag had it")]
+
+
+class StandingDocument(BaseModel):
+    """A signed document as it stands. `digest` is what `If-Match` must carry: it changes with each addendum, too."""
+
+    case_id: str
+    digest: str
+    text: str
+    addenda: list[str] = Field(description="texts of its addenda, oldest first")
+    document_reference: str | None
+    retraction_requested_by: str | None
+
+
+class _Signed(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    reason: Words = Field(description="why, in the physician's words; they stay with us")
+    written: list[str] = Field(
+        default=[],
+        max_length=1000,
+        description="SHA-256 of each sentence of your own that the record does not support and that may stand; a "
+        "refusal names them",
+    )
+    resolutions: list[Resolution] = Field(
+        default=[],
+        max_length=1000,
+        description="of sentences of the draft that the record does not support and that come back",
+    )
+
+    @property
+    def settled(self) -> Settled:
+        return Settled({item.sentence: item.how for item in self.resolutions}, (), frozenset(self.written))
+
+
+class Amend(_Signed):
+    """Sign a corrected text."""
+
+    text: str = Field(min_length=1, max_length=LONGEST_TEXT, description="the whole document as it is to stand")
+
+
+class Addend(_Signed):
+    """Sign an addendum."""
+
+    text: str = Field(
+        min_length=1,
+        max_length=LONGEST_TEXT,
+        description="the addendum; the line that says who the patient is is put above it",
+    )
+
+
+class Retract(BaseModel):
+    """Ask for a retraction."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    reason: Words
+
+
+@router.get("/v1/cases/{case_id}/document", summary="The signed document as it stands, with its addenda")
+async def show_document(case_id: str, response: Response, who: Clinician, api: Api) -> StandingDocument:
+    history = await api.cases.view(case_id, who)
+    case = fold(history)
+    try:
+        found = await api.corrections.standing(case_id, case)
+    except ErasedError:
+        raise gone(history) from None
+    if found is None:
+        raise Problem(404, "No document is signed yet", f"The case is {case.state}.")
+    response.headers["ETag"] = f'"{found.seen}"'
+    return StandingDocument(
+        case_id=case_id,
+        digest=found.seen,
+        text=found.text,
+        addenda=list(found.addenda),
+        document_reference=case.document.document_reference if case.document else None,
+        retraction_requested_by=case.retraction.actor if case.state == "filed" and case.retraction else None,
+    )
+
+
+@router.post(
+    "/v1/cases/{case_id}/amendments",
+    summary="Sign a corrected text",
+    description="It replaces the document in the chart, which becomes superseded. Signed as an approval is.",
+)
+@takes(TEXT)
+async def amend(
+    case_id: str, body: Amend, by: Clinician, api: Api, if_match: IfMatch = None, key: IdempotencyKey = None
+) -> Decided:
+    seen = parse_if_match(if_match, "document")
+    event = await api.corrections.amend(case_id, seen, by, body.text, body.reason, body.settled, key)
+    return Decided(case_id=case_id, state="approved", by=by.subject, signed=event.signed)
+
+
+@router.post(
+    "/v1/cases/{case_id}/addenda",
+    summary="Sign an addendum",
+    description="It is filed as a document of its own that appends to the one in the chart, which stays current.",
+)
+@takes(TEXT)
+async def addend(
+    case_id: str, body: Addend, by: Clinician, api: Api, if_match: IfMatch = None, key: IdempotencyKey = None
+) -> Decided:
+    seen = parse_if_match(if_match, "document")
+    event = await api.corrections.addend(case_id, seen, by, body.text, body.reason, body.settled, key)
+    return Decided(case_id=case_id, state="approved", by=by.subject, signed=event.signed)
+
+
+@router.post(
+    "/v1/cases/{case_id}/retraction",
+    summary="Ask for a retraction: the first of two people",
+    description="For a document that should not exist: another patient's, or of a stay that goes on. Any physician "
+    "of the department may ask. Nothing changes in the chart until a second person confirms.",
+)
+async def request_retraction(
+    case_id: str, body: Retract, by: Clinician, api: Api, if_match: IfMatch = None, key: IdempotencyKey = None
+) -> Decided:
+    await api.corrections.request_retraction(case_id, parse_if_match(if_match, "document"), by, body.reason, key)
+    return Decided(case_id=case_id, state="filed", by=by.subject)
+
+
+@router.post(
+    "/v1/cases/{case_id}/retraction/confirm",
+    summary="Confirm a retraction: the second of two people",
+    description="Whoever may sign for the case and did not ask for it. Every document of the case becomes "
+    "entered-in-error in the chart.",
+)
+async def confirm_retraction(
+    case_id: str, by: Clinician, api: Api, if_match: IfMatch = None, key: IdempotencyKey = None
+) -> Decided:
+    await api.corrections.retract(case_id, parse_if_match(if_match, "document"), by, key)
+    return Decided(case_id=case_id, state="retracted", by=by.subject)

@@ -1,0 +1,256 @@
+"""Rules of amendments, addenda and retractions of filed documents. Pure.
+
+A correction and an addendum are signatures, as an approval is. A retraction takes two people.
+"""
+
+from collections.abc import Sequence
+from typing import TypeVar
+
+from services.approval.domain import signer
+from services.approval.review import edits, signing_rules
+from services.approval.review.added_text import Statement
+from services.approval.review.errors import DecisionRefusedError
+from services.approval.review.signing_rules import Settled
+from shared.contracts import notice
+from shared.contracts.case import Case, ChartEntry, addenda, final, standing
+from shared.contracts.corrections import Addended, Amended, Retracted, RetractionRequested
+from shared.contracts.draft import Draft
+from shared.contracts.envelope import Recorded, digest
+from shared.contracts.events import Actor, Approved, Channel, Confirmed, Filed, Signature
+
+S = TypeVar("S", Amended, Addended)
+
+
+def filed(case: Case, seen: str) -> tuple[Approved | Amended, Filed]:
+    """Return the signature of the current document, and the event that filed it.
+
+    Raises DecisionRefusedError where no document is filed, or `seen` is not its current digest.
+    """
+    if not case.exists:
+        raise DecisionRefusedError("unknown", "There is no such case.")
+    if case.erasure is not None:
+        raise DecisionRefusedError(
+            "erased", "The document can be corrected in the EHR alone: what it was made of was erased here."
+        )
+    last = final(case)
+    if case.state != "filed" or case.document is None or last is None or case.awaits is not None:
+        raise DecisionRefusedError("not-filed", f"The case is {case.state}.")
+    if standing(case) != seen:
+        raise DecisionRefusedError("changed", "The document has changed since it was read.")
+    body = signature_of(last)
+    assert not isinstance(body, Addended)  # noqa: S101 - it is a whole document
+    return body, case.document
+
+
+def signature_of(entry: ChartEntry) -> Signature:
+    body = entry.signature.body
+    assert isinstance(body, Approved | Amended | Addended)  # noqa: S101 - no other event makes an entry
+    return body
+
+
+def amend(
+    case: Case,
+    seen: str,
+    by: Actor,
+    draft: Draft,
+    text: str,
+    reason: str,
+    *,
+    settled: Settled = Settled(),  # noqa: B008 - frozen
+    written: Sequence[Statement] = (),
+    supervisor: str | None = None,
+    channel: Channel | None = None,
+) -> Amended:
+    """Sign `text` in the place of the document that stands. `draft` is the content of the case's draft, `written` what
+    the text has that it has not, `reason` the digest of the words.
+
+    Raises DecisionRefusedError for the same reasons as an approval. What was confirmed for an earlier text stays
+    confirmed.
+    """
+    before, document = filed(case, seen)
+    signed = digest(text.encode())
+    if signed == before.signed:
+        raise DecisionRefusedError("unchanged", "The text is the one that stands in the chart.")
+    settled = carried(case, draft, settled)
+    signing_rules.check(draft, text, settled, written)
+    return Amended(
+        stay=before.stay,
+        draft=before.draft,
+        number=1 + _signed(case, whole=True),
+        replaces=document.document_reference,
+        seen=seen,
+        signed=signed,
+        reason=reason,
+        by=by,
+        signer=signer(case, by, supervisor),
+        edits=edits.edit_metrics(draft, text),
+        resolutions=signing_rules.resolutions(draft, text, settled),
+        written=confirmed(written),
+        narrative=notice.narrative_by(draft, text, own=bool(written)),
+        channel=channel,
+    )
+
+
+def signed_before(kind: type[S], case: Case, seen: str, by: Actor, signed: str) -> S | None:
+    """The correction or addendum that `by` has signed already, with this text, for the document as it was `seen`."""
+    bodies = (entry.signature.body for entry in case.entries)
+    same = (body for body in bodies if isinstance(body, kind) and (body.seen, body.signed) == (seen, signed))
+    return next((body for body in same if body.by.subject == by.subject), None)
+
+
+def carried(case: Case, draft: Draft, settled: Settled) -> Settled:
+    """`settled`, and what was confirmed for the texts that stand: the document's and its addenda's. What was taken out
+    of them since has to be confirmed again. Open points were seen at the first signature.
+    """
+    last = final(case)
+    bodies = [signature_of(entry) for entry in (*((last,) if last else ()), *addenda(case))]
+    sentences = {item.sentence: item.how for body in bodies for item in body.resolutions if item.how == "confirmed"}
+    own = {item.digest for body in bodies for item in body.written}
+    return Settled(
+        sentences | dict(settled.resolutions), tuple(range(len(draft.open_points))), settled.written | frozenset(own)
+    )
+
+
+def confirmed(written: Sequence[Statement]) -> tuple[Confirmed, ...]:
+    """Sentences of somebody's own that the record does not support, as the trail has them."""
+    return tuple(Confirmed(digest=item.digest, label=item.label) for item in written if item.label != "supported")
+
+
+def addendum(draft: Draft, words: str) -> str:
+    """The text of an addendum: what kind of document it is, whose it is, and the words."""
+    patient = signing_rules.identity(draft)
+    return (
+        "\n\n".join([f"ADDENDUM TO {draft.type.title.upper()}", *([patient] if patient else []), words.strip()]) + "\n"
+    )
+
+
+def addend(
+    case: Case,
+    seen: str,
+    by: Actor,
+    draft: Draft,
+    words: str,
+    reason: str,
+    *,
+    settled: Settled = Settled(),  # noqa: B008 - frozen
+    written: Sequence[Statement] = (),
+    supervisor: str | None = None,
+    channel: Channel | None = None,
+) -> Addended:
+    """Sign an addendum to the document that stands: `words` below a line of ours that says who the patient is.
+
+    Raises DecisionRefusedError.
+    """
+    before, document = filed(case, seen)
+    settled = carried(case, draft, settled)
+    signing_rules.check_addendum(draft, words, settled, written)
+    return Addended(
+        stay=before.stay,
+        draft=before.draft,
+        number=1 + _signed(case, whole=False),
+        appends=document.document_reference,
+        seen=seen,
+        signed=digest(addendum(draft, words).encode()),
+        reason=reason,
+        by=by,
+        signer=signer(case, by, supervisor),
+        resolutions=tuple(item for item in signing_rules.resolutions(draft, words, settled) if item.how == "confirmed"),
+        written=confirmed(written),
+        channel=channel,
+    )
+
+
+def request_retraction(
+    case: Case, seen: str, by: Actor, reason: str, *, supervisor: str | None = None, channel: Channel | None = None
+) -> RetractionRequested:
+    """Ask for a retraction, as the first of two people. Raises DecisionRefusedError."""
+    filed(case, seen)
+    if case.retraction is not None:
+        raise DecisionRefusedError(
+            "asked", f"{case.retraction.actor} has asked for it at {case.retraction.time.isoformat()}."
+        )
+    return RetractionRequested(seen=seen, reason=reason, by=by, signer=signer(case, by, supervisor), channel=channel)
+
+
+def retract(
+    case: Case, seen: str, by: Actor, *, supervisor: str | None = None, channel: Channel | None = None
+) -> Retracted:
+    """Confirm a retraction, as the second of two people. Raises DecisionRefusedError, also for the first."""
+    before, _ = filed(case, seen)
+    request = case.retraction.body if case.retraction else None
+    if not isinstance(request, RetractionRequested):
+        raise DecisionRefusedError("not-asked", "Nobody has asked for a retraction of the document as it stands.")
+    second = signer(case, by, supervisor)
+    if same_person(request.by, request.signer, by, second):
+        raise DecisionRefusedError("same-person", "Whoever asked for the retraction cannot confirm it.")
+    return Retracted(
+        stay=before.stay,
+        documents=in_chart(case.entries),
+        seen=seen,
+        reason=request.reason,
+        requested_by=request.by,
+        requester=request.signer,
+        by=by,
+        signer=second,
+        channel=channel,
+    )
+
+
+def requested_before(case: Case, seen: str, by: Actor, reason: str) -> RetractionRequested | None:
+    """Return the request of `by` for this retraction where it was appended before, confirmed or not."""
+    body = case.retraction.body if case.retraction else None
+    if isinstance(body, Retracted):
+        body = RetractionRequested(seen=body.seen, reason=body.reason, by=body.requested_by, signer=body.requester)
+    if not isinstance(body, RetractionRequested) or body.by.subject != by.subject:
+        return None
+    return body if (body.seen, body.reason) == (seen, reason) else None
+
+
+def confirmed_before(case: Case, seen: str, by: Actor) -> Retracted | None:
+    """Return the confirmation of `by` for this retraction where it was appended before."""
+    body = case.retraction.body if case.retraction else None
+    if not isinstance(body, Retracted):
+        return None
+    return body if (body.seen, body.by.subject) == (seen, by.subject) else None
+
+
+def same_person(first: Actor, first_signer: str | None, second: Actor, second_signer: str | None) -> bool:
+    """Return whether two actors may be one person: the same login, practitioner, signer or NPI."""
+    return any(
+        one is not None and one == other
+        for one, other in (
+            (first.subject, second.subject),
+            (first.practitioner, second.practitioner),
+            (first_signer, second_signer),
+            (first.npi, second.npi),
+        )
+    )
+
+
+def in_chart(entries: Sequence[ChartEntry]) -> tuple[str, ...]:
+    """Ids of the DocumentReferences of what was filed, oldest first."""
+    return tuple(dict.fromkeys(entry.filed.document_reference for entry in entries if entry.filed is not None))
+
+
+def _signed(case: Case, *, whole: bool) -> int:
+    """Documents of the stay, or addenda, that were signed so far."""
+    return sum(entry.whole == whole for entry in (*case.earlier, *case.entries))
+
+
+def number_of(case: Case, signature: Recorded) -> int:
+    """Which document of the stay it is, or which addendum, from 1: discharges that were taken back count too."""
+    before, whole = signature.head.sequence, not isinstance(signature.body, Addended)
+    entries = (*case.earlier, *case.entries)
+    return 1 + sum(entry.whole == whole and entry.signature.head.sequence < before for entry in entries)
+
+
+def status_of(case: Case, entry: ChartEntry) -> str:
+    """Return the DocumentReference.status that an entry must have in the chart."""
+    if entry in case.earlier or case.state == "retracted":
+        return "entered-in-error"
+    return "superseded" if entry.whole and entry != final(case) else "current"
+
+
+def has_ended(case: Case) -> bool:
+    """Return whether nothing is left to be filed."""
+    return case.state in ("filed", "closed", "withdrawn", "retracted") and case.awaits != "file"

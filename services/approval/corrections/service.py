@@ -1,0 +1,242 @@
+"""Decisions about filed documents: amend, append, retract. One implementation behind the API and the pages."""
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TypeVar
+
+from services.approval.corrections import rules as correction_rules
+from services.approval.review.decision_writer import cause_of
+from services.approval.review.errors import DecisionRefusedError
+from services.approval.review.service import ReviewService, channel_of, require_reason, signs
+from services.approval.review.signing_rules import Settled
+from shared.contracts.case import Case, addenda, final, standing
+from shared.contracts.corrections import Addended, Amended, Retracted, RetractionRequested
+from shared.contracts.draft import Draft
+from shared.contracts.envelope import digest
+from shared.contracts.events import Signature
+from shared.contracts.failures import TransientError
+from shared.contracts.subjects import CaseRef
+from shared.contracts.values import is_lost
+from shared.messaging.connection import Bus
+from shared.messaging.deadletter import alert
+from shared.runtime.access import Caller
+
+S = TypeVar("S", Amended, Addended)
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class SignedDocument:
+    """The current document of a case. Callers send `seen`, its digest, to say what they have seen."""
+
+    seen: str
+    text: str
+    signature: Signature
+    addenda: tuple[str, ...]
+    draft: Draft | None  # None: it was lost with the trail, and the document taken over from the chart
+
+
+class CorrectionsService:
+    def __init__(self, review: ReviewService) -> None:
+        self._review = review
+        self._cases = review.cases
+        self._decisions = review.decisions
+
+    def attach(self, bus: Bus) -> None:
+        self._bus = bus
+
+    async def standing(self, case_id: str, case: Case) -> SignedDocument | None:
+        """Return the current document of a case; None before the first signature."""
+        last = final(case)
+        if last is None:
+            return None
+        signature = correction_rules.signature_of(last)
+        return SignedDocument(
+            seen=standing(case),
+            text=await self._cases.signed_text(case_id, signature),
+            signature=signature,
+            addenda=tuple(
+                [await self._cases.signed_text(case_id, correction_rules.signature_of(item)) for item in addenda(case)]
+            ),
+            draft=None if is_lost(signature.draft) else await self._cases.draft(case_id, signature.draft.digest),
+        )
+
+    async def amend(
+        self,
+        case_id: str,
+        seen: str,
+        by: Caller,
+        text: str,
+        reason: str,
+        settled: Settled = Settled(),  # noqa: B008 - frozen
+        key: str | None = None,
+    ) -> Amended:
+        """Sign `text` in the place of the document that was `seen`. Raises DecisionRefusedError."""
+        return await self._sign(
+            Amended, correction_rules.amend, lambda _: text, case_id, seen, by, text, reason, settled, key
+        )
+
+    async def addend(
+        self,
+        case_id: str,
+        seen: str,
+        by: Caller,
+        words: str,
+        reason: str,
+        settled: Settled = Settled(),  # noqa: B008 - frozen
+        key: str | None = None,
+    ) -> Addended:
+        """Sign `words` as an addendum to the document that was `seen`. Raises DecisionRefusedError."""
+        return await self._sign(
+            Addended,
+            correction_rules.addend,
+            lambda draft: correction_rules.addendum(draft, words),
+            case_id,
+            seen,
+            by,
+            words,
+            reason,
+            settled,
+            key,
+        )
+
+    async def _sign(
+        self,
+        kind: type[S],
+        make: Callable[..., S],
+        whole: Callable[[Draft], str],
+        case_id: str,
+        seen: str,
+        by: Caller,
+        words: str,
+        reason: str,
+        settled: Settled,
+        key: str | None,
+    ) -> S:
+        """Check, store and append the signature that `make` returns; `whole` gives the text that is filed.
+
+        Sent again after a lost answer, it is the same signature. Raises DecisionRefusedError.
+        """
+        self._review.require_recent_sign_in(by)
+        require_reason(reason, "Say in a few words why.")
+        ref, case = await self._cases.case(case_id)
+        by = await self._cases.authorize(ref, case, by, "decide")
+        last = final(case)
+        signature = correction_rules.signature_of(last) if last else correction_rules.filed(case, seen)[0]
+        if is_lost(signature.draft):
+            raise DecisionRefusedError(
+                "no-draft", "Its draft was lost in a restore. Correct it in the EHR, or retract it here."
+            )
+        draft = await self._cases.draft(case_id, signature.draft.digest)
+        text = whole(draft)
+
+        def before(current: Case) -> S | None:
+            return correction_rules.signed_before(kind, current, seen, by.actor, digest(text.encode()))
+
+        def same(body: S) -> bool:
+            return (body.seen, body.reason) == (seen, digest(reason.encode())) and signs(body, text)
+
+        if (done := before(case) or await self._decisions.find_repeated(ref, by, key, kind, same)) is not None:
+            return done
+        correction_rules.filed(case, seen)
+        written = await self._cases.added_statements(case_id, draft, words, by)
+        supervisor = await self._review.acting_supervisor(ref, by)
+
+        def decide(current: Case) -> S:
+            return make(
+                current,
+                seen,
+                by.actor,
+                draft,
+                words,
+                digest(reason.encode()),
+                settled=settled,
+                written=written,
+                supervisor=supervisor,
+                channel=channel_of(by),
+            )
+
+        decide(case)  # refused before anything is kept
+        await self._keep(case_id, case, text, reason)
+        return await self._decisions.decide(ref, case, by, "decide", decide, cause_of(ref, by, key), before)
+
+    async def request_retraction(
+        self, case_id: str, seen: str, by: Caller, reason: str, key: str | None = None
+    ) -> RetractionRequested:
+        """Ask for a retraction, as the first of two people. Sent again, it is the same request.
+
+        Raises DecisionRefusedError.
+        """
+        self._review.require_recent_sign_in(by)
+        require_reason(reason, "Say in a few words why.")
+        ref, case = await self._cases.case(case_id)
+        by = await self._cases.authorize(ref, case, by, "retract")
+        words = digest(reason.encode())
+
+        def before(current: Case) -> RetractionRequested | None:
+            return correction_rules.requested_before(current, seen, by.actor, words)
+
+        def same(body: RetractionRequested) -> bool:
+            return (body.seen, body.reason) == (seen, words)
+
+        if (
+            done := before(case) or await self._decisions.find_repeated(ref, by, key, RetractionRequested, same)
+        ) is not None:
+            if case.state == "filed" and case.retraction is not None:
+                await self._tell(ref, seen)  # the first may have ended before it did
+            return done
+        supervisor = await self._review.acting_supervisor(ref, by)
+
+        def decide(current: Case) -> RetractionRequested:
+            return correction_rules.request_retraction(
+                current, seen, by.actor, words, supervisor=supervisor, channel=channel_of(by)
+            )
+
+        decide(case)
+        await self._keep(case_id, case, reason)
+        event = await self._decisions.decide(ref, case, by, "retract", decide, cause_of(ref, by, key), before)
+        await self._tell(ref, seen)
+        return event
+
+    async def _tell(self, ref: CaseRef, seen: str) -> None:
+        """Alert that a second person has to confirm. The page of the case says so in any case."""
+        facts = {"case": ref.id, "department": ref.department, "page": f"/reviews/{ref.id}"}
+        try:
+            await alert(self._bus, "warning", "retraction-requested", id=f"{ref.id}-{seen}", **facts)
+        except TransientError as error:
+            logger.warning("case %s: nobody was told that a retraction was asked for: %s", ref.id, error.reason)
+
+    async def retract(self, case_id: str, seen: str, by: Caller, key: str | None = None) -> Retracted:
+        """Confirm a retraction, as the second of two people. Sent again, it is the same confirmation.
+
+        Raises DecisionRefusedError.
+        """
+        self._review.require_recent_sign_in(by)
+        ref, case = await self._cases.case(case_id)
+        by = await self._cases.authorize(ref, case, by, "decide")
+
+        def before(current: Case) -> Retracted | None:
+            return correction_rules.confirmed_before(current, seen, by.actor)
+
+        def same(body: Retracted) -> bool:
+            return body.seen == seen
+
+        if (done := before(case) or await self._decisions.find_repeated(ref, by, key, Retracted, same)) is not None:
+            return done
+        supervisor = await self._review.acting_supervisor(ref, by)
+
+        def decide(current: Case) -> Retracted:
+            return correction_rules.retract(current, seen, by.actor, supervisor=supervisor, channel=channel_of(by))
+
+        return await self._decisions.decide(ref, case, by, "decide", decide, cause_of(ref, by, key), before)
+
+    async def words(self, case_id: str, digest: str) -> str:
+        """Return the reason that was given for a decision, by its digest."""
+        return (await self._cases.texts(case_id).get(digest)).decode()
+
+    async def _keep(self, case_id: str, case: Case, *texts: str) -> None:
+        """Store texts before an event refers to them by their digests."""
+        for text in texts:
+            await self._cases.texts(case_id, case.head.sequence).put(text.encode())

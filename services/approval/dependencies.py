@@ -1,0 +1,90 @@
+"""What the routes of approval work with, from the application's state."""
+
+from dataclasses import dataclass
+from typing import Annotated
+
+from fastapi import Depends, Header, Request
+
+from services.approval.corrections.service import CorrectionsService
+from services.approval.erasure.service import ErasureService
+from services.approval.escalation.directory import Directory
+from services.approval.local_time import ZoneOf
+from services.approval.projections.open_reviews import OpenReviewsProjection
+from services.approval.projections.unreadable_events import UnreadableEvents
+from services.approval.review.authorization import READERS
+from services.approval.review.case_reader import CaseReader
+from services.approval.review.service import ReviewService
+from services.approval.sign_in.service import SignInService
+from services.approval.web.autosave import DraftAutosave
+from services.approval.web.draft_labels import DraftLabels
+from shared.clinical.fhir import FhirClient
+from shared.messaging.access_log import AccessLog
+from shared.messaging.steps import Clock
+from shared.runtime.access import ROLES, Allow, Caller, Guard, Role
+from shared.runtime.dependencies import provided
+from shared.runtime.limits import Streams
+from shared.runtime.problems import Problem
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ApiDependencies:
+    """The services behind the routes. `streams` counts open event streams, for this application alone."""
+
+    guard: Guard
+    log: AccessLog
+    clock: Clock
+    zone_of: ZoneOf
+    review: ReviewService
+    open_reviews: OpenReviewsProjection
+    corrections: CorrectionsService
+    erasures: ErasureService
+    directory: Directory
+    sign_in: SignInService
+    autosave: DraftAutosave
+    labels: DraftLabels
+    unreadable: UnreadableEvents
+    ehr: FhirClient
+    streams: Streams
+
+    @property
+    def cases(self) -> CaseReader:
+        return self.review.cases
+
+
+def allow(*roles: Role) -> Allow:
+    """Return a dependency that gives the caller where it has one of `roles`; otherwise the answer is 401 or 403."""
+    return Allow(lambda request: provided(request, ApiDependencies).guard, roles)
+
+
+async def api_dependencies(request: Request) -> ApiDependencies:  # async: FastAPI would run it in a thread otherwise
+    return provided(request, ApiDependencies)
+
+
+Api = Annotated[ApiDependencies, Depends(api_dependencies)]
+
+AnyRole = Annotated[Caller, Depends(allow(*ROLES))]
+Auditor = Annotated[Caller, Depends(allow("auditor"))]
+Clinician = Annotated[Caller, Depends(allow(*READERS))]  # reads drafts
+Operator = Annotated[Caller, Depends(allow("operator"))]
+Watcher = Annotated[Caller, Depends(allow("physician", "supervisor", "operator"))]  # sees which reviews are open
+
+IdempotencyKey = Annotated[
+    str | None,
+    Header(
+        alias="Idempotency-Key",
+        min_length=1,
+        max_length=255,
+        description="of your own choice: sent again with it, the same decision gets its first answer, whatever has "
+        "happened to the case since",
+    ),
+]
+
+
+def parse_if_match(if_match: str | None, of: str = "draft") -> str:
+    """Return the digest in an If-Match header, of the draft or document that was seen.
+
+    Raises Problem 428 when it is missing: one approves exactly what one saw.
+    """
+    if not if_match:
+        raise Problem(428, "If-Match is needed", f"Send the {of}'s digest (its ETag) as If-Match.")
+    return if_match.removeprefix("W/").strip().strip('"')

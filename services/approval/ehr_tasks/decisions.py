@@ -1,0 +1,162 @@
+"""Apply decisions that were taken in the EHR's own inbox: a changed Task is read again, and its answer is decided."""
+
+import logging
+
+from nats.aio.msg import Msg
+
+from services.approval import domain
+from services.approval.ehr_tasks import task_decision
+from services.approval.ehr_tasks.hold import read_hold
+from services.approval.ehr_tasks.task_decision import ReviewTaskRef, TaskDecision
+from services.approval.ehr_tasks.tasks import ReviewTasks
+from services.approval.escalation.directory import Directory
+from services.approval.filing.provenances import provenances_of
+from services.approval.filing.resources import Resource
+from services.approval.review.errors import DecisionRefusedError
+from services.approval.review.service import ReviewService
+from shared.clinical.fhir import FhirClient, NotFoundError
+from shared.contracts.case import fold
+from shared.contracts.ehr import read_task_fact
+from shared.contracts.envelope import Recorded
+from shared.contracts.events import Actor, Rejected
+from shared.contracts.failures import PermanentError, TransientError
+from shared.messaging.access_log import AccessLog
+from shared.messaging.connection import Bus
+from shared.messaging.deadletter import alert
+from shared.messaging.steps import Steps
+
+logger = logging.getLogger(__name__)
+
+OPEN_IT = "Open the draft in Countersign to do so."
+UNOPENED = "Not signed: the draft has not been opened. Open it in Countersign, then countersign it there or here."
+
+
+class EhrDecisionHandler:
+    """Handles changed Tasks, however often they are reported: one decision, or none and an alert."""
+
+    def __init__(
+        self,
+        steps: Steps,
+        ehr: FhirClient,
+        review: ReviewService,
+        directory: Directory,
+        tasks: ReviewTasks,
+        log: AccessLog,
+        *,
+        draft_shown: bool,
+    ) -> None:
+        """`draft_shown`: the EHR itself shows the draft beside the Task, so that nobody has to open our page."""
+        self._ehr = ehr
+        self._review = review
+        self._directory = directory
+        self._tasks = tasks
+        self._log = log
+        self._draft_shown = draft_shown
+        steps.effect("approval-ehr-task", self.on_task)
+
+    def attach(self, bus: Bus) -> None:
+        self._bus = bus
+
+    async def on_task(self, message: Msg) -> None:
+        """Handle a changed Task."""
+        fact = read_task_fact(message.subject, message.data)
+        try:
+            task = await self._ehr.read("Task", fact.task_id)
+        except NotFoundError:
+            return  # deleted: nothing was decided, and the review goes on in our own inbox
+        except PermanentError as error:  # what a physician decided is not given up for it
+            raise TransientError(error.reason) from None
+        asked, word = task_decision.parse_review_task(task), task_decision.parse_decision(task)
+        if asked is None or word is None:
+            return
+        history = await self._review.cases.history(asked.case_id)
+        if not history:  # another installation on the same EHR
+            logger.warning("Task %s asks for the review of a case that is not known here", asked.task)
+            return
+        match domain.classify_decision(history, asked.digest, asked.focus):
+            case "later":
+                raise TransientError("the review is not on the trail yet")
+            case "settled":
+                await self._tell_declined(asked, task, history)  # or the process died between deciding and telling
+            case "stale":
+                await self._not_taken(asked, history, "stale")
+            case "decide":
+                await self._may_count()
+                await self._hear(asked, word, task, history)
+
+    async def _may_count(self) -> None:
+        """Raises TransientError while decisions in the EHR are held: they are retried until an operator allows them."""
+        hold = await read_hold(self._bus)
+        if hold is not None and hold.held:
+            raise TransientError(f"decisions in the EHR are held ({hold.why}): countersign ehr-decisions allow")
+
+    async def _hear(self, asked: ReviewTaskRef, word: TaskDecision, task: Resource, history: list[Recorded]) -> None:
+        if word.kind in ("gone", "unclear"):
+            await self._not_taken(asked, history, word.kind)
+            return
+        who = task_decision.signer_of(task, await self._provenances(asked.task))
+        supervisor = await self._directory.supervisor(history[-1].case.department)
+        if who is None:
+            await self._not_taken(asked, history, "nobody-known")
+        elif not domain.may_sign(fold(history), who, (task_decision.owner_of(task), supervisor)):
+            await self._not_taken(asked, history, "forbidden")
+        elif word.kind == "approve" and not await self._opened(history, who, supervisor):
+            await self._send_back(asked, history, "unopened", UNOPENED)
+        else:
+            role = "supervisor" if who == supervisor else "physician"
+            by = Actor(subject=who, role=role, practitioner=who, method="ehr")
+            await self._decide(asked, word, by, history)
+            await self._tell_declined(asked, task, await self._review.cases.history(asked.case_id))
+
+    async def _decide(self, asked: ReviewTaskRef, word: TaskDecision, by: Actor, history: list[Recorded]) -> None:
+        cause = f"Task/{asked.task}/{asked.digest}"
+        try:
+            if word.kind == "approve":
+                await self._review.approve_in_ehr(asked.case_id, asked.digest, by, cause)
+            else:
+                await self._review.reject_in_ehr(asked.case_id, asked.digest, by, cause, word.action, word.text)
+        except DecisionRefusedError as refused:
+            if refused.code in ("unresolved", "incomplete"):
+                await self._send_back(asked, history, refused.code, f"{refused.detail} {OPEN_IT}")
+            elif refused.code not in ("decided", "not-open"):  # somebody else was faster
+                await self._not_taken(asked, history, refused.code)
+
+    async def _opened(self, history: list[Recorded], who: str, supervisor: str) -> bool:
+        """Return whether the signer has seen the draft."""
+        if self._draft_shown:
+            return True
+        return domain.has_opened(fold(history), who, supervisor, await self._log.of_case(history[-1].case.id))
+
+    async def _send_back(self, asked: ReviewTaskRef, history: list[Recorded], why: str, words: str) -> None:
+        """Reopen the Task with the reason. The alert is raised first, so that a crash cannot suppress it."""
+        await self._not_taken(asked, history, why)
+        await self._tasks.send_back(asked.task, words)
+
+    async def _tell_declined(self, asked: ReviewTaskRef, task: Resource, history: list[Recorded]) -> None:
+        """Alert that a Task was declined: "not me" was perhaps meant, and nobody would write the document."""
+        if task.get("status") == "rejected":
+            for event in history:
+                body = event.body
+                if isinstance(body, Rejected) and body.channel == "ehr" and body.draft.digest == asked.digest:
+                    await self._tell("review-declined", asked, history, body.action)
+
+    async def _provenances(self, task: str) -> list[Resource]:
+        return await provenances_of(self._ehr, f"Task/{task}")  # none where the EHR does not say who changed what
+
+    async def _not_taken(self, asked: ReviewTaskRef, history: list[Recorded], why: str) -> None:
+        """Alert that a decision was not applied. The review continues, with its escalations, in our own inbox."""
+        logger.warning("case %s: what Task %s says is not taken as a decision: %s", asked.case_id, asked.task, why)
+        await self._tell("ehr-decision-not-taken", asked, history, why)
+
+    async def _tell(self, kind: str, asked: ReviewTaskRef, history: list[Recorded], why: str) -> None:
+        department = history[-1].case.department
+        await alert(
+            self._bus,
+            "warning",
+            kind,
+            id=f"{asked.task}-{why}",
+            case=asked.case_id,
+            department=department,
+            task=asked.task,
+            why=why,
+        )

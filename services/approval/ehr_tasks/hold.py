@@ -1,0 +1,46 @@
+"""Hold decisions of the EHR after a restore, until an operator allows them.
+
+A restored event stream lacks the decisions that were taken after its backup; the EHR still has them.
+"""
+
+from datetime import datetime
+
+from shared.contracts.failures import PermanentError
+from shared.contracts.model import Model
+from shared.messaging.buckets import Bucket
+from shared.messaging.connection import Bus
+from shared.messaging.requests import OfDecisions, Verb
+from shared.messaging.steps import Clock
+
+BUCKET, KEY = "reconciled", "ehr-decisions"
+
+
+class Hold(Model):
+    """Whether decisions are held, by whom, why and since when."""
+
+    held: bool
+    by: str
+    why: str
+    at: datetime
+
+
+async def read_hold(bus: Bus) -> Hold | None:
+    """Return the last setting; None where there was none: decisions are applied."""
+    entry = await Bucket(bus, BUCKET).get(KEY)
+    return Hold.model_validate_json(entry.value) if entry is not None else None
+
+
+async def say(bus: Bus, hold: Hold) -> None:
+    await Bucket(bus, BUCKET).put(KEY, hold.model_dump_json().encode())
+
+
+def on_request(bus: Bus, clock: Clock) -> Verb:
+    """Return the request with which an operator holds or allows decisions."""
+
+    async def do(asked: OfDecisions) -> str:
+        if not asked.why.strip():
+            raise PermanentError("Say why.")
+        await say(bus, Hold(held=asked.held, by=asked.by, why=asked.why, at=clock()))
+        return "decisions in the EHR are held" if asked.held else "decisions in the EHR count"
+
+    return Verb(OfDecisions, do)

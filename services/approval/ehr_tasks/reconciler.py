@@ -1,0 +1,160 @@
+"""Find decisions that the EHR did not report: one search for all reviews, every few minutes, by a chained timer.
+
+The watermark is in the EHR's own time: no clocks are compared, and after a downtime the next run starts where the last
+one ended. The same timer starts the follow-up of ended cases (`filing/follow_up.py`). https://hl7.org/fhir/R4/search.html
+"""
+
+import logging
+from collections.abc import Awaitable, Callable
+from datetime import datetime, timedelta
+
+from nats.aio.msg import Msg
+
+from services.approval.ehr_tasks.watermark import (
+    Ended,
+    Watermark,
+    after,
+    begin,
+    ended,
+    halved,
+    query,
+    unknown,
+    version_of,
+)
+from services.approval.projections.open_reviews import OpenReviewsProjection
+from shared.clinical.fhir import FhirClient
+from shared.contracts.ehr import TaskFact
+from shared.contracts.failures import Failure
+from shared.messaging.buckets import Bucket
+from shared.messaging.connection import Bus, WrongSequenceError
+from shared.messaging.deadletter import alert
+from shared.messaging.ehr_facts import tell_task
+from shared.messaging.steps import Clock, Steps
+from shared.messaging.timers import Timers
+
+logger = logging.getLogger(__name__)
+
+TIMER, DUE = "timers.reconcile.tasks", "timers.due.reconcile.tasks"
+EVERY = "countersign-every"
+KEY = "tasks"
+MOST = 500  # Tasks of one part of the time
+BATCHES = 50  # parts in one run; the next run goes on
+TELL_AFTER = 3  # runs that fail one after the other; told again after twice as many
+
+
+class TaskReconciler:
+    def __init__(
+        self,
+        steps: Steps,
+        ehr: FhirClient,
+        reviews: OpenReviewsProjection,
+        every: timedelta,
+        clock: Clock,
+        new_id: Callable[[], str],
+        follow_up: Callable[[], Awaitable[None]],
+        most: int = MOST,
+    ) -> None:
+        """`most` is how many Tasks one part of the time may hold."""
+        self._ehr = ehr
+        self._reviews = reviews
+        self._every = every
+        self._clock = clock
+        self._new_id = new_id
+        self._follow_up = follow_up
+        self._most = most
+        steps.effect("approval-reconcile", self.on_timer)
+
+    async def attach(self, bus: Bus) -> None:
+        self._bus = bus
+        self._marks = Bucket(bus, "reconciled")
+        self._timers = Timers(bus)
+        await self._keep_timer()
+
+    async def _keep_timer(self) -> None:
+        """Ensure that there is one timer, however many processes start. An overdue one has fired, or will."""
+        wanted = str(self._every)
+        for subject in (TIMER, DUE):
+            pending = await self._bus.direct_get("TIMERS", {"last_by_subj": subject})
+            if pending and dict(pending[0].headers or {}).get(EVERY) == wanted:
+                return
+        await self._set_timer()
+
+    async def _set_timer(self) -> None:
+        await self._timers.set(TIMER, DUE, self._clock() + self._every, {EVERY: str(self._every)})
+
+    async def on_timer(self, message: Msg) -> None:
+        """Handle the timer. The next timer is set first, so that a failed run does not end the chain."""
+        await self._set_timer()
+        await self.run()
+        await self._follow_up()
+        await self._set_timer()  # again: the first may have fired, if the run was long, and is purged with this one
+        await self._timers.purge(message.subject)
+
+    async def run(self) -> None:
+        """Publish each Task that has ended since the watermark. Nothing is searched while no review is open.
+
+        The mark is kept after each part of the time: a run that fails or dies loses no more than one of them.
+        """
+        oldest = self._reviews.oldest_with_task()
+        if oldest is None:
+            return
+        for _ in range(BATCHES):
+            entry = await self._marks.get(KEY)
+            mark = Watermark.read(entry.value) if entry else Watermark()
+            try:
+                following, whole = await self._batch(mark, oldest)
+            except Failure as failure:
+                following, whole = mark.model_copy(update={"failed": mark.failed + 1}), False
+                await self._tell_failure(following, failure)
+            try:
+                value = following.model_dump_json(exclude_none=True).encode()
+                await self._marks.put(KEY, value, revision=entry.revision if entry else 0)
+            except WrongSequenceError:
+                return  # another process has done this run too
+            if following.failed or whole:
+                return
+            logger.info("ended Tasks of the EHR are known up to %s, the next ones follow", following.seen)
+
+    async def _batch(self, mark: Watermark, oldest: datetime) -> tuple[Watermark, bool]:
+        """The mark after as much of the time as holds no more than `most` Tasks, and whether that was all of it.
+
+        Raises Failure.
+        """
+        start, end = begin(mark, oldest), None
+        while True:
+            half = halved(start, end, self._clock())
+            found = await self._part(mark, start, end, self._most if half is not None else None)
+            if found is not None:
+                if end is not None and any(item.time >= end for item in found):
+                    end = None  # a server that knows no `lt` has answered with all that there is
+                return after(mark, found, self._clock(), end), end is None
+            end = half
+
+    async def _part(
+        self, mark: Watermark, start: datetime, end: datetime | None, most: int | None
+    ) -> list[Ended] | None:
+        """Tell of each Task that ended in this time, page by page; None where there are more than `most`."""
+        found: list[Ended] = []
+        count = 0
+        async for page in self._ehr.each_page("Task", query(start, end)):
+            count += len(page.matches)
+            if most is not None and count > most:
+                return None
+            for task in unknown(mark, page.matches):
+                fact = TaskFact(task_id=str(task["id"]), version=version_of(task))
+                await tell_task(self._bus, fact, source="approval", id=self._new_id())
+            found += ended(page.matches)
+        return found
+
+    async def _tell_failure(self, mark: Watermark, failure: Failure) -> None:
+        logger.warning("the EHR could not be asked for decisions: %s", failure.reason)
+        if is_told(mark.failed):
+            last = mark.run.isoformat() if mark.run else "never"
+            id = f"{last}-{mark.failed}"
+            await alert(self._bus, "warning", "reconcile-failing", id=id, reason=failure.reason, runs=mark.failed)
+
+
+def is_told(failed: int) -> bool:
+    """Return whether to alert after so many failed runs: the third, the sixth, the twelfth, …"""
+    times, rest = divmod(failed, TELL_AFTER)
+    return rest == 0 and times > 0 and times & (times - 1) == 0

@@ -1,0 +1,176 @@
+"""Read review Tasks of the EHR: which draft they ask about, and which decision a physician entered there. Pure.
+
+https://hl7.org/fhir/R4/task.html#statemachine; docs/adr/0016-decisions-in-the-ehr.md says why it is read like this.
+"""
+
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Literal
+
+from services.approval.filing.resources import (
+    AWAITING,
+    DISCHARGE_CANCELLED,
+    DRAFT_INPUT,
+    EVENT_SYSTEM,
+    FINAL_DOCUMENT,
+    REVIEW_STATUS_SYSTEM,
+    REVIEW_SYSTEM,
+    Resource,
+)
+from shared.contracts import subjects
+from shared.contracts.events import Refusing
+from shared.contracts.subjects import FHIR_ID_PART
+
+ENDED = ("completed", "rejected", "cancelled", "failed", "entered-in-error")  # Task.status values
+LONGEST = 4000  # characters of a physician's words, as our own pages take them
+TOGETHER = timedelta(minutes=1)  # a Provenance is recorded with its change, or a little before
+NO_WORDS = "Refused in the EHR, without a reason."
+REFUSING: dict[str, Refusing] = {
+    "rejected-redraft": "redraft",
+    "rejected-close": "close",
+    "rejected-withdraw": "withdraw",
+}
+CASE_ID = re.compile(subjects.CASE_ID)
+PERSON = re.compile(rf"(?:^|/)((?:Practitioner|PractitionerRole)/{FHIR_ID_PART})(?:/_history/[^/]+)?$")
+
+
+@dataclass(frozen=True, slots=True)
+class ReviewTaskRef:
+    """The review that a Task asks for, from the Task itself."""
+
+    task: str
+    case_id: str
+    digest: str  # of the draft; empty where the Task does not say
+    focus: str
+
+
+@dataclass(frozen=True, slots=True)
+class TaskDecision:
+    """A decision entered in the EHR. `gone`: cancelled, which decides nothing; `unclear`: an unknown code."""
+
+    kind: Literal["approve", "refuse", "gone", "unclear"]
+    action: Refusing = "close"
+    text: str = NO_WORDS
+
+
+def parse_review_task(task: Resource) -> ReviewTaskRef | None:
+    """Return the review that a Task asks for; None for a Task of somebody else."""
+    for item in _dicts(task.get("identifier")):
+        case_id = str(item.get("value", "")).partition("/")[0]
+        if item.get("system") == REVIEW_SYSTEM and CASE_ID.fullmatch(case_id):
+            return ReviewTaskRef(str(task["id"]), case_id, _digest(task), _reference(task.get("focus")))
+    return None
+
+
+def parse_decision(task: Resource) -> TaskDecision | None:
+    """Return the decision of a Task; None while there is none, and for a Task that we have ended ourselves."""
+    status, codes = task.get("status"), set(_codes(task))
+    if status not in ENDED or (status == "completed" and completed_by_us(task)):
+        return None
+    if status in ("cancelled", "failed", "entered-in-error"):
+        return None if cancelled_by_us(task) else TaskDecision("gone")
+    if not codes:
+        # Declining the Task without a word refuses the draft; completing it without a word signs the draft as it is.
+        return TaskDecision("approve") if status == "completed" else TaskDecision("refuse", "close", _text(task))
+    if codes == {"approved"} and status == "completed":
+        return TaskDecision("approve")
+    if len(codes) == 1 and (action := REFUSING.get(codes.pop())):
+        return TaskDecision("refuse", action, _text(task))
+    return TaskDecision("unclear")
+
+
+def completed_by_us(task: Resource) -> bool:
+    """Return whether we completed the Task: it has the output that only we write."""
+    return any(
+        output.get("valueIdentifier", {}).get("system") == EVENT_SYSTEM
+        if isinstance(output.get("valueIdentifier"), dict)
+        else (output.get("type") or {}).get("text") == FINAL_DOCUMENT
+        for output in _dicts(task.get("output"))
+    )
+
+
+def cancelled_by_us(task: Resource) -> bool:
+    """Return whether we cancelled the Task, because the discharge was cancelled."""
+    return task.get("status") == "cancelled" and DISCHARGE_CANCELLED in _codes(task)
+
+
+def owner_of(task: Resource) -> str | None:
+    """`Practitioner/…` or `PractitionerRole/…`; None where the Task belongs to nobody, or to no person."""
+    return person(_reference(task.get("owner")))
+
+
+def signer_of(task: Resource, provenances: Iterable[Resource]) -> str | None:
+    """Return who made the last change: the agent of the EHR's Provenance, otherwise the owner of the Task.
+
+    None where the EHR says that it was nobody whom we know as a person.
+    """
+    changed = last_updated(task)
+    dated = [(moment, item) for item in provenances if (moment := _moment(item.get("recorded"))) is not None]
+    of_change = [(moment, item) for moment, item in dated if changed is not None and moment >= changed - TOGETHER]
+    if not of_change:
+        return owner_of(task)
+    last = max(of_change, key=lambda pair: pair[0])[1]
+    people = (person(_reference(agent.get("who"))) for agent in _dicts(last.get("agent")))
+    return next((found for found in people if found is not None), None)
+
+
+def last_updated(task: Resource) -> datetime | None:
+    """Return `meta.lastUpdated`; None where the EHR has none."""
+    return _moment((task.get("meta") or {}).get("lastUpdated"))
+
+
+def person(reference: str) -> str | None:
+    """`https://ehr.example/fhir/Practitioner/1` → `Practitioner/1`."""
+    match = PERSON.search(reference)
+    return match[1] if match else None
+
+
+def _codes(task: Resource) -> Iterator[str]:
+    """The answer's codes, of the business status and of the output called `decision`."""
+    status = task.get("businessStatus") or {}
+    for coding in _dicts(status.get("coding")):
+        code = str(coding.get("code", ""))
+        if coding.get("system") != REVIEW_STATUS_SYSTEM:
+            yield f"other:{code}"  # a vendor's word: it is not known whether it means yes
+        elif code != AWAITING:
+            yield code
+    if not status.get("coding") and status.get("text"):
+        yield "other:text"
+    for output in _dicts(task.get("output")):
+        if (output.get("type") or {}).get("text") == "decision":
+            concept = _dicts((output.get("valueCodeableConcept") or {}).get("coding"))
+            yield str(output.get("valueCode") or output.get("valueString") or next(concept, {}).get("code", "other:"))
+
+
+def _text(task: Resource) -> str:
+    """The physician's words: the status's reason, else the last note."""
+    reason = task.get("statusReason") or {}
+    notes = [str(note.get("text", "")) for note in _dicts(task.get("note"))]
+    displays = [str(coding.get("display", "")) for coding in _dicts(reason.get("coding"))]
+    found = [str(reason.get("text", "")), *displays, *reversed(notes)]
+    return next((text.strip()[:LONGEST] for text in found if text.strip()), NO_WORDS)
+
+
+def _moment(value: object) -> datetime | None:
+    try:
+        moment = datetime.fromisoformat(str(value))
+    except ValueError:
+        return None
+    return moment if moment.tzinfo is not None else None
+
+
+def _digest(task: Resource) -> str:
+    for item in _dicts(task.get("input")):
+        if (item.get("type") or {}).get("text") == DRAFT_INPUT:
+            return str(item.get("valueString", ""))
+    return ""
+
+
+def _reference(value: object) -> str:
+    return str(value.get("reference", "")) if isinstance(value, dict) else ""
+
+
+def _dicts(value: object) -> Iterator[Resource]:
+    yield from (item for item in value if isinstance(item, dict)) if isinstance(value, list) else ()

@@ -1,0 +1,68 @@
+"""Carries an order to erase out: it is listed for restores, then the key goes, then what it opened. Killed anywhere, it
+is done again to its end.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from pathlib import Path
+
+from services.approval.erasure import rules
+from services.approval.filing.renditions.kept import KeptRenditions
+from services.approval.web.autosave import BUCKET as WORKING
+from shared.contracts.ending import Erased, ErasureOrdered
+from shared.contracts.envelope import Recorded
+from shared.contracts.failures import never_permanent
+from shared.messaging.artifacts import Artifacts
+from shared.messaging.buckets import Bucket
+from shared.messaging.connection import Bus
+from shared.messaging.erasures import ErasureList, Listed
+from shared.messaging.journal import Journal
+from shared.messaging.steps import Steps, Work
+
+
+class ErasureHandler:
+    def __init__(self, steps: Steps, folder: Path | None = None) -> None:
+        """`folder`: where the list of erasures is, that a restore reads."""
+        self._list = ErasureList(folder) if folder is not None else None
+        self._kept = KeptRenditions()
+        steps.step("approval-erase", self.erase)
+
+    def attach(self, bus: Bus) -> None:
+        self._journal = Journal(bus, "approval")
+        self._artifacts = Artifacts(bus)
+        self._working = Bucket(bus, WORKING)
+        self._kept.attach(bus)
+
+    async def erase(self, work: Work) -> Erased:
+        """What was ordered is not given up."""
+        ordered, case = work.cause.body, work.cause.case
+        assert isinstance(ordered, ErasureOrdered)  # noqa: S101 - the step's consumer is filtered to it
+        with never_permanent():
+            history = await self._journal.history_with(work.cause)
+            texts = rules.texts_of(history)
+            for decision in rules.decisions_of(history):
+                texts["renditions"] |= set(await self._kept.digests(decision)) - texts["signed"]
+            digests = sorted({digest for kind in ordered.kinds for digest in texts[kind]})
+            if self._list is not None:
+                await asyncio.to_thread(self._list.add, _listed(work.cause, ordered, digests))
+            if ordered.whole:
+                await self._artifacts.erase_case(case.id, work.cause.head.sequence, digests)
+                async for entry in self._working.scan(case.id):
+                    await self._working.delete(entry.key)
+            else:
+                await self._artifacts.erase(case.id, digests)
+        return rules.carried_out(ordered, len(digests))
+
+
+def _listed(cause: Recorded, ordered: ErasureOrdered, digests: Sequence[str]) -> Listed:
+    return Listed(
+        id=cause.id,
+        time=cause.time,
+        department=cause.case.department,
+        case=cause.case.id,
+        ground=ordered.ground,
+        kinds=ordered.kinds,
+        reference=ordered.reference,
+        by=ordered.by,
+        texts=tuple(digests),
+    )

@@ -1,0 +1,115 @@
+"""Orders what retention ends, by a chained timer: of all processes one does it at a time, a few cases in a run.
+
+Where it has come to is kept; killed anywhere it looks at the same cases again, and an order that stands is not given
+twice. It only orders: the step `approval-erase` carries out.
+"""
+
+import logging
+from datetime import timedelta
+
+from nats.aio.msg import Msg
+
+from services.approval.erasure import rules
+from services.approval.erasure.rules import Retention
+from shared.contracts.failures import Failure, PermanentError
+from shared.contracts.subjects import CaseRef, derived_id, parse_case_subject
+from shared.messaging.buckets import Bucket
+from shared.messaging.connection import Bus
+from shared.messaging.deadletter import alert
+from shared.messaging.journal import STREAM, Conflict, Journal, as_stored
+from shared.messaging.pull import Receiver
+from shared.messaging.steps import Clock, Steps
+from shared.messaging.timers import Timers
+
+logger = logging.getLogger(__name__)
+
+TIMER, DUE = "timers.reconcile.retention", "timers.due.reconcile.retention"
+EVERY = "countersign-every"
+KEY = "retention"  # in the bucket `reconciled`: the sequence from which the next run looks
+CASES_A_RUN = 50
+SOON = timedelta(seconds=1)  # until the next run, while the end of the trail has not come
+TELL_AFTER = 3  # runs that fail one after the other
+
+
+class RetentionScheduler:
+    """Does nothing where no retention is set: then everything is kept."""
+
+    def __init__(self, steps: Steps, retention: Retention, every: timedelta, clock: Clock, before: Receiver) -> None:
+        """Shares the consumer of `before`, which serves one timer at a time. `every`: how often the trail is walked."""
+        self._before = before
+        self._retention = retention
+        self._every = every
+        self._clock = clock
+        self._failed = 0
+        steps.effect("approval-reconcile", self.on_timer)
+
+    async def attach(self, bus: Bus) -> None:
+        self._bus = bus
+        self._journal = Journal(bus, "approval")
+        self._marks = Bucket(bus, "reconciled")
+        self._timers = Timers(bus)
+        if not self._retention.any:
+            return
+        for subject in (TIMER, DUE):
+            pending = await bus.direct_get("TIMERS", {"last_by_subj": subject})
+            if pending and dict(pending[0].headers or {}).get(EVERY) == str(self._every):
+                return
+        await self._set_timer(self._every)
+
+    async def _set_timer(self, wait: timedelta) -> None:
+        await self._timers.set(TIMER, DUE, self._clock() + wait, {EVERY: str(self._every)})
+
+    async def on_timer(self, message: Msg) -> None:
+        """It is time. A run that fails holds up nothing else that shares the consumer: the next one comes."""
+        if message.subject != DUE:
+            await self._before(message)
+            return
+        if self._retention.any:
+            await self._set_timer(self._every)
+            more = await self._run()
+            # The first may have fired meanwhile, and is purged with this one.
+            await self._set_timer(SOON if more else self._every)
+        await self._timers.purge(message.subject)
+
+    async def _run(self) -> bool:
+        """Whether there is more of the trail to look at at once."""
+        try:
+            more = await self.go_on()
+        except Failure as failure:
+            self._failed += 1
+            logger.warning("retention could not look at its cases: %s", failure.reason)
+            if self._failed == TELL_AFTER:
+                id = self._clock().isoformat()
+                await alert(self._bus, "warning", "retention-failing", id=id, reason=failure.reason)
+            return False
+        self._failed = 0
+        return more
+
+    async def go_on(self) -> bool:
+        """The next cases, in the order in which they were opened; False at the end of the trail."""
+        entry = await self._marks.get(KEY)
+        at = int(entry.value) if entry is not None else 1
+        query = {"seq": at, "next_by_subj": "discharge.*.*.discharged", "batch": CASES_A_RUN}
+        page = [as_stored(message) for message in await self._bus.direct_get(STREAM, query)]
+        for item in page:
+            await self._look_at(parse_case_subject(item.subject)[0])
+            at = item.sequence + 1
+        more = len(page) == CASES_A_RUN
+        await self._marks.put(KEY, str(at if more else 1).encode())
+        return more
+
+    async def _look_at(self, case: CaseRef) -> None:
+        try:
+            history = await self._journal.history(case)
+            ordered = rules.due(history, self._retention, self._clock())
+        except PermanentError as error:  # an event of it cannot be read: `audit verify` tells of it, nothing is erased
+            logger.warning("case %s: retention passes it over: %s", case.id, error.reason)
+            return
+        if ordered is None:
+            return
+        last = history[-1]
+        id = derived_id(f"{last.id}/retention", ordered.event)
+        try:
+            await self._journal.append(last.case, ordered, after=last.head, id=id, time=self._clock())
+        except Conflict:
+            return  # something happened in it: it is looked at again with the next walk

@@ -1,0 +1,99 @@
+"""Orders to erase, and holds: each appended to the case exactly where it was looked at."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from services.approval.erasure import rules
+from services.approval.review.errors import DecisionRefusedError
+from services.approval.review.service import ReviewService
+from shared.contracts.case import Case, fold
+from shared.contracts.ending import ErasureOrdered, Ground, HoldGround, HoldPlaced, HoldReleased
+from shared.contracts.envelope import Recorded
+from shared.contracts.events import ContextExtracted
+from shared.contracts.subjects import CaseRef
+from shared.messaging.connection import Bus
+from shared.messaging.journal import Journal, Unreadable, read_event
+from shared.runtime.access import Caller
+
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """One case that an erasure would be about; `obstacle` says why it may not be erased now."""
+
+    ref: CaseRef
+    case: Case
+    texts: int
+    obstacle: str | None
+
+
+class ErasureService:
+    def __init__(self, review: ReviewService) -> None:
+        self._cases = review.cases
+        self._decisions = review.decisions
+
+    def attach(self, bus: Bus) -> None:
+        self._journal = Journal(bus, "approval")
+
+    async def of_patient(self, patient: str, who: Caller) -> list[Planned]:
+        """Every case whose record is, or was, of the patient with this FHIR reference; reads the trail once."""
+        found: dict[str, None] = {}
+        async for page in self._journal.pages("discharge.*.*.context-extracted"):
+            for item in page:
+                event = read_event(item)
+                if isinstance(event, Unreadable):
+                    continue  # `audit verify` tells of it
+                if isinstance(event.body, ContextExtracted) and event.body.stay.patient == patient:
+                    found[event.case.id] = None
+        plans = [await self.of_case(case, who) for case in found]
+        return [plan for plan in plans if plan is not None]
+
+    async def of_case(self, case_id: str, who: Caller) -> Planned | None:
+        """None where there is no such case for the caller."""
+        history = await self._cases.history(case_id)
+        if not history or not who.works_in(history[-1].case.department):
+            return None
+        return planned(history)
+
+    async def order(self, case_id: str, ground: Ground, reference: str | None, by: Caller) -> ErasureOrdered:
+        """Erase all texts of a case. Raises DecisionRefusedError."""
+        ref, case = await self._known(case_id, by)
+        return await self._decisions.decide(
+            ref,
+            case,
+            None,
+            "see",
+            lambda current: rules.order(current, ground, by.actor, reference),
+            before=rules.ordered_before,
+        )
+
+    async def hold(self, case_id: str, ground: HoldGround, reference: str | None, by: Caller) -> HoldPlaced:
+        """Nothing of the case is erased from now on. Raises DecisionRefusedError."""
+        ref, case = await self._known(case_id, by)
+        return await self._decisions.decide(
+            ref,
+            case,
+            None,
+            "see",
+            lambda current: rules.place_hold(current, ground, by.actor, reference),
+            before=lambda current: rules.held_before(current, ground, reference),
+        )
+
+    async def release(self, case_id: str, reference: str | None, by: Caller) -> HoldReleased:
+        """Raises DecisionRefusedError."""
+        ref, case = await self._known(case_id, by)
+        return await self._decisions.decide(
+            ref, case, None, "see", lambda current: rules.release_hold(current, by.actor, reference)
+        )
+
+    async def _known(self, case_id: str, by: Caller) -> tuple[CaseRef, Case]:
+        ref, case = await self._cases.case(case_id)
+        if not case.exists or not by.works_in(ref.department):
+            raise DecisionRefusedError("unknown", "There is no such case.")
+        return ref, case
+
+
+def planned(history: Sequence[Recorded]) -> Planned:
+    case = fold(history)
+    refused = rules.obstacle(case)
+    texts = len(set().union(*rules.texts_of(history).values()))
+    return Planned(history[-1].case, case, texts, refused.detail if refused else None)

@@ -1,0 +1,1 @@
+"""Escalation of reviews that nobody decides: deadlines, recipients, API."""

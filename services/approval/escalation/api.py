@@ -1,0 +1,93 @@
+"""REST API of escalations: when an open review escalates, to whom and by which kinds of channels; never an address."""
+
+from datetime import datetime
+from typing import Literal
+
+from fastapi import APIRouter
+from pydantic import BaseModel
+
+from services.approval.dependencies import Api, Watcher
+from services.approval.escalation import rules as escalation_rules
+from services.approval.escalation.directory import Directory
+from services.approval.escalation.directory_file import Channel
+from services.approval.notifications.channels import kind_of
+from services.approval.review.api import readable
+from shared.contracts.case import Case, State, fold
+from shared.contracts.failures import PermanentError
+from shared.messaging.deadletter import Severity
+from shared.runtime.problems import Problem
+
+router = APIRouter()
+
+Standing = Literal["told", "ahead", "not-needed"]
+
+
+class EscalationLine(BaseModel):
+    """One level. `channels` are kinds such as `mailto` or `slack`, one for each message; `alert` is the operators'."""
+
+    level: int
+    due: datetime
+    standing: Standing
+    tells: list[str]
+    takes_over: bool
+    alert: Severity
+    channels: list[str]
+
+
+class EscalationsView(BaseModel):
+    """The running clock of a review; of one that is decided, the last."""
+
+    case_id: str
+    department: str
+    state: State
+    owner: str | None
+    waiting_since: datetime | None
+    items: list[EscalationLine]
+
+
+@router.get("/v1/reviews/{case_id}/escalations", tags=["reviews"], summary="What happens if nobody decides")
+async def show_escalations(case_id: str, who: Watcher, api: Api) -> EscalationsView:
+    history, _ = await readable(api.cases, case_id, who)
+    case, department = fold(history), history[-1].case.department
+    if case.review is None:
+        raise Problem(404, "There is no draft to review yet", f"The case is {case.state}.")
+    return EscalationsView(
+        case_id=case_id,
+        department=department,
+        state=case.state,
+        owner=case.owner,
+        waiting_since=escalation_rules.waiting_since(history),
+        items=await _lines(case, case.review.deadlines, department, api.directory),
+    )
+
+
+async def _lines(
+    case: Case, deadlines: tuple[datetime, ...], department: str, directory: Directory
+) -> list[EscalationLine]:
+    supervisor = await directory.supervisor(department)
+    deputies = directory.deputies(department)
+    return [
+        EscalationLine(
+            level=level,
+            due=due,
+            standing=_standing(case, level),
+            tells=[supervisor, *(deputies if level == escalation_rules.WITH_DEPUTIES else ())],
+            takes_over=level == len(deadlines),
+            alert="critical" if level == len(deadlines) else "warning",
+            channels=[_kind(channel) for channel in directory.channels(department, level)],
+        )
+        for level, due in enumerate(deadlines, start=1)
+    ]
+
+
+def _standing(case: Case, level: int) -> Standing:
+    if level <= case.level:
+        return "told"
+    return "ahead" if case.open else "not-needed"
+
+
+def _kind(channel: Channel) -> str:
+    try:
+        return kind_of(channel.address())
+    except PermanentError:
+        return "unknown"  # its secret is not where the file says; delivery will tell a person

@@ -1,0 +1,167 @@
+"""What approval does when nobody decides: the clocks of open reviews, and the EHR's Tasks that follow from them."""
+
+from collections.abc import Sequence
+from datetime import timedelta
+
+from nats.aio.msg import Msg
+
+from services.approval import domain
+from services.approval.ehr_tasks.tasks import ReviewTasks
+from services.approval.escalation import rules as escalation_rules
+from services.approval.escalation.directory import Directory
+from shared.contracts.case import fold
+from shared.contracts.envelope import Recorded, decode
+from shared.contracts.events import (
+    Approved,
+    Drafted,
+    Escalated,
+    Reassigned,
+    Reimported,
+    Rejected,
+    ReviewRequested,
+    Withdrawn,
+)
+from shared.contracts.failures import TransientError
+from shared.contracts.subjects import CaseRef, derived_id
+from shared.messaging.connection import Bus
+from shared.messaging.journal import Conflict, Journal
+from shared.messaging.steps import Clock, Steps
+from shared.messaging.timers import Due, Timers, read_due
+
+TRIES = 5
+SKEW = timedelta(seconds=30)  # that the clocks of two servers may differ
+
+
+class EscalationHandler:
+    def __init__(self, steps: Steps, tasks: ReviewTasks, directory: Directory, clock: Clock) -> None:
+        self._tasks = tasks
+        self._directory = directory
+        self._clock = clock
+        steps.effect("approval-escalate", self.escalate)
+        steps.effect("approval-follow", self.follow)
+
+    def attach(self, bus: Bus) -> None:
+        self._journal = Journal(bus, "approval")
+        self._timers = Timers(bus)
+
+    async def escalate(self, message: Msg) -> None:
+        """A timer fired: say so on the trail, unless somebody has decided, and set the timer of the next level."""
+        due = read_due(message.subject, message.headers or {})
+        history = await self._tell_trail(due)
+        await self._set_timer(due.case, due.clock, due.level + 1, history)
+        await self._timers.forget(due, message.metadata.sequence.stream)
+
+    async def _tell_trail(self, due: Due) -> Sequence[Recorded]:
+        """Append the escalation where it is due; returns the history it was decided on.
+
+        When it is due stands on the trail. A timer that fires before that, because somebody else set it or the server's
+        clock is ahead, waits: raises TransientError.
+        """
+        history: Sequence[Recorded] = await self._journal.history(due.case)
+        for _ in range(TRIES):
+            case = fold(history)
+            if not escalation_rules.is_current(case, due.clock):
+                return history
+            promised = escalation_rules.next_deadline(case, due.clock, due.level - 1)
+            if promised is not None and promised - self._clock() > SKEW:
+                raise TransientError("a timer has fired before its time")
+            last = escalation_rules.next_deadline(case, due.clock, due.level) is None
+            supervisor = await self._directory.supervisor(due.case.department) if last else None
+            deputies = self._directory.deputies(due.case.department)
+            event = escalation_rules.escalate(history, due.clock, due.level, due.time, supervisor, deputies)
+            if event is None:
+                return history
+            id = derived_id(f"{due.clock}/{due.level}", "escalated")
+            try:
+                await self._journal.append(history[-1].case, event, after=history[-1].head, id=id, time=self._clock())
+                return history
+            except Conflict as conflict:
+                history = conflict.history
+        raise TransientError("the case changed too often while it was being escalated")
+
+    async def _set_timer(self, case: CaseRef, clock: str, level: int, history: Sequence[Recorded]) -> None:
+        """Set the timer of `level` while the clock runs, and take it back where a decision came at the same time.
+
+        A decision is appended before it takes back timers. Either it finds ours, or we find the decision here.
+        """
+        due = escalation_rules.next_deadline(fold(history), clock, level - 1)
+        if due is None:
+            return
+        sequence = await self._timers.schedule(case, clock, level, due)
+        if not escalation_rules.is_current(fold(await self._journal.history(case)), clock):
+            await self._timers.take_back(case, level, sequence)
+
+    async def follow(self, message: Msg) -> None:
+        """Make timers and Tasks true after whatever starts or ends a clock."""
+        event = decode(message.subject, message.headers or {}, message.data, message.metadata.sequence.stream)
+        decided = isinstance(event.body, Approved | Rejected)
+        if decided and not await self._journal.stored(event.case.subject("escalated")):
+            return  # the most of them: nobody was told, so nothing has to be settled
+        history: Sequence[Recorded] = await self._journal.history(event.case)
+        match event.body:
+            case Escalated() as escalated:
+                history = await self._after_escalation(event, escalated, history)
+            case Reassigned() as reassigned:
+                await self._after_reassignment(event, reassigned, history)
+            case Withdrawn():
+                await self._after_withdrawal(history)
+            case Reimported(signature=Approved() as signed):
+                await self._after_reimport(signed, history)
+        for told in escalation_rules.escalations(history):
+            if (end := escalation_rules.ended_by(told, history)) is not None:
+                await self._tasks.settle(told, end)
+
+    async def _after_escalation(
+        self, event: Recorded, escalated: Escalated, history: Sequence[Recorded]
+    ) -> Sequence[Recorded]:
+        """A Task for each who is told, and the review's own Task to a supervisor who takes over.
+
+        Returns the history as it is afterwards: who ended the wait meanwhile may have looked for Tasks too early.
+        """
+        told = next((item for item in escalation_rules.escalations(history) if item.event.id == event.id), None)
+        case = fold(history)
+        if told is None or not escalation_rules.is_current(case, told.clock):
+            return history
+        if escalated.owner is not None:
+            await self._tasks.give_to(told.review.task, case.owner or escalated.owner)
+        supervisor = escalated.owner or await self._directory.supervisor(event.case.department)
+        await self._tasks.escalate(told, supervisor)
+        return await self._journal.history(event.case)
+
+    async def _after_reassignment(self, event: Recorded, reassigned: Reassigned, history: Sequence[Recorded]) -> None:
+        """The old clock's timer gives way to the new one's; then, with the EHR, the Task goes to its new owner."""
+        case = fold(history)
+        if escalation_rules.is_current(case, event.id):
+            await self._timers.cancel(event.case.id)
+            # Not always the first level's: this event may arrive again when that has been told.
+            await self._set_timer(event.case, event.id, case.level + 1, history)
+        if case.open and case.review is not None:
+            due = case.review.deadlines[0] if reassigned.deadlines else None
+            await self._tasks.give_to(case.review.task, case.owner or reassigned.owner, due)
+
+    async def _after_withdrawal(self, history: Sequence[Recorded]) -> None:
+        if fold(history).state != "withdrawn":
+            return  # discharged again in the meantime
+        await self._timers.cancel(history[-1].case.id)
+        for event in history:
+            if isinstance(event.body, ReviewRequested | Drafted):
+                await self._tasks.end(event.case, event.body.draft, None)
+
+    async def _after_reimport(self, signed: Approved, history: Sequence[Recorded]) -> None:
+        """Nobody is asked any more for what was signed before: by no Task of a draft or a level that is not on this
+        trail either.
+        """
+        ref, case = history[-1].case, fold(history)
+        await self._timers.cancel(ref.id)
+        document = f"DocumentReference/{case.document.document_reference}" if case.document else None
+        reviewed, last = domain.reviewed(history), 0
+        for draft, outcome in reviewed:
+            await self._tasks.end(ref, draft, outcome, document if outcome and outcome.code == "approved" else None)
+            last = max(last, draft.number)
+        lost, outcome = reviewed[-1]
+        while await self._tasks.end(ref, lost.model_copy(update={"number": (last := last + 1)}), outcome, document):
+            pass
+        if outcome is not None:
+            await self._tasks.end_all(ref, signed.stay.encounter, outcome, document)
+        for told in escalation_rules.possible(history, self._directory.deputies(ref.department)):
+            await self._tasks.settle(told, escalation_rules.EscalationEnd("approved", done=True))

@@ -1,0 +1,120 @@
+"""The clock of an open review: its levels, who is told, how it ends. Pure."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from shared.contracts.case import Case, apply, fold
+from shared.contracts.envelope import Recorded
+from shared.contracts.events import Approved, Escalated, Reassigned, Reimported, Rejected, ReviewRequested, Withdrawn
+
+# 1: the supervisor is told. 2: told again, with the deputies. 3: takes over, and the operators are told.
+WITH_DEPUTIES = 2
+TAKES_OVER = 3
+POSTPONED = 2  # times the last level, after which no reassignment puts it off any more
+
+
+def deadlines(now: datetime, after: Sequence[timedelta], since: datetime | None = None) -> tuple[datetime, ...]:
+    """When each escalation is due of a review that somebody gets at `now`.
+
+    `since`: when it was first asked for. Handing it on again and again has an end: the supervisor takes over after
+    twice the usual time, and whoever gets it late gets less.
+    """
+    over = max(now + after[-1] - (since + POSTPONED * after[-1]), timedelta()) if since and after else timedelta()
+    return tuple(max(now + wait - over, now) for wait in after)
+
+
+def escalate(
+    history: Sequence[Recorded],
+    clock: str,
+    level: int,
+    due: datetime,
+    supervisor: str | None,
+    deputies: Sequence[str] = (),
+) -> Escalated | None:
+    """What a fired timer does: nothing once somebody decided, once a level, only for the clock it was set for.
+
+    `supervisor` is who takes over, for the last level; None for the others. `deputies` are told on level 2.
+    """
+    case = fold(history)
+    if not is_current(case, clock) or level != case.level + 1:
+        return None
+    told = tuple(deputies) if level == WITH_DEPUTIES else ()
+    return Escalated(level=level, due=due, owner=supervisor, deputies=told)
+
+
+def is_current(case: Case, clock: str | None) -> bool:
+    """Whether the clock that the event with id `clock` started is the one that runs."""
+    return case.open and case.clock == clock
+
+
+def next_deadline(case: Case, clock: str, level: int) -> datetime | None:
+    """When the level after `level` is due; None when there is none, or nobody waits any more."""
+    if case.review is None or not is_current(case, clock) or level >= len(case.review.deadlines):
+        return None
+    return case.review.deadlines[level]
+
+
+@dataclass(frozen=True, slots=True)
+class EscalationRecord:
+    """One escalation that stands on the trail, with the clock that it belongs to."""
+
+    event: Recorded
+    clock: str
+    level: int
+    deputies: tuple[str, ...]
+    review: ReviewRequested
+
+
+def escalations(history: Iterable[Recorded]) -> list[EscalationRecord]:
+    """Every escalation of the case, oldest first."""
+    case, found = Case(), []
+    for event in history:
+        case = apply(case, event)
+        if isinstance(body := event.body, Escalated) and case.clock is not None and case.review is not None:
+            found.append(EscalationRecord(event, case.clock, body.level, body.deputies, case.review))
+    return found
+
+
+def possible(history: Sequence[Recorded], deputies: Sequence[str]) -> list[EscalationRecord]:
+    """Every level of the review's last clock, whether or not it was told: a trail that came back from a backup may not
+    know those that were.
+    """
+    case = fold(history)
+    if case.review is None or case.clock is None:
+        return []
+    told = ((), tuple(deputies))
+    return [
+        EscalationRecord(history[-1], case.clock, level, told[level == WITH_DEPUTIES], case.review)
+        for level in range(1, len(case.review.deadlines) + 1)
+    ]
+
+
+@dataclass(frozen=True, slots=True)
+class EscalationEnd:
+    """How the wait that an escalation told of came to its end: `done` by a decision, else for another reason."""
+
+    outcome: str
+    done: bool
+
+
+def ended_by(told: EscalationRecord, history: Iterable[Recorded]) -> EscalationEnd | None:
+    """The first event after an escalation that ends its clock; None while it runs."""
+    for event in history:
+        if event.head.sequence <= told.event.head.sequence:
+            continue
+        match event.body:
+            case Approved() | Reimported():
+                return EscalationEnd("approved", done=True)
+            case Rejected() as rejected:
+                return EscalationEnd(f"rejected-{rejected.action}", done=True)
+            case Withdrawn():
+                return EscalationEnd("discharge-cancelled", done=False)
+            case Reassigned() as reassigned if reassigned.deadlines is not None:
+                return EscalationEnd("reassigned", done=False)
+    return None
+
+
+def waiting_since(history: Iterable[Recorded]) -> datetime | None:
+    """When the last review was asked for; a reassignment changes nothing about how long the patient's letter waits."""
+    return next((event.time for event in reversed(list(history)) if event.name == "review-requested"), None)

@@ -1,0 +1,1 @@
+"""Signed documents in the chart: DocumentReference, Provenance and renditions."""

@@ -1,0 +1,53 @@
+"""Holds what stands in the chart against what was signed: identifiers can be guessed, and a chart outlives a backup."""
+
+from collections.abc import Iterable, Mapping
+
+from services.approval.filing.provenances import carrying
+from services.approval.filing.renditions import chart
+from services.approval.filing.renditions.in_chart import digest_in_chart
+from services.approval.filing.renditions.make import TEXT
+from services.approval.filing.resources import Resource, chain_head_of
+from shared.clinical.fhir import FhirClient
+from shared.contracts.envelope import digest
+from shared.contracts.failures import PermanentError
+
+
+class NotAsSignedError(PermanentError):
+    """What the chart holds under an identifier of ours is not what was signed: a person has to look."""
+
+
+async def hold_against(document: Resource, renditions: Mapping[str, bytes], ehr: FhirClient) -> None:
+    """Nothing where `document` holds the signed text and, of its other `renditions` (content type → bytes), none that
+    is another. What the EHR does not show cannot be held against anything; `audit verify` says so.
+
+    Raises NotAsSignedError, TransientError.
+    """
+    held = chart.attachments(document)
+    if not held:  # a server that says little
+        held = chart.attachments(await ehr.read("DocumentReference", str(document["id"])))
+    if held and not held.keys() <= renditions.keys():
+        raise _other(document)
+    for content_type, attachment in held.items():
+        found = await digest_in_chart(attachment, ehr)
+        if found is not None and found != digest(renditions[content_type]):
+            raise _other(document)
+    if held and TEXT not in held:
+        raise _other(document)
+
+
+def of_this_signature(head: str, document: str, provenances: Iterable[Resource]) -> list[Resource]:
+    """Those that carry the digest of this signature. Raises NotAsSignedError where another one made the document."""
+    found = list(provenances)
+    own = carrying(head, found)
+    if not own and any(chain_head_of(item) is not None for item in found):
+        raise NotAsSignedError(
+            f"DocumentReference {document} stands in the chart with a signature that the trail does not have"
+        )
+    return own
+
+
+def _other(document: Resource) -> NotAsSignedError:
+    return NotAsSignedError(
+        f"DocumentReference {document['id']} stands in the chart under this document's identifier, "
+        "and is not what was signed"
+    )

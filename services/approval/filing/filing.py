@@ -1,0 +1,210 @@
+"""Puts the signed document into the chart: one DocumentReference and one Provenance, also where creates race.
+
+Where the EHR lets us choose ids, both get one that is derived from the case, and writing twice is writing once.
+Elsewhere a search comes after the create; what an EHR shows too late for that is mended later (see follow_up.py).
+"""
+
+from collections.abc import Iterable, Mapping
+
+from services.approval.ehr_tasks.tasks import Devices
+from services.approval.filing import correction_resources, resources
+from services.approval.filing.chart_check import hold_against, of_this_signature
+from services.approval.filing.correction_resources import IN_ERROR
+from services.approval.filing.provenances import carrying, provenances_of
+from services.approval.filing.renditions import chart
+from services.approval.filing.renditions.make import TEXT
+from services.approval.filing.resources import Resource, with_identifier
+from shared.clinical.fhir import (
+    BadRequestError,
+    Created,
+    FhirClient,
+    NotFoundError,
+    NotTakenError,
+    PreconditionFailedError,
+    oldest,
+    version_of,
+)
+from shared.contracts.corrections import Amended
+from shared.contracts.envelope import Recorded
+from shared.contracts.events import Filed, Signature
+from shared.contracts.failures import PermanentError, TransientError
+from shared.contracts.subjects import CaseRef
+from shared.messaging.steps import Clock
+
+Renditions = Mapping[str, bytes]  # content type → bytes
+
+
+class Filing:
+    def __init__(self, ehr: FhirClient, devices: Devices, clock: Clock) -> None:
+        self._ehr = ehr
+        self._devices = devices
+        self._clock = clock
+
+    async def file(
+        self, decision: Recorded, signature: Signature, text: str, others: Renditions | None = None, number: int = 1
+    ) -> Filed:
+        """File `text` for the signature `decision`; however often this runs, the chart holds one current document, and
+        what it replaces is superseded: servers do not do that themselves.
+
+        `others` (content type → bytes) are filed in its place, the text among them, where the EHR takes them all.
+        `number` counts the documents of the case or, where it is one, its addenda. Raises NotAsSignedError where the
+        chart holds something else in its place.
+        """
+        device = await self._devices.id_of(signature.draft)
+        alone = {TEXT: text.encode()}
+        renditions = others or alone
+        await self._nothing_else(correction_resources.identifier_of(decision.case, signature, number), renditions)
+        try:
+            document = await self._document(decision, signature, renditions, device, number)
+        except (BadRequestError, NotTakenError):
+            if renditions == alone:
+                raise
+            document = await self._document(decision, signature, alone, device, number, renditions)
+        if isinstance(signature, Amended):
+            await self._supersede(signature.replaces)
+        id, held = str(document["id"]), chart.held(document, renditions)
+        provenance = await self._provenance(decision, signature, id, device, held)
+        return Filed(document_reference=id, provenance=provenance, renditions=held)
+
+    async def _nothing_else(self, identifier: tuple[str, str], renditions: Renditions) -> None:
+        """Before anything is written: nothing but what was signed stands in its place."""
+        for found in _current(await self._documents(identifier)):
+            await hold_against(found, renditions, self._ehr)
+
+    async def _document(
+        self,
+        decision: Recorded,
+        signature: Signature,
+        renditions: Renditions,
+        device: str,
+        number: int,
+        signed: Renditions | None = None,
+    ) -> Resource:
+        """The one current document; copies of it under its identifier are retired. `signed`: what they may hold."""
+        case = decision.case
+        identifier = correction_resources.identifier_of(case, signature, number)
+        query = {"identifier": "|".join(identifier)}
+        contents = chart.contents(renditions, decision.time, signature.draft.type.title)
+        wanted = correction_resources.document(decision, signature, number, contents, device)
+        answer = await self._make(wanted, correction_resources.id_of(case, signature, number), query)
+        made = answer.resource
+        # Parallel conditional creates duplicate on several real servers: look, and let the oldest one stand. What was
+        # just made counts also where the search does not show it yet.
+        current = _current(await self._documents(identifier, made))
+        for found in current:
+            if not (answer.created and found["id"] == made["id"]):  # what we write ourselves an EHR may show otherwise
+                await hold_against(found, signed or renditions, self._ehr)
+        if not current:  # it was there, and somebody has retired it before the filing ended
+            current = [(await self._ehr.create(wanted)).resource]
+        kept = oldest(current)
+        await self._retire(current, str(kept["id"]))
+        return kept
+
+    async def _documents(self, identifier: tuple[str, str], *known: Resource) -> list[Resource]:
+        """Documents with this identifier, `known` ones among them; each once."""
+        found = await self._ehr.search("DocumentReference", {"identifier": "|".join(identifier)}, fresh=True)
+        return with_identifier([*known, *found], identifier)
+
+    async def _retire(self, documents: list[Resource], kept: str) -> None:
+        """Set all but `kept` to entered-in-error: of several copies one stands."""
+        for other in documents:
+            if other["id"] != kept:
+                await self.mark(other, IN_ERROR)
+
+    async def _supersede(self, id: str) -> None:
+        """Another document has taken the place of this one."""
+        try:
+            found = await self._ehr.read("DocumentReference", id)
+        except NotFoundError:
+            return  # somebody has deleted it
+        if found.get("status") == "current":
+            await self.mark(found, "superseded")
+
+    async def mark(self, document: Resource, status: str) -> None:
+        """Give a document a status, once."""
+        if document.get("status") == status:
+            return
+        try:
+            await self._ehr.update(document | {"status": status}, if_match=version_of(document))
+        except PreconditionFailedError:
+            raise TransientError("a document has changed just now") from None
+
+    async def _provenance(
+        self, decision: Recorded, signature: Signature, document: str, device: str, held: Mapping[str, str]
+    ) -> str:
+        """The id of the Provenance of this signature."""
+        head = decision.head.digest
+        found = await provenances_of(self._ehr, f"DocumentReference/{document}")
+        existing = of_this_signature(head, document, found)
+        if not existing:
+            made_of = chart.entities(held)
+            wanted = correction_resources.provenance(decision, signature, document, device, self._clock(), made_of)
+            existing = [await self.make(wanted, resources.provenance_id(head))]
+        return str(oldest(existing)["id"])
+
+    async def follow_up(
+        self,
+        case: CaseRef,
+        filed: Filed,
+        chain_head: str,
+        identifier: tuple[str, str] | None = None,
+        status: str = "current",
+    ) -> int:
+        """Leave what is on the trail, in this status, and nothing that came into the chart after it was filed.
+
+        Without an `identifier` it is the first document's. Returns how many Provenances of ours are too many and cannot
+        be deleted: they have no status to retire them by.
+        Raises PermanentError where what was filed is not there any more: then nothing is touched.
+        """
+        documents = await self._documents(identifier or resources.document_identifier(case))
+        own = await self._ensure("DocumentReference", filed.document_reference, documents)
+        await self._retire(_standing(documents), filed.document_reference)
+        if status == IN_ERROR or (status == "superseded" and own.get("status") == "current"):
+            await self.mark(own, status)
+        ids = {filed.document_reference, *(str(item["id"]) for item in documents)}
+        return await self.clear(chain_head, filed.provenance, sorted(ids))
+
+    async def clear(self, chain_head: str, kept: str, documents: Iterable[str]) -> int:
+        """Leave one Provenance of this head of the chain; returns how many others cannot be deleted."""
+        targets = [f"DocumentReference/{id}" for id in documents]
+        found = [item for target in targets for item in await provenances_of(self._ehr, target)]
+        surplus = {str(item["id"]) for item in carrying(chain_head, found)} - {kept}
+        if surplus:
+            await self._ensure("Provenance", kept, found)
+        return sum([await self._cannot_delete("Provenance", id) for id in sorted(surplus)])
+
+    async def _ensure(self, type: str, id: str, found: list[Resource]) -> Resource:
+        """The resource. Raises NotFoundError where the EHR neither found it nor can read it."""
+        return next((item for item in found if item["id"] == id), None) or await self._ehr.read(type, id)
+
+    async def _cannot_delete(self, type: str, id: str) -> bool:
+        try:
+            await self._ehr.delete(type, id)
+        except PermanentError:
+            return True
+        return False
+
+    async def make(self, wanted: Resource, id: str, if_none_exist: Mapping[str, str] | None = None) -> Resource:
+        """`wanted` in the EHR: under `id` where it lets us choose, else where nothing matches `if_none_exist`."""
+        return (await self._make(wanted, id, if_none_exist)).resource
+
+    async def _make(self, wanted: Resource, id: str, if_none_exist: Mapping[str, str] | None) -> Created:
+        type = str(wanted["resourceType"])
+        if type in (await self._ehr.capabilities()).update_creates:
+            try:
+                return Created(await self._ehr.read(type, id), created=False)
+            except NotFoundError:
+                pass
+            try:
+                return Created(await self._ehr.update(wanted | {"id": id}), created=True)
+            except PermanentError:
+                pass  # it says that it does, and does not for this id
+        return await self._ehr.create(wanted, if_none_exist=if_none_exist)
+
+
+def _standing(documents: list[Resource]) -> list[Resource]:
+    return [item for item in documents if item.get("status") in ("current", "superseded")]
+
+
+def _current(documents: list[Resource]) -> list[Resource]:
+    return [item for item in documents if item.get("status") == "current"]

@@ -1,0 +1,31 @@
+"""Provenances about a resource, as far as an EHR shows them, and which of them are ours."""
+
+from collections.abc import Iterable
+
+from services.approval.filing.resources import Resource, chain_head_of
+from shared.clinical import references
+from shared.clinical.fhir import FhirClient
+from shared.contracts.failures import PermanentError
+
+
+async def provenances_of(ehr: FhirClient, target: str) -> list[Resource]:
+    """Provenances whose target is `Type/id`; none where the EHR does not look for them.
+
+    Servers are asked by the typed reference, which all that follow the standard take, and by the bare id where that
+    finds nothing. What is about something else is left out: a server may pass over a parameter that it does not know.
+    """
+    wanted = references.targets([dict(zip(("resourceType", "id"), target.split("/"), strict=True))], ehr.bases)
+    for spelling in (target, target.partition("/")[2]):
+        try:
+            found = await ehr.search("Provenance", {"target": spelling}, fresh=True)
+        except PermanentError:
+            continue
+        about = [item for item in found if any(target in wanted for target in item.get("target") or [])]
+        if about:
+            return about
+    return []
+
+
+def carrying(chain_head: str, found: Iterable[Resource]) -> list[Resource]:
+    """Those that carry this head of the audit chain: ours, of one approval. An EHR writes others about a document."""
+    return [item for item in found if chain_head_of(item) == chain_head]

@@ -1,0 +1,93 @@
+"""Renditions as the chart holds them: contents of a DocumentReference, entities of a Provenance. Pure.
+
+https://hl7.org/fhir/R4/documentreference.html, https://hl7.org/fhir/R4/datatypes.html#Attachment
+"""
+
+import base64
+import binascii
+import hashlib
+from collections.abc import Iterator, Mapping
+from datetime import datetime
+from typing import Any
+
+from services.approval.filing.renditions.make import TEXT
+from services.approval.filing.renditions.xhtml import LANGUAGE
+from services.approval.filing.resources import NAMING, Resource, instant
+from shared.contracts.envelope import digest
+
+RENDITION_SYSTEM = f"{NAMING}/rendition-sha256"
+
+
+def contents(renditions: Mapping[str, bytes], signed_at: datetime, title: str = "Discharge summary") -> list[Resource]:
+    """`DocumentReference.content` of renditions (content type → bytes) of a document of that title."""
+    return [
+        {"attachment": _attachment(content_type, data, signed_at, title)} for content_type, data in renditions.items()
+    ]
+
+
+def _attachment(content_type: str, data: bytes, signed_at: datetime, title: str) -> Resource:
+    return {
+        "contentType": f"{TEXT}; charset=utf-8" if content_type == TEXT else content_type,
+        "language": LANGUAGE,
+        "data": base64.b64encode(data).decode(),
+        "size": len(data),
+        # R4 fixes SHA-1 here; the SHA-256 is in the Provenance.
+        "hash": base64.b64encode(hashlib.sha1(data, usedforsecurity=False).digest()).decode(),
+        "title": title,
+        "creation": instant(signed_at),
+    }
+
+
+def entities(digests: Mapping[str, str]) -> list[Resource]:
+    """`Provenance.entity` of renditions (content type → SHA-256)."""
+    return [
+        {
+            "role": "derivation",
+            "what": {"identifier": {"system": RENDITION_SYSTEM, "value": value}, "display": content_type},
+        }
+        for content_type, value in digests.items()
+    ]
+
+
+def digests_in(provenance: Resource) -> dict[str, str]:
+    """Content type → SHA-256, as a Provenance says it. Whatever else it says is passed over."""
+    found: dict[str, str] = {}
+    for entity in _dicts(provenance.get("entity")):
+        what = entity.get("what")
+        identifier = what.get("identifier") if isinstance(what, dict) else None
+        if isinstance(what, dict) and isinstance(identifier, dict) and identifier.get("system") == RENDITION_SYSTEM:
+            found[str(what.get("display"))] = str(identifier.get("value"))
+    return found
+
+
+def attachments(document: Resource) -> dict[str, Resource]:
+    """Content type without its parameters → attachment."""
+    found: dict[str, Resource] = {}
+    for content in _dicts(document.get("content")):
+        attachment = content.get("attachment")
+        if isinstance(attachment, dict):
+            found.setdefault(str(attachment.get("contentType")).partition(";")[0].strip().lower(), attachment)
+    return found
+
+
+def held(document: Resource, renditions: Mapping[str, bytes]) -> dict[str, str]:
+    """Content type → SHA-256 of those of `renditions` that a document has. One that shows none has what was sent."""
+    shown = attachments(document)
+    return {
+        content_type: digest(data) for content_type, data in renditions.items() if not shown or content_type in shown
+    }
+
+
+def data_of(attachment: Resource) -> bytes | None:
+    """What an attachment, or a Binary, holds itself; None where it holds nothing that can be read."""
+    data = attachment.get("data")
+    if not isinstance(data, str):
+        return None
+    try:
+        return base64.b64decode(data, validate=True)
+    except (binascii.Error, ValueError):
+        return None
+
+
+def _dicts(value: Any) -> Iterator[dict[str, Any]]:
+    yield from (item for item in value if isinstance(item, dict)) if isinstance(value, list) else ()

@@ -1,0 +1,83 @@
+"""The signed text as a document to print: PDF/A-2a (ISO 19005-2) and PDF/UA-1 (ISO 14289-1) in one, by Typst.
+
+The same data give the same bytes. https://typst.app/docs/reference/pdf/
+"""
+
+import json
+import re
+from datetime import datetime
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any, Literal
+
+import typst
+
+from services.approval.filing.renditions.signed import Section, SignedText, writable
+
+Paper = Literal["a4", "us-letter"]
+TEMPLATE = Path(__file__).with_name("document.typ")
+# Fonts for what Typst's own do not have. Noto Sans Arabic and Noto Sans CJK: SIL Open Font License 1.1.
+FONTS = ("fontpkg_noto_sans_arabic", "cvttf_NotoSansCJK_Regular")
+LINE, CELL = 60, 20  # characters of a word that a line, and a cell of a table, has room for
+
+
+def write(
+    text: SignedText, *, patient: str, hospital: str, author: str, signature: list[str], at: datetime, paper: Paper
+) -> bytes | None:
+    """The document; `patient` and `hospital` are on every page.
+
+    None where it cannot be written, as where no font has one of its characters: a page with a gap would say something
+    else than what was signed. Why is not told: Typst's message quotes the text.
+    """
+    given: dict[str, Any] = {
+        "title": text.title,
+        "sections": [_section(section) for section in text.sections],
+        "patient": _breakable(writable(patient)),
+        "hospital": _breakable(writable(hospital)),
+        "author": writable(author),
+        "signature": [_breakable(writable(line)) for line in signature],
+        "date": {"year": at.year, "month": at.month, "day": at.day},
+        "paper": paper,
+    }
+    try:
+        written: bytes = typst.compile(
+            TEMPLATE,
+            format="pdf",
+            sys_inputs={"document": json.dumps(given)},
+            pdf_standards=["a-2a", "ua-1"],
+            font_paths=_fonts(),
+            ignore_system_fonts=True,
+            timestamp=int(at.timestamp()),
+        )
+    except RuntimeError:  # TypstError is one
+        return None
+    return written
+
+
+def _section(section: Section) -> dict[str, Any]:
+    blocks = [
+        {
+            "title": _breakable(block.title),
+            "columns": [_breakable(column, CELL) for column in block.columns],
+            "lines": [
+                {
+                    "text": _breakable(line.text),
+                    "item": line.item,
+                    "cells": [_breakable(cell, CELL) for cell in line.cells],
+                }
+                for line in block.lines
+            ],
+        }
+        for block in section.blocks
+    ]
+    return {"title": _breakable(section.title), "blocks": blocks}
+
+
+def _breakable(text: str, longest: int = LINE) -> str:
+    """`text` with places to break its words where they are longer than this: else they would run off the page."""
+    return re.sub(rf"\S{{{longest}}}(?=\S)", lambda found: f"{found[0]}\u200b", text)
+
+
+def _fonts() -> list[Path]:
+    specs = [find_spec(name) for name in FONTS]
+    return [Path(place) for spec in specs if spec for place in spec.submodule_search_locations or ()]

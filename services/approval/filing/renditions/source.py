@@ -1,0 +1,70 @@
+"""What every rendition of a signed document is made from."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from services.approval.filing.renditions.signed import SignedText, read
+from services.approval.review.signing_rules import identity
+from shared.contracts.context import EncounterContext
+from shared.contracts.draft import Draft
+from shared.contracts.envelope import Recorded
+from shared.contracts.events import Signature
+from shared.contracts.subjects import derived_id
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A signed text with its decision. The same values give the same bytes, whenever they are written.
+
+    `identifier` (system, value) is the document's; `base` is the EHR's, with which its resources are named; `device` is
+    the id of the drafting AI in the EHR. `context` is None where it cannot be read: then there is no hospital's name.
+    """
+
+    decision: Recorded
+    approved: Signature
+    identifier: tuple[str, str]
+    text: str
+    draft: Draft
+    context: EncounterContext | None
+    device: str
+    base: str
+    replaces: tuple[str, str] | None = None  # identifier of the document whose correction this is
+
+    @property
+    def at(self) -> datetime:
+        """When it was signed."""
+        return self.decision.time
+
+    @property
+    def document(self) -> SignedText:
+        return read(self.text, self.draft)
+
+    @property
+    def patient(self) -> str:
+        """The line that says who the patient is; no text is signed without the draft's."""
+        return identity(self.draft) or ""
+
+    @property
+    def hospital(self) -> str:
+        return (self.context.organization_name if self.context else None) or ""
+
+    @property
+    def signer(self) -> str:
+        """The name of who signed, or what stands for it."""
+        return self.approved.by.name or self.approved.signer or self.approved.by.subject
+
+    @property
+    def signature(self) -> list[str]:
+        """Lines below the text of a rendition: who signed what, and when."""
+        return list(self._signature())
+
+    def _signature(self) -> Iterator[str]:
+        by = self.approved.by
+        npi = f", NPI {by.npi}" if by.npi else ""
+        yield f"Signed by {self.signer}{npi}, {self.at.astimezone(UTC):%Y-%m-%d %H:%M} UTC."
+        yield f"SHA-256 of the signed text: {self.approved.signed}"
+
+    def id_of(self, what: str) -> str:
+        """A UUID that belongs to this decision and `what`."""
+        return derived_id(self.decision.id, what)

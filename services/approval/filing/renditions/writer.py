@@ -1,0 +1,85 @@
+"""The renditions of a decision: those that were kept for it, else written now and kept."""
+
+import asyncio
+import logging
+from collections.abc import Sequence
+
+from services.approval.ehr_tasks.tasks import Devices
+from services.approval.filing.correction_resources import identifier_of
+from services.approval.filing.renditions.kept import KeptRenditions
+from services.approval.filing.renditions.make import FHIR, TEXT, make
+from services.approval.filing.renditions.pdf import Paper
+from services.approval.filing.renditions.source import Source
+from shared.clinical.fhir import FhirClient
+from shared.contracts.context import EncounterContext
+from shared.contracts.corrections import Addended, Amended
+from shared.contracts.draft import Draft
+from shared.contracts.envelope import Recorded
+from shared.contracts.events import Signature
+from shared.contracts.failures import PermanentError
+from shared.contracts.model import read_whole
+from shared.messaging.artifacts import Artifacts
+from shared.messaging.connection import Bus
+
+logger = logging.getLogger(__name__)
+
+
+class Renditions:
+    """`wanted` are the content types that the EHR takes, `paper` the size of a printed page."""
+
+    def __init__(self, ehr: FhirClient, devices: Devices, wanted: Sequence[str], paper: Paper) -> None:
+        self._ehr = ehr
+        self._devices = devices
+        self._wanted = tuple(wanted)
+        self._paper = paper
+        self._kept = KeptRenditions()
+
+    def attach(self, bus: Bus) -> None:
+        self._artifacts = Artifacts(bus)
+        self._kept.attach(bus)
+
+    async def of(self, decision: Recorded, approved: Signature, text: str, number: int = 1) -> dict[str, bytes]:
+        """Content type → bytes: the same at each attempt, as far as they are wanted by now. `number` is the document's.
+
+        A draft that cannot be read leaves the text alone. Raises TransientError, PermanentError of bus and EHR.
+        """
+        # An addendum is somebody's words without coded parts: a Bundle would say no more than the text.
+        wanted = tuple(name for name in self._wanted if name != FHIR or not isinstance(approved, Addended)) or (TEXT,)
+        if wanted == (TEXT,):
+            return {TEXT: text.encode()}
+        key = decision.head.digest
+        kept = await self._kept.get(decision.case.id, key) or {}
+        if chosen := {name: data for name, data in kept.items() if name in wanted}:
+            return chosen
+        source = await self._source(decision, approved, text, number)
+        if source is None:
+            return {TEXT: text.encode()}
+        made = await asyncio.to_thread(make, source, wanted, self._paper)
+        return await self._kept.keep(decision, made)
+
+    async def _source(self, decision: Recorded, approved: Signature, text: str, number: int) -> Source | None:
+        ref = approved.draft
+        stored = await self._artifacts.of(decision.case.id).get_many(list({ref.digest, ref.context}))
+        try:
+            draft = read_whole(Draft, stored.get(ref.digest, b""))
+        except PermanentError:
+            logger.warning("case %s: its draft cannot be read, the text is filed alone", decision.case.id)
+            return None
+        return Source(
+            decision=decision,
+            approved=approved,
+            identifier=identifier_of(decision.case, approved, number),
+            replaces=identifier_of(decision.case, approved, number - 1) if isinstance(approved, Amended) else None,
+            text=text,
+            draft=draft,
+            context=_context(stored.get(ref.context, b"")),
+            device=await self._devices.id_of(ref),
+            base=self._ehr.base,
+        )
+
+
+def _context(data: bytes) -> EncounterContext | None:
+    try:
+        return read_whole(EncounterContext, data)
+    except PermanentError:
+        return None

@@ -1,0 +1,118 @@
+"""The FHIR R4 resources of a signed document: the DocumentReference and its Provenance, as plain dicts. Pure.
+
+https://hl7.org/fhir/R4/documentreference.html, https://hl7.org/fhir/R4/provenance.html
+"""
+
+from collections.abc import Iterable
+from datetime import datetime
+
+from services.approval.filing.resources import (
+    AIAST,
+    CHAIN_HEAD_SYSTEM,
+    CLINAST,
+    DRAFT_SYSTEM,
+    PROMPT_SYSTEM,
+    TEXT_SYSTEM,
+    Resource,
+    digest_entity,
+    document_identifier,
+    identified,
+    instant,
+    participant,
+    practitioner,
+)
+from shared.contracts.corrections import Amended
+from shared.contracts.events import Approved, Signature
+from shared.contracts.subjects import CaseRef
+
+
+def drafted(signature: Signature) -> bool:
+    """Whether the AI is an author: not of a narrative that a physician wrote; the facts below it are the record's."""
+    return isinstance(signature, Approved | Amended) and signature.narrative not in ("physician", "none")
+
+
+def labels(signature: Signature) -> list[Resource]:
+    """AIAST stays on after the approval, CLINAST joins it."""
+    return [AIAST, CLINAST] if drafted(signature) else [CLINAST]
+
+
+def document(
+    case: CaseRef, approved: Signature, contents: Iterable[Resource], device_id: str, signed_at: datetime
+) -> Resource:
+    """The signed summary, of the type that its draft is of."""
+    stay, type = approved.stay, approved.draft.type
+    signer = practitioner(approved.signer, approved.by.subject)
+    context: Resource = {"encounter": [{"reference": stay.encounter}], "period": {"end": instant(stay.end)}}
+    if stay.start is not None:
+        context["period"]["start"] = instant(stay.start)
+    resource: Resource = {
+        "resourceType": "DocumentReference",
+        "meta": {"security": labels(approved)},
+        "identifier": identified(document_identifier(case)),
+        "status": "current",
+        "docStatus": "final",
+        "type": {"coding": [{"system": "http://loinc.org", "code": type.code, "display": type.display}]},
+        "category": [
+            {
+                "coding": [
+                    {
+                        "system": "http://hl7.org/fhir/us/core/CodeSystem/us-core-documentreference-category",
+                        "code": "clinical-note",
+                    }
+                ]
+            }
+        ],
+        "subject": {"reference": stay.patient},
+        "date": instant(signed_at),
+        "author": [*([{"reference": f"Device/{device_id}"}] if drafted(approved) else []), signer],
+        "authenticator": signer,
+        "content": list(contents),
+        "context": context,
+    }
+    if stay.organization is not None:
+        resource["custodian"] = {"reference": stay.organization}
+    return resource
+
+
+def provenance(
+    approved: Signature,
+    document_id: str,
+    device_id: str,
+    chain_head: str,
+    signed_at: datetime,
+    now: datetime,
+    renditions: Iterable[Resource] = (),
+) -> Resource:
+    """Who made the document from what. Carries the head of the case's audit chain: the chart proves the trail.
+
+    `renditions` are the entities that carry the digests of what the document holds.
+    """
+    device = {"reference": f"Device/{device_id}"}
+    signer = practitioner(approved.signer, approved.by.subject)
+    verifier: Resource = {"type": participant("verifier"), "who": signer}
+    authors = [{"type": participant("author"), "who": device}]
+    prompt = [digest_entity("derivation", PROMPT_SYSTEM, approved.draft.prompt.digest)]
+    if not drafted(approved):  # the device has put the facts together and no more
+        prompt = []
+        authors = [{"type": participant("author"), "who": signer}, {"type": participant("assembler"), "who": device}]
+    if approved.stay.organization is not None:
+        verifier["onBehalfOf"] = {"reference": approved.stay.organization}
+    return {
+        "resourceType": "Provenance",
+        "target": [{"reference": f"DocumentReference/{document_id}"}],
+        "occurredDateTime": instant(signed_at),
+        "recorded": instant(now),
+        "reason": [{"coding": labels(approved)[:1]}],
+        "activity": {
+            "coding": [{"system": "http://terminology.hl7.org/CodeSystem/v3-DataOperation", "code": "CREATE"}]
+        },
+        "agent": [*authors, verifier],
+        "entity": [
+            {"role": "source", "what": {"reference": approved.stay.encounter}},
+            *prompt,
+            digest_entity("revision", DRAFT_SYSTEM, approved.draft.digest),
+            digest_entity("source", TEXT_SYSTEM, approved.signed),
+            digest_entity("source", CHAIN_HEAD_SYSTEM, chain_head),
+            *renditions,
+        ],
+    }

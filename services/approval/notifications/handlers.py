@@ -1,0 +1,144 @@
+"""What approval does when an escalation stands on the trail: one message for each channel, each delivered alone."""
+
+import asyncio
+import json
+from collections.abc import Callable
+from concurrent.futures import Executor
+
+from nats.aio.msg import Msg
+
+from services.approval.escalation import rules as escalation_rules
+from services.approval.escalation.directory import Directory
+from services.approval.escalation.rules import EscalationRecord
+from services.approval.local_time import ZoneOf
+from services.approval.notifications.channels import Weight
+from services.approval.notifications.notification import STREAM, Notification, read_notification
+from shared.contracts.case import fold
+from shared.contracts.envelope import Recorded, decode
+from shared.contracts.events import Escalated
+from shared.contracts.failures import PermanentError
+from shared.contracts.subjects import CaseRef
+from shared.messaging.connection import Bus, WrongSequenceError
+from shared.messaging.deadletter import Severity, alert
+from shared.messaging.journal import Journal
+from shared.messaging.steps import Clock, Steps
+
+Send = Callable[[str, str, str, Weight], None]  # address, title, text, weight; blocks
+Link = Callable[[CaseRef], str]
+
+REMEMBERED = 256
+FIRST = {"Nats-Expected-Last-Subject-Sequence": "0"}  # only where nothing stands under the subject yet
+
+
+class NotificationDispatcher:
+    """`send` runs in a thread of `threads`: what carries the messages blocks."""
+
+    def __init__(
+        self,
+        steps: Steps,
+        directory: Directory,
+        link: Link,
+        clock: Clock,
+        send: Send,
+        threads: Executor,
+        zone_of: ZoneOf,
+    ) -> None:
+        self._directory = directory
+        self._link = link
+        self._clock = clock
+        self._send = send
+        self._threads = threads
+        self._zone_of = zone_of
+        self._sending: dict[str, asyncio.Future[None]] = {}  # by place: begun, or sent not long ago
+        steps.effect("approval-notify", self.announce)
+        steps.effect("approval-deliver", self.deliver)
+
+    def attach(self, bus: Bus) -> None:
+        self._bus = bus
+        self._journal = Journal(bus, "approval")
+
+    async def announce(self, message: Msg) -> None:
+        """An escalation stands on the trail: tell the operators, and put up one message for each channel."""
+        event = decode(message.subject, message.headers or {}, message.data, message.metadata.sequence.stream)
+        history = await self._journal.history(event.case)
+        told, since = _waiting(history, event.id), escalation_rules.waiting_since(history)
+        if told is None or since is None:
+            return
+        case, level = event.case, told.level
+        severity: Severity = "critical" if isinstance(event.body, Escalated) and event.body.owner else "warning"
+        facts: dict[str, str | int] = {"case": case.id, "department": case.department, "level": level}
+        await alert(self._bus, severity, "review-overdue", id=event.id, **facts)
+        for channel in self._directory.channels(case.department, level):
+            await self._put_up(
+                Notification(
+                    department=case.department,
+                    case=case.id,
+                    escalation=event.id,
+                    level=level,
+                    since=since,
+                    channel=channel.key,
+                )
+            )
+
+    async def _put_up(self, notice: Notification) -> None:
+        """Once, however late it is repeated: the id holds for the dedupe window, the expectation for as long as the
+        stream keeps the message.
+        """
+        data, id = notice.model_dump_json().encode(), notice.place
+        try:
+            await self._bus.publish(notice.subject, data, stream=STREAM, headers=FIRST, id=id)
+        except WrongSequenceError:
+            return
+
+    async def deliver(self, message: Msg) -> None:
+        """Send one message to its channel, unless that was done or nobody waits any more.
+
+        As near to once as it gets. It is sent twice where this process dies after the channel took the message and
+        before the receipt is stored, and where a channel takes a message and answers too late or with an error. A
+        redelivery to this process, also while its first attempt is still sending, sends nothing again.
+        """
+        notice = read_notification(message.subject, message.data)
+        if await self._bus.direct_get(STREAM, {"last_by_subj": notice.receipt}):
+            return
+        if notice.place not in self._sending:
+            if _waiting(await self._journal.find(notice.case), notice.escalation) is None:
+                return
+            # Nothing is awaited between this look and the entry: of two deliveries at once, one sends.
+            if notice.place not in self._sending:
+                self._sending[notice.place] = self._begin(notice)
+        sending = self._sending[notice.place]
+        try:
+            # The thread cannot be stopped: an attempt that runs out of time leaves it to the next one.
+            await asyncio.shield(sending)
+        finally:
+            if sending.done() and (sending.cancelled() or sending.exception() is not None):
+                self._sending.pop(notice.place, None)
+        await self._keep_receipt(notice, message.metadata.num_delivered)
+        self._forget_oldest()
+
+    def _begin(self, notice: Notification) -> asyncio.Future[None]:
+        channel = self._directory.channel(notice.department, notice.channel)
+        if channel is None:
+            raise PermanentError("the channel of a notice is no longer in the directory")
+        link = self._link(CaseRef(notice.department, notice.case))
+        call = (channel.address(), notice.title, notice.text(link, self._zone_of(notice.department)), notice.weight)
+        return asyncio.get_running_loop().run_in_executor(self._threads, self._send, *call)
+
+    def _forget_oldest(self) -> None:
+        """What was sent is known here for a while longer: a delivery may have looked for its receipt too early."""
+        done = [place for place, sending in self._sending.items() if sending.done()]
+        for place in done[:-REMEMBERED]:
+            del self._sending[place]
+
+    async def _keep_receipt(self, notice: Notification, attempt: int) -> None:
+        sent = json.dumps({"sent": self._clock().isoformat(), "attempt": attempt}, sort_keys=True).encode()
+        try:
+            await self._bus.publish(notice.receipt, sent, stream=STREAM, headers=FIRST, id=notice.receipt)
+        except WrongSequenceError:
+            return  # an earlier attempt's
+
+
+def _waiting(history: list[Recorded], escalation: str) -> EscalationRecord | None:
+    """The escalation with this id, while the clock still runs on which it was told."""
+    told = next((item for item in escalation_rules.escalations(history) if item.event.id == escalation), None)
+    return told if told is not None and escalation_rules.is_current(fold(history), told.clock) else None

@@ -1,0 +1,66 @@
+"""One message to one channel about one escalation: what the bus carries of it, and what a person reads."""
+
+from datetime import datetime, tzinfo
+
+from pydantic import ValidationError
+
+from services.approval.escalation.rules import TAKES_OVER
+from services.approval.local_time import local
+from services.approval.notifications.channels import Weight
+from shared.contracts.failures import PermanentError
+from shared.contracts.model import Model
+
+STREAM = "NOTIFY"
+
+
+class Notification(Model):
+    """Ids, a level and a time. The channel's address is looked up when the message is sent, and is never here."""
+
+    department: str
+    case: str
+    escalation: str  # id of the `escalated` event
+    level: int
+    since: datetime  # when the review was asked for
+    channel: str  # key of the channel in the directory
+
+    @property
+    def place(self) -> str:
+        """What is particular to this message, as the last tokens of its subjects."""
+        return f"{self.case}.{self.escalation}.{self.channel}"
+
+    @property
+    def subject(self) -> str:
+        return f"notify.{self.place}"
+
+    @property
+    def receipt(self) -> str:
+        """Subject of the proof that it was sent."""
+        return f"notified.{self.place}"
+
+    @property
+    def weight(self) -> Weight:
+        return "failure" if self.level >= TAKES_OVER else "warning"
+
+    @property
+    def title(self) -> str:
+        return f"A discharge summary waits for its review: escalation {self.level} of {TAKES_OVER}"
+
+    def text(self, link: str, zone: tzinfo | None = None) -> str:
+        """No name, no diagnosis, no reference to the patient: it leaves the house."""
+        since = local(self.since, zone, "%Y-%m-%d %H:%M %Z")
+        where = f"Review: {link}" if link else f"Case: {self.case}"
+        return f"Department: {self.department}\nWaiting since: {since}\nEscalation: {self.level}\n{where}\n"
+
+
+def read_notification(subject: str, data: bytes) -> Notification:
+    """The notice of one message.
+
+    Raises PermanentError when it is not one of ours.
+    """
+    try:
+        notice = Notification.read(data)
+    except ValidationError:
+        raise PermanentError("a notice breaks the contract") from None
+    if notice.subject != subject:
+        raise PermanentError("a notice says it is about something else than its subject")
+    return notice

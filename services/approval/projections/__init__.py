@@ -1,0 +1,1 @@
+"""Read models that follow the event stream and are kept in memory."""

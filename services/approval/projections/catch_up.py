@@ -1,0 +1,175 @@
+"""A catch-up subscription: follow some events of the stream, starting from a stored checkpoint.
+
+A checkpoint is no snapshot of the projection. It holds the position up to which the stream was read, and the sequences
+of earlier events that the projection still depends on: these are read again, so that a projection never differs from
+the stream. A checkpoint of another stream, such as that of an older backup, is ignored, and everything is read.
+"""
+
+import asyncio
+import logging
+import zlib
+from collections.abc import Callable, Iterable, Sequence
+
+from nats import errors
+from nats.aio.msg import Msg
+from nats.js.api import ConsumerConfig, DeliverPolicy
+from nats.js.errors import APIError
+from pydantic import ValidationError
+
+from shared.contracts.failures import Failure, TransientError
+from shared.contracts.model import Model
+from shared.messaging.buckets import Bucket
+from shared.messaging.connection import Bus
+from shared.messaging.journal import STREAM, Stored, as_stored
+
+logger = logging.getLogger(__name__)
+
+BUCKET = "reviews"
+EVERY = 1_000  # events between two beginnings: some 0.2 s to read again
+AT_ONCE = 256  # events that are asked for together
+BEAT = 1.0  # seconds between signs of life of a quiet server; without them for two to four, the consumer is made anew
+PATIENCE = 120.0  # seconds in which something must come while the trail is read
+
+
+class Checkpoint(Model):
+    """Start after the event with sequence `at`, which is verified by its id and time."""
+
+    at: int
+    id: str
+    time: str
+    counting: tuple[int, ...]  # sequences of earlier events that still count, ascending
+
+
+class CatchUpSubscription:
+    """Gives every event called one of `names` to `take`, in stream order, each once.
+
+    `counting` returns the sequences of the events that the projection still depends on; the checkpoint `key` stores
+    them.
+    """
+
+    def __init__(
+        self,
+        key: str,
+        names: Sequence[str],
+        take: Callable[[Stored], None],
+        counting: Callable[[], Iterable[int]],
+        *,
+        headers_only: bool = False,
+    ) -> None:
+        self._key = key
+        self._take = take
+        self._counting = counting
+        self._config = ConsumerConfig(
+            filter_subjects=[f"discharge.*.*.{name}" for name in names], headers_only=headers_only or None
+        )
+        self._at = 0
+        self._again: int | None = None  # the last event before the beginning, until it has come once more
+        self._received = 0
+        self._wanted: int | None = None
+        self._caught_up = asyncio.Event()
+
+    async def start(self, bus: Bus) -> None:
+        """Subscribe. Events that are stored already are read in the background.
+
+        Raises TransientError where the stream cannot be read.
+        """
+        self._bus = bus
+        self._beginnings = Bucket(bus, BUCKET)
+        try:
+            if (beginning := await self._read_beginning()) is not None:
+                await self._begin(beginning)
+            subscription = await bus.jetstream.subscribe(
+                "", stream=STREAM, config=self._config, ordered_consumer=True, idle_heartbeat=BEAT, cb=self._on_message
+            )
+            info = await subscription.consumer_info()
+        except (errors.Error, APIError, TimeoutError) as error:
+            raise TransientError(f"the trail could not be read ({type(error).__name__})") from None
+        self._wanted = (info.delivered.consumer_seq if info.delivered else 0) + (info.num_pending or 0)
+        self._look_up()
+
+    async def caught_up(self) -> None:
+        """Wait until the events that were stored at the start have been read.
+
+        Raises TransientError where no more events arrive.
+        """
+        while not self._caught_up.is_set():
+            before = self._received
+            try:
+                await asyncio.wait_for(self._caught_up.wait(), PATIENCE)
+            except TimeoutError:
+                if self._received == before:
+                    raise TransientError("the trail could not be read: nothing comes any more") from None
+
+    async def _read_beginning(self) -> Checkpoint | None:
+        """The stored beginning, if it is one of this trail."""
+        entry = await self._beginnings.get(self._key)
+        if entry is None:
+            return None
+        try:
+            found = Checkpoint.read(zlib.decompress(entry.value))
+        except (ValidationError, zlib.error):
+            logger.warning("the stored beginning of %s cannot be read: the trail is read from its start", self._key)
+            return None
+        info = await self._bus.jetstream.stream_info(STREAM)
+        if found.at <= info.state.last_seq:
+            (last,) = await self._stored([found.at])
+            if (found.id, found.time) == _identity(last):
+                return found
+        logger.warning("the stored beginning of %s is of another trail, which is read from its start", self._key)
+        return None
+
+    async def _begin(self, beginning: Checkpoint) -> None:
+        """Take what still counts, and follow from where it was written."""
+        for start in range(0, len(beginning.counting), AT_ONCE):
+            for event in await self._stored(beginning.counting[start : start + AT_ONCE]):
+                self._give(event)
+        self._at = self._again = beginning.at
+        # The last event comes once more and is passed over: a consumer that has had nothing yet would begin at the
+        # start of the trail when its connection is lost. Only when it has come, the trail is caught up with.
+        self._config.deliver_policy = DeliverPolicy.BY_START_SEQUENCE
+        self._config.opt_start_seq = beginning.at
+
+    async def _stored(self, sequences: Sequence[int]) -> list[Stored]:
+        """Raises TransientError where one is missing: any of three servers may answer, also one that is behind."""
+        found = await asyncio.gather(*(self._bus.direct_get(STREAM, {"seq": sequence}) for sequence in sequences))
+        if not all(found):
+            raise TransientError("the copy of the trail that was read is behind")
+        return [as_stored(message) for (message,) in found]
+
+    async def _on_message(self, message: Msg) -> None:
+        event = Stored(message.subject, dict(message.headers or {}), message.data, message.metadata.sequence.stream)
+        if event.sequence > self._at:
+            self._give(event)
+            self._at = event.sequence
+            self._received += 1
+            if self._received % EVERY == 0:
+                await self._save(event)
+            self._look_up()
+        elif event.sequence == self._again:
+            self._again = None
+            self._received += 1
+            self._look_up()
+        await asyncio.sleep(0)  # a long trail is read beside the work, not before it
+
+    def _look_up(self) -> None:
+        if self._wanted is not None and self._received >= self._wanted:
+            self._caught_up.set()
+
+    def _give(self, event: Stored) -> None:
+        try:
+            self._take(event)
+        except Failure as error:
+            logger.warning("an event in the trail is not taken into %s: %s", self._key, error.reason)
+
+    async def _save(self, last: Stored) -> None:
+        """A beginning that is not stored costs time at the next start and nothing else."""
+        id, time = _identity(last)
+        beginning = Checkpoint(at=last.sequence, id=id, time=time, counting=tuple(sorted(self._counting())))
+        try:
+            await self._beginnings.put(self._key, zlib.compress(beginning.model_dump_json().encode()))
+        except Failure as failure:
+            logger.warning("where %s begins could not be stored: %s", self._key, failure.reason)
+
+
+def _identity(event: Stored) -> tuple[str, str]:
+    return event.headers.get("ce-id", ""), event.headers.get("ce-time", "")

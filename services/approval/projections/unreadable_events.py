@@ -1,0 +1,82 @@
+"""Collect messages of the event stream that cannot be read as events: listed in the inbox, and alerted once.
+
+No service writes such a message, and only an administrator of the server could. It stops its own case only.
+"""
+
+import asyncio
+import logging
+from collections import OrderedDict
+from collections.abc import Iterator
+
+from services.approval.projections.catch_up import CatchUpSubscription
+from shared.contracts.envelope import Recorded
+from shared.contracts.failures import Failure, TransientError
+from shared.messaging.buckets import Bucket
+from shared.messaging.connection import Bus
+from shared.messaging.deadletter import Severity, alert
+from shared.messaging.journal import Stored, Unreadable, read_event
+from shared.runtime.access import Caller
+
+logger = logging.getLogger(__name__)
+
+MOST = 1_000  # that are remembered; the latest
+AGAIN = 5.0  # seconds until an alert that could not be given is tried again
+
+
+class UnreadableEvents:
+    """Follows every event, and keeps those that cannot be read."""
+
+    def __init__(self) -> None:
+        self._found: OrderedDict[int, Unreadable] = OrderedDict()
+        self._to_tell: asyncio.Queue[Unreadable] = asyncio.Queue()
+        self._telling: asyncio.Task[None] | None = None
+
+    async def start(self, bus: Bus) -> None:
+        """Follow, in the background: nothing waits for it. Raises TransientError when the trail cannot be read."""
+        await self.close()  # a start that failed
+        self._found.clear()
+        self._bus, self._told = bus, Bucket(bus, "reconciled")
+        self._telling = asyncio.create_task(self._tell())
+        await CatchUpSubscription("unreadable", ("*",), self._take, self._counting).start(bus)
+
+    async def close(self) -> None:
+        if self._telling is not None:
+            self._telling.cancel()
+
+    def of(self, who: Caller) -> list[Unreadable]:
+        """Return the unreadable events of the caller's departments, latest first."""
+        return [item for item in reversed(self._found.values()) if who.works_in(item.case.department)]
+
+    def _counting(self) -> Iterator[int]:
+        return iter(self._found)
+
+    def _take(self, message: Stored) -> None:
+        item = read_event(message)
+        if isinstance(item, Recorded):
+            return
+        self._found[item.sequence] = item
+        if len(self._found) > MOST:
+            self._found.popitem(last=False)
+        self._to_tell.put_nowait(item)
+
+    async def _tell(self) -> None:
+        while True:
+            item = await self._to_tell.get()
+            if not await self._is_told(item):
+                await asyncio.sleep(AGAIN)
+                self._to_tell.put_nowait(item)
+
+    async def _is_told(self, item: Unreadable) -> bool:
+        """Raise the alert unless any process raised it before. For events of a newer version: one for each name."""
+        key = f"unreadable.newer.{item.event}" if item.newer else f"unreadable.{item.sequence}"
+        facts = {"case": item.case.id, "department": item.case.department, "event": item.event, "reason": item.reason}
+        try:
+            if await self._told.get(key) is None:
+                severity: Severity = "warning" if item.newer else "critical"
+                await alert(self._bus, severity, "event-unreadable", id=key, sequence=item.sequence, **facts)
+                await self._told.put(key, b"told")
+        except Failure as failure:
+            logger.error("an alert about event %d could not be given: %s", item.sequence, failure.reason)
+            return not isinstance(failure, TransientError)
+        logger.error("%s", item)
+        return True

@@ -1,0 +1,201 @@
+"""REST API of cases and reviews."""
+
+from typing import Annotated, Literal
+
+from fastapi import APIRouter, Header, Query, Response
+from pydantic import BaseModel, ConfigDict, Field
+
+from services.approval.dependencies import (
+    AnyRole,
+    Api,
+    Auditor,
+    Clinician,
+    IdempotencyKey,
+    Watcher,
+    parse_if_match,
+)
+from services.approval.projections.open_reviews import OpenReview
+from services.approval.review.case_list import CaseList, list_recent
+from services.approval.review.case_reader import CaseReader
+from services.approval.review.problems import DecisionRoute, gone
+from services.approval.review.signing_rules import Settled
+from services.approval.review.views import CaseView, ReviewView, case_view, review_view
+from shared.contracts.access import Access
+from shared.contracts.case import State
+from shared.contracts.ehr import Department, PractitionerReference
+from shared.contracts.envelope import Recorded
+from shared.contracts.events import Refusing, Resolution
+from shared.contracts.failures import ErasedError
+from shared.messaging.journal import Unreadable
+from shared.runtime.access import Caller
+from shared.runtime.limits import TEXT, takes
+from shared.runtime.problems import Problem
+
+LONGEST_TEXT = 200_000
+
+router = APIRouter(route_class=DecisionRoute)
+
+IfMatch = Annotated[str | None, Header(alias="If-Match", description="the draft's digest, as the ETag had it")]
+
+
+class LookList(BaseModel):
+    """Who looked at a case's draft, and who was refused; oldest first."""
+
+    items: list[Access]
+
+
+class ReviewList(BaseModel):
+    """A page of open reviews, overdue first, then the oldest; `next` is the cursor of the page after it."""
+
+    items: list[OpenReview]
+    next: str | None
+
+
+class Approve(BaseModel):
+    """Countersign. `text` takes the place of the draft's text: changed, or `to_write` of the review filled in."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    text: str | None = Field(default=None, min_length=1, max_length=LONGEST_TEXT)
+    resolutions: list[Resolution] = Field(
+        default=[],
+        max_length=1000,
+        description="what was done about each sentence that the record does not support; one that still stands in the "
+        "text has to be confirmed",
+    )
+    acknowledged: list[int] = Field(
+        default=[], max_length=1000, description="open points, from 0, that were seen; all of them have to be"
+    )
+
+    written: list[str] = Field(
+        default=[],
+        max_length=1000,
+        description="SHA-256 of each sentence of your own that the record does not support and that may stand; a "
+        "refusal names them",
+    )
+
+    @property
+    def settled(self) -> Settled:
+        resolutions = {item.sentence: item.how for item in self.resolutions}
+        return Settled(resolutions, self.acknowledged, frozenset(self.written))
+
+
+class Reject(BaseModel):
+    """Refuse the draft: another one is written, or the case is closed without a document, as it is written in the EHR
+    or as there is to be none.
+    """
+
+    model_config = ConfigDict(extra="forbid")
+
+    action: Refusing
+    reason: str = Field(min_length=1, max_length=4000, description="the physician's words")
+
+
+class Reassign(BaseModel):
+    """Give the review to somebody else."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    to: PractitionerReference
+    reason: str = Field(min_length=1, max_length=4000)
+
+
+class Decided(BaseModel):
+    """What a decision led to."""
+
+    case_id: str
+    state: State
+    by: str
+    signed: str | None = None
+
+
+@router.get("/v1/cases", tags=["cases"], summary="Cases with recent events, latest first")
+async def list_cases(who: AnyRole, api: Api, limit: Annotated[int, Query(ge=1, le=200)] = 50) -> CaseList:
+    return await list_recent(api.cases, who, limit)
+
+
+@router.get("/v1/cases/{case_id}", tags=["cases"], summary="A case and its trail")
+async def show_case(case_id: str, who: AnyRole, api: Api) -> CaseView:
+    history, unreadable = await readable(api.cases, case_id, who)
+    return case_view(history, unreadable)
+
+
+@router.get("/v1/cases/{case_id}/access", tags=["cases"], summary="Who looked at it, who was refused")
+async def show_access(case_id: str, who: Auditor, api: Api) -> LookList:
+    await readable(api.cases, case_id, who)
+    return LookList(items=await api.log.of_case(case_id))
+
+
+@router.get("/v1/reviews", tags=["reviews"], summary="Open reviews, overdue first, then the oldest")
+async def list_reviews(
+    who: Watcher,
+    api: Api,
+    department: Department | None = None,
+    state: Literal["open"] = "open",  # noqa: ARG001 - the only state that is listed; part of the request for clarity
+    after: Annotated[str | None, Query(description="cursor from `next`")] = None,
+    limit: Annotated[int, Query(ge=1, le=200)] = 50,
+) -> ReviewList:
+    try:
+        items, cursor = api.open_reviews.page(shown_departments(who, department), after, limit)
+    except ValueError:
+        raise Problem(422, "The request is not valid", "after is not a cursor of this list.") from None
+    return ReviewList(items=items, next=cursor)
+
+
+@router.get("/v1/reviews/{case_id}", tags=["reviews"], summary="A review with its draft and evidence")
+async def show_review(case_id: str, response: Response, who: Clinician, api: Api) -> ReviewView:
+    history = await api.cases.view(case_id, who)
+    try:
+        view = await review_view(api.cases, history)
+    except ErasedError:
+        raise gone(history) from None
+    response.headers["ETag"] = f'"{view.draft.digest}"'
+    return view
+
+
+@router.post("/v1/reviews/{case_id}/approve", tags=["reviews"], summary="Countersign the draft")
+@takes(TEXT)
+async def approve(
+    case_id: str,
+    by: Clinician,
+    api: Api,
+    if_match: IfMatch = None,
+    body: Approve | None = None,
+    key: IdempotencyKey = None,
+) -> Decided:
+    body = body or Approve()
+    event = await api.review.approve(case_id, parse_if_match(if_match), by, body.text, body.settled, key=key)
+    return Decided(case_id=case_id, state="approved", by=by.subject, signed=event.signed)
+
+
+@router.post("/v1/reviews/{case_id}/reject", tags=["reviews"], summary="Refuse the draft")
+async def reject(
+    case_id: str, body: Reject, by: Clinician, api: Api, if_match: IfMatch = None, key: IdempotencyKey = None
+) -> Decided:
+    seen = parse_if_match(if_match) if if_match else None
+    await api.review.reject(case_id, seen, by, body.action, body.reason, key)
+    return Decided(case_id=case_id, state="drafting" if body.action == "redraft" else "closed", by=by.subject)
+
+
+@router.post("/v1/reviews/{case_id}/reassign", tags=["reviews"], summary="Give the review to somebody else")
+async def reassign(case_id: str, body: Reassign, by: Watcher, api: Api, key: IdempotencyKey = None) -> Decided:
+    await api.review.reassign(case_id, body.to, by, body.reason, key)
+    return Decided(case_id=case_id, state="awaiting-review", by=by.subject)
+
+
+def shown_departments(who: Caller, wanted: str | None) -> tuple[str, ...] | None:
+    """Departments that a list for the caller may show; None: all."""
+    if wanted is not None:
+        return (wanted,) if who.works_in(wanted) else ()
+    return who.departments
+
+
+async def readable(cases: CaseReader, case_id: str, who: Caller) -> tuple[list[Recorded], list[Unreadable]]:
+    """What can be read of a case that the caller may know of, and what not. Raises Problem where there is none."""
+    history, unreadable = await cases.readable(case_id)
+    departments = [item.case.department for item in history] + [item.case.department for item in unreadable]
+    if not departments or not who.works_in(departments[0]):
+        raise Problem(404, "There is no such case")
+    if not history:
+        raise Problem(404, "Nothing of this case can be read", "; ".join(map(str, unreadable)))
+    return history, unreadable

@@ -1,0 +1,67 @@
+"""Who may see a review and who may decide it. Pure.
+
+A review belongs to the attending physician, whoever it was reassigned to, and the supervisor of its department.
+"""
+
+from datetime import datetime, timedelta
+from typing import Literal, NamedTuple
+
+from shared.contracts.case import Case
+from shared.runtime.access import Caller, Role
+
+# decide: sign, refuse, correct, append, confirm a retraction. retract: ask for one, which alone changes nothing.
+Action = Literal["see", "decide", "reassign", "retract"]
+# Who reads the draft itself. An auditor proves the trail without it, an operator mends without it.
+READERS: tuple[Role, ...] = ("physician", "supervisor")
+
+
+class Denied(NamedTuple):
+    """Why not. `conceal_existence`: to this caller the case does not exist."""
+
+    reason: str
+    conceal_existence: bool
+
+
+def authorize(caller: Caller, case: Case, department: str, deed: Action) -> Caller | Denied:
+    """The caller in the first of their roles that may do it: a department's head is a physician, too. Where none may,
+    why not in the role that they came in.
+    """
+    parts = (caller.acting_as(role) for role in caller.roles)
+    found = (part for part in parts if part is not None and _denied(part, case, department, deed) is None)
+    return next(found, None) or _denied(caller, case, department, deed) or caller
+
+
+def denial(caller: Caller, case: Case, department: str, deed: Action) -> Denied | None:
+    """None when the caller may do it."""
+    found = authorize(caller, case, department, deed)
+    return found if isinstance(found, Denied) else None
+
+
+def _denied(caller: Caller, case: Case, department: str, deed: Action) -> Denied | None:
+    if not caller.works_in(department):
+        return Denied("the case is of another department", conceal_existence=True)
+    if deed == "reassign" and caller.role == "operator":
+        return None
+    if caller.role not in READERS:
+        return Denied(f"the role {caller.role} may not do that", conceal_existence=False)
+    if deed in ("decide", "retract") and caller.practitioner is None and not caller.stands_in:
+        return Denied("the sign-in does not say who you are in the EHR", conceal_existence=False)
+    attending = case.review.stay.attending if case.review else None
+    if deed in ("see", "retract") or caller.role == "supervisor":
+        return None
+    if caller.stands_in or is_assigned_to(caller, case.owner, attending):
+        return None
+    return Denied("the review belongs to somebody else", conceal_existence=False)
+
+
+def is_assigned_to(caller: Caller, owner: str | None, attending: str | None) -> bool:
+    """Whether a review belongs to the caller; one that belongs to nobody, to any physician of the department."""
+    owners = [reference for reference in (owner, attending) if reference]
+    return not owners or caller.practitioner in owners
+
+
+def needs_step_up(caller: Caller, now: datetime, within: timedelta) -> bool:
+    """Whether a signature wants a more recent sign-in (RFC 9470). Static tokens have none."""
+    if caller.method == "token":
+        return False
+    return caller.signed_in_at is None or now - caller.signed_in_at > within

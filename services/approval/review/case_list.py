@@ -1,0 +1,62 @@
+"""Cases with recent events, each in the state that its whole history gives it."""
+
+import asyncio
+from collections.abc import Sequence
+from datetime import datetime
+
+from pydantic import BaseModel, Field
+
+from services.approval.review.case_reader import CaseReader
+from services.approval.review.views import UnreadableLine, unreadable_lines
+from shared.contracts.case import State, fold
+from shared.contracts.envelope import Recorded
+from shared.runtime.access import Caller
+
+RECENT_EVENTS = 2000
+AT_ONCE = 16  # histories that are read together
+
+
+class CaseLine(BaseModel):
+    """A case in a list."""
+
+    case_id: str
+    department: str
+    state: State
+    last_event: str
+    time: datetime
+
+
+class CaseList(BaseModel):
+    items: list[CaseLine]
+    unreadable: list[UnreadableLine] = Field(
+        description="what was written to the trail recently and is no event that can be read: none of ours writes such"
+    )
+
+
+async def list_recent(cases: CaseReader, who: Caller, limit: int) -> CaseList:
+    """The `limit` cases that the caller may know of and that something happened to last."""
+    recent, unreadable = await cases.recent(RECENT_EVENTS)
+    latest = {event.case.id: event for event in recent if who.works_in(event.case.department)}
+    shown = sorted(latest.values(), key=lambda event: -event.head.sequence)[:limit]
+    places = asyncio.Semaphore(AT_ONCE)
+
+    async def line(event: Recorded) -> CaseLine:
+        async with places:  # one request each: what a case is, its last event alone does not tell
+            history, _ = await cases.readable(event.case.id)
+        return _line(history or [event])
+
+    return CaseList(
+        items=list(await asyncio.gather(*map(line, shown))),
+        unreadable=unreadable_lines(item for item in unreadable if who.works_in(item.case.department)),
+    )
+
+
+def _line(history: Sequence[Recorded]) -> CaseLine:
+    last = history[-1]
+    return CaseLine(
+        case_id=last.case.id,
+        department=last.case.department,
+        state=fold(history).state,
+        last_event=last.name,
+        time=last.time,
+    )

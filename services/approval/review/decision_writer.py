@@ -1,0 +1,102 @@
+"""Append decisions to cases: each once, and only after the state of the case that it was taken on."""
+
+from collections.abc import Callable
+from typing import TypeVar
+
+from services.approval.review.authorization import Action
+from services.approval.review.case_reader import CaseReader, current
+from services.approval.review.errors import DecisionRefusedError
+from shared.contracts.case import Case
+from shared.contracts.corrections import Addended, Amended, Retracted, RetractionRequested
+from shared.contracts.ending import ErasureOrdered, HoldPlaced, HoldReleased
+from shared.contracts.events import Approved, CaseEvent, Reassigned, Rejected
+from shared.contracts.failures import TransientError
+from shared.contracts.subjects import CaseRef, derived_id
+from shared.messaging.connection import Bus
+from shared.messaging.journal import Conflict, Journal
+from shared.messaging.steps import Clock
+from shared.runtime.access import Caller
+
+MAX_ATTEMPTS = 5
+
+Event = TypeVar(
+    "Event",
+    Approved,
+    Rejected,
+    Reassigned,
+    Amended,
+    Addended,
+    RetractionRequested,
+    Retracted,
+    ErasureOrdered,
+    HoldPlaced,
+    HoldReleased,
+)
+
+
+class DecisionWriter:
+    """Appends with an expected version. `new_id` gives the ids of events: two decisions are never the same event."""
+
+    def __init__(self, cases: CaseReader, clock: Clock, new_id: Callable[[], str]) -> None:
+        self._cases = cases
+        self._clock = clock
+        self._new_id = new_id
+
+    def attach(self, bus: Bus) -> None:
+        self._journal = Journal(bus, "approval")
+
+    async def decide(
+        self,
+        ref: CaseRef,
+        case: Case,
+        by: Caller | None,
+        action: Action,
+        decide: Callable[[Case], Event],
+        cause: str | None = None,
+        before: Callable[[Case], Event | None] = lambda _: None,
+    ) -> Event:
+        """Append what `decide` returns; where another event came first, authorize and decide again on the new state.
+
+        `before` returns the same decision where it has been appended already, so that a repeated request has no effect.
+        Raises DecisionRefusedError, and TransientError after MAX_ATTEMPTS conflicts.
+        """
+        for _ in range(MAX_ATTEMPTS):
+            if (done := before(case)) is not None:
+                return done
+            event = decide(case)
+            try:
+                await self.append(ref, case, event, derived_id(cause, event.event) if cause else None)
+            except Conflict as conflict:
+                ref, case = current(ref.id, conflict.history)
+                if case.open and by is not None:  # it may belong to somebody else by now
+                    await self._cases.authorize(ref, case, by, action)
+            else:
+                return event
+        raise TransientError("the case changed too often while it was being decided")
+
+    async def find_repeated(
+        self, ref: CaseRef, by: Caller, key: str | None, kind: type[Event], same: Callable[[Event], bool]
+    ) -> Event | None:
+        """Return the decision that `by` sent with this `Idempotency-Key` before, whatever has happened since.
+
+        Raises DecisionRefusedError where it was not the `same`.
+        """
+        cause = cause_of(ref, by, key)
+        if cause is None:
+            return None
+        id = derived_id(cause, kind.model_fields["event"].default)
+        found = next((item.body for item in await self._cases.history(ref.id) if item.id == id), None)
+        if not isinstance(found, kind):
+            return None
+        if not same(found):
+            raise DecisionRefusedError("key-used", "It was sent with another decision about this case.")
+        return found
+
+    async def append(self, ref: CaseRef, case: Case, event: CaseEvent, id: str | None = None) -> None:
+        """Append `event` after the last event of `case`. Raises Conflict."""
+        await self._journal.append(ref, event, after=case.head, id=id or self._new_id(), time=self._clock())
+
+
+def cause_of(ref: CaseRef, by: Caller, key: str | None) -> str | None:
+    """Return what the event's id is derived from where the sender gave an `Idempotency-Key`."""
+    return f"key/{ref.id}/{by.subject}/{key}" if key else None

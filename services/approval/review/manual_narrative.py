@@ -1,0 +1,62 @@
+"""A document whose narrative the physician writes: the draft's facts, and a place for each narrative. Pure."""
+
+from collections.abc import Sequence
+
+from services.approval.review.signing_rules import heading
+from shared.contracts import notice
+from shared.contracts.draft import HEADINGS, TO_BE_WRITTEN, Draft, Narrative
+
+
+def to_write(draft: Draft) -> str:
+    """The draft's text without a sentence of its narrative. What is to be written there holds the signature up."""
+    lines, opened = _without_narrative(draft)
+    if "hospital-course" not in opened:
+        lines = _with_place(draft, lines, "hospital-course")
+    text = "\n".join(lines)
+    for found, _ in notice.lines_of(text):
+        text = text.replace(found, notice.line("physician"))
+    return text
+
+
+def place(narrative: Narrative) -> str:
+    """What stands where a narrative is to be written."""
+    return f"  {TO_BE_WRITTEN}: {HEADINGS[narrative].lower()}]"
+
+
+def _without_narrative(draft: Draft) -> tuple[list[str], set[Narrative]]:
+    """The lines, with one place for the sentences of each narrative, and the narratives that have one."""
+    lines: list[str] = []
+    opened: set[Narrative] = set()
+    for line in draft.text.split("\n"):
+        rest = line
+        found: Narrative | None = None
+        for sentence in draft.sentences if not line.lstrip().startswith("- ") else ():
+            if sentence.text in rest:
+                rest, found = rest.replace(sentence.text, ""), sentence.narrative
+        if found is None or rest.strip():
+            lines.append(line if found is None else rest)
+        if found is not None and found not in opened:
+            lines.append(place(found))
+            opened.add(found)
+    if draft.by_hand and TO_BE_WRITTEN in draft.text:  # a draft from before narratives were composed
+        opened.add("hospital-course")
+    return lines, opened
+
+
+def _with_place(draft: Draft, lines: Sequence[str], narrative: Narrative) -> list[str]:
+    """A draft without this narrative gets a place for it at the end of its part."""
+    part = draft.home(narrative)
+    own = heading(part.title) if part else None
+    others = {heading(part.title) for part in draft.parts} - {own}
+    start = next((number for number, line in enumerate(lines) if heading(line) == own), None)
+    if start is None:
+        return list(lines)
+    below = range(start + 1, len(lines))
+    end = next((number for number in below if heading(lines[number]) in others or _says(lines[number])), len(lines))
+    while end > start + 1 and not lines[end - 1].strip():
+        end -= 1
+    return [*lines[:end], f"{HEADINGS[narrative]}:", place(narrative), *lines[end:]]
+
+
+def _says(line: str) -> bool:
+    return any(True for _ in notice.lines_of(line))

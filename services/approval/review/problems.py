@@ -1,0 +1,79 @@
+"""Refused decisions as problem details, for the API and the pages."""
+
+from collections.abc import Callable, Coroutine, Sequence
+from typing import Any
+
+from fastapi import Request, Response
+from fastapi.routing import APIRoute
+
+from services.approval.review.errors import DecisionRefusedError, RefusalCode, StepUpRequiredError
+from services.approval.review.views import erasure_of
+from shared.contracts.envelope import Recorded
+from shared.runtime.problems import Problem
+
+TITLES: dict[RefusalCode, tuple[int, str]] = {
+    "unknown": (404, "There is no such case"),
+    "decided": (409, "Somebody has decided already"),
+    "not-open": (409, "This case waits for no decision"),
+    "stale": (412, "This is not the draft that is under review"),
+    "incomplete": (422, "The text is not the whole document of this stay"),
+    "unresolved": (409, "Sentences or open points of the draft are not settled"),
+    "no-such-person": (422, "Nobody can be given this review by that name"),
+    "misleading": (422, "The text does not say truly who wrote its narrative"),
+    "forbidden": (403, "This review is not yours to decide"),
+    "not-filed": (409, "No document of this case stands in the chart"),
+    "no-draft": (409, "The draft of this document is not there any more"),
+    "changed": (412, "This is not the document as it stands"),
+    "unchanged": (422, "The text is the one that stands"),
+    "asked": (409, "Somebody has asked for a retraction already"),
+    "not-asked": (409, "Nobody has asked for a retraction"),
+    "key-used": (422, "This Idempotency-Key stands for another decision"),
+    "same-person": (403, "A second person has to confirm"),
+    "no-reason": (422, "A reason is needed"),
+    "sign-in-too-old": (401, "Sign in again to sign"),
+    "held": (409, "A legal hold stands"),
+    "not-held": (409, "No legal hold stands"),
+    "erased": (410, "The texts of this case were erased"),
+    "not-ended": (409, "This case has not ended"),
+}
+
+
+def problem_of(refused: DecisionRefusedError) -> Problem:
+    """Return the answer to a refused decision."""
+    status, title = TITLES[refused.code]
+    if isinstance(refused, StepUpRequiredError):  # RFC 9470
+        seconds = int(refused.max_age.total_seconds())
+        challenge = f'Bearer error="insufficient_user_authentication", max_age="{seconds}"'
+        return Problem(status, title, refused.detail, headers={"WWW-Authenticate": challenge})
+    if not refused.obstacles:
+        return Problem(status, title, refused.detail)
+    errors = [
+        {"field": item.field, "detail": item.detail}
+        | ({} if item.index is None else {"index": item.index})
+        | ({} if item.digest is None else {"digest": item.digest})
+        for item in refused.obstacles
+    ]
+    return Problem(status, title, refused.detail, errors=errors)
+
+
+def gone(history: Sequence[Recorded]) -> Problem:
+    """Return the answer where texts of the case are asked for and were erased."""
+    found = erasure_of(history)
+    words = f"Ordered {found.time:%Y-%m-%d %H:%M} UTC by {found.by}; ground: {found.ground}." if found else ""
+    extra = {"erasure": found.model_dump(mode="json")} if found else {}
+    return Problem(410, "The texts of this case were erased", words, **extra)
+
+
+class DecisionRoute(APIRoute):
+    """Answers a refused decision with its problem."""
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        handle = super().get_route_handler()
+
+        async def handle_or_refuse(request: Request) -> Response:
+            try:
+                return await handle(request)
+            except DecisionRefusedError as refused:
+                raise problem_of(refused) from None
+
+        return handle_or_refuse

@@ -1,0 +1,68 @@
+"""Check what physicians type against the record, in a process of its own (`record_check_worker.py`)."""
+
+import asyncio
+from typing import Any
+from weakref import WeakValueDictionary
+
+from pydantic import TypeAdapter
+
+from services.approval.review.added_text import Statement
+from shared.contracts.draft import Draft
+from shared.contracts.failures import TransientError
+from shared.messaging.artifacts import CaseTexts
+from shared.runtime.rates import Rate
+from shared.runtime.worker_process import WorkerEndedError, WorkerProcess
+
+WORKER = "services.approval.review.record_check_worker"
+STATEMENTS = TypeAdapter(tuple[Statement, ...])
+LONGEST = 60.0  # seconds for one text: the process has a low priority, and a long record is indexed first
+# Seconds of the processor for one person's texts: the first look at a long text takes two, a change some milliseconds.
+SECONDS, SECONDS_A_SECOND = 6, 0.1
+
+
+class RecordChecker:
+    """Checks texts one at a time, in a worker process that starts with the first text."""
+
+    def __init__(self) -> None:
+        self._worker = WorkerProcess(WORKER)
+        self._time = Rate("texts", SECONDS, SECONDS_A_SECOND)
+        self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+        self._asked: set[asyncio.Task[tuple[Statement, ...]]] = set()
+
+    async def check(self, texts: CaseTexts, draft: Draft, text: str, by: str) -> tuple[Statement, ...]:
+        """Check the sentences of `text` that `draft` does not have against the record that it was made from.
+
+        That is the artifact of `texts` that the draft names.
+
+        One text at a time, and of one person one in the queue. Raises Problem 429 where the texts of `by` have taken
+        their time, and TransientError where the check does not come to its end.
+        """
+        if text == draft.text:
+            return ()
+        # Whoever goes away does not end the process, which has records of others.
+        task = asyncio.create_task(self._in_turn(texts, draft, text, by))
+        self._asked.add(task)
+        task.add_done_callback(self._asked.discard)
+        return await asyncio.shield(task)
+
+    async def close(self) -> None:
+        await self._worker.close()
+
+    async def _in_turn(self, texts: CaseTexts, draft: Draft, text: str, by: str) -> tuple[Statement, ...]:
+        async with self._turns.setdefault(by, asyncio.Lock()):
+            await self._time.admit(by, counted=False)
+            try:
+                answer = await self._answer(texts, draft, text)
+            except (WorkerEndedError, TimeoutError) as error:
+                self._time.spend(by, SECONDS)
+                raise TransientError(f"the check of the text did not end ({type(error).__name__})") from None
+            self._time.spend(by, answer["seconds"])
+        return STATEMENTS.validate_python(answer["statements"])
+
+    async def _answer(self, texts: CaseTexts, draft: Draft, text: str) -> dict[str, Any]:
+        request = {"context": draft.context_digest, "draft": draft.model_dump_json(), "text": text}
+        answer: dict[str, Any] = await self._worker.ask(request, seconds=LONGEST)
+        if answer.get("unknown"):
+            context = await texts.get(draft.context_digest)
+            answer = await self._worker.ask(request, context, seconds=LONGEST)
+        return answer

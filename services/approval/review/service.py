@@ -1,0 +1,283 @@
+"""Decisions about reviews: approve, reject, reassign. One implementation behind the API, the pages and the EHR."""
+
+import re
+from collections.abc import Callable
+from datetime import timedelta
+
+from services.approval import domain
+from services.approval.escalation import rules as escalation_rules
+from services.approval.escalation.directory import Directory
+from services.approval.projections.open_reviews import OpenReviewsProjection
+from services.approval.review.authorization import needs_step_up
+from services.approval.review.case_reader import CaseReader
+from services.approval.review.decision_writer import DecisionWriter, cause_of
+from services.approval.review.errors import DecisionRefusedError, StepUpRequiredError
+from services.approval.review.signing_rules import Settled
+from shared.clinical.fhir import FhirClient, NotFoundError
+from shared.contracts.case import Case
+from shared.contracts.draft import Draft
+from shared.contracts.envelope import digest
+from shared.contracts.events import (
+    Actor,
+    Approved,
+    Channel,
+    Reading,
+    Reassigned,
+    Refusing,
+    Rejected,
+    ReviewRequested,
+    Signature,
+    Withdrawn,
+)
+from shared.contracts.failures import Failure, TransientError
+from shared.contracts.subjects import FHIR_ID, CaseRef
+from shared.messaging.access_log import AccessLog
+from shared.messaging.connection import Bus
+from shared.messaging.journal import Conflict
+from shared.messaging.steps import Clock
+from shared.runtime.access import Caller
+
+
+class ReviewService:
+    """Takes the decisions about reviews, for the API, the pages and the EHR's Tasks.
+
+    `cases` reads cases, `decisions` appends to them. A signature needs a sign-in that is no older than `sign_within`.
+    """
+
+    def __init__(
+        self,
+        ehr: FhirClient,
+        directory: Directory,
+        reviews: OpenReviewsProjection,
+        log: AccessLog,
+        clock: Clock,
+        new_id: Callable[[], str],
+        sign_within: timedelta,
+    ) -> None:
+        self._ehr = ehr
+        self._directory = directory
+        self._reviews = reviews
+        self._clock = clock
+        self._sign_within = sign_within
+        self.cases = CaseReader(log)
+        self.decisions = DecisionWriter(self.cases, clock, new_id)
+
+    def attach(self, bus: Bus) -> None:
+        self.cases.attach(bus)
+        self.decisions.attach(bus)
+
+    def require_recent_sign_in(self, by: Caller) -> None:
+        """Raises StepUpRequiredError where `by` has to prove again who they are, before they sign."""
+        if needs_step_up(by, self._clock(), self._sign_within):
+            raise StepUpRequiredError(self._sign_within)
+
+    async def approve(
+        self,
+        case_id: str,
+        seen: str,
+        by: Caller,
+        text: str | None,
+        settled: Settled = Settled(),  # noqa: B008 - frozen
+        reading: Reading | None = None,
+        key: str | None = None,
+    ) -> Approved:
+        """Countersign the draft with digest `seen`, or `text` in its place.
+
+        `key` is an `Idempotency-Key`. Raises DecisionRefusedError; StepUpRequiredError where the sign-in is too old.
+        """
+        self.require_recent_sign_in(by)
+        ref, case = await self._current_case(case_id, seen)
+        by = await self.cases.authorize(ref, case, by, "decide")
+
+        def before(current: Case) -> Approved | None:
+            return domain.approved_before(current, seen, by.actor, text)
+
+        def same(body: Approved) -> bool:
+            return body.draft.digest == seen and (not body.edited if text is None else signs(body, text))
+
+        if (done := before(case) or await self.decisions.find_repeated(ref, by, key, Approved, same)) is not None:
+            return done
+        review = domain.open_review(case, seen)
+        draft = await self._draft_to_sign(ref, review, text)
+        written = (
+            await self.cases.added_statements(ref.id, draft, text, by) if draft is not None and text is not None else ()
+        )
+        supervisor = await self.acting_supervisor(ref, by)
+
+        def decide(current: Case) -> Approved:
+            return domain.approve(
+                current,
+                seen,
+                by.actor,
+                draft=draft,
+                text=text,
+                settled=settled,
+                written=written,
+                supervisor=supervisor,
+                channel=channel_of(by),
+                reading=reading,
+            )
+
+        event = decide(case)
+        await self._withdraw_if_taken_back(ref, case, review)
+        if text is not None and event.edited:
+            await self.cases.texts(ref.id, case.head.sequence).put(text.encode())
+        return await self.decisions.decide(ref, case, by, "decide", decide, cause_of(ref, by, key), before)
+
+    async def _draft_to_sign(self, ref: CaseRef, review: ReviewRequested, text: str | None = None) -> Draft | None:
+        """Return the draft under review where it is needed to check the signature."""
+        return await self.cases.draft(ref.id, review.draft.digest) if domain.reads_draft(review, text) else None
+
+    async def _current_case(self, case_id: str, seen: str = "") -> tuple[CaseRef, Case]:
+        """Return the case from the projection where it is about the draft `seen`, otherwise from its event stream."""
+        waiting = self._reviews.find(case_id)
+        if waiting is not None:
+            case = waiting.case
+            if case.review is not None and case.review.draft.digest == seen:
+                return waiting.ref, case
+        return await self.cases.case(case_id)
+
+    async def acting_supervisor(self, ref: CaseRef, by: Caller) -> str | None:
+        """Return the department's supervisor, as whom a supervisor's token without an identity of its own signs."""
+        if by.role != "supervisor" or not by.stands_in:
+            return None
+        found = await self._directory.supervisor(ref.department)
+        return found if "/" in found else None
+
+    async def reject(
+        self, case_id: str, seen: str | None, by: Caller, action: Refusing, reason: str, key: str | None = None
+    ) -> Rejected:
+        """Refuse the draft with digest `seen`; None: the one under review, as a refusal signs nothing.
+
+        Raises DecisionRefusedError, also where `reason` is blank.
+        """
+        require_reason(reason, "Say in a few words why the draft is refused.")
+        if seen is None:
+            _, case = await self.cases.case(case_id)
+            seen = case.review.draft.digest if case.review else ""
+        digest_seen = seen
+        ref, case = await self._current_case(case_id, seen)
+        by = await self.cases.authorize(ref, case, by, "decide")
+        words = digest(reason.encode())
+
+        def before(current: Case) -> Rejected | None:
+            return domain.rejected_before(current, digest_seen, by.actor, action, words)
+
+        def same(body: Rejected) -> bool:
+            return (body.action, body.reason) == (action, words)  # a refusal need not say of which draft
+
+        if (done := before(case) or await self.decisions.find_repeated(ref, by, key, Rejected, same)) is not None:
+            return done
+        domain.open_review(case, seen)
+        await self.cases.texts(ref.id, case.head.sequence).put(reason.encode())
+
+        def decide(current: Case) -> Rejected:
+            return domain.reject(current, digest_seen, by.actor, action, words, channel=channel_of(by))
+
+        return await self.decisions.decide(ref, case, by, "decide", decide, cause_of(ref, by, key), before)
+
+    async def approve_in_ehr(self, case_id: str, seen: str, by: Actor, cause: str) -> Approved:
+        """Countersign the unchanged draft, as `by` did in the EHR. The event's id is derived from `cause`.
+
+        The caller has checked that they may decide. Raises DecisionRefusedError.
+        """
+        ref, case = await self.cases.case(case_id)
+        review = domain.open_review(case, seen)
+        draft = await self._draft_to_sign(ref, review)
+
+        def decide(current: Case) -> Approved:
+            return domain.approve(current, seen, by, draft=draft, channel="ehr")
+
+        decide(case)  # refused before the EHR is asked
+        await self._withdraw_if_taken_back(ref, case, review)
+        return await self.decisions.decide(ref, case, None, "decide", decide, cause)
+
+    async def reject_in_ehr(
+        self, case_id: str, seen: str, by: Actor, cause: str, action: Refusing, reason: str
+    ) -> Rejected:
+        """Refuse the draft, as `by` did in the EHR. Raises DecisionRefusedError."""
+        ref, case = await self.cases.case(case_id)
+        domain.open_review(case, seen)
+        words = await self.cases.texts(ref.id, case.head.sequence).put(reason.encode())
+        return await self.decisions.decide(
+            ref,
+            case,
+            None,
+            "decide",
+            lambda current: domain.reject(current, seen, by, action, words, channel="ehr"),
+            cause,
+        )
+
+    async def reassign(self, case_id: str, to: str, by: Caller, reason: str, key: str | None = None) -> None:
+        """Give an open review to somebody else; their deadlines start now. Raises DecisionRefusedError.
+
+        For the present owner nothing changes, so that nobody postpones a review; an operator restores a lost timer so.
+        """
+        require_reason(reason, "Say in a few words why somebody else is to decide.")
+        ref, case = await self._current_case(case_id)
+        by = await self.cases.authorize(ref, case, by, "reassign")
+        words = digest(reason.encode())
+
+        def same(body: Reassigned) -> bool:
+            return (body.owner, body.reason) == (to, words)
+
+        if await self.decisions.find_repeated(ref, by, key, Reassigned, same) is not None:
+            return
+        if case.open and case.owner == to and by.role != "operator":
+            return
+        await self._check_person(to)
+        await self.cases.texts(ref.id, case.head.sequence).put(reason.encode())
+        now, times = self._clock(), self._directory.escalation_delays(ref.department)
+
+        def decide(current: Case) -> Reassigned:
+            return domain.reassign(
+                current, to, by.actor, words, escalation_rules.deadlines(now, times, current.requested_at)
+            )
+
+        await self.decisions.decide(ref, case, by, "reassign", decide, cause_of(ref, by, key))
+
+    async def _check_person(self, to: str) -> None:
+        """Raises DecisionRefusedError where the EHR knows no such practitioner. An EHR that is down refuses nobody."""
+        kind, _, id = to.partition("/")
+        known = kind == "Practitioner" and re.fullmatch(FHIR_ID, id) is not None
+        try:
+            if known:
+                await self._ehr.read("Practitioner", id)
+        except NotFoundError:
+            known = False
+        except Failure:
+            return
+        if not known:
+            raise DecisionRefusedError(
+                "no-such-person", "The EHR knows no such practitioner: give a reference, Practitioner/…"
+            )
+
+    async def _withdraw_if_taken_back(self, ref: CaseRef, case: Case, review: ReviewRequested) -> None:
+        """Withdraw the case and refuse where the stay continues in the EHR. An EHR that is down stops no signature."""
+        try:
+            encounter = await self._ehr.read("Encounter", review.stay.encounter.removeprefix("Encounter/"))
+        except Failure:
+            return
+        if encounter.get("status") in domain.ONGOING:
+            ref, case = await self.cases.case(ref.id)  # the inbox does not know how often the stay was discharged
+        if domain.discharge_taken_back(case, review, encounter.get("status")):
+            try:
+                await self.decisions.append(ref, case, Withdrawn(reason="encounter-not-finished"))
+            except Conflict:
+                raise TransientError("the case changed while it was being decided") from None
+            raise DecisionRefusedError("not-open", "The discharge was taken back in the EHR: the case is withdrawn.")
+
+
+def require_reason(reason: str, detail: str) -> None:
+    """Raises DecisionRefusedError where `reason` is blank."""
+    if not reason.strip():
+        raise DecisionRefusedError("no-reason", detail)
+
+
+def signs(body: Signature, text: str) -> bool:
+    return body.signed == digest(text.encode())
+
+
+def channel_of(caller: Caller) -> Channel:
+    """Return the channel of a decision: sessions use the pages, tokens the API."""
+    return "api" if caller.method in ("token", "jwt") else "inbox"

@@ -1,0 +1,178 @@
+"""Rules that a text must meet to be signed, the same for the page, the API and Tasks in the EHR. Pure."""
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from rapidfuzz import fuzz
+
+from services.approval.review import edits
+from services.approval.review.added_text import Statement
+from services.approval.review.errors import DecisionRefusedError, Obstacle
+from shared.contracts import notice
+from shared.contracts.draft import TO_BE_WRITTEN, Draft, Part
+from shared.contracts.events import How, Resolution
+
+SIMILAR = 60  # percent: a sentence that has something like it in the text was changed, else removed
+PATIENT = "Patient: "  # how the line begins that says whose document it is
+_SAYS_WHO = re.compile(r"\W*patient\s*:", re.IGNORECASE)  # what a reader takes for such a line
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """What a physician says of a draft: of its sentences and its open points, both counted from 0."""
+
+    resolutions: Mapping[int, How] = field(default_factory=dict)
+    acknowledged: Sequence[int] = ()
+    written: frozenset[str] = frozenset()  # digests of sentences of their own that the record does not support
+
+    @property
+    def confirmed(self) -> tuple[int, ...]:
+        return tuple(index for index, how in self.resolutions.items() if how == "confirmed")
+
+
+def check(draft: Draft, text: str, settled: Settled, written: Sequence[Statement] = ()) -> None:
+    """Raises DecisionRefusedError where `text` may not be signed. `written` is what it has that the draft has not."""
+    if lacking := incomplete(draft, text):
+        raise DecisionRefusedError("incomplete", " ".join(item.detail for item in lacking), lacking)
+    if waiting := [*unsettled(draft, text, settled), *unconfirmed(written, settled)]:
+        sentences = sum(item.field != "acknowledged" for item in waiting)
+        raise DecisionRefusedError("unresolved", to_do(sentences, len(waiting) - sentences), waiting)
+    if text != draft.text and (untrue := misleading(draft, text, written)):
+        raise DecisionRefusedError("misleading", untrue[0].detail, untrue)
+
+
+def misleading(draft: Draft, text: str, written: Sequence[Statement] = ()) -> list[Obstacle]:
+    """A line that says that a model or rules wrote a narrative of which nothing stands, or that a physician wrote one
+    in which a sentence of a model stands.
+    """
+    by = notice.narrative_by(draft, text, own=bool(written))
+    drafted = by in ("model", "rules")
+    said = {claim for _, claim in notice.lines_of(text)}
+    if not any(claim != by and (not drafted or by == "model") for claim in said):
+        return []
+    wanted = notice.true_line(draft, text, own=bool(written))
+    return [Obstacle("text", f"The line that says who wrote the narrative is not true. It has to be: {wanted}")]
+
+
+def check_addendum(draft: Draft, words: str, settled: Settled, written: Sequence[Statement] = ()) -> None:
+    """Check an addendum to the document of `draft`. `written` are the sentences of `words` that the draft lacks.
+
+    The line that identifies the patient is added by us: `words` must not have another. Raises DecisionRefusedError.
+    """
+    lacking = [Obstacle("text", detail) for detail in _lacking_of_addendum(draft, words)]
+    if lacking:
+        raise DecisionRefusedError("incomplete", " ".join(item.detail for item in lacking), lacking)
+    # A sentence that was taken out of the draft may come back here.
+    if waiting := [*unsettled(draft, words, settled), *unconfirmed(written, settled)]:
+        raise DecisionRefusedError("unresolved", to_do(len(waiting), 0), waiting)
+
+
+def _lacking_of_addendum(draft: Draft, words: str) -> Iterator[str]:
+    if not re.search(r"\w", words):
+        yield "The addendum is empty."
+    if TO_BE_WRITTEN in words:
+        yield "A part that you are to write is still open."
+    lines = (" ".join(line.split()) for line in words.splitlines())
+    if any(_SAYS_WHO.match(line) and line != identity(draft) for line in lines):
+        yield "A line that begins with “Patient:” says who the document is about, and this one names another."
+
+
+def to_do(sentences: int, points: int) -> str:
+    """What is to be settled, in words."""
+    found = [
+        f"{number} {one if number == 1 else many}"
+        for number, one, many in (
+            (sentences, "sentence that the record does not support", "sentences that the record does not support"),
+            (points, "open point", "open points"),
+        )
+        if number
+    ]
+    return f"To be settled before the signature: {' and '.join(found)}."
+
+
+def unsettled(draft: Draft, text: str, settled: Settled) -> list[Obstacle]:
+    """Sentences that the record does not support and open points of `draft` that nobody has settled for `text`."""
+    sentences = (
+        Obstacle("resolutions", "The record does not support this sentence: confirm, change or remove it.", index)
+        for index in edits.unresolved(draft, text, settled.confirmed)
+    )
+    points = (
+        Obstacle("acknowledged", "Look at this open point and acknowledge it.", index)
+        for index in edits.unacknowledged(draft, settled.acknowledged)
+    )
+    return [*sentences, *points]
+
+
+def unconfirmed(written: Sequence[Statement], settled: Settled) -> list[Obstacle]:
+    """Sentences of the physician's own that the record does not support and nobody has confirmed."""
+    words = {
+        "contradicted": "The record contradicts a sentence that you wrote: change or confirm it.",
+        "not-in-record": "The record does not have what a sentence that you wrote says: change or confirm it.",
+    }
+    return [
+        Obstacle("written", words[item.label], index, item.digest)
+        for index, item in enumerate(written)
+        if item.label != "supported" and item.digest not in settled.written
+    ]
+
+
+def incomplete(draft: Draft, text: str) -> list[Obstacle]:
+    """What `text` lacks to be the document of this stay: its patient, its parts, what is to be written by hand."""
+    return [Obstacle("text", detail) for detail in _lacking(draft, text)]
+
+
+def _lacking(draft: Draft, text: str) -> Iterator[str]:
+    if TO_BE_WRITTEN in text:
+        yield "A part that you are to write is still open."
+    lines = [" ".join(line.split()) for line in text.splitlines()]
+    patients = {line for line in lines if line.startswith(PATIENT)}
+    own = identity(draft)
+    if own is not None and own not in patients:
+        yield "The line that says who the patient is was removed or changed."
+    if patients - {own}:
+        yield "The text names another patient."
+    titles = {heading(part.title) for part in draft.parts}
+    for part in draft.parts:
+        if part.required and not _has_content(part, lines, titles):
+            yield f"The part “{part.title}” is missing or empty."
+
+
+def identity(draft: Draft) -> str | None:
+    """The line of the draft that says who the patient is."""
+    lines = (" ".join(line.split()) for line in draft.text.splitlines())
+    return next((line for line in lines if line.startswith(PATIENT)), None)
+
+
+def _has_content(part: Part, lines: Sequence[str], titles: set[str]) -> bool:
+    """Whether the text has the part's heading, and words below it that are no heading of a group."""
+    headings = [number for number, line in enumerate(lines) if heading(line) == heading(part.title)]
+    for start in headings:
+        for line in lines[start + 1 :]:
+            if heading(line) in titles:
+                break
+            if re.search(r"\w", line) and not line.endswith(":"):
+                return True
+    return False
+
+
+def heading(text: str) -> str:
+    """A line as headings are compared: in any case, with or without its colon."""
+    return text.strip().rstrip(":").casefold()
+
+
+def resolutions(draft: Draft, text: str, settled: Settled) -> tuple[Resolution, ...]:
+    """What became of each sentence that the record does not support, for the trail."""
+    stand = set(edits.unchanged_sentences(draft, text))
+    return tuple(
+        Resolution(sentence=index, how="confirmed" if index in stand else _how(sentence.text, text, index, settled))
+        for index, sentence in enumerate(draft.sentences)
+        if not sentence.supported
+    )
+
+
+def _how(sentence: str, text: str, index: int, settled: Settled) -> How:
+    said = settled.resolutions.get(index)
+    if said in ("changed", "removed"):
+        return said
+    return "changed" if fuzz.partial_ratio(sentence, text) >= SIMILAR else "removed"

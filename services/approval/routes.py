@@ -1,0 +1,20 @@
+"""Every route of approval: the REST API first, then the pages."""
+
+from services.approval.corrections.api import router as corrections
+from services.approval.erasure.api import router as erasure
+from services.approval.escalation.api import router as escalations
+from services.approval.review.api import router as reviews
+from services.approval.sign_in.api import router as sessions
+from services.approval.sign_in.routes import provider_router
+from services.approval.sign_in.routes import router as sign_in
+from services.approval.web.case import router as case_pages
+from services.approval.web.corrections import router as correction_pages
+from services.approval.web.inbox import router as inbox
+from services.approval.web.practitioner_search import router as practitioner_search
+from services.approval.web.render import assets_router
+
+API_ROUTERS = (reviews, corrections, erasure, escalations, sessions)
+PAGE_ROUTERS = (assets_router, sign_in, inbox, case_pages, correction_pages, practitioner_search)
+ROUTERS = (*API_ROUTERS, *PAGE_ROUTERS)
+
+__all__ = ["API_ROUTERS", "PAGE_ROUTERS", "ROUTERS", "provider_router"]

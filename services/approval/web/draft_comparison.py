@@ -1,0 +1,56 @@
+"""Compare a draft with the previous one: what the physician asked for, and what has changed."""
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any
+
+from services.approval.review import text_diff
+from services.approval.review.case_reader import CaseReader
+from shared.contracts.case import Case
+from shared.contracts.draft import HEADINGS, Draft
+from shared.contracts.envelope import Recorded
+from shared.contracts.events import Drafted, DraftRef, Rejected
+
+SHOWN = 300  # rows; what is left out is counted on the page
+
+
+async def beside_the_one_before(cases: CaseReader, history: Sequence[Recorded], case: Case, draft: Draft) -> Any:
+    """Return the comparison for the page; None for a first draft, and once the review is decided."""
+    before = _before(history, case.review.draft) if case.review is not None and case.open else None
+    if before is None:
+        return None
+    case_id = history[-1].case.id
+    earlier = await cases.draft(case_id, before.digest)
+    rows = await asyncio.to_thread(
+        text_diff.side_by_side, earlier.text, draft.text, _headings(earlier) | _headings(draft)
+    )
+    asked = next((item for item in reversed(history) if _refuses(item, before)), None)
+    words = await cases.texts(case_id).get(asked.body.reason) if asked and isinstance(asked.body, Rejected) else b""
+    by = asked.body.by if asked and isinstance(asked.body, Rejected) else None
+    return {
+        "number": earlier.number,
+        "rows": rows[:SHOWN],
+        "more": sum(row.lines for row in rows[SHOWN:] if row.kind != "same"),
+        "differ": any(row.kind != "same" for row in rows),
+        "words": words.decode(),
+        "by": (by.name or by.subject) if by else "",
+    }
+
+
+def _before(history: Sequence[Recorded], current: DraftRef) -> DraftRef | None:
+    """The draft of the same record whose place `current` took."""
+    drafts = [item.body.draft for item in history if isinstance(item.body, Drafted)]
+    same = (item for item in reversed(drafts) if item.context == current.context)
+    return next((item for item in same if item.number == current.number - 1), None)
+
+
+def _refuses(item: Recorded, draft: DraftRef) -> bool:
+    return isinstance(item.body, Rejected) and item.body.draft.digest == draft.digest
+
+
+def _headings(draft: Draft) -> frozenset[str]:
+    """Lines of the text under which others stand."""
+    groups = {f"{group.title}:" for part in draft.parts for group in part.groups}
+    return frozenset(
+        {part.title.upper() for part in draft.parts} | groups | {f"{title}:" for title in HEADINGS.values()}
+    )

@@ -1,0 +1,140 @@
+"""The inbox page: open reviews, and the event stream that tells browsers about changes."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from datetime import datetime
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Request
+from fastapi.responses import RedirectResponse, Response, StreamingResponse
+
+from services.approval.dependencies import Api, ApiDependencies, Clinician
+from services.approval.projections.open_reviews import OpenReview, OpenReviewRow
+from services.approval.review.api import readable, shown_departments
+from services.approval.review.authorization import is_assigned_to
+from services.approval.web.draft_labels import DraftLabel
+from services.approval.web.render import PageRoute, page, span
+from shared.contracts.case import fold
+from shared.runtime.access import Caller
+
+PAGE = 50
+SETTLE = 0.3  # seconds in which changes are told together
+BEAT = 15.0  # seconds after which a comment keeps proxies from closing the stream, and the session is looked at
+
+
+router = APIRouter(route_class=PageRoute, include_in_schema=False)
+
+
+@router.get("/")
+async def inbox(
+    who: Clinician,
+    api: Api,
+    department: str | None = None,
+    mine: bool = False,
+    q: str = "",
+    after: str | None = None,
+    rows: bool = False,
+) -> Response:
+    """The whole page, or with `rows` only the part that changes."""
+    departments = shown_departments(who, department or None)
+    try:
+        lines, cursor = api.open_reviews.page(departments, after, PAGE, _wanted(who, mine, q.strip().lower()))
+    except ValueError:
+        return RedirectResponse("/", 303)
+    labels = await api.labels.of([(line.case_id, line.draft) for line in lines])
+    now = api.clock()
+    counts = {name: count for name, count in sorted(api.open_reviews.counts().items()) if who.works_in(name)}
+    return page(
+        "rows.html" if rows else "inbox.html",
+        who=who,
+        rows=[_row(line, labels[line.draft], now) for line in lines],
+        counts=counts,
+        department=department or "",
+        mine=mine,
+        q=q,
+        cursor=cursor,
+        unread=api.unreadable.of(who),
+    )
+
+
+async def _event_stream_slot(request: Request, api: Api) -> AsyncIterator[None]:
+    """Hold one of the caller's event streams until the answer has ended. Raises Problem 429 when none is left."""
+    async with asynccontextmanager(api.streams)(request):
+        yield
+
+
+# The caller comes first: streams are counted by person.
+@router.get("/events")
+async def events(
+    request: Request, who: Clinician, api: Api, _: Annotated[None, Depends(_event_stream_slot)], case: str = ""
+) -> Response:
+    """Of all reviews, or of one case, as long as the caller may see them."""
+    if case:
+        await readable(api.cases, case, who)
+    headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+
+    async def may_listen() -> bool:
+        return who.method in ("token", "jwt") or await api.guard.signed_in(request) is not None
+
+    return StreamingResponse(_changes(api, case, may_listen), media_type="text/event-stream", headers=headers)
+
+
+def _wanted(who: Caller, mine: bool, words: str) -> Callable[[OpenReviewRow], bool]:
+    def wanted(waiting: OpenReviewRow) -> bool:
+        if mine and not is_assigned_to(who, waiting.owner, waiting.attending):
+            return False
+        if not words:
+            return True
+        fields = (waiting.ref.id, waiting.encounter, waiting.owner or "", waiting.ref.department)
+        return any(words in field.lower() for field in fields)
+
+    return wanted
+
+
+def _row(line: OpenReview, shown: DraftLabel, now: datetime) -> dict[str, object]:
+    following = next((time for time in line.deadlines if time > now), None)
+    return {
+        "line": line,
+        "initials": shown.initials or "?",
+        "owner": shown.attending if line.attends else None,
+        "waiting": span((now - line.requested_at).total_seconds()),
+        "following": span((following - now).total_seconds()) if following and not line.level else None,
+    }
+
+
+async def _changes(api: ApiDependencies, case: str, may_listen: Callable[[], Awaitable[bool]]) -> AsyncIterator[str]:
+    """Server-sent events: one `changed` for everything that changed together; with `case`, where that case stands now.
+
+    One comes at once: something may have changed between the page and the stream, or while the stream was broken.
+    `signed-out` ends it once `may_listen` says no, which is asked every BEAT seconds.
+    https://html.spec.whatwg.org/multipage/server-sent-events.html
+    """
+    now = asyncio.get_running_loop().time
+    with api.open_reviews.watching() as queue:
+        yield "retry: 2000\n\n" + await _changed(api, case)
+        asked = now()
+        while True:
+            try:
+                changed = {await asyncio.wait_for(queue.get(), max(asked + BEAT - now(), 0))}
+            except TimeoutError:
+                if not await may_listen():
+                    yield "event: signed-out\ndata:\n\n"
+                    return
+                asked = now()
+                yield ": still here\n\n"
+                continue
+            await asyncio.sleep(SETTLE)
+            count = 1
+            while not queue.empty():
+                changed.add(queue.get_nowait())
+                count += 1
+            told_all = count < queue.maxsize  # whoever does not keep up was not told what came after
+            if not case or case in changed or not told_all:
+                yield await _changed(api, case)
+
+
+async def _changed(api: ApiDependencies, case: str) -> str:
+    history, _ = await api.cases.readable(case) if case else ([], [])
+    head = fold(history).head.sequence if case else ""
+    return f"event: changed\ndata: {head}\n\n"

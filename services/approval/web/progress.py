@@ -1,0 +1,51 @@
+"""Progress of a text that is being edited: what was changed, and what is still to be settled."""
+
+import asyncio
+from dataclasses import replace
+from typing import Any
+
+from services.approval.review import edits, text_diff
+from services.approval.review.case_reader import CaseReader
+from services.approval.web.autosave import AutosavedDraft
+from services.approval.web.review_form import Mode, SubmittedForm, beginning
+from shared.contracts import notice
+from shared.contracts.draft import TO_BE_WRITTEN, Draft
+from shared.runtime.access import Caller
+
+
+async def progress(
+    cases: CaseReader, case_id: str, draft: Draft, copy: AutosavedDraft, mode: Mode, who: Caller
+) -> dict[str, Any]:
+    """What differs from the text that they began with, and which sentences and points are still to be settled."""
+    begun = beginning(draft, mode)
+    own = await cases.added_statements(case_id, draft, copy.text, who)
+    written = [item for item in own if item.label != "supported"]
+    standing = edits.unchanged_sentences(draft, copy.text)
+    return {
+        "written": written,
+        "unconfirmed": [item.digest for item in written if item.digest not in copy.written],
+        "copy": copy,
+        "diff": await asyncio.to_thread(text_diff.diff, begun, copy.text) if copy.text != begun else [],
+        "unresolved": edits.unresolved(draft, copy.text, copy.confirmed),
+        "unacknowledged": edits.unacknowledged(draft, copy.acknowledged),
+        "gone": [index for index in range(len(draft.sentences)) if index not in standing],
+        "open_places": copy.text.count(TO_BE_WRITTEN),
+        "line": _line(draft, copy.text, own=bool(own)),
+    }
+
+
+def _line(draft: Draft, text: str, *, own: bool) -> tuple[str, str] | None:
+    """The line that says who wrote the narrative as it stands in the text, and as it has to be, where they differ."""
+    wanted = notice.true_line(draft, text, own=own)
+    found = [stands.strip() for stands, _ in notice.lines_of(text)]
+    stale = next((stands for stands in found if stands != wanted), None)
+    if stale is None or text == draft.text or TO_BE_WRITTEN in text:
+        return None
+    return stale, wanted
+
+
+async def put_right(cases: CaseReader, sent: SubmittedForm, who: Caller) -> SubmittedForm:
+    """The form with such a line of the text saying what is true."""
+    own = bool(await cases.added_statements(sent.ref.id, sent.draft, sent.copy.text, who))
+    text = notice.put_right(sent.draft, sent.copy.text, own=own)
+    return replace(sent, copy=sent.copy.model_copy(update={"text": text}))

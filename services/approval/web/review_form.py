@@ -1,0 +1,122 @@
+"""The review form as it is submitted, and its autosaved copies: one for each person and way of writing."""
+
+from dataclasses import dataclass
+from typing import Annotated, Literal
+
+from fastapi import Depends, Form
+
+from services.approval.dependencies import Api, ApiDependencies, Clinician
+from services.approval.review import manual_narrative
+from services.approval.review.api import LONGEST_TEXT
+from services.approval.review.authorization import denial
+from services.approval.web.autosave import AutosavedDraft, DraftAutosave
+from shared.contracts.case import fold
+from shared.contracts.draft import Draft
+from shared.contracts.events import Drafted
+from shared.contracts.subjects import CaseRef
+from shared.runtime.access import Caller
+from shared.runtime.problems import Problem
+
+Mode = Literal["review", "write"]  # the draft as it is, or its facts and a narrative of one's own
+Numbers = Annotated[list[int], Form(max_length=1000)]
+Digests = Annotated[list[str], Form(max_length=1000)]
+Seconds = Annotated[int, Form(ge=0)]
+
+
+@dataclass(frozen=True, slots=True)
+class SubmittedForm:
+    """The form of a case that the caller may see, about a draft of it."""
+
+    ref: CaseRef
+    draft: Draft
+    digest: str
+    mode: Mode
+    copy: AutosavedDraft
+
+    @property
+    def path(self) -> str:
+        return path_of(self.ref.id, self.mode)
+
+
+def path_of(case_id: str, mode: Mode) -> str:
+    return f"/reviews/{case_id}/write" if mode == "write" else f"/reviews/{case_id}"
+
+
+def beginning(draft: Draft, mode: Mode) -> str:
+    """The text with which somebody begins."""
+    return manual_narrative.to_write(draft) if mode == "write" else draft.text
+
+
+class ReviewFormAutosave:
+    """Working copies of the two ways. What somebody writes by hand is of the record, and outlives a new draft of it."""
+
+    def __init__(self, working: DraftAutosave) -> None:
+        self._working = working
+
+    async def find(self, ref: CaseRef, draft: Draft, digest: str, mode: Mode, subject: str) -> AutosavedDraft:
+        found = await self._working.find(ref.id, _key(draft, digest, mode), subject)
+        if found is None:
+            return AutosavedDraft(text=beginning(draft, mode), draft=digest)
+        if mode == "write" and found.draft != digest:  # numbers of sentences and points are another draft's
+            return AutosavedDraft(text=found.text, written=found.written, draft=digest)
+        return found
+
+    async def keep(self, sent: SubmittedForm, subject: str) -> None:
+        await self._working.keep(sent.ref.id, _key(sent.draft, sent.digest, sent.mode), subject, sent.copy)
+
+    async def drop(self, sent: SubmittedForm, subject: str) -> None:
+        """It has been decided: what was signed stands elsewhere."""
+        for mode in ("review", "write"):
+            await self._working.drop(sent.ref.id, _key(sent.draft, sent.digest, mode), subject)
+
+
+def _key(draft: Draft, digest: str, mode: Mode) -> str:
+    return f"{draft.context_digest}/write" if mode == "write" else digest
+
+
+async def submitted_form(
+    case_id: str,
+    who: Clinician,
+    api: Api,
+    digest: Annotated[str, Form()],
+    mode: Annotated[Mode, Form()] = "review",
+    text: Annotated[str, Form(max_length=LONGEST_TEXT)] = "",
+    confirmed: Numbers = [],  # noqa: B006 - FastAPI copies defaults
+    acknowledged: Numbers = [],  # noqa: B006
+    written: Digests = [],  # noqa: B006
+    seconds: Seconds = 0,
+    seen: Numbers = [],  # noqa: B006
+) -> SubmittedForm:
+    """A dependency that reads the form. Raises Problem where the caller may not see the case, or for another draft."""
+    ref, draft = await _draft_of_form(api, case_id, who, digest)
+    copy = AutosavedDraft(
+        text=typed(text, beginning(draft, mode)),
+        draft=digest,
+        confirmed=tuple(confirmed),
+        acknowledged=tuple(acknowledged),
+        written=frozenset(written),
+        seconds=seconds,
+        seen=frozenset(seen),
+    )
+    return SubmittedForm(ref, draft, digest, mode, copy)
+
+
+ReviewForm = Annotated[SubmittedForm, Depends(submitted_form)]
+
+
+def typed(text: str, begun: str) -> str:
+    """Browsers send text areas with CRLF and may drop the last line break; an untouched text counts as untouched."""
+    plain = text.replace("\r\n", "\n").rstrip() + "\n"
+    return begun if plain == begun.rstrip() + "\n" else plain
+
+
+async def _draft_of_form(api: ApiDependencies, case_id: str, who: Caller, digest: str) -> tuple[CaseRef, Draft]:
+    """Raises Problem where the caller may not see the case or the draft was never one of its drafts."""
+    history = await api.cases.history(case_id)
+    case = fold(history)
+    if not history or denial(who, case, history[-1].case.department, "see"):
+        raise Problem(404, "There is no such case")
+    drafts = [event.body.draft.digest for event in history if isinstance(event.body, Drafted)]
+    if digest not in drafts:
+        raise Problem(412, "This is not a draft of this case")
+    return history[-1].case, await api.cases.draft(case_id, digest)

@@ -1,0 +1,53 @@
+"""What the routes of ingest work with, from the application's state."""
+
+from dataclasses import dataclass
+from typing import Annotated
+
+from fastapi import Depends, Request
+
+from services.ingest.handlers import Ingest
+from services.ingest.publishers import EncounterPublisher, NotificationPublisher
+from services.ingest.refresh.desk import RefreshDesk
+from shared.runtime.access import ROLES, Allow, Caller, Guard, Role
+from shared.runtime.dependencies import provided
+
+
+@dataclass(frozen=True, slots=True)
+class IngestDependencies:
+    guard: Guard
+    ingest: Ingest
+    encounters: EncounterPublisher
+    notifications: NotificationPublisher
+    refreshes: RefreshDesk
+
+
+def allow(*roles: Role) -> Allow:
+    """Return a dependency that gives the caller where it has one of `roles`; otherwise the answer is 401 or 403."""
+    return Allow(lambda request: provided(request, IngestDependencies).guard, roles)
+
+
+# Dependencies are `async`: FastAPI runs others in a thread.
+async def _ingest(request: Request) -> Ingest:
+    return provided(request, IngestDependencies).ingest
+
+
+async def _encounters(request: Request) -> EncounterPublisher:
+    return provided(request, IngestDependencies).encounters
+
+
+async def _notifications(request: Request) -> NotificationPublisher:
+    return provided(request, IngestDependencies).notifications
+
+
+async def _refreshes(request: Request) -> RefreshDesk:
+    return provided(request, IngestDependencies).refreshes
+
+
+IngestSteps = Annotated[Ingest, Depends(_ingest)]
+Encounters = Annotated[EncounterPublisher, Depends(_encounters)]
+Notifications = Annotated[NotificationPublisher, Depends(_notifications)]
+Refreshes = Annotated[RefreshDesk, Depends(_refreshes)]
+
+AnyRole = Annotated[Caller, Depends(allow(*ROLES))]
+Operator = Annotated[Caller, Depends(allow("operator"))]
+Sender = Annotated[Caller, Depends(allow("ingest"))]

@@ -1,0 +1,77 @@
+"""Publish what HTTP callers report to the EHR stream, as an integration engine would."""
+
+import re
+from collections.abc import Callable
+from typing import Annotated
+
+from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field
+
+from shared.contracts.ehr import Department, EncounterFact, FhirId, PractitionerReference, TaskFact
+from shared.contracts.subjects import encounter_subject
+from shared.messaging.connection import Bus
+from shared.messaging.ehr_facts import tell_task
+
+
+def _slug(value: object) -> object:
+    """`Internal Medicine` → `internal-medicine`: departments are subject tokens."""
+    return re.sub(r"[^a-z0-9]+", "-", value.lower()).strip("-") if isinstance(value, str) else value
+
+
+def _practitioner(value: object) -> object:
+    return f"Practitioner/{value}" if isinstance(value, str) and "/" not in value else value
+
+
+class EncounterReport(BaseModel):
+    """What happened to an encounter, as the caller knows it."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    encounter_id: FhirId = Field(description="logical id of the FHIR Encounter")
+    department: Annotated[Department, BeforeValidator(_slug)] | None = None
+    attending: Annotated[PractitionerReference, BeforeValidator(_practitioner)] | None = Field(
+        default=None, description="FHIR reference; read from the Encounter when absent"
+    )
+    occurred_at: AwareDatetime | None = Field(default=None, description="RFC 3339 with an offset")
+
+
+class EncounterPublisher:
+    """Publishes reports about encounters. `new_id` gives the ids of messages."""
+
+    def __init__(self, default_department: str, new_id: Callable[[], str]) -> None:
+        self._default_department = default_department
+        self._new_id = new_id
+
+    def attach(self, bus: Bus) -> None:
+        self._bus = bus
+
+    async def publish(self, name: str, report: EncounterReport) -> tuple[EncounterFact, str]:
+        """Store the report on the EHR stream; returns it as a fact, and its id."""
+        department = report.department or self._default_department
+        fact = EncounterFact(**report.model_dump() | {"department": department})
+        cause = self._new_id()
+        headers = {
+            "ce-specversion": "1.0",
+            "ce-id": cause,
+            "ce-type": f"countersign.ehr.encounter.{name}.v1",
+            "ce-source": "countersign/ingest",
+            "content-type": "application/json",
+        }
+        subject = encounter_subject(name, department, fact.encounter_id)
+        body = fact.model_dump_json(exclude_none=True).encode()
+        await self._bus.publish(subject, body, stream="EHR", headers=headers, id=cause)
+        return fact, cause
+
+
+class NotificationPublisher:
+    """Publishes what FHIR notifications are about. `new_id` gives the ids of messages."""
+
+    def __init__(self, new_id: Callable[[], str]) -> None:
+        self._new_id = new_id
+
+    def attach(self, bus: Bus) -> None:
+        self._bus = bus
+
+    async def publish(self, facts: list[TaskFact]) -> None:
+        """Store the facts; returns once they are stored, so that an EHR that got its answer need not repeat them."""
+        for fact in facts:
+            await tell_task(self._bus, fact, source="ingest", id=self._new_id())
