@@ -7,6 +7,7 @@ from pathlib import Path
 from nats.aio.msg import Msg
 
 from shared.contracts.failures import Failure
+from shared.contracts.subjects import reconcile_subjects
 from shared.messaging.checkpoints import Checkpoints, Folder, signing_key
 from shared.messaging.connection import Bus
 from shared.messaging.deadletter import alert
@@ -16,7 +17,7 @@ from shared.messaging.timers import Timers
 
 logger = logging.getLogger(__name__)
 
-TIMER, DUE = "timers.reconcile.checkpoint", "timers.due.reconcile.checkpoint"
+TIMER, DUE = reconcile_subjects("checkpoint")
 EVERY = "countersign-every"
 AT_MOST = 5  # in one run: a long trail is covered step by step, and the EHR's Tasks are looked for meanwhile
 TELL_AFTER = 3  # runs that fail one after the other

@@ -19,7 +19,7 @@ from shared.contracts.corrections import Retracted
 from shared.contracts.envelope import Recorded
 from shared.contracts.failures import PermanentError, TransientError
 from shared.contracts.model import Model
-from shared.contracts.subjects import CaseRef, parse_case_subject
+from shared.contracts.subjects import CaseRef, case_filter, parse_case_subject
 from shared.messaging.buckets import Bucket, Entry
 from shared.messaging.connection import Bus, WrongSequenceError
 from shared.messaging.deadletter import alert
@@ -86,7 +86,7 @@ class FollowUp:
             return
         mark = Mark.read(entry.value)
         for _ in range(0, MOST, PAGE):
-            query = {"seq": mark.at + 1, "next_by_subj": f"discharge.*.*.{name}", "batch": PAGE}
+            query = {"seq": mark.at + 1, "next_by_subj": case_filter(name), "batch": PAGE}
             page = [as_stored(message) for message in await self._bus.direct_get(STREAM, query)]
             following = await self._follow(mark, due(page, self._clock() - wait))
             if following == mark:

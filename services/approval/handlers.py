@@ -27,6 +27,7 @@ from shared.contracts.events import (
 )
 from shared.contracts.failures import PermanentError, never_permanent
 from shared.contracts.model import read_whole
+from shared.contracts.steps import FILE, REQUEST_REVIEW, SETTLE_REJECTION
 from shared.contracts.subjects import CaseRef, derived_id
 from shared.messaging.artifacts import Artifacts
 from shared.messaging.connection import Bus
@@ -57,9 +58,9 @@ class Approval:
         self._directory = directory
         self._reviews = reviews
         self._clock = clock
-        steps.step("approval-request", self.request_review, undo=self.take_back_request)
-        steps.step("approval-file", self.file)
-        steps.step("approval-settle", self.settle_rejection)
+        steps.on(REQUEST_REVIEW, self.request_review, undo=self.take_back_request)
+        steps.on(FILE, self.file)
+        steps.on(SETTLE_REJECTION, self.settle_rejection)
 
     async def attach(self, bus: Bus) -> None:
         self._bus = bus
@@ -69,10 +70,9 @@ class Approval:
         self._timers = Timers(bus)
         await self._reviews.start(bus)
 
-    async def request_review(self, work: Work) -> ReviewRequested:
+    async def request_review(self, work: Work[Drafted]) -> ReviewRequested:
         """A Task in the EHR and the timers: all there before the event says so."""
-        drafted, case = work.cause.body, work.cause.case
-        assert isinstance(drafted, Drafted)  # noqa: S101 - the step's consumer is filtered to it
+        drafted, case = work.event, work.cause.case
         now = self._clock()
         due = clocks.deadlines(now, self._directory.times(case.department))
         clock = derived_id(work.cause.id, "review-requested")
@@ -81,13 +81,12 @@ class Approval:
         )
         return domain.request(drafted, task, due)
 
-    async def take_back_request(self, cause: Recorded) -> None:
+    async def take_back_request(self, work: Work[Drafted]) -> None:
         """The case was withdrawn while the review was being requested."""
-        assert isinstance(cause.body, Drafted)  # noqa: S101
-        await self._timers.cancel(cause.case.id)
-        await self._tasks.end(cause.case, cause.body.draft, None)
+        await self._timers.cancel(work.cause.case.id)
+        await self._tasks.end(work.cause.case, work.event.draft, None)
 
-    async def file(self, work: Work) -> Filed | RetractionFiled:
+    async def file(self, work: Work[Approved | Amended | Addended | Retracted]) -> Filed | RetractionFiled:
         """Bring into the chart what was signed: a document, its correction, an addendum, a retraction.
 
         What is signed is not given up, whatever the EHR answers; only a text that is not the signed one is, and what
@@ -95,17 +94,15 @@ class Approval:
         """
         cause = work.cause
         case = await self._up_to(cause)
-        if isinstance(cause.body, Retracted):
+        if isinstance(signature := work.event, Retracted):
             with never_permanent():
-                return await self._retracting.retract(cause, cause.body)
-        signature = cause.body
-        assert isinstance(signature, Approved | Amended | Addended)  # noqa: S101
+                return await self._retracting.retract(cause, signature)
         if not isinstance(signature, Approved):
             return await self._file(cause, signature, signature.number)
         await self._timers.cancel(cause.case.id)
         filed = await self._file(cause, signature, corrections.number_of(case, cause))
         document = f"DocumentReference/{filed.document_reference}"
-        await self._complete(cause, document)
+        await self._complete(cause, signature, document)
         return filed
 
     async def _up_to(self, cause: Recorded) -> Case:
@@ -174,17 +171,15 @@ class Approval:
             raise PermanentError("the draft is not the text that was signed")
         return draft.text
 
-    async def settle_rejection(self, work: Work) -> RedraftRequested | Closed:
+    async def settle_rejection(self, work: Work[Rejected]) -> RedraftRequested | Closed:
         """Stop the clock, complete the Task with the refusal, and send the case back or end it."""
-        rejected, case = work.cause.body, work.cause.case
-        assert isinstance(rejected, Rejected)  # noqa: S101
+        rejected, case = work.event, work.cause.case
         await self._timers.cancel(case.id)
-        await self._complete(work.cause)
+        await self._complete(work.cause, rejected)
         return domain.after_rejection(rejected)
 
-    async def _complete(self, decision: Recorded, document: str | None = None) -> None:
+    async def _complete(self, decision: Recorded, body: Approved | Rejected, document: str | None = None) -> None:
         """Say in the review's Task what was decided."""
-        body, outcome = decision.body, domain.outcome_of(decision)
-        assert isinstance(body, Approved | Rejected)  # noqa: S101
-        assert outcome is not None  # noqa: S101
+        outcome = domain.outcome_of(decision)
+        assert outcome is not None  # noqa: S101 - an approval and a rejection have one
         await self._tasks.complete(decision.case, body.draft, body.task, outcome, document)

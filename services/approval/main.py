@@ -52,6 +52,7 @@ from services.approval.sign_in.sessions_api import make_sessions_router
 from services.approval.tasks import Devices, Tasks
 from shared.clinical.fhir import FhirClient
 from shared.contracts.ehr import read_task_fact
+from shared.contracts.subjects import ESCALATION_TIMER, RECONCILE_TIMER, timer_filter
 from shared.messaging.access_log import AccessLog
 from shared.messaging.connection import Bus
 from shared.messaging.lost_timers import LostTimers
@@ -115,7 +116,7 @@ def build(
     erasing, erasures = Erasing(steps, settings.erasure_dir), ErasureDesk(desk)
     provider = Provider(settings.oidc, clock) if settings.oidc.issuer else None
     sessions = SessionStore(clock, new_secret, settings.idle, settings.session, provider)
-    lost_timers = LostTimers(REVIEWS, ("timers.escalation.>", "timers.reconcile.*"), clock)
+    lost_timers = LostTimers(REVIEWS, (timer_filter(ESCALATION_TIMER), timer_filter(RECONCILE_TIMER)), clock)
     census, patrol = Census(reviews, clock), Patrol(settings.nats_monitor_url, ehr)
     working, names, not_read = WorkingCopies(), Names(), NotRead()
     checks = {"approval-ehr-task": read_task_fact, "approval-deliver": read_notice}

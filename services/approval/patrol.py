@@ -8,7 +8,7 @@ import logging
 
 from services.approval.proof.case import verify_case
 from shared.clinical.fhir import FhirClient
-from shared.contracts.subjects import CaseRef, parse_case_subject
+from shared.contracts.subjects import CaseRef, case_filter, parse_case_subject
 from shared.messaging.buckets import Bucket
 from shared.messaging.connection import Bus, WrongSequenceError
 from shared.messaging.deadletter import alert
@@ -44,7 +44,7 @@ class Patrol:
     async def _go_on(self) -> None:
         entry = await self._places.get(KEY)
         at = int(entry.value) if entry is not None else 1
-        query = {"seq": at, "next_by_subj": "discharge.*.*.discharged", "batch": CASES_A_ROUND}
+        query = {"seq": at, "next_by_subj": case_filter("discharged"), "batch": CASES_A_ROUND}
         page = [as_stored(message) for message in await self._bus.direct_get(STREAM, query)]
         for item in page:
             await self._verify(parse_case_subject(item.subject)[0])

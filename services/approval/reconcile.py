@@ -15,6 +15,7 @@ from services.approval.task_mark import Ended, Mark, after, begin, ended, halved
 from shared.clinical.fhir import FhirClient
 from shared.contracts.ehr import TaskFact
 from shared.contracts.failures import Failure
+from shared.contracts.subjects import reconcile_subjects
 from shared.messaging.buckets import Bucket
 from shared.messaging.connection import Bus, WrongSequenceError
 from shared.messaging.deadletter import alert
@@ -24,7 +25,7 @@ from shared.messaging.timers import Timers
 
 logger = logging.getLogger(__name__)
 
-TIMER, DUE = "timers.reconcile.tasks", "timers.due.reconcile.tasks"
+TIMER, DUE = reconcile_subjects("tasks")
 EVERY = "countersign-every"
 KEY = "tasks"
 MOST = 500  # Tasks of one part of the time

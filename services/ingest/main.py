@@ -13,6 +13,7 @@ from services.ingest.refresh.desk import RefreshDesk
 from services.ingest.refresh.handlers import Refreshing
 from services.ingest.settings import IngestSettings
 from shared.contracts.ehr import read_fact
+from shared.contracts.subjects import REFRESH_TIMER, RETRY_TIMER, timer_filter
 from shared.messaging.connection import Bus
 from shared.messaging.lost_timers import LostTimers
 from shared.messaging.mending import Mending
@@ -42,7 +43,7 @@ def build(
     refreshing = Refreshing(steps, knowledge.file, knowledge.tokenizer, reader, clock, new_id)
     refreshes = RefreshDesk(refreshing, knowledge.uploads, reader, clock)
 
-    lost_timers = LostTimers(REFRESHES, ("timers.refresh.*", "timers.again.*"), clock)
+    lost_timers = LostTimers(REFRESHES, (timer_filter(REFRESH_TIMER), timer_filter(RETRY_TIMER)), clock)
 
     async def on_connect(bus: Bus) -> None:
         ingest.attach(bus)

@@ -11,7 +11,7 @@ from typing import Any
 from shared.contracts.case import Case, fold
 from shared.contracts.events import Actor, Retried
 from shared.contracts.failures import PermanentError
-from shared.contracts.subjects import CaseRef, derived_id, parse_case_subject
+from shared.contracts.subjects import CaseRef, dead_letter_subject, derived_id, parse_case_subject
 from shared.messaging.connection import Bus
 from shared.messaging.journal import Conflict, Journal
 from shared.messaging.letters import DeadLetter, Deed, must_wait, read_one, settle
@@ -155,7 +155,7 @@ async def retry(journal: Journal, case_ref: CaseRef, id: str, deed: Deed, of: Co
 def _consumer(letter: DeadLetter, headers: Mapping[str, str]) -> Consumer:
     """The consumer that buried it. Raises PermanentError where no consumer of ours can have done so."""
     buried = headers["Nats-Subject"]
-    found = next((item for item in CONSUMERS if buried == f"deadletter.{item.service}.{item.name}"), None)
+    found = next((item for item in CONSUMERS if buried == dead_letter_subject(item.service, item.name)), None)
     if (
         found is None
         or found.stream != letter.stream

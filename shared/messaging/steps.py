@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 from types import TracebackType
+from typing import Generic, TypeVar
 
 from nats.aio.msg import Msg
 
@@ -21,6 +22,8 @@ from shared.contracts.case import cause_of, fold
 from shared.contracts.envelope import Recorded, decode
 from shared.contracts.events import CaseEvent, Failed, StepName
 from shared.contracts.failures import Failure, PermanentError, TransientError
+from shared.contracts.retry import delay_after
+from shared.contracts.steps import StepDefinition
 from shared.contracts.subjects import derived_id
 from shared.messaging.ahead import Ahead, Run
 from shared.messaging.attempt import Heartbeat, handling
@@ -28,7 +31,6 @@ from shared.messaging.connection import Bus
 from shared.messaging.deadletter import Original, alert, bury
 from shared.messaging.journal import Journal, MovedOn
 from shared.messaging.pull import GRACE, Puller, Receiver
-from shared.messaging.retry import delay_after
 from shared.messaging.topology import Consumer, advisory_consumer, all_consumers, consumer
 from shared.telemetry import instruments
 
@@ -37,20 +39,24 @@ logger = logging.getLogger(__name__)
 QUEUED = 1.0  # seconds after which an event has stood in a queue
 
 Clock = Callable[[], datetime]
+Consumed = TypeVar("Consumed", bound=CaseEvent, covariant=True)
+Appended = TypeVar("Appended", bound=CaseEvent)
 
 
 @dataclass(frozen=True, slots=True)
-class Work:
-    """What a step is asked to do."""
+class Work(Generic[Consumed]):
+    """What a step is asked to do: `event` is the body of `cause`, of one of the types that the step consumes."""
 
     cause: Recorded
+    event: Consumed
     attempt: int  # 1 for the first
     last: bool  # no further attempt follows: a step that can do without its dependency does so now
 
 
-Handler = Callable[[Work], Awaitable[CaseEvent]]  # raises MovedOn where it finds that the case does not await it
+# Raises MovedOn where it finds that the case does not await it.
+Handler = Callable[[Work[Consumed]], Awaitable[Appended]]
 GivenUp = Callable[[Original, str], Awaitable[None]]  # what else a step does when it gives up, and why it did
-Undo = Callable[[Recorded], Awaitable[None]]
+Undo = Callable[[Work[Consumed]], Awaitable[None]]
 
 
 class Steps:
@@ -106,17 +112,18 @@ class Steps:
             raise RuntimeError("the service is not connected yet")
         return self._bus
 
-    def step(self, consumer_name: str, handle: Handler, undo: Undo | None = None) -> None:
-        """Run `handle` for the events that the consumer's step works on and append what it returns.
+    def on(
+        self,
+        step: StepDefinition[Consumed, Appended],
+        handle: Handler[Consumed, Appended],
+        undo: Undo[Consumed] | None = None,
+    ) -> None:
+        """Run `handle` for the events that `step` consumes, and append what it returns.
 
         `undo` takes back the effect when the case has moved on in the meantime (withdrawn while we worked).
         """
-        target = consumer(consumer_name)
-        name = target.step
-        if name is None:
-            raise ValueError(f"{consumer_name} works for no step of a case")
-
-        work = partial(self._run_step, name, target, handle, undo)
+        target = consumer(step.consumer)
+        work = partial(self._run_step, step, target, handle, undo)
 
         async def run(message: Msg) -> None:
             metadata = message.metadata
@@ -240,15 +247,15 @@ class Steps:
 
     async def _run_step(
         self,
-        name: StepName,
+        step: StepDefinition[Consumed, Appended],
         target: Consumer,
-        handle: Handler,
-        undo: Undo | None,
+        handle: Handler[Consumed, Appended],
+        undo: Undo[Consumed] | None,
         received: Recorded,
         attempt: int,
         early: bool,
     ) -> None:
-        journal = Journal(self.bus, self._service)
+        journal, name = Journal(self.bus, self._service), step.name
         cause, history = received, None
         if attempt > 1 or received.name == "retried" or early or self._waited(target, received):
             history = await journal.history_with(received)
@@ -256,13 +263,16 @@ class Steps:
             if wanted is None or (received.name != "retried" and wanted.id != received.id):
                 return  # done before, or the case has moved on
             cause = wanted
+        if not isinstance(cause.body, step.consumes):
+            raise PermanentError(f"{cause.name} is no event that the step {name} consumes")
+        work = Work(cause, cause.body, attempt, target.row.is_last(attempt))
         try:
-            event = await handle(Work(cause, attempt, target.row.is_last(attempt)))
+            event = await handle(work)
             id = derived_id(cause.id, event.event)
             await journal.append_awaited(name, cause, event, history, id=id, clock=self._clock)
         except MovedOn:
             if undo is not None:
-                await undo(cause)
+                await undo(work)
 
     def _waited(self, target: Consumer, received: Recorded) -> bool:
         """Whether it has stood in a queue, and may have been done ahead of its turn."""

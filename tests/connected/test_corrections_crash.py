@@ -11,8 +11,8 @@ import pytest
 from deploy.sandbox_ehr.app import Sandbox
 from services.approval.resources import chain_head_of
 from shared.clinical.fhir import FhirClient
+from shared.contracts.retry import RetryRow
 from shared.messaging import pull
-from shared.messaging.retry import RetryRow
 from shared.messaging.topology import Consumer
 from tests.connected.test_corrections import statuses
 from tests.connected.test_ehr_task_crash import Death

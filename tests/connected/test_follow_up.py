@@ -10,9 +10,9 @@ import pytest
 
 from services.approval import follow_up, resources
 from services.approval.follow_up import due
+from shared.contracts.retry import RetryRow
 from shared.messaging import pull
 from shared.messaging.journal import Stored
-from shared.messaging.retry import RetryRow
 from shared.messaging.topology import Consumer
 from tests.connected.test_ehr_task import alerts
 from tests.connected.test_ehr_task_crash import Death

@@ -35,6 +35,7 @@ from shared.contracts.draft import Draft, OpenPoint, Sentence
 from shared.contracts.ehr import TaskFact
 from shared.contracts.envelope import START, Recorded
 from shared.contracts.events import CaseEvent, ContextExtracted, Discharged
+from shared.contracts.steps import DRAFT
 from shared.messaging.access_log import AccessLog
 from shared.messaging.artifacts import Artifacts
 from shared.messaging.ehr_facts import tell_task
@@ -74,7 +75,7 @@ class Approving:
         self.steps = {name: Steps(name, self.now) for name in ("drafter", "approval")}
         for steps in self.steps.values():
             steps.attach(self.bus)
-        self.steps["drafter"].step("drafter-draft", self._draft)
+        self.steps["drafter"].on(DRAFT, self._draft)
         devices, reviews = Devices(fhir), Unfollowed()
         directory = Directory(fhir, {"*": SUPERVISOR.practitioner or ""}, TIMES)
         tasks, filing = Tasks(fhir, devices, self.now, "https://x"), Filing(fhir, devices, self.now)
@@ -122,7 +123,7 @@ class Approving:
         app.include_router(pages)
         return httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://x")
 
-    async def _draft(self, work: Work) -> CaseEvent:
+    async def _draft(self, work: Work[CaseEvent]) -> Any:
         cause: Any = work.cause.body
         made = compose(
             self.context,

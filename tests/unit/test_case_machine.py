@@ -32,6 +32,7 @@ from shared.contracts.ehr import EncounterFact
 from shared.contracts.envelope import Recorded
 from shared.contracts.events import Approved, CaseEvent, Discharged, Filed, Rejected, ReviewRequested, StepName
 from shared.contracts.failures import TransientError
+from shared.contracts.steps import STEPS
 from shared.contracts.subjects import derived_id
 from shared.messaging.journal import Conflict, Journal
 from shared.messaging.letters import Deed
@@ -55,7 +56,6 @@ PRODUCED_BY: dict[str, StepName] = {
     "redraft-requested": "settle-rejection",
     "erased": "erase",
 }
-STEPS = ("drafter-extract", "drafter-draft", "approval-request", "approval-file", "approval-settle", "approval-erase")
 
 
 class CaseMachine(RuleBasedStateMachine):
@@ -69,8 +69,8 @@ class CaseMachine(RuleBasedStateMachine):
         self.failing = False
         self.filed_for: list[str] = []  # approvals that the filing step carried out
         handlers = (self.extract, self.draft, self.request, self.file, self.settle, self.erase)
-        for consumer, handler in zip(STEPS, handlers, strict=True):
-            self.steps[consumer.partition("-")[0]].step(consumer, handler)
+        for step, handler in zip(STEPS, handlers, strict=True):
+            self.steps[step.service].on(step, handler)
         for steps in self.steps.values():
             steps.attach(self.bus)
         self.journal = Journal(self.bus, "approval")
@@ -80,26 +80,26 @@ class CaseMachine(RuleBasedStateMachine):
 
     # The steps, with the real rules and no EHR.
 
-    async def extract(self, work: Work) -> CaseEvent:
+    async def extract(self, work: Work[CaseEvent]) -> CaseEvent:
         return self._unless_failing(event("context-extracted"))
 
-    async def draft(self, work: Work) -> CaseEvent:
+    async def draft(self, work: Work[CaseEvent]) -> CaseEvent:
         cause: Any = work.cause.body
         made = draft().model_copy(update={"number": drafter.number_of(cause)})
         return self._unless_failing(drafter.drafted(cause, made, f"{made.number:0>64}"))
 
-    async def request(self, work: Work) -> CaseEvent:
+    async def request(self, work: Work[CaseEvent]) -> CaseEvent:
         drafted: Any = work.cause.body
         return self._unless_failing(approval.request(drafted, "task", DEADLINES))
 
-    async def file(self, work: Work) -> CaseEvent:
+    async def file(self, work: Work[CaseEvent]) -> CaseEvent:
         if work.cause.name == "retracted":
             return self._unless_failing(RetractionFiled(provenance="prov"))
         made = self._unless_failing(Filed(document_reference=f"doc-{work.cause.id}", provenance="prov"))
         self.filed_for.append(work.cause.id)
         return made
 
-    async def settle(self, work: Work) -> CaseEvent:
+    async def settle(self, work: Work[CaseEvent]) -> CaseEvent:
         rejected: Any = work.cause.body
         return self._unless_failing(approval.after_rejection(rejected))
 
@@ -259,7 +259,7 @@ class CaseMachine(RuleBasedStateMachine):
         if made is not None:
             self._append(history, made)
 
-    async def erase(self, work: Work) -> CaseEvent:
+    async def erase(self, work: Work[CaseEvent]) -> CaseEvent:
         ordered: Any = work.cause.body
         return self._unless_failing(erasure.carried_out(ordered, 1))
 

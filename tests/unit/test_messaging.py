@@ -3,7 +3,7 @@
 import asyncio
 import json
 from datetime import timedelta
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from nats import errors
@@ -11,12 +11,13 @@ from nats.js.errors import APIError
 
 from shared.contracts.case import fold
 from shared.contracts.envelope import START
-from shared.contracts.events import EVENT_TYPES, CaseEvent, Failed
+from shared.contracts.events import EVENT_TYPES, CaseEvent, Failed, StepName, name_of
 from shared.contracts.failures import Failure, PermanentError, RateLimitedError, TransientError
+from shared.contracts.retry import RetryRow, delay_after
+from shared.contracts.steps import EXTRACT, STEPS, appended_by
 from shared.contracts.subjects import derived_id
 from shared.messaging.connection import sort_api_error
 from shared.messaging.journal import Conflict, Journal
-from shared.messaging.retry import RetryRow, delay_after
 from shared.messaging.rights import permissions
 from shared.messaging.steps import Steps, Work
 from shared.messaging.timers import read_due
@@ -86,25 +87,25 @@ def test_a_fired_timer_that_is_not_ours_is_refused() -> None:
 class Bench:
     """A step under test: its handler does what it is told, its bus is in memory."""
 
-    def __init__(self, name: str = "drafter-extract") -> None:
-        self.name = name
+    def __init__(self) -> None:
+        self.name = EXTRACT.consumer
         self.bus: Any = MemoryBus()
         self.outcome: CaseEvent | Exception = event("context-extracted")
         self.undone: list[str] = []
-        self.works: list[Work] = []
+        self.works: list[Work[CaseEvent]] = []
         self.steps = Steps("drafter", lambda: T0)
-        self.steps.step(name, self.handle, undo=self.undo)
+        self.steps.on(EXTRACT, self.handle, undo=self.undo)
         self.steps.attach(self.bus)
         self.journal = Journal(self.bus, "drafter")
 
-    async def handle(self, work: Work) -> CaseEvent:
+    async def handle(self, work: Work[CaseEvent]) -> Any:
         self.works.append(work)
         if isinstance(self.outcome, Exception):
             raise self.outcome
         return self.outcome
 
-    async def undo(self, cause: Any) -> None:
-        self.undone.append(cause.id)
+    async def undo(self, work: Work[CaseEvent]) -> None:
+        self.undone.append(work.cause.id)
 
     async def append(self, body: CaseEvent, id: str) -> None:
         history = await self.journal.history(CASE)
@@ -321,3 +322,19 @@ def test_what_the_server_is_still_doing_is_asked_again(code: int, number: int, k
     sorted_out = sort_api_error(APIError(code=code, err_code=number), "publish")
     assert type(sorted_out) is kind
     assert str(number) in sorted_out.reason
+
+
+def test_every_step_is_defined_once_and_its_consumer_gets_what_it_consumes_and_retries() -> None:
+    assert sorted(step.name for step in STEPS) == sorted(get_args(StepName))
+    for step in STEPS:
+        target = consumer(step.consumer)
+        assert (target.step, target.row, target.service) == (step.name, step.retry, step.service)
+        wanted = {f"discharge.*.*.{name}" for name in (*step.consumed_names, "retried")}
+        assert set(target.subjects) == wanted
+        for kind in step.appends:
+            subject = CASE.subject(name_of(kind))
+            assert any(matches(right, subject) for right in permissions(step.service).publish)
+
+
+def test_who_does_no_step_of_a_case_appends_no_failure_of_one() -> None:
+    assert [service for service in SERVICES if Failed in appended_by(service)] == ["drafter", "approval"]

@@ -12,7 +12,7 @@ from nats.aio.msg import Msg
 from services.approval.erasure import rules
 from services.approval.erasure.rules import Retention
 from shared.contracts.failures import Failure, PermanentError
-from shared.contracts.subjects import CaseRef, derived_id, parse_case_subject
+from shared.contracts.subjects import CaseRef, case_filter, derived_id, parse_case_subject, reconcile_subjects
 from shared.messaging.buckets import Bucket
 from shared.messaging.connection import Bus
 from shared.messaging.deadletter import alert
@@ -23,7 +23,7 @@ from shared.messaging.timers import Timers
 
 logger = logging.getLogger(__name__)
 
-TIMER, DUE = "timers.reconcile.retention", "timers.due.reconcile.retention"
+TIMER, DUE = reconcile_subjects("retention")
 EVERY = "countersign-every"
 KEY = "retention"  # in the bucket `reconciled`: the sequence from which the next run looks
 CASES_A_RUN = 50
@@ -89,7 +89,7 @@ class Retaining:
         """The next cases, in the order in which they were opened; False at the end of the trail."""
         entry = await self._marks.get(KEY)
         at = int(entry.value) if entry is not None else 1
-        query = {"seq": at, "next_by_subj": "discharge.*.*.discharged", "batch": CASES_A_RUN}
+        query = {"seq": at, "next_by_subj": case_filter("discharged"), "batch": CASES_A_RUN}
         page = [as_stored(message) for message in await self._bus.direct_get(STREAM, query)]
         for item in page:
             await self._look_at(parse_case_subject(item.subject)[0])

@@ -12,6 +12,7 @@ from services.approval.renditions.kept import KeptRenditions
 from shared.contracts.ending import Erased, ErasureOrdered
 from shared.contracts.envelope import Recorded
 from shared.contracts.failures import never_permanent
+from shared.contracts.steps import ERASE
 from shared.messaging.artifacts import Artifacts
 from shared.messaging.buckets import Bucket
 from shared.messaging.connection import Bus
@@ -25,7 +26,7 @@ class Erasing:
         """`folder`: where the list of erasures is, that a restore reads."""
         self._list = ErasureList(folder) if folder is not None else None
         self._kept = KeptRenditions()
-        steps.step("approval-erase", self.erase)
+        steps.on(ERASE, self.erase)
 
     def attach(self, bus: Bus) -> None:
         self._journal = Journal(bus, "approval")
@@ -33,10 +34,9 @@ class Erasing:
         self._working = Bucket(bus, WORKING)
         self._kept.attach(bus)
 
-    async def erase(self, work: Work) -> Erased:
+    async def erase(self, work: Work[ErasureOrdered]) -> Erased:
         """What was ordered is not given up."""
-        ordered, case = work.cause.body, work.cause.case
-        assert isinstance(ordered, ErasureOrdered)  # noqa: S101 - the step's consumer is filtered to it
+        ordered, case = work.event, work.cause.case
         with never_permanent():
             history = await self._journal.history_with(work.cause)
             texts = rules.texts_of(history)

@@ -24,7 +24,7 @@ from shared.contracts.refresh import (
     Started,
     fold_refresh,
 )
-from shared.contracts.subjects import derived_id
+from shared.contracts.subjects import derived_id, fired_timer_filter, refresh_timer_subjects
 from shared.knowledge import config
 from shared.knowledge.attempts import Attempts
 from shared.knowledge.collections import collection_of
@@ -191,7 +191,7 @@ class Refreshing:
     async def on_timer(self, message: Msg) -> None:
         """A night has come, or it is time for another attempt."""
         headers = message.headers or {}
-        if message.subject.startswith("timers.due.again."):
+        if message.subject.startswith(fired_timer_filter("again.")):
             await self._again(RefreshRef(headers["countersign-source"], headers["countersign-refresh"]))
         else:
             await self._nightly(message.subject.rpartition(".")[2], headers["countersign-due"])
@@ -229,10 +229,10 @@ class Refreshing:
             return  # said at the first refresh; the services serve
         for source in file.sources:
             wanted = str(source.schedule)
-            pending = await self._bus.direct_get(REFRESHES, {"last_by_subj": f"timers.refresh.{source.name}"})
+            pending = await self._bus.direct_get(REFRESHES, {"last_by_subj": refresh_timer_subjects(source.name)[0]})
             if pending and dict(pending[0].headers or {}).get(SCHEDULED) == wanted:
                 continue
             await self._set_schedule(source.name, wanted, next_run(source.schedule, self._clock()))
 
     async def _set_schedule(self, source: str, words: str, time: datetime) -> None:
-        await self._timers.set(f"timers.refresh.{source}", f"timers.due.refresh.{source}", time, {SCHEDULED: words})
+        await self._timers.set(*refresh_timer_subjects(source), time, {SCHEDULED: words})
