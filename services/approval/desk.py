@@ -64,6 +64,7 @@ class Desk:
 
     def __init__(
         self,
+        bus: Bus,
         ehr: FhirClient,
         directory: Directory,
         reviews: Reviews,
@@ -77,8 +78,6 @@ class Desk:
         self._directory = directory
         self._clock = clock
         self._new_id = new_id
-
-    def attach(self, bus: Bus) -> None:
         self.bus = bus
         self._journal = Journal(bus, "approval")
         self._artifacts = Artifacts(bus)

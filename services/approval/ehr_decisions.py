@@ -22,7 +22,6 @@ from shared.contracts.failures import PermanentError, TransientError
 from shared.messaging.access_log import AccessLog
 from shared.messaging.connection import Bus
 from shared.messaging.deadletter import alert
-from shared.messaging.steps import Steps
 
 logger = logging.getLogger(__name__)
 
@@ -35,7 +34,7 @@ class EhrDecisions:
 
     def __init__(
         self,
-        steps: Steps,
+        bus: Bus,
         ehr: FhirClient,
         desk: Desk,
         directory: Directory,
@@ -51,9 +50,6 @@ class EhrDecisions:
         self._tasks = tasks
         self._log = log
         self._draft_shown = draft_shown
-        steps.effect("approval-ehr-task", self.on_task)
-
-    def attach(self, bus: Bus) -> None:
         self._bus = bus
 
     async def on_task(self, message: Msg) -> None:

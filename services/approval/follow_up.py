@@ -45,17 +45,17 @@ class Mark(Model):
 
 
 class FollowUp:
-    def __init__(self, ehr: FhirClient, filing: Filing, tasks: Tasks, clock: Clock) -> None:
+    def __init__(self, bus: Bus, ehr: FhirClient, filing: Filing, tasks: Tasks, clock: Clock) -> None:
         self._ehr = ehr
         self._filing = filing
         self._tasks = tasks
         self._clock = clock
-
-    async def attach(self, bus: Bus) -> None:
         self._bus = bus
         self._journal = Journal(bus, "approval")
         self._marks = Bucket(bus, "reconciled")
-        last = (await bus.jetstream.stream_info(STREAM)).state.last_seq
+
+    async def start(self) -> None:
+        last = (await self._bus.jetstream.stream_info(STREAM)).state.last_seq
         for key in (_key(name, wait) for name in ENDS for wait in LOOKS):
             await self._begin(key, last)
 

@@ -27,13 +27,12 @@ from shared.contracts.events import (
 )
 from shared.contracts.failures import PermanentError, never_permanent
 from shared.contracts.model import read_whole
-from shared.contracts.steps import FILE, REQUEST_REVIEW, SETTLE_REJECTION
 from shared.contracts.subjects import CaseRef, derived_id
 from shared.messaging.artifacts import Artifacts
 from shared.messaging.connection import Bus
 from shared.messaging.deadletter import alert
 from shared.messaging.journal import Journal, MovedOn
-from shared.messaging.steps import Clock, Steps, Work
+from shared.messaging.steps import Clock, Work
 from shared.messaging.timers import Timers
 
 logger = logging.getLogger(__name__)
@@ -42,7 +41,7 @@ logger = logging.getLogger(__name__)
 class Approval:
     def __init__(
         self,
-        steps: Steps,
+        bus: Bus,
         tasks: Tasks,
         filing: Filing,
         retracting: Retracting,
@@ -58,17 +57,10 @@ class Approval:
         self._directory = directory
         self._reviews = reviews
         self._clock = clock
-        steps.on(REQUEST_REVIEW, self.request_review, undo=self.take_back_request)
-        steps.on(FILE, self.file)
-        steps.on(SETTLE_REJECTION, self.settle_rejection)
-
-    async def attach(self, bus: Bus) -> None:
         self._bus = bus
         self._journal = Journal(bus, "approval")
         self._artifacts = Artifacts(bus)
-        self._renditions.attach(bus)
         self._timers = Timers(bus)
-        await self._reviews.start(bus)
 
     async def request_review(self, work: Work[Drafted]) -> ReviewRequested:
         """A Task in the EHR and the timers: all there before the event says so."""

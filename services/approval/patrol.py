@@ -26,14 +26,14 @@ KEY = "patrol"
 class Patrol:
     """Verifies cases in the order in which they were opened, and begins again at the end of the trail."""
 
-    def __init__(self, monitor: str, ehr: FhirClient) -> None:
+    def __init__(self, bus: Bus, monitor: str, ehr: FhirClient) -> None:
         self._monitor = monitor
         self._ehr = ehr
-
-    def attach(self, bus: Bus) -> None:
         self._bus = bus
         self._journal = Journal(bus, "approval")
         self._places = Bucket(bus, "reconciled")
+
+    async def start(self) -> None:
         instruments.add("countersign.trail.faults", 0)
         instruments.add("countersign.trail.verified", 0)
 

@@ -20,7 +20,7 @@ from shared.messaging.buckets import Bucket
 from shared.messaging.connection import Bus, WrongSequenceError
 from shared.messaging.deadletter import alert
 from shared.messaging.ehr_facts import tell_task
-from shared.messaging.steps import Clock, Steps
+from shared.messaging.steps import Clock
 from shared.messaging.timers import Timers
 
 logger = logging.getLogger(__name__)
@@ -36,7 +36,7 @@ TELL_AFTER = 3  # runs that fail one after the other; told again after twice as 
 class Reconciling:
     def __init__(
         self,
-        steps: Steps,
+        bus: Bus,
         ehr: FhirClient,
         reviews: Reviews,
         every: timedelta,
@@ -53,12 +53,11 @@ class Reconciling:
         self._new_id = new_id
         self._follow_up = follow_up
         self._most = most
-        steps.effect("approval-reconcile", self.on_timer)
-
-    async def attach(self, bus: Bus) -> None:
         self._bus = bus
         self._marks = Bucket(bus, "reconciled")
         self._timers = Timers(bus)
+
+    async def start(self) -> None:
         await self._keep_timer()
 
     async def _keep_timer(self) -> None:

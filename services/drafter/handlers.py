@@ -21,13 +21,12 @@ from shared.contracts.draft import Claim, Knowledge, Narrative, OpenPoint, Routi
 from shared.contracts.events import CaseEvent, ContextExtracted, Discharged, Drafted, RedraftRequested
 from shared.contracts.failures import PermanentError, TransientError
 from shared.contracts.model import read_whole
-from shared.contracts.steps import DRAFT, EXTRACT
 from shared.grounding import Record, check, split
 from shared.inference.generate import Generation, Generator, Sampling
 from shared.knowledge.retrieve import Retriever
 from shared.messaging.artifacts import Artifacts, CaseTexts
 from shared.messaging.connection import Bus
-from shared.messaging.steps import Steps, Work
+from shared.messaging.steps import Work
 
 logger = logging.getLogger(__name__)
 
@@ -44,7 +43,7 @@ class Documents:
 class Drafter:
     def __init__(
         self,
-        steps: Steps,
+        bus: Bus,
         ehr: FhirClient,
         generator: Generator,
         deadline: float,
@@ -61,13 +60,7 @@ class Drafter:
         self._zone_of = zone_of
         self._policy: Policy = policy
         self._documents = documents or Documents()
-        steps.on(EXTRACT, self.extract)
-        steps.on(DRAFT, self.draft)
-
-    def attach(self, bus: Bus) -> None:
         self._artifacts = Artifacts(bus)
-        if self._retriever is not None:
-            self._retriever.attach(bus)
 
     def _texts(self, work: Work[CaseEvent]) -> CaseTexts:
         return self._artifacts.of(work.cause.case.id, work.cause.head.sequence)

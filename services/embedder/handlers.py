@@ -25,8 +25,9 @@ from shared.knowledge.live import LiveBucket, oldest_kept
 from shared.knowledge.manifest import Manifest
 from shared.messaging.connection import Bus, WrongSequenceError
 from shared.messaging.deadletter import Original
+from shared.messaging.measures import begin_refreshes
 from shared.messaging.refreshes import RefreshLog, read_refresh, read_refresh_as
-from shared.messaging.steps import Clock, Steps
+from shared.messaging.steps import Clock
 from shared.messaging.timers import REFRESHES, Timers
 from shared.messaging.topology import EMBED
 from shared.telemetry import instruments
@@ -40,24 +41,21 @@ PEAK, PEAK_FIRED = peak_timer_subjects("all")
 
 
 class Embedding:
-    def __init__(self, steps: Steps, file: Path | None, embedder: Embedder, base: KnowledgeBase, clock: Clock) -> None:
+    def __init__(self, bus: Bus, file: Path | None, embedder: Embedder, base: KnowledgeBase, clock: Clock) -> None:
         self._file = file
         self._embedder = embedder
         self._base = base
         self._clock = clock
         self._counting = asyncio.Lock()  # batches of one process are counted one after the other: no races to lose
-        steps.effect(EMBED, self.embed, self.give_up_embedding)
-        steps.effect("embedder-settle", self.settle, self.give_up_settling)
-        steps.effect("embedder-retain", self.retain)
-        steps.effect("embedder-peak", self.on_peak)
-
-    async def attach(self, bus: Bus) -> None:
         self._bus = bus
         self._log = RefreshLog(bus, "embedder", self._clock)
         self._live = LiveBucket(bus)
         self._manifest = Manifest(bus)
         self._timers = Timers(bus, REFRESHES)
         self._attempts = Attempts(bus, self._log, self._clock, lambda: self._declared().attempts_apart)
+
+    async def start(self) -> None:
+        begin_refreshes()
         await self.keep_peak_hours()
 
     def _declared(self) -> KnowledgeFile:

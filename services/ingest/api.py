@@ -47,12 +47,10 @@ class Accepted(BaseModel):
 class Door:
     """Publishes reports to the EHR stream, as an integration engine would."""
 
-    def __init__(self, ingest: Ingest, default_department: str, new_id: Callable[[], str]) -> None:
+    def __init__(self, bus: Bus, ingest: Ingest, default_department: str, new_id: Callable[[], str]) -> None:
         self._ingest = ingest
         self._default_department = default_department
         self._new_id = new_id
-
-    def attach(self, bus: Bus) -> None:
         self._bus = bus
 
     async def publish(self, name: str, report: EncounterReport) -> tuple[EncounterFact, str]:

@@ -14,14 +14,13 @@ from services.ingest.refresh.handlers import Refreshing
 from services.ingest.settings import IngestSettings
 from shared.contracts.ehr import read_fact
 from shared.contracts.subjects import REFRESH_TIMER, RETRY_TIMER, timer_filter
-from shared.messaging.connection import Bus
+from shared.messaging.journal import Clock
 from shared.messaging.lost_timers import LostTimers
 from shared.messaging.mending import Mending
-from shared.messaging.steps import Clock, Steps
 from shared.messaging.timers import REFRESHES
 from shared.runtime.access import Guard, read_grants
 from shared.runtime.oidc import Provider
-from shared.runtime.service import Service
+from shared.runtime.service import Service, service_broker
 from shared.runtime.start import start
 
 
@@ -32,27 +31,25 @@ def build(
     new_id: Callable[[], str] = lambda: str(uuid4()),
 ) -> Service:
     """Everything ingest needs, built and not started."""
-    steps = Steps("ingest", clock)
-    ingest = Ingest(steps, settings.organization, clock)
-    door = Door(ingest, settings.default_department, new_id)
-    notifications = NotificationDoor(new_id)
+    broker = service_broker("ingest", settings, clock)
+    bus = broker.bus
+    ingest = Ingest(bus, settings.organization, clock)
+    door = Door(bus, ingest, settings.default_department, new_id)
+    notifications = NotificationDoor(bus, new_id)
 
     knowledge = settings.knowledge
     reader = Reader()
-    mending = Mending("ingest", dict.fromkeys(("ingest-discharged", "ingest-cancelled"), read_fact), clock)
-    refreshing = Refreshing(steps, knowledge.file, knowledge.tokenizer, reader, clock, new_id)
-    refreshes = RefreshDesk(refreshing, knowledge.uploads, reader, clock)
+    mending = Mending(bus, "ingest", dict.fromkeys(("ingest-discharged", "ingest-cancelled"), read_fact), clock)
+    refreshing = Refreshing(bus, knowledge.file, knowledge.tokenizer, reader, clock, new_id)
+    refreshes = RefreshDesk(bus, refreshing, knowledge.uploads, reader, clock)
 
-    lost_timers = LostTimers(REFRESHES, (timer_filter(REFRESH_TIMER), timer_filter(RETRY_TIMER)), clock)
+    lost_timers = LostTimers(bus, REFRESHES, (timer_filter(REFRESH_TIMER), timer_filter(RETRY_TIMER)), clock)
 
-    async def on_connect(bus: Bus) -> None:
-        ingest.attach(bus)
-        door.attach(bus)
-        notifications.attach(bus)
-        await refreshing.attach(bus)
-        refreshes.attach(bus)
-        lost_timers.attach(bus)
-        await mending.attach(bus)
+    broker.on_message("ingest-discharged", ingest.on_discharged)
+    broker.on_message("ingest-cancelled", ingest.on_cancelled)
+    broker.on_message("ingest-queue", refreshing.take_turns)
+    broker.on_message("ingest-prepare", refreshing.prepare, refreshing.give_up)
+    broker.on_message("ingest-schedule", refreshing.on_timer)
 
     provider = Provider(settings.oidc, clock) if settings.oidc.issuer else None
     guard = Guard(read_grants(settings.tokens_file), provider)
@@ -60,16 +57,7 @@ def build(
     router.include_router(make_notification_router(notifications, guard))
     router.include_router(make_refresh_router(refreshes, guard))
     closers = (lost_timers.close, reader.close, *((provider.close,) if provider else ()))
-    return Service(
-        "ingest",
-        settings.nats_url,
-        settings.nats_ca_file,
-        settings.seed,
-        steps,
-        on_connect,
-        router,
-        closers=closers,
-    )
+    return Service(broker, router, starts=(refreshing.start, lost_timers.start, mending.start), closers=closers)
 
 
 def main() -> None:

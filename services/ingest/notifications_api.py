@@ -28,10 +28,8 @@ class Noted(BaseModel):
 class NotificationDoor:
     """Publishes what a notification is about to the EHR stream, as an integration engine would."""
 
-    def __init__(self, new_id: Callable[[], str]) -> None:
+    def __init__(self, bus: Bus, new_id: Callable[[], str]) -> None:
         self._new_id = new_id
-
-    def attach(self, bus: Bus) -> None:
         self._bus = bus
 
     async def publish(self, facts: list[TaskFact]) -> Noted:

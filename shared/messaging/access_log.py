@@ -19,13 +19,11 @@ REMEMBERED = 10_000  # refusals of one minute
 class AccessLog:
     """`new_id` gives the ids of entries; `clock` the time."""
 
-    def __init__(self, clock: Callable[[], datetime], new_id: Callable[[], str]) -> None:
+    def __init__(self, bus: Bus, clock: Callable[[], datetime], new_id: Callable[[], str]) -> None:
         self._clock = clock
         self._new_id = new_id
         self._minute = ""
         self._refused: set[str] = set()  # ids of refusals that are stored already, of this minute
-
-    def attach(self, bus: Bus) -> None:
         self._bus = bus
 
     async def record(

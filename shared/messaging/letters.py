@@ -82,10 +82,10 @@ async def read_one(connection: Bus, sequence: int) -> tuple[DeadLetter, bytes, d
 
     Raises PermanentError when there is none.
     """
-    subjects = [subjects.resolution_subject(outcome, sequence) for outcome in OUTCOMES]
+    filters = [subjects.resolution_subject(outcome, sequence) for outcome in OUTCOMES]
     (messages, *records) = await asyncio.gather(
         connection.direct_get(STREAM, {"seq": sequence}),
-        *(connection.direct_get(STREAM, {"last_by_subj": subject}) for subject in subjects),
+        *(connection.direct_get(STREAM, {"last_by_subj": subject}) for subject in filters),
     )
     if not messages or _settles((headers := dict(messages[0].headers or {}))["Nats-Subject"]) is not None:
         raise PermanentError(f"There is no dead letter {sequence}.")

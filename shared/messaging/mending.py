@@ -32,23 +32,34 @@ Check = Callable[[str, bytes], Any]  # subject and body; raises PermanentError w
 
 
 class Mending:
-    """Of one service. `checks`: consumers whose messages it publishes again, and the contract of those."""
+    """Of one service. `checks`: consumers whose messages it publishes again, and the contract of those.
 
-    def __init__(self, service: str, checks: Mapping[str, Check], clock: Callable[[], datetime]) -> None:
+    `more`: requests that only this service knows.
+    """
+
+    def __init__(
+        self,
+        bus: Bus,
+        service: str,
+        checks: Mapping[str, Check],
+        clock: Callable[[], datetime],
+        more: Mapping[str, Verb] | None = None,
+    ) -> None:
+        self._bus = bus
         self._service = service
         self._checks = checks
         self._clock = clock
+        self._more = dict(more or {})
+        self._journal = Journal(bus, service)
 
-    async def attach(self, bus: Bus, more: Mapping[str, Verb] | None = None) -> None:
-        """Take the operator's requests from now on; `more` are those that only this service knows."""
-        self._bus = bus
-        self._journal = Journal(bus, self._service)
+    async def start(self) -> None:
+        """Take the operator's requests from now on."""
         verbs = {
             "redrive": Verb(OfLetter, self._redrive),
             "discard": Verb(OfLetter, self._discard),
             "retry": Verb(OfCase, self._retry),
         }
-        await serve(bus, self._service, verbs | dict(more or {}))
+        await serve(self._bus, self._service, verbs | self._more)
 
     async def _redrive(self, asked: OfLetter) -> str:
         """Put one letter back to work, once; returns what was done in words.

@@ -22,7 +22,7 @@ from shared.contracts.refresh import (
 )
 from shared.contracts.subjects import derived_id
 from shared.messaging.connection import Bus, WrongSequenceError
-from shared.messaging.measures import begin_refreshes, measure_refresh
+from shared.messaging.measures import measure_refresh
 from shared.messaging.pages import pages
 from shared.telemetry import tracing
 
@@ -38,7 +38,6 @@ class RefreshLog:
         self._bus = bus
         self._source = source
         self._clock = clock
-        begin_refreshes()
 
     async def append(self, ref: RefreshRef, event: RefreshEvent, *, number: int | None = None, after: int = 0) -> bool:
         """Append unless it is there already: exactly one, however many try. Returns whether this call did it.

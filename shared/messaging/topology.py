@@ -264,10 +264,6 @@ CONSUMERS = (
 SERVICES = ("ingest", "embedder", "drafter", "approval", "evaluator")
 
 
-def consumer(name: str) -> Consumer:
-    return next(item for item in CONSUMERS if item.name == name)
-
-
 def advisory_consumer(service: str) -> Consumer:
     """Where a service learns that one of its messages was delivered too often without an answer."""
     filters = tuple(subjects.advisory_subject(item.stream, item.name) for item in CONSUMERS if item.service == service)
@@ -276,3 +272,11 @@ def advisory_consumer(service: str) -> Consumer:
 
 def all_consumers() -> tuple[Consumer, ...]:
     return CONSUMERS + tuple(advisory_consumer(service) for service in SERVICES)
+
+
+_BY_NAME = {item.name: item for item in all_consumers()}
+
+
+def consumer(name: str) -> Consumer:
+    """The consumer of that name, an advisory one too."""
+    return _BY_NAME[name]

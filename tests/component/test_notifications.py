@@ -27,8 +27,7 @@ class Door:
     def __init__(self) -> None:
         self.bus: Any = MemoryBus()
         ids = iter(range(1000))
-        door = NotificationDoor(lambda: f"id-{next(ids)}")
-        door.attach(self.bus)
+        door = NotificationDoor(self.bus, lambda: f"id-{next(ids)}")
         roles = ("ingest", "physician", "operator")
         grants = tuple(Grant(sha256=token_digest(role), subject=role, role=role) for role in roles)
         app = FastAPI()

@@ -34,10 +34,11 @@ from shared.contracts.events import Approved, CaseEvent, Discharged, Filed, Reje
 from shared.contracts.failures import TransientError
 from shared.contracts.steps import STEPS
 from shared.contracts.subjects import derived_id
+from shared.messaging.broker import ServiceBroker
 from shared.messaging.journal import Conflict, Journal
 from shared.messaging.letters import Deed
 from shared.messaging.mending import retry
-from shared.messaging.steps import Steps, Work
+from shared.messaging.steps import Work
 from tests.support.chain import broken_link
 from tests.support.examples import DIGEST, OPERATOR, PHYSICIAN, SUPERVISOR, T0, TEXT, draft, event
 from tests.support.memory import Kept, MemoryBus, consumers_of, deliver, refuse
@@ -63,16 +64,16 @@ class CaseMachine(RuleBasedStateMachine):
         super().__init__()
         self.loop = asyncio.new_event_loop()
         self.bus: Any = MemoryBus()
-        self.steps = {name: Steps(name, lambda: T0) for name in ("ingest", "drafter", "approval")}
-        self.ingest = Ingest(self.steps["ingest"], "test", lambda: T0)
-        self.ingest.attach(self.bus)
+        services = ("ingest", "drafter", "approval")
+        self.brokers = {name: ServiceBroker(name, self.bus, lambda: T0) for name in services}
+        self.ingest = Ingest(self.bus, "test", lambda: T0)
+        self.brokers["ingest"].on_message("ingest-discharged", self.ingest.on_discharged)
+        self.brokers["ingest"].on_message("ingest-cancelled", self.ingest.on_cancelled)
         self.failing = False
         self.filed_for: list[str] = []  # approvals that the filing step carried out
         handlers = (self.extract, self.draft, self.request, self.file, self.settle, self.erase)
         for step, handler in zip(STEPS, handlers, strict=True):
-            self.steps[step.service].on(step, handler)
-        for steps in self.steps.values():
-            steps.attach(self.bus)
+            self.brokers[step.service].on(step, handler)
         self.journal = Journal(self.bus, "approval")
         self.case = self.ingest.case_of(FACT)
         self.stale: list[Recorded] = []  # a history that somebody has read and not acted on yet
@@ -115,9 +116,9 @@ class CaseMachine(RuleBasedStateMachine):
         return list(self.run(self.journal.find(self.case.id)))
 
     def deliver(self, message: Kept, consumer: str, attempt: int) -> None:
-        steps = self.steps[consumer.partition("-")[0]]
-        if consumer in steps.receivers:
-            self.run(deliver(steps, consumer, message, attempt))
+        broker = self.brokers[consumer.partition("-")[0]]
+        if consumer in broker.consumers:
+            self.run(deliver(broker, consumer, message, attempt))
 
     # What may happen.
 

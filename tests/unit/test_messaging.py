@@ -16,10 +16,11 @@ from shared.contracts.failures import Failure, PermanentError, RateLimitedError,
 from shared.contracts.retry import RetryRow, delay_after
 from shared.contracts.steps import EXTRACT, STEPS, appended_by
 from shared.contracts.subjects import derived_id
+from shared.messaging.broker import ServiceBroker
 from shared.messaging.connection import sort_api_error
 from shared.messaging.journal import Conflict, Journal
 from shared.messaging.rights import permissions
-from shared.messaging.steps import Steps, Work
+from shared.messaging.steps import Work
 from shared.messaging.timers import read_due
 from shared.messaging.topology import CONSUMERS, SERVICES, STREAMS, all_consumers, consumer
 from tests.support.examples import CASE, T0, event
@@ -93,9 +94,8 @@ class Bench:
         self.outcome: CaseEvent | Exception = event("context-extracted")
         self.undone: list[str] = []
         self.works: list[Work[CaseEvent]] = []
-        self.steps = Steps("drafter", lambda: T0)
-        self.steps.on(EXTRACT, self.handle, undo=self.undo)
-        self.steps.attach(self.bus)
+        self.broker = ServiceBroker("drafter", self.bus, lambda: T0)
+        self.broker.on(EXTRACT, self.handle, undo=self.undo)
         self.journal = Journal(self.bus, "drafter")
 
     async def handle(self, work: Work[CaseEvent]) -> Any:
@@ -113,7 +113,7 @@ class Bench:
 
     async def deliver(self, index: int = 0, attempt: int = 1) -> Delivery:
         events = [item for item in self.bus.kept if item.stream == "DISCHARGE"]
-        return await deliver(self.steps, self.name, events[index], attempt)
+        return await deliver(self.broker, self.name, events[index], attempt)
 
     async def names(self) -> list[str]:
         return [item.name for item in await self.journal.history(CASE)]
@@ -235,7 +235,7 @@ async def test_what_cannot_be_buried_is_not_let_go(kind: type[Failure], monkeypa
     await bench.append(event("discharged"), "d1")
     bench.outcome = PermanentError("no such encounter")
     with monkeypatch.context() as patched:
-        patched.setattr("shared.messaging.steps.bury", refused)
+        patched.setattr("shared.messaging.delivery.bury", refused)
         assert (await bench.deliver()).answer == "nak"
     assert await bench.names() == ["discharged"]
     assert (await bench.deliver(attempt=2)).answer == "term"
@@ -280,7 +280,7 @@ async def test_a_copy_of_the_trail_that_is_behind_does_not_look_like_work_that_i
     await bench.append(event("discharged"), "d1")
     (message,) = bench.in_stream("DISCHARGE")
     bench.bus.kept.clear()
-    delivery = await deliver(bench.steps, bench.name, message, attempt=2)
+    delivery = await deliver(bench.broker, bench.name, message, attempt=2)
     assert (delivery.answer, bench.works) == ("nak", [])
 
 

@@ -27,10 +27,8 @@ class Planned:
 
 
 class ErasureDesk:
-    def __init__(self, desk: Desk) -> None:
+    def __init__(self, bus: Bus, desk: Desk) -> None:
         self._desk = desk
-
-    def attach(self, bus: Bus) -> None:
         self._journal = Journal(bus, "approval")
 
     async def of_patient(self, patient: str, who: Caller) -> list[Planned]:

@@ -12,27 +12,22 @@ from services.approval.renditions.kept import KeptRenditions
 from shared.contracts.ending import Erased, ErasureOrdered
 from shared.contracts.envelope import Recorded
 from shared.contracts.failures import never_permanent
-from shared.contracts.steps import ERASE
 from shared.messaging.artifacts import Artifacts
 from shared.messaging.buckets import Bucket
 from shared.messaging.connection import Bus
 from shared.messaging.erasures import ErasureList, Listed
 from shared.messaging.journal import Journal
-from shared.messaging.steps import Steps, Work
+from shared.messaging.steps import Work
 
 
 class Erasing:
-    def __init__(self, steps: Steps, folder: Path | None = None) -> None:
+    def __init__(self, bus: Bus, folder: Path | None = None) -> None:
         """`folder`: where the list of erasures is, that a restore reads."""
         self._list = ErasureList(folder) if folder is not None else None
-        self._kept = KeptRenditions()
-        steps.on(ERASE, self.erase)
-
-    def attach(self, bus: Bus) -> None:
         self._journal = Journal(bus, "approval")
         self._artifacts = Artifacts(bus)
         self._working = Bucket(bus, WORKING)
-        self._kept.attach(bus)
+        self._kept = KeptRenditions(bus)
 
     async def erase(self, work: Work[ErasureOrdered]) -> Erased:
         """What was ordered is not given up."""

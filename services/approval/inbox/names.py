@@ -19,10 +19,8 @@ class Shown(NamedTuple):
 
 
 class Names:
-    def __init__(self) -> None:
+    def __init__(self, bus: Bus) -> None:
         self._known: OrderedDict[str, Shown] = OrderedDict()
-
-    def attach(self, bus: Bus) -> None:
         self._artifacts = Artifacts(bus)
 
     async def of(self, drafts: Sequence[tuple[str, str]]) -> dict[str, Shown]:

@@ -33,8 +33,9 @@ from shared.knowledge.live import LiveBucket, Queue, Turn
 from shared.knowledge.manifest import Manifest
 from shared.messaging.connection import Bus, WrongSequenceError
 from shared.messaging.deadletter import Original
+from shared.messaging.measures import begin_refreshes
 from shared.messaging.refreshes import RefreshLog, read_refresh
-from shared.messaging.steps import Clock, Steps
+from shared.messaging.steps import Clock
 from shared.messaging.timers import REFRESHES, Timers
 
 SCHEDULED = "countersign-schedule"
@@ -45,7 +46,7 @@ class Refreshing:
 
     def __init__(
         self,
-        steps: Steps,
+        bus: Bus,
         file: Path | None,
         tokenizer: Path,
         reader: Reader,
@@ -57,17 +58,15 @@ class Refreshing:
         self._reader = reader
         self._clock = clock
         self._new_id = new_id
-        steps.effect("ingest-queue", self.take_turns)
-        steps.effect("ingest-prepare", self.prepare, self.give_up)
-        steps.effect("ingest-schedule", self.on_timer)
-
-    async def attach(self, bus: Bus) -> None:
         self._bus = bus
         self._log = RefreshLog(bus, "ingest", self._clock)
         self._live = LiveBucket(bus)
         self._manifest = Manifest(bus)
         self._timers = Timers(bus, REFRESHES)
         self._attempts = Attempts(bus, self._log, self._clock, self._apart)
+
+    async def start(self) -> None:
+        begin_refreshes()
         await self.set_schedules()
 
     def declared(self) -> KnowledgeFile:
