@@ -145,7 +145,7 @@ def case_filter(event: str) -> str:
     return f"discharge.*.*.{event}"
 
 
-def knowledge_subject(source: str, refresh: str, event: str, number: int | None = None) -> str:
+def knowledge_subject(source: str, refresh: str, event: str, number: int | str | None = None) -> str:
     """`knowledge.<source>.<refresh>.<event>[.<n>]`; `number` is that of a batch."""
     return f"knowledge.{source}.{refresh}.{event}" + ("" if number is None else f".{number}")
 
@@ -196,7 +196,7 @@ def timer_subject(case: str, level: int | str) -> str:
     return timer_filter(f"escalation.{case}.{level}")
 
 
-def due_subject(case: str, level: int) -> str:
+def due_subject(case: str, level: int | str) -> str:
     """The same when it has fired."""
     return fired_timer_filter(f"escalation.{case}.{level}")
 

@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable
 from types import TracebackType
 
 from faststream._internal.broker import BrokerUsecase
+from faststream._internal.broker.registrator import Registrator
 from faststream.nats import NatsBroker
 from nats.aio.client import Client
 from nats.aio.msg import Msg
@@ -12,10 +13,12 @@ from nats.aio.msg import Msg
 from shared.contracts.steps import StepDefinition
 from shared.messaging import pull_subscriber
 from shared.messaging.ahead import Ahead
+from shared.messaging.channels import sent_by
 from shared.messaging.connection import Bus
 from shared.messaging.delivery import Delivery, GivenUp
 from shared.messaging.journal import Clock
 from shared.messaging.pull_subscriber import StandingPullSubscriber, raw_message
+from shared.messaging.specification import ConsumerSpecification, publisher_of
 from shared.messaging.steps import Appended, Consumed, Handler, StepRunner, Undo
 from shared.messaging.topology import Consumer, advisory_consumer, consumer
 from shared.telemetry import instruments
@@ -36,6 +39,8 @@ class ServiceBroker(NatsBroker):
             apply_types=False,  # injection would cost more than the rest of the way to a handler
             logger=None,  # FastStream would log what exceptions say, which may be a patient's data
             graceful_timeout=None,  # the subscribers keep to their own
+            specification_url="nats://localhost:4222",
+            description="nkey users, JetStream",
         )
         self.service = service
         self.bus = bus
@@ -43,6 +48,8 @@ class ServiceBroker(NatsBroker):
         self._aheads: list[Ahead] = []
         self.consumers: dict[str, StandingPullSubscriber] = {}
         self._subscribe(advisory_consumer(service), self._delivery.on_advisory)
+        for channel in sent_by(service):
+            Registrator.publisher(self, publisher_of(service, channel, self.config))
 
     def on(
         self,
@@ -72,6 +79,7 @@ class ServiceBroker(NatsBroker):
             filter_subjects=target.subjects,
             max_workers=target.workers,
             title=target.name,
+            specification=ConsumerSpecification,
         )
         subscriber(handle)
         self.consumers[target.name] = subscriber
