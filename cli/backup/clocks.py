@@ -13,7 +13,7 @@ from services.approval.projections.open_reviews import FOLLOWED, OpenReviewRow, 
 from shared.contracts.envelope import decode
 from shared.contracts.failures import PermanentError
 from shared.contracts.refresh import fold_refresh
-from shared.contracts.subjects import CaseRef
+from shared.contracts.subjects import CaseRef, retry_timer_subjects
 from shared.knowledge.live import LiveBucket
 from shared.messaging.connection import Bus
 from shared.messaging.journal import Journal, Stored
@@ -80,5 +80,5 @@ async def _set_next_attempt(bus: Bus, timers: Timers) -> int:
     if refresh.outcome is not None or failure is None or failure.again_at is None or failure.attempt < refresh.attempt:
         return 0
     facts = {"countersign-refresh": id, "countersign-source": source}
-    await timers.set(f"timers.again.{id}", f"timers.due.again.{id}", failure.again_at, facts)
+    await timers.set(*retry_timer_subjects(id), failure.again_at, facts)
     return 1

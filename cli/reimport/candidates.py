@@ -11,7 +11,7 @@ from shared.clinical.fhir import FhirClient
 from shared.contracts.case import fold
 from shared.contracts.envelope import Recorded
 from shared.contracts.failures import PermanentError
-from shared.contracts.subjects import parse_case_subject
+from shared.contracts.subjects import case_filter, parse_case_subject
 from shared.messaging.journal import Journal
 
 
@@ -46,7 +46,7 @@ def _differs(history: list[Recorded], documents: Iterable[Resource]) -> bool:
 
 
 async def _any_filed(journal: Journal) -> bool:
-    async for _ in journal.pages("discharge.*.*.filed"):
+    async for _ in journal.pages(case_filter("filed")):
         return True
     return False
 

@@ -34,7 +34,7 @@ from shared.messaging.artifacts import Artifacts
 from shared.messaging.connection import Bus
 from shared.messaging.deadletter import alert
 from shared.messaging.journal import Journal, MovedOn
-from shared.messaging.steps import Clock, Steps, Work
+from shared.messaging.steps import Clock, Work
 from shared.messaging.timers import Timers
 
 logger = logging.getLogger(__name__)
@@ -43,7 +43,7 @@ logger = logging.getLogger(__name__)
 class Approval:
     def __init__(
         self,
-        steps: Steps,
+        bus: Bus,
         tasks: ReviewTasks,
         filing: Filing,
         retracting: RetractionFiling,
@@ -59,22 +59,14 @@ class Approval:
         self._directory = directory
         self._reviews = reviews
         self._clock = clock
-        steps.step("approval-request", self.request_review, undo=self.take_back_request)
-        steps.step("approval-file", self.file)
-        steps.step("approval-settle", self.settle_rejection)
-
-    async def attach(self, bus: Bus) -> None:
         self._bus = bus
         self._journal = Journal(bus, "approval")
         self._artifacts = Artifacts(bus)
-        self._renditions.attach(bus)
         self._timers = Timers(bus)
-        await self._reviews.start(bus)
 
-    async def request_review(self, work: Work) -> ReviewRequested:
+    async def request_review(self, work: Work[Drafted]) -> ReviewRequested:
         """A Task in the EHR and the timers: all there before the event says so."""
-        drafted, case = work.cause.body, work.cause.case
-        assert isinstance(drafted, Drafted)  # noqa: S101 - the step's consumer is filtered to it
+        drafted, case = work.event, work.cause.case
         now = self._clock()
         due = escalation_rules.deadlines(now, self._directory.escalation_delays(case.department))
         clock = derived_id(work.cause.id, "review-requested")
@@ -83,13 +75,12 @@ class Approval:
         )
         return domain.request(drafted, task, due)
 
-    async def take_back_request(self, cause: Recorded) -> None:
+    async def take_back_request(self, work: Work[Drafted]) -> None:
         """The case was withdrawn while the review was being requested."""
-        assert isinstance(cause.body, Drafted)  # noqa: S101
-        await self._timers.cancel(cause.case.id)
-        await self._tasks.end(cause.case, cause.body.draft, None)
+        await self._timers.cancel(work.cause.case.id)
+        await self._tasks.end(work.cause.case, work.event.draft, None)
 
-    async def file(self, work: Work) -> Filed | RetractionFiled:
+    async def file(self, work: Work[Approved | Amended | Addended | Retracted]) -> Filed | RetractionFiled:
         """Bring into the chart what was signed: a document, its correction, an addendum, a retraction.
 
         What is signed is not given up, whatever the EHR answers; only a text that is not the signed one is, and what
@@ -97,17 +88,15 @@ class Approval:
         """
         cause = work.cause
         case = await self._up_to(cause)
-        if isinstance(cause.body, Retracted):
+        if isinstance(signature := work.event, Retracted):
             with never_permanent():
-                return await self._retracting.retract(cause, cause.body)
-        signature = cause.body
-        assert isinstance(signature, Approved | Amended | Addended)  # noqa: S101
+                return await self._retracting.retract(cause, signature)
         if not isinstance(signature, Approved):
             return await self._file(cause, signature, signature.number)
         await self._timers.cancel(cause.case.id)
         filed = await self._file(cause, signature, correction_rules.number_of(case, cause))
         document = f"DocumentReference/{filed.document_reference}"
-        await self._complete(cause, document)
+        await self._complete(cause, signature, document)
         return filed
 
     async def _up_to(self, cause: Recorded) -> Case:
@@ -176,17 +165,15 @@ class Approval:
             raise PermanentError("the draft is not the text that was signed")
         return draft.text
 
-    async def settle_rejection(self, work: Work) -> RedraftRequested | Closed:
+    async def settle_rejection(self, work: Work[Rejected]) -> RedraftRequested | Closed:
         """Stop the clock, complete the Task with the refusal, and send the case back or end it."""
-        rejected, case = work.cause.body, work.cause.case
-        assert isinstance(rejected, Rejected)  # noqa: S101
+        rejected, case = work.event, work.cause.case
         await self._timers.cancel(case.id)
-        await self._complete(work.cause)
+        await self._complete(work.cause, rejected)
         return domain.after_rejection(rejected)
 
-    async def _complete(self, decision: Recorded, document: str | None = None) -> None:
+    async def _complete(self, decision: Recorded, body: Approved | Rejected, document: str | None = None) -> None:
         """Say in the review's Task what was decided."""
-        body, outcome = decision.body, domain.outcome_of(decision)
-        assert isinstance(body, Approved | Rejected)  # noqa: S101
-        assert outcome is not None  # noqa: S101
+        outcome = domain.outcome_of(decision)
+        assert outcome is not None  # noqa: S101 - an approval and a rejection have one
         await self._tasks.complete(decision.case, body.draft, body.task, outcome, document)

@@ -46,17 +46,18 @@ from services.approval.web.autosave import DraftAutosave
 from services.approval.web.draft_labels import DraftLabels
 from shared.clinical.fhir import FhirClient
 from shared.contracts.ehr import read_task_fact
+from shared.contracts.steps import ERASE, FILE, REQUEST_REVIEW, SETTLE_REJECTION
+from shared.contracts.subjects import ESCALATION_TIMER, RECONCILE_TIMER, timer_filter
 from shared.messaging.access_log import AccessLog
-from shared.messaging.connection import Bus
+from shared.messaging.journal import Clock
 from shared.messaging.lost_timers import LostTimers
 from shared.messaging.mending import Mending
-from shared.messaging.steps import Clock, Steps
 from shared.messaging.timers import REVIEWS
 from shared.messaging.topology import consumer
 from shared.runtime.access import Caller, Guard, read_grants
 from shared.runtime.limits import Streams
 from shared.runtime.oidc import Provider
-from shared.runtime.service import Service
+from shared.runtime.service import Service, service_broker
 from shared.runtime.start import start
 
 
@@ -75,7 +76,8 @@ def build(
 
     `people` may be signed in as by whoever reaches the sign-in page: the embedded stack's demo, and no setting.
     """
-    steps = Steps("approval", clock)
+    broker = service_broker("approval", settings, clock, settings.master_keys)
+    bus = broker.bus
     front = ehr or settings.ehr.connect_interactive()
     ehr = ehr or settings.ehr.connect()
     file = read_directory(settings.directory) if settings.directory else None
@@ -84,23 +86,21 @@ def build(
     devices, reviews = Devices(ehr), OpenReviewsProjection()
     tasks = ReviewTasks(ehr, devices, clock, settings.public_url)
     filing = Filing(ehr, devices, clock)
-    renditions = Renditions(ehr, devices, settings.ehr_contents, settings.paper)
-    approval = Approval(
-        steps, tasks, filing, RetractionFiling(ehr, filing, clock), renditions, directory, reviews, clock
-    )
-    escalation = EscalationHandler(steps, tasks, directory, clock)
+    renditions = Renditions(bus, ehr, devices, settings.ehr_contents, settings.paper)
+    approval = Approval(bus, tasks, filing, RetractionFiling(ehr, filing, clock), renditions, directory, reviews, clock)
+    escalation = EscalationHandler(bus, tasks, directory, clock)
     threads = ThreadPoolExecutor(consumer("approval-deliver").workers, "notify")
-    notify = NotificationDispatcher(steps, directory, tasks.link, clock, channels.send, threads, settings.zones.of)
-    log = AccessLog(clock, new_id)
-    desk = ReviewService(front, front_directory, reviews, log, clock, new_id, settings.sign_within)
-    corrections = CorrectionsService(desk)
-    decisions = EhrDecisionHandler(steps, ehr, desk, directory, tasks, log, draft_shown=settings.ehr_shows_draft)
-    opened = ReviewStartedHandler(steps, tasks)
-    reimport = Reimport(steps, ehr, settings.organization, clock)
-    follow_up = FollowUp(ehr, filing, tasks, clock)
-    reconciling = TaskReconciler(steps, ehr, reviews, settings.reconcile_every, clock, new_id, follow_up.run)
+    notify = NotificationDispatcher(bus, directory, tasks.link, clock, channels.send, threads, settings.zones.of)
+    log = AccessLog(bus, clock, new_id)
+    review = ReviewService(bus, front, front_directory, reviews, log, clock, new_id, settings.sign_within)
+    corrections = CorrectionsService(bus, review)
+    decisions = EhrDecisionHandler(bus, ehr, review, directory, tasks, log, draft_shown=settings.ehr_shows_draft)
+    opened = ReviewStartedHandler(bus, tasks)
+    reimport = Reimport(bus, ehr, settings.organization, clock)
+    follow_up = FollowUp(bus, ehr, filing, tasks, clock)
+    reconciling = TaskReconciler(bus, ehr, reviews, settings.reconcile_every, clock, new_id, follow_up.run)
     checkpointing = CheckpointPublisher(
-        steps,
+        bus,
         settings.checkpoint_dir,
         settings.checkpoint_key_file,
         settings.checkpoint_every,
@@ -108,44 +108,29 @@ def build(
         reconciling.on_timer,
     )
     retaining = RetentionScheduler(
-        steps, settings.retention.kept, settings.retention.retain_every, clock, checkpointing.on_timer
+        bus, settings.retention.kept, settings.retention.retain_every, clock, checkpointing.on_timer
     )
-    erasing, erasures = ErasureHandler(steps, settings.erasure_dir), ErasureService(desk)
+    erasing, erasures = ErasureHandler(bus, settings.erasure_dir), ErasureService(bus, review)
     provider = Provider(settings.oidc, clock) if settings.oidc.issuer else None
-    sessions = SessionStore(clock, new_secret, settings.idle, settings.session, provider)
-    lost_timers = LostTimers(REVIEWS, ("timers.escalation.>", "timers.reconcile.*"), clock)
-    census, patrol = CaseStateProjection(reviews, clock), AuditChainVerifier(settings.nats_monitor_url, ehr)
-    working, names, not_read = DraftAutosave(), DraftLabels(), UnreadableEvents()
+    sessions = SessionStore(bus, clock, new_secret, settings.idle, settings.session, provider)
+    lost_timers = LostTimers(bus, REVIEWS, (timer_filter(ESCALATION_TIMER), timer_filter(RECONCILE_TIMER)), clock)
+    census, patrol = CaseStateProjection(reviews, clock), AuditChainVerifier(bus, settings.nats_monitor_url, ehr)
+    working, names, not_read = DraftAutosave(bus), DraftLabels(bus), UnreadableEvents()
     checks = {"approval-ehr-task": read_task_fact, "approval-deliver": read_notification}
-    mending = Mending("approval", checks, clock)
+    mending = Mending(bus, "approval", checks, clock, {"ehr-decisions": on_request(bus, clock)})
 
-    async def on_connect(bus: Bus) -> None:
-        for part in (
-            log,
-            sessions,
-            working,
-            names,
-            desk,
-            corrections,
-            escalation,
-            notify,
-            decisions,
-            opened,
-            reimport,
-            patrol,
-            erasing,
-            erasures,
-        ):
-            part.attach(bus)
-        await approval.attach(bus)
-        await follow_up.attach(bus)
-        await reconciling.attach(bus)
-        await checkpointing.attach(bus)
-        await retaining.attach(bus)
-        await census.start(bus)
-        lost_timers.attach(bus)
-        await not_read.start(bus)
-        await mending.attach(bus, {"ehr-decisions": on_request(bus, clock)})
+    broker.on(REQUEST_REVIEW, approval.request_review, undo=approval.take_back_request)
+    broker.on(FILE, approval.file)
+    broker.on(SETTLE_REJECTION, approval.settle_rejection)
+    broker.on(ERASE, erasing.erase)
+    broker.on_message("approval-escalate", escalation.escalate)
+    broker.on_message("approval-follow", escalation.follow)
+    broker.on_message("approval-notify", notify.announce)
+    broker.on_message("approval-deliver", notify.deliver)
+    broker.on_message("approval-ehr-task", decisions.on_task)
+    broker.on_message("approval-opened", opened.on_draft_viewed)
+    broker.on_message("approval-reimport", reimport.on_wanted)
+    broker.on_message("approval-reconcile", retaining.on_timer)
 
     guard = Guard(read_grants(settings.tokens_file), provider, sessions, partial(_refused, log), settings.public)
     api = ApiDependencies(
@@ -153,7 +138,7 @@ def build(
         log=log,
         clock=clock,
         zone_of=settings.zones.of,
-        review=desk,
+        review=review,
         open_reviews=reviews,
         corrections=corrections,
         erasures=erasures,
@@ -166,18 +151,25 @@ def build(
         streams=Streams(),
     )
     return Service(
-        "approval",
-        settings.nats_url,
-        settings.nats_ca_file,
-        settings.seed,
-        steps,
-        on_connect,
+        broker,
         (*ROUTERS, *((provider_router,) if provider else ())),
         api,
+        starts=(
+            partial(reviews.start, bus),
+            follow_up.start,
+            reconciling.start,
+            checkpointing.start,
+            retaining.start,
+            partial(census.start, bus),
+            patrol.start,
+            lost_timers.start,
+            partial(not_read.start, bus),
+            mending.start,
+        ),
         checks={"ehr": front.ready},
         closers=(
             lost_timers.close,
-            desk.cases.close,
+            review.cases.close,
             front.close,
             not_read.close,
             ehr.close,
@@ -186,7 +178,6 @@ def build(
         ),
         looks=(census.look, patrol.look),
         hsts=settings.public.secure,
-        master_keys=settings.master_keys,
     )
 
 

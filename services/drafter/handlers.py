@@ -18,7 +18,7 @@ from services.drafter.wording import TOKENS_A_WORD, Departments, Wording
 from shared.clinical.fhir import FhirClient
 from shared.contracts.context import EncounterContext
 from shared.contracts.draft import Claim, Knowledge, Narrative, OpenPoint, Routing, Sentence
-from shared.contracts.events import ContextExtracted, Discharged, Drafted, RedraftRequested
+from shared.contracts.events import CaseEvent, ContextExtracted, Discharged, Drafted, RedraftRequested
 from shared.contracts.failures import PermanentError, TransientError
 from shared.contracts.model import read_whole
 from shared.grounding import Record, check, split
@@ -26,7 +26,7 @@ from shared.inference.generate import Generation, Generator, Sampling
 from shared.knowledge.retrieve import Retriever
 from shared.messaging.artifacts import Artifacts, CaseTexts
 from shared.messaging.connection import Bus
-from shared.messaging.steps import Steps, Work
+from shared.messaging.steps import Work
 
 logger = logging.getLogger(__name__)
 
@@ -43,7 +43,7 @@ class Documents:
 class Drafter:
     def __init__(
         self,
-        steps: Steps,
+        bus: Bus,
         ehr: FhirClient,
         generator: Generator,
         deadline: float,
@@ -60,21 +60,14 @@ class Drafter:
         self._zone_of = zone_of
         self._policy: Policy = policy
         self._documents = documents or Documents()
-        steps.step("drafter-extract", self.extract)
-        steps.step("drafter-draft", self.draft)
-
-    def attach(self, bus: Bus) -> None:
         self._artifacts = Artifacts(bus)
-        if self._retriever is not None:
-            self._retriever.attach(bus)
 
-    def _texts(self, work: Work) -> CaseTexts:
+    def _texts(self, work: Work[CaseEvent]) -> CaseTexts:
         return self._artifacts.of(work.cause.case.id, work.cause.head.sequence)
 
-    async def extract(self, work: Work) -> ContextExtracted:
+    async def extract(self, work: Work[Discharged]) -> ContextExtracted:
         """Read the stay from the EHR and store what may be used of it."""
-        cause = work.cause.body
-        assert isinstance(cause, Discharged)  # noqa: S101 - the step's consumer is filtered to it
+        cause = work.event
         context = await extract(
             self._ehr,
             cause.encounter_id,
@@ -93,10 +86,9 @@ class Drafter:
             left_out=len(context.left_out),
         )
 
-    async def draft(self, work: Work) -> Drafted:
+    async def draft(self, work: Work[ContextExtracted | RedraftRequested]) -> Drafted:
         """Render the facts, compose the narrative, keep of the model what the record supports, store the draft."""
-        cause = work.cause.body
-        assert isinstance(cause, ContextExtracted | RedraftRequested)  # noqa: S101 - as above
+        cause = work.event
         context = read_whole(EncounterContext, await self._texts(work).get(cause.context))
         words = domain.words_of(cause)
         wish = (await self._texts(work).get(words)).decode() if words else None

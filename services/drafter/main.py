@@ -7,13 +7,13 @@ from services.drafter.kinds import load_kinds
 from services.drafter.settings import DrafterSettings
 from services.drafter.wording import read_departments
 from shared.clinical.fhir import FhirClient
+from shared.contracts.steps import DRAFT, EXTRACT
 from shared.inference.embed import Embedder, TritonEmbedder
 from shared.inference.generate import Generator, TritonGenerator
 from shared.knowledge.base import KnowledgeBase
 from shared.knowledge.retrieve import Retriever
-from shared.messaging.connection import Bus
-from shared.messaging.steps import Clock, Steps
-from shared.runtime.service import Service
+from shared.messaging.journal import Clock
+from shared.runtime.service import Service, service_broker
 from shared.runtime.start import start
 
 
@@ -29,7 +29,7 @@ def build(
     """Everything the drafter needs, built and not started. `ehr`, `generator` and `embedder` take the place of the real
     ones; a `base` that is handed over stays the caller's. Without a Qdrant, drafts cite nothing.
     """
-    steps = Steps("drafter", clock)
+    broker = service_broker("drafter", settings, clock, settings.master_keys)
     ehr = ehr or settings.ehr.connect()
     documents = _documents(settings, generator)
     generator = generator or TritonGenerator(settings.triton.url, settings.triton.drafter_model)
@@ -41,9 +41,9 @@ def build(
     if base is not None:
         embedder = embedder or TritonEmbedder(settings.triton.url, settings.triton.embedder_model)
         closers.append(embedder.close)
-        retriever = Retriever(embedder, base)
+        retriever = Retriever(broker.bus, embedder, base)
     drafter = Drafter(
-        steps,
+        broker.bus,
         ehr,
         generator,
         settings.generation_deadline,
@@ -53,20 +53,9 @@ def build(
         documents,
     )
 
-    async def on_connect(bus: Bus) -> None:
-        drafter.attach(bus)
-
-    return Service(
-        "drafter",
-        settings.nats_url,
-        settings.nats_ca_file,
-        settings.seed,
-        steps,
-        on_connect,
-        checks={"triton": generator.ready, "ehr": ehr.ready},
-        closers=tuple(closers),
-        master_keys=settings.master_keys,
-    )
+    broker.on(EXTRACT, drafter.extract)
+    broker.on(DRAFT, drafter.draft)
+    return Service(broker, checks={"triton": generator.ready, "ehr": ehr.ready}, closers=tuple(closers))
 
 
 def _documents(settings: DrafterSettings, generator: Generator | None) -> Documents:

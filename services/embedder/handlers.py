@@ -15,6 +15,7 @@ from shared.contracts.failures import PermanentError, TransientError
 from shared.contracts.knowledge import BATCH, OPEN, Chunk, point_id
 from shared.contracts.refresh import BatchIndexed, BatchReady, Indexed, Promoted, RefreshRef, Started, fold_refresh
 from shared.contracts.refresh import Embedded as EmbeddedEvent
+from shared.contracts.subjects import peak_timer_subjects
 from shared.inference.embed import BATCH_PRIORITY, Embedder
 from shared.knowledge import config
 from shared.knowledge.attempts import Attempts
@@ -24,8 +25,9 @@ from shared.knowledge.live import LiveBucket, oldest_kept
 from shared.knowledge.manifest import Manifest
 from shared.messaging.connection import Bus, WrongSequenceError
 from shared.messaging.deadletter import Original
-from shared.messaging.refreshes import RefreshLog, read_refresh
-from shared.messaging.steps import Clock, Steps
+from shared.messaging.measures import begin_refreshes
+from shared.messaging.refreshes import RefreshLog, read_refresh, read_refresh_as
+from shared.messaging.steps import Clock
 from shared.messaging.timers import REFRESHES, Timers
 from shared.messaging.topology import EMBED
 from shared.telemetry import instruments
@@ -35,28 +37,25 @@ logger = logging.getLogger(__name__)
 
 DEADLINE = 45.0  # seconds for one request to the model server
 TRIES = 8
-PEAK = "timers.peak.all"
+PEAK, PEAK_FIRED = peak_timer_subjects("all")
 
 
 class Embedding:
-    def __init__(self, steps: Steps, file: Path | None, embedder: Embedder, base: KnowledgeBase, clock: Clock) -> None:
+    def __init__(self, bus: Bus, file: Path | None, embedder: Embedder, base: KnowledgeBase, clock: Clock) -> None:
         self._file = file
         self._embedder = embedder
         self._base = base
         self._clock = clock
         self._counting = asyncio.Lock()  # batches of one process are counted one after the other: no races to lose
-        steps.effect(EMBED, self.embed, self.give_up_embedding)
-        steps.effect("embedder-settle", self.settle, self.give_up_settling)
-        steps.effect("embedder-retain", self.retain)
-        steps.effect("embedder-peak", self.on_peak)
-
-    async def attach(self, bus: Bus) -> None:
         self._bus = bus
         self._log = RefreshLog(bus, "embedder", self._clock)
         self._live = LiveBucket(bus)
         self._manifest = Manifest(bus)
         self._timers = Timers(bus, REFRESHES)
         self._attempts = Attempts(bus, self._log, self._clock, lambda: self._declared().attempts_apart)
+
+    async def start(self) -> None:
+        begin_refreshes()
         await self.keep_peak_hours()
 
     def _declared(self) -> KnowledgeFile:
@@ -67,9 +66,7 @@ class Embedding:
 
     async def embed(self, message: Msg) -> None:
         """Embed one batch, put it into the base as the version that is being made, and count it."""
-        record = read_refresh(message)
-        batch = record.body
-        assert isinstance(batch, BatchReady)  # noqa: S101 - the consumer is filtered to it
+        record, batch = read_refresh_as(message, BatchReady)
         queue, _ = await self._live.queue()
         if queue.active is None or queue.active.refresh != record.ref.id:
             return  # its refresh has ended: nobody waits for it
@@ -181,13 +178,12 @@ class Embedding:
 
     async def retain(self, message: Msg) -> None:
         """Forget what no version shows that is still kept."""
-        record = read_refresh(message)
-        assert isinstance(record.body, Promoted)  # noqa: S101 - as above
+        _, promoted = read_refresh_as(message, Promoted)
         live, _ = await self._live.live()
-        version = await self._live.version(record.body.target)
+        version = await self._live.version(promoted.target)
         if live is None or version is None:
             return
-        oldest = oldest_kept(record.body.target, live.version, self._declared().promotion.keep_versions)
+        oldest = oldest_kept(promoted.target, live.version, self._declared().promotion.keep_versions)
         await self._base.forget(version.collection, oldest)
 
     async def give_up_embedding(self, original: Original, reason: str) -> None:
@@ -209,7 +205,7 @@ class Embedding:
         await self._pause(moment)
         following = domain.next_peak(windows, until or now)
         if following is not None:
-            await self._timers.set(PEAK, "timers.due.peak.all", following, {})
+            await self._timers.set(PEAK, PEAK_FIRED, following, {})
         else:
             await self._timers.purge(PEAK)
 

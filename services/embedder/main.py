@@ -6,11 +6,11 @@ from services.embedder.handlers import PEAK, Embedding
 from services.embedder.settings import EmbedderSettings
 from shared.inference.embed import Embedder, TritonEmbedder
 from shared.knowledge.base import KnowledgeBase
-from shared.messaging.connection import Bus
+from shared.messaging.journal import Clock
 from shared.messaging.lost_timers import LostTimers
-from shared.messaging.steps import Clock, Steps
 from shared.messaging.timers import REFRESHES
-from shared.runtime.service import Service
+from shared.messaging.topology import EMBED
+from shared.runtime.service import Service, service_broker
 from shared.runtime.start import start
 
 
@@ -22,28 +22,24 @@ def build(
     base: KnowledgeBase | None = None,
 ) -> Service:
     """Everything the embedder needs, built and not started. A `base` that is handed over stays the caller's."""
-    steps = Steps("embedder", clock)
+    broker = service_broker("embedder", settings, clock)
     embedder = embedder or TritonEmbedder(settings.triton.url, settings.triton.embedder_model)
     closers = [embedder.close]
     if base is None:
         base = settings.qdrant.connect()
         closers.append(base.close)
-    embedding = Embedding(steps, settings.knowledge.file, embedder, base, clock)
+    embedding = Embedding(broker.bus, settings.knowledge.file, embedder, base, clock)
 
-    lost_timers = LostTimers(REFRESHES, (PEAK,), clock)
+    lost_timers = LostTimers(broker.bus, REFRESHES, (PEAK,), clock)
     closers.append(lost_timers.close)
 
-    async def on_connect(bus: Bus) -> None:
-        await embedding.attach(bus)
-        lost_timers.attach(bus)
-
+    broker.on_message(EMBED, embedding.embed, embedding.give_up_embedding)
+    broker.on_message("embedder-settle", embedding.settle, embedding.give_up_settling)
+    broker.on_message("embedder-retain", embedding.retain)
+    broker.on_message("embedder-peak", embedding.on_peak)
     return Service(
-        "embedder",
-        settings.nats_url,
-        settings.nats_ca_file,
-        settings.seed,
-        steps,
-        on_connect,
+        broker,
+        starts=(embedding.start, lost_timers.start),
         checks={"triton-embedder": embedder.ready, "qdrant": base.ready},
         closers=tuple(closers),
     )

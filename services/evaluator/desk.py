@@ -25,14 +25,12 @@ from shared.telemetry.catalogue import ROLE, VERSION
 
 class KnowledgeDesk:
     def __init__(
-        self, file: Path | None, retriever: Retriever, base: KnowledgeBase, clock: Callable[[], datetime]
+        self, bus: Bus, file: Path | None, retriever: Retriever, base: KnowledgeBase, clock: Callable[[], datetime]
     ) -> None:
         self._file = file
         self._retriever = retriever
         self._base = base
         self._clock = clock
-
-    def attach(self, bus: Bus) -> None:
         self._bus = bus
         self._live = LiveBucket(bus)
 

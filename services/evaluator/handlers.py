@@ -21,29 +21,27 @@ from shared.knowledge.manifest import Manifest
 from shared.knowledge.retrieve import At, Retriever, nearest
 from shared.messaging.connection import Bus, WrongSequenceError
 from shared.messaging.deadletter import Original, alert
+from shared.messaging.measures import begin_refreshes
 from shared.messaging.refreshes import RefreshLog, read_refresh
-from shared.messaging.steps import Clock, Steps
+from shared.messaging.steps import Clock
 
 LISTED = 2000  # results that an event lists one by one
 
 
 class Evaluation:
-    def __init__(
-        self, steps: Steps, file: Path | None, retriever: Retriever, base: KnowledgeBase, clock: Clock
-    ) -> None:
+    def __init__(self, bus: Bus, file: Path | None, retriever: Retriever, base: KnowledgeBase, clock: Clock) -> None:
         self._file = file
         self._retriever = retriever
         self._base = base
         self._clock = clock
-        steps.effect("evaluator-judge", self.judge, self.give_up)
-
-    def attach(self, bus: Bus) -> None:
         self._bus = bus
         self._log = RefreshLog(bus, "evaluator", self._clock)
         self._live = LiveBucket(bus)
         self._manifest = Manifest(bus)
-        self._retriever.attach(bus)
         self._attempts = Attempts(bus, self._log, self._clock, lambda: self._declared().attempts_apart)
+
+    async def start(self) -> None:
+        begin_refreshes()
 
     def _declared(self) -> KnowledgeFile:
         return config.read(self._file) if self._file is not None else KnowledgeFile()

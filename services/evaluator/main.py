@@ -10,11 +10,10 @@ from services.evaluator.settings import EvaluatorSettings
 from shared.inference.embed import Embedder, TritonEmbedder
 from shared.knowledge.base import KnowledgeBase
 from shared.knowledge.retrieve import Retriever
-from shared.messaging.connection import Bus
-from shared.messaging.steps import Clock, Steps
+from shared.messaging.journal import Clock
 from shared.runtime.access import Guard, read_grants
 from shared.runtime.oidc import Provider
-from shared.runtime.service import Service
+from shared.runtime.service import Service, service_broker
 from shared.runtime.start import start
 
 
@@ -26,33 +25,25 @@ def build(
     base: KnowledgeBase | None = None,
 ) -> Service:
     """Everything the evaluator needs, built and not started. A `base` that is handed over stays the caller's."""
-    steps = Steps("evaluator", clock)
+    broker = service_broker("evaluator", settings, clock)
     embedder = embedder or TritonEmbedder(settings.triton.url, settings.triton.embedder_model)
     closers = [embedder.close]
     if base is None:
         base = settings.qdrant.connect()
         closers.append(base.close)
-    retriever = Retriever(embedder, base)
-    evaluation = Evaluation(steps, settings.knowledge.file, retriever, base, clock)
-    desk = KnowledgeDesk(settings.knowledge.file, retriever, base, clock)
-
-    async def on_connect(bus: Bus) -> None:
-        evaluation.attach(bus)
-        desk.attach(bus)
-
+    retriever = Retriever(broker.bus, embedder, base)
+    evaluation = Evaluation(broker.bus, settings.knowledge.file, retriever, base, clock)
+    desk = KnowledgeDesk(broker.bus, settings.knowledge.file, retriever, base, clock)
+    broker.on_message("evaluator-judge", evaluation.judge, evaluation.give_up)
     provider = Provider(settings.oidc, clock) if settings.oidc.issuer else None
     if provider is not None:
         closers.append(provider.close)
     guard = Guard(read_grants(settings.tokens_file), provider)
     return Service(
-        "evaluator",
-        settings.nats_url,
-        settings.nats_ca_file,
-        settings.seed,
-        steps,
-        on_connect,
+        broker,
         (router,),
         EvaluatorDependencies(guard, desk),
+        starts=(evaluation.start,),
         checks={"triton-embedder": embedder.ready, "qdrant": base.ready},
         closers=tuple(closers),
         looks=(desk.look,),

@@ -11,19 +11,15 @@ from shared.contracts.subjects import CaseRef, case_id, derived_id, encounter_su
 from shared.messaging.connection import Bus
 from shared.messaging.deadletter import alert
 from shared.messaging.journal import Conflict, Journal
-from shared.messaging.steps import Clock, Steps
+from shared.messaging.steps import Clock
 
 
 class Ingest:
     """Opens and withdraws cases. `organization` is part of every case id."""
 
-    def __init__(self, steps: Steps, organization: str, clock: Clock) -> None:
+    def __init__(self, bus: Bus, organization: str, clock: Clock) -> None:
         self._organization = organization
         self._clock = clock
-        steps.effect("ingest-discharged", self.on_discharged)
-        steps.effect("ingest-cancelled", self.on_cancelled)
-
-    def attach(self, bus: Bus) -> None:
         self._bus = bus
         self._journal = Journal(bus, "ingest")
 

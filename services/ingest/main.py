@@ -15,14 +15,14 @@ from services.ingest.refresh.desk import RefreshDesk
 from services.ingest.refresh.handlers import Refreshing
 from services.ingest.settings import IngestSettings
 from shared.contracts.ehr import read_fact
-from shared.messaging.connection import Bus
+from shared.contracts.subjects import REFRESH_TIMER, RETRY_TIMER, timer_filter
+from shared.messaging.journal import Clock
 from shared.messaging.lost_timers import LostTimers
 from shared.messaging.mending import Mending
-from shared.messaging.steps import Clock, Steps
 from shared.messaging.timers import REFRESHES
 from shared.runtime.access import Guard, read_grants
 from shared.runtime.oidc import Provider
-from shared.runtime.service import Service
+from shared.runtime.service import Service, service_broker
 from shared.runtime.start import start
 
 
@@ -33,40 +33,34 @@ def build(
     new_id: Callable[[], str] = lambda: str(uuid4()),
 ) -> Service:
     """Everything ingest needs, built and not started."""
-    steps = Steps("ingest", clock)
-    ingest = Ingest(steps, settings.organization, clock)
-    encounters = EncounterPublisher(settings.default_department, new_id)
-    notifications = NotificationPublisher(new_id)
+    broker = service_broker("ingest", settings, clock)
+    bus = broker.bus
+    ingest = Ingest(bus, settings.organization, clock)
+    encounters = EncounterPublisher(bus, settings.default_department, new_id)
+    notifications = NotificationPublisher(bus, new_id)
 
     knowledge = settings.knowledge
     reader = Reader()
-    mending = Mending("ingest", dict.fromkeys(("ingest-discharged", "ingest-cancelled"), read_fact), clock)
-    refreshing = Refreshing(steps, knowledge.file, knowledge.tokenizer, reader, clock, new_id)
-    refreshes = RefreshDesk(refreshing, knowledge.uploads, reader, clock)
+    mending = Mending(bus, "ingest", dict.fromkeys(("ingest-discharged", "ingest-cancelled"), read_fact), clock)
+    refreshing = Refreshing(bus, knowledge.file, knowledge.tokenizer, reader, clock, new_id)
+    refreshes = RefreshDesk(bus, refreshing, knowledge.uploads, reader, clock)
 
-    lost_timers = LostTimers(REFRESHES, ("timers.refresh.*", "timers.again.*"), clock)
+    lost_timers = LostTimers(bus, REFRESHES, (timer_filter(REFRESH_TIMER), timer_filter(RETRY_TIMER)), clock)
 
-    async def on_connect(bus: Bus) -> None:
-        ingest.attach(bus)
-        encounters.attach(bus)
-        notifications.attach(bus)
-        await refreshing.attach(bus)
-        refreshes.attach(bus)
-        lost_timers.attach(bus)
-        await mending.attach(bus)
+    broker.on_message("ingest-discharged", ingest.on_discharged)
+    broker.on_message("ingest-cancelled", ingest.on_cancelled)
+    broker.on_message("ingest-queue", refreshing.take_turns)
+    broker.on_message("ingest-prepare", refreshing.prepare, refreshing.give_up)
+    broker.on_message("ingest-schedule", refreshing.on_timer)
 
     provider = Provider(settings.oidc, clock) if settings.oidc.issuer else None
     guard = Guard(read_grants(settings.tokens_file), provider)
     closers = (lost_timers.close, reader.close, *((provider.close,) if provider else ()))
     return Service(
-        "ingest",
-        settings.nats_url,
-        settings.nats_ca_file,
-        settings.seed,
-        steps,
-        on_connect,
+        broker,
         (router, notifications_router, refresh_router),
         IngestDependencies(guard, ingest, encounters, notifications, refreshes),
+        starts=(refreshing.start, lost_timers.start, mending.start),
         closers=closers,
     )
 

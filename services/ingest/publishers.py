@@ -37,11 +37,9 @@ class EncounterReport(BaseModel):
 class EncounterPublisher:
     """Publishes reports about encounters. `new_id` gives the ids of messages."""
 
-    def __init__(self, default_department: str, new_id: Callable[[], str]) -> None:
+    def __init__(self, bus: Bus, default_department: str, new_id: Callable[[], str]) -> None:
         self._default_department = default_department
         self._new_id = new_id
-
-    def attach(self, bus: Bus) -> None:
         self._bus = bus
 
     async def publish(self, name: str, report: EncounterReport) -> tuple[EncounterFact, str]:
@@ -65,10 +63,8 @@ class EncounterPublisher:
 class NotificationPublisher:
     """Publishes what FHIR notifications are about. `new_id` gives the ids of messages."""
 
-    def __init__(self, new_id: Callable[[], str]) -> None:
+    def __init__(self, bus: Bus, new_id: Callable[[], str]) -> None:
         self._new_id = new_id
-
-    def attach(self, bus: Bus) -> None:
         self._bus = bus
 
     async def publish(self, facts: list[TaskFact]) -> None:

@@ -27,17 +27,11 @@ from shared.contracts.events import (
     StepName,
     Withdrawn,
 )
+from shared.contracts.steps import STEPS
 from shared.contracts.values import State as State
 
 # Which events a step works on. A step runs when the case awaits it; anything else it is handed is a duplicate.
-CONSUMED: dict[StepName, tuple[str, ...]] = {
-    "extract": ("discharged",),
-    "draft": ("context-extracted", "redraft-requested"),
-    "request-review": ("drafted",),
-    "file": ("approved", "amended", "addended", "retracted"),
-    "settle-rejection": ("rejected",),
-    "erase": ("erasure-ordered",),
-}
+CONSUMED: dict[StepName, tuple[str, ...]] = {step.name: step.consumed_names for step in STEPS}
 ENDED: tuple[State, ...] = ("filed", "closed", "withdrawn", "retracted")
 WITHDRAWABLE: tuple[State, ...] = ("drafting", "awaiting-review", "failed")
 

@@ -247,4 +247,12 @@ CaseEvent = (
 )
 Signature = Approved | Amended | Addended  # what puts a text into the chart under somebody's name
 EVENT_TYPES: tuple[type[CaseEvent], ...] = get_args(CaseEvent)
+
+
+def name_of(kind: type[Model]) -> str:
+    """The name of an event's type in subjects and headers, e.g. `context-extracted`."""
+    name: str = kind.model_fields["event"].default
+    return name
+
+
 case_event: TypeAdapter[CaseEvent] = TypeAdapter(Annotated[CaseEvent, Field(discriminator="event")])

@@ -24,6 +24,7 @@ from shared.contracts.knowledge import (
     Unreadable,
 )
 from shared.contracts.model import Model
+from shared.contracts.subjects import knowledge_subject
 
 Step = Literal["prepare", "embed", "settle", "judge"]
 Outcome = Literal["promoted", "held-back", "skipped", "failed"]
@@ -194,6 +195,7 @@ RefreshEvent = (
 )
 REFRESH_EVENT_TYPES: tuple[type[RefreshEvent], ...] = get_args(RefreshEvent)
 refresh_event: TypeAdapter[RefreshEvent] = TypeAdapter(Annotated[RefreshEvent, Field(discriminator="event")])
+BATCH_EVENTS = (BatchReady, BatchIndexed)  # one of each for every batch, told apart by its number
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,12 +206,12 @@ class RefreshRef:
     id: str
 
     def subject(self, event: str, number: int | None = None) -> str:
-        return f"knowledge.{self.source}.{self.id}.{event}" + ("" if number is None else f".{number}")
+        return knowledge_subject(self.source, self.id, event, number)
 
     @property
     def filter(self) -> str:
         """Its events without the batches."""
-        return f"knowledge.*.{self.id}.*"
+        return knowledge_subject("*", self.id, "*")
 
 
 def parse_refresh_subject(subject: str) -> tuple[RefreshRef, str, int | None]:

@@ -1,8 +1,17 @@
-"""Subjects of the bus and the tokens they are made of: departments, ids, event names; never patient data.
+"""The subjects of every stream, and the tokens they are made of: departments, ids, event names; never patient data.
 
-EHR stream        ehr.encounter.<fact>.<dept>.<encounter>, ehr.task.updated.<task>, ehr.reimport.<case>
-DISCHARGE stream  discharge.<dept>.<case>.<event>
-TIMERS stream     timers.escalation.<case>.<level>  →  timers.due.escalation.<case>.<level>
+EHR             ehr.encounter.<fact>.<dept>.<encounter>, ehr.task.updated.<task>, ehr.reimport.<case>
+DISCHARGE       discharge.<dept>.<case>.<event>
+KNOWLEDGE       knowledge.<source>.<refresh>.<event>[.<n>]; `all` is the source where a refresh covers several
+TIMERS          timers.escalation.<case>.<level>, timers.reconcile.<of>; timers.due.<...> when they have fired
+REFRESH_TIMERS  timers.refresh.<source>, timers.again.<refresh>, timers.peak.<window>; the same
+NOTIFY          notify.<case>.<escalation>.<channel>, and its receipt notified.<case>.<escalation>.<channel>
+ACCESS          access.<event>.<case>; `-` where no case is concerned
+ALERTS          alert.<severity>.<kind>
+DEADLETTER      deadletter.<service>.<consumer>, deadletter.redriven.<n>, deadletter.discarded.<n>
+ADVISORIES      $JS.EVENT.ADVISORY.CONSUMER.MAX_DELIVERIES.<stream>.<consumer>
+
+Names in capitals are filters, in which `*` stands for one token and `>` for all that follow.
 """
 
 import re
@@ -20,6 +29,33 @@ DEPARTMENT = r"^[a-z0-9][a-z0-9-]{0,39}$"
 
 # Root of every derived id. Changing it changes all case ids.
 NAMESPACE = UUID("5a0f6a1c-1a57-5f0e-9d3b-6f2b8c0de5a1")
+
+
+EHR_EVENTS = "ehr.>"
+ENCOUNTER_EVENTS = "ehr.encounter.>"
+ENCOUNTER_DISCHARGED = "ehr.encounter.discharged.>"
+DISCHARGE_CANCELLED = "ehr.encounter.discharge-cancelled.>"
+TASK_UPDATED = "ehr.task.updated.*"
+REIMPORT_REQUESTED = "ehr.reimport.*"
+CASE_EVENTS = "discharge.*.*.*"
+KNOWLEDGE_EVENTS = "knowledge.>"
+NOTIFICATIONS = "notify.*.*.*"
+NOTIFICATION_RECEIPTS = "notified.*.*.*"
+ACCESS_EVENTS = "access.*.*"
+DRAFT_VIEWED = "access.viewed.*"
+ACCESS_REFUSED = "access.refused.*"
+ALERTS = "alert.>"
+EVERY_ALERT = "alert.*.*"
+DEAD_LETTERS = "deadletter.>"
+DEAD_LETTERS_REDRIVEN = "deadletter.redriven.*"
+DEAD_LETTERS_DISCARDED = "deadletter.discarded.*"
+MAX_DELIVERIES_ADVISORIES = "$JS.EVENT.ADVISORY.CONSUMER.MAX_DELIVERIES.>"
+
+ESCALATION_TIMER = "escalation.>"  # kinds of timers; `timer_filter` and `fired_timer_filter` make subjects of them
+RECONCILE_TIMER = "reconcile.*"
+REFRESH_TIMER = "refresh.*"
+RETRY_TIMER = "again.*"
+PEAK_TIMER = "peak.*"
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,9 +140,82 @@ def parse_case_subject(subject: str) -> tuple[CaseRef, str]:
     return CaseRef(tokens[1], tokens[2]), tokens[3]
 
 
-def timer_subject(case: str, level: int) -> str:
-    return f"timers.escalation.{case}.{level}"
+def case_filter(event: str) -> str:
+    """Every event of a name, of every case: `discharge.*.*.<event>`."""
+    return f"discharge.*.*.{event}"
 
 
-def due_subject(case: str, level: int) -> str:
-    return f"timers.due.escalation.{case}.{level}"
+def knowledge_subject(source: str, refresh: str, event: str, number: int | str | None = None) -> str:
+    """`knowledge.<source>.<refresh>.<event>[.<n>]`; `number` is that of a batch."""
+    return f"knowledge.{source}.{refresh}.{event}" + ("" if number is None else f".{number}")
+
+
+def timer_filter(kind: str) -> str:
+    """Timers of a kind that are set."""
+    return f"timers.{kind}"
+
+
+def fired_timer_filter(kind: str) -> str:
+    """Timers of a kind that have fired."""
+    return f"timers.due.{kind}"
+
+
+def notification_subject(case: str, escalation: str, channel: str) -> str:
+    return f"notify.{case}.{escalation}.{channel}"
+
+
+def receipt_subject(case: str, escalation: str, channel: str) -> str:
+    """Where stands that a notification was sent."""
+    return f"notified.{case}.{escalation}.{channel}"
+
+
+def access_subject(event: str, case: str | None) -> str:
+    return f"access.{event}.{case or '-'}"
+
+
+def alert_subject(severity: str, kind: str) -> str:
+    return f"alert.{severity}.{kind}"
+
+
+def dead_letter_subject(service: str, consumer: str) -> str:
+    return f"deadletter.{service}.{consumer}"
+
+
+def resolution_subject(outcome: str, sequence: int | str) -> str:
+    """What was done about the dead letter at `sequence`; `outcome` is redriven, discarded, or `*`."""
+    return f"deadletter.{outcome}.{sequence}"
+
+
+def advisory_subject(stream: str, consumer: str) -> str:
+    """That a message was delivered as often as its consumer allows."""
+    return f"$JS.EVENT.ADVISORY.CONSUMER.MAX_DELIVERIES.{stream}.{consumer}"
+
+
+def timer_subject(case: str, level: int | str) -> str:
+    """The timer of one level of a case's escalation; `level` may be `*`."""
+    return timer_filter(f"escalation.{case}.{level}")
+
+
+def due_subject(case: str, level: int | str) -> str:
+    """The same when it has fired."""
+    return fired_timer_filter(f"escalation.{case}.{level}")
+
+
+def reconcile_subjects(of: str) -> tuple[str, str]:
+    """The timer of what is done again and again, and the same when it has fired: tasks, checkpoint or retention."""
+    return timer_filter(f"reconcile.{of}"), fired_timer_filter(f"reconcile.{of}")
+
+
+def refresh_timer_subjects(source: str) -> tuple[str, str]:
+    """The timer of a source's next scheduled refresh, and the same when it has fired."""
+    return timer_filter(f"refresh.{source}"), fired_timer_filter(f"refresh.{source}")
+
+
+def retry_timer_subjects(refresh: str) -> tuple[str, str]:
+    """The timer of a refresh's next attempt, and the same when it has fired."""
+    return timer_filter(f"again.{refresh}"), fired_timer_filter(f"again.{refresh}")
+
+
+def peak_timer_subjects(window: str) -> tuple[str, str]:
+    """The timer of the next peak hours, and the same when it has fired."""
+    return timer_filter(f"peak.{window}"), fired_timer_filter(f"peak.{window}")

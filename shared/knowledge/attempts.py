@@ -4,6 +4,7 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 
 from shared.contracts.refresh import AttemptFailed, RefreshRef, Step, fold_refresh, parse_refresh_subject
+from shared.contracts.subjects import retry_timer_subjects
 from shared.messaging.connection import Bus
 from shared.messaging.deadletter import Original, alert
 from shared.messaging.refreshes import RefreshLog
@@ -36,8 +37,7 @@ class Attempts:
         again_at = self._clock() + self._apart() if refresh.attempt < ATTEMPTS else None
         if again_at is not None:
             await self._timers.set(
-                f"timers.again.{ref.id}",
-                f"timers.due.again.{ref.id}",
+                *retry_timer_subjects(ref.id),
                 again_at,
                 {"countersign-refresh": ref.id, "countersign-source": ref.source},
             )

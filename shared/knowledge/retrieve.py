@@ -41,11 +41,9 @@ class NoKnowledge(PermanentError):
 
 
 class Retriever:
-    def __init__(self, embedder: Embedder, base: KnowledgeBase) -> None:
+    def __init__(self, bus: Bus, embedder: Embedder, base: KnowledgeBase) -> None:
         self._embedder = embedder
         self._base = base
-
-    def attach(self, bus: Bus) -> None:
         self._live = LiveBucket(bus)
 
     async def at(self, version: int | None = None) -> At:

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from datetime import datetime
 
 from shared.contracts.access import Access, AccessEvent
-from shared.contracts.subjects import derived_id
+from shared.contracts.subjects import access_subject, derived_id
 from shared.messaging.connection import Bus
 from shared.messaging.pages import pages
 
@@ -19,13 +19,11 @@ REMEMBERED = 10_000  # refusals of one minute
 class AccessLog:
     """`new_id` gives the ids of entries; `clock` the time."""
 
-    def __init__(self, clock: Callable[[], datetime], new_id: Callable[[], str]) -> None:
+    def __init__(self, bus: Bus, clock: Callable[[], datetime], new_id: Callable[[], str]) -> None:
         self._clock = clock
         self._new_id = new_id
         self._minute = ""
         self._refused: set[str] = set()  # ids of refusals that are stored already, of this minute
-
-    def attach(self, bus: Bus) -> None:
         self._bus = bus
 
     async def record(
@@ -58,9 +56,7 @@ class AccessLog:
         id = derived_id(f"{minute}/{subject}/{case_id}", detail) if event == "refused" else self._new_id()
         if self._is_stored(minute, id):
             return
-        await self._bus.publish(
-            f"access.{event}.{case_id or '-'}", entry.model_dump_json().encode(), stream=STREAM, id=id
-        )
+        await self._bus.publish(access_subject(event, case_id), entry.model_dump_json().encode(), stream=STREAM, id=id)
         if event == "refused" and len(self._refused) < REMEMBERED:
             self._refused.add(id)
 
@@ -74,6 +70,6 @@ class AccessLog:
     async def of_case(self, case_id: str) -> list[Access]:
         """Every entry about a case, oldest first."""
         found: list[Access] = []
-        async for page in pages(self._bus, STREAM, f"access.*.{case_id}"):
+        async for page in pages(self._bus, STREAM, access_subject("*", case_id)):
             found += [Access.model_validate(json.loads(message.data)) for message in page]
         return found

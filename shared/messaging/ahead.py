@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 
 from shared.contracts.envelope import Recorded
 from shared.contracts.failures import Failure
-from shared.contracts.subjects import CaseRef, parse_case_subject
+from shared.contracts.subjects import CASE_EVENTS, CaseRef, parse_case_subject
 from shared.messaging.connection import Bus, WrongSequenceError
 from shared.messaging.journal import Journal
 from shared.messaging.topology import Consumer
@@ -135,7 +135,7 @@ class Ahead:
         self._read = max(self._read, reached)
         if len(self.line.waiting) >= MOST:
             return
-        async for page in self._journal.pages("discharge.*.*.*", start=self._read + 1):
+        async for page in self._journal.pages(CASE_EVENTS, start=self._read + 1):
             for item in page:
                 case, name = parse_case_subject(item.subject)
                 if name in self._names:

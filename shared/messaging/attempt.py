@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from time import perf_counter
 
-from nats.aio.msg import Msg
+from faststream.nats import NatsMessage
 from opentelemetry.trace import SpanKind
 
 from shared.messaging.topology import Consumer
@@ -49,7 +49,7 @@ def _kind(subject: str) -> str:
 class Heartbeat:
     """Tells the server that a message is still being worked on, for as long as the block runs."""
 
-    def __init__(self, message: Msg, every: float) -> None:
+    def __init__(self, message: NatsMessage, every: float) -> None:
         self._message = message
         self._every = every
         self._tasks: set[asyncio.Task[None]] = set()

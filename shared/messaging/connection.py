@@ -16,6 +16,7 @@ from nats.js import JetStreamContext
 from nats.js.errors import APIError
 
 from shared.contracts.failures import PermanentError, TransientError
+from shared.messaging.replies import Replies
 from shared.messaging.rights import inbox
 from shared.messaging.tls import in_words, let_it_end_quietly, trust, wants_tls
 from shared.telemetry import instruments, tracing
@@ -82,50 +83,62 @@ async def open_client(
 
 
 async def connect(url: str, user: str, seed: str, *, ca_file: Path | None = None, patient: bool = False) -> "Bus":
-    """A connection as `user`; `url` may name several servers, with commas. `ca_file`: see `trust`.
-
-    A `patient` one waits for a server, now and after every loss, for ever; what keeps it is in the log.
-
-    Raises PermanentError when the CA's file is no good. When `patient` is false: PermanentError when TLS fails,
-    TransientError when nobody answers.
-    """
-    bus = Bus()
-    while True:
-        try:
-            bus.client = await open_client(
-                url,
-                seed,
-                bus.complained,
-                ca_file=ca_file,
-                name=f"countersign-{user}",
-                inbox_prefix=inbox(user),
-                max_reconnect_attempts=-1 if patient else 1,
-                reconnect_time_wait=0.2,
-                reconnected_cb=bus.reconnected,
-            )
-            break
-        except (OSError, errors.Error) as error:
-            if not patient:
-                raise sort_refusal(bus.trouble or error, plain=not wants_tls(url)) from None
-            await bus.complained(error)
-            await asyncio.sleep(RETRY)
-    bus.jetstream = bus.client.jetstream(timeout=REQUEST_TIMEOUT)
+    """A connection as `user`, opened: see `Bus` and `Bus.open`."""
+    bus = Bus(url, user, seed, ca_file)
+    await bus.open(patient=patient)
     return bus
 
 
 class Bus:
-    """What the rest needs of NATS, with its errors sorted into ours."""
+    """What the rest needs of NATS, with its errors sorted into ours. It is made before it is connected: see `open`.
+
+    `url` may name several servers, with commas. `ca_file`: see `trust`. `master_keys`: cases' keys are stored under the
+    first, each of them opens (case_keys.py); without one they are stored as they are.
+    """
 
     client: Client
     jetstream: JetStreamContext
 
-    def __init__(self) -> None:
-        self.master_keys: tuple[
-            bytes, ...
-        ] = ()  # under the first, cases' keys are stored (case_keys.py); none: as they are
+    def __init__(
+        self, url: str, user: str, seed: str, ca_file: Path | None = None, master_keys: tuple[bytes, ...] = ()
+    ) -> None:
+        self._url, self._user, self._seed, self._ca_file = url, user, seed, ca_file
+        self.master_keys = master_keys
+        self.opened = False
         self._on_reconnect: list[Callable[[], Awaitable[None]]] = []
         self._replies: Replies | None = None
         self.trouble: Exception | None = None  # what the client met last
+
+    async def open(self, *, patient: bool = False) -> None:
+        """Connect; again after `close`, too.
+
+        A `patient` one waits for a server, now and after every loss, for ever; what keeps it is in the log.
+
+        Raises PermanentError when the CA's file is no good. When `patient` is false: PermanentError when TLS fails,
+        TransientError when nobody answers.
+        """
+        self._replies, self.trouble = None, None
+        while True:
+            try:
+                self.client = await open_client(
+                    self._url,
+                    self._seed,
+                    self.complained,
+                    ca_file=self._ca_file,
+                    name=f"countersign-{self._user}",
+                    inbox_prefix=inbox(self._user),
+                    max_reconnect_attempts=-1 if patient else 1,
+                    reconnect_time_wait=0.2,
+                    reconnected_cb=self.reconnected,
+                )
+                break
+            except (OSError, errors.Error) as error:
+                if not patient:
+                    raise sort_refusal(self.trouble or error, plain=not wants_tls(self._url)) from None
+                await self.complained(error)
+                await asyncio.sleep(RETRY)
+        self.jetstream = self.client.jetstream(timeout=REQUEST_TIMEOUT)
+        self.opened = True
 
     async def complained(self, error: Exception) -> None:
         """What the client meets, and goes on."""
@@ -146,7 +159,7 @@ class Bus:
 
     @property
     def connected(self) -> bool:
-        return self.client.is_connected
+        return self.opened and self.client.is_connected
 
     async def publish(
         self,
@@ -242,49 +255,13 @@ class Bus:
             self._replies.forget(reply)
 
     async def close(self) -> None:
+        """Close the connection. Does nothing where there is none."""
+        if not self.opened:
+            return
+        self.opened = False
         with suppress(TimeoutError):  # also here it waits for the end of what never began (see open_client)
             async with asyncio.timeout(REQUEST_TIMEOUT):
                 await self.client.close()
-
-
-class Replies:
-    """Requests that are being answered."""
-
-    def __init__(self, inbox: str) -> None:
-        self.inbox = inbox
-        self._count = 0
-        self._open: dict[str, _Request] = {}
-
-    def expect(self, *, batch: bool) -> tuple[str, "asyncio.Future[list[Msg]]"]:
-        """Where the next request is to be answered, and its answer to be: one message, or a batch to its end."""
-        self._count += 1
-        reply = f"{self.inbox}.{self._count}"
-        request = self._open[reply] = _Request(batch, [], asyncio.get_running_loop().create_future())
-        return reply, request.answer
-
-    def forget(self, reply: str) -> None:
-        self._open.pop(reply, None)
-
-    async def on_message(self, message: Msg) -> None:
-        request = self._open.get(message.subject)
-        if request is None or request.answer.done():
-            return  # given up
-        status = (message.headers or {}).get("Status")
-        if status is None:
-            request.found.append(message)
-            if not request.batch:
-                request.answer.set_result(request.found)
-        elif status in ("404", "204"):  # nothing there; end of the batch
-            request.answer.set_result(request.found)
-        else:  # 503: nobody answers requests of this kind right now
-            request.answer.set_exception(TransientError(f"JetStream answered {status}"))
-
-
-@dataclass(frozen=True, slots=True)
-class _Request:
-    batch: bool
-    found: list[Msg]
-    answer: "asyncio.Future[list[Msg]]"
 
 
 def sort_refusal(error: Exception, *, plain: bool) -> TransientError | PermanentError:

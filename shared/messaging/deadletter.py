@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
+from shared.contracts.subjects import alert_subject, dead_letter_subject
 from shared.messaging.connection import Bus
 from shared.messaging.topology import Consumer
 from shared.telemetry import instruments
@@ -34,7 +35,7 @@ async def bury(bus: Bus, consumer: Consumer, original: Original, reason: str, at
         "countersign-subject": original.subject,
     }
     await bus.publish(
-        f"deadletter.{consumer.service}.{consumer.name}",
+        dead_letter_subject(consumer.service, consumer.name),
         original.data,
         stream="DEADLETTER",
         headers=headers,
@@ -46,5 +47,5 @@ async def bury(bus: Bus, consumer: Consumer, original: Original, reason: str, at
 async def alert(bus: Bus, severity: Severity, kind: str, *, id: str, **facts: str | int) -> None:
     """Tell whoever watches ALERTS. `facts` are ids, names of steps and figures."""
     await bus.publish(
-        f"alert.{severity}.{kind}", json.dumps(facts, sort_keys=True).encode(), stream="ALERTS", id=f"{kind}-{id}"
+        alert_subject(severity, kind), json.dumps(facts, sort_keys=True).encode(), stream="ALERTS", id=f"{kind}-{id}"
     )

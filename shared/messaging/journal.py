@@ -17,6 +17,8 @@ from shared.messaging.measures import measure
 from shared.messaging.pages import pages
 from shared.telemetry import tracing
 
+Clock = Callable[[], datetime]
+
 STREAM = "DISCHARGE"
 TRIES = 5  # to append while other events come in between
 
@@ -90,7 +92,7 @@ class Journal:
         history: Sequence[Recorded] | None,
         *,
         id: str,
-        clock: Callable[[], datetime],
+        clock: Clock,
     ) -> None:
         """Append what `step` made of `cause`: after it or, where other events have come in between, after those.
 

@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Literal
 
+from shared.contracts import subjects
 from shared.contracts.failures import PermanentError
 from shared.messaging.connection import Bus, WrongSequenceError
 from shared.messaging.pages import pages
@@ -62,7 +63,7 @@ async def read_all(connection: Bus) -> Letters:
     """Every dead letter by sequence, with its body and the headers it came with."""
     found: Letters = {}
     settled: dict[int, Settled] = {}
-    async for page in pages(connection, STREAM, "deadletter.>", size=PAGE):
+    async for page in pages(connection, STREAM, subjects.DEAD_LETTERS, size=PAGE):
         for message in page:
             headers = dict(message.headers or {})
             sequence = int(headers["Nats-Sequence"])
@@ -81,10 +82,10 @@ async def read_one(connection: Bus, sequence: int) -> tuple[DeadLetter, bytes, d
 
     Raises PermanentError when there is none.
     """
-    subjects = [f"deadletter.{outcome}.{sequence}" for outcome in OUTCOMES]
+    filters = [subjects.resolution_subject(outcome, sequence) for outcome in OUTCOMES]
     (messages, *records) = await asyncio.gather(
         connection.direct_get(STREAM, {"seq": sequence}),
-        *(connection.direct_get(STREAM, {"last_by_subj": subject}) for subject in subjects),
+        *(connection.direct_get(STREAM, {"last_by_subj": subject}) for subject in filters),
     )
     if not messages or _settles((headers := dict(messages[0].headers or {}))["Nats-Subject"]) is not None:
         raise PermanentError(f"There is no dead letter {sequence}.")
@@ -164,11 +165,11 @@ async def settle(connection: Bus, sequence: int, outcome: Outcome, deed: Deed) -
     record = {"by": deed.by, "why": deed.why, "at": deed.at.astimezone(UTC).isoformat(timespec="seconds")}
     headers = {
         "Nats-Expected-Last-Subject-Sequence": "0",
-        "Nats-Expected-Last-Subject-Sequence-Subject": f"deadletter.*.{sequence}",
+        "Nats-Expected-Last-Subject-Sequence-Subject": subjects.resolution_subject("*", sequence),
     }
     try:
         await connection.publish(
-            f"deadletter.{outcome}.{sequence}", json.dumps(record).encode(), stream=STREAM, headers=headers
+            subjects.resolution_subject(outcome, sequence), json.dumps(record).encode(), stream=STREAM, headers=headers
         )
     except WrongSequenceError:
         raise PermanentError(f"Somebody else has just dealt with dead letter {sequence}: look at it again.") from None

@@ -29,13 +29,13 @@ class LostTimers:
     it replaces itself.
     """
 
-    def __init__(self, stream: str, subjects: tuple[str, ...], clock: Callable[[], datetime]) -> None:
+    def __init__(self, bus: Bus, stream: str, subjects: tuple[str, ...], clock: Callable[[], datetime]) -> None:
+        self._bus = bus
         self._stream, self._subjects, self._clock = stream, subjects, clock
         self._task: asyncio.Task[None] | None = None
 
-    def attach(self, bus: Bus) -> None:
+    async def start(self) -> None:
         """Look from now on, until `close`."""
-        self._bus = bus
         if self._task is None:
             self._task = asyncio.create_task(self._watch())
 

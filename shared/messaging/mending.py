@@ -11,7 +11,7 @@ from typing import Any
 from shared.contracts.case import Case, fold
 from shared.contracts.events import Actor, Retried
 from shared.contracts.failures import PermanentError
-from shared.contracts.subjects import CaseRef, derived_id, parse_case_subject
+from shared.contracts.subjects import CaseRef, dead_letter_subject, derived_id, parse_case_subject
 from shared.messaging.connection import Bus
 from shared.messaging.journal import Conflict, Journal
 from shared.messaging.letters import DeadLetter, Deed, must_wait, read_one, settle
@@ -32,23 +32,34 @@ Check = Callable[[str, bytes], Any]  # subject and body; raises PermanentError w
 
 
 class Mending:
-    """Of one service. `checks`: consumers whose messages it publishes again, and the contract of those."""
+    """Of one service. `checks`: consumers whose messages it publishes again, and the contract of those.
 
-    def __init__(self, service: str, checks: Mapping[str, Check], clock: Callable[[], datetime]) -> None:
+    `more`: requests that only this service knows.
+    """
+
+    def __init__(
+        self,
+        bus: Bus,
+        service: str,
+        checks: Mapping[str, Check],
+        clock: Callable[[], datetime],
+        more: Mapping[str, Verb] | None = None,
+    ) -> None:
+        self._bus = bus
         self._service = service
         self._checks = checks
         self._clock = clock
+        self._more = dict(more or {})
+        self._journal = Journal(bus, service)
 
-    async def attach(self, bus: Bus, more: Mapping[str, Verb] | None = None) -> None:
-        """Take the operator's requests from now on; `more` are those that only this service knows."""
-        self._bus = bus
-        self._journal = Journal(bus, self._service)
+    async def start(self) -> None:
+        """Take the operator's requests from now on."""
         verbs = {
             "redrive": Verb(OfLetter, self._redrive),
             "discard": Verb(OfLetter, self._discard),
             "retry": Verb(OfCase, self._retry),
         }
-        await serve(bus, self._service, verbs | dict(more or {}))
+        await serve(self._bus, self._service, verbs | self._more)
 
     async def _redrive(self, asked: OfLetter) -> str:
         """Put one letter back to work, once; returns what was done in words.
@@ -155,7 +166,7 @@ async def retry(journal: Journal, case_ref: CaseRef, id: str, deed: Deed, of: Co
 def _consumer(letter: DeadLetter, headers: Mapping[str, str]) -> Consumer:
     """The consumer that buried it. Raises PermanentError where no consumer of ours can have done so."""
     buried = headers["Nats-Subject"]
-    found = next((item for item in CONSUMERS if buried == f"deadletter.{item.service}.{item.name}"), None)
+    found = next((item for item in CONSUMERS if buried == dead_letter_subject(item.service, item.name)), None)
     if (
         found is None
         or found.stream != letter.stream

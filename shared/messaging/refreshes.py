@@ -2,12 +2,13 @@
 
 from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, TypeVar
 
 from nats.aio.msg import Msg
 from opentelemetry.trace import SpanKind
 from pydantic import ValidationError
 
+from shared.contracts.events import name_of
 from shared.contracts.failures import PermanentError, TransientError
 from shared.contracts.refresh import (
     BatchIndexed,
@@ -21,11 +22,12 @@ from shared.contracts.refresh import (
 )
 from shared.contracts.subjects import derived_id
 from shared.messaging.connection import Bus, WrongSequenceError
-from shared.messaging.measures import begin_refreshes, measure_refresh
+from shared.messaging.measures import measure_refresh
 from shared.messaging.pages import pages
 from shared.telemetry import tracing
 
 STREAM = "KNOWLEDGE"
+Event = TypeVar("Event", bound=RefreshEvent)
 PAGE = 256
 
 
@@ -36,7 +38,6 @@ class RefreshLog:
         self._bus = bus
         self._source = source
         self._clock = clock
-        begin_refreshes()
 
     async def append(self, ref: RefreshRef, event: RefreshEvent, *, number: int | None = None, after: int = 0) -> bool:
         """Append unless it is there already: exactly one, however many try. Returns whether this call did it.
@@ -124,6 +125,17 @@ def _record(message: Msg) -> RefreshRecord:
 def read_refresh(message: Msg) -> RefreshRecord:
     """The event of a delivered message. Raises PermanentError when it breaks the contract."""
     return decode_refresh(message.subject, dict(message.headers or {}), message.data, message.metadata.sequence.stream)
+
+
+def read_refresh_as(message: Msg, kind: type[Event]) -> tuple[RefreshRecord, Event]:
+    """The same, and its body, for a consumer that is filtered to one type of event.
+
+    Raises PermanentError also where it is of another type.
+    """
+    record = read_refresh(message)
+    if not isinstance(record.body, kind):
+        raise PermanentError(f"a {record.body.event} message where a {name_of(kind)} was wanted")
+    return record, record.body
 
 
 def decode_refresh(subject: str, headers: dict[str, str], data: bytes, sequence: int) -> RefreshRecord:

@@ -2,7 +2,25 @@
 
 from dataclasses import dataclass
 
-from shared.messaging.topology import EMBED, Consumer, all_consumers, refresh_events
+from shared.contracts import subjects
+from shared.contracts.refresh import (
+    AttemptFailed,
+    BatchIndexed,
+    BatchReady,
+    Embedded,
+    Evaluated,
+    HeldBack,
+    Indexed,
+    Planned,
+    Promoted,
+    RefreshEvent,
+    Requested,
+    Resumed,
+    Skipped,
+    Started,
+)
+from shared.contracts.steps import appended_by
+from shared.messaging.topology import EMBED, Consumer, all_consumers, case_events, refresh_events
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,16 +63,21 @@ _ARTIFACTS = (*_bucket("artifacts"), *_bucket("keys"))
 _ERASE = ("$JS.API.STREAM.MSG.DELETE.KV_keys", "$JS.API.STREAM.PURGE.KV_artifacts")
 _READ_ACCESS = ("$JS.API.DIRECT.GET.ACCESS", "$JS.API.DIRECT.GET.ACCESS.>", "$JS.API.STREAM.INFO.ACCESS")
 _GIVE_UP = (
-    "access.refused.*",
-    "deadletter.{service}.*",
-    "alert.*.*",
+    subjects.ACCESS_REFUSED,
+    subjects.dead_letter_subject("{service}", "*"),
+    subjects.EVERY_ALERT,
     "$JS.API.DIRECT.GET.EHR",
     "$JS.API.DIRECT.GET.TIMERS",
     "$JS.API.DIRECT.GET.REFRESH_TIMERS",
 )
 # Who takes the operator's requests (requests.py) reads the letter itself, says what was done about it, and answers.
 _READ_LETTERS = ("$JS.API.DIRECT.GET.DEADLETTER", "$JS.API.DIRECT.GET.DEADLETTER.>")
-_MEND = (*_READ_LETTERS, "deadletter.redriven.*", "deadletter.discarded.*", f"{inbox('operator')}.>")
+_MEND = (
+    *_READ_LETTERS,
+    subjects.DEAD_LETTERS_REDRIVEN,
+    subjects.DEAD_LETTERS_DISCARDED,
+    f"{inbox('operator')}.>",
+)
 MENDERS = ("ingest", "approval")
 _READ_KNOWLEDGE = (
     *(
@@ -63,35 +86,44 @@ _READ_KNOWLEDGE = (
         for right in (f"$JS.API.DIRECT.GET.{stream}", f"$JS.API.DIRECT.GET.{stream}.>")
     ),
 )
+# The events of refreshes that a service appends. Those of cases follow from the steps: `appended_by`.
+REFRESH_EVENTS: dict[str, tuple[type[RefreshEvent], ...]] = {
+    "ingest": (
+        Requested,
+        Started,
+        Resumed,
+        Skipped,
+        Planned,
+        BatchReady,
+        Embedded,
+        Indexed,
+        AttemptFailed,
+    ),
+    "embedder": (BatchIndexed, Embedded, Indexed, AttemptFailed),
+    "evaluator": (Evaluated, Promoted, HeldBack, AttemptFailed),
+}
 _OWN: dict[str, tuple[str, ...]] = {
     "ingest": (
         *_MEND,
         *_READ_KNOWLEDGE,
-        *refresh_events(
-            "requested", "started", "resumed", "skipped", "planned", "batch-ready.*", "embedded", "indexed", "failed"
-        ),
         "$KV.sources.>",
         "$KV.live.refreshes",
-        "timers.refresh.*",
-        "timers.again.*",
+        subjects.timer_filter(subjects.REFRESH_TIMER),
+        subjects.timer_filter(subjects.RETRY_TIMER),
         "$JS.API.STREAM.PURGE.REFRESH_TIMERS",
-        "ehr.encounter.>",
-        "ehr.task.updated.*",
-        "discharge.*.*.discharged",
-        "discharge.*.*.withdrawn",
+        subjects.ENCOUNTER_EVENTS,
+        subjects.TASK_UPDATED,
     ),
     "embedder": (
         *_READ_KNOWLEDGE,
-        *refresh_events("batch-indexed.*", "embedded", "indexed", "failed"),
-        "timers.peak.*",
-        "timers.again.*",
+        subjects.timer_filter(subjects.PEAK_TIMER),
+        subjects.timer_filter(subjects.RETRY_TIMER),
         "$JS.API.STREAM.PURGE.REFRESH_TIMERS",
         f"$JS.API.CONSUMER.PAUSE.KNOWLEDGE.{EMBED}",
     ),
     "evaluator": (
         *_READ_KNOWLEDGE,
-        *refresh_events("evaluated", "promoted", "held-back", "failed"),
-        "timers.again.*",
+        subjects.timer_filter(subjects.RETRY_TIMER),
         "$KV.live.knowledge",
         "$KV.live.version.*",
         f"$JS.API.CONSUMER.INFO.KNOWLEDGE.{EMBED}",
@@ -99,55 +131,26 @@ _OWN: dict[str, tuple[str, ...]] = {
     "drafter": (
         *_ARTIFACTS,
         *_READ_KNOWLEDGE,
-        "discharge.*.*.context-extracted",
-        "discharge.*.*.drafted",
         "$KV.ahead.>",
-        "discharge.*.*.failed",
     ),
     "approval": (
         *_MEND,
         *_ARTIFACTS,
         *_ERASE,
-        *(
-            f"discharge.*.*.{event}"
-            for event in (
-                "review-requested",
-                "escalated",
-                "reassigned",
-                "approved",
-                "filed",
-                "amended",
-                "addended",
-                "retraction-requested",
-                "retracted",
-                "retraction-filed",
-                "rejected",
-                "redraft-requested",
-                "closed",
-                "withdrawn",
-                "failed",
-                "retried",
-                "hold-placed",
-                "hold-released",
-                "erasure-ordered",
-                "erased",
-                "reimported",
-            )
-        ),
-        "access.*.*",
+        subjects.ACCESS_EVENTS,
         *_READ_ACCESS,
         *_bucket("sessions"),
         *_bucket("working"),
         *_bucket("reconciled"),
         *_bucket("reviews"),
         *_bucket("renditions"),
-        "ehr.task.updated.*",
-        "timers.reconcile.*",
-        "timers.escalation.>",
+        subjects.TASK_UPDATED,
+        subjects.timer_filter(subjects.RECONCILE_TIMER),
+        subjects.timer_filter(subjects.ESCALATION_TIMER),
         "$JS.API.STREAM.PURGE.TIMERS",
         "$JS.API.INFO",
-        "notify.*.*.*",
-        "notified.*.*.*",
+        subjects.NOTIFICATIONS,
+        subjects.NOTIFICATION_RECEIPTS,
         "$JS.API.DIRECT.GET.NOTIFY",
         # The inbox follows the trail by an unnamed consumer of its own; this right makes no durable one.
         "$JS.API.CONSUMER.CREATE.DISCHARGE",
@@ -162,7 +165,14 @@ def permissions(service: str) -> Permissions:
     own = tuple(item for item in all_consumers() if item.service == service)
     give_up = tuple(right.format(service=service) for right in _GIVE_UP)
     return Permissions(
-        publish=(*_consume(own), *_READ_CASES, *give_up, *_OWN[service]),
+        publish=(
+            *_consume(own),
+            *_READ_CASES,
+            *give_up,
+            *case_events(*appended_by(service)),
+            *refresh_events(*REFRESH_EVENTS.get(service, ())),
+            *_OWN[service],
+        ),
         subscribe=(f"{inbox(service)}.>", *((f"mend.{service}.*",) if service in MENDERS else ())),
     )
 
@@ -184,7 +194,7 @@ def operator_permissions() -> Permissions:
             *_READ_CASES,
             *reads,
             *(f"mend.{service}.*" for service in MENDERS),
-            "ehr.reimport.*",
+            subjects.REIMPORT_REQUESTED,
             "$JS.API.DIRECT.GET.KV_reconciled",
         ),
         subscribe=(f"{inbox('operator')}.>",),

@@ -50,7 +50,7 @@ class Timers:
 
     async def cancel(self, case_id: str) -> None:
         """Take back the timer of the case that has not fired."""
-        await self.purge(f"timers.escalation.{case_id}.*")
+        await self.purge(timer_subject(case_id, "*"))
 
     async def take_back(self, case: CaseRef, level: int, sequence: int) -> None:
         """Take back just the timer that `schedule` set, not one that has replaced it."""

@@ -5,9 +5,38 @@ administrator's `provision` creates what is here and shows what differs.
 """
 
 from dataclasses import dataclass
+from typing import Any
 
-from shared.contracts.events import StepName
-from shared.messaging.retry import RetryRow
+from shared.contracts import steps, subjects
+from shared.contracts.events import (
+    Approved,
+    CaseEvent,
+    Escalated,
+    Reassigned,
+    Reimported,
+    Rejected,
+    Retried,
+    StepName,
+    Withdrawn,
+    name_of,
+)
+from shared.contracts.refresh import (
+    BATCH_EVENTS,
+    AttemptFailed,
+    BatchReady,
+    Embedded,
+    HeldBack,
+    Indexed,
+    Planned,
+    Promoted,
+    RefreshEvent,
+    Requested,
+    Resumed,
+    Skipped,
+    Started,
+)
+from shared.contracts.retry import BUS_ONLY, EHR_UNTIL_DONE, RetryRow
+from shared.contracts.steps import StepDefinition
 from shared.telemetry import catalogue
 
 DAY = 86_400.0
@@ -72,25 +101,30 @@ class Consumer:
 
 def _timers(*kinds: str) -> tuple[str, ...]:
     """Subjects of timers that are set, and of those that have fired."""
-    return tuple(f"timers.{state}{kind}" for kind in kinds for state in ("", "due."))
+    return tuple(state(kind) for kind in kinds for state in (subjects.timer_filter, subjects.fired_timer_filter))
 
 
 STREAMS = (
-    Stream("EHR", ("ehr.>",), max_age=30 * DAY),
-    Stream("DISCHARGE", ("discharge.*.*.*",), max_age=None, append_only=True),
-    Stream("KNOWLEDGE", ("knowledge.>",), max_age=90 * DAY),
+    Stream("EHR", (subjects.EHR_EVENTS,), max_age=30 * DAY),
+    Stream("DISCHARGE", (subjects.CASE_EVENTS,), max_age=None, append_only=True),
+    Stream("KNOWLEDGE", (subjects.KNOWLEDGE_EVENTS,), max_age=90 * DAY),
     # A stream that takes schedules takes roll-ups, too, and a schedule reaches its own stream alone. The clocks of
     # reviews are apart, so that whoever may set the knowledge base's timers can neither set nor wipe out those.
-    Stream("TIMERS", _timers("escalation.>", "reconcile.*"), max_age=None, schedules=True),
-    Stream("REFRESH_TIMERS", _timers("refresh.*", "again.*", "peak.*"), max_age=None, schedules=True),
-    Stream("ALERTS", ("alert.>",), max_age=90 * DAY),
+    Stream("TIMERS", _timers(subjects.ESCALATION_TIMER, subjects.RECONCILE_TIMER), max_age=None, schedules=True),
+    Stream(
+        "REFRESH_TIMERS",
+        _timers(subjects.REFRESH_TIMER, subjects.RETRY_TIMER, subjects.PEAK_TIMER),
+        max_age=None,
+        schedules=True,
+    ),
+    Stream("ALERTS", (subjects.ALERTS,), max_age=90 * DAY),
     # Every look at a draft, every sign-in, every refusal. Kept six years: https://www.ecfr.gov/current/title-45/section-164.316
-    Stream("ACCESS", ("access.*.*",), max_age=2192 * DAY, append_only=True),
+    Stream("ACCESS", (subjects.ACCESS_EVENTS,), max_age=2192 * DAY, append_only=True),
     # One message for each channel of each escalation, and the receipts of those that were sent.
-    Stream("NOTIFY", ("notify.*.*.*", "notified.*.*.*"), max_age=90 * DAY),
-    Stream("DEADLETTER", ("deadletter.>",), max_age=None),
+    Stream("NOTIFY", (subjects.NOTIFICATIONS, subjects.NOTIFICATION_RECEIPTS), max_age=90 * DAY),
+    Stream("DEADLETTER", (subjects.DEAD_LETTERS,), max_age=None),
     # Core advisories are lost when nobody listens; a stream keeps them until their service takes them up.
-    Stream("ADVISORIES", ("$JS.EVENT.ADVISORY.CONSUMER.MAX_DELIVERIES.>",), max_age=30 * DAY),
+    Stream("ADVISORIES", (subjects.MAX_DELIVERIES_ADVISORIES,), max_age=30 * DAY),
 )
 
 # artifacts: text by SHA-256 (context, draft, signed text, a physician's words). sources: what the knowledge base knows
@@ -120,99 +154,56 @@ DELETABLE = frozenset({"keys"})
 # Stream → consumer that was there in an earlier version, and is elsewhere now.
 MOVED = (("TIMERS", "ingest-schedule"), ("TIMERS", "embedder-peak"))
 
-# What nobody has decided yet waits for the EHR for a day: longer than any maintenance window, and not for ever, so that
-# a record that kills its process at each attempt comes before a person. Somebody is told after some four minutes.
-_EHR_FOR_A_DAY = RetryRow(attempt=180, attempts=300, first_wait=2, cap=300, alert_after=8)
-_BUS_ONLY = RetryRow(attempt=30, attempts=None, first_wait=1, cap=60, alert_after=5)
-_EHR_UNTIL_DONE = RetryRow(attempt=120, attempts=None, first_wait=5, cap=600, alert_after=5)
-
-
 # Of a refresh. What gives up here ends the attempt; the whole refresh has another one, five minutes later.
 _PREPARE = RetryRow(attempt=1800, attempts=5, first_wait=1)
 _SETTLE = RetryRow(attempt=600, attempts=3, first_wait=5)
 
 
-def refresh_events(*names: str) -> tuple[str, ...]:
-    return tuple(f"knowledge.*.*.{name}" for name in names)
+def refresh_events(*kinds: type[RefreshEvent]) -> tuple[str, ...]:
+    """Filters of a refresh's events, of every refresh."""
+    return tuple(
+        subjects.knowledge_subject("*", "*", name_of(kind)) + (".*" if kind in BATCH_EVENTS else "") for kind in kinds
+    )
 
 
-def case_events(*names: str) -> tuple[str, ...]:
-    return tuple(f"discharge.*.*.{name}" for name in names)
+def case_events(*kinds: type[CaseEvent]) -> tuple[str, ...]:
+    """Filters of a case's events, of every case."""
+    return tuple(subjects.case_filter(name_of(kind)) for kind in kinds)
+
+
+def _consumer_of(
+    step: StepDefinition[CaseEvent, Any], *, workers: int, parked: int = 10_000, ahead: int = 0
+) -> Consumer:
+    """The consumer of a case's step. A step that an operator retries is found by the event that says so."""
+    filters = case_events(*step.consumes, Retried)
+    return Consumer(
+        step.consumer, "DISCHARGE", filters, step.retry, workers=workers, parked=parked, ahead=ahead, step=step.name
+    )
 
 
 CONSUMERS = (
     # A discharge after a retraction waits until that is in the chart.
-    Consumer("ingest-discharged", "EHR", ("ehr.encounter.discharged.>",), _BUS_ONLY, workers=64, parked=10_000),
+    Consumer("ingest-discharged", "EHR", (subjects.ENCOUNTER_DISCHARGED,), BUS_ONLY, workers=64, parked=10_000),
     Consumer(
         "ingest-cancelled",
         "EHR",
-        ("ehr.encounter.discharge-cancelled.>",),
+        (subjects.DISCHARGE_CANCELLED,),
         # An un-discharge may overtake its discharge; after these attempts no case exists for it.
         RetryRow(attempt=30, attempts=5, first_wait=1),
         workers=8,
         parked=10_000,
     ),
-    Consumer(
-        "drafter-extract",
-        "DISCHARGE",
-        case_events("discharged", "retried"),
-        _EHR_FOR_A_DAY,
-        workers=16,
-        parked=10_000,
-        ahead=4,
-        step="extract",
-    ),
-    Consumer(
-        "drafter-draft",
-        "DISCHARGE",
-        case_events("context-extracted", "redraft-requested", "retried"),
-        RetryRow(attempt=180, attempts=3, first_wait=5),
-        workers=16,
-        parked=10_000,
-        ahead=4,
-        step="draft",
-    ),
-    Consumer(
-        "approval-request",
-        "DISCHARGE",
-        case_events("drafted", "retried"),
-        _EHR_FOR_A_DAY,
-        workers=32,
-        parked=10_000,
-        step="request-review",
-    ),
-    Consumer(
-        "approval-file",
-        "DISCHARGE",
-        case_events("approved", "amended", "addended", "retracted", "retried"),
-        _EHR_UNTIL_DONE,
-        workers=32,
-        parked=10_000,
-        step="file",
-    ),
-    Consumer(
-        "approval-settle",
-        "DISCHARGE",
-        case_events("rejected", "retried"),
-        _EHR_UNTIL_DONE,
-        workers=8,
-        parked=10_000,
-        step="settle-rejection",
-    ),
-    Consumer(
-        "approval-erase",
-        "DISCHARGE",
-        case_events("erasure-ordered", "retried"),
-        _BUS_ONLY,
-        workers=4,
-        parked=10_000,
-        step="erase",
-    ),
+    _consumer_of(steps.EXTRACT, workers=16, ahead=4),
+    _consumer_of(steps.DRAFT, workers=16, ahead=4),
+    _consumer_of(steps.REQUEST_REVIEW, workers=32),
+    _consumer_of(steps.FILE, workers=32),
+    _consumer_of(steps.SETTLE_REJECTION, workers=8),
+    _consumer_of(steps.ERASE, workers=4),
     Consumer(
         "approval-follow",
         "DISCHARGE",
-        case_events("escalated", "reassigned", "approved", "rejected", "withdrawn", "reimported"),
-        _EHR_UNTIL_DONE,
+        case_events(Escalated, Reassigned, Approved, Rejected, Withdrawn, Reimported),
+        EHR_UNTIL_DONE,
         workers=8,
         parked=10_000,
     ),
@@ -220,63 +211,72 @@ CONSUMERS = (
     Consumer(
         "ingest-queue",
         "KNOWLEDGE",
-        refresh_events("requested", "promoted", "held-back", "skipped", "failed"),
-        _BUS_ONLY,
+        refresh_events(Requested, Promoted, HeldBack, Skipped, AttemptFailed),
+        BUS_ONLY,
         workers=1,
     ),
-    Consumer("ingest-prepare", "KNOWLEDGE", refresh_events("started", "resumed"), _PREPARE, workers=1),
-    Consumer("ingest-schedule", "REFRESH_TIMERS", ("timers.due.refresh.*", "timers.due.again.*"), _BUS_ONLY, workers=4),
+    Consumer("ingest-prepare", "KNOWLEDGE", refresh_events(Started, Resumed), _PREPARE, workers=1),
     Consumer(
-        EMBED,
-        "KNOWLEDGE",
-        refresh_events("batch-ready.*"),
-        RetryRow(attempt=60, attempts=5, first_wait=5),
-        workers=6,
+        "ingest-schedule",
+        "REFRESH_TIMERS",
+        (subjects.fired_timer_filter(subjects.REFRESH_TIMER), subjects.fired_timer_filter(subjects.RETRY_TIMER)),
+        BUS_ONLY,
+        workers=4,
     ),
-    Consumer("embedder-settle", "KNOWLEDGE", refresh_events("planned", "embedded", "resumed"), _SETTLE, workers=1),
-    Consumer("embedder-retain", "KNOWLEDGE", refresh_events("promoted"), _SETTLE, workers=1),
-    Consumer("embedder-peak", "REFRESH_TIMERS", ("timers.due.peak.*",), _BUS_ONLY, workers=1),
-    Consumer("evaluator-judge", "KNOWLEDGE", refresh_events("indexed", "resumed"), _SETTLE, workers=1),
-    Consumer("approval-notify", "DISCHARGE", case_events("escalated"), _BUS_ONLY, workers=8, parked=10_000),
+    Consumer(EMBED, "KNOWLEDGE", refresh_events(BatchReady), RetryRow(attempt=60, attempts=5, first_wait=5), workers=6),
+    Consumer("embedder-settle", "KNOWLEDGE", refresh_events(Planned, Embedded, Resumed), _SETTLE, workers=1),
+    Consumer("embedder-retain", "KNOWLEDGE", refresh_events(Promoted), _SETTLE, workers=1),
+    Consumer(
+        "embedder-peak", "REFRESH_TIMERS", (subjects.fired_timer_filter(subjects.PEAK_TIMER),), BUS_ONLY, workers=1
+    ),
+    Consumer("evaluator-judge", "KNOWLEDGE", refresh_events(Indexed, Resumed), _SETTLE, workers=1),
+    Consumer("approval-notify", "DISCHARGE", case_events(Escalated), BUS_ONLY, workers=8, parked=10_000),
     # A channel that is down for days delays no other: each message is retried alone.
     Consumer(
         "approval-deliver",
         "NOTIFY",
-        ("notify.*.*.*",),
+        (subjects.NOTIFICATIONS,),
         RetryRow(attempt=60, attempts=None, first_wait=2, cap=600, alert_after=5),
         workers=16,
         parked=10_000,
     ),
     # What a physician decided in the EHR is not given up. One process reconciles at a time.
-    Consumer("approval-ehr-task", "EHR", ("ehr.task.updated.*",), _EHR_UNTIL_DONE, workers=16, parked=10_000),
+    Consumer("approval-ehr-task", "EHR", (subjects.TASK_UPDATED,), EHR_UNTIL_DONE, workers=16, parked=10_000),
     # What a person wants taken over from the chart after a restore.
-    Consumer("approval-reimport", "EHR", ("ehr.reimport.*",), _EHR_UNTIL_DONE, workers=8, parked=10_000),
-    Consumer("approval-opened", "ACCESS", ("access.viewed.*",), _EHR_UNTIL_DONE, workers=8, parked=10_000),
+    Consumer("approval-reimport", "EHR", (subjects.REIMPORT_REQUESTED,), EHR_UNTIL_DONE, workers=8, parked=10_000),
+    Consumer("approval-opened", "ACCESS", (subjects.DRAFT_VIEWED,), EHR_UNTIL_DONE, workers=8, parked=10_000),
     Consumer(
         "approval-reconcile",
         "TIMERS",
-        ("timers.due.reconcile.*",),
+        (subjects.fired_timer_filter(subjects.RECONCILE_TIMER),),
         RetryRow(attempt=240, attempts=None, first_wait=1, cap=60, alert_after=5),
         workers=1,
     ),
-    Consumer("approval-escalate", "TIMERS", ("timers.due.escalation.>",), _BUS_ONLY, workers=32, parked=10_000),
+    Consumer(
+        "approval-escalate",
+        "TIMERS",
+        (subjects.fired_timer_filter(subjects.ESCALATION_TIMER),),
+        BUS_ONLY,
+        workers=32,
+        parked=10_000,
+    ),
 )
 SERVICES = ("ingest", "embedder", "drafter", "approval", "evaluator")
 
 
-def consumer(name: str) -> Consumer:
-    return next(item for item in CONSUMERS if item.name == name)
-
-
 def advisory_consumer(service: str) -> Consumer:
     """Where a service learns that one of its messages was delivered too often without an answer."""
-    subjects = tuple(
-        f"$JS.EVENT.ADVISORY.CONSUMER.MAX_DELIVERIES.{item.stream}.{item.name}"
-        for item in CONSUMERS
-        if item.service == service
-    )
-    return Consumer(f"{service}-advisories", "ADVISORIES", subjects, _BUS_ONLY, workers=1)
+    filters = tuple(subjects.advisory_subject(item.stream, item.name) for item in CONSUMERS if item.service == service)
+    return Consumer(f"{service}-advisories", "ADVISORIES", filters, BUS_ONLY, workers=1)
 
 
 def all_consumers() -> tuple[Consumer, ...]:
     return CONSUMERS + tuple(advisory_consumer(service) for service in SERVICES)
+
+
+_BY_NAME = {item.name: item for item in all_consumers()}
+
+
+def consumer(name: str) -> Consumer:
+    """The consumer of that name, an advisory one too."""
+    return _BY_NAME[name]

@@ -9,23 +9,26 @@ import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
+from functools import partial
 from time import monotonic
 from types import FrameType
 from typing import Any
 
 import uvicorn
 from fastapi import APIRouter, FastAPI, Request
+from faststream import FastStream
 from starlette.responses import JSONResponse
 
 from shared.contracts.failures import Failure, TransientError
-from shared.messaging.connection import Bus, connect
-from shared.messaging.steps import Steps
+from shared.messaging.broker import ServiceBroker
+from shared.messaging.connection import Bus
+from shared.messaging.journal import Clock
 from shared.runtime import connections, problems
 from shared.runtime.dependencies import mount, provide, provided
 from shared.runtime.limits import Limits
 from shared.runtime.logs import configure_logging
 from shared.runtime.public import SafeHeaders
+from shared.runtime.settings import ServiceSettings
 from shared.runtime.telemetry import look_every, start_telemetry
 from shared.runtime.watched import Watched
 from shared.telemetry import instruments
@@ -34,14 +37,15 @@ from shared.telemetry.catalogue import DEPENDENCY
 logger = logging.getLogger(__name__)
 
 Check = Callable[[], Awaitable[bool]]
+Hook = Callable[[], Awaitable[None]]
 Look = Callable[[], Awaitable[None]]  # sets gauges: what is not counted as it happens but looked up
 CHECK_TIMEOUT = 3.0
 ASKED_EVERY = 1.0
 AGAIN = 1.0  # seconds until a start that did not succeed is tried again
 SWITCH_AFTER = 0.001  # seconds; Python's own is 5 ms, for each of the turns that a page takes
 COLLECT_AFTER = (50_000, 20, 50)  # allocations, then collections of each generation; a tenth less CPU a case
-# Seconds that open requests get when the process is told to stop, before the work does (`pull.GRACE`): streams never
-# end by themselves. What holds on even so, a server that does not answer for one, is left behind.
+# Seconds that open requests get when the process is told to stop, before the work does (`pull_subscriber.GRACE`):
+# streams never end by themselves. What holds on even so, a server that does not answer for one, is left behind.
 STOP_WITHIN = 3
 ENDED_WITHIN = 9.0
 # A header that nobody reads. What a proxy claims of the browser is used for nothing: see Public for its origin.
@@ -54,57 +58,88 @@ health_router = APIRouter(tags=["health"])
 class Service:
     """What a composition root hands over: everything built, nothing started."""
 
-    name: str
-    nats_url: str
-    nats_ca_file: Path | None
-    nats_seed: str
-    steps: Steps
-    on_connect: Callable[[Bus], Awaitable[None]]
+    broker: ServiceBroker
     routers: tuple[APIRouter, ...] = ()  # built at import, shared by all applications of the process
     dependencies: object | None = None  # what its routes work with: `shared.runtime.dependencies.provided`
+    starts: tuple[Hook, ...] = ()  # once connected, in order, before the first message; again where one did not succeed
     checks: dict[str, Check] = field(default_factory=dict)  # dependency → does it answer
-    closers: tuple[Callable[[], Awaitable[None]], ...] = ()
+    closers: tuple[Hook, ...] = ()  # once disconnected, the last first
     looks: tuple[Look, ...] = ()
-    master_keys: tuple[bytes, ...] = ()  # of the keys that cases' texts are sealed with
     hsts: bool = False  # browsers reach it by HTTPS alone
+
+    @property
+    def name(self) -> str:
+        return self.broker.service
+
+    def app(self) -> FastStream:
+        """The service as a FastStream application: its broker, and what happens around that."""
+        gauges = Gauges(self)
+
+        async def close() -> None:
+            async with AsyncExitStack() as stack:
+                for closer in self.closers:
+                    stack.push_async_callback(closer)
+
+        return FastStream(
+            self.broker,
+            logger=None,
+            on_startup=[partial(_connect, self)],
+            after_startup=[gauges.start],
+            on_shutdown=[gauges.stop],
+            after_shutdown=[close],
+        )
+
+
+def service_broker(
+    name: str, settings: ServiceSettings, clock: Clock, master_keys: tuple[bytes, ...] = ()
+) -> ServiceBroker:
+    """The broker of a service, not connected. `master_keys`: see `Bus`."""
+    bus = Bus(settings.nats_url, name, settings.seed, settings.nats_ca_file, master_keys)
+    return ServiceBroker(name, bus, clock)
 
 
 @asynccontextmanager
 async def running(service: Service) -> AsyncIterator[Bus]:
     """The service connected and consuming; stopped gracefully at the end."""
-    async with AsyncExitStack() as stack:
-        for close in service.closers:
-            stack.push_async_callback(close)
-        bus = await _connect(service)
-        stack.push_async_callback(bus.close)
-        stack.push_async_callback(service.steps.stop)
-        await service.steps.start()
-        if instruments.measuring():
-            looking = asyncio.create_task(_look(service))
-            stack.callback(looking.cancel)
-        yield bus
+    app = service.app()
+    try:
+        await app.start()
+        yield service.broker.bus
+    finally:
+        await app.stop()
 
 
-async def _connect(service: Service) -> Bus:
-    """A connection with everything attached, as patient as a connection is: a server that has only just come up may not
-    have all that it keeps yet. Each try is on a connection of its own, so that nothing of the one before is heard.
+async def _connect(service: Service) -> None:
+    """Connect and start all that needs the connection, as patiently as a connection is made: a server that has only
+    just come up may not have all that it keeps yet. Each try is on a connection of its own, so that nothing of the one
+    before is heard.
     """
     while True:
-        bus = await connect(
-            service.nats_url, service.name, service.nats_seed, ca_file=service.nats_ca_file, patient=True
-        )
-        bus.master_keys = service.master_keys
-        service.steps.attach(bus)
+        await service.broker.connect()
         try:
-            await service.on_connect(bus)
-            return bus
+            for start in service.starts:
+                await start()
+            return
         except TransientError as failure:
-            await bus.close()
+            await service.broker.disconnect()
             logger.warning("%s cannot start yet: %s", service.name, failure.reason)
             await asyncio.sleep(AGAIN)
-        except BaseException:
-            await bus.close()
-            raise
+
+
+class Gauges:
+    """Keeps a service's gauges true while it runs, where somebody listens."""
+
+    def __init__(self, service: Service) -> None:
+        self._service = service
+        self._task: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        if instruments.measuring():
+            self._task = asyncio.create_task(_look(self._service))
+
+    async def stop(self) -> None:
+        if self._task is not None:
+            self._task.cancel()
 
 
 async def _look(service: Service) -> None:
@@ -115,7 +150,7 @@ async def _look(service: Service) -> None:
             instruments.level("countersign.dependency.up", int(await _ask(check)), {DEPENDENCY: name})
 
     while True:
-        for look in (dependencies, service.steps.look, *service.looks):
+        for look in (dependencies, service.broker.look, *service.looks):
             try:
                 await look()
             except (Failure, TimeoutError):

@@ -212,8 +212,7 @@ async def test_the_same_refusal_asks_the_server_once_a_minute() -> None:
         async def publish(self, subject: str, body: bytes, **named: object) -> None:
             published.append(str(named["id"]))
 
-    log, now = AccessLog(lambda: now[0], lambda: "new"), [T0]
-    log.attach(Bus())  # type: ignore[arg-type]
+    log, now = AccessLog(Bus(), lambda: now[0], lambda: "new"), [T0]  # type: ignore[arg-type]
     for _ in range(50):
         await log.record("refused", detail="the token is not known")
     await log.record("refused", detail="another reason")

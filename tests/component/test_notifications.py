@@ -30,8 +30,7 @@ class Door:
     def __init__(self) -> None:
         self.bus: Any = MemoryBus()
         ids = iter(range(1000))
-        publisher = NotificationPublisher(lambda: f"id-{next(ids)}")
-        publisher.attach(self.bus)
+        publisher = NotificationPublisher(self.bus, lambda: f"id-{next(ids)}")
         roles = ("ingest", "physician", "operator")
         grants = tuple(Grant(sha256=token_digest(role), subject=role, role=role) for role in roles)
         app = FastAPI()

@@ -11,9 +11,9 @@ from cli.audit import verify_stored
 from cli.redrive import Said, redrive
 from deploy.sandbox_ehr.faults import Fault
 from shared.contracts.failures import PermanentError, TransientError
+from shared.contracts.retry import RetryRow
 from shared.contracts.subjects import encounter_subject
 from shared.messaging.letters import read_all
-from shared.messaging.retry import RetryRow
 from tests.support.ehr import client, stays
 from tests.support.physician import settled
 from tests.support.stack import Stack, until

@@ -11,8 +11,8 @@ import pytest
 from deploy.sandbox_ehr.app import Sandbox
 from services.approval.filing.resources import chain_head_of
 from shared.clinical.fhir import FhirClient
-from shared.messaging import pull
-from shared.messaging.retry import RetryRow
+from shared.contracts.retry import RetryRow
+from shared.messaging import pull_subscriber
 from shared.messaging.topology import Consumer
 from tests.connected.test_corrections import statuses
 from tests.connected.test_ehr_task_crash import Death
@@ -79,7 +79,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Messages of the dead come back soon, and nobody waits for their work."""
     monkeypatch.setattr(RetryRow, "wait", lambda row, attempt: 0.05)
     monkeypatch.setattr(Consumer, "ack_wait", 1.5)
-    monkeypatch.setattr(pull, "GRACE", 0.05)
+    monkeypatch.setattr(pull_subscriber, "GRACE", 0.05)
 
 
 async def dies(nats: NatsServer, ehr: Sandbox, name: str, death: Death | EhrDeath) -> str:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from shared.messaging import pull
+from shared.messaging import pull_subscriber
 from shared.messaging.connection import Bus
 from shared.messaging.topology import Consumer
 from tests.connected.test_ehr_task import alerts, all_heard, awaiting, decision, tell
@@ -46,7 +46,7 @@ class Death:
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Messages of the dead come back soon, and nobody waits for their work."""
     monkeypatch.setattr(Consumer, "ack_wait", 1.5)
-    monkeypatch.setattr(pull, "GRACE", 0.05)
+    monkeypatch.setattr(pull_subscriber, "GRACE", 0.05)
 
 
 @pytest.mark.parametrize("after", [False, True])

@@ -198,7 +198,7 @@ async def test_an_erasure_that_is_killed_anywhere_is_done_once(
         raise ConnectionResetError("killed")
 
     monkeypatch.setattr(owner, name, dies)
-    monkeypatch.setattr("shared.messaging.steps.Steps._fail", nak_at_once)
+    monkeypatch.setattr("shared.messaging.delivery.Delivery._fail", nak_at_once)
     assert (await erase(stack, case_id)).status_code == 202
     await erased(stack, case_id)
     assert kills, "nothing was killed: the test shows nothing"
@@ -214,4 +214,4 @@ async def test_an_erasure_that_is_killed_anywhere_is_done_once(
 
 async def nak_at_once(_steps: Any, _target: Any, message: Any, _attempt: int, _failure: Any) -> None:
     """As the server does, once a dead process does not answer."""
-    await message.nak()
+    await message.nack()

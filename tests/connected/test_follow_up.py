@@ -10,9 +10,9 @@ import pytest
 
 from services.approval.filing import follow_up, resources
 from services.approval.filing.follow_up import due
-from shared.messaging import pull
+from shared.contracts.retry import RetryRow
+from shared.messaging import pull_subscriber
 from shared.messaging.journal import Stored
-from shared.messaging.retry import RetryRow
 from shared.messaging.topology import Consumer
 from tests.connected.test_ehr_task import alerts
 from tests.connected.test_ehr_task_crash import Death
@@ -33,7 +33,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """What failed comes back at once, what is of the dead soon; looks are due when they are wanted."""
     monkeypatch.setattr(RetryRow, "wait", lambda row, attempt: 0.05)
     monkeypatch.setattr(Consumer, "ack_wait", 1.5)
-    monkeypatch.setattr(pull, "GRACE", 0.05)
+    monkeypatch.setattr(pull_subscriber, "GRACE", 0.05)
     monkeypatch.setattr(follow_up, "LOOKS", (timedelta(0),))
 
 

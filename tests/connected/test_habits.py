@@ -19,7 +19,7 @@ from services.approval.filing import follow_up
 from services.approval.filing.resources import DOCUMENT_SYSTEM, chain_head_of
 from shared.clinical.connect import connect_ehr
 from shared.clinical.fhir import FhirClient
-from shared.messaging.retry import RetryRow
+from shared.contracts.retry import RetryRow
 from tests.support import stack as stacks
 from tests.support.ehr import sandbox
 from tests.support.server import NatsServer

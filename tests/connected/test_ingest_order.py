@@ -12,7 +12,6 @@ from shared.contracts.case import fold
 from shared.contracts.subjects import case_id, encounter_subject
 from shared.messaging.connection import Bus
 from shared.messaging.journal import Journal
-from shared.messaging.steps import Steps
 from tests.support.server import NatsServer
 
 pytestmark = pytest.mark.connected
@@ -32,8 +31,7 @@ async def told(bus: Bus, fact: str, id: str) -> Any:
 async def test_a_cancellation_takes_back_no_discharge_that_was_told_after_it(nats: NatsServer, again: bool) -> None:
     await nats.provision()
     bus = await nats.connect("ingest")
-    ingest = Ingest(Steps("ingest", lambda: NOW), "hospital", lambda: NOW)
-    ingest.attach(bus)
+    ingest = Ingest(bus, "hospital", lambda: NOW)
 
     async def state() -> str:
         return fold(await Journal(bus, "ingest").find(case_id("hospital", ENCOUNTER))).state

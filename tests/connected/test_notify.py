@@ -18,7 +18,6 @@ from shared.contracts.envelope import START
 from shared.contracts.failures import TransientError
 from shared.messaging.connection import Bus
 from shared.messaging.journal import Journal
-from shared.messaging.steps import Steps
 from tests.support.channels import write_directory
 from tests.support.examples import CASE, T0, event
 from tests.support.memory import Delivery, Kept
@@ -68,12 +67,9 @@ class Bench:
 
     def fresh(self) -> NotificationDispatcher:
         """As after a restart: nothing is remembered."""
-        steps = Steps("approval", lambda: T0)
-        made = NotificationDispatcher(
-            steps, self.directory, lambda case: LINK, lambda: T0, self.channel, self.threads, dict[str, tzinfo]().get
+        return NotificationDispatcher(
+            self.bus, self.directory, lambda case: LINK, lambda: T0, self.channel, self.threads, dict[str, tzinfo]().get
         )
-        made.attach(self.bus)
-        return made
 
     async def append(self, *names: str) -> None:
         for name in names:

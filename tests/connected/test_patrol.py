@@ -25,8 +25,8 @@ async def rounds(server: NatsServer, ehr: FhirClient, count: int = 1) -> None:
     """Each by a process that has just been started."""
     for _ in range(count):
         async with as_user(server, "approval") as bus:
-            found = AuditChainVerifier("", ehr)
-            found.attach(bus)
+            found = AuditChainVerifier(bus, "", ehr)
+            await found.start()
             await found.look()
 
 

@@ -16,7 +16,6 @@ from services.approval.projections.open_reviews import OpenReviewsProjection
 from shared.clinical.fhir import FhirClient
 from shared.messaging.buckets import Bucket
 from shared.messaging.connection import Bus
-from shared.messaging.steps import Steps
 from tests.support.backup import as_user
 from tests.support.ehr import BASE, sandbox
 from tests.support.examples import CASE, STAY, T0, draft_ref
@@ -63,12 +62,10 @@ class Server(httpx.ASGITransport):
 
 
 async def reconciling(bus: Bus, server: Server, new_id: Callable[[], str]) -> TaskReconciler:
-    steps = Steps("approval", lambda: T0 + timedelta(days=3))
-
     async def nothing() -> None: ...
 
     made = TaskReconciler(
-        steps,
+        bus,
         server.connected(),
         Waiting(),
         timedelta(hours=1),
@@ -77,7 +74,7 @@ async def reconciling(bus: Bus, server: Server, new_id: Callable[[], str]) -> Ta
         nothing,
         most=MOST,
     )
-    await made.attach(bus)
+    await made.start()
     return made
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from shared.contracts.knowledge import OPEN, point_id
 from shared.knowledge.manifest import Manifest
-from shared.messaging import pull
+from shared.messaging import pull_subscriber
 from shared.messaging.connection import Bus
 from shared.messaging.topology import Consumer
 from tests.support.embedder import HashEmbedder
@@ -55,7 +55,7 @@ class Death:
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Messages of the dead come back soon, and nobody waits for their work."""
     monkeypatch.setattr(Consumer, "ack_wait", 1.5)
-    monkeypatch.setattr(pull, "GRACE", 0.05)
+    monkeypatch.setattr(pull_subscriber, "GRACE", 0.05)
 
 
 @pytest.mark.parametrize("at", WRITES)

@@ -21,7 +21,6 @@ from shared.contracts.ehr import Wanted
 from shared.contracts.subjects import CaseRef, reimport_subject
 from shared.messaging.artifacts import CaseTexts
 from shared.messaging.journal import Journal
-from shared.messaging.steps import Steps
 from tests.connected.test_corrections_page import page
 from tests.support.backup import as_user, back_up, put_back, timers
 from tests.support.corrections import addend, amend, document, filed, retract, sign
@@ -420,8 +419,7 @@ async def test_killed_between_any_two_steps_each_signature_is_on_the_trail_once(
     async with as_user(hospital.empty, "approval") as bus:
         for lives in range(6):
             die_at(monkeypatch, lives)
-            part = Reimport(Steps("approval", lambda: T0), client(hospital.ehr), "test", lambda: T0)
-            part.attach(bus)
+            part = Reimport(bus, client(hospital.ehr), "test", lambda: T0)
             with suppress(Killed):
                 await part.on_wanted(message)
             seen.append([event.name for event in await Journal(bus, "approval").find(case_id)][4:])

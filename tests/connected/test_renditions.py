@@ -13,7 +13,7 @@ from cli.audit import Report, verify_stored
 from deploy.sandbox_ehr.habits import Habits
 from services.approval.filing.renditions import chart, writer
 from services.approval.filing.renditions.make import CONTENT_TYPES, FHIR, PDF, TEXT, XHTML
-from shared.messaging.retry import RetryRow
+from shared.contracts.retry import RetryRow
 from tests.support.ehr import client, sandbox
 from tests.support.server import NatsServer
 from tests.support.stack import Stack, running

@@ -15,7 +15,6 @@ from shared.contracts.subjects import CaseRef
 from shared.messaging.buckets import Bucket
 from shared.messaging.connection import Bus
 from shared.messaging.journal import Journal
-from shared.messaging.steps import Steps
 from tests.support.corrections import filed
 from tests.support.ehr import sandbox, stays
 from tests.support.examples import T0
@@ -35,8 +34,8 @@ async def later(bus: Bus, days: float, retention: Retention = RECORD_90) -> Rete
 
     async def nobody(_: Any) -> None: ...
 
-    found = RetentionScheduler(Steps("approval", clock), retention, DAY, clock, nobody)
-    await found.attach(bus)
+    found = RetentionScheduler(bus, retention, DAY, clock, nobody)
+    await found.start()
     return found
 
 

@@ -3,11 +3,12 @@
 from pathlib import Path
 
 import pytest
+from nats.aio.client import Client
 
 from cli.stack.access import write_private
 from shared.contracts.failures import TransientError
+from shared.messaging.broker import ServiceBroker
 from shared.messaging.connection import Bus
-from shared.messaging.steps import Steps
 from shared.runtime import service
 from tests.support.examples import T0
 from tests.support.server import NatsServer
@@ -29,16 +30,15 @@ async def test_a_service_that_cannot_start_yet_tries_again_on_a_connection_of_it
 ) -> None:
     monkeypatch.setattr(service, "AGAIN", 0.01)
     await nats.provision()
-    tried: list[Bus] = []
+    tried: list[Client] = []
 
-    async def on_connect(bus: Bus) -> None:
-        tried.append(bus)
+    async def load() -> None:
+        tried.append(broker.bus.client)
         if len(tried) < 3:
             raise TransientError("the copy of the trail that was read is behind")
 
-    steps = Steps("evaluator", lambda: T0)
-    built = service.Service("evaluator", nats.url, None, nats.secrets.seeds["evaluator"], steps, on_connect)
-    async with service.running(built) as bus:
-        assert bus is tried[2]
-        assert [item.connected for item in tried] == [False, False, True]
+    broker = ServiceBroker("evaluator", Bus(nats.url, "evaluator", nats.secrets.seeds["evaluator"]), lambda: T0)
+    async with service.running(service.Service(broker, starts=(load,))) as bus:
+        assert bus.client is tried[2]
+        assert [item.is_connected for item in tried] == [False, False, True]
     assert caplog.text.count("cannot start yet: the copy of the trail that was read is behind") == 2

@@ -107,8 +107,8 @@ async def store(nats: NatsServer, clock: Clock) -> tuple[SessionStore, Scripted]
     names = iter(f"secret-{number}" for number in range(100))
     scripted = Scripted()
     hours = timedelta(hours=12)
-    found = SessionStore(clock, lambda: next(names), hours, hours, scripted)
-    found.attach(await nats.connect("approval"))
+    bus = await nats.connect("approval")
+    found = SessionStore(bus, clock, lambda: next(names), hours, hours, scripted)
     return found, scripted
 
 

@@ -37,11 +37,13 @@ from shared.contracts.draft import Draft, OpenPoint, Sentence
 from shared.contracts.ehr import TaskFact
 from shared.contracts.envelope import START, Recorded
 from shared.contracts.events import CaseEvent, ContextExtracted, Discharged
+from shared.contracts.steps import DRAFT, FILE, REQUEST_REVIEW, SETTLE_REJECTION
 from shared.messaging.access_log import AccessLog
 from shared.messaging.artifacts import Artifacts
+from shared.messaging.broker import ServiceBroker
 from shared.messaging.ehr_facts import tell_task
 from shared.messaging.journal import Journal
-from shared.messaging.steps import Steps, Work
+from shared.messaging.steps import Work
 from shared.runtime import problems
 from shared.runtime.access import Grant, Grants, Guard, token_digest
 from shared.runtime.dependencies import mount, provide
@@ -74,25 +76,25 @@ class Approving:
 
     async def start(self) -> None:
         fhir = client(self.ehr)
-        self.steps = {name: Steps(name, self.now) for name in ("drafter", "approval")}
-        for steps in self.steps.values():
-            steps.attach(self.bus)
-        self.steps["drafter"].step("drafter-draft", self._draft)
+        self.brokers = {name: ServiceBroker(name, self.bus, self.now) for name in ("drafter", "approval")}
+        self.brokers["drafter"].on(DRAFT, self._draft)
         devices, reviews = Devices(fhir), Unfollowed()
         directory = Directory(fhir, {"*": SUPERVISOR.practitioner or ""}, TIMES)
         tasks, filing = ReviewTasks(fhir, devices, self.now, "https://x"), Filing(fhir, devices, self.now)
-        renditions = Renditions(fhir, devices, (TEXT,), "a4")
+        renditions = Renditions(self.bus, fhir, devices, (TEXT,), "a4")
         retracting = RetractionFiling(fhir, filing, self.now)
-        approval = Approval(self.steps["approval"], tasks, filing, retracting, renditions, directory, reviews, self.now)
-        await approval.attach(self.bus)
-        log, working = AccessLog(self.now, self.new_id), DraftAutosave()
-        self.review = ReviewService(fhir, directory, reviews, log, self.now, self.new_id, timedelta(minutes=15))
-        corrections = CorrectionsService(self.review)
-        decisions = EhrDecisionHandler(
-            self.steps["approval"], fhir, self.review, directory, tasks, log, draft_shown=False
+        approval = Approval(self.bus, tasks, filing, retracting, renditions, directory, reviews, self.now)
+        log, working = AccessLog(self.bus, self.now, self.new_id), DraftAutosave(self.bus)
+        self.review = ReviewService(
+            self.bus, fhir, directory, reviews, log, self.now, self.new_id, timedelta(minutes=15)
         )
-        for part in (log, working, self.review, corrections, decisions):
-            part.attach(self.bus)  # type: ignore[attr-defined]
+        corrections = CorrectionsService(self.bus, self.review)
+        decisions = EhrDecisionHandler(self.bus, fhir, self.review, directory, tasks, log, draft_shown=False)
+        broker = self.brokers["approval"]
+        broker.on(REQUEST_REVIEW, approval.request_review, undo=approval.take_back_request)
+        broker.on(FILE, approval.file)
+        broker.on(SETTLE_REJECTION, approval.settle_rejection)
+        broker.on_message("approval-ehr-task", decisions.on_task)
         self.http = self._http(log, reviews, working, corrections)
         self.journal, self.artifacts = Journal(self.bus, "approval"), Artifacts(self.bus)
 
@@ -148,7 +150,7 @@ class Approving:
         mount(app, reviews_router, corrections_router, case_pages, correction_pages)
         return httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://x")
 
-    async def _draft(self, work: Work) -> CaseEvent:
+    async def _draft(self, work: Work[CaseEvent]) -> Any:
         cause: Any = work.cause.body
         made = compose(
             self.context,
@@ -183,9 +185,9 @@ class Approving:
             for message in waiting:
                 self._done.add((message.stream, message.sequence))
                 for consumer in consumers_of(message):
-                    steps = self.steps.get(consumer.partition("-")[0])
-                    if steps is not None and consumer in steps.receivers:
-                        await deliver(steps, consumer, message)
+                    broker = self.brokers.get(consumer.partition("-")[0])
+                    if broker is not None and consumer in broker.consumers:
+                        await deliver(broker, consumer, message)
 
     def _waits(self, item: Kept) -> bool:
         return item.stream in ("DISCHARGE", "EHR") and (item.stream, item.sequence) not in self._done

@@ -10,8 +10,8 @@ from types import SimpleNamespace
 from typing import Any
 
 from shared.contracts.failures import PermanentError
+from shared.messaging.broker import ServiceBroker
 from shared.messaging.connection import WrongSequenceError
-from shared.messaging.steps import Steps
 from shared.messaging.topology import CONSUMERS
 
 
@@ -39,11 +39,14 @@ class Kept:
 
 @dataclass(slots=True)
 class MemoryBus:
-    """What Journal, dead letters and steps use of a Bus."""
+    """What Journal, dead letters and brokers use of a Bus."""
 
     kept: list[Kept] = field(default_factory=list)
     sequences: dict[str, int] = field(default_factory=dict)  # the last of each stream
     master_keys: tuple[bytes, ...] = ()
+
+    def on_reconnect(self, _: Any) -> None:
+        """It is never lost."""
 
     @property
     def jetstream(self) -> "MemoryBus":
@@ -111,20 +114,30 @@ def _answer(item: Kept, pending: int = 0) -> Any:
     return SimpleNamespace(headers=headers, data=item.data)
 
 
-async def deliver(steps: Steps, consumer: str, message: Kept, attempt: int = 1) -> "Delivery":
-    """Hand `message` to the consumer's receiver; returns how it was answered."""
-    delivery = Delivery(message, attempt)
-    await steps.receivers[consumer](delivery)  # type: ignore[arg-type]
+async def deliver(broker: ServiceBroker, consumer: str, message: Kept, attempt: int = 1) -> "Delivery":
+    """Hand `message` to the consumer's subscriber, through all of FastStream; returns how it was answered."""
+    delivery = Delivery(message, attempt, consumer)
+    subscriber = broker.consumers[consumer]
+    if not broker.config.logger.logger:  # what a start does besides connecting
+        broker._setup_logger()
+    if any(call.parser is None for call in subscriber.calls):
+        subscriber._build_fastdepends_model()
+    await subscriber.process_message(delivery)  # type: ignore[arg-type]
     return delivery
 
 
 class Delivery:
     """A message as a handler sees it. `answer` is what the handler told the server."""
 
-    def __init__(self, message: Kept, attempt: int) -> None:
+    def __init__(self, message: Kept, attempt: int, consumer: str = "") -> None:
         self.subject, self.headers, self.data = message.subject, dict(message.headers), message.data
+        self.header, self.reply, self._ackd = self.headers, "", False
         self.metadata = SimpleNamespace(
-            num_delivered=attempt, sequence=SimpleNamespace(stream=message.sequence), stream=message.stream
+            num_delivered=attempt,
+            sequence=SimpleNamespace(stream=message.sequence),
+            stream=message.stream,
+            consumer=consumer,
+            num_pending=0,
         )
         self.answer: str | None = None
         self.delay: float | None = None

@@ -21,7 +21,7 @@ async def mending(server: NatsServer, at: datetime) -> AsyncIterator[None]:
     buses = []
     for service, checks in CHECKS.items():
         bus = await server.connect(service)
-        await Mending(service, checks, lambda: at).attach(bus)
+        await Mending(bus, service, checks, lambda: at).start()
         await bus.client.flush()
         buses.append(bus)
     yield

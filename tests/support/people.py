@@ -40,8 +40,7 @@ def bearer(token: str) -> dict[str, str]:
 async def trail(stack: Stack, case_id: str = "-") -> list[dict[str, Any]]:
     """Entries of the ACCESS stream; of no case in particular, or of one."""
     bus = await stack.server.connect("auditor")
-    log = AccessLog(lambda: datetime.now(UTC), lambda: "")
-    log.attach(bus)
+    log = AccessLog(bus, lambda: datetime.now(UTC), lambda: "")
     found = [item.model_dump() for item in await log.of_case(case_id)]
     await bus.close()
     return found

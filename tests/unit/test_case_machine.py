@@ -33,11 +33,13 @@ from shared.contracts.ehr import EncounterFact
 from shared.contracts.envelope import Recorded
 from shared.contracts.events import Approved, CaseEvent, Discharged, Filed, Rejected, ReviewRequested, StepName
 from shared.contracts.failures import TransientError
+from shared.contracts.steps import STEPS
 from shared.contracts.subjects import derived_id
+from shared.messaging.broker import ServiceBroker
 from shared.messaging.journal import Conflict, Journal
 from shared.messaging.letters import Deed
 from shared.messaging.mending import retry
-from shared.messaging.steps import Steps, Work
+from shared.messaging.steps import Work
 from tests.support.chain import broken_link
 from tests.support.examples import DIGEST, OPERATOR, PHYSICIAN, SUPERVISOR, T0, TEXT, draft, event
 from tests.support.memory import Kept, MemoryBus, consumers_of, deliver, refuse
@@ -56,7 +58,6 @@ PRODUCED_BY: dict[str, StepName] = {
     "redraft-requested": "settle-rejection",
     "erased": "erase",
 }
-STEPS = ("drafter-extract", "drafter-draft", "approval-request", "approval-file", "approval-settle", "approval-erase")
 
 
 class CaseMachine(RuleBasedStateMachine):
@@ -64,16 +65,16 @@ class CaseMachine(RuleBasedStateMachine):
         super().__init__()
         self.loop = asyncio.new_event_loop()
         self.bus: Any = MemoryBus()
-        self.steps = {name: Steps(name, lambda: T0) for name in ("ingest", "drafter", "approval")}
-        self.ingest = Ingest(self.steps["ingest"], "test", lambda: T0)
-        self.ingest.attach(self.bus)
+        services = ("ingest", "drafter", "approval")
+        self.brokers = {name: ServiceBroker(name, self.bus, lambda: T0) for name in services}
+        self.ingest = Ingest(self.bus, "test", lambda: T0)
+        self.brokers["ingest"].on_message("ingest-discharged", self.ingest.on_discharged)
+        self.brokers["ingest"].on_message("ingest-cancelled", self.ingest.on_cancelled)
         self.failing = False
         self.filed_for: list[str] = []  # approvals that the filing step carried out
         handlers = (self.extract, self.draft, self.request, self.file, self.settle, self.erase)
-        for consumer, handler in zip(STEPS, handlers, strict=True):
-            self.steps[consumer.partition("-")[0]].step(consumer, handler)
-        for steps in self.steps.values():
-            steps.attach(self.bus)
+        for step, handler in zip(STEPS, handlers, strict=True):
+            self.brokers[step.service].on(step, handler)
         self.journal = Journal(self.bus, "approval")
         self.case = self.ingest.case_of(FACT)
         self.stale: list[Recorded] = []  # a history that somebody has read and not acted on yet
@@ -81,26 +82,26 @@ class CaseMachine(RuleBasedStateMachine):
 
     # The steps, with the real rules and no EHR.
 
-    async def extract(self, work: Work) -> CaseEvent:
+    async def extract(self, work: Work[CaseEvent]) -> CaseEvent:
         return self._unless_failing(event("context-extracted"))
 
-    async def draft(self, work: Work) -> CaseEvent:
+    async def draft(self, work: Work[CaseEvent]) -> CaseEvent:
         cause: Any = work.cause.body
         made = draft().model_copy(update={"number": drafter.number_of(cause)})
         return self._unless_failing(drafter.drafted(cause, made, f"{made.number:0>64}"))
 
-    async def request(self, work: Work) -> CaseEvent:
+    async def request(self, work: Work[CaseEvent]) -> CaseEvent:
         drafted: Any = work.cause.body
         return self._unless_failing(approval.request(drafted, "task", DEADLINES))
 
-    async def file(self, work: Work) -> CaseEvent:
+    async def file(self, work: Work[CaseEvent]) -> CaseEvent:
         if work.cause.name == "retracted":
             return self._unless_failing(RetractionFiled(provenance="prov"))
         made = self._unless_failing(Filed(document_reference=f"doc-{work.cause.id}", provenance="prov"))
         self.filed_for.append(work.cause.id)
         return made
 
-    async def settle(self, work: Work) -> CaseEvent:
+    async def settle(self, work: Work[CaseEvent]) -> CaseEvent:
         rejected: Any = work.cause.body
         return self._unless_failing(approval.after_rejection(rejected))
 
@@ -116,9 +117,9 @@ class CaseMachine(RuleBasedStateMachine):
         return list(self.run(self.journal.find(self.case.id)))
 
     def deliver(self, message: Kept, consumer: str, attempt: int) -> None:
-        steps = self.steps[consumer.partition("-")[0]]
-        if consumer in steps.receivers:
-            self.run(deliver(steps, consumer, message, attempt))
+        broker = self.brokers[consumer.partition("-")[0]]
+        if consumer in broker.consumers:
+            self.run(deliver(broker, consumer, message, attempt))
 
     # What may happen.
 
@@ -260,7 +261,7 @@ class CaseMachine(RuleBasedStateMachine):
         if made is not None:
             self._append(history, made)
 
-    async def erase(self, work: Work) -> CaseEvent:
+    async def erase(self, work: Work[CaseEvent]) -> CaseEvent:
         ordered: Any = work.cause.body
         return self._unless_failing(erasure.carried_out(ordered, 1))
 

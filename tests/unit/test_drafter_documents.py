@@ -1,6 +1,5 @@
 """Which model and which policy write a kind of document, and what the drafter does not start with."""
 
-from datetime import UTC, datetime
 from pathlib import Path
 
 import httpx
@@ -15,7 +14,7 @@ from services.drafter.wording import Length, Wording
 from shared.clinical.fhir import FhirClient
 from shared.contracts.context import EncounterContext, Patient
 from shared.contracts.failures import PermanentError
-from shared.messaging.steps import Steps
+from shared.messaging.connection import Bus
 from tests.support.examples import T0
 from tests.support.generator import ScriptedGenerator
 from tests.support.kinds import REHABILITATION, write_kind
@@ -39,7 +38,7 @@ async def test_a_kind_is_written_by_the_model_that_it_names(tmp_path: Path) -> N
     general, own = ScriptedGenerator("general"), ScriptedGenerator("own")
     async with httpx.AsyncClient() as http:
         drafter = Drafter(
-            Steps("drafter", lambda: datetime.now(UTC)),
+            Bus("", "drafter", ""),
             FhirClient("http://ehr.test", http),
             general,
             5.0,

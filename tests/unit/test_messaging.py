@@ -3,7 +3,7 @@
 import asyncio
 import json
 from datetime import timedelta
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from nats import errors
@@ -11,14 +11,16 @@ from nats.js.errors import APIError
 
 from shared.contracts.case import fold
 from shared.contracts.envelope import START
-from shared.contracts.events import EVENT_TYPES, CaseEvent, Failed
+from shared.contracts.events import EVENT_TYPES, CaseEvent, Failed, StepName, name_of
 from shared.contracts.failures import Failure, PermanentError, RateLimitedError, TransientError
+from shared.contracts.retry import RetryRow, delay_after
+from shared.contracts.steps import EXTRACT, STEPS, appended_by
 from shared.contracts.subjects import derived_id
+from shared.messaging.broker import ServiceBroker
 from shared.messaging.connection import sort_api_error
 from shared.messaging.journal import Conflict, Journal
-from shared.messaging.retry import RetryRow, delay_after
 from shared.messaging.rights import permissions
-from shared.messaging.steps import Steps, Work
+from shared.messaging.steps import Work
 from shared.messaging.timers import read_due
 from shared.messaging.topology import CONSUMERS, SERVICES, STREAMS, all_consumers, consumer
 from tests.support.examples import CASE, T0, event
@@ -86,25 +88,24 @@ def test_a_fired_timer_that_is_not_ours_is_refused() -> None:
 class Bench:
     """A step under test: its handler does what it is told, its bus is in memory."""
 
-    def __init__(self, name: str = "drafter-extract") -> None:
-        self.name = name
+    def __init__(self) -> None:
+        self.name = EXTRACT.consumer
         self.bus: Any = MemoryBus()
         self.outcome: CaseEvent | Exception = event("context-extracted")
         self.undone: list[str] = []
-        self.works: list[Work] = []
-        self.steps = Steps("drafter", lambda: T0)
-        self.steps.step(name, self.handle, undo=self.undo)
-        self.steps.attach(self.bus)
+        self.works: list[Work[CaseEvent]] = []
+        self.broker = ServiceBroker("drafter", self.bus, lambda: T0)
+        self.broker.on(EXTRACT, self.handle, undo=self.undo)
         self.journal = Journal(self.bus, "drafter")
 
-    async def handle(self, work: Work) -> CaseEvent:
+    async def handle(self, work: Work[CaseEvent]) -> Any:
         self.works.append(work)
         if isinstance(self.outcome, Exception):
             raise self.outcome
         return self.outcome
 
-    async def undo(self, cause: Any) -> None:
-        self.undone.append(cause.id)
+    async def undo(self, work: Work[CaseEvent]) -> None:
+        self.undone.append(work.cause.id)
 
     async def append(self, body: CaseEvent, id: str) -> None:
         history = await self.journal.history(CASE)
@@ -112,7 +113,7 @@ class Bench:
 
     async def deliver(self, index: int = 0, attempt: int = 1) -> Delivery:
         events = [item for item in self.bus.kept if item.stream == "DISCHARGE"]
-        return await deliver(self.steps, self.name, events[index], attempt)
+        return await deliver(self.broker, self.name, events[index], attempt)
 
     async def names(self) -> list[str]:
         return [item.name for item in await self.journal.history(CASE)]
@@ -234,7 +235,7 @@ async def test_what_cannot_be_buried_is_not_let_go(kind: type[Failure], monkeypa
     await bench.append(event("discharged"), "d1")
     bench.outcome = PermanentError("no such encounter")
     with monkeypatch.context() as patched:
-        patched.setattr("shared.messaging.steps.bury", refused)
+        patched.setattr("shared.messaging.delivery.bury", refused)
         assert (await bench.deliver()).answer == "nak"
     assert await bench.names() == ["discharged"]
     assert (await bench.deliver(attempt=2)).answer == "term"
@@ -279,7 +280,7 @@ async def test_a_copy_of_the_trail_that_is_behind_does_not_look_like_work_that_i
     await bench.append(event("discharged"), "d1")
     (message,) = bench.in_stream("DISCHARGE")
     bench.bus.kept.clear()
-    delivery = await deliver(bench.steps, bench.name, message, attempt=2)
+    delivery = await deliver(bench.broker, bench.name, message, attempt=2)
     assert (delivery.answer, bench.works) == ("nak", [])
 
 
@@ -321,3 +322,19 @@ def test_what_the_server_is_still_doing_is_asked_again(code: int, number: int, k
     sorted_out = sort_api_error(APIError(code=code, err_code=number), "publish")
     assert type(sorted_out) is kind
     assert str(number) in sorted_out.reason
+
+
+def test_every_step_is_defined_once_and_its_consumer_gets_what_it_consumes_and_retries() -> None:
+    assert sorted(step.name for step in STEPS) == sorted(get_args(StepName))
+    for step in STEPS:
+        target = consumer(step.consumer)
+        assert (target.step, target.row, target.service) == (step.name, step.retry, step.service)
+        wanted = {f"discharge.*.*.{name}" for name in (*step.consumed_names, "retried")}
+        assert set(target.subjects) == wanted
+        for kind in step.appends:
+            subject = CASE.subject(name_of(kind))
+            assert any(matches(right, subject) for right in permissions(step.service).publish)
+
+
+def test_who_does_no_step_of_a_case_appends_no_failure_of_one() -> None:
+    assert [service for service in SERVICES if Failed in appended_by(service)] == ["drafter", "approval"]

@@ -8,7 +8,7 @@ import logging
 
 from services.approval.proof.case import verify_case
 from shared.clinical.fhir import FhirClient
-from shared.contracts.subjects import CaseRef, parse_case_subject
+from shared.contracts.subjects import CaseRef, case_filter, parse_case_subject
 from shared.messaging.buckets import Bucket
 from shared.messaging.connection import Bus, WrongSequenceError
 from shared.messaging.deadletter import alert
@@ -26,14 +26,14 @@ KEY = "patrol"
 class AuditChainVerifier:
     """Verifies cases in the order in which they were opened; after the last one it starts again with the first."""
 
-    def __init__(self, monitor: str, ehr: FhirClient) -> None:
+    def __init__(self, bus: Bus, monitor: str, ehr: FhirClient) -> None:
         self._monitor = monitor
         self._ehr = ehr
-
-    def attach(self, bus: Bus) -> None:
         self._bus = bus
         self._journal = Journal(bus, "approval")
         self._places = Bucket(bus, "reconciled")
+
+    async def start(self) -> None:
         instruments.add("countersign.trail.faults", 0)
         instruments.add("countersign.trail.verified", 0)
 
@@ -44,7 +44,7 @@ class AuditChainVerifier:
     async def _go_on(self) -> None:
         entry = await self._places.get(KEY)
         at = int(entry.value) if entry is not None else 1
-        query = {"seq": at, "next_by_subj": "discharge.*.*.discharged", "batch": CASES_A_ROUND}
+        query = {"seq": at, "next_by_subj": case_filter("discharged"), "batch": CASES_A_ROUND}
         page = [as_stored(message) for message in await self._bus.direct_get(STREAM, query)]
         for item in page:
             await self._verify(parse_case_subject(item.subject)[0])

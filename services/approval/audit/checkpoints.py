@@ -7,16 +7,17 @@ from pathlib import Path
 from nats.aio.msg import Msg
 
 from shared.contracts.failures import Failure
+from shared.contracts.subjects import reconcile_subjects
+from shared.messaging.broker import Receiver
 from shared.messaging.checkpoints import Checkpoints, Folder, signing_key
 from shared.messaging.connection import Bus
 from shared.messaging.deadletter import alert
-from shared.messaging.pull import Receiver
-from shared.messaging.steps import Clock, Steps
+from shared.messaging.steps import Clock
 from shared.messaging.timers import Timers
 
 logger = logging.getLogger(__name__)
 
-TIMER, DUE = "timers.reconcile.checkpoint", "timers.due.reconcile.checkpoint"
+TIMER, DUE = reconcile_subjects("checkpoint")
 EVERY = "countersign-every"
 AT_MOST = 5  # in one run: a long trail is covered step by step, and the EHR's Tasks are looked for meanwhile
 TELL_AFTER = 3  # runs that fail one after the other
@@ -27,7 +28,7 @@ class CheckpointPublisher:
 
     def __init__(
         self,
-        steps: Steps,
+        bus: Bus,
         folder: Path | None,
         key_file: Path | None,
         every: timedelta,
@@ -43,16 +44,15 @@ class CheckpointPublisher:
         self._every = every
         self._clock = clock
         self._failed = 0
-        steps.effect("approval-reconcile", self.on_timer)
-
-    async def attach(self, bus: Bus) -> None:
         self._bus = bus
         self._timers = Timers(bus)
+
+    async def start(self) -> None:
         if self._folder is None or self._key is None:
             return
-        self._checkpoints = Checkpoints(bus, self._folder, self._key, self._clock)
+        self._checkpoints = Checkpoints(self._bus, self._folder, self._key, self._clock)
         for subject in (TIMER, DUE):
-            pending = await bus.direct_get("TIMERS", {"last_by_subj": subject})
+            pending = await self._bus.direct_get("TIMERS", {"last_by_subj": subject})
             if pending and dict(pending[0].headers or {}).get(EVERY) == str(self._every):
                 return
         await self._set_timer()

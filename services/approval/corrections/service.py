@@ -39,12 +39,10 @@ class SignedDocument:
 
 
 class CorrectionsService:
-    def __init__(self, review: ReviewService) -> None:
+    def __init__(self, bus: Bus, review: ReviewService) -> None:
         self._review = review
         self._cases = review.cases
         self._decisions = review.decisions
-
-    def attach(self, bus: Bus) -> None:
         self._bus = bus
 
     async def standing(self, case_id: str, case: Case) -> SignedDocument | None:

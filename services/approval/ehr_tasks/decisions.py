@@ -23,7 +23,6 @@ from shared.contracts.failures import PermanentError, TransientError
 from shared.messaging.access_log import AccessLog
 from shared.messaging.connection import Bus
 from shared.messaging.deadletter import alert
-from shared.messaging.steps import Steps
 
 logger = logging.getLogger(__name__)
 
@@ -36,7 +35,7 @@ class EhrDecisionHandler:
 
     def __init__(
         self,
-        steps: Steps,
+        bus: Bus,
         ehr: FhirClient,
         review: ReviewService,
         directory: Directory,
@@ -52,9 +51,6 @@ class EhrDecisionHandler:
         self._tasks = tasks
         self._log = log
         self._draft_shown = draft_shown
-        steps.effect("approval-ehr-task", self.on_task)
-
-    def attach(self, bus: Bus) -> None:
         self._bus = bus
 
     async def on_task(self, message: Msg) -> None:

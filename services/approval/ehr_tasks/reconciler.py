@@ -25,16 +25,17 @@ from services.approval.projections.open_reviews import OpenReviewsProjection
 from shared.clinical.fhir import FhirClient
 from shared.contracts.ehr import TaskFact
 from shared.contracts.failures import Failure
+from shared.contracts.subjects import reconcile_subjects
 from shared.messaging.buckets import Bucket
 from shared.messaging.connection import Bus, WrongSequenceError
 from shared.messaging.deadletter import alert
 from shared.messaging.ehr_facts import tell_task
-from shared.messaging.steps import Clock, Steps
+from shared.messaging.steps import Clock
 from shared.messaging.timers import Timers
 
 logger = logging.getLogger(__name__)
 
-TIMER, DUE = "timers.reconcile.tasks", "timers.due.reconcile.tasks"
+TIMER, DUE = reconcile_subjects("tasks")
 EVERY = "countersign-every"
 KEY = "tasks"
 MOST = 500  # Tasks of one part of the time
@@ -45,7 +46,7 @@ TELL_AFTER = 3  # runs that fail one after the other; told again after twice as 
 class TaskReconciler:
     def __init__(
         self,
-        steps: Steps,
+        bus: Bus,
         ehr: FhirClient,
         reviews: OpenReviewsProjection,
         every: timedelta,
@@ -62,12 +63,11 @@ class TaskReconciler:
         self._new_id = new_id
         self._follow_up = follow_up
         self._most = most
-        steps.effect("approval-reconcile", self.on_timer)
-
-    async def attach(self, bus: Bus) -> None:
         self._bus = bus
         self._marks = Bucket(bus, "reconciled")
         self._timers = Timers(bus)
+
+    async def start(self) -> None:
         await self._keep_timer()
 
     async def _keep_timer(self) -> None:

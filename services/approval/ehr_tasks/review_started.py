@@ -17,17 +17,13 @@ from shared.contracts.case import fold
 from shared.contracts.failures import PermanentError, TransientError
 from shared.messaging.connection import Bus
 from shared.messaging.journal import Journal
-from shared.messaging.steps import Steps
 
 logger = logging.getLogger(__name__)
 
 
 class ReviewStartedHandler:
-    def __init__(self, steps: Steps, tasks: ReviewTasks) -> None:
+    def __init__(self, bus: Bus, tasks: ReviewTasks) -> None:
         self._tasks = tasks
-        steps.effect("approval-opened", self.on_draft_viewed)
-
-    def attach(self, bus: Bus) -> None:
         self._journal = Journal(bus, "approval")
 
     async def on_draft_viewed(self, message: Msg) -> None:

@@ -17,26 +17,21 @@ from shared.messaging.buckets import Bucket
 from shared.messaging.connection import Bus
 from shared.messaging.erasures import ErasureList, Listed
 from shared.messaging.journal import Journal
-from shared.messaging.steps import Steps, Work
+from shared.messaging.steps import Work
 
 
 class ErasureHandler:
-    def __init__(self, steps: Steps, folder: Path | None = None) -> None:
+    def __init__(self, bus: Bus, folder: Path | None = None) -> None:
         """`folder`: where the list of erasures is, that a restore reads."""
         self._list = ErasureList(folder) if folder is not None else None
-        self._kept = KeptRenditions()
-        steps.step("approval-erase", self.erase)
-
-    def attach(self, bus: Bus) -> None:
         self._journal = Journal(bus, "approval")
         self._artifacts = Artifacts(bus)
         self._working = Bucket(bus, WORKING)
-        self._kept.attach(bus)
+        self._kept = KeptRenditions(bus)
 
-    async def erase(self, work: Work) -> Erased:
+    async def erase(self, work: Work[ErasureOrdered]) -> Erased:
         """What was ordered is not given up."""
-        ordered, case = work.cause.body, work.cause.case
-        assert isinstance(ordered, ErasureOrdered)  # noqa: S101 - the step's consumer is filtered to it
+        ordered, case = work.event, work.cause.case
         with never_permanent():
             history = await self._journal.history_with(work.cause)
             texts = rules.texts_of(history)

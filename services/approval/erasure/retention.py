@@ -12,18 +12,18 @@ from nats.aio.msg import Msg
 from services.approval.erasure import rules
 from services.approval.erasure.rules import Retention
 from shared.contracts.failures import Failure, PermanentError
-from shared.contracts.subjects import CaseRef, derived_id, parse_case_subject
+from shared.contracts.subjects import CaseRef, case_filter, derived_id, parse_case_subject, reconcile_subjects
+from shared.messaging.broker import Receiver
 from shared.messaging.buckets import Bucket
 from shared.messaging.connection import Bus
 from shared.messaging.deadletter import alert
 from shared.messaging.journal import STREAM, Conflict, Journal, as_stored
-from shared.messaging.pull import Receiver
-from shared.messaging.steps import Clock, Steps
+from shared.messaging.steps import Clock
 from shared.messaging.timers import Timers
 
 logger = logging.getLogger(__name__)
 
-TIMER, DUE = "timers.reconcile.retention", "timers.due.reconcile.retention"
+TIMER, DUE = reconcile_subjects("retention")
 EVERY = "countersign-every"
 KEY = "retention"  # in the bucket `reconciled`: the sequence from which the next run looks
 CASES_A_RUN = 50
@@ -34,24 +34,23 @@ TELL_AFTER = 3  # runs that fail one after the other
 class RetentionScheduler:
     """Does nothing where no retention is set: then everything is kept."""
 
-    def __init__(self, steps: Steps, retention: Retention, every: timedelta, clock: Clock, before: Receiver) -> None:
+    def __init__(self, bus: Bus, retention: Retention, every: timedelta, clock: Clock, before: Receiver) -> None:
         """Shares the consumer of `before`, which serves one timer at a time. `every`: how often the trail is walked."""
         self._before = before
         self._retention = retention
         self._every = every
         self._clock = clock
         self._failed = 0
-        steps.effect("approval-reconcile", self.on_timer)
-
-    async def attach(self, bus: Bus) -> None:
         self._bus = bus
         self._journal = Journal(bus, "approval")
         self._marks = Bucket(bus, "reconciled")
         self._timers = Timers(bus)
+
+    async def start(self) -> None:
         if not self._retention.any:
             return
         for subject in (TIMER, DUE):
-            pending = await bus.direct_get("TIMERS", {"last_by_subj": subject})
+            pending = await self._bus.direct_get("TIMERS", {"last_by_subj": subject})
             if pending and dict(pending[0].headers or {}).get(EVERY) == str(self._every):
                 return
         await self._set_timer(self._every)
@@ -89,7 +88,7 @@ class RetentionScheduler:
         """The next cases, in the order in which they were opened; False at the end of the trail."""
         entry = await self._marks.get(KEY)
         at = int(entry.value) if entry is not None else 1
-        query = {"seq": at, "next_by_subj": "discharge.*.*.discharged", "batch": CASES_A_RUN}
+        query = {"seq": at, "next_by_subj": case_filter("discharged"), "batch": CASES_A_RUN}
         page = [as_stored(message) for message in await self._bus.direct_get(STREAM, query)]
         for item in page:
             await self._look_at(parse_case_subject(item.subject)[0])

@@ -10,7 +10,7 @@ from shared.contracts.case import Case, fold
 from shared.contracts.ending import ErasureOrdered, Ground, HoldGround, HoldPlaced, HoldReleased
 from shared.contracts.envelope import Recorded
 from shared.contracts.events import ContextExtracted
-from shared.contracts.subjects import CaseRef
+from shared.contracts.subjects import CaseRef, case_filter
 from shared.messaging.connection import Bus
 from shared.messaging.journal import Journal, Unreadable, read_event
 from shared.runtime.access import Caller
@@ -27,17 +27,15 @@ class Planned:
 
 
 class ErasureService:
-    def __init__(self, review: ReviewService) -> None:
+    def __init__(self, bus: Bus, review: ReviewService) -> None:
         self._cases = review.cases
         self._decisions = review.decisions
-
-    def attach(self, bus: Bus) -> None:
         self._journal = Journal(bus, "approval")
 
     async def of_patient(self, patient: str, who: Caller) -> list[Planned]:
         """Every case whose record is, or was, of the patient with this FHIR reference; reads the trail once."""
         found: dict[str, None] = {}
-        async for page in self._journal.pages("discharge.*.*.context-extracted"):
+        async for page in self._journal.pages(case_filter("context-extracted")):
             for item in page:
                 event = read_event(item)
                 if isinstance(event, Unreadable):

@@ -25,7 +25,7 @@ from shared.contracts.failures import TransientError
 from shared.contracts.subjects import CaseRef, derived_id
 from shared.messaging.connection import Bus
 from shared.messaging.journal import Conflict, Journal
-from shared.messaging.steps import Clock, Steps
+from shared.messaging.steps import Clock
 from shared.messaging.timers import Due, Timers, read_due
 
 TRIES = 5
@@ -33,14 +33,10 @@ SKEW = timedelta(seconds=30)  # that the clocks of two servers may differ
 
 
 class EscalationHandler:
-    def __init__(self, steps: Steps, tasks: ReviewTasks, directory: Directory, clock: Clock) -> None:
+    def __init__(self, bus: Bus, tasks: ReviewTasks, directory: Directory, clock: Clock) -> None:
         self._tasks = tasks
         self._directory = directory
         self._clock = clock
-        steps.effect("approval-escalate", self.escalate)
-        steps.effect("approval-follow", self.follow)
-
-    def attach(self, bus: Bus) -> None:
         self._journal = Journal(bus, "approval")
         self._timers = Timers(bus)
 

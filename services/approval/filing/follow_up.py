@@ -21,7 +21,7 @@ from shared.contracts.corrections import Retracted
 from shared.contracts.envelope import Recorded
 from shared.contracts.failures import PermanentError, TransientError
 from shared.contracts.model import Model
-from shared.contracts.subjects import CaseRef, parse_case_subject
+from shared.contracts.subjects import CaseRef, case_filter, parse_case_subject
 from shared.messaging.buckets import Bucket, Entry
 from shared.messaging.connection import Bus, WrongSequenceError
 from shared.messaging.deadletter import alert
@@ -47,17 +47,17 @@ class FollowUpPosition(Model):
 
 
 class FollowUp:
-    def __init__(self, ehr: FhirClient, filing: Filing, tasks: ReviewTasks, clock: Clock) -> None:
+    def __init__(self, bus: Bus, ehr: FhirClient, filing: Filing, tasks: ReviewTasks, clock: Clock) -> None:
         self._ehr = ehr
         self._filing = filing
         self._tasks = tasks
         self._clock = clock
-
-    async def attach(self, bus: Bus) -> None:
         self._bus = bus
         self._journal = Journal(bus, "approval")
         self._marks = Bucket(bus, "reconciled")
-        last = (await bus.jetstream.stream_info(STREAM)).state.last_seq
+
+    async def start(self) -> None:
+        last = (await self._bus.jetstream.stream_info(STREAM)).state.last_seq
         for key in (_key(name, wait) for name in ENDS for wait in LOOKS):
             await self._begin(key, last)
 
@@ -88,7 +88,7 @@ class FollowUp:
             return
         mark = FollowUpPosition.read(entry.value)
         for _ in range(0, MOST, PAGE):
-            query = {"seq": mark.at + 1, "next_by_subj": f"discharge.*.*.{name}", "batch": PAGE}
+            query = {"seq": mark.at + 1, "next_by_subj": case_filter(name), "batch": PAGE}
             page = [as_stored(message) for message in await self._bus.direct_get(STREAM, query)]
             following = await self._follow(mark, due(page, self._clock() - wait))
             if following == mark:

@@ -21,7 +21,7 @@ from shared.contracts.subjects import CaseRef
 from shared.messaging.connection import Bus, WrongSequenceError
 from shared.messaging.deadletter import Severity, alert
 from shared.messaging.journal import Journal
-from shared.messaging.steps import Clock, Steps
+from shared.messaging.steps import Clock
 
 Send = Callable[[str, str, str, Weight], None]  # address, title, text, weight; blocks
 Link = Callable[[CaseRef], str]
@@ -35,7 +35,7 @@ class NotificationDispatcher:
 
     def __init__(
         self,
-        steps: Steps,
+        bus: Bus,
         directory: Directory,
         link: Link,
         clock: Clock,
@@ -50,10 +50,6 @@ class NotificationDispatcher:
         self._threads = threads
         self._zone_of = zone_of
         self._sending: dict[str, asyncio.Future[None]] = {}  # by place: begun, or sent not long ago
-        steps.effect("approval-notify", self.announce)
-        steps.effect("approval-deliver", self.deliver)
-
-    def attach(self, bus: Bus) -> None:
         self._bus = bus
         self._journal = Journal(bus, "approval")
 

@@ -9,6 +9,7 @@ from services.approval.local_time import local
 from services.approval.notifications.channels import Weight
 from shared.contracts.failures import PermanentError
 from shared.contracts.model import Model
+from shared.contracts.subjects import notification_subject, receipt_subject
 
 STREAM = "NOTIFY"
 
@@ -30,12 +31,12 @@ class Notification(Model):
 
     @property
     def subject(self) -> str:
-        return f"notify.{self.place}"
+        return notification_subject(self.case, self.escalation, self.channel)
 
     @property
     def receipt(self) -> str:
         """Subject of the proof that it was sent."""
-        return f"notified.{self.place}"
+        return receipt_subject(self.case, self.escalation, self.channel)
 
     @property
     def weight(self) -> Weight:

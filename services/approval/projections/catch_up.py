@@ -18,6 +18,7 @@ from pydantic import ValidationError
 
 from shared.contracts.failures import Failure, TransientError
 from shared.contracts.model import Model
+from shared.contracts.subjects import case_filter
 from shared.messaging.buckets import Bucket
 from shared.messaging.connection import Bus
 from shared.messaging.journal import STREAM, Stored, as_stored
@@ -60,7 +61,7 @@ class CatchUpSubscription:
         self._take = take
         self._counting = counting
         self._config = ConsumerConfig(
-            filter_subjects=[f"discharge.*.*.{name}" for name in names], headers_only=headers_only or None
+            filter_subjects=[case_filter(name) for name in names], headers_only=headers_only or None
         )
         self._at = 0
         self._again: int | None = None  # the last event before the beginning, until it has come once more

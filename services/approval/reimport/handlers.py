@@ -17,7 +17,7 @@ from shared.messaging.artifacts import Artifacts
 from shared.messaging.connection import Bus
 from shared.messaging.deadletter import alert
 from shared.messaging.journal import Conflict, Journal
-from shared.messaging.steps import Clock, Steps
+from shared.messaging.steps import Clock
 
 logger = logging.getLogger(__name__)
 
@@ -25,13 +25,10 @@ logger = logging.getLogger(__name__)
 class Reimport:
     """However often a case is asked for, and wherever this dies: each signature is on the trail once."""
 
-    def __init__(self, steps: Steps, ehr: FhirClient, organization: str, clock: Clock) -> None:
+    def __init__(self, bus: Bus, ehr: FhirClient, organization: str, clock: Clock) -> None:
         self._ehr = ehr
         self._organization = organization
         self._clock = clock
-        steps.effect("approval-reimport", self.on_wanted)
-
-    def attach(self, bus: Bus) -> None:
         self._bus = bus
         self._journal = Journal(bus, "approval")
         self._artifacts = Artifacts(bus)

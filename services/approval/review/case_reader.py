@@ -23,11 +23,9 @@ CASE_ID = re.compile(r"[A-Za-z0-9-]{1,64}")  # subjects are made of it: nothing 
 
 
 class CaseReader:
-    def __init__(self, log: AccessLog) -> None:
+    def __init__(self, bus: Bus, log: AccessLog) -> None:
         self._log = log
         self._checker = RecordChecker()
-
-    def attach(self, bus: Bus) -> None:
         self._journal = Journal(bus, "approval")
         self._artifacts = Artifacts(bus)
 

@@ -37,12 +37,10 @@ Event = TypeVar(
 class DecisionWriter:
     """Appends with an expected version. `new_id` gives the ids of events: two decisions are never the same event."""
 
-    def __init__(self, cases: CaseReader, clock: Clock, new_id: Callable[[], str]) -> None:
+    def __init__(self, bus: Bus, cases: CaseReader, clock: Clock, new_id: Callable[[], str]) -> None:
         self._cases = cases
         self._clock = clock
         self._new_id = new_id
-
-    def attach(self, bus: Bus) -> None:
         self._journal = Journal(bus, "approval")
 
     async def decide(

@@ -46,6 +46,7 @@ class ReviewService:
 
     def __init__(
         self,
+        bus: Bus,
         ehr: FhirClient,
         directory: Directory,
         reviews: OpenReviewsProjection,
@@ -59,12 +60,8 @@ class ReviewService:
         self._reviews = reviews
         self._clock = clock
         self._sign_within = sign_within
-        self.cases = CaseReader(log)
-        self.decisions = DecisionWriter(self.cases, clock, new_id)
-
-    def attach(self, bus: Bus) -> None:
-        self.cases.attach(bus)
-        self.decisions.attach(bus)
+        self.cases = CaseReader(bus, log)
+        self.decisions = DecisionWriter(bus, self.cases, clock, new_id)
 
     def require_recent_sign_in(self, by: Caller) -> None:
         """Raises StepUpRequiredError where `by` has to prove again who they are, before they sign."""

@@ -75,6 +75,7 @@ class SessionStore:
 
     def __init__(
         self,
+        bus: Bus,
         clock: Callable[[], datetime],
         new_secret: Callable[[], str],
         idle: timedelta,
@@ -86,8 +87,6 @@ class SessionStore:
         self._idle = idle
         self._longest = longest
         self._provider = provider
-
-    def attach(self, bus: Bus) -> None:
         self._bucket = Bucket(bus, BUCKET)
 
     async def open(self, caller: Caller, renewal: str | None = None) -> str:

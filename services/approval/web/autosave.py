@@ -41,7 +41,7 @@ class AutosavedDraft(BaseModel):
 
 
 class DraftAutosave:
-    def attach(self, bus: Bus) -> None:
+    def __init__(self, bus: Bus) -> None:
         self._bucket = Bucket(bus, BUCKET)
 
     async def find(self, case_id: str, draft: str, subject: str) -> AutosavedDraft | None:

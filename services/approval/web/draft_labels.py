@@ -19,10 +19,8 @@ class DraftLabel(NamedTuple):
 
 
 class DraftLabels:
-    def __init__(self) -> None:
+    def __init__(self, bus: Bus) -> None:
         self._known: OrderedDict[str, DraftLabel] = OrderedDict()
-
-    def attach(self, bus: Bus) -> None:
         self._artifacts = Artifacts(bus)
 
     async def of(self, drafts: Sequence[tuple[str, str]]) -> dict[str, DraftLabel]:

@@ -25,14 +25,12 @@ ENDED = ("promoted", "held-back", "skipped", "failed")
 
 class RefreshDesk:
     def __init__(
-        self, refreshing: Refreshing, uploads: Path | None, reader: Reader, clock: Callable[[], datetime]
+        self, bus: Bus, refreshing: Refreshing, uploads: Path | None, reader: Reader, clock: Callable[[], datetime]
     ) -> None:
         self._refreshing = refreshing
         self._uploads = uploads
         self._reader = reader
         self._clock = clock
-
-    def attach(self, bus: Bus) -> None:
         self._log = RefreshLog(bus, "ingest", self._clock)
         self._live = LiveBucket(bus)
 

@@ -24,7 +24,7 @@ from shared.contracts.refresh import (
     Started,
     fold_refresh,
 )
-from shared.contracts.subjects import derived_id
+from shared.contracts.subjects import derived_id, fired_timer_filter, refresh_timer_subjects
 from shared.knowledge import config
 from shared.knowledge.attempts import Attempts
 from shared.knowledge.collections import collection_of
@@ -33,8 +33,9 @@ from shared.knowledge.live import LiveBucket, Queue, Turn
 from shared.knowledge.manifest import Manifest
 from shared.messaging.connection import Bus, WrongSequenceError
 from shared.messaging.deadletter import Original
+from shared.messaging.measures import begin_refreshes
 from shared.messaging.refreshes import RefreshLog, read_refresh
-from shared.messaging.steps import Clock, Steps
+from shared.messaging.steps import Clock
 from shared.messaging.timers import REFRESHES, Timers
 
 SCHEDULED = "countersign-schedule"
@@ -45,7 +46,7 @@ class Refreshing:
 
     def __init__(
         self,
-        steps: Steps,
+        bus: Bus,
         file: Path | None,
         tokenizer: Path,
         reader: Reader,
@@ -57,17 +58,15 @@ class Refreshing:
         self._reader = reader
         self._clock = clock
         self._new_id = new_id
-        steps.effect("ingest-queue", self.take_turns)
-        steps.effect("ingest-prepare", self.prepare, self.give_up)
-        steps.effect("ingest-schedule", self.on_timer)
-
-    async def attach(self, bus: Bus) -> None:
         self._bus = bus
         self._log = RefreshLog(bus, "ingest", self._clock)
         self._live = LiveBucket(bus)
         self._manifest = Manifest(bus)
         self._timers = Timers(bus, REFRESHES)
         self._attempts = Attempts(bus, self._log, self._clock, self._apart)
+
+    async def start(self) -> None:
+        begin_refreshes()
         await self.set_schedules()
 
     def declared(self) -> KnowledgeFile:
@@ -191,7 +190,7 @@ class Refreshing:
     async def on_timer(self, message: Msg) -> None:
         """A night has come, or it is time for another attempt."""
         headers = message.headers or {}
-        if message.subject.startswith("timers.due.again."):
+        if message.subject.startswith(fired_timer_filter("again.")):
             await self._again(RefreshRef(headers["countersign-source"], headers["countersign-refresh"]))
         else:
             await self._nightly(message.subject.rpartition(".")[2], headers["countersign-due"])
@@ -229,10 +228,10 @@ class Refreshing:
             return  # said at the first refresh; the services serve
         for source in file.sources:
             wanted = str(source.schedule)
-            pending = await self._bus.direct_get(REFRESHES, {"last_by_subj": f"timers.refresh.{source.name}"})
+            pending = await self._bus.direct_get(REFRESHES, {"last_by_subj": refresh_timer_subjects(source.name)[0]})
             if pending and dict(pending[0].headers or {}).get(SCHEDULED) == wanted:
                 continue
             await self._set_schedule(source.name, wanted, next_run(source.schedule, self._clock()))
 
     async def _set_schedule(self, source: str, words: str, time: datetime) -> None:
-        await self._timers.set(f"timers.refresh.{source}", f"timers.due.refresh.{source}", time, {SCHEDULED: words})
+        await self._timers.set(*refresh_timer_subjects(source), time, {SCHEDULED: words})

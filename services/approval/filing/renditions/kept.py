@@ -19,7 +19,7 @@ class _Digests(RootModel[dict[str, str]]):
 
 
 class KeptRenditions:
-    def attach(self, bus: Bus) -> None:
+    def __init__(self, bus: Bus) -> None:
         self._artifacts = Artifacts(bus)
         self._bucket = Bucket(bus, "renditions")
 

@@ -27,16 +27,13 @@ logger = logging.getLogger(__name__)
 class Renditions:
     """`wanted` are the content types that the EHR takes, `paper` the size of a printed page."""
 
-    def __init__(self, ehr: FhirClient, devices: Devices, wanted: Sequence[str], paper: Paper) -> None:
+    def __init__(self, bus: Bus, ehr: FhirClient, devices: Devices, wanted: Sequence[str], paper: Paper) -> None:
         self._ehr = ehr
         self._devices = devices
         self._wanted = tuple(wanted)
         self._paper = paper
-        self._kept = KeptRenditions()
-
-    def attach(self, bus: Bus) -> None:
         self._artifacts = Artifacts(bus)
-        self._kept.attach(bus)
+        self._kept = KeptRenditions(bus)
 
     async def of(self, decision: Recorded, approved: Signature, text: str, number: int = 1) -> dict[str, bytes]:
         """Content type → bytes: the same at each attempt, as far as they are wanted by now. `number` is the document's.

@@ -34,3 +34,10 @@ def delay_after(row: RetryRow, attempt: int, failure: Exception) -> float | None
     if isinstance(failure, RateLimitedError):
         return min(max(failure.retry_after, row.first_wait), LONGEST)
     return row.wait(attempt)
+
+
+# What nobody has decided yet waits for the EHR for a day: longer than any maintenance window, and not for ever, so that
+# a record that kills its process at each attempt comes before a person. Somebody is told after some four minutes.
+EHR_FOR_A_DAY = RetryRow(attempt=180, attempts=300, first_wait=2, cap=300, alert_after=8)
+BUS_ONLY = RetryRow(attempt=30, attempts=None, first_wait=1, cap=60, alert_after=5)
+EHR_UNTIL_DONE = RetryRow(attempt=120, attempts=None, first_wait=5, cap=600, alert_after=5)

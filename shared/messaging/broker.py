@@ -1,0 +1,126 @@
+"""A service on the bus: its FastStream broker, one NATS connection, and its consumers with what handles them."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from types import TracebackType
+
+from faststream._internal.broker import BrokerUsecase
+from faststream._internal.broker.registrator import Registrator
+from faststream.nats import NatsBroker
+from nats.aio.client import Client
+from nats.aio.msg import Msg
+
+from shared.contracts.steps import StepDefinition
+from shared.messaging import pull_subscriber
+from shared.messaging.ahead import Ahead
+from shared.messaging.channels import sent_by
+from shared.messaging.connection import Bus
+from shared.messaging.delivery import Delivery, GivenUp
+from shared.messaging.journal import Clock
+from shared.messaging.pull_subscriber import StandingPullSubscriber, raw_message
+from shared.messaging.specification import ConsumerSpecification, publisher_of
+from shared.messaging.steps import Appended, Consumed, Handler, StepRunner, Undo
+from shared.messaging.topology import Consumer, advisory_consumer, consumer
+from shared.telemetry import instruments
+
+Receiver = Callable[[Msg], Awaitable[None]]
+
+
+class ServiceBroker(NatsBroker):
+    """FastStream's broker of one service. `bus` is its connection, and is there before it is connected: what handles
+    messages is made with it. Subscribers acknowledge by `Delivery` alone.
+    """
+
+    def __init__(self, service: str, bus: Bus, clock: Clock) -> None:
+        self._delivery = Delivery(service, bus, clock)
+        super().__init__(
+            decoder=raw_message,
+            middlewares=(self._delivery,),
+            apply_types=False,  # injection would cost more than the rest of the way to a handler
+            logger=None,  # FastStream would log what exceptions say, which may be a patient's data
+            graceful_timeout=None,  # the subscribers keep to their own
+            specification_url="nats://localhost:4222",
+            description="nkey users, JetStream",
+        )
+        self.service = service
+        self.bus = bus
+        self._clock = clock
+        self._aheads: list[Ahead] = []
+        self.consumers: dict[str, StandingPullSubscriber] = {}
+        self._subscribe(advisory_consumer(service), self._delivery.on_advisory)
+        for channel in sent_by(service):
+            Registrator.publisher(self, publisher_of(service, channel, self.config))
+
+    def on(
+        self,
+        step: StepDefinition[Consumed, Appended],
+        handle: Handler[Consumed, Appended],
+        undo: Undo[Consumed] | None = None,
+    ) -> None:
+        """Run `handle` for the events that `step` consumes, and append what it returns; `undo`: see `StepRunner`."""
+        runner = StepRunner(step, handle, undo, self.bus, self._clock)
+        if runner.ahead is not None:
+            self._aheads.append(runner.ahead)
+        self._subscribe(consumer(step.consumer), runner.receive)
+
+    def on_message(self, consumer_name: str, handle: Receiver, given_up: GivenUp | None = None) -> None:
+        """Run `handle` for every message of a consumer. It appends what it wants itself and may be repeated, as may
+        `given_up`, which runs when the consumer's retry row does.
+        """
+        if given_up is not None:
+            self._delivery.given_up[consumer_name] = given_up
+        self._subscribe(consumer(consumer_name), handle)
+
+    def _subscribe(self, target: Consumer, handle: Receiver) -> None:
+        subscriber = pull_subscriber.pull_subscriber(
+            self,
+            stream=target.stream,
+            durable=target.name,
+            filter_subjects=target.subjects,
+            max_workers=target.workers,
+            title=target.name,
+            specification=ConsumerSpecification,
+        )
+        subscriber(handle)
+        self.consumers[target.name] = subscriber
+        self.bus.on_reconnect(subscriber.request_anew)
+
+    async def start(self) -> None:
+        """Begin to take messages."""
+        for name in self.consumers:
+            attributes = consumer(name).attributes
+            instruments.add("countersign.dead_letters", 0, attributes)
+            instruments.add("countersign.redeliveries", 0, attributes)
+        instruments.add("countersign.nats.refused", 0)
+        await super().start()
+
+    async def _connect(self) -> Client:
+        await self.bus.open(patient=True)
+        self.config.connect(self.bus.client)
+        return self.bus.client
+
+    async def stop(
+        self,
+        exc_type: type[BaseException] | None = None,
+        exc_val: BaseException | None = None,
+        exc_tb: TracebackType | None = None,
+    ) -> None:
+        """Take nothing new, finish what is being worked on, and close the connection."""
+        ends = [ahead.stop(pull_subscriber.GRACE) for ahead in self._aheads]
+        await asyncio.gather(BrokerUsecase.stop(self, exc_type, exc_val, exc_tb), *ends)
+        await self.disconnect()
+
+    async def disconnect(self) -> None:
+        """Close the connection; `connect` makes another one."""
+        if self._connection is not None:
+            self._connection = None
+            await self.bus.close()
+        self.config.disconnect()
+
+    async def look(self) -> None:
+        """How much waits for this service, by consumer. Every one of its processes says the same."""
+        for name in self.consumers:
+            target = consumer(name)
+            info = await self.bus.consumer_info(target.stream, target.name)
+            instruments.level("countersign.consumer.lag", info["num_pending"], target.attributes)
+            instruments.level("countersign.consumer.unacknowledged", info["num_ack_pending"], target.attributes)

@@ -1,0 +1,210 @@
+"""The channels of the bus: every kind of subject, in which stream it is kept, and what its messages carry.
+
+Who sends and who receives follows from rights and consumers. FastStream makes the AsyncAPI document of it: asyncapi.py.
+"""
+
+from dataclasses import dataclass, field
+from typing import Any, get_args
+
+from shared.contracts import subjects
+from shared.contracts.access import AccessEvent
+from shared.contracts.envelope import CHAINED, TYPE_PREFIX
+from shared.contracts.events import EVENT_TYPES, name_of
+from shared.contracts.model import Model
+from shared.contracts.refresh import BATCH_EVENTS, REFRESH_EVENT_TYPES
+from shared.messaging.rights import permissions
+from shared.messaging.topology import DAY, STREAMS, Consumer
+
+Json = dict[str, Any]
+
+EHR_FACTS = ("discharged", "discharge-cancelled")
+CASE_HEADERS = ("ce-specversion", *CHAINED, "traceparent")
+REFRESH_HEADERS = ("ce-specversion", *(name for name in CHAINED if name != "ce-prevdigest"))
+IDS_AND_FIGURES = {"type": "object", "additionalProperties": {"type": ["string", "integer"]}}
+
+PARAMETERS = {
+    "department": "subject token of the department, e.g. internal-medicine",
+    "case": "case id (UUIDv5 of organization and encounter)",
+    "encounter": "FHIR logical id; dots written as %2E",
+    "task": "FHIR logical id; dots written as %2E",
+    "of": "tasks, checkpoint or retention",
+    "source": "name of the source of the knowledge base, or all",
+    "refresh": "id of the refresh",
+    "number": "of the batch, 1 for the first",
+    "window": "all",
+    "level": "1, 2 or 3",
+    "escalation": "id of the escalated event",
+    "channel": "key of a channel in the directory",
+    "severity": "info, warning or critical",
+    "kind": "what the alert is about",
+    "service": "service that gave up",
+    "consumer": "durable consumer that gave up",
+    "letter": "sequence of the dead letter",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """What a channel carries. `schema` is the name of a file in shared/contracts/json, where `payload` is none."""
+
+    summary: str
+    name: str = ""
+    schema: str = ""
+    payload: Json = field(default_factory=dict)
+    headers: tuple[str, ...] = ()  # their names; those of CloudEvents are all required but for `ce-prevdigest`
+
+
+@dataclass(frozen=True, slots=True)
+class Channel:
+    """A kind of subject. `address` has its tokens in braces: `discharge.{department}.{case}.filed`."""
+
+    name: str
+    address: str
+    stream: str
+    message: Message
+
+    @property
+    def parameters(self) -> tuple[str, ...]:
+        return tuple(token[1:-1] for token in self.address.split(".") if token.startswith("{"))
+
+    @property
+    def pattern(self) -> str:
+        """The address as a filter: `discharge.*.*.filed`."""
+        return ".".join("*" if token.startswith("{") else token for token in self.address.split("."))
+
+    @property
+    def description(self) -> str:
+        age = next(item.max_age for item in STREAMS if item.name == self.stream)
+        return f"Stream {self.stream}, kept {f'for {age / DAY:g} days' if age else 'for ever'}."
+
+
+def sent_by(service: str) -> tuple[Channel, ...]:
+    """What a service may publish by its rights, all of a channel or, as of dead letters, its own part of it."""
+    rights = permissions(service).publish
+    return tuple(
+        item for item in CHANNELS if any(covers(right, item.pattern) or covers(item.pattern, right) for right in rights)
+    )
+
+
+def received_by(consumer: Consumer) -> tuple[Channel, ...]:
+    """What a consumer is given, by its filters."""
+    return tuple(item for item in CHANNELS if any(covers(name, item.pattern) for name in consumer.subjects))
+
+
+def covers(right: str, subject: str) -> bool:
+    """Whether every subject of the filter `subject` is within the filter `right`."""
+    wanted, given = right.split("."), subject.split(".")
+    if wanted[-1] == ">":
+        wanted, given = wanted[:-1], given[: len(wanted) - 1]
+    return len(wanted) == len(given) and all(a in ("*", b) for a, b in zip(wanted, given, strict=True))
+
+
+def _summary(kind: type[Model]) -> str:
+    return (kind.__doc__ or "").strip().splitlines()[0]
+
+
+def _case_channels() -> list[Channel]:
+    found = []
+    for kind in EVENT_TYPES:
+        name = name_of(kind)
+        message = Message(_summary(kind), f"{TYPE_PREFIX}{name}.v1", f"{name}.v1.json", headers=CASE_HEADERS)
+        found.append(
+            Channel(f"case-{name}", subjects.CaseRef("{department}", "{case}").subject(name), "DISCHARGE", message)
+        )
+    return found
+
+
+def _ehr_channels() -> list[Channel]:
+    said = "What an EHR says happened to an encounter. An integration engine may publish it directly."
+    fact = Message(said, schema="ehr-encounter-fact.v1.json")
+    changed = "A Task in the EHR has changed. An integration engine may publish it directly."
+    reimport = "After a restore somebody wants taken over from the chart what was signed since the backup."
+    return [
+        *(
+            Channel(f"ehr-{name}", subjects.encounter_subject(name, "{department}", "{encounter}"), "EHR", fact)
+            for name in EHR_FACTS
+        ),
+        Channel(
+            "ehr-task-updated", subjects.task_subject("{task}"), "EHR", Message(changed, schema="ehr-task-fact.v1.json")
+        ),
+        Channel(
+            "ehr-reimport",
+            subjects.reimport_subject("{case}"),
+            "EHR",
+            Message(reimport, schema="ehr-reimport.v1.json"),
+        ),
+    ]
+
+
+def _refresh_channels() -> list[Channel]:
+    found = []
+    for kind in REFRESH_EVENT_TYPES:
+        name = name_of(kind)
+        number = "{number}" if kind in BATCH_EVENTS else None
+        address = subjects.knowledge_subject("{source}", "{refresh}", name, number)
+        stamp = f"countersign.knowledge.{name}.v1"
+        message = Message(_summary(kind), stamp, f"knowledge-{name}.v1.json", headers=REFRESH_HEADERS)
+        found.append(Channel(f"knowledge-{name}", address, "KNOWLEDGE", message))
+    return found
+
+
+def _timer_channels() -> list[Channel]:
+    message = Message("A timer (ADR-51 of NATS): empty, its facts are headers.")
+    pairs = {
+        ("refresh", "REFRESH_TIMERS"): subjects.refresh_timer_subjects("{source}"),
+        ("again", "REFRESH_TIMERS"): subjects.retry_timer_subjects("{refresh}"),
+        ("peak", "REFRESH_TIMERS"): subjects.peak_timer_subjects("{window}"),
+        ("timer", "TIMERS"): (
+            subjects.timer_subject("{case}", "{level}"),
+            subjects.due_subject("{case}", "{level}"),
+        ),
+        ("reconcile", "TIMERS"): subjects.reconcile_subjects("{of}"),
+    }
+    return [
+        Channel(f"{name}-{state}", address, stream, message)
+        for (name, stream), pair in pairs.items()
+        for state, address in zip(("set", "due"), pair, strict=True)
+    ]
+
+
+def _other_channels() -> list[Channel]:
+    place = ("{case}", "{escalation}", "{channel}")
+    notice = "A message about an escalation for one channel. Ids, level and time; no address."
+    access = Message(
+        "Who looked at a draft, signed in, was refused: ids, role and time.",
+        payload={"type": "object", "additionalProperties": {"type": ["string", "null"]}},
+    )
+    alert = Message("Something a person should look at: ids, names of steps and figures.", payload=IDS_AND_FIGURES)
+    letter = Message("A message that no retry mended, whole, its reason as a header.")
+    resolved = Message(
+        "An operator dealt with a dead letter: who, when, and why in the operator's own words.",
+        payload={"type": "object", "additionalProperties": {"type": "string"}},
+    )
+    return [
+        Channel("notice", subjects.notification_subject(*place), "NOTIFY", Message(notice, payload=IDS_AND_FIGURES)),
+        Channel(
+            "notice-sent",
+            subjects.receipt_subject(*place),
+            "NOTIFY",
+            Message("The message was sent to its channel.", payload=IDS_AND_FIGURES),
+        ),
+        *(
+            Channel(f"access-{entry}", subjects.access_subject(entry, "{case}"), "ACCESS", access)
+            for entry in get_args(AccessEvent)
+        ),
+        Channel("alert", subjects.alert_subject("{severity}", "{kind}"), "ALERTS", alert),
+        Channel("deadletter", subjects.dead_letter_subject("{service}", "{consumer}"), "DEADLETTER", letter),
+        *(
+            Channel(f"deadletter-{outcome}", subjects.resolution_subject(outcome, "{letter}"), "DEADLETTER", resolved)
+            for outcome in ("redriven", "discarded")
+        ),
+    ]
+
+
+CHANNELS: tuple[Channel, ...] = (
+    *_case_channels(),
+    *_ehr_channels(),
+    *_refresh_channels(),
+    *_timer_channels(),
+    *_other_channels(),
+)

@@ -1,0 +1,162 @@
+"""What becomes of a delivered message: the middleware that acknowledges, retries and dead-letters.
+
+It stands around the handlers of every consumer. A handler that returns is acknowledged; one that raises is tried again
+by its consumer's retry row or, when that gives up, kept as a dead letter in front of a person.
+"""
+
+import asyncio
+import json
+import logging
+import traceback
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from typing import Any
+
+from faststream import BaseMiddleware, StreamMessage
+from faststream.nats import NatsMessage
+from nats import errors
+from nats.aio.msg import Msg
+
+from shared.contracts.case import fold
+from shared.contracts.envelope import decode
+from shared.contracts.events import Failed, StepName
+from shared.contracts.failures import Failure, PermanentError, TransientError
+from shared.contracts.retry import delay_after
+from shared.contracts.subjects import derived_id
+from shared.messaging.attempt import Heartbeat, handling
+from shared.messaging.connection import Bus
+from shared.messaging.deadletter import Original, alert, bury
+from shared.messaging.journal import Clock, Journal, MovedOn
+from shared.messaging.topology import Consumer, consumer
+from shared.telemetry import instruments
+
+logger = logging.getLogger(__name__)
+
+Next = Callable[[StreamMessage[Msg]], Awaitable[Any]]
+GivenUp = Callable[[Original, str], Awaitable[None]]  # what else a consumer does when it gives up, and why it did
+
+
+class Delivery:
+    """Makes the middleware of each message, as FastStream asks for it. One for all consumers of a service."""
+
+    def __init__(self, service: str, bus: Bus, clock: Clock) -> None:
+        self._service = service
+        self._bus = bus
+        self._clock = clock
+        self.given_up: dict[str, GivenUp] = {}  # by the consumer's name
+
+    def __call__(self, msg: Msg | None, /, *, context: Any) -> "DeliveryMiddleware":
+        return DeliveryMiddleware(self, msg, context=context)
+
+    async def consume(self, call_next: Next, message: NatsMessage) -> None:
+        """One attempt: its time limit, its heartbeat, and what its failure leads to."""
+        metadata = message.raw_message.metadata
+        target, attempt = consumer(metadata.consumer), metadata.num_delivered
+        if attempt > 1:
+            instruments.add("countersign.redeliveries", 1, target.attributes)
+        subject = message.raw_message.subject
+        try:
+            with Heartbeat(message, target.ack_wait / 3), handling(target, subject, message.headers, attempt):
+                async with asyncio.timeout(target.row.attempt):
+                    await call_next(message)
+        except Failure as failure:
+            await self._fail(target, message, attempt, failure)
+        except TimeoutError:
+            await self._fail(target, message, attempt, TransientError(f"no result within {target.row.attempt:g} s"))
+        except Exception as error:  # noqa: BLE001 - a bug must end in front of a person, not in a redelivery loop
+            # Frames only: the exception's own text may quote what it choked on.
+            frames = "".join(traceback.format_tb(error.__traceback__))
+            logger.error("%s: %s\n%s", target.name, type(error).__name__, frames)
+            await self._fail(target, message, attempt, PermanentError(f"unexpected {type(error).__name__}"))
+        else:  # what this raises is not the handler's failure: done work is delivered again, and found done
+            await message.ack()
+
+    async def _fail(self, target: Consumer, message: NatsMessage, attempt: int, failure: Failure) -> None:
+        delay = delay_after(target.row, attempt, failure)
+        if delay is not None:
+            logger.info("%s: attempt %d failed, again in %.1f s: %s", target.name, attempt, delay, failure.reason)
+            if attempt == target.row.alert_after:
+                await self._alert(target, _original(message, target), attempt, failure.reason)
+            await message.nack(delay=delay)
+            return
+        try:
+            await self._give_up(target, _original(message, target), failure.reason, attempt)
+        except Failure as error:  # nothing is let go that is not kept as a dead letter
+            logger.warning("%s: could not give up yet: %s", target.name, error.reason)
+            await message.nack(delay=target.row.first_wait)
+            return
+        await message.reject()
+
+    async def _alert(self, target: Consumer, original: Original, attempts: int, reason: str) -> None:
+        try:
+            await self._tell("warning", "step-failing", target, original, attempts, reason)
+        except TransientError as error:
+            logger.warning("%s: alert not sent: %s", target.name, error.reason)
+
+    async def _tell(
+        self, severity: Any, kind: str, target: Consumer, original: Original, attempts: int, reason: str
+    ) -> None:
+        await alert(
+            self._bus,
+            severity,
+            kind,
+            id=f"{target.name}-{original.sequence}",
+            consumer=target.name,
+            subject=original.subject,
+            attempts=attempts,
+            reason=reason,
+        )
+
+    async def _give_up(self, target: Consumer, original: Original, reason: str, attempts: int) -> None:
+        """Keep the message, mark the case, tell a person. Each part may be repeated."""
+        logger.warning("%s: given up after %d attempts: %s", target.name, attempts, reason)
+        await bury(self._bus, target, original, reason, attempts)
+        if target.step is not None:
+            await self._mark_failed(target.step, original, reason, attempts)
+        if (given_up := self.given_up.get(target.name)) is not None:
+            await given_up(original, reason)
+        await self._tell("critical", "step-failed", target, original, attempts, reason)
+
+    async def _mark_failed(self, name: StepName, original: Original, reason: str, attempts: int) -> None:
+        try:
+            cause = decode(original.subject, original.headers, original.data, original.sequence)
+        except PermanentError:
+            return  # not an event: there is no case to mark
+        journal = Journal(self._bus, self._service)
+        history = await journal.history_with(cause)
+        if fold(history).awaits != name:
+            return
+        failed = Failed(step=name, reason=reason, attempts=attempts)
+        with suppress(MovedOn):
+            id = derived_id(f"{cause.id}/{attempts}", "failed")
+            await journal.append_awaited(name, cause, failed, history, id=id, clock=self._clock)
+
+    async def on_advisory(self, message: Msg) -> None:
+        """Give up a message that was delivered as often as allowed and never answered: each process died or hung."""
+        advisory = json.loads(message.data)
+        target = consumer(advisory["consumer"])
+        stored = await self._bus.direct_get(advisory["stream"], {"seq": advisory["stream_seq"]})
+        for item in stored:
+            headers = dict(item.headers or {})
+            original = Original(advisory["stream"], advisory["stream_seq"], headers["Nats-Subject"], headers, item.data)
+            await self._give_up(target, original, "delivered too often without an answer", advisory["deliveries"])
+
+
+class DeliveryMiddleware(BaseMiddleware):
+    """`Delivery` around the handling of one message."""
+
+    def __init__(self, delivery: Delivery, msg: Msg | None, /, *, context: Any) -> None:
+        super().__init__(msg, context=context)
+        self._delivery = delivery
+
+    async def consume_scope(self, call_next: Next, msg: NatsMessage) -> None:  # type: ignore[override]
+        try:
+            await self._delivery.consume(call_next, msg)
+        except errors.Error as error:  # the connection is gone: the server will deliver the message again
+            logger.warning("%s: not acknowledged: %s", msg.raw_message.metadata.consumer, type(error).__name__)
+            raise
+
+
+def _original(message: NatsMessage, target: Consumer) -> Original:
+    raw = message.raw_message
+    return Original(target.stream, raw.metadata.sequence.stream, raw.subject, raw.headers or {}, raw.data)
