@@ -30,7 +30,7 @@ from bench.sharing_data import NIGHT, admit, declare, write_night
 from cli.bus import bus
 from cli.client import Api
 from cli.stack.access import read_access
-from deploy.sandbox_ehr.seed import DemoEncounter, demo_encounters
+from sandbox_ehr.seed import DemoEncounter, demo_encounters
 from shared.contracts.knowledge import BATCH
 from shared.inference.embed import TritonEmbedder
 from shared.inference.generate import INTERACTIVE

@@ -20,7 +20,7 @@ from cli.knowledge import watch
 from cli.stack.access import Access
 from cli.stack.embedded import Options, running
 from cli.stack.ports import free_port
-from deploy.sandbox_ehr.seed import DemoEncounter, demo_encounters
+from sandbox_ehr.seed import DemoEncounter, demo_encounters
 from shared.contracts.draft import TO_BE_WRITTEN
 
 PATIENCE = 240.0  # seconds for any one step, model included

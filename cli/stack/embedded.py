@@ -23,11 +23,11 @@ from cli.stack.people import demo_people
 from cli.stack.ports import free_port, require_free
 from cli.stack.secrets import Secrets, load_or_make, write_tokens
 from cli.stack.signals import until_told
-from deploy.sandbox_ehr.app import Sandbox
-from deploy.sandbox_ehr.app import create_app as create_sandbox
-from deploy.sandbox_ehr.notify import Subscriber
-from deploy.sandbox_ehr.seed import demo_encounters, seed
-from deploy.sandbox_ehr.store import Store
+from sandbox_ehr.app import Sandbox
+from sandbox_ehr.app import create_app as create_sandbox
+from sandbox_ehr.notify import Subscriber
+from sandbox_ehr.seed import demo_encounters, seed
+from sandbox_ehr.store import Store
 from services.approval.main import build as build_approval
 from services.approval.settings import ApprovalSettings, Escalations
 from services.drafter.main import build as build_drafter

@@ -2,8 +2,8 @@
 
 from collections import defaultdict
 
-from deploy.sandbox_ehr.seed import demo_encounters
-from deploy.sandbox_ehr.store import Store
+from sandbox_ehr.seed import demo_encounters
+from sandbox_ehr.store import Store
 from services.approval.inbox.people import name_of
 from shared.runtime.access import Caller
 

@@ -15,11 +15,11 @@ from services.ingest.documents.reader import Reader
 from tests.unit.test_formats import pdf as written_pdf
 
 ROOT = Path(__file__).parents[2]
-SHIPPED = ("cli", "deploy", "services", "shared")
+SHIPPED = ("cli", "sandbox_ehr", "services", "shared", "tools")
 # Where processes are started: each place is tried below, or in tests/connected/test_triton_closed.py.
 PLACES = {
     "cli/stack/child.py",  # nats-server, Triton, Prometheus and VictoriaMetrics of `make watch`
-    "deploy/docker/triton.py",  # becomes Triton
+    "cli/container/triton.py",  # becomes Triton
     "services/drafter/notes/pdf.py",
     "services/ingest/documents/reader.py",
     "services/ingest/documents/worker.py",  # forks itself

@@ -16,7 +16,7 @@ from cli import audits
 from cli.audit import proof
 from cli.audit.report import Report
 from cli.main import app
-from deploy.sandbox_ehr.app import Sandbox
+from sandbox_ehr.app import Sandbox
 from shared.contracts.checkpoint import CaseHead, Checkpoint, Signed, following, read_signed, sign, written
 from shared.contracts.events import Actor, CaseEvent, Closed, Reassigned, ReviewRequested
 from shared.contracts.failures import PermanentError

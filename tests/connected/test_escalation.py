@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from cli.redrive import Said, redrive
-from deploy.sandbox_ehr.faults import Fault
+from sandbox_ehr.faults import Fault
 from shared.messaging.journal import as_stored
 from shared.messaging.letters import read_all
 from tests.connected.test_timers import review_task, timers_left

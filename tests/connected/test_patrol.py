@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from deploy.sandbox_ehr.faults import Fault
+from sandbox_ehr.faults import Fault
 from services.approval import patrol as module
 from services.approval.patrol import Patrol
 from shared.clinical.fhir import FhirClient

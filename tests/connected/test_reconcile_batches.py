@@ -7,8 +7,8 @@ from typing import Any
 import httpx
 import pytest
 
-from deploy.sandbox_ehr.app import create_app
-from deploy.sandbox_ehr.habits import Habits
+from sandbox_ehr.app import create_app
+from sandbox_ehr.habits import Habits
 from services.approval import resources
 from services.approval.reconcile import KEY, Reconciling
 from services.approval.reviews import Reviews

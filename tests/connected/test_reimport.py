@@ -12,8 +12,8 @@ from nats.aio.msg import Msg
 
 from cli.audit.run import Audit
 from cli.reimport.run import Outcome, Reimporting
-from deploy.sandbox_ehr.app import Sandbox
-from deploy.sandbox_ehr.habits import Habits
+from sandbox_ehr.app import Sandbox
+from sandbox_ehr.habits import Habits
 from services.approval import resources
 from services.approval.reimport.handlers import Reimport
 from shared.contracts.case import fold

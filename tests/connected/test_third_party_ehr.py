@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from deploy.sandbox_ehr.app import Sandbox
+from sandbox_ehr.app import Sandbox
 from services.approval.renditions import chart
 from services.approval.renditions.make import CONTENT_TYPES
 from services.approval.resources import DOCUMENT_SYSTEM, chain_head_of

@@ -11,10 +11,10 @@ import tritonclient.grpc.aio as grpc
 import yaml
 from tritonclient.utils import InferenceServerException
 
+from cli.container import healthcheck
 from cli.errors import CommandError
 from cli.stack import triton
 from cli.stack.ports import free_port
-from deploy.docker import healthcheck
 from shared.inference.embed import TritonEmbedder
 from shared.inference.generate import INTERACTIVE
 

@@ -19,7 +19,7 @@ import psutil
 import pytest
 
 from cli.stack.ports import free_port
-from deploy.sandbox_ehr.seed import opaque_id
+from sandbox_ehr.seed import opaque_id
 from tests.support.command import COUNTERSIGN, Up, run, up
 from tests.support.ehr import SHARED_ENCOUNTERS, shared_stays
 from tests.support.physician import own_sentences, settled
@@ -144,7 +144,7 @@ def leftovers(tmp_path: Path) -> list[list[str]]:
 @contextmanager
 def vendor_ehr(folder: Path, port: int) -> Iterator[str]:
     """Another vendor's server: opaque ids and ETags, small pages, unknown parameters refused, a bearer token."""
-    command = [sys.executable, "-m", "deploy.sandbox_ehr", "--port", str(port), "--style", "opaque"]
+    command = [sys.executable, "-m", "sandbox_ehr", "--port", str(port), "--style", "opaque"]
     process = subprocess.Popen([*command, "--seed", str(folder), "--token", "vendor-token"])
     try:
         base = f"http://127.0.0.1:{port}/fhir"

@@ -24,7 +24,7 @@ import yaml
 from cli.stack.certificates import CERTIFICATE, KEY, LASTS, certificate_text, key_text, make_authority, make_server
 from cli.stack.ports import free_port
 from cli.stack.secrets import load_or_make
-from deploy.sandbox_ehr.seed import demo_encounters
+from sandbox_ehr.seed import demo_encounters
 from shared.contracts.subjects import encounter_subject
 from shared.messaging.connection import Bus, connect
 from tests.support.channels import Mailbox, Webhook, channels, write_directory
@@ -198,7 +198,7 @@ def impatient(directory: Path) -> Path:
 
 def ehr_beside(stack: ExitStack) -> tuple[str, subprocess.Popen[bytes]]:
     port = free_port()
-    process = subprocess.Popen([sys.executable, "-m", "deploy.sandbox_ehr", "--port", str(port)])
+    process = subprocess.Popen([sys.executable, "-m", "sandbox_ehr", "--port", str(port)])
     stack.callback(process.kill)
     base = f"http://127.0.0.1:{port}/fhir"
     wait(lambda: _answers(f"{base}/metadata"), "the EHR")

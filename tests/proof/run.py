@@ -10,7 +10,7 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-from deploy.sandbox_ehr.seed import SEED
+from sandbox_ehr.seed import SEED
 from tests.proof import faults, plans
 from tests.proof.checker.evidence import Evidence, Message, Violation
 from tests.proof.checker.gather import Places, gather, streams

@@ -112,7 +112,7 @@ class Stand:
         if name == "ehr":
             told = ["--notify", f"http://127.0.0.1:{ports['ingest']}/v1/fhir/notifications"]
             options = ["--port", port, "--db", str(self.directory / "ehr.sqlite"), "--seed", str(seed), "--faults"]
-            command = [*python, "deploy.sandbox_ehr", *options, *told, "--notify-token", self.tokens["ingest"]]
+            command = [*python, "sandbox_ehr", *options, *told, "--notify-token", self.tokens["ingest"]]
             return Part(name, command, f"{self.ehr_url}/metadata", log, cwd=ROOT, patience=LOADING)
         if name == "provider":
             if self._triton is not None:

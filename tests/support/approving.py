@@ -9,8 +9,8 @@ from typing import Any
 import httpx
 from fastapi import APIRouter, FastAPI
 
-from deploy.sandbox_ehr.app import Sandbox
-from deploy.sandbox_ehr.store import Store
+from sandbox_ehr.app import Sandbox
+from sandbox_ehr.store import Store
 from services.approval.api import Parts, make_router
 from services.approval.corrections_api import make_corrections_router
 from services.approval.desk import Desk

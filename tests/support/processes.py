@@ -75,7 +75,7 @@ class Fleet:
             "ehr": self._python(
                 "ehr",
                 [
-                    *("deploy.sandbox_ehr", "--port", str(ehr_port)),
+                    *("sandbox_ehr", "--port", str(ehr_port)),
                     *("--db", str(directory / "ehr.sqlite"), "--seed", str(seed)),
                 ],
                 f"{self.ehr_url}/metadata",

@@ -7,9 +7,9 @@ import httpx
 import pytest
 
 from cli import client
+from cli.container import demo
 from cli.errors import CommandError
-from deploy.docker import demo
-from deploy.sandbox_ehr.seed import demo_encounters
+from sandbox_ehr.seed import demo_encounters
 
 
 class Ingest:

@@ -1,4 +1,4 @@
-"""Prometheus and a receiver of OTLP on loopback, as `deploy/tools.sh` unpacks them.
+"""Prometheus and a receiver of OTLP on loopback, as `tools/fetch.sh` unpacks them.
 
 VictoriaMetrics stands where the OpenTelemetry collector does: it takes OTLP and shows it in Prometheus' form, which
 Debian's builds of Prometheus cannot do.

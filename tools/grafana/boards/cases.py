@@ -2,7 +2,7 @@
 
 from grafana_foundation_sdk.builders import dashboard
 
-from deploy.grafana.panels import DEPARTMENT, EVENTS, STATES, Query, board, events_in, figure, lines, now_in, quantiles
+from tools.grafana.panels import DEPARTMENT, EVENTS, STATES, Query, board, events_in, figure, lines, now_in, quantiles
 
 READING = "countersign_draft_reading_total"
 

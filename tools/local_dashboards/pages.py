@@ -12,8 +12,8 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from deploy.grafana.__main__ import FOLDER
-from deploy.grafana.panels import GPU_ONLY
+from tools.grafana.__main__ import FOLDER
+from tools.grafana.panels import GPU_ONLY
 
 ASSETS = Path(__file__).parent / "assets"
 DYGRAPHS = ("dygraph.min.js", "dygraph.min.css")
@@ -24,7 +24,8 @@ NO_DATA = "no data yet"
 NO_GPU = "no data: it needs a GPU"
 
 Json = dict[str, Any]
-_templates = Environment(loader=PackageLoader("deploy.watch", "."), autoescape=True, undefined=StrictUndefined)
+_loader = PackageLoader("tools.local_dashboards", ".")
+_templates = Environment(loader=_loader, autoescape=True, undefined=StrictUndefined)
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,10 +8,10 @@ from typing import Any
 import httpx
 
 from cli.client import Api
+from cli.container.demo import discharge, refresh
 from cli.demo import sign, unseen_stays
 from cli.errors import CommandError
 from cli.stack.access import Access
-from deploy.docker.demo import discharge, refresh
 
 POLL = 0.5  # seconds
 PATIENCE = 240.0  # seconds that a step may take; on one core the model needs most of them

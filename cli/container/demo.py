@@ -11,7 +11,7 @@ from typing import Any
 
 from cli.client import Api
 from cli.errors import CommandError
-from deploy.sandbox_ehr.seed import DemoEncounter, demo_encounters
+from sandbox_ehr.seed import DemoEncounter, demo_encounters
 
 INGEST = "http://ingest:8080"
 SECRETS = Path("/run/secrets")

@@ -8,7 +8,7 @@ from pathlib import Path
 import yaml
 from pydantic import BaseModel, ConfigDict, Field
 
-from deploy.supply.osv import Finding
+from tools.supply_chain.osv import Finding
 
 FILE = Path(__file__).with_name("accepted.yaml")
 

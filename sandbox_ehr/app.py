@@ -18,11 +18,11 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Mount, Route
 from starlette.types import ASGIApp
 
-from deploy.sandbox_ehr.faults import Fault, Faults
-from deploy.sandbox_ehr.habits import Habits, HabitualServer, State
-from deploy.sandbox_ehr.notify import Subscriber
-from deploy.sandbox_ehr.search import INCLUDES, PARAMETERS, REQUIRED, in_order, matches, parameter_of, values
-from deploy.sandbox_ehr.store import Resource, Store
+from sandbox_ehr.faults import Fault, Faults
+from sandbox_ehr.habits import Habits, HabitualServer, State
+from sandbox_ehr.notify import Subscriber
+from sandbox_ehr.search import INCLUDES, PARAMETERS, REQUIRED, in_order, matches, parameter_of, values
+from sandbox_ehr.store import Resource, Store
 from shared.runtime.limits import MB, takes
 
 Style = Literal["plain", "opaque"]

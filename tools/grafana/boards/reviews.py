@@ -2,7 +2,7 @@
 
 from grafana_foundation_sdk.builders import dashboard
 
-from deploy.grafana.panels import DEPARTMENT, Query, board, figure, lines, now_in
+from tools.grafana.panels import DEPARTMENT, Query, board, figure, lines, now_in
 
 
 def make() -> dashboard.Dashboard:

@@ -22,10 +22,10 @@ from cli.stack.embedded import Options, running
 from cli.stack.lock import held
 from cli.stack.ports import free_port, require_free
 from cli.stack.signals import until_told
-from deploy.watch import servers
-from deploy.watch.pages import write
-from deploy.watch.work import Work
 from shared.runtime.logs import configure_logging
+from tools.local_dashboards import servers
+from tools.local_dashboards.pages import write
+from tools.local_dashboards.work import Work
 
 ESCALATIONS = (timedelta(hours=24), timedelta(hours=72), timedelta(days=7))
 EVERY = 5  # seconds from report to report, and from reading to reading: a page shows within ten what has happened

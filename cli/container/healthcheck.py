@@ -1,4 +1,4 @@
-"""`python -m deploy.docker.healthcheck URL`: ends with 0 if it answers. The images have no curl.
+"""`python -m cli.container.healthcheck URL`: ends with 0 if it answers. The images have no curl.
 
 `grpc://host:port` asks by gRPC's health protocol, as Kubernetes does: Triton has no HTTP.
 """

@@ -9,7 +9,7 @@ from typing import Any
 
 import httpx
 
-from deploy.sandbox_ehr.store import Resource
+from sandbox_ehr.store import Resource
 
 TRIES = 3
 WAIT = 0.2  # seconds between tries

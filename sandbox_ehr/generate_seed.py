@@ -1,7 +1,7 @@
 """Turns clinosim's FHIR output into the sandbox's seed: a Bundle for each chosen stay, and the index.
 
 clinosim simulate -o out -p 1500 -s 2024 --country US --start 2026-02-01 --end 2026-06-30 --format fhir-r4
-python -m deploy.sandbox_ehr.generate_seed out/fhir_r4
+python -m sandbox_ehr.generate_seed out/fhir_r4
 """
 
 import json
@@ -12,8 +12,8 @@ from typing import Annotated, Any
 
 import typer
 
-from deploy.sandbox_ehr.search import PARAMETERS
-from deploy.sandbox_ehr.seed import SEED
+from sandbox_ehr.search import PARAMETERS
+from sandbox_ehr.seed import SEED
 
 Resource = dict[str, Any]
 

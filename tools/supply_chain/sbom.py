@@ -9,7 +9,7 @@ from typing import Any
 
 from packaging.utils import canonicalize_name
 
-from deploy.supply.parts import IMAGES, PYPI, Part
+from tools.supply_chain.parts import IMAGES, PYPI, Part
 
 ENVIRONMENTS = (".venv", ".venv-triton")
 _NAMESPACE = uuid.UUID("0c1fe3fe-3f0e-5a3b-9a37-6d9f3f5e1c11")

@@ -14,7 +14,7 @@ from typing import Any
 from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion, Version
 
-from deploy.supply.parts import PYPI, Part
+from tools.supply_chain.parts import PYPI, Part
 
 
 class IncomparableError(ValueError):

@@ -2,7 +2,7 @@
 
 from grafana_foundation_sdk.builders import dashboard
 
-from deploy.grafana.panels import GPU_ONLY, Query, board, figure, lines, quantiles
+from tools.grafana.panels import GPU_ONLY, Query, board, figure, lines, quantiles
 
 
 def make() -> dashboard.Dashboard:

@@ -4,9 +4,9 @@ from pathlib import Path
 
 from grafana_foundation_sdk.cog.encoder import JSONEncoder
 
-from deploy.grafana.boards import BOARDS
+from tools.grafana.boards import BOARDS
 
-FOLDER = Path(__file__).parent / "dashboards"
+FOLDER = Path(__file__).parents[2] / "deploy/grafana/dashboards"
 
 
 def rendered() -> dict[str, str]:

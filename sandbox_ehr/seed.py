@@ -8,9 +8,9 @@ from uuid import NAMESPACE_URL, uuid5
 
 from pydantic import BaseModel, ConfigDict
 
-from deploy.sandbox_ehr.app import Style
-from deploy.sandbox_ehr.search import PARAMETERS
-from deploy.sandbox_ehr.store import Resource, Store
+from sandbox_ehr.app import Style
+from sandbox_ehr.search import PARAMETERS
+from sandbox_ehr.store import Resource, Store
 
 SEED = Path(__file__).parent / "seed"
 DISCHARGE_SUMMARY = "18842-5"  # LOINC: the record must not hold what is to be drafted
