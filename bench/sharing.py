@@ -27,7 +27,7 @@ from rich.table import Table
 
 from bench.knowledge import Running, keep, running
 from bench.sharing_data import NIGHT, admit, declare, write_night
-from cli.bus import bus
+from cli.bus import open_embedded_bus
 from cli.client import Api
 from cli.stack.access import read_access
 from sandbox_ehr.seed import DemoEncounter, demo_encounters
@@ -226,7 +226,7 @@ async def measure(plan: Plan, rounds: int, arms: tuple[Arm, ...], say: Callable[
         file = declare(folder / "knowledge")
         async with (
             running(file, model="drafter", data_dir=folder / "data") as stack,
-            bus(folder / "data", "admin") as connection,
+            open_embedded_bus(folder / "data", "admin") as connection,
         ):
             embedder = TritonEmbedder(grpc_of(stack.process), "embedder")
             ward = Ward(stack, rows, embedder)

@@ -6,16 +6,16 @@ from pathlib import Path
 
 from cli.errors import CommandError
 from cli.stack.access import read_access
-from cli.stack.secrets import load_or_make
+from cli.stack.secrets import load_or_create
 from shared.contracts.failures import TransientError
 from shared.messaging.connection import Bus, connect
 
 
 @asynccontextmanager
-async def bus(data_dir: Path, user: str) -> AsyncIterator[Bus]:
+async def open_embedded_bus(data_dir: Path, user: str) -> AsyncIterator[Bus]:
     """The bus of the stack on `data_dir`, as one of its users."""
     access = read_access(data_dir)
-    seeds = load_or_make(data_dir).seeds
+    seeds = load_or_create(data_dir).seeds
     try:
         connection = await connect(access.nats_url, user, seeds[user])
     except TransientError:

@@ -30,7 +30,7 @@ class Api:
         try:
             answer = response.json()
         except ValueError:  # a proxy's own page, for example
-            raise CommandError(f"{base_of(response)} answers with HTTP {response.status_code} and no JSON.") from None
+            raise CommandError(f"{origin_of(response)} answers with HTTP {response.status_code} and no JSON.") from None
         if response.is_success:
             return answer
         problem = answer if isinstance(answer, dict) else {}
@@ -41,14 +41,14 @@ class Api:
         await self._http.aclose()
 
 
-def base_of(response: httpx.Response) -> str:
+def origin_of(response: httpx.Response) -> str:
     """Where an answer came from, without path and query."""
     url = response.request.url
     return f"{url.scheme}://{url.netloc.decode()}"
 
 
 @asynccontextmanager
-async def api(data_dir: Path, role: str) -> AsyncIterator[Api]:
+async def open_api(data_dir: Path, role: str) -> AsyncIterator[Api]:
     """The API of the stack on `data_dir`."""
     access = read_access(data_dir)
     client = Api(access.base_url, access.tokens[role])

@@ -16,26 +16,26 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 import typer
 from rich.console import Console
 
-from cli import cases, deadletters, deployment, ehr_decisions, erasing, escalations, kinds, knowledge
+from cli.commands import cases, dead_letters, ehr_decisions, erasure, escalations, kinds, knowledge, secrets
 from cli.errors import CommandError
-from cli.stack.access import Access, default_data_dir
+from cli.stack.access import StackAccess, default_data_dir
 from shared.contracts.failures import Failure
 
 if TYPE_CHECKING:
-    from cli.stack.embedded import Options
+    from cli.stack.embedded import StackOptions
     from services.approval.settings import Escalations
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="Clinical AI that a physician countersigns.")
 app.add_typer(cases.app, name="cases")
-app.add_typer(deadletters.app, name="deadletter")
+app.add_typer(dead_letters.app, name="deadletter")
 app.add_typer(ehr_decisions.app, name="ehr-decisions")
-app.add_typer(erasing.hold_app, name="hold")
-app.command("erase")(erasing.erase)
+app.add_typer(erasure.hold_app, name="hold")
+app.command("erase")(erasure.erase)
 app.add_typer(escalations.app, name="escalations")
 app.add_typer(kinds.app, name="kinds")
 app.add_typer(knowledge.app, name="knowledge")
-app.add_typer(deployment.secrets_app, name="secrets")
-app.command("provision")(deployment.provision)
+app.add_typer(secrets.secrets_app, name="secrets")
+app.command("provision")(secrets.provision)
 audit_app = typer.Typer(no_args_is_help=True, help="Prove the trail.")
 app.add_typer(audit_app, name="audit")
 
@@ -66,7 +66,7 @@ T = TypeVar("T")
 console = Console(stderr=True)
 
 
-def execute(work: Coroutine[Any, Any, T]) -> T:
+def run_async(work: Coroutine[Any, Any, T]) -> T:
     """Run `work` on uvloop."""
     import uvloop
 
@@ -94,10 +94,10 @@ def _options(
     model: str,
     knowledge_file: Path | None,
     people: Path | None,
-) -> "Options":
+) -> "StackOptions":
     from pydantic import SecretStr
 
-    from cli.stack.embedded import Options
+    from cli.stack.embedded import StackOptions
 
     if ehr_url is not None and not ehr_url.startswith(("http://", "https://")):
         raise CommandError("--ehr-url must be an http or https address.")
@@ -110,7 +110,9 @@ def _options(
 
         read(people)  # what is wrong with it is said before the models are loaded
     qdrant = os.environ.get("COUNTERSIGN_QDRANT_URL")
-    return Options(directory, port, _durations(escalate_after), ehr_url, token, model, knowledge_file, qdrant, people)
+    return StackOptions(
+        directory, port, _durations(escalate_after), ehr_url, token, model, knowledge_file, qdrant, people
+    )
 
 
 def _progress(status: Callable[[str], None]) -> Callable[[str], None]:
@@ -135,14 +137,14 @@ def up(
     options = _options(data_dir, port, ehr_url, escalate_after, drafter_model, knowledge_file, directory)
     with console.status("starting …") as status:
 
-        def on_ready(access: Access) -> None:
+        def on_ready(access: StackAccess) -> None:
             status.stop()
             print(f"ready {access.base_url}", flush=True)
             console.print(f"  review pages  {access.base_url}/   (tokens: {options.data_dir}/access.json)")
             console.print(f"  API           {access.base_url}/openapi.json")
             console.print(f"  EHR           {access.ehr_url}")
 
-        execute(run(options, _progress(status.update), on_ready))
+        run_async(run(options, _progress(status.update), on_ready))
 
 
 @app.command()
@@ -158,7 +160,7 @@ def demo(
     from shared.runtime.logs import configure_logging
 
     configure_logging(logging.ERROR)
-    result = execute(Demo(console, auto_approve, drafter_model, data_dir, port).run())
+    result = run_async(Demo(console, auto_approve, drafter_model, data_dir, port).run())
     if as_json:
         print(json.dumps(result))
 
@@ -174,9 +176,9 @@ def backup(
     as_json: AsJson = False,
 ) -> None:
     """Everything that a stack knows as files, while it runs. No EHR, no keys, no tokens."""
-    from cli.backups import make_backup
+    from cli.commands.backup import make_backup
 
-    if not execute(make_backup(to, into, keep, keep_weekly, data_dir, encrypt_to, as_json=as_json)):
+    if not run_async(make_backup(to, into, keep, keep_weekly, data_dir, encrypt_to, as_json=as_json)):
         raise typer.Exit(1)
 
 
@@ -192,18 +194,18 @@ def restore(
     as_json: AsJson = False,
 ) -> None:
     """Put a backup into an empty stack that is stopped, and verify every chain."""
-    from cli.backups import restore as put_back
-    from cli.backups import say_restored
+    from cli.commands.backup import restore as put_back
+    from cli.commands.backup import say_restored
 
-    say_restored(execute(put_back(source, data_dir, key, replace=replace, erasures=erasures)), as_json=as_json)
+    say_restored(run_async(put_back(source, data_dir, key, replace=replace, erasures=erasures)), as_json=as_json)
 
 
 @app.command()
 def doctor(as_json: AsJson = False, data_dir: DataDir = None) -> None:
     """Check every connection, permission, stream and consumer against what is wanted, and say what to do."""
-    from cli.checkup import check_up
+    from cli.commands.doctor import run_doctor
 
-    if not execute(check_up(data_dir, as_json=as_json)):
+    if not run_async(run_doctor(data_dir, as_json=as_json)):
         raise typer.Exit(1)
 
 
@@ -216,11 +218,11 @@ def audit_verify(
     data_dir: DataDir = None,
 ) -> None:
     """Recompute every digest, and hold the trail against what stands in the EHR and against its checkpoints."""
-    from cli.audits import say, verify
+    from cli.commands.audit import say, verify
 
     if (checkpoints is None) != (key is None):
         raise CommandError("Checkpoints are verified with a key: give --checkpoints and --key, or neither.")
-    report = execute(verify(data_dir, case, checkpoints, key))
+    report = run_async(verify(data_dir, case, checkpoints, key))
     say(report, as_json=as_json)
     if not report.verified:
         raise typer.Exit(1)
@@ -234,9 +236,9 @@ def audit_checkpoint(
     data_dir: DataDir = None,
 ) -> None:
     """Sign where every case stands, now: from a machine that is out of reach of who rules over NATS."""
-    from cli.audits import checkpoint, say_made
+    from cli.commands.audit import checkpoint, say_made
 
-    say_made(execute(checkpoint(data_dir, to, key)), as_json=as_json)
+    say_made(run_async(checkpoint(data_dir, to, key)), as_json=as_json)
 
 
 @audit_app.command("proof")
@@ -246,7 +248,7 @@ def audit_proof(
     as_json: AsJson = False,
 ) -> None:
     """Prove, from the checkpoints alone, where the chain of one case ended."""
-    from cli.audits import prove
+    from cli.commands.audit import prove
 
     prove(case, checkpoints, as_json=as_json)
 
@@ -258,13 +260,13 @@ def audit_check_proof(
     as_json: AsJson = False,
 ) -> None:
     """Check such a proof, without a stack."""
-    from cli.audits import check_proof
+    from cli.commands.audit import check_proof
 
     check_proof(file, key, as_json=as_json)
 
 
 @contextmanager
-def in_a_sentence(name: str) -> Iterator[None]:
+def error_boundary(name: str) -> Iterator[None]:
     """What cannot be done is one sentence after the program's `name`, and exit code 2."""
     try:
         yield
@@ -288,7 +290,7 @@ def in_a_sentence(name: str) -> Iterator[None]:
 
 def main() -> None:
     """Entry point."""
-    with in_a_sentence("countersign"):
+    with error_boundary("countersign"):
         app()
 
 

@@ -4,8 +4,8 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from cli.backup.places import spread
-from cli.bus import bus
+from cli.backup.endpoints import remote_stack
+from cli.bus import open_embedded_bus
 from cli.stack.access import default_data_dir, read_access
 from shared.clinical.fhir import FhirClient
 from shared.messaging.connection import Bus, connect
@@ -13,13 +13,13 @@ from shared.runtime.settings import EhrSettings
 
 
 @asynccontextmanager
-async def reach(data_dir: Path | None, user: str) -> AsyncIterator[Bus]:
+async def open_bus(data_dir: Path | None, user: str) -> AsyncIterator[Bus]:
     """The bus, as `user`; elsewhere the seed in the environment has to be that user's.
 
     Raises CommandError when no stack is named or runs, TransientError, PermanentError.
     """
-    if (settings := spread(data_dir)) is None:
-        async with bus(data_dir or default_data_dir(), user) as connection:
+    if (settings := remote_stack(data_dir)) is None:
+        async with open_embedded_bus(data_dir or default_data_dir(), user) as connection:
             yield connection
         return
     connection = await connect(settings.nats_url, user, settings.seed, ca_file=settings.nats_ca_file)
@@ -29,8 +29,8 @@ async def reach(data_dir: Path | None, user: str) -> AsyncIterator[Bus]:
         await connection.close()
 
 
-def reach_ehr(data_dir: Path | None) -> FhirClient:
+def open_ehr(data_dir: Path | None) -> FhirClient:
     """Its EHR; the token, where it wants one, is in the environment. Raises CommandError when no stack runs."""
-    if spread(data_dir) is not None:
+    if remote_stack(data_dir) is not None:
         return EhrSettings().connect()
     return EhrSettings(url=read_access(data_dir or default_data_dir()).ehr_url).connect()

@@ -15,19 +15,19 @@ from sandbox_ehr.seed import DemoEncounter, demo_encounters
 
 INGEST = "http://ingest:8080"
 SECRETS = Path("/run/secrets")
-POLL = 0.5  # seconds
-PATIENCE = 600.0  # seconds that a refresh may take; on one core its embedding takes most of them
+POLL_INTERVAL_S = 0.5  # seconds
+REFRESH_TIMEOUT_S = 600.0  # seconds that a refresh may take; on one core its embedding takes most of them
 
 
 async def refresh(operator: Api, full: bool = False) -> dict[str, Any]:
     """A refresh from its request to its end; `full`: everything is embedded again. Raises TimeoutError."""
     begun = await operator("POST", "/v1/knowledge/refreshes", json={"full": full})
-    async with asyncio.timeout(PATIENCE):
+    async with asyncio.timeout(REFRESH_TIMEOUT_S):
         while True:
             found: dict[str, Any] = await operator("GET", begun["refresh_url"])
             if found["ended"]:
                 return found
-            await asyncio.sleep(POLL)
+            await asyncio.sleep(POLL_INTERVAL_S)
 
 
 async def discharge(engine: Api, stay: DemoEncounter) -> str:

@@ -7,12 +7,12 @@ import tempfile
 from pathlib import Path
 
 from cli.stack import triton
-from cli.stack.child import PRIVATE
+from cli.stack.process import OWNER_ONLY_UMASK
 
 PORTS = triton.TritonPorts(grpc=8001, metrics=8002)
 
 
-def own_stub(backends: Path) -> Path:
+def copy_stub(backends: Path) -> Path:
     """Triton sets the mode of the Python backend's stub, which only its owner may: the container's user gets a copy.
 
     Returns where the libraries are that the stub finds beside itself otherwise.
@@ -29,10 +29,10 @@ def main() -> None:
     home = triton.server_home(triton.ENVIRONMENT)
     place = Path(tempfile.mkdtemp())
     backends = triton.link_backends(home, place)
-    environment = triton.environment_of(triton.ENVIRONMENT) | {"LD_LIBRARY_PATH": str(own_stub(backends))}
+    environment = triton.process_environment(triton.ENVIRONMENT) | {"LD_LIBRARY_PATH": str(copy_stub(backends))}
     models = tuple(sys.argv[1:]) or ("drafter", "embedder")
     arguments = triton.command(home, backends, PORTS, models, "countersign_", host="0.0.0.0")  # noqa: S104 - container
-    os.umask(PRIVATE)
+    os.umask(OWNER_ONLY_UMASK)
     os.chdir(triton.empty_directory(place / "run"))
     os.execve(arguments[0], arguments, environment)  # noqa: S606 - ours
 

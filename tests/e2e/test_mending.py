@@ -12,10 +12,10 @@ import psutil
 import pytest
 from nats.js import JetStreamContext
 
-from cli.backups import back_up, restore
+from cli.commands.backup import back_up, restore
 from cli.errors import CommandError
 from cli.stack.ports import free_port
-from cli.stack.secrets import load_or_make
+from cli.stack.secrets import load_or_create
 from shared.messaging.connection import connect
 from tests.e2e.test_command import SCRIPTED, approve, case_in, children_of, discharge, refused, until
 from tests.support.command import COUNTERSIGN, Up, run, up
@@ -161,7 +161,7 @@ async def check_the_doctor(stack: Up) -> None:
 
 
 async def break_streams(stack: Up) -> None:
-    bus = await connect(stack.access["nats_url"], "admin", load_or_make(stack.data_dir).seeds["admin"])
+    bus = await connect(stack.access["nats_url"], "admin", load_or_create(stack.data_dir).seeds["admin"])
     jetstream: JetStreamContext = bus.jetstream
     await jetstream.delete_consumer("DISCHARGE", "drafter-draft")
     info = await jetstream.stream_info("EHR")

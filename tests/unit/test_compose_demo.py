@@ -46,7 +46,7 @@ def speak_to(ingest: Ingest, monkeypatch: pytest.MonkeyPatch) -> None:
     ordinary = httpx.AsyncClient
     transport = httpx.MockTransport(ingest)
     monkeypatch.setattr(client.httpx, "AsyncClient", lambda **sent: ordinary(**(sent | {"transport": transport})))
-    monkeypatch.setattr(demo, "POLL", 0.0)
+    monkeypatch.setattr(demo, "POLL_INTERVAL_S", 0.0)
 
 
 async def test_the_knowledge_base_is_there_before_patients_leave(

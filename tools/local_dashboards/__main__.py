@@ -15,13 +15,13 @@ import httpx
 from rich.console import Console
 
 from cli.errors import CommandError
-from cli.main import execute, in_a_sentence
+from cli.main import error_boundary, run_async
 from cli.stack.access import default_data_dir
-from cli.stack.child import Child
-from cli.stack.embedded import Options, running
-from cli.stack.lock import held
+from cli.stack.embedded import StackOptions, running_stack
+from cli.stack.lock import try_lock
 from cli.stack.ports import free_port, require_free
-from cli.stack.signals import until_told
+from cli.stack.process import SupervisedProcess
+from cli.stack.signals import run_until_signal
 from shared.runtime.logs import configure_logging
 from tools.local_dashboards import servers
 from tools.local_dashboards.pages import write
@@ -55,7 +55,7 @@ def lay_out(data_dir: Path, port: int, stack: AsyncExitStack) -> servers.Place:
     try:
         for directory in (data_dir, place.directory):
             directory.mkdir(parents=True, exist_ok=True, mode=0o700)
-        ours = stack.enter_context(held(place.directory))
+        ours = stack.enter_context(try_lock(place.directory))
     except OSError as error:
         raise CommandError(f"The data directory {data_dir} cannot be used: {error.strerror}.") from None
     if not ours:
@@ -77,21 +77,21 @@ async def observing(data_dir: Path, port: int) -> AsyncIterator[servers.Place]:
         log = place.directory / "servers.log"
         receiver_ready, prometheus_ready = map(answers, servers.health(place))
         for child in (
-            Child("The receiver", servers.receiver(place), log=log, ready=receiver_ready),
-            Child("Prometheus", servers.prometheus(place), log=log, ready=prometheus_ready),
+            SupervisedProcess("The receiver", servers.receiver(place), log=log, ready=receiver_ready),
+            SupervisedProcess("Prometheus", servers.prometheus(place), log=log, ready=prometheus_ready),
         ):
             stack.push_async_callback(child.stop)
             await child.start()
         yield place
 
 
-async def watch(options: Options, dashboards_port: int, patients: int) -> None:
+async def watch(options: StackOptions, dashboards_port: int, patients: int) -> None:
     """Until it is cancelled. Raises CommandError where something cannot be had."""
     with console.status("starting …") as status:
         async with observing(options.data_dir, dashboards_port) as place:
             os.environ["OTEL_EXPORTER_OTLP_METRICS_ENDPOINT"] = place.otlp
             os.environ["OTEL_METRIC_EXPORT_INTERVAL"] = str(EVERY * 1000)
-            async with running(options, lambda text: status.update(f"{text} …")) as access:
+            async with running_stack(options, lambda text: status.update(f"{text} …")) as access:
                 place.targets.write_text(json.dumps([{"targets": [access.triton_metrics]}]))
                 status.stop()
                 print(f"ready {place.url}/user/", flush=True)
@@ -110,9 +110,9 @@ def main() -> None:
     parser.add_argument("--patients", type=int, default=5, help="how many leave; the sandbox has eight")
     chosen = parser.parse_args()
     configure_logging(logging.WARNING)
-    options = Options(chosen.data_dir.absolute(), chosen.port, ESCALATIONS, drafter_model=chosen.drafter_model)
-    with in_a_sentence("watch"):
-        execute(until_told(watch(options, chosen.dashboards_port, chosen.patients)))
+    options = StackOptions(chosen.data_dir.absolute(), chosen.port, ESCALATIONS, drafter_model=chosen.drafter_model)
+    with error_boundary("watch"):
+        run_async(run_until_signal(watch(options, chosen.dashboards_port, chosen.patients)))
 
 
 if __name__ == "__main__":

@@ -9,9 +9,9 @@ import httpx
 
 from cli.client import Api
 from cli.container.demo import discharge, refresh
-from cli.demo import sign, unseen_stays
+from cli.demo import sign, undischarged_stays
 from cli.errors import CommandError
-from cli.stack.access import Access
+from cli.stack.access import StackAccess
 
 POLL = 0.5  # seconds
 PATIENCE = 240.0  # seconds that a step may take; on one core the model needs most of them
@@ -29,7 +29,7 @@ class Work:
     One after the other: an increase is seen by who has seen the beginning.
     """
 
-    def __init__(self, access: Access, prometheus: str, say: Say) -> None:
+    def __init__(self, access: StackAccess, prometheus: str, say: Say) -> None:
         self._prometheus = httpx.AsyncClient(base_url=prometheus, trust_env=False, timeout=10)
         self._operator, self._engine, self._physician = (
             Api(access.base_url, access.tokens[role]) for role in ("operator", "ingest", "physician")
@@ -45,7 +45,7 @@ class Work:
             try:
                 await self._seen(COUNTERS)
                 await self._refresh()
-                stays = (await unseen_stays(self._engine))[:patients]
+                stays = (await undischarged_stays(self._engine))[:patients]
                 for number, stay in enumerate(stays, start=1):
                     case_id = await discharge(self._engine, stay)
                     self._say(f"discharged: {stay.department}, case {case_id}")

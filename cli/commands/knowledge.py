@@ -9,8 +9,8 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-from cli.cases import make_table
-from cli.client import Api, api
+from cli.client import Api, open_api
+from cli.commands.cases import make_table
 from cli.errors import CommandError
 from cli.stack.access import default_data_dir
 
@@ -20,8 +20,8 @@ app.add_typer(sources_app, name="sources")
 
 DataDir = Annotated[Path | None, typer.Option("--data-dir", help="the stack's data directory")]
 AsJson = Annotated[bool, typer.Option("--json", help="JSON on stdout")]
-POLL = 0.25
-WORDS = {
+POLL_INTERVAL_S = 0.25
+STATE_LABELS = {
     "waiting": "waiting for its turn",
     "preparing": "looking at the sources",
     "embedding": "embedding",
@@ -32,7 +32,7 @@ WORDS = {
 
 def _call(data_dir: Path | None, method: str, path: str, **sent: Any) -> Any:
     async def call() -> Any:
-        async with api(data_dir or default_data_dir(), "operator") as ask:
+        async with open_api(data_dir or default_data_dir(), "operator") as ask:
             return await ask(method, path, **sent)
 
     return asyncio.run(call())
@@ -80,19 +80,19 @@ def refresh(
     if as_json:
         print(json.dumps(result))
     else:
-        _tell(result)
+        _print_refresh(result)
     if result.get("state") == "failed":
         raise typer.Exit(1)
 
 
 async def _refresh(data_dir: Path, source: str | None, wait: bool, full: bool, judge: bool) -> dict[str, Any]:
-    async with api(data_dir, "operator") as call:
+    async with open_api(data_dir, "operator") as call:
         body = {"source": source, "full": full, "judge": judge}
         begun: dict[str, Any] = await call("POST", "/v1/knowledge/refreshes", json=body)
-        return await watch(call, begun["refresh"]) if wait else begun
+        return await wait_for_refresh(call, begun["refresh"]) if wait else begun
 
 
-async def watch(call: Api, id: str) -> dict[str, Any]:
+async def wait_for_refresh(call: Api, id: str) -> dict[str, Any]:
     """Wait until a refresh has ended, with a bar on a terminal."""
     columns = (
         SpinnerColumn(),
@@ -114,13 +114,13 @@ async def watch(call: Api, id: str) -> dict[str, Any]:
             again = (
                 f" (attempt {found['attempt']} failed, again at {found['again_at'][:19]})" if found["again_at"] else ""
             )
-            words = WORDS.get(found["state"], found["state"])
+            words = STATE_LABELS.get(found["state"], found["state"])
             total = found["batches"] or None
             progress.update(task, description=f"{words}{paused}{again}", total=total, completed=found["batches_done"])
-            await asyncio.sleep(POLL)
+            await asyncio.sleep(POLL_INTERVAL_S)
 
 
-def _tell(result: dict[str, Any]) -> None:
+def _print_refresh(result: dict[str, Any]) -> None:
     if "state" not in result:
         print(f"refresh {result['refresh']} begun; see it with: countersign knowledge show {result['refresh']}")
         return
@@ -154,7 +154,7 @@ def show(
     if as_json:
         print(json.dumps(found))
     else:
-        _tell(found)
+        _print_refresh(found)
 
 
 @app.command()

@@ -9,8 +9,8 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from cli.client import api
-from cli.deadletters import By, run, who
+from cli.client import open_api
+from cli.commands.dead_letters import By, actor_name, run
 from cli.stack.access import default_data_dir
 
 app = typer.Typer(
@@ -21,9 +21,9 @@ AsJson = Annotated[bool, typer.Option("--json", help="JSON on stdout")]
 CaseId = Annotated[str, typer.Argument(help="case id")]
 
 
-def _ask(data_dir: Path | None, path: str) -> Any:
+def _get(data_dir: Path | None, path: str) -> Any:
     async def ask() -> Any:
-        async with api(data_dir or default_data_dir(), "operator") as call:
+        async with open_api(data_dir or default_data_dir(), "operator") as call:
             return await call("GET", path)
 
     return asyncio.run(ask())
@@ -39,7 +39,7 @@ def make_table(*columns: str) -> Table:
 @app.command("list")
 def list_cases(data_dir: DataDir = None, as_json: AsJson = False) -> None:
     """Cases with recent events, latest first."""
-    found = _ask(data_dir, "/v1/cases")
+    found = _get(data_dir, "/v1/cases")
     if as_json:
         print(json.dumps(found))
         return
@@ -47,10 +47,10 @@ def list_cases(data_dir: DataDir = None, as_json: AsJson = False) -> None:
     for item in found["items"]:
         table.add_row(item["case_id"], item["department"], item["state"], item["last_event"], item["time"][:19])
     Console().print(table)
-    _say_unreadable(found)
+    _print_unreadable(found)
 
 
-def _say_unreadable(found: dict[str, Any]) -> None:
+def _print_unreadable(found: dict[str, Any]) -> None:
     """What the trail has that cannot be read."""
     for item in found["unreadable"]:
         print(f"cannot be read: case {item['case_id']}, {item['event']}, sequence {item['sequence']}: {item['reason']}")
@@ -59,7 +59,7 @@ def _say_unreadable(found: dict[str, Any]) -> None:
 @app.command()
 def show(case_id: CaseId, data_dir: DataDir = None, as_json: AsJson = False) -> None:
     """One case: its state, owner and document."""
-    found = _ask(data_dir, f"/v1/cases/{case_id}")
+    found = _get(data_dir, f"/v1/cases/{case_id}")
     if as_json:
         print(json.dumps(found))
         return
@@ -70,13 +70,13 @@ def show(case_id: CaseId, data_dir: DataDir = None, as_json: AsJson = False) -> 
             why = " ".join(filter(None, (ending["ground"], ending["reference"])))
             print(f"{name:20}{ending['time'][:19]} by {ending['by']}, {why}")
     print(f"{'events':20}{len(found['events'])}")
-    _say_unreadable(found)
+    _print_unreadable(found)
 
 
 @app.command()
 def history(case_id: CaseId, data_dir: DataDir = None, as_json: AsJson = False) -> None:
     """Every event of a case."""
-    found = _ask(data_dir, f"/v1/cases/{case_id}")
+    found = _get(data_dir, f"/v1/cases/{case_id}")
     if as_json:
         print(json.dumps(found["events"]))
         return
@@ -84,15 +84,15 @@ def history(case_id: CaseId, data_dir: DataDir = None, as_json: AsJson = False) 
     for event in found["events"]:
         table.add_row(event["time"][:23], event["event"], event["actor"], event["digest"][:16])
     Console().print(table)
-    _say_unreadable(found)
+    _print_unreadable(found)
 
 
 @app.command()
 def retry(case_id: CaseId, by: By = None, data_dir: DataDir = None, as_json: AsJson = False) -> None:
     """Put a failed case back to its failed step, also when its dead letter was discarded."""
-    from cli.redrive import Said, retry_case
+    from cli.dead_letters import Attribution, retry_case
 
-    done = run(data_dir, lambda bus: retry_case(bus, case_id, Said(who(by))))
+    done = run(data_dir, lambda bus: retry_case(bus, case_id, Attribution(actor_name(by))))
     print(json.dumps({"case_id": case_id, "done": done}) if as_json else done)
 
 
@@ -111,6 +111,6 @@ def reimport(
     as_json: AsJson = False,
 ) -> None:
     """After a restore: take over from the chart what was signed and filed after the backup. Nobody signs again."""
-    from cli.reimport import say
+    from cli.commands import reimport
 
-    say.run(data_dir, case_ids or [], who(by), reason, department, yes=yes, as_json=as_json)
+    reimport.run(data_dir, case_ids or [], actor_name(by), reason, department, yes=yes, as_json=as_json)

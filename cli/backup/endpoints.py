@@ -10,16 +10,16 @@ from typing import Annotated
 from pydantic import BeforeValidator, Field, SecretStr
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-from cli.backup.restore import Target
-from cli.backup.vectors import FromBase, FromStack, Vectors
-from cli.bus import bus
-from cli.client import api
+from cli.backup.restore import RestoreTarget
+from cli.backup.vector_export import ApiVectors, StoreVectors, VectorSource
+from cli.bus import open_embedded_bus
+from cli.client import open_api
 from cli.errors import CommandError
 from cli.stack import nats
 from cli.stack.access import ERASURES, default_data_dir
-from cli.stack.lock import held
+from cli.stack.lock import try_lock
 from cli.stack.ports import free_port
-from cli.stack.secrets import load_or_make
+from cli.stack.secrets import load_or_create
 from shared.contracts.failures import Failure
 from shared.knowledge.base import KnowledgeBase
 from shared.messaging.connection import Bus, connect
@@ -29,7 +29,7 @@ from shared.messaging.provision import Keeping
 from shared.runtime.settings import QdrantSettings
 
 
-class Spread(BaseSettings):
+class RemoteStackSettings(BaseSettings):
     """A stack whose parts are reached by address. Variables are the services' own."""
 
     model_config = SettingsConfigDict(env_prefix="COUNTERSIGN_", extra="ignore", frozen=True)
@@ -61,70 +61,70 @@ class Spread(BaseSettings):
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
+class BackupSource:
     """What a backup is taken from."""
 
     bus: Bus
-    vectors: Vectors
+    vectors: VectorSource
     declared: Path | None
 
 
-def spread(data_dir: Path | None) -> Spread | None:
+def remote_stack(data_dir: Path | None) -> RemoteStackSettings | None:
     """Its settings, where the environment names a NATS server and the command no data directory."""
-    found = Spread()
+    found = RemoteStackSettings()
     return found if found.nats_url and data_dir is None else None
 
 
 @asynccontextmanager
-async def source(data_dir: Path | None) -> AsyncIterator[Source]:
+async def open_source(data_dir: Path | None) -> AsyncIterator[BackupSource]:
     """The stack to back up. One that is stopped is read by a server of our own on its directory."""
     async with AsyncExitStack() as stack:
-        if (settings := spread(data_dir)) is not None:
-            connection = await _reach(stack, settings, "backup")
-            yield Source(connection, FromBase(_base(stack, None)), None)
+        if (settings := remote_stack(data_dir)) is not None:
+            connection = await _connect(stack, settings, "backup")
+            yield BackupSource(connection, StoreVectors(_vector_store(stack, None)), None)
             return
-        directory = _existing(data_dir)
+        directory = _existing_data_dir(data_dir)
         declared = directory / "knowledge"
-        if stack.enter_context(held(directory)):
-            connection = await _serve(stack, directory, "backup")
-            yield Source(connection, FromBase(_base(stack, directory)), declared)
+        if stack.enter_context(try_lock(directory)):
+            connection = await _start_server(stack, directory, "backup")
+            yield BackupSource(connection, StoreVectors(_vector_store(stack, directory)), declared)
             return
-        connection = await stack.enter_async_context(bus(directory, "backup"))
+        connection = await stack.enter_async_context(open_embedded_bus(directory, "backup"))
         if QdrantSettings().url:
-            yield Source(connection, FromBase(_base(stack, None)), declared)
+            yield BackupSource(connection, StoreVectors(_vector_store(stack, None)), declared)
         else:
-            call = await stack.enter_async_context(api(directory, "operator"))
-            yield Source(connection, FromStack(call), declared)
+            call = await stack.enter_async_context(open_api(directory, "operator"))
+            yield BackupSource(connection, ApiVectors(call), declared)
 
 
 @asynccontextmanager
-async def target(data_dir: Path | None) -> AsyncIterator[Target]:
+async def open_target(data_dir: Path | None) -> AsyncIterator[RestoreTarget]:
     """The stack to fill: a data directory that no stack runs on, or the servers that the environment names."""
     async with AsyncExitStack() as stack:
-        if (settings := spread(data_dir)) is not None:
-            connection = await _reach(stack, settings, "admin")
-            yield Target(connection, _base(stack, None), None, settings.keeping)
+        if (settings := remote_stack(data_dir)) is not None:
+            connection = await _connect(stack, settings, "admin")
+            yield RestoreTarget(connection, _vector_store(stack, None), None, settings.keeping)
             return
         directory = (data_dir or default_data_dir()).absolute()
         try:
             directory.mkdir(parents=True, exist_ok=True, mode=0o700)
-            ours = stack.enter_context(held(directory))
+            ours = stack.enter_context(try_lock(directory))
         except OSError as error:
             raise CommandError(f"The data directory {directory} cannot be used: {error.strerror}.") from None
         if not ours:
             raise CommandError(f"A stack is running on {directory}: stop it first.")
-        connection = await _serve(stack, directory, "admin")
-        yield Target(connection, _base(stack, directory), directory / "knowledge")
+        connection = await _start_server(stack, directory, "admin")
+        yield RestoreTarget(connection, _vector_store(stack, directory), directory / "knowledge")
 
 
-def _existing(data_dir: Path | None) -> Path:
+def _existing_data_dir(data_dir: Path | None) -> Path:
     directory = (data_dir or default_data_dir()).absolute()
     if not (directory / "secrets.json").exists():
         raise CommandError(f"No stack has been started on {directory}. Start one: countersign up")
     return directory
 
 
-async def _reach(stack: AsyncExitStack, settings: Spread, user: str) -> Bus:
+async def _connect(stack: AsyncExitStack, settings: RemoteStackSettings, user: str) -> Bus:
     try:
         connection = await connect(settings.nats_url, user, settings.seed, ca_file=settings.nats_ca_file)
     except Failure as failure:
@@ -133,13 +133,13 @@ async def _reach(stack: AsyncExitStack, settings: Spread, user: str) -> Bus:
     return connection
 
 
-async def _serve(stack: AsyncExitStack, directory: Path, user: str) -> Bus:
+async def _start_server(stack: AsyncExitStack, directory: Path, user: str) -> Bus:
     """A server on the directory of a stopped stack, for as long as the command runs."""
-    secrets = load_or_make(directory)
+    secrets = load_or_create(directory)
     logs = directory / "logs"
     logs.mkdir(exist_ok=True)
     ports = nats.NatsPorts(free_port(), free_port())
-    server = nats.make_child(directory, secrets, ports, logs)
+    server = nats.make_process(directory, secrets, ports, logs)
     await server.start()
     stack.push_async_callback(server.stop)
     connection = await connect(f"nats://127.0.0.1:{ports.client}", user, secrets.seeds[user])
@@ -147,7 +147,7 @@ async def _serve(stack: AsyncExitStack, directory: Path, user: str) -> Bus:
     return connection
 
 
-def _base(stack: AsyncExitStack, directory: Path | None) -> KnowledgeBase:
+def _vector_store(stack: AsyncExitStack, directory: Path | None) -> KnowledgeBase:
     """The vectors: a server where the environment names one, else the directory's own."""
     try:
         base = QdrantSettings(directory=directory / "qdrant" if directory is not None else None).connect()
@@ -162,8 +162,8 @@ def read_erasures(data_dir: Path | None, folder: Path | None) -> list[Listed] | 
 
     Raises CommandError.
     """
-    named = folder or Spread().erasure_dir
-    if named is None and spread(data_dir) is None:
+    named = folder or RemoteStackSettings().erasure_dir
+    if named is None and remote_stack(data_dir) is None:
         named = (data_dir or default_data_dir()).absolute() / ERASURES
     elif named is not None and not named.is_dir():
         raise CommandError(f"The folder of erasures {named} is not there.")
@@ -175,8 +175,8 @@ def read_erasures(data_dir: Path | None, folder: Path | None) -> list[Listed] | 
         raise CommandError(f"{named}: {failure.reason}.") from None
 
 
-def inside(folder: Path, data_dir: Path | None) -> bool:
+def is_in_data_dir(folder: Path, data_dir: Path | None) -> bool:
     """Whether a backup would lie in the directory that it is of."""
-    return spread(data_dir) is None and os.path.commonpath(
+    return remote_stack(data_dir) is None and os.path.commonpath(
         [folder.absolute(), (data_dir or default_data_dir()).absolute()]
     ) == str((data_dir or default_data_dir()).absolute())

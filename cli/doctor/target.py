@@ -8,17 +8,17 @@ from pathlib import Path
 from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from cli.backup.places import Spread
+from cli.backup.endpoints import RemoteStackSettings
 from cli.errors import CommandError
 from cli.stack.access import default_data_dir, read_access
-from cli.stack.secrets import load_or_make
+from cli.stack.secrets import load_or_create
 from shared.clinical.authorization import Authorization
 from shared.messaging.provision import Keeping
 from shared.runtime.oidc import OidcSettings
 from shared.runtime.settings import EhrSettings, QdrantSettings, TritonSettings
 
 
-class Around(BaseSettings):
+class DoctorSettings(BaseSettings):
     """What else the environment names. Variables are the services' own, and OpenTelemetry's."""
 
     model_config = SettingsConfigDict(env_prefix="COUNTERSIGN_", extra="ignore", frozen=True, populate_by_name=True)
@@ -29,7 +29,7 @@ class Around(BaseSettings):
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class DoctorTarget:
     """Where everything is. An empty address: there is no such part, or nobody said."""
 
     nats_url: str
@@ -50,13 +50,13 @@ class Place:
     provision: str  # what makes streams and consumers as they should be
 
 
-def find_place(data_dir: Path | None) -> Place:
+def find_target(data_dir: Path | None) -> DoctorTarget:
     """Raises CommandError when no stack is named or runs."""
-    around, spread = Around(), Spread()
+    around, spread = DoctorSettings(), RemoteStackSettings()
     common = {"qdrant": QdrantSettings(), "oidc": OidcSettings(), "otlp": around.otlp, "keeping": spread.keeping}
     ehr = EhrSettings()
     if spread.nats_url and data_dir is None:
-        return Place(
+        return DoctorTarget(
             **common,  # type: ignore[arg-type]
             nats_url=spread.nats_url,
             nats_ca_file=spread.nats_ca_file,
@@ -72,8 +72,8 @@ def find_place(data_dir: Path | None) -> Place:
             provision="countersign provision, as admin: it changes what differs and deletes nothing",
         )
     directory = (data_dir or default_data_dir()).absolute()
-    access, secrets = read_access(directory), load_or_make(directory)
-    return Place(
+    access, secrets = read_access(directory), load_or_create(directory)
+    return DoctorTarget(
         **common,  # type: ignore[arg-type]
         nats_url=access.nats_url,
         nats_ca_file=None,

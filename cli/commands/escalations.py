@@ -8,8 +8,8 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-from cli.cases import make_table
-from cli.client import api
+from cli.client import open_api
+from cli.commands.cases import make_table
 from cli.stack.access import default_data_dir
 
 app = typer.Typer(no_args_is_help=True, help="Look at escalations.")
@@ -26,7 +26,7 @@ def escalations() -> None:
 @app.command()
 def preview(case_id: CaseId, data_dir: DataDir = None, as_json: AsJson = False) -> None:
     """What will happen when, whom it is told, by which kinds of channels."""
-    found = asyncio.run(_ask(data_dir or default_data_dir(), case_id))
+    found = asyncio.run(_get(data_dir or default_data_dir(), case_id))
     if as_json:
         print(json.dumps(found))
         return
@@ -45,6 +45,6 @@ def preview(case_id: CaseId, data_dir: DataDir = None, as_json: AsJson = False) 
     Console().print(table)
 
 
-async def _ask(data_dir: Path, case_id: str) -> Any:
-    async with api(data_dir, "operator") as call:
+async def _get(data_dir: Path, case_id: str) -> Any:
+    async with open_api(data_dir, "operator") as call:
         return await call("GET", f"/v1/reviews/{case_id}/escalations")

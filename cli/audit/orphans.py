@@ -2,19 +2,19 @@
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 
-from cli.audit.seen import Seen
+from cli.audit.case_index import CaseIndex
 from services.approval.proof.fault import Fault
 from services.approval.resources import DOCUMENT_SYSTEM, Resource
 from shared.clinical.fhir import FhirClient, SearchResult
 from shared.contracts.failures import PermanentError
 
-LookAgain = Callable[[str, Seen], Awaitable[None]]
+RefreshCase = Callable[[str, CaseIndex], Awaitable[None]]
 NO_CASE = "document {id} in the EHR carries its identifier, and the trail has no such case"
 NOT_FILED = "document {id} in the EHR carries its identifier, and the trail did not file it"
 
 
-async def strays(
-    ehr: FhirClient, identifiers: Iterable[tuple[str, str]] | None, seen: Seen, look_again: LookAgain
+async def orphan_documents(
+    ehr: FhirClient, identifiers: Iterable[tuple[str, str]] | None, seen: CaseIndex, look_again: RefreshCase
 ) -> AsyncIterator[Fault]:
     """Of documents with these identifiers; None: with any of ours. `look_again` tells `seen` how a case is by now.
 
@@ -26,9 +26,9 @@ async def strays(
         async for page in pages_of(ehr, value):
             for document in page.matches:
                 shown = shown or any(cases_of(document))
-                for case in _of_nobody(document, seen):
+                for case in _orphan_cases(document, seen):
                     await look_again(case, seen)
-                for case in _of_nobody(document, seen):
+                for case in _orphan_cases(document, seen):
                     words = NO_CASE if seen.case(case) is None else NOT_FILED
                     yield Fault(case, "", 0, words.format(id=document["id"]))
     if not shown and seen.has_documents:
@@ -46,7 +46,7 @@ async def pages_of(ehr: FhirClient, identifier: str) -> AsyncIterator[SearchResu
             yield page
 
 
-def _of_nobody(document: Resource, seen: Seen) -> list[str]:
+def _orphan_cases(document: Resource, seen: CaseIndex) -> list[str]:
     """The cases that a document says it is of, and whose it is not: it does not stand on the trail."""
     if document.get("status") == "entered-in-error" or seen.has_document(str(document["id"])):
         return []

@@ -18,17 +18,17 @@ RESTART_WAIT = 0.5
 RESTART_WAIT_CAP = 10.0
 
 # What a child gets of our environment unless it is told otherwise: it may hold the services' secrets.
-KEPT = ("HOME", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "PATH", "TMPDIR", "TZ")
+INHERITED_VARIABLES = ("HOME", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "PATH", "TMPDIR", "TZ")
 
 # What children make is for this user alone: files, and the model server's shared memory, where texts pass.
-PRIVATE = 0o077
+OWNER_ONLY_UMASK = 0o077
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
-def kept(*more: str) -> dict[str, str]:
+def inherited_environment(*more: str) -> dict[str, str]:
     """Our environment without secrets, with `more` variables."""
-    return {name: os.environ[name] for name in (*KEPT, *more) if name in os.environ}
+    return {name: os.environ[name] for name in (*INHERITED_VARIABLES, *more) if name in os.environ}
 
 
 def die_with_parent(sent: signal.Signals) -> Callable[[], None]:
@@ -43,17 +43,17 @@ def die_with_parent(sent: signal.Signals) -> Callable[[], None]:
     return arrange
 
 
-def _alone(arrange: Callable[[], None]) -> Callable[[], None]:
+def _with_umask(arrange: Callable[[], None]) -> Callable[[], None]:
     """`arrange`, and what the child makes is for its user alone. (uvloop takes no `umask`.)"""
 
     def both() -> None:
-        _libc.umask(PRIVATE)
+        _libc.umask(OWNER_ONLY_UMASK)
         arrange()
 
     return both
 
 
-class Child:
+class SupervisedProcess:
     """One process. `ready` says whether it serves; it is asked until it does."""
 
     def __init__(
@@ -73,7 +73,7 @@ class Child:
         self._log = log
         self._ready = ready
         self._directory = directory
-        self._environment = dict(kept() if environment is None else environment)
+        self._environment = dict(inherited_environment() if environment is None else environment)
         self._stop_signal = stop_signal
         self._patience = patience
         self._process: asyncio.subprocess.Process | None = None
@@ -122,7 +122,7 @@ class Child:
                 stderr=log,
                 env=self._environment,
                 cwd=self._directory,
-                preexec_fn=_alone(die_with_parent(signal.SIGTERM)),  # only system calls: safe after fork
+                preexec_fn=_with_umask(die_with_parent(signal.SIGTERM)),  # only system calls: safe after fork
                 start_new_session=True,  # Ctrl-C is ours to handle, in order
             )
         return self._process

@@ -13,7 +13,7 @@ from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from cli.errors import CommandError
-from cli.reimport.run import Looked, Outcome, reimport
+from cli.reimport.run import CaseFindings, ReimportResult, reimport
 from shared.contracts.ehr import Wanted
 
 
@@ -48,7 +48,7 @@ def run(
         raise typer.Exit(1)
 
 
-def _say(found: Outcome, *, as_json: bool) -> None:
+def _say(found: ReimportResult, *, as_json: bool) -> None:
     if as_json:
         refused = [asdict(item) for item in found.refused]
         cases = [item.as_dict() for item in found.cases]
@@ -66,7 +66,7 @@ def _say(found: Outcome, *, as_json: bool) -> None:
         print('Nothing was done. To take it over: --yes --reason "…"')
 
 
-def _table(cases: Sequence[Looked]) -> None:
+def _table(cases: Sequence[CaseFindings]) -> None:
     table = Table(box=None, header_style="bold")
     for column in ("case", "what", "signed by", "at", "document/version", ""):
         table.add_column(column, overflow="fold")

@@ -11,17 +11,17 @@ from shared.messaging.requests import AT_ONCE, OfCase, OfLetter, ask
 
 
 @dataclass(frozen=True, slots=True)
-class Said:
+class Attribution:
     """Who asks, and why."""
 
     by: str
     why: str = ""
 
 
-Settling = Callable[[Bus, Letters, int, Said], Awaitable[str]]
+Resolve = Callable[[Bus, Letters, int, Attribution], Awaitable[str]]
 
 
-async def redrive(connection: Bus, letters: Letters, sequence: int, said: Said) -> str:
+async def redrive(connection: Bus, letters: Letters, sequence: int, said: Attribution) -> str:
     """Put one dead letter back to work, once; returns what was done in words. Raises Failure."""
     letter, _, _ = find(letters, sequence)
     must_wait(letter)
@@ -30,24 +30,29 @@ async def redrive(connection: Bus, letters: Letters, sequence: int, said: Said) 
     return await ask(connection, service, "redrive", _of(sequence, said))
 
 
-async def discard(connection: Bus, letters: Letters, sequence: int, said: Said) -> str:
+async def discard(connection: Bus, letters: Letters, sequence: int, said: Attribution) -> str:
     """Say that nobody will put this letter back; returns in words what that leaves. Raises Failure."""
     must_wait(find(letters, sequence)[0])
     return await ask(connection, "approval", "discard", _of(sequence, said))
 
 
-async def retry_case(connection: Bus, case_id: str, said: Said) -> str:
+async def retry_case(connection: Bus, case_id: str, said: Attribution) -> str:
     """Put a failed case back to its failed step, whatever became of its dead letter. Raises Failure."""
     request = OfCase.model_construct(case_id=case_id, by=said.by)  # the service says what is wrong with it
     return await ask(connection, "approval", "retry", request)
 
 
-def _of(sequence: int, said: Said) -> OfLetter:
+def _of(sequence: int, said: Attribution) -> OfLetter:
     return OfLetter.model_construct(sequence=sequence, by=said.by, why=said.why)
 
 
-async def settle_each(
-    connection: Bus, letters: Letters, which: Sequence[int], settling: Settling, said: Said, shown: Iterable[int] = ()
+async def resolve_each(
+    connection: Bus,
+    letters: Letters,
+    which: Sequence[int],
+    settling: Resolve,
+    said: Attribution,
+    shown: Iterable[int] = (),
 ) -> AsyncIterator[tuple[int, str, bool]]:
     """Some at once, in their order: the letter's sequence, what was done or why it was not, and whether it was.
 
@@ -67,6 +72,6 @@ async def settle_each(
             next(steps, None)
 
 
-def waiting(letters: Letters, consumer: str) -> list[int]:
+def unresolved(letters: Letters, consumer: str) -> list[int]:
     """Sequences of the letters of `consumer` that nobody has dealt with."""
     return [number for number, (letter, _, _) in letters.items() if letter.waits and letter.consumer == consumer]

@@ -13,12 +13,12 @@ from shared.messaging.journal import as_stored
 from shared.messaging.topology import STREAMS
 
 
-def kept() -> timedelta:
+def retention() -> timedelta:
     """How long an entry is kept."""
     return next(timedelta(seconds=item.max_age) for item in STREAMS if item.name == STREAM and item.max_age)
 
 
-async def check_access(bus: Bus, folder: Folder, now: datetime) -> list[Fault]:
+async def verify_access_log(bus: Bus, folder: Folder, now: datetime) -> list[Fault]:
     """What a checkpoint covers is as it was, as far as it is not too old to be kept."""
     faults: list[Fault] = []
     first, before = await _first(bus), None
@@ -26,7 +26,7 @@ async def check_access(bus: Bus, folder: Folder, now: datetime) -> list[Fault]:
         at, digest = (before.access_last, before.access) if before is not None else (0, "")
         end = checkpoint.access_last
         if end > at and (first is None or first > at + 1):
-            if before is not None and end - at < EVENTS and now - before.time < kept():
+            if before is not None and end - at < EVENTS and now - before.time < retention():
                 faults.append(_fault(checkpoint, "entries that it covers are gone, and were to be kept"))
         elif await _digest(bus, at, end, digest) != checkpoint.access:
             faults.append(_fault(checkpoint, "entries that it covers were changed, deleted or put in since"))

@@ -12,7 +12,7 @@ from nats.js.errors import APIError, NotFoundError
 from cli.client import Api
 from cli.doctor import checkpoints
 from cli.doctor.findings import Finding, Group
-from cli.doctor.place import Place
+from cli.doctor.target import DoctorTarget
 from cli.errors import CommandError
 from services.approval.hold import read_hold
 from services.approval.reconcile import KEY, TELL_AFTER
@@ -24,11 +24,11 @@ from shared.messaging.connection import Bus
 from shared.messaging.letters import read_all
 from shared.messaging.topology import Consumer, all_consumers
 
-BEHIND = 1000  # messages that wait for a consumer
+BACKLOG_WARNING = 1000  # messages that wait for a consumer
 
 
 @dataclass(frozen=True, slots=True)
-class Load:
+class ConsumerHealth:
     """How a consumer stands."""
 
     consumer: Consumer
@@ -39,22 +39,24 @@ class Load:
     paused: bool = False
 
 
-async def check(bus: Bus, place: Place) -> list[Finding]:
+async def check(bus: Bus, place: DoctorTarget) -> list[Finding]:
     group = Group("work")
-    served(group, [load for item in all_consumers() if (load := await _load(bus, item)) is not None])
-    await _letters(bus, group)
-    await _decisions(bus, group)
+    assess_consumers(
+        group, [load for item in all_consumers() if (load := await _consumer_health(bus, item)) is not None]
+    )
+    await _dead_letters(bus, group)
+    await _ehr_decisions(bus, group)
     await checkpoints.check(bus, group, datetime.now(UTC))
     await _knowledge(bus, place, group)
     return group.found
 
 
-async def _load(bus: Bus, item: Consumer) -> Load | None:
+async def _consumer_health(bus: Bus, item: Consumer) -> ConsumerHealth | None:
     try:
         info = await bus.jetstream.consumer_info(item.stream, item.name)
     except (NotFoundError, APIError, errors.Error):
         return None  # said with the streams
-    return Load(
+    return ConsumerHealth(
         item,
         info.num_waiting or 0,
         info.num_pending or 0,
@@ -64,9 +66,9 @@ async def _load(bus: Bus, item: Consumer) -> Load | None:
     )
 
 
-def served(group: Group, loads: Iterable[Load]) -> None:
+def assess_consumers(group: Group, loads: Iterable[ConsumerHealth]) -> None:
     """What waits for whom. Pure."""
-    services: defaultdict[str, list[Load]] = defaultdict(list)
+    services: defaultdict[str, list[ConsumerHealth]] = defaultdict(list)
     for load in loads:
         services[load.consumer.service].append(load)
     for service, found in sorted(services.items()):
@@ -79,17 +81,17 @@ def served(group: Group, loads: Iterable[Load]) -> None:
             says = f"nobody takes its messages; {load.pending} wait"
             group.fault(f"consumer {load.consumer.name}", says, f"restart {service}, and see its log")
         for load in found:
-            _behind(group, load)
+            _assess_backlog(group, load)
         pending, open_ = sum(load.pending for load in found), sum(load.unanswered for load in found)
         if not idle:
             group.ok(f"service {service}", f"{len(found)} consumers served; {pending} messages wait, {open_} in work")
 
 
-def _behind(group: Group, load: Load) -> None:
+def _assess_backlog(group: Group, load: ConsumerHealth) -> None:
     name = f"consumer {load.consumer.name}"
     if load.paused and load.pending:
         group.ok(name, f"paused (peak hours); {load.pending} messages wait")
-    elif load.pending > BEHIND:
+    elif load.pending > BACKLOG_WARNING:
         do = f"run more processes of {load.consumer.service}, or see what holds it up: countersign deadletter list"
         group.warning(name, f"{load.pending} messages wait", do)
     if load.redelivered and load.redelivered >= load.consumer.workers:
@@ -97,7 +99,7 @@ def _behind(group: Group, load: Load) -> None:
         group.warning(name, f"{load.redelivered} messages are being tried again", do)
 
 
-async def _letters(bus: Bus, group: Group) -> None:
+async def _dead_letters(bus: Bus, group: Group) -> None:
     try:
         letters = [letter for letter, _, _ in (await read_all(bus)).values() if letter.waits]
     except Failure as failure:
@@ -111,7 +113,7 @@ async def _letters(bus: Bus, group: Group) -> None:
     group.warning("dead letters", f"{len(letters)} wait for somebody, of {consumers}", do)
 
 
-async def _decisions(bus: Bus, group: Group) -> None:
+async def _ehr_decisions(bus: Bus, group: Group) -> None:
     """What physicians decide in the EHR's own inbox counts."""
     try:
         hold = await read_hold(bus)
@@ -121,13 +123,13 @@ async def _decisions(bus: Bus, group: Group) -> None:
     if hold is None or not hold.held:
         group.ok("decisions in the EHR", "they count")
         entry = await Bucket(bus, "reconciled").get(KEY)
-        asked(group, Mark.read(entry.value) if entry else Mark())
+        assess_watermark(group, Mark.read(entry.value) if entry else Mark())
         return
     do = "countersign cases reimport; countersign audit verify; then countersign ehr-decisions allow"
     group.warning("decisions in the EHR", f"they wait, since {hold.at:%Y-%m-%d %H:%M} UTC: {hold.why}", do)
 
 
-def asked(group: Group, mark: Mark) -> None:
+def assess_watermark(group: Group, mark: Mark) -> None:
     """How far the EHR's ended Tasks are known. Pure."""
     until = f"known up to {mark.seen:%Y-%m-%d %H:%M} UTC" if mark.seen else "none is known yet"
     if mark.failed >= TELL_AFTER:
@@ -139,7 +141,7 @@ def asked(group: Group, mark: Mark) -> None:
         group.ok("Tasks in the EHR", until)
 
 
-async def _knowledge(bus: Bus, place: Place, group: Group) -> None:
+async def _knowledge(bus: Bus, place: DoctorTarget, group: Group) -> None:
     """What drafts cite is there."""
     try:
         live, _ = await LiveBucket(bus).live()
@@ -162,7 +164,7 @@ async def _knowledge(bus: Bus, place: Place, group: Group) -> None:
         group.warning("relevance", f"no threshold was chosen for version {live.version}: drafts cite little", do)
 
 
-async def _passages(place: Place, collection: str, version: int) -> int:
+async def _passages(place: DoctorTarget, collection: str, version: int) -> int:
     if place.base_url and not place.qdrant.url:  # an embedded stack's own vectors: only its process can count them
         call = Api(place.base_url, place.operator_token)
         try:

@@ -8,14 +8,14 @@ from shared.contracts.envelope import chain_digest
 from shared.contracts.subjects import parse_case_subject
 from shared.messaging.journal import Stored
 
-Expected = dict[tuple[str, int], str]  # case and sequence → digest
+ExpectedHeads = dict[tuple[str, int], str]  # case and sequence → digest
 
 
 @dataclass
-class Chains:
+class ChainCheck:
     """Every case's last event so far: its sequence and digest. What of `expected` was met is taken out of it."""
 
-    expected: Expected = field(default_factory=dict)
+    expected: ExpectedHeads = field(default_factory=dict)
     broken: list[int] = field(default_factory=list)  # sequences of events that do not follow from the one before them
     heads: dict[str, tuple[int, str]] = field(default_factory=dict)
     events: int = 0
@@ -36,6 +36,6 @@ class Chains:
             yield json.dumps({"case": case, "sequence": sequence, "digest": digest}).encode() + b"\n"
 
 
-def expected(lines: Iterable[bytes]) -> Expected:
+def parse_heads(lines: Iterable[bytes]) -> ExpectedHeads:
     """What `Chains.lines` wrote."""
     return {(item["case"], item["sequence"]): item["digest"] for item in map(json.loads, lines)}

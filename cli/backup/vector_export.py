@@ -6,10 +6,10 @@ from cli.client import Api
 from shared.knowledge.base import KnowledgeBase
 from shared.knowledge.kept import KeptPoint
 
-PAGE = 500
+PAGE_SIZE = 500
 
 
-class Vectors(Protocol):
+class VectorSource(Protocol):
     async def collections(self) -> list[str]: ...
 
     async def page(self, collection: str, after: str | None, /) -> tuple[list[KeptPoint], str | None]:
@@ -17,7 +17,7 @@ class Vectors(Protocol):
         ...
 
 
-class FromBase:
+class StoreVectors:
     """The base, opened by this process: a Qdrant server, or the directory of a stack that is stopped."""
 
     def __init__(self, base: KnowledgeBase) -> None:
@@ -27,11 +27,11 @@ class FromBase:
         return [name for name in await self._base.collections() if name.startswith("knowledge-")]
 
     async def page(self, collection: str, after: str | None) -> tuple[list[KeptPoint], str | None]:
-        found, following = await self._base.page(collection, after, PAGE)
+        found, following = await self._base.page(collection, after, PAGE_SIZE)
         return [KeptPoint.of(kept) for kept in found], following
 
 
-class FromStack:
+class ApiVectors:
     """A running embedded stack: only its own process can open its directory."""
 
     def __init__(self, call: Api) -> None:
@@ -42,6 +42,6 @@ class FromStack:
         return found
 
     async def page(self, collection: str, after: str | None) -> tuple[list[KeptPoint], str | None]:
-        params = {"limit": PAGE} | ({"after": after} if after else {})
+        params = {"limit": PAGE_SIZE} | ({"after": after} if after else {})
         found = await self._call("GET", f"/v1/knowledge/collections/{collection}/points", params=params)
         return [KeptPoint.model_validate(item) for item in found["items"]], found["next"]

@@ -11,7 +11,7 @@ from shared.messaging.journal import Journal
 
 
 @dataclass(frozen=True, slots=True)
-class Refusal:
+class RejectedDraft:
     """A Task that we have ended with a refusal, of a review that waits on the trail."""
 
     case: str
@@ -19,7 +19,7 @@ class Refusal:
     outcome: str  # rejected-redraft, rejected-close, rejected-withdraw
 
 
-async def refusals(ehr: FhirClient, journal: Journal) -> AsyncIterator[Refusal]:
+async def rejected_drafts(ehr: FhirClient, journal: Journal) -> AsyncIterator[RejectedDraft]:
     """A page of Tasks in memory at a time. Raises PermanentError where the EHR does not search for them."""
     async for page in ehr.each_page("Task", {"identifier": f"{REVIEW_SYSTEM}|", "status": "completed"}):
         for task in page.matches:
@@ -28,7 +28,7 @@ async def refusals(ehr: FhirClient, journal: Journal) -> AsyncIterator[Refusal]:
                 continue
             case = fold(await journal.find(asked.case_id))
             if case.open and case.review is not None and case.review.draft.digest == asked.digest:
-                yield Refusal(asked.case_id, asked.task, outcome)
+                yield RejectedDraft(asked.case_id, asked.task, outcome)
 
 
 def _outcome(task: Resource) -> str | None:

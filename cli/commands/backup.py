@@ -16,14 +16,14 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from cli.backup import files, manifest
-from cli.backup.files import Tell
-from cli.backup.make import Wanted, make
+from cli.backup.create import BackupRequest, create_backup
+from cli.backup.encryption import decrypt_key
+from cli.backup.endpoints import is_in_data_dir, open_source, open_target, read_erasures
+from cli.backup.files import ProgressCallback
 from cli.backup.manifest import Manifest
-from cli.backup.places import inside, read_erasures, source, target
-from cli.backup.restore import Restored
+from cli.backup.restore import RestoreResult
 from cli.backup.restore import restore as put_back
-from cli.backup.rotation import Keep, Rotated, name_of, rotate, sweep
-from cli.backup.sealing import open_seal
+from cli.backup.rotation import RetentionPolicy, RotationResult, folder_name, remove_unfinished, rotate
 from cli.errors import CommandError
 
 DataDir = Annotated[Path | None, typer.Option("--data-dir", help="the stack's data directory")]
@@ -32,7 +32,7 @@ console = Console(stderr=True)
 
 
 @contextmanager
-def _progress() -> Iterator[Tell]:
+def _progress() -> Iterator[ProgressCallback]:
     columns = (
         SpinnerColumn(),
         TextColumn("{task.description}"),
@@ -65,7 +65,7 @@ async def make_backup(
     if into is None and (keep is not None or weekly):
         raise CommandError("--keep and --keep-weekly are about the backups of a folder: name it with --into.")
     if into is not None:
-        turn = Keep(keep, weekly) if keep is not None else None
+        turn = RetentionPolicy(keep, weekly) if keep is not None else None
         to, made, rotated = await back_up_in_turn(into, data_dir, recipient, turn, datetime.now(UTC))
         say_rotated(rotated)
     else:
@@ -77,44 +77,44 @@ async def make_backup(
 
 async def back_up(to: Path, data_dir: Path | None, recipient: Path | None) -> Manifest:
     """Make a backup in the folder `to`, with a bar on a terminal."""
-    if inside(to, data_dir):
+    if is_in_data_dir(to, data_dir):
         raise CommandError("A backup must not lie in the data directory that it is of: name another folder with --to.")
-    async with source(data_dir) as found:
-        wanted = Wanted(to, found.bus, found.vectors, str(uuid4()), datetime.now(UTC), recipient, found.declared)
+    async with open_source(data_dir) as found:
+        wanted = BackupRequest(to, found.bus, found.vectors, str(uuid4()), datetime.now(UTC), recipient, found.declared)
         with _progress() as tell:
-            return await make(wanted, tell)
+            return await create_backup(wanted, tell)
 
 
 async def back_up_in_turn(
-    into: Path, data_dir: Path | None, recipient: Path | None, keep: Keep | None, now: datetime
-) -> tuple[Path, Manifest, Rotated]:
+    into: Path, data_dir: Path | None, recipient: Path | None, keep: RetentionPolicy | None, now: datetime
+) -> tuple[Path, Manifest, RotationResult]:
     """Make a backup in a new folder below `into`, check what was written, then remove those that are not kept."""
-    if inside(into, data_dir):
+    if is_in_data_dir(into, data_dir):
         raise CommandError(
             "A backup must not lie in the data directory that it is of: name another folder with --into."
         )
-    rests = sweep(into, now)
-    to = into / name_of(now)
+    rests = remove_unfinished(into, now)
+    to = into / folder_name(now)
     made = await back_up(to, data_dir, recipient)
     with _progress() as tell:
-        files.check(to, made, tell)
-    rotated = rotate(into, keep) if keep is not None else Rotated()
-    return to, made, Rotated((*rests, *rotated.removed), rotated.unreadable)
+        files.verify_files(to, made, tell)
+    rotated = rotate(into, keep) if keep is not None else RotationResult()
+    return to, made, RotationResult((*rests, *rotated.removed), rotated.unreadable)
 
 
 async def restore(
     folder: Path, data_dir: Path | None, key: Path | None, *, replace: bool, erasures: Path | None = None
-) -> Restored:
+) -> RestoreResult:
     """Check the backup in `folder`, then put it back, and erase again what the folder `erasures` lists."""
     found = manifest.read(folder)
-    seal = open_seal(found.sealed, key) if found.sealed is not None else None
+    seal = decrypt_key(found.sealed, key) if found.sealed is not None else None
     with _progress() as tell:
-        files.check(folder, found, tell)
+        files.verify_files(folder, found, tell)
     listed = read_erasures(data_dir, erasures)
     if listed is None:
         words = "There is no list of erasures: what was erased after the backup comes back. Name one with --erasures."
         console.print(words, style="yellow")
-    async with target(data_dir) as place:
+    async with open_target(data_dir) as place:
         place = replaced(place, erasures=tuple(listed or ()))
         with _progress() as tell:
             try:
@@ -142,14 +142,14 @@ def say_backup(made: Manifest, to: Path, *, as_json: bool) -> None:
         console.print("It is not encrypted and holds patient data: --encrypt-to PUBLIC_KEY seals it.", style="yellow")
 
 
-def say_rotated(done: Rotated) -> None:
+def say_rotated(done: RotationResult) -> None:
     for path in done.removed:
         console.print(f"removed {path}")
     for path in done.unreadable:
         console.print(f"{path} looks like a backup and cannot be read: it was left there.", style="yellow")
 
 
-def say_restored(done: Restored, *, as_json: bool) -> None:
+def say_restored(done: RestoreResult, *, as_json: bool) -> None:
     if as_json:
         print(json.dumps(asdict(done)))
         return

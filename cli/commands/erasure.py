@@ -9,8 +9,8 @@ from typing import Annotated, Any, TypeVar
 import typer
 from rich.console import Console
 
-from cli.cases import make_table
-from cli.client import Api, api
+from cli.client import Api, open_api
+from cli.commands.cases import make_table
 from cli.errors import CommandError
 from cli.stack.access import default_data_dir
 
@@ -47,7 +47,7 @@ def erase(
         return found, ready
 
     found, ordered = _run(data_dir, work)
-    _say_erasure(found, ordered, yes=yes, as_json=as_json)
+    _print_erasure(found, ordered, yes=yes, as_json=as_json)
     if yes and len(ordered) + sum(item["erased_at"] is not None for item in found) < len(found):
         raise typer.Exit(1)  # something was left
 
@@ -78,13 +78,13 @@ def _run(data_dir: Path | None, work: Callable[[Api], Coroutine[Any, Any, T]]) -
     """As the operator."""
 
     async def connected() -> T:
-        async with api(data_dir or default_data_dir(), "operator") as call:
+        async with open_api(data_dir or default_data_dir(), "operator") as call:
             return await work(call)
 
     return asyncio.run(connected())
 
 
-def _say_erasure(found: list[dict[str, Any]], ordered: list[str], *, yes: bool, as_json: bool) -> None:
+def _print_erasure(found: list[dict[str, Any]], ordered: list[str], *, yes: bool, as_json: bool) -> None:
     if as_json:
         print(json.dumps({"items": found, "ordered": ordered}))
         return
@@ -95,7 +95,7 @@ def _say_erasure(found: list[dict[str, Any]], ordered: list[str], *, yes: bool, 
             item["department"],
             item["state"],
             str(item["texts"]),
-            _word(item, ordered=item["case_id"] in ordered),
+            _status(item, ordered=item["case_id"] in ordered),
         )
     Console().print(table if found else "There is no such case.")
     ready = sum(item["obstacle"] is None for item in found)
@@ -103,7 +103,7 @@ def _say_erasure(found: list[dict[str, Any]], ordered: list[str], *, yes: bool, 
         print(f"Nothing was erased. To erase the texts of {ready} of them for good, say --yes.")
 
 
-def _word(item: dict[str, Any], *, ordered: bool) -> str:
+def _status(item: dict[str, Any], *, ordered: bool) -> str:
     if ordered:
         return "erased"
     return str(item["obstacle"] or "would be erased")

@@ -6,16 +6,18 @@ from email.utils import parsedate_to_datetime
 import httpx
 
 from cli.doctor.findings import Finding, Group
-from cli.doctor.place import Place
-from cli.doctor.server import skew
+from cli.doctor.server import assess_clock_skew
+from cli.doctor.target import DoctorTarget
 from shared.clinical.fhir import FhirClient
 from shared.contracts.failures import Failure
 
 TIMEOUT = 5.0
-REFUSED = "set COUNTERSIGN_EHR_TOKEN or COUNTERSIGN_EHR_TOKEN_FILE, or ask whoever runs the EHR what the token may do"
+EHR_ACCESS_FIX = (
+    "set COUNTERSIGN_EHR_TOKEN or COUNTERSIGN_EHR_TOKEN_FILE, or ask whoever runs the EHR what the token may do"
+)
 
 
-async def check(place: Place) -> list[Finding]:
+async def check(place: DoctorTarget) -> list[Finding]:
     group = Group("connections")
     async with httpx.AsyncClient(timeout=TIMEOUT, follow_redirects=False) as http:
         await _ehr(group, http, place)
@@ -27,7 +29,7 @@ async def check(place: Place) -> list[Finding]:
     return group.found
 
 
-async def _ehr(group: Group, http: httpx.AsyncClient, place: Place) -> None:
+async def _ehr(group: Group, http: httpx.AsyncClient, place: DoctorTarget) -> None:
     headers = {"Accept": "application/fhir+json"}
     try:
         value = await place.ehr_authorization.value() if place.ehr_authorization is not None else None
@@ -40,7 +42,7 @@ async def _ehr(group: Group, http: httpx.AsyncClient, place: Place) -> None:
         group.fault("EHR", f"it does not answer ({type(error).__name__})", f"is {place.ehr_url} right, and running?")
         return
     if answer.status_code in (401, 403):
-        group.fault("EHR", f"it refuses the token (HTTP {answer.status_code})", REFUSED)
+        group.fault("EHR", f"it refuses the token (HTTP {answer.status_code})", EHR_ACCESS_FIX)
         return
     try:
         statement = answer.raise_for_status().json()
@@ -50,16 +52,16 @@ async def _ehr(group: Group, http: httpx.AsyncClient, place: Place) -> None:
         return
     # Most servers show their CapabilityStatement to everybody.
     if not await FhirClient(place.ehr_url, http, place.ehr_authorization).ready():
-        group.fault("EHR", "it shows its capabilities, and lets nothing be looked for", REFUSED)
+        group.fault("EHR", "it shows its capabilities, and lets nothing be looked for", EHR_ACCESS_FIX)
     elif release.startswith("4.0"):
         group.ok("EHR", f"FHIR {release}")
     else:
         group.fault("EHR", f"it speaks FHIR {release}", "name its R4 base (4.0)")
     if "date" in answer.headers:
-        skew(group, "the EHR", parsedate_to_datetime(answer.headers["date"]), datetime.now(UTC))
+        assess_clock_skew(group, "the EHR", parsedate_to_datetime(answer.headers["date"]), datetime.now(UTC))
 
 
-async def _models(group: Group, place: Place) -> None:
+async def _models(group: Group, place: DoctorTarget) -> None:
     from shared.inference.embed import TritonEmbedder
     from shared.inference.generate import TritonGenerator
 
@@ -75,7 +77,7 @@ async def _models(group: Group, place: Place) -> None:
         await client.close()
 
 
-async def _vectors(group: Group, place: Place) -> None:
+async def _vectors(group: Group, place: DoctorTarget) -> None:
     if place.base_url and not place.qdrant.url:
         return  # in the stack's own process: `knowledge` tells
     try:
@@ -94,7 +96,7 @@ async def _vectors(group: Group, place: Place) -> None:
     await base.close()
 
 
-async def _services(group: Group, http: httpx.AsyncClient, place: Place) -> None:
+async def _services(group: Group, http: httpx.AsyncClient, place: DoctorTarget) -> None:
     if not place.base_url:
         return  # each has its own address; `work` tells whether they take messages
     try:
@@ -109,7 +111,7 @@ async def _services(group: Group, http: httpx.AsyncClient, place: Place) -> None
         group.ok("API", f"ready at {place.base_url}")
 
 
-async def _identity(group: Group, http: httpx.AsyncClient, place: Place) -> None:
+async def _identity(group: Group, http: httpx.AsyncClient, place: DoctorTarget) -> None:
     issuer = place.oidc.issuer
     if not issuer:
         return
@@ -128,7 +130,7 @@ async def _identity(group: Group, http: httpx.AsyncClient, place: Place) -> None
         group.ok("identity provider", f"{len(keys)} keys")
 
 
-async def _telemetry(group: Group, http: httpx.AsyncClient, place: Place) -> None:
+async def _telemetry(group: Group, http: httpx.AsyncClient, place: DoctorTarget) -> None:
     if not place.otlp:
         return
     try:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
-from cli.deadletters import AsJson, By, DataDir, who
+from cli.commands.dead_letters import AsJson, By, DataDir, actor_name
 
 if TYPE_CHECKING:
     from services.approval.hold import Hold
@@ -27,27 +27,27 @@ def show(data_dir: DataDir = None, as_json: AsJson = False) -> None:
     """Whether they count, and who said so."""
     from services.approval.hold import read_hold
 
-    _say(_run(data_dir, read_hold), as_json=as_json)
+    _print_hold(_run(data_dir, read_hold), as_json=as_json)
 
 
 @app.command()
 def hold(reason: Reason, by: By = None, data_dir: DataDir = None, as_json: AsJson = False) -> None:
     """Decide nothing from the EHR: what is decided there waits."""
-    _say(_run(data_dir, lambda bus: _set(bus, by, reason, held=True)), as_json=as_json)
+    _print_hold(_run(data_dir, lambda bus: _set(bus, by, reason, held=True)), as_json=as_json)
 
 
 @app.command()
 def allow(reason: Reason, by: By = None, data_dir: DataDir = None, as_json: AsJson = False) -> None:
     """Let decisions in the EHR count again, those that waited too (within ten minutes)."""
-    _say(_run(data_dir, lambda bus: _set(bus, by, reason, held=False)), as_json=as_json)
+    _print_hold(_run(data_dir, lambda bus: _set(bus, by, reason, held=False)), as_json=as_json)
 
 
 def _run(data_dir: Path | None, work: Callable[["Bus"], Coroutine[Any, Any, T]]) -> T:
     """As the operator."""
-    from cli.reach import reach
+    from cli.reach import open_bus
 
     async def connected() -> T:
-        async with reach(data_dir, "operator") as connection:
+        async with open_bus(data_dir, "operator") as connection:
             return await work(connection)
 
     return asyncio.run(connected())
@@ -57,11 +57,11 @@ async def _set(bus: "Bus", by: str | None, reason: str, *, held: bool) -> "Hold 
     from services.approval.hold import read_hold
     from shared.messaging.requests import OfDecisions, ask
 
-    await ask(bus, "approval", "ehr-decisions", OfDecisions.model_construct(held=held, by=who(by), why=reason))
+    await ask(bus, "approval", "ehr-decisions", OfDecisions.model_construct(held=held, by=actor_name(by), why=reason))
     return await read_hold(bus)
 
 
-def _say(found: "Hold | None", *, as_json: bool) -> None:
+def _print_hold(found: "Hold | None", *, as_json: bool) -> None:
     if as_json:
         print(json.dumps(found.model_dump(mode="json") if found else {"held": False}))
     elif found is None:

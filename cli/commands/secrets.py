@@ -24,12 +24,12 @@ secrets_app = typer.Typer(no_args_is_help=True, help="Make the keys and password
 
 NODES = 3
 ACCOUNT_NAME = r"[A-Z][A-Z0-9_]{0,39}"
-MACHINES = ("ingest", "operator", "auditor")
-CONTAINERS = 10001  # the group that ours run as
-MOUNTED = Path("/run/secrets")  # where NATS finds its certificate, in compose.yaml and on Kubernetes
+MACHINE_ROLES = ("ingest", "operator", "auditor")
+CONTAINER_GROUP = 10001  # the group that ours run as
+SECRETS_MOUNT = Path("/run/secrets")  # where NATS finds its certificate, in compose.yaml and on Kubernetes
 CHECKPOINT_KEY = "checkpoint.key"
-OWNERS_ONLY = ("secrets.json", "ca.key")
-ALL = "0.0.0.0"  # noqa: S104 - inside a container; who reaches it is for the network to say
+OWNER_ONLY_FILES = ("secrets.json", "ca.key")
+ALL_INTERFACES = "0.0.0.0"  # noqa: S104 - inside a container; who reaches it is for the network to say
 
 
 @secrets_app.command("init")
@@ -57,8 +57,8 @@ def init(
     Keeps what is there; a certificate that ends within half a year is renewed. The directory is its owner's alone; the
     files in it are for whoever they are mounted for.
     """
-    from cli.stack.certificates import keep
-    from cli.stack.secrets import load_or_make, write_tokens
+    from cli.stack.certificates import ensure_certificates
+    from cli.stack.secrets import load_or_create, write_tokens
 
     if account is not None and not re.fullmatch(ACCOUNT_NAME, account):
         raise CommandError("An account is named in capitals, digits and underscores: HOSPITAL_B.")
@@ -66,23 +66,27 @@ def init(
         directory.mkdir(parents=True, exist_ok=True, mode=0o700)
         if directory.stat().st_mode & 0o077:
             raise CommandError(f"{directory} is open to others. Close it first: chmod 700 {directory}")
-        made = load_or_make(directory)
-        keep(directory, nats_names(namespace) + (hosts or []), datetime.now(UTC))
+        made = load_or_create(directory)
+        ensure_certificates(directory, nats_host_names(namespace) + (hosts or []), datetime.now(UTC))
     except OSError as error:
         raise CommandError(f"{directory} cannot be used: {error.strerror}.") from None
     write_tokens(directory / "tokens.json", made.tokens)
     # Production does not start with tokens that sign as whoever owns the review: people sign in there.
-    write_tokens(directory / "tokens-machines.json", {role: made.tokens[role] for role in MACHINES})
-    texts = _files(made, *_account(directory, account, storage)) | _passwords(directory) | _checkpoint_key(directory)
+    write_tokens(directory / "tokens-machines.json", {role: made.tokens[role] for role in MACHINE_ROLES})
+    texts = (
+        _secret_files(made, *_account_settings(directory, account, storage))
+        | _passwords(directory)
+        | _checkpoint_key(directory)
+    )
     for name, text in texts.items():
         write_private(directory / name, text)
     for file in directory.iterdir():
-        _open_to_containers(file)
+        _grant_to_containers(file)
     names = sorted(file.name for file in directory.iterdir())
     print(json.dumps({"directory": str(directory), "files": names}) if as_json else "\n".join(names))
 
 
-def nats_names(namespace: str) -> list[str]:
+def nats_host_names(namespace: str) -> list[str]:
     """What the NATS servers are called: in compose.yaml, on Kubernetes as pods and services, on this machine."""
     inside = ["nats", "nats-headless", *(f"nats-{index}.nats-headless" for index in range(NODES))]
     suffixes = ("", f".{namespace}", f".{namespace}.svc", f".{namespace}.svc.cluster.local")
@@ -90,7 +94,7 @@ def nats_names(namespace: str) -> list[str]:
     return here + [f"nats-{index}" for index in range(1, NODES + 1)] + [a + b for a in inside for b in suffixes]
 
 
-def _account(directory: Path, name: str | None, storage: int | None) -> tuple[str, int | None]:
+def _account_settings(directory: Path, name: str | None, storage: int | None) -> tuple[str, int | None]:
     """Name and room (GiB) of the account: as told, else as told the last time."""
     from cli.stack.nats_config import ACCOUNT
 
@@ -101,25 +105,25 @@ def _account(directory: Path, name: str | None, storage: int | None) -> tuple[st
     return name, storage
 
 
-def _open_to_containers(file: Path) -> None:
+def _grant_to_containers(file: Path) -> None:
     """Mounted files keep their mode: the containers' group may read them where we may say so, else everybody who gets
     through the directory, which is nobody but its owner.
     """
-    if file.name in OWNERS_ONLY:
+    if file.name in OWNER_ONLY_FILES:
         return
     try:
-        os.chown(file, -1, CONTAINERS)
+        os.chown(file, -1, CONTAINER_GROUP)
         file.chmod(0o640)
     except PermissionError:
         file.chmod(0o644)
 
 
-def _files(made: "Secrets", account: str, storage: int | None) -> dict[str, str]:
+def _secret_files(made: "Secrets", account: str, storage: int | None) -> dict[str, str]:
     """What follows from the secrets: written again each time, as rights may have changed."""
-    from cli.stack.nats_config import Hospital, Limits, account_block, configuration
+    from cli.stack.nats_config import Tenant, TenantLimits, account_block, configuration
 
     nodes = _nodes()
-    hospital = Hospital(made, Limits(storage * 2**30) if storage else None)
+    hospital = Tenant(made, TenantLimits(storage * 2**30) if storage else None)
     return (
         {
             name: configuration(node, {account: hospital}, made.seeds["system"], made.storage_key)
@@ -136,12 +140,12 @@ def _nodes() -> "dict[str, Node]":
     from cli.stack.certificates import CA, CERTIFICATE, KEY
     from cli.stack.nats_config import Cluster, Node, Tls
 
-    tls = Tls(MOUNTED / CERTIFICATE, MOUNTED / KEY, MOUNTED / CA)
+    tls = Tls(SECRETS_MOUNT / CERTIFICATE, SECRETS_MOUNT / KEY, SECRETS_MOUNT / CA)
 
     def node(name: str, *others: str) -> Node:
         routes = tuple(f"tls://{other}:6222" for other in others)
-        cluster = Cluster("countersign", f"{ALL}:6222", routes) if others else None
-        return Node(name, f"{ALL}:4222", f"{ALL}:8222", Path("/data"), cluster, tls=tls)
+        cluster = Cluster("countersign", f"{ALL_INTERFACES}:6222", routes) if others else None
+        return Node(name, f"{ALL_INTERFACES}:4222", f"{ALL_INTERFACES}:8222", Path("/data"), cluster, tls=tls)
 
     names = [f"nats-{index}" for index in range(1, NODES + 1)]
     # On Kubernetes a pod's name comes from its environment, and its fellows are those of the StatefulSet.

@@ -9,21 +9,21 @@ from rich.console import Console
 from rich.markup import escape
 
 from cli.doctor.findings import Finding
-from cli.doctor.place import find_place
-from cli.doctor.run import examine
+from cli.doctor.run import run_checks
+from cli.doctor.target import find_target
 
 SIGNS = {"ok": "[green]ok     [/]", "warning": "[yellow]warning[/]", "fault": "[red]FAULT  [/]"}
 
 
-async def check_up(data_dir: Path | None, *, as_json: bool) -> bool:
+async def run_doctor(data_dir: Path | None, *, as_json: bool) -> bool:
     """Look, print as it is found, and return whether there is no fault."""
     logging.getLogger("shared.messaging.connection").setLevel(logging.ERROR)
-    place = find_place(data_dir)
+    place = find_target(data_dir)
     found: list[Finding] = []
     errors = Console(stderr=True)
     with errors.status("looking …") as status:
         console = Console(soft_wrap=True, highlight=False)
-        async for finding in examine(place, lambda what: status.update(f"looking at {what} …")):
+        async for finding in run_checks(place, lambda what: status.update(f"looking at {what} …")):
             if not as_json:
                 _show(console, finding, first=not found or found[-1].group != finding.group)
             found.append(finding)

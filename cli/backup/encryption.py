@@ -25,14 +25,14 @@ FRAME = 65_536  # bytes in a frame, before sealing
 TAG = 16
 
 
-class Seal:
+class BackupKey:
     """The key of one backup."""
 
     def __init__(self, key: bytes) -> None:
         self._key = key
 
-    def writer(self, file: BinaryIO, name: str) -> "Writer":
-        return Writer(file, self._cipher(name))
+    def writer(self, file: BinaryIO, name: str) -> "EncryptedWriter":
+        return EncryptedWriter(file, self._cipher(name))
 
     def read(self, file: BinaryIO, name: str) -> Iterator[bytes]:
         """What was written, a frame at a time.
@@ -56,7 +56,7 @@ class Seal:
         return AESGCM(HKDF(hashes.SHA256(), 32, None, INFO + b"/" + name.encode()).derive(self._key))
 
 
-class Writer:
+class EncryptedWriter:
     """Seals what is written; `close` writes the last frame, and leaves the file open."""
 
     def __init__(self, file: BinaryIO, cipher: AESGCM) -> None:
@@ -83,7 +83,7 @@ def _nonce(number: int, *, last: bool) -> bytes:
     return number.to_bytes(11, "big") + (b"\x01" if last else b"\x00")
 
 
-def new_seal(recipient: Path) -> tuple[Seal, str]:
+def create_key(recipient: Path) -> tuple[BackupKey, str]:
     """A seal for one backup, and its key sealed to the public key in the PEM file `recipient`.
 
     Raises CommandError when there is no such key.
@@ -98,10 +98,10 @@ def new_seal(recipient: Path) -> tuple[Seal, str]:
             "backup.key && openssl pkey -in backup.key -pubout -out backup.pub"
         )
     key = os.urandom(32)
-    return Seal(key), base64.b64encode(SUITE.encrypt(key, public, info=INFO)).decode()
+    return BackupKey(key), base64.b64encode(SUITE.encrypt(key, public, info=INFO)).decode()
 
 
-def open_seal(sealed: str, key_file: Path | None) -> Seal:
+def decrypt_key(sealed: str, key_file: Path | None) -> BackupKey:
     """The seal of a backup, by the private key in the PEM file.
 
     Raises CommandError when it is not the right one.
@@ -115,6 +115,6 @@ def open_seal(sealed: str, key_file: Path | None) -> Seal:
     if not isinstance(private, X25519PrivateKey):
         raise CommandError(f"{key_file} is not an X25519 private key in PEM without a password.")
     try:
-        return Seal(SUITE.decrypt(base64.b64decode(sealed), private, info=INFO))
+        return BackupKey(SUITE.decrypt(base64.b64decode(sealed), private, info=INFO))
     except InvalidTag:
         raise CommandError(f"The key in {key_file} does not open this backup.") from None

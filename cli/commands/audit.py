@@ -9,7 +9,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn
 
 from cli.audit import proof, run
 from cli.audit.report import Report
-from cli.reach import reach
+from cli.reach import open_bus
 from shared.contracts.checkpoint import Checkpoint
 from shared.messaging.checkpoints import Checkpoints, Folder, public_key, signing_key
 
@@ -50,7 +50,7 @@ async def checkpoint(data_dir: Path | None, folder: Path, key: Path) -> list[Che
     """As many as there is something to cover for."""
     made: list[Checkpoint] = []
     signs = signing_key(key)
-    async with reach(data_dir, "auditor") as connection:
+    async with open_bus(data_dir, "auditor") as connection:
         maker = Checkpoints(connection, Folder(folder), signs, lambda: datetime.now(UTC))
         while (found := await maker.make()) is not None:
             made.append(found)

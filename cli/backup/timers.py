@@ -22,7 +22,7 @@ from shared.messaging.timers import REFRESHES, Timers
 
 
 @dataclass(frozen=True, slots=True)
-class Clock:
+class ReviewTimer:
     """A timer of an open review."""
 
     case: CaseRef
@@ -31,7 +31,7 @@ class Clock:
     due: datetime
 
 
-class Open:
+class OpenReviews:
     """The reviews that wait, by the events that have been `add`ed."""
 
     def __init__(self) -> None:
@@ -49,28 +49,28 @@ class Open:
             if after is not None:
                 self._waiting[event.case.id] = after
 
-    def clocks(self) -> list[Clock]:
+    def timers(self) -> list[ReviewTimer]:
         found = []
         for waiting in self._waiting.values():
             case, clock = waiting.case, waiting.clock
             due = next_deadline(case, clock, case.level) if clock is not None else None
             if clock is not None and due is not None:
-                found.append(Clock(waiting.ref, clock, case.level + 1, due))
+                found.append(ReviewTimer(waiting.ref, clock, case.level + 1, due))
         return found
 
 
-async def set_clocks(bus: Bus) -> int:
+async def restore_timers(bus: Bus) -> int:
     """Set the timer of every open review, and of a refresh that has another attempt; returns how many."""
-    reviews, timers = Open(), Timers(bus)
+    reviews, timers = OpenReviews(), Timers(bus)
     async for page in Journal(bus, "restore").pages("discharge.>"):
         reviews.add(page)
-    clocks = reviews.clocks()
+    clocks = reviews.timers()
     for item in clocks:
         await timers.schedule(item.case, item.clock, item.level, item.due)
-    return len(clocks) + await _set_next_attempt(bus, Timers(bus, REFRESHES))
+    return len(clocks) + await _restore_refresh_timer(bus, Timers(bus, REFRESHES))
 
 
-async def _set_next_attempt(bus: Bus, timers: Timers) -> int:
+async def _restore_refresh_timer(bus: Bus, timers: Timers) -> int:
     queue, _ = await LiveBucket(bus).queue()
     if queue.active is None:
         return 0

@@ -16,11 +16,11 @@ from importlib.metadata import version
 from pathlib import Path
 
 from cli.backup import files, manifest
-from cli.backup.chains import Chains
-from cli.backup.files import Folder, Tell
+from cli.backup.chain_check import ChainCheck
+from cli.backup.encryption import create_key
+from cli.backup.files import BackupFolder, ProgressCallback
 from cli.backup.manifest import Manifest, Rewind, StreamPart, Trail, VectorPart
-from cli.backup.sealing import new_seal
-from cli.backup.vectors import Vectors
+from cli.backup.vector_export import VectorSource
 from shared.messaging import snapshots
 from shared.messaging.connection import Bus
 from shared.messaging.journal import STREAM as TRAIL
@@ -28,39 +28,42 @@ from shared.messaging.journal import Journal
 from shared.messaging.snapshots import Position
 from shared.messaging.topology import BUCKETS, STREAMS, all_consumers
 
-LEFT_OUT = ("sessions",)  # after a restore everybody signs in again
-KEPT = (*(item.name for item in STREAMS), *(f"KV_{name}" for name in BUCKETS if name not in LEFT_OUT))
+EXCLUDED_BUCKETS = ("sessions",)  # after a restore everybody signs in again
+BACKED_UP_STREAMS = (
+    *(item.name for item in STREAMS),
+    *(f"KV_{name}" for name in BUCKETS if name not in EXCLUDED_BUCKETS),
+)
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class BackupRequest:
     """What is to be backed up, and how."""
 
     to: Path
     bus: Bus
-    vectors: Vectors
+    vectors: VectorSource
     id: str
     now: datetime
     recipient: Path | None = None  # PEM file of the public key that the backup is sealed to
     declared: Path | None = None  # the folder that declares the knowledge base, where it is ours to keep
 
 
-async def make(wanted: Wanted, tell: Tell) -> Manifest:
+async def create_backup(wanted: BackupRequest, tell: ProgressCallback) -> Manifest:
     """Make it; complete when this returns. Killed half-way it leaves a folder that no restore takes.
 
     Raises CommandError, PermanentError, TransientError.
     """
-    seal, sealed = (None, None) if wanted.recipient is None else new_seal(wanted.recipient)
-    files.begin(wanted.to)
-    folder = Folder(wanted.to, seal)
-    before = await positions(wanted.bus)
+    seal, sealed = (None, None) if wanted.recipient is None else create_key(wanted.recipient)
+    files.start_backup(wanted.to)
+    folder = BackupFolder(wanted.to, seal)
+    before = await consumer_positions(wanted.bus)
     streams = []
-    for number, name in enumerate(KEPT):
-        tell(f"stream {name}", number, len(KEPT))
+    for number, name in enumerate(BACKED_UP_STREAMS):
+        tell(f"stream {name}", number, len(BACKED_UP_STREAMS))
         streams.append(await _stream(wanted.bus, folder, name))
     trail = await _trail(wanted.bus, folder, next(item for item in streams if item.name == TRAIL), tell)
     vectors = [await _collection(wanted, folder, name, tell) for name in await wanted.vectors.collections()]
-    declared = _declared(wanted.declared, folder)
+    declared = _archive_declaration(wanted.declared, folder)
     made = Manifest(
         id=wanted.id,
         made_at=wanted.now,
@@ -68,23 +71,23 @@ async def make(wanted: Wanted, tell: Tell) -> Manifest:
         nats=str(wanted.bus.client.connected_server_version),
         sealed=sealed,
         streams=tuple(streams),
-        rewinds=moved(before, await positions(wanted.bus)),
+        rewinds=consumers_to_rewind(before, await consumer_positions(wanted.bus)),
         vectors=tuple(vectors),
         declared=declared,
         trail=trail,
         files=tuple(folder.parts),
     )
     manifest.write(wanted.to, made)
-    files.end(wanted.to)
+    files.finish_backup(wanted.to)
     return made
 
 
-async def positions(bus: Bus) -> dict[tuple[str, str], Position | None]:
+async def consumer_positions(bus: Bus) -> dict[tuple[str, str], Position | None]:
     """Where every durable consumer stands, by stream and name."""
     return {(item.stream, item.name): await snapshots.position(bus, item.stream, item.name) for item in all_consumers()}
 
 
-def moved(
+def consumers_to_rewind(
     before: Mapping[tuple[str, str], Position | None], after: Mapping[tuple[str, str], Position | None]
 ) -> tuple[Rewind, ...]:
     """Where consumers go back to that moved in between."""
@@ -95,17 +98,17 @@ def moved(
     )
 
 
-async def _stream(bus: Bus, folder: Folder, name: str) -> StreamPart:
+async def _stream(bus: Bus, folder: BackupFolder, name: str) -> StreamPart:
     file = f"streams/{name}.snapshot"
     with folder.file(file) as sink:
         described = await snapshots.take(bus, name, sink.write)
     return StreamPart(file=file, config=described.config, state=described.state)
 
 
-async def _trail(bus: Bus, folder: Folder, stream: StreamPart, tell: Tell) -> Trail:
+async def _trail(bus: Bus, folder: BackupFolder, stream: StreamPart, tell: ProgressCallback) -> Trail:
     """The chains up to the snapshot's last event. What does not hold is backed up all the same, and said."""
     last = int(stream.state["last_seq"])
-    chains = Chains()
+    chains = ChainCheck()
     async for page in Journal(bus, "backup").pages("discharge.>"):
         chains.add(item for item in page if item.sequence <= last)
         tell("reading the chains", chains.events, int(stream.state["messages"]))
@@ -119,7 +122,7 @@ async def _trail(bus: Bus, folder: Folder, stream: StreamPart, tell: Tell) -> Tr
     return Trail(file=file, cases=len(chains.heads), events=chains.events, broken=broken)
 
 
-async def _collection(wanted: Wanted, folder: Folder, name: str, tell: Tell) -> VectorPart:
+async def _collection(wanted: BackupRequest, folder: BackupFolder, name: str, tell: ProgressCallback) -> VectorPart:
     file = f"vectors/{name}.jsonl.z"
     packing = zlib.compressobj(1)
     points = dimensions = 0
@@ -138,7 +141,7 @@ async def _collection(wanted: Wanted, folder: Folder, name: str, tell: Tell) -> 
     return VectorPart(file=file, collection=name, dimensions=dimensions, points=points)
 
 
-def _declared(source: Path | None, folder: Folder) -> str | None:
+def _archive_declaration(source: Path | None, folder: BackupFolder) -> str | None:
     """The folder that declares the knowledge base and holds what was uploaded: without it, the next refresh would find
     those documents gone.
     """

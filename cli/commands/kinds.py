@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.console import Console
 
-from cli.cases import make_table
+from cli.commands.cases import make_table
 from cli.errors import CommandError
 from cli.stack.access import default_data_dir, read_access
 
@@ -70,7 +70,7 @@ def kind_of(
     kinds = _load(folder)
     base = ehr_url or read_access(data_dir or default_data_dir()).ehr_url
     context = asyncio.run(_extract(base, encounter, kinds, department))
-    found = _told(context, kinds)
+    found = _describe(context, kinds)
     if as_json:
         print(json.dumps(found))
         return
@@ -87,7 +87,7 @@ def _load(folder: Path | None) -> "Kinds":
     return load_kinds(folder)
 
 
-def _told(context: "EncounterContext", kinds: "Kinds") -> dict[str, Any]:
+def _describe(context: "EncounterContext", kinds: "Kinds") -> dict[str, Any]:
     kind = kinds.of(context.kind, died=context.died)
     return {
         "kind": kind.name,

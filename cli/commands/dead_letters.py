@@ -19,7 +19,7 @@ from rich.table import Table
 from cli.errors import CommandError
 
 if TYPE_CHECKING:
-    from cli.redrive import Settling
+    from cli.dead_letters import Resolve
     from shared.messaging.connection import Bus
 
 app = typer.Typer(no_args_is_help=True, help="Look at dead letters, put them back to work, or discard them.")
@@ -38,16 +38,16 @@ T = TypeVar("T")
 
 def run(data_dir: Path | None, work: Callable[["Bus"], Coroutine[Any, Any, T]]) -> T:
     """Do `work` on the stack's bus, as its operator: on this machine, or where the environment names NATS."""
-    from cli.reach import reach
+    from cli.reach import open_bus
 
     async def connected() -> T:
-        async with reach(data_dir, "operator") as connection:
+        async with open_bus(data_dir, "operator") as connection:
             return await work(connection)
 
     return asyncio.run(connected())
 
 
-def who(by: str | None) -> str:
+def actor_name(by: str | None) -> str:
     """The name that goes on record."""
     try:
         return (by or getpass.getuser()).strip() or "operator"
@@ -56,7 +56,7 @@ def who(by: str | None) -> str:
 
 
 @app.command("list")
-def list_letters(
+def list_dead_letters(
     data_dir: DataDir = None,
     as_json: AsJson = False,
     everything: Annotated[bool, typer.Option("--all", help="also those that were redriven or discarded")] = False,
@@ -105,9 +105,9 @@ def redrive(
     as_json: AsJson = False,
 ) -> None:
     """Put a dead letter back to work: a case is retried from its failed step, a fact is published again."""
-    from cli.redrive import redrive as put_back
+    from cli.dead_letters import redrive as put_back
 
-    _settle("redrive", put_back, sequence, everything, consumer, yes, reason, by, data_dir, as_json)
+    _resolve("redrive", put_back, sequence, everything, consumer, yes, reason, by, data_dir, as_json)
 
 
 @app.command()
@@ -122,16 +122,16 @@ def discard(
     as_json: AsJson = False,
 ) -> None:
     """Say that a dead letter will not be put back, and why. It stays on record; what it was about stays as it is."""
-    from cli.redrive import discard as put_away
+    from cli.dead_letters import discard as put_away
 
     if not reason.strip():
         raise CommandError("Say why, with --reason.")
-    _settle("discard", put_away, sequence, everything, consumer, yes, reason, by, data_dir, as_json)
+    _resolve("discard", put_away, sequence, everything, consumer, yes, reason, by, data_dir, as_json)
 
 
-def _settle(
+def _resolve(
     name: Literal["redrive", "discard"],
-    settling: "Settling",
+    settling: "Resolve",
     sequence: int | None,
     everything: bool,
     consumer: str | None,
@@ -144,10 +144,10 @@ def _settle(
     if everything == (sequence is not None) or everything != (consumer is not None):
         raise CommandError("Name one dead letter, or all of a consumer: --all --consumer NAME.")
     if sequence is not None:
-        done = run(data_dir, lambda bus: _one(bus, settling, sequence, who(by), reason))
+        done = run(data_dir, lambda bus: _one(bus, settling, sequence, actor_name(by), reason))
         print(json.dumps({"sequence": sequence, "done": done}) if as_json else done)
         return
-    results = run(data_dir, lambda bus: _many(bus, name, settling, str(consumer), yes, who(by), reason))
+    results = run(data_dir, lambda bus: _many(bus, name, settling, str(consumer), yes, actor_name(by), reason))
     refused = [item for item in results if not item["ok"]]
     if as_json:
         print(json.dumps({"done": len(results) - len(refused), "refused": refused}))
@@ -159,21 +159,21 @@ def _settle(
         raise typer.Exit(1)
 
 
-async def _one(connection: "Bus", settling: "Settling", sequence: int, by: str, why: str) -> str:
-    from cli.redrive import Said
+async def _one(connection: "Bus", settling: "Resolve", sequence: int, by: str, why: str) -> str:
+    from cli.dead_letters import Attribution
     from shared.messaging.letters import read_all
 
-    return await settling(connection, await read_all(connection), sequence, Said(by, why))
+    return await settling(connection, await read_all(connection), sequence, Attribution(by, why))
 
 
 async def _many(
-    connection: "Bus", name: str, settling: "Settling", consumer: str, yes: bool, by: str, why: str
+    connection: "Bus", name: str, settling: "Resolve", consumer: str, yes: bool, by: str, why: str
 ) -> list[dict[str, Any]]:
-    from cli.redrive import Said, settle_each, waiting
+    from cli.dead_letters import Attribution, resolve_each, unresolved
     from shared.messaging.letters import read_all
 
     letters = await read_all(connection)
-    found = waiting(letters, consumer)
+    found = unresolved(letters, consumer)
     if not found:
         return []
     # Asked on a terminal only: a script that forgot --yes must not hang.
@@ -182,5 +182,5 @@ async def _many(
     shown = track(found, description=name, console=Console(stderr=True), transient=True)
     return [
         {"sequence": number, "said": said, "ok": ok}
-        async for number, said, ok in settle_each(connection, letters, found, settling, Said(by, why), shown)
+        async for number, said, ok in resolve_each(connection, letters, found, settling, Attribution(by, why), shown)
     ]

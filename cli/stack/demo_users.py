@@ -8,7 +8,7 @@ from services.approval.inbox.people import name_of
 from shared.runtime.access import Caller
 
 
-def demo_people(store: Store) -> list[Caller]:
+def demo_users(store: Store) -> list[Caller]:
     """The attending physicians of the demo's stays, and the supervisors of their departments."""
     names = {str(item["id"]): name_of(item) for item in store.candidates("Practitioner", None, None)}
     departments: defaultdict[str, set[str]] = defaultdict(set)
