@@ -24,8 +24,8 @@ import yaml
 from rich.console import Console
 from rich.table import Table
 
-from cli.bus import open_embedded_bus
 from cli.client import Api
+from cli.connections import open_embedded_bus
 from cli.stack import triton
 from cli.stack.access import read_access
 from cli.stack.ports import free_port

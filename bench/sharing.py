@@ -27,8 +27,8 @@ from rich.table import Table
 
 from bench.knowledge import Running, keep, running
 from bench.sharing_data import NIGHT, admit, declare, write_night
-from cli.bus import open_embedded_bus
 from cli.client import Api
+from cli.connections import open_embedded_bus
 from cli.stack.access import read_access
 from sandbox_ehr.seed import DemoEncounter, demo_encounters
 from shared.contracts.knowledge import BATCH

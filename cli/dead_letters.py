@@ -1,4 +1,4 @@
-"""What is done about dead letters and failed cases: asked of the service that writes it, and again if need be."""
+"""Redrive and discard dead letters, and retry failed cases, by asking the service that owns them."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
@@ -12,66 +12,66 @@ from shared.messaging.requests import AT_ONCE, OfCase, OfLetter, ask
 
 @dataclass(frozen=True, slots=True)
 class Attribution:
-    """Who asks, and why."""
+    """Who asks for an action, and the reason; both are recorded."""
 
     by: str
-    why: str = ""
+    reason: str = ""
 
 
 Resolve = Callable[[Bus, Letters, int, Attribution], Awaitable[str]]
 
 
-async def redrive(connection: Bus, letters: Letters, sequence: int, said: Attribution) -> str:
-    """Put one dead letter back to work, once; returns what was done in words. Raises Failure."""
+async def redrive(bus: Bus, letters: Letters, sequence: int, who: Attribution) -> str:
+    """Process a dead letter again, once. Return a sentence that says what was done. Raises Failure."""
     letter, _, _ = find(letters, sequence)
     must_wait(letter)
-    # What the EHR says of encounters is ingest's to publish; everything else, and every case, is approval's.
+    # ingest publishes what the EHR reports of encounters; approval owns everything else, and every case.
     service = "ingest" if letter.subject.startswith("ehr.encounter.") else "approval"
-    return await ask(connection, service, "redrive", _of(sequence, said))
+    return await ask(bus, service, "redrive", _request(sequence, who))
 
 
-async def discard(connection: Bus, letters: Letters, sequence: int, said: Attribution) -> str:
-    """Say that nobody will put this letter back; returns in words what that leaves. Raises Failure."""
+async def discard(bus: Bus, letters: Letters, sequence: int, who: Attribution) -> str:
+    """Mark a dead letter as never to be redriven. Return a sentence with the consequences. Raises Failure."""
     must_wait(find(letters, sequence)[0])
-    return await ask(connection, "approval", "discard", _of(sequence, said))
+    return await ask(bus, "approval", "discard", _request(sequence, who))
 
 
-async def retry_case(connection: Bus, case_id: str, said: Attribution) -> str:
-    """Put a failed case back to its failed step, whatever became of its dead letter. Raises Failure."""
-    request = OfCase.model_construct(case_id=case_id, by=said.by)  # the service says what is wrong with it
-    return await ask(connection, "approval", "retry", request)
+async def retry_case(bus: Bus, case_id: str, who: Attribution) -> str:
+    """Retry a failed case from its failed step, even if its dead letter was resolved. Raises Failure."""
+    request = OfCase.model_construct(case_id=case_id, by=who.by)  # the service validates it
+    return await ask(bus, "approval", "retry", request)
 
 
-def _of(sequence: int, said: Attribution) -> OfLetter:
-    return OfLetter.model_construct(sequence=sequence, by=said.by, why=said.why)
+def _request(sequence: int, who: Attribution) -> OfLetter:
+    return OfLetter.model_construct(sequence=sequence, by=who.by, why=who.reason)
 
 
 async def resolve_each(
-    connection: Bus,
+    bus: Bus,
     letters: Letters,
-    which: Sequence[int],
-    settling: Resolve,
-    said: Attribution,
-    shown: Iterable[int] = (),
+    sequences: Sequence[int],
+    resolve: Resolve,
+    who: Attribution,
+    progress: Iterable[int] = (),
 ) -> AsyncIterator[tuple[int, str, bool]]:
-    """Some at once, in their order: the letter's sequence, what was done or why it was not, and whether it was.
+    """Apply `resolve` to some dead letters at a time, in order.
 
-    `shown` is moved on with each.
+    Yields sequence, the answer or the reason of the refusal, and whether it was done; advances `progress` with each.
     """
 
     async def one(sequence: int) -> tuple[int, str, bool]:
         try:
-            return sequence, await settling(connection, letters, sequence, said), True
-        except PermanentError as refused:
-            return sequence, refused.reason, False
+            return sequence, await resolve(bus, letters, sequence, who), True
+        except PermanentError as error:
+            return sequence, error.reason, False
 
-    steps = iter(shown)
-    for start in range(0, len(which), AT_ONCE):
-        for done in await asyncio.gather(*map(one, which[start : start + AT_ONCE])):
+    steps = iter(progress)
+    for start in range(0, len(sequences), AT_ONCE):
+        for done in await asyncio.gather(*map(one, sequences[start : start + AT_ONCE])):
             yield done
             next(steps, None)
 
 
 def unresolved(letters: Letters, consumer: str) -> list[int]:
-    """Sequences of the letters of `consumer` that nobody has dealt with."""
+    """Return the sequences of the unresolved dead letters of `consumer`."""
     return [number for number, (letter, _, _) in letters.items() if letter.waits and letter.consumer == consumer]

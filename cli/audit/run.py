@@ -15,7 +15,7 @@ from cli.audit.case_index import CaseIndex
 from cli.audit.checkpoints import CheckpointVerifier, verify_case_heads
 from cli.audit.orphans import orphan_documents
 from cli.audit.report import Report
-from cli.reach import open_bus, open_ehr
+from cli.connections import open_bus, open_ehr
 from services.approval.ehr_word import CASE_ID
 from services.approval.proof.case import Verified, standing, verify_case
 from services.approval.proof.fault import Fault

@@ -5,16 +5,13 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
-
-from pydantic import BeforeValidator, Field, SecretStr
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from cli.backup.restore import RestoreTarget
 from cli.backup.vector_export import ApiVectors, StoreVectors, VectorSource
-from cli.bus import open_embedded_bus
 from cli.client import open_api
+from cli.connections import open_embedded_bus, read_seed
 from cli.errors import CommandError
+from cli.settings import RemoteStackSettings, remote_stack
 from cli.stack import nats
 from cli.stack.access import ERASURES, default_data_dir
 from cli.stack.lock import try_lock
@@ -24,40 +21,8 @@ from shared.contracts.failures import Failure
 from shared.knowledge.base import KnowledgeBase
 from shared.messaging.connection import Bus, connect
 from shared.messaging.erasures import ErasureList, Listed
-from shared.messaging.placement import Tags, read_placement
 from shared.messaging.provision import Keeping
 from shared.runtime.settings import QdrantSettings
-
-
-class RemoteStackSettings(BaseSettings):
-    """A stack whose parts are reached by address. Variables are the services' own."""
-
-    model_config = SettingsConfigDict(env_prefix="COUNTERSIGN_", extra="ignore", frozen=True)
-
-    nats_url: str = ""
-    nats_ca_file: Path | None = None
-    erasure_dir: Path | None = Field(default=None, description="folder of the list of erasures")
-    nats_seed: SecretStr = Field(default=SecretStr(""), description="of user backup, or admin to restore")
-    nats_seed_file: Path | None = None
-    nats_replicas: int = Field(default=1, description="of streams that are restored")
-    nats_placement: Annotated[Tags, NoDecode, BeforeValidator(read_placement)] = Field(
-        default={}, validate_default=False, description="the tags of the servers that each stream may be on"
-    )
-
-    @property
-    def keeping(self) -> Keeping:
-        return Keeping(self.nats_replicas, self.nats_placement)
-
-    @property
-    def seed(self) -> str:
-        """Raises CommandError when there is none."""
-        try:
-            text = self.nats_seed_file.read_text() if self.nats_seed_file else self.nats_seed.get_secret_value()
-        except OSError as error:
-            raise CommandError(f"{self.nats_seed_file} cannot be read ({error.strerror}).") from None
-        if not text.strip():
-            raise CommandError("Set COUNTERSIGN_NATS_SEED_FILE: the nkey seed of the user to connect as.")
-        return text.strip()
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,12 +32,6 @@ class BackupSource:
     bus: Bus
     vectors: VectorSource
     declared: Path | None
-
-
-def remote_stack(data_dir: Path | None) -> RemoteStackSettings | None:
-    """Its settings, where the environment names a NATS server and the command no data directory."""
-    found = RemoteStackSettings()
-    return found if found.nats_url and data_dir is None else None
 
 
 @asynccontextmanager
@@ -103,7 +62,9 @@ async def open_target(data_dir: Path | None) -> AsyncIterator[RestoreTarget]:
     async with AsyncExitStack() as stack:
         if (settings := remote_stack(data_dir)) is not None:
             connection = await _connect(stack, settings, "admin")
-            yield RestoreTarget(connection, _vector_store(stack, None), None, settings.keeping)
+            yield RestoreTarget(
+                connection, _vector_store(stack, None), None, Keeping(settings.nats_replicas, settings.nats_placement)
+            )
             return
         directory = (data_dir or default_data_dir()).absolute()
         try:
@@ -126,7 +87,7 @@ def _existing_data_dir(data_dir: Path | None) -> Path:
 
 async def _connect(stack: AsyncExitStack, settings: RemoteStackSettings, user: str) -> Bus:
     try:
-        connection = await connect(settings.nats_url, user, settings.seed, ca_file=settings.nats_ca_file)
+        connection = await connect(settings.nats_url, user, read_seed(settings), ca_file=settings.nats_ca_file)
     except Failure as failure:
         raise CommandError(f"COUNTERSIGN_NATS_URL: {failure.reason}.") from None
     stack.push_async_callback(connection.close)

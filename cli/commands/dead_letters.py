@@ -1,101 +1,77 @@
-"""`countersign deadletter`: what could not be handled, and what is done about it.
+"""`countersign dead-letters`: list messages that no retry could handle, redrive or discard them.
 
-What speaks to the bus is imported when a command runs: `--help` must not wait for it.
+Modules that connect to NATS are imported when a command runs, so that `--help` stays fast.
 """
 
-import asyncio
-import getpass
-import json
-from collections.abc import Callable, Coroutine
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 from rich.console import Console
 from rich.progress import track
-from rich.table import Table
 
+from cli.connections import run_with_bus
 from cli.errors import CommandError
+from cli.options import AsJson, By, DataDir, actor_name
+from cli.output import emit, make_table, stderr
 
 if TYPE_CHECKING:
-    from cli.dead_letters import Resolve
+    from cli.dead_letters import Attribution, Resolve
     from shared.messaging.connection import Bus
 
-app = typer.Typer(no_args_is_help=True, help="Look at dead letters, put them back to work, or discard them.")
-DataDir = Annotated[Path | None, typer.Option("--data-dir", help="the stack's data directory")]
-AsJson = Annotated[bool, typer.Option("--json", help="JSON on stdout")]
-Sequence = Annotated[int, typer.Argument(help="sequence in the DEADLETTER stream, as `list` shows it")]
-Which = Annotated[int | None, typer.Argument(help="sequence in the DEADLETTER stream, as `list` shows it")]
-All = Annotated[bool, typer.Option("--all", help="every one that waits, of one consumer")]
-Consumer = Annotated[str | None, typer.Option("--consumer", help="with --all: which")]
-Yes = Annotated[bool, typer.Option("--yes", help="with --all: do not ask")]
-Reason = Annotated[str, typer.Option("--reason", help="kept beside the letter, with your name; no patient data")]
-By = Annotated[str | None, typer.Option("--by", help="who does it; default: the user of this machine")]
-
-T = TypeVar("T")
-
-
-def run(data_dir: Path | None, work: Callable[["Bus"], Coroutine[Any, Any, T]]) -> T:
-    """Do `work` on the stack's bus, as its operator: on this machine, or where the environment names NATS."""
-    from cli.reach import open_bus
-
-    async def connected() -> T:
-        async with open_bus(data_dir, "operator") as connection:
-            return await work(connection)
-
-    return asyncio.run(connected())
-
-
-def actor_name(by: str | None) -> str:
-    """The name that goes on record."""
-    try:
-        return (by or getpass.getuser()).strip() or "operator"
-    except OSError:  # a container's user may have no name
-        return "operator"
+app = typer.Typer(no_args_is_help=True, help="List dead letters, redrive or discard them.")
+Sequence = Annotated[int, typer.Argument(help="sequence in the DEADLETTER stream, as printed by `list`")]
+OptionalSequence = Annotated[int | None, typer.Argument(help="sequence in the DEADLETTER stream, as printed by `list`")]
+All = Annotated[bool, typer.Option("--all", help="all unresolved dead letters of one consumer")]
+Consumer = Annotated[str | None, typer.Option("--consumer", help="with --all: name of the consumer")]
+Yes = Annotated[bool, typer.Option("--yes", help="with --all: do not ask for confirmation")]
+Reason = Annotated[str, typer.Option("--reason", help="recorded with your name; no patient data")]
 
 
 @app.command("list")
 def list_dead_letters(
     data_dir: DataDir = None,
     as_json: AsJson = False,
-    everything: Annotated[bool, typer.Option("--all", help="also those that were redriven or discarded")] = False,
+    everything: Annotated[bool, typer.Option("--all", help="include redriven and discarded ones")] = False,
 ) -> None:
-    """Dead letters that wait for somebody."""
+    """List unresolved dead letters."""
     from shared.messaging.letters import read_all
 
-    letters = [item[0] for item in run(data_dir, read_all).values() if everything or item[0].waits]
-    if as_json:
-        print(json.dumps([asdict(letter) for letter in letters]))
-        return
-    table = Table(box=None, header_style="bold")
-    for column in ("sequence", "consumer", "attempts", "reason", "subject", *(("state", "by", "why") * everything)):
-        table.add_column(column, overflow="fold")
-    for letter in letters:
-        done = (f"{letter.state} {letter.at or ''}".strip(), letter.by or "", letter.why or "") if everything else ()
-        row = (str(letter.sequence), letter.consumer, str(letter.attempts), letter.reason, letter.subject, *done)
-        table.add_row(*row)
-    Console().print(table if letters else "No dead letters wait.")
+    letters = [item[0] for item in run_with_bus(data_dir, read_all).values() if everything or item[0].waits]
+
+    def show() -> None:
+        history = ("state", "by", "reason given") * everything
+        table = make_table("sequence", "consumer", "attempts", "reason", "subject", *history)
+        for letter in letters:
+            row = (str(letter.sequence), letter.consumer, str(letter.attempts), letter.reason, letter.subject)
+            done = (f"{letter.state} {letter.at or ''}".strip(), letter.by or "", letter.why or "")
+            table.add_row(*row, *(done * everything))
+        Console().print(table if letters else "There are no unresolved dead letters.")
+
+    emit([asdict(letter) for letter in letters], as_json, show)
 
 
 @app.command()
 def show(sequence: Sequence, data_dir: DataDir = None, as_json: AsJson = False) -> None:
-    """One dead letter with its original message."""
+    """Show a dead letter with its original message."""
     from shared.messaging.letters import find, read_all
 
-    letter, data, headers = find(run(data_dir, read_all), sequence)
+    letter, data, headers = find(run_with_bus(data_dir, read_all), sequence)
     original = {name: value for name, value in headers.items() if not name.startswith(("Nats-", "countersign-"))}
-    if as_json:
-        print(json.dumps(asdict(letter) | {"headers": original, "body": data.decode(errors="replace")}))
-        return
-    for name, value in (asdict(letter) | original).items():
-        print(f"{name:18}{'' if value is None else value}")
-    print(data.decode(errors="replace"))
+    body = data.decode(errors="replace")
+
+    def show() -> None:
+        for name, value in (asdict(letter) | original).items():
+            print(f"{name:18}{'' if value is None else value}")
+        print(body)
+
+    emit(asdict(letter) | {"headers": original, "body": body}, as_json, show)
 
 
 @app.command()
 def redrive(
-    sequence: Which = None,
+    sequence: OptionalSequence = None,
     everything: All = False,
     consumer: Consumer = None,
     yes: Yes = False,
@@ -104,15 +80,16 @@ def redrive(
     data_dir: DataDir = None,
     as_json: AsJson = False,
 ) -> None:
-    """Put a dead letter back to work: a case is retried from its failed step, a fact is published again."""
-    from cli.dead_letters import redrive as put_back
+    """Process a dead letter again: a case retries its failed step, any other message is published again."""
+    from cli import dead_letters
 
-    _resolve("redrive", put_back, sequence, everything, consumer, yes, reason, by, data_dir, as_json)
+    who = dead_letters.Attribution(actor_name(by), reason)
+    _resolve("redrive", dead_letters.redrive, who, sequence, everything, consumer, yes, data_dir, as_json)
 
 
 @app.command()
 def discard(
-    sequence: Which = None,
+    sequence: OptionalSequence = None,
     everything: All = False,
     consumer: Consumer = None,
     yes: Yes = False,
@@ -121,66 +98,68 @@ def discard(
     data_dir: DataDir = None,
     as_json: AsJson = False,
 ) -> None:
-    """Say that a dead letter will not be put back, and why. It stays on record; what it was about stays as it is."""
-    from cli.dead_letters import discard as put_away
+    """Mark a dead letter as never to be redriven. It stays on record; its case stays as it is."""
+    from cli import dead_letters
 
     if not reason.strip():
-        raise CommandError("Say why, with --reason.")
-    _resolve("discard", put_away, sequence, everything, consumer, yes, reason, by, data_dir, as_json)
+        raise CommandError("Give the reason with --reason.")
+    who = dead_letters.Attribution(actor_name(by), reason)
+    _resolve("discard", dead_letters.discard, who, sequence, everything, consumer, yes, data_dir, as_json)
 
 
 def _resolve(
     name: Literal["redrive", "discard"],
-    settling: "Resolve",
+    resolve: "Resolve",
+    who: "Attribution",
     sequence: int | None,
     everything: bool,
     consumer: str | None,
     yes: bool,
-    reason: str,
-    by: str | None,
     data_dir: Path | None,
     as_json: bool,
 ) -> None:
+    """Redrive or discard one dead letter, or all of a consumer; exit with 1 when a service refuses one."""
     if everything == (sequence is not None) or everything != (consumer is not None):
         raise CommandError("Name one dead letter, or all of a consumer: --all --consumer NAME.")
     if sequence is not None:
-        done = run(data_dir, lambda bus: _one(bus, settling, sequence, actor_name(by), reason))
-        print(json.dumps({"sequence": sequence, "done": done}) if as_json else done)
+        done = run_with_bus(data_dir, lambda bus: _resolve_one(bus, resolve, sequence, who))
+        emit({"sequence": sequence, "done": done}, as_json, done)
         return
-    results = run(data_dir, lambda bus: _many(bus, name, settling, str(consumer), yes, actor_name(by), reason))
+    results = run_with_bus(data_dir, lambda bus: _resolve_all(bus, name, resolve, str(consumer), who, yes=yes))
     refused = [item for item in results if not item["ok"]]
-    if as_json:
-        print(json.dumps({"done": len(results) - len(refused), "refused": refused}))
-    else:
+    succeeded = len(results) - len(refused)
+
+    def show() -> None:
         for item in refused:
             print(f"{item['sequence']}: {item['said']}")
-        print(f"{len(results) - len(refused)} done, {len(refused)} refused")
+        print(f"{succeeded} done, {len(refused)} refused")
+
+    emit({"done": succeeded, "refused": refused}, as_json, show)
     if refused:
         raise typer.Exit(1)
 
 
-async def _one(connection: "Bus", settling: "Resolve", sequence: int, by: str, why: str) -> str:
-    from cli.dead_letters import Attribution
+async def _resolve_one(bus: "Bus", resolve: "Resolve", sequence: int, who: "Attribution") -> str:
     from shared.messaging.letters import read_all
 
-    return await settling(connection, await read_all(connection), sequence, Attribution(by, why))
+    return await resolve(bus, await read_all(bus), sequence, who)
 
 
-async def _many(
-    connection: "Bus", name: str, settling: "Resolve", consumer: str, yes: bool, by: str, why: str
+async def _resolve_all(
+    bus: "Bus", name: str, resolve: "Resolve", consumer: str, who: "Attribution", *, yes: bool
 ) -> list[dict[str, Any]]:
-    from cli.dead_letters import Attribution, resolve_each, unresolved
+    from cli.dead_letters import resolve_each, unresolved
     from shared.messaging.letters import read_all
 
-    letters = await read_all(connection)
-    found = unresolved(letters, consumer)
-    if not found:
+    letters = await read_all(bus)
+    sequences = unresolved(letters, consumer)
+    if not sequences:
         return []
-    # Asked on a terminal only: a script that forgot --yes must not hang.
-    if not yes and not typer.confirm(f"{name} {len(found)} dead letters of {consumer}?", err=True):
+    # On a terminal only: a script that forgot --yes must not hang.
+    if not yes and not typer.confirm(f"{name} {len(sequences)} dead letters of {consumer}?", err=True):
         raise CommandError("Nothing was done.")
-    shown = track(found, description=name, console=Console(stderr=True), transient=True)
+    progress = track(sequences, description=name, console=stderr, transient=True)
     return [
-        {"sequence": number, "said": said, "ok": ok}
-        async for number, said, ok in resolve_each(connection, letters, found, settling, Attribution(by, why), shown)
+        {"sequence": number, "said": answer, "ok": ok}
+        async for number, answer, ok in resolve_each(bus, letters, sequences, resolve, who, progress)
     ]

@@ -1,71 +1,57 @@
-"""`countersign ehr-decisions`: whether what physicians decide in the EHR's own inbox counts.
+"""`countersign ehr-decisions`: hold or allow the decisions that physicians take in the EHR's own inbox.
 
-What speaks to the bus is imported when a command runs: `--help` must not wait for it.
+Modules that connect to NATS are imported when a command runs, so that `--help` stays fast.
 """
 
-import asyncio
-import json
-from collections.abc import Callable, Coroutine
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cli.commands.dead_letters import AsJson, By, DataDir, actor_name
+from cli.connections import run_with_bus
+from cli.options import AsJson, By, DataDir, actor_name
+from cli.output import emit
 
 if TYPE_CHECKING:
     from services.approval.hold import Hold
     from shared.messaging.connection import Bus
 
-T = TypeVar("T")
-app = typer.Typer(no_args_is_help=True, help="Hold or allow decisions that are taken in the EHR's own inbox.")
-Reason = Annotated[str, typer.Option("--reason", help="kept with your name; no patient data")]
+app = typer.Typer(no_args_is_help=True, help="Hold or allow decisions taken in the EHR's own inbox.")
+Reason = Annotated[str, typer.Option("--reason", help="recorded with your name; no patient data")]
 
 
 @app.command()
 def show(data_dir: DataDir = None, as_json: AsJson = False) -> None:
-    """Whether they count, and who said so."""
+    """Show whether decisions in the EHR are held, since when and by whom."""
     from services.approval.hold import read_hold
 
-    _print_hold(_run(data_dir, read_hold), as_json=as_json)
+    _print_hold(run_with_bus(data_dir, read_hold), as_json=as_json)
 
 
 @app.command()
 def hold(reason: Reason, by: By = None, data_dir: DataDir = None, as_json: AsJson = False) -> None:
-    """Decide nothing from the EHR: what is decided there waits."""
-    _print_hold(_run(data_dir, lambda bus: _set(bus, by, reason, held=True)), as_json=as_json)
+    """Hold decisions: those taken in the EHR have no effect until they are allowed again."""
+    _print_hold(run_with_bus(data_dir, lambda bus: _set(bus, by, reason, held=True)), as_json=as_json)
 
 
 @app.command()
 def allow(reason: Reason, by: By = None, data_dir: DataDir = None, as_json: AsJson = False) -> None:
-    """Let decisions in the EHR count again, those that waited too (within ten minutes)."""
-    _print_hold(_run(data_dir, lambda bus: _set(bus, by, reason, held=False)), as_json=as_json)
-
-
-def _run(data_dir: Path | None, work: Callable[["Bus"], Coroutine[Any, Any, T]]) -> T:
-    """As the operator."""
-    from cli.reach import open_bus
-
-    async def connected() -> T:
-        async with open_bus(data_dir, "operator") as connection:
-            return await work(connection)
-
-    return asyncio.run(connected())
+    """Allow decisions in the EHR again. Those taken meanwhile take effect within ten minutes."""
+    _print_hold(run_with_bus(data_dir, lambda bus: _set(bus, by, reason, held=False)), as_json=as_json)
 
 
 async def _set(bus: "Bus", by: str | None, reason: str, *, held: bool) -> "Hold | None":
     from services.approval.hold import read_hold
     from shared.messaging.requests import OfDecisions, ask
 
-    await ask(bus, "approval", "ehr-decisions", OfDecisions.model_construct(held=held, by=actor_name(by), why=reason))
+    request = OfDecisions.model_construct(held=held, by=actor_name(by), why=reason)
+    await ask(bus, "approval", "ehr-decisions", request)
     return await read_hold(bus)
 
 
 def _print_hold(found: "Hold | None", *, as_json: bool) -> None:
-    if as_json:
-        print(json.dumps(found.model_dump(mode="json") if found else {"held": False}))
-    elif found is None:
-        print("Decisions in the EHR count.")
-    else:
-        does = "are held" if found.held else "count"
-        print(f"Decisions in the EHR {does}: {found.by}, {found.at:%Y-%m-%d %H:%M} UTC: {found.why}")
+    if found is None:
+        emit({"held": False}, as_json, "Decisions in the EHR are allowed.")
+        return
+    state = "held" if found.held else "allowed"
+    text = f"Decisions in the EHR are {state}: {found.by}, {found.at:%Y-%m-%d %H:%M} UTC: {found.why}"
+    emit(found.model_dump(mode="json"), as_json, text)

@@ -1,36 +1,35 @@
-"""`countersign kinds`: which kinds of documents there are, and which one a stay gets."""
+"""`countersign kinds`: list the kinds of documents, and show which one an encounter gets."""
 
 import asyncio
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
 
-from cli.commands.cases import make_table
 from cli.errors import CommandError
+from cli.options import AsJson, DataDir, EhrUrl
+from cli.output import emit, make_table
 from cli.stack.access import default_data_dir, read_access
 
 if TYPE_CHECKING:
     from services.drafter.kinds import Kinds
     from shared.contracts.context import EncounterContext
 
-app = typer.Typer(no_args_is_help=True, help="Look at kinds of documents, and at the one that a stay gets.")
-DataDir = Annotated[Path | None, typer.Option("--data-dir", help="the stack's data directory")]
-AsJson = Annotated[bool, typer.Option("--json", help="JSON on stdout")]
+app = typer.Typer(no_args_is_help=True, help="List the kinds of documents, and show which one an encounter gets.")
 Folder = Annotated[
     Path | None,
-    typer.Option("--kinds", envvar="COUNTERSIGN_DOCUMENT_KINDS", help="a folder of kinds, besides those that ship"),
+    typer.Option(
+        "--kinds", envvar="COUNTERSIGN_DOCUMENT_KINDS", help="folder of kinds, in addition to those that ship"
+    ),
 ]
-EhrUrl = Annotated[str | None, typer.Option("--ehr-url", help="FHIR R4 base; default: the running stack's")]
 EncounterId = Annotated[str, typer.Argument(metavar="ENCOUNTER", help="id of the encounter in the EHR")]
-Department = Annotated[str | None, typer.Option("--department", help="for kinds that ask for one")]
+Department = Annotated[str | None, typer.Option("--department", help="department, for kinds whose rules ask for one")]
 
 
 @app.command("list")
 def list_kinds(folder: Folder = None, as_json: AsJson = False) -> None:
-    """Every kind: its title, its LOINC code, how it is chosen, what it requires. Says what is declared wrongly."""
+    """List every kind with its title, LOINC code, rules and required elements; report errors in declarations."""
     kinds = _load(folder)
     found: list[dict[str, Any]] = [
         {
@@ -47,14 +46,15 @@ def list_kinds(folder: Folder = None, as_json: AsJson = False) -> None:
         }
         for kind in sorted(kinds.all.values(), key=lambda kind: (-kind.declared.priority, kind.name))
     ]
-    if as_json:
-        print(json.dumps(found))
-        return
-    table = make_table("kind", "title", "LOINC", "priority", "prompt", "requires")
-    for item in found:
-        words = [str(item[name]) for name in ("kind", "title", "code", "priority", "prompt")]
-        table.add_row(*words, ", ".join(item["requires"]) or "-")
-    Console().print(table)
+
+    def show() -> None:
+        table = make_table("kind", "title", "LOINC", "priority", "prompt", "requires")
+        for item in found:
+            cells = [str(item[name]) for name in ("kind", "title", "code", "priority", "prompt")]
+            table.add_row(*cells, ", ".join(item["requires"]) or "-")
+        Console().print(table)
+
+    emit(found, as_json, show)
 
 
 @app.command("of")
@@ -66,19 +66,20 @@ def kind_of(
     data_dir: DataDir = None,
     as_json: AsJson = False,
 ) -> None:
-    """The kind that a stay gets, why, and the open points of its draft. Reads the EHR; drafts and writes nothing."""
+    """Show the kind that an encounter gets, why, and its open points. Reads the EHR; writes nothing."""
     kinds = _load(folder)
     base = ehr_url or read_access(data_dir or default_data_dir()).ehr_url
     context = asyncio.run(_extract(base, encounter, kinds, department))
     found = _describe(context, kinds)
-    if as_json:
-        print(json.dumps(found))
-        return
-    print(f"{found['title']} ({found['kind']}): {found['why']}")
-    for name in found["also"]:
-        print(f"also: {name}")
-    for point in found["open_points"]:
-        print(f"  - {point}")
+
+    def show() -> None:
+        print(f"{found['title']} ({found['kind']}): {found['why']}")
+        for name in found["also"]:
+            print(f"also: {name}")
+        for point in found["open_points"]:
+            print(f"  - {point}")
+
+    emit(found, as_json, show)
 
 
 def _load(folder: Path | None) -> "Kinds":

@@ -1,46 +1,34 @@
-"""`countersign knowledge`: refresh it, see what is live and why, ask it, go back."""
+"""`countersign knowledge`: refresh the knowledge base, show its versions, search it, roll back."""
 
 import asyncio
-import json
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-from cli.client import Api, open_api
-from cli.commands.cases import make_table
+from cli.client import Api, call_api, run_with_api
 from cli.errors import CommandError
-from cli.stack.access import default_data_dir
+from cli.options import AsJson, DataDir
+from cli.output import emit, make_table, progress_bar
 
-app = typer.Typer(no_args_is_help=True, help="Refresh the knowledge base, ask it, go back.")
-sources_app = typer.Typer(no_args_is_help=True, help="The file that declares the sources.")
+app = typer.Typer(no_args_is_help=True, help="Refresh the knowledge base, show its versions, search it, roll back.")
+sources_app = typer.Typer(no_args_is_help=True, help="Check the file that declares the sources.")
 app.add_typer(sources_app, name="sources")
 
-DataDir = Annotated[Path | None, typer.Option("--data-dir", help="the stack's data directory")]
-AsJson = Annotated[bool, typer.Option("--json", help="JSON on stdout")]
 POLL_INTERVAL_S = 0.25
 STATE_LABELS = {
-    "waiting": "waiting for its turn",
-    "preparing": "looking at the sources",
+    "waiting": "waiting for another refresh",
+    "preparing": "scanning the sources",
     "embedding": "embedding",
-    "settling": "settling the version",
-    "judging": "asking the golden queries",
+    "settling": "finalizing the version",
+    "judging": "evaluating the golden queries",
 }
 
 
-def _call(data_dir: Path | None, method: str, path: str, **sent: Any) -> Any:
-    async def call() -> Any:
-        async with open_api(data_dir or default_data_dir(), "operator") as ask:
-            return await ask(method, path, **sent)
-
-    return asyncio.run(call())
-
-
 @sources_app.command("validate")
-def validate(file: Annotated[Path, typer.Argument(help="the file")], as_json: AsJson = False) -> None:
-    """Check a file: its form, and that everything is there that it names."""
+def validate(file: Annotated[Path, typer.Argument(help="file to check")], as_json: AsJson = False) -> None:
+    """Check the syntax of a file, and that the files and folders it names exist."""
     from services.evaluator import golden
     from shared.contracts.failures import PermanentError
     from shared.knowledge import config
@@ -56,53 +44,45 @@ def validate(file: Annotated[Path, typer.Argument(help="the file")], as_json: As
                 golden.read(path)
     except PermanentError as error:
         problems.append(error.reason)
-    if as_json:
-        print(json.dumps({"valid": not problems, "sources": sources, "problems": problems}))
-    else:
+
+    def show() -> None:
         for problem in problems:
             print(problem)
         print("valid: " + (", ".join(sources) or "no sources") if not problems else "NOT VALID")
+
+    emit({"valid": not problems, "sources": sources, "problems": problems}, as_json, show)
     if problems:
         raise typer.Exit(1)
 
 
 @app.command()
 def refresh(
-    source: Annotated[str | None, typer.Option("--source", help="only this source")] = None,
-    wait: Annotated[bool, typer.Option("--wait", help="until it has ended")] = False,
-    full: Annotated[bool, typer.Option("--full", help="embed everything again")] = False,
-    judge: Annotated[bool, typer.Option("--judge", help="only ask the golden queries again")] = False,
+    source: Annotated[str | None, typer.Option("--source", help="refresh only this source")] = None,
+    wait: Annotated[bool, typer.Option("--wait", help="wait until the refresh has ended")] = False,
+    full: Annotated[bool, typer.Option("--full", help="embed all documents again, not only the changed ones")] = False,
+    evaluate_only: Annotated[
+        bool, typer.Option("--evaluate-only", help="only evaluate the golden queries again; embed nothing")
+    ] = False,
+    judge: Annotated[bool, typer.Option("--judge", hidden=True, help="old name of --evaluate-only")] = False,
     as_json: AsJson = False,
     data_dir: DataDir = None,
 ) -> None:
-    """Look at the sources now; embed what has changed; promote the new version if it is good enough."""
-    result = asyncio.run(_refresh(data_dir or default_data_dir(), source, wait, full, judge))
-    if as_json:
-        print(json.dumps(result))
-    else:
-        _print_refresh(result)
+    """Scan the sources, embed what has changed, and promote the new version if it evaluates well enough."""
+    body = {"source": source, "full": full, "judge": evaluate_only or judge}
+
+    async def work(call: Api) -> dict[str, Any]:
+        begun: dict[str, Any] = await call("POST", "/v1/knowledge/refreshes", json=body)
+        return await wait_for_refresh(call, begun["refresh"]) if wait else begun
+
+    result = run_with_api(data_dir, work)
+    emit(result, as_json, lambda: _print_refresh(result))
     if result.get("state") == "failed":
         raise typer.Exit(1)
 
 
-async def _refresh(data_dir: Path, source: str | None, wait: bool, full: bool, judge: bool) -> dict[str, Any]:
-    async with open_api(data_dir, "operator") as call:
-        body = {"source": source, "full": full, "judge": judge}
-        begun: dict[str, Any] = await call("POST", "/v1/knowledge/refreshes", json=body)
-        return await wait_for_refresh(call, begun["refresh"]) if wait else begun
-
-
 async def wait_for_refresh(call: Api, id: str) -> dict[str, Any]:
-    """Wait until a refresh has ended, with a bar on a terminal."""
-    columns = (
-        SpinnerColumn(),
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-    )
-    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
-        task = progress.add_task("waiting", total=None)
+    """Wait until a refresh has ended and return it; shows a progress bar on a terminal."""
+    with progress_bar("waiting") as (progress, task):
         paused = ""
         while True:
             found: dict[str, Any] = await call("GET", f"/v1/knowledge/refreshes/{id}")
@@ -112,7 +92,7 @@ async def wait_for_refresh(call: Api, id: str) -> dict[str, Any]:
                 until = (await call("GET", "/v1/knowledge"))["paused_until"]
                 paused = f" (paused until {until}: peak hours)" if until else ""
             again = (
-                f" (attempt {found['attempt']} failed, again at {found['again_at'][:19]})" if found["again_at"] else ""
+                f" (attempt {found['attempt']} failed, next at {found['again_at'][:19]})" if found["again_at"] else ""
             )
             words = STATE_LABELS.get(found["state"], found["state"])
             total = found["batches"] or None
@@ -122,7 +102,7 @@ async def wait_for_refresh(call: Api, id: str) -> dict[str, Any]:
 
 def _print_refresh(result: dict[str, Any]) -> None:
     if "state" not in result:
-        print(f"refresh {result['refresh']} begun; see it with: countersign knowledge show {result['refresh']}")
+        print(f"refresh {result['refresh']} started; follow it with: countersign knowledge show {result['refresh']}")
         return
     counts, chunks = result["documents"], result["chunks"]
     if counts:
@@ -149,21 +129,19 @@ def _print_refresh(result: dict[str, Any]) -> None:
 def show(
     refresh: Annotated[str, typer.Argument(help="id of a refresh")], as_json: AsJson = False, data_dir: DataDir = None
 ) -> None:
-    """How a refresh goes, or how it ended."""
-    found = _call(data_dir, "GET", f"/v1/knowledge/refreshes/{refresh}")
-    if as_json:
-        print(json.dumps(found))
-    else:
-        _print_refresh(found)
+    """Show the progress or the result of a refresh."""
+    found = call_api(data_dir, "GET", f"/v1/knowledge/refreshes/{refresh}")
+    emit(found, as_json, lambda: _print_refresh(found))
 
 
 @app.command()
 def status(as_json: AsJson = False, data_dir: DataDir = None) -> None:
-    """What is live and since when, what is newest, what is going on."""
-    found = _call(data_dir, "GET", "/v1/knowledge")
-    if as_json:
-        print(json.dumps(found))
-        return
+    """Show the live version, the newest version, and running refreshes."""
+    found = call_api(data_dir, "GET", "/v1/knowledge")
+    emit(found, as_json, lambda: _print_status(found))
+
+
+def _print_status(found: dict[str, Any]) -> None:
     live, newest = found["live"], found["newest"]
     if live:
         since = f"since {live['since'][:19]} by {live['by']}"
@@ -187,12 +165,13 @@ def status(as_json: AsJson = False, data_dir: DataDir = None) -> None:
 
 @app.command()
 def history(as_json: AsJson = False, data_dir: DataDir = None) -> None:
-    """Every version: when, how good, promoted or held back and why."""
-    found = _call(data_dir, "GET", "/v1/knowledge/versions")
-    if as_json:
-        print(json.dumps(found))
-        return
-    table = make_table("version", "time", "decision", "MRR@10", "recall@10", "changed", "why")
+    """List every version with its metrics, and why it was promoted or not."""
+    found = call_api(data_dir, "GET", "/v1/knowledge/versions")
+    emit(found, as_json, lambda: _print_history(found))
+
+
+def _print_history(found: dict[str, Any]) -> None:
+    table = make_table("version", "time", "decision", "MRR@10", "recall@10", "changed", "reason")
     for item in found["items"]:
         figures, counts = item["metrics"] or {}, item["documents"]
         live = " (live)" if item["version"] == found["live"] else ""
@@ -210,38 +189,39 @@ def history(as_json: AsJson = False, data_dir: DataDir = None) -> None:
 
 @app.command()
 def search(
-    text: Annotated[str, typer.Argument(help="what to look for")],
-    at: Annotated[int | None, typer.Option("--at", help="a version; what is live where absent")] = None,
-    k: Annotated[int, typer.Option("-k", help="how many passages")] = 5,
+    text: Annotated[str, typer.Argument(help="text to search for")],
+    at: Annotated[int | None, typer.Option("--at", help="version to search; default: the live one")] = None,
+    k: Annotated[int, typer.Option("-k", help="number of passages")] = 5,
     as_json: AsJson = False,
     data_dir: DataDir = None,
 ) -> None:
-    """The best passages, and which of them a draft would cite for a problem of that name."""
+    """Search for passages, and show which of them a draft about this problem would cite."""
     if not text.strip():
-        raise CommandError("Say what to look for.")
+        raise CommandError("Give a text to search for.")
     params = {"q": text, "k": k} | ({"at": at} if at is not None else {})
-    found = _call(data_dir, "GET", "/v1/knowledge/search", params=params)
-    if as_json:
-        print(json.dumps(found))
-        return
+    found = call_api(data_dir, "GET", "/v1/knowledge/search", params=params)
+    emit(found, as_json, lambda: _print_passages(found))
+
+
+def _print_passages(found: dict[str, Any]) -> None:
     console = Console()
     relevance = found["relevance"]
     chosen = "the default" if relevance["origin"] == "default" else relevance["origin"]
-    console.print(f"version {found['version']}, cited from a similarity of {relevance['threshold']:.2f} ({chosen})")
+    console.print(f"version {found['version']}, citation threshold {relevance['threshold']:.2f} ({chosen})")
     for number, item in enumerate(found["items"], 1):
         heading = " > ".join([item["title"], *item["path"]])
         console.print(f"\n[bold]{number}. {heading}[/]  {item['source']}/{item['document']}", highlight=False)
-        near = "" if item["cited"] else ": not near enough, no draft would cite it"
+        near = "" if item["cited"] else ": below the threshold, not cited"
         console.print(f"[dim]similarity {item['similarity']:.2f}{near}[/]", highlight=False)
         console.print(item["text"], markup=False, highlight=False)
 
 
 @app.command()
 def rollback(
-    to: Annotated[int, typer.Option("--to", help="the version that is to be live")],
+    to: Annotated[int, typer.Option("--to", help="version to make live")],
     as_json: AsJson = False,
     data_dir: DataDir = None,
 ) -> None:
     """Make an earlier version live again."""
-    found = _call(data_dir, "POST", "/v1/knowledge/rollback", json={"to": to})
-    print(json.dumps(found) if as_json else f"version {found['version']} is live again")
+    found = call_api(data_dir, "POST", "/v1/knowledge/rollback", json={"to": to})
+    emit(found, as_json, f"version {found['version']} is live again")

@@ -1,7 +1,6 @@
-"""What `countersign cases reimport` says on a terminal."""
+"""`countersign cases reimport`: import signed documents from the EHR after a restore."""
 
 import asyncio
-import json
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -10,9 +9,9 @@ import typer
 from pydantic import ValidationError
 from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
-from rich.table import Table
 
 from cli.errors import CommandError
+from cli.output import emit, make_table, stderr
 from cli.reimport.run import CaseFindings, ReimportResult, reimport
 from shared.contracts.ehr import Wanted
 
@@ -27,55 +26,55 @@ def run(
     yes: bool,
     as_json: bool,
 ) -> None:
-    """Exit code 1 where something is left to be done."""
+    """Exit with code 1 when something is left to do."""
     if yes and not (reason or "").strip():
-        raise CommandError("Say why with --reason: it is kept on the trail.")
+        raise CommandError("Give the reason with --reason: it is recorded in the trail.")
     try:
-        checked = Wanted(by=by, reason=reason or "to see", department=department)
+        request = Wanted(by=by, reason=reason or "dry run", department=department)
     except ValidationError as error:
         fields = ", ".join(str(item["loc"][0]) for item in error.errors(include_input=False))
-        raise CommandError(f"This cannot be kept on the trail: {fields}.") from None
+        raise CommandError(f"These values cannot be recorded: {fields}.") from None
     columns = SpinnerColumn(), TextColumn("{task.completed} cases"), TimeElapsedColumn()
-    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+    with Progress(*columns, console=stderr, transient=True) as progress:
         task = progress.add_task("cases", total=None)
 
-        def tell(done: int) -> None:
+        def update(done: int) -> None:
             progress.update(task, completed=done)
 
-        found = asyncio.run(reimport(data_dir, cases, checked if yes else None, department, tell))
-    _say(found, as_json=as_json)
+        found = asyncio.run(reimport(data_dir, cases, request if yes else None, department, update))
+    result = {
+        "cases": [item.as_dict() for item in found.cases],
+        "refused": [asdict(item) for item in found.refused],
+        "unchecked": found.unchecked,
+    }
+    emit(result, as_json, lambda: _print_result(found))
     if not found.done:
         raise typer.Exit(1)
 
 
-def _say(found: ReimportResult, *, as_json: bool) -> None:
-    if as_json:
-        refused = [asdict(item) for item in found.refused]
-        cases = [item.as_dict() for item in found.cases]
-        print(json.dumps({"cases": cases, "refused": refused, "unchecked": found.unchecked}))
-        return
-    _table(found.cases)
-    for refusal in found.refused:
-        says = f"Task {refusal.task} says {refusal.outcome}, and the trail has it as waiting"
-        print(f"case {refusal.case}: {says}: its words are lost, and somebody has to refuse it again")
-    for words in found.unchecked:
-        print(f"not looked for: {words}")
+def _print_result(found: ReimportResult) -> None:
+    _print_cases(found.cases)
+    for draft in found.refused:
+        print(
+            f"case {draft.case}: Task {draft.task} was completed as {draft.outcome} after the backup; "
+            "its comment is lost, so the draft must be rejected again"
+        )
+    for reason in found.unchecked:
+        print(f"not checked: {reason}")
     if not found.cases:
-        print("The chart has nothing of ours that the trail does not know.")
+        print("The EHR has no document of ours that is missing from the trail.")
     elif any(item.state == "to be taken over" for item in found.cases):
-        print('Nothing was done. To take it over: --yes --reason "…"')
+        print('Nothing was imported. To import it, add: --yes --reason "…"')
 
 
-def _table(cases: Sequence[CaseFindings]) -> None:
-    table = Table(box=None, header_style="bold")
-    for column in ("case", "what", "signed by", "at", "document/version", ""):
-        table.add_column(column, overflow="fold")
+def _print_cases(cases: Sequence[CaseFindings]) -> None:
+    table = make_table("case", "what", "signed by", "at", "document/version", "")
     for case in cases:
         for item in case.ready:
             document = f"{item.document}/{item.version or '-'}" if item.document else item.provenance
             time = f"{item.signed_at:%Y-%m-%d %H:%M} UTC"
             table.add_row(case.case, item.what, item.signer, time, document, case.state)
-        for words in case.stopped:
-            table.add_row(case.case, "not taken over", "", "", "", words)
+        for reason in case.stopped:
+            table.add_row(case.case, "not imported", "", "", "", reason)
     if table.row_count:
         Console().print(table)

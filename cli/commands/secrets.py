@@ -1,11 +1,9 @@
-"""`countersign secrets` and `countersign provision`: what an installation needs once, before its services start."""
+"""`countersign secrets`: create the keys, tokens and certificates of an installation."""
 
-import asyncio
 import json
 import os
 import re
 import secrets as randomness
-from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -14,13 +12,15 @@ import typer
 import yaml
 
 from cli.errors import CommandError
+from cli.options import AsJson
+from cli.output import emit
 from cli.stack.access import write_private
 
 if TYPE_CHECKING:
     from cli.stack.nats_config import Node
     from cli.stack.secrets import Secrets
 
-secrets_app = typer.Typer(no_args_is_help=True, help="Make the keys and passwords of an installation.")
+app = typer.Typer(no_args_is_help=True, help="Create the keys and passwords of an installation.")
 
 NODES = 3
 ACCOUNT_NAME = r"[A-Z][A-Z0-9_]{0,39}"
@@ -32,46 +32,46 @@ OWNER_ONLY_FILES = ("secrets.json", "ca.key")
 ALL_INTERFACES = "0.0.0.0"  # noqa: S104 - inside a container; who reaches it is for the network to say
 
 
-@secrets_app.command("init")
+@app.command("init")
 def init(
-    directory: Annotated[Path, typer.Argument(help="where they are kept; made if it is not there")],
+    directory: Annotated[Path, typer.Argument(help="directory for them; created if missing")],
     account: Annotated[
-        str | None, typer.Option(help="the hospital's account on NATS, where it shares servers with others")
+        str | None, typer.Option(help="NATS account of the hospital, if it shares servers with others")
     ] = None,
     storage: Annotated[
         int | None,
-        typer.Option("--storage-gb", min=1, help="what the account may take of the servers' disks; no limit"),
+        typer.Option("--storage-gb", min=1, help="disk space that the account may use; default: no limit"),
     ] = None,
     hosts: Annotated[
         list[str] | None,
-        typer.Option("--nats-host", help="one more name or address of the NATS servers; may be repeated"),
+        typer.Option("--nats-host", help="additional host name or address of the NATS servers; repeatable"),
     ] = None,
     namespace: Annotated[
-        str, typer.Option("--namespace", help="of NATS on Kubernetes, for its names there")
+        str, typer.Option("--namespace", help="Kubernetes namespace of NATS, for its host names")
     ] = "countersign",
-    as_json: Annotated[bool, typer.Option("--json", help="JSON on stdout")] = False,
+    as_json: AsJson = False,
 ) -> None:
-    """Make what is missing: keys of NATS users, tokens, the storage key, NATS's configuration and certificate, and the
-    key that signs checkpoints of the trail.
+    """Create what is missing: NATS keys, API tokens, the storage key, NATS configuration and certificate, and the key
+    that signs checkpoints.
 
-    Keeps what is there; a certificate that ends within half a year is renewed. The directory is its owner's alone; the
-    files in it are for whoever they are mounted for.
+    Existing secrets are kept. A certificate that expires within half a year is renewed. Only its owner can open the
+    directory; its files are readable for the containers that mount them.
     """
     from cli.stack.certificates import ensure_certificates
     from cli.stack.secrets import load_or_create, write_tokens
 
     if account is not None and not re.fullmatch(ACCOUNT_NAME, account):
-        raise CommandError("An account is named in capitals, digits and underscores: HOSPITAL_B.")
+        raise CommandError("An account name is in capitals, digits and underscores, such as HOSPITAL_B.")
     try:
         directory.mkdir(parents=True, exist_ok=True, mode=0o700)
         if directory.stat().st_mode & 0o077:
-            raise CommandError(f"{directory} is open to others. Close it first: chmod 700 {directory}")
+            raise CommandError(f"Other users can read {directory}. Run: chmod 700 {directory}")
         made = load_or_create(directory)
         ensure_certificates(directory, nats_host_names(namespace) + (hosts or []), datetime.now(UTC))
     except OSError as error:
         raise CommandError(f"{directory} cannot be used: {error.strerror}.") from None
     write_tokens(directory / "tokens.json", made.tokens)
-    # Production does not start with tokens that sign as whoever owns the review: people sign in there.
+    # Production refuses tokens that sign as the owner of any review: there, people sign in.
     write_tokens(directory / "tokens-machines.json", {role: made.tokens[role] for role in MACHINE_ROLES})
     texts = (
         _secret_files(made, *_account_settings(directory, account, storage))
@@ -83,11 +83,11 @@ def init(
     for file in directory.iterdir():
         _grant_to_containers(file)
     names = sorted(file.name for file in directory.iterdir())
-    print(json.dumps({"directory": str(directory), "files": names}) if as_json else "\n".join(names))
+    emit({"directory": str(directory), "files": names}, as_json, "\n".join(names))
 
 
 def nats_host_names(namespace: str) -> list[str]:
-    """What the NATS servers are called: in compose.yaml, on Kubernetes as pods and services, on this machine."""
+    """Return the host names of the NATS servers in compose.yaml, on Kubernetes and on this machine."""
     inside = ["nats", "nats-headless", *(f"nats-{index}.nats-headless" for index in range(NODES))]
     suffixes = ("", f".{namespace}", f".{namespace}.svc", f".{namespace}.svc.cluster.local")
     here = ["localhost", "127.0.0.1", "::1"]
@@ -95,7 +95,7 @@ def nats_host_names(namespace: str) -> list[str]:
 
 
 def _account_settings(directory: Path, name: str | None, storage: int | None) -> tuple[str, int | None]:
-    """Name and room (GiB) of the account: as told, else as told the last time."""
+    """Return name and storage (GiB) of the account: the given values, else the saved ones; saves them."""
     from cli.stack.nats_config import ACCOUNT
 
     kept = directory / "account.json"
@@ -106,8 +106,9 @@ def _account_settings(directory: Path, name: str | None, storage: int | None) ->
 
 
 def _grant_to_containers(file: Path) -> None:
-    """Mounted files keep their mode: the containers' group may read them where we may say so, else everybody who gets
-    through the directory, which is nobody but its owner.
+    """Let the containers' group read the file, as mounted files keep their mode.
+
+    Without the right to change the group, the file is readable for all who can open the directory: its owner.
     """
     if file.name in OWNER_ONLY_FILES:
         return
@@ -119,7 +120,7 @@ def _grant_to_containers(file: Path) -> None:
 
 
 def _secret_files(made: "Secrets", account: str, storage: int | None) -> dict[str, str]:
-    """What follows from the secrets: written again each time, as rights may have changed."""
+    """Return the files derived from the secrets; they are rewritten each time, as permissions may have changed."""
     from cli.stack.nats_config import Tenant, TenantLimits, account_block, configuration
 
     nodes = _nodes()
@@ -136,7 +137,7 @@ def _secret_files(made: "Secrets", account: str, storage: int | None) -> dict[st
 
 
 def _nodes() -> "dict[str, Node]":
-    """The servers of every way to install, by the file that configures each."""
+    """Return the NATS servers of every kind of installation, by the name of their configuration file."""
     from cli.stack.certificates import CA, CERTIFICATE, KEY
     from cli.stack.nats_config import Cluster, Node, Tls
 
@@ -158,7 +159,7 @@ def _nodes() -> "dict[str, Node]":
 
 
 def _passwords(directory: Path) -> dict[str, str]:
-    """Those of other parts; made once."""
+    """Return the passwords of Grafana and Qdrant; created once."""
     found = {}
     for name in ("grafana.password", "qdrant.key", "qdrant-read.key"):
         file = directory / name
@@ -168,9 +169,9 @@ def _passwords(directory: Path) -> dict[str, str]:
 
 
 def _checkpoint_key(directory: Path) -> dict[str, str]:
-    """What signs the checkpoints of the trail, and its public half, by which auditors verify them; made once.
+    """Return the key that signs checkpoints, and its public key for auditors; created once.
 
-    Raises CommandError where the file holds another kind of key.
+    Raises CommandError when the file holds another kind of key.
     """
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
     from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
@@ -186,51 +187,3 @@ def _checkpoint_key(directory: Path) -> dict[str, str]:
     private = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
     public = key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode()
     return {CHECKPOINT_KEY: private, "checkpoint.pub": public}
-
-
-def provision(
-    url: Annotated[str, typer.Option("--nats-url", envvar="COUNTERSIGN_NATS_URL", help="several: with commas")],
-    seed: Annotated[Path, typer.Option("--seed-file", envvar="COUNTERSIGN_NATS_SEED_FILE", help="of the admin")],
-    ca_file: Annotated[
-        Path | None,
-        typer.Option(
-            "--nats-ca-file", envvar="COUNTERSIGN_NATS_CA_FILE", help="of a tls:// url; else the system's CAs"
-        ),
-    ] = None,
-    replicas: Annotated[int, typer.Option(envvar="COUNTERSIGN_NATS_REPLICAS", help="how often a message is kept")] = 1,
-    tags: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--tag",
-            envvar="COUNTERSIGN_NATS_PLACEMENT",
-            help="servers must carry it (data residency): region:eu for all, DISCHARGE=storage:worm for one besides, "
-            "KNOWLEDGE=* for one anywhere; may be repeated, and is all that holds then",
-        ),
-    ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="JSON on stdout")] = False,
-) -> None:
-    """Make streams, buckets and consumers as this version wants them, and say what differed. Deletes nothing."""
-    from shared.messaging.connection import connect
-    from shared.messaging.placement import read_placement
-    from shared.messaging.provision import Change, Keeping
-    from shared.messaging.provision import provision as make
-
-    async def run() -> list[Change]:
-        bus = await connect(url, "admin", seed.read_text().strip(), ca_file=ca_file)
-        try:
-            return await make(bus, keeping)
-        finally:
-            await bus.close()
-
-    if not seed.is_file():
-        raise CommandError(f"{seed} is not there. Make it: countersign secrets init")
-    try:
-        keeping = Keeping(replicas, read_placement(",".join(tags or ())))
-    except ValueError as error:
-        raise CommandError(f"--tag (COUNTERSIGN_NATS_PLACEMENT): {error}.") from None
-    changes = asyncio.run(run())
-    if as_json:
-        print(json.dumps([asdict(change) for change in changes]))
-        return
-    for change in changes:
-        print(f"{change.action:10}{change.what}{': ' + ', '.join(change.differs) if change.differs else ''}")

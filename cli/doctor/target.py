@@ -8,8 +8,9 @@ from pathlib import Path
 from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from cli.backup.endpoints import RemoteStackSettings
+from cli.connections import read_seed
 from cli.errors import CommandError
+from cli.settings import RemoteStackSettings
 from cli.stack.access import default_data_dir, read_access
 from cli.stack.secrets import load_or_create
 from shared.clinical.authorization import Authorization
@@ -52,17 +53,18 @@ class DoctorTarget:
 
 def find_target(data_dir: Path | None) -> DoctorTarget:
     """Raises CommandError when no stack is named or runs."""
-    around, spread = DoctorSettings(), RemoteStackSettings()
-    common = {"qdrant": QdrantSettings(), "oidc": OidcSettings(), "otlp": around.otlp, "keeping": spread.keeping}
+    settings, remote = DoctorSettings(), RemoteStackSettings()
+    keeping = Keeping(remote.nats_replicas, remote.nats_placement)
+    common = {"qdrant": QdrantSettings(), "oidc": OidcSettings(), "otlp": settings.otlp, "keeping": keeping}
     ehr = EhrSettings()
-    if spread.nats_url and data_dir is None:
+    if remote.nats_url and data_dir is None:
         return DoctorTarget(
             **common,  # type: ignore[arg-type]
-            nats_url=spread.nats_url,
-            nats_ca_file=spread.nats_ca_file,
-            admin_seed=spread.seed,
-            seeds=_seeds(around.seeds_file),
-            monitor_url=around.nats_monitor_url,
+            nats_url=remote.nats_url,
+            nats_ca_file=remote.nats_ca_file,
+            admin_seed=read_seed(remote),
+            seeds=_seeds(settings.seeds_file),
+            monitor_url=settings.nats_monitor_url,
             ehr_url=ehr.url,
             ehr_authorization=ehr.authorization,
             triton=TritonSettings(),

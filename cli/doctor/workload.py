@@ -92,7 +92,7 @@ def _assess_backlog(group: Group, load: ConsumerHealth) -> None:
     if load.paused and load.pending:
         group.ok(name, f"paused (peak hours); {load.pending} messages wait")
     elif load.pending > BACKLOG_WARNING:
-        do = f"run more processes of {load.consumer.service}, or see what holds it up: countersign deadletter list"
+        do = f"run more processes of {load.consumer.service}, or see what holds it up: countersign dead-letters list"
         group.warning(name, f"{load.pending} messages wait", do)
     if load.redelivered and load.redelivered >= load.consumer.workers:
         do = "see the alerts `step-failing`: what it depends on fails"
@@ -109,7 +109,7 @@ async def _dead_letters(bus: Bus, group: Group) -> None:
         group.ok("dead letters", "none wait")
         return
     consumers = ", ".join(sorted({letter.consumer for letter in letters}))
-    do = "countersign deadletter list; mend the cause; then redrive or discard"
+    do = "countersign dead-letters list; mend the cause; then redrive or discard"
     group.warning("dead letters", f"{len(letters)} wait for somebody, of {consumers}", do)
 
 
@@ -160,7 +160,7 @@ async def _knowledge(bus: Bus, place: DoctorTarget, group: Group) -> None:
         return
     group.ok("knowledge", f"version {live.version} is live, {passages} passages")
     if live.relevance.origin == "default":
-        do = "add problems to the golden file, then: countersign knowledge refresh --judge"
+        do = "add problems to the golden file, then: countersign knowledge refresh --evaluate-only"
         group.warning("relevance", f"no threshold was chosen for version {live.version}: drafts cite little", do)
 
 

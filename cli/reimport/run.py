@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
+from cli.connections import open_bus, open_ehr
 from cli.errors import CommandError
-from cli.reach import open_bus, open_ehr
 from cli.reimport.candidates import all_cases, candidates
 from cli.reimport.rejections import RejectedDraft, rejected_drafts
 from services.approval.ehr_word import CASE_ID

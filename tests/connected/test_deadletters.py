@@ -64,7 +64,7 @@ async def test_a_letter_is_discarded_once_and_says_by_whom_and_why(nats: NatsSer
     done = await dead_letters.discard(operator, await read_all(operator), 1, DEED)
     assert done == "discarded dead letter 1"
     found = await letter(operator, 1)
-    assert (found.state, found.by, found.why, found.at) == ("discarded", "kim", DEED.why, "2026-11-24T03:00:00+00:00")
+    assert (found.state, found.by, found.why, found.at) == ("discarded", "kim", DEED.reason, "2026-11-24T03:00:00+00:00")
     assert (await letter(operator, 2)).waits
     for again in (dead_letters.discard, dead_letters.redrive):
         with pytest.raises(PermanentError, match="was discarded before, by kim"):

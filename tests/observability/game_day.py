@@ -145,7 +145,7 @@ class GameDay:
         self.child("tritonserver").resume()
         golden = {"id": "q", "query": "weigh every morning", "relevant": [{"doc_id": "nowhere"}]}
         (self.knowledge / "golden.jsonl").write_text(json.dumps(golden) + "\n")
-        self.refresh("--judge")
+        self.refresh("--evaluate-only")
 
     def no_such_model(self) -> None:
         declared = (DEMO / "knowledge.yaml").read_text()

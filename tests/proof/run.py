@@ -181,7 +181,7 @@ class Run:
             return True
         try:
             async with self._gate.through():
-                words = ("deadletter", "redrive", str(letter.sequence), "--by", "operator")
+                words = ("dead-letters", "redrive", str(letter.sequence), "--by", "operator")
                 await self._stand.command(*words, user="operator")
         except RuntimeError:
             return False

@@ -43,7 +43,7 @@ def test_what_is_missing_or_differs_is_named_with_both(group: Group) -> None:
     topology.compare(group, "stream", WANTED, found, "provision")
     assert faults(group) == [
         "stream ALERTS: it is missing",
-        "stream EHR: subjects is ehr.>, other, wanted ehr.>, max_age is 60.0, wanted 2592000.0",
+        "stream EHR: subjects is ehr.>, other, expected ehr.>, max_age is 60.0, wanted 2592000.0",
     ]
     assert not [item for item in group.found if item.level == "ok"]
     assert {item.do for item in group.found} == {"provision"}
@@ -55,8 +55,8 @@ def test_a_stream_that_may_be_elsewhere_is_named_with_where_it_should_be(group: 
     found = wanted | {"EHR": WANTED["EHR"], "KNOWLEDGE": placed}
     topology.compare(group, "stream", wanted, found, "provision")
     assert faults(group) == [
-        "stream EHR: placement is none, wanted region:eu",
-        "stream KNOWLEDGE: placement is region:eu, wanted none",
+        "stream EHR: placement is none, expected region:eu",
+        "stream KNOWLEDGE: placement is region:eu, expected none",
     ]
 
 

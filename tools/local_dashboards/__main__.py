@@ -15,7 +15,7 @@ import httpx
 from rich.console import Console
 
 from cli.errors import CommandError
-from cli.main import error_boundary, run_async
+from cli.runtime import error_boundary, run_async
 from cli.stack.access import default_data_dir
 from cli.stack.embedded import StackOptions, running_stack
 from cli.stack.lock import try_lock

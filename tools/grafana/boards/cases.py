@@ -20,7 +20,7 @@ def make() -> dashboard.Dashboard:
             figure("Waiting for a signature", "Open reviews, now.", Query(now_in("awaiting-review"))),
             figure(
                 "Stopped",
-                "A step has given up. Each waits for an operator: countersign deadletter list.",
+                "A step has given up. Each waits for an operator: countersign dead-letters list.",
                 Query(now_in("failed")),
                 worse=1,
             ),
