@@ -32,15 +32,15 @@ up: install ## the whole stack on this machine
 	@$(BIN)/countersign up
 
 watch: install ## the whole stack with its dashboards and alerts, without containers; WATCH="--help" for more
-	@deploy/tools.sh prometheus victoria-metrics libjs-dygraphs
-	@$(BIN)/python -m deploy.watch $(WATCH)
+	@tools/fetch.sh prometheus victoria-metrics libjs-dygraphs
+	@$(BIN)/python -m tools.local_dashboards $(WATCH)
 
 # What loads models, drives a browser or kills things has the machine to itself; the rest shares it.
 ALONE := triton or browser or e2e or chaos or cluster
 
 test: install ## every test
 	@tests/browser/install.sh
-	@deploy/tools.sh prometheus victoria-metrics libjs-dygraphs docker-compose nginx || echo "the tests that need them are skipped"
+	@tools/fetch.sh prometheus victoria-metrics libjs-dygraphs docker-compose nginx || echo "the tests that need them are skipped"
 	@$(BIN)/pytest -n 2 --dist loadgroup -m "not ($(ALONE))"
 	@$(BIN)/pytest -m "$(ALONE)"
 
@@ -51,7 +51,7 @@ compose-secrets: install ## keys and passwords for compose.yaml, once, in secret
 	@$(BIN)/countersign secrets init secrets
 
 dashboards: install ## write Grafana's dashboards again
-	@$(BIN)/python -m deploy.grafana
+	@$(BIN)/python -m tools.grafana
 
 pictures: install ## every page as a picture, in pictures/
 	@tests/browser/install.sh
@@ -60,14 +60,14 @@ pictures: install ## every page as a picture, in pictures/
 lint: install ## formatting, rules, types, walls
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
-	@$(BIN)/mypy -p services -p shared -p cli -p deploy.sandbox_ehr -p deploy.grafana -p deploy.watch -p deploy.supply
+	@$(BIN)/mypy -p services -p shared -p cli -p sandbox_ehr -p tools
 	@$(BIN)/lint-imports
 
 sbom: install ## what is shipped, as CycloneDX, in dist/countersign.cdx.json
-	@$(BIN)/python -m deploy.supply sbom
+	@$(BIN)/python -m tools.supply_chain sbom
 
 scan: install ## what is known of the locked versions; COUNTERSIGN_ADVISORIES names the data: docs/security/supply.md
-	@$(BIN)/python -m deploy.supply scan
+	@$(BIN)/python -m tools.supply_chain scan
 
 quality: install ## how much of what whole stays must say the drafts say, and what they say wrongly
 	@$(BIN)/python -m tests.stays $(QUALITY)

@@ -24,8 +24,8 @@ import yaml
 from rich.console import Console
 from rich.table import Table
 
-from cli.bus import bus
 from cli.client import Api
+from cli.connections import open_embedded_bus
 from cli.stack import triton
 from cli.stack.access import read_access
 from cli.stack.ports import free_port
@@ -145,7 +145,7 @@ async def embedding_ratio() -> dict[str, float]:
         development_pages(folder / "pages") if DEVELOPMENT.exists() else write_pages(folder / "pages", 1500, 90)
         async with running(declare(folder)) as stack:
             result, _ = await stack.refresh()
-            async with bus(stack.data_dir, "admin") as connection:
+            async with open_embedded_bus(stack.data_dir, "admin") as connection:
                 log = RefreshLog(connection, "bench", lambda: datetime.now(UTC))
                 history = await log.history(result["refresh"])
                 times = {record.body.event: record.time for record in history}

@@ -45,6 +45,7 @@ from shared.knowledge.edge import EdgeBase
 from shared.knowledge.retrieve import CONSIDERED, Asked, At, Retriever, nearest
 from tests.stays.corpus import all_stays
 from tests.stays.draft import composed
+from tests.support.memory import MemoryBus
 from tests.support.triton import triton_server
 
 MODEL = "embedder"
@@ -167,7 +168,7 @@ async def retriever(embedder: TritonEmbedder, chunks: list[Chunk]) -> AsyncItera
     with tempfile.TemporaryDirectory() as directory:
         base = EdgeBase(Path(directory))
         await _fill(base, embedder, MODEL, chunks)
-        yield Retriever(embedder, base)
+        yield Retriever(MemoryBus(), embedder, base)  # nothing is looked up on it
         await base.close()
 
 

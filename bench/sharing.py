@@ -27,10 +27,10 @@ from rich.table import Table
 
 from bench.knowledge import Running, keep, running
 from bench.sharing_data import NIGHT, admit, declare, write_night
-from cli.bus import bus
 from cli.client import Api
+from cli.connections import open_embedded_bus
 from cli.stack.access import read_access
-from deploy.sandbox_ehr.seed import DemoEncounter, demo_encounters
+from sandbox_ehr.seed import DemoEncounter, demo_encounters
 from shared.contracts.knowledge import BATCH
 from shared.inference.embed import TritonEmbedder
 from shared.inference.generate import INTERACTIVE
@@ -226,7 +226,7 @@ async def measure(plan: Plan, rounds: int, arms: tuple[Arm, ...], say: Callable[
         file = declare(folder / "knowledge")
         async with (
             running(file, model="drafter", data_dir=folder / "data") as stack,
-            bus(folder / "data", "admin") as connection,
+            open_embedded_bus(folder / "data", "admin") as connection,
         ):
             embedder = TritonEmbedder(grpc_of(stack.process), "embedder")
             ward = Ward(stack, rows, embedder)

@@ -10,9 +10,9 @@ import yaml
 
 from bench.knowledge import WORDS
 from cli.stack.knowledge import DEMO
-from deploy.sandbox_ehr.seed import SEED as STAYS
-from deploy.sandbox_ehr.seed import DemoEncounter, demo_encounters, load_bundle, seed
-from deploy.sandbox_ehr.store import Store
+from sandbox_ehr.seed import SEED as STAYS
+from sandbox_ehr.seed import DemoEncounter, demo_encounters, load_bundle, seed
+from sandbox_ehr.store import Store
 
 NIGHT, LENGTH = "night", 110  # the source whose documents change, and their words: about 150 tokens, one chunk
 

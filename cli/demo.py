@@ -14,19 +14,19 @@ from rich.markup import escape
 
 from cli.audit import Report, verify
 from cli.client import Api
+from cli.commands.knowledge import wait_for_refresh
 from cli.draft_view import print_draft
 from cli.errors import CommandError
-from cli.knowledge import watch
-from cli.stack.access import Access
-from cli.stack.embedded import Options, running
+from cli.stack.access import StackAccess
+from cli.stack.embedded import StackOptions, running_stack
 from cli.stack.ports import free_port
-from deploy.sandbox_ehr.seed import DemoEncounter, demo_encounters
+from sandbox_ehr.seed import DemoEncounter, demo_encounters
 from shared.contracts.draft import TO_BE_WRITTEN
 
-PATIENCE = 240.0  # seconds for any one step, model included
-POLL = 0.1
+STEP_TIMEOUT_S = 240.0  # seconds for any one step, model included
+POLL_INTERVAL_S = 0.1
 ESCALATIONS = (timedelta(hours=24), timedelta(hours=72), timedelta(days=7))
-SAID = {
+EVENT_DESCRIPTIONS = {
     "discharged": "the discharge is on the bus",
     "context-extracted": "the record was read from the EHR over FHIR",
     "drafted": "the language model wrote a draft, held against the record sentence by sentence",
@@ -55,10 +55,12 @@ class Demo:
         started = time.monotonic()
         with ExitStack() as stack:
             directory = self._data_dir or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="countersign-")))
-            options = Options(directory.absolute(), self._port or free_port(), ESCALATIONS, drafter_model=self._model)
+            options = StackOptions(
+                directory.absolute(), self._port or free_port(), ESCALATIONS, drafter_model=self._model
+            )
             with self._console.status("starting …") as status:
                 show: Callable[[str], None] = lambda text: status.update(f"{text} …")  # noqa: E731
-                async with running(options, show) as access:
+                async with running_stack(options, show) as access:
                     status.stop()
                     knowledge = await self._build_knowledge(access)
                     case, report = await self._walk(access, options.data_dir)
@@ -76,12 +78,12 @@ class Demo:
         self._console.print(f"[green]✔[/] {report.events} events, every digest verified against the chart's Provenance")
         return result
 
-    async def _build_knowledge(self, access: Access) -> dict[str, Any]:
+    async def _build_knowledge(self, access: StackAccess) -> dict[str, Any]:
         """The base that the draft will cite: a refresh, as every night has one."""
         operator = Api(access.base_url, access.tokens["operator"])
         try:
             begun = await operator("POST", "/v1/knowledge/refreshes")
-            found = await watch(operator, begun["refresh"])
+            found = await wait_for_refresh(operator, begun["refresh"])
         finally:
             await operator.close()
         if found["state"] not in ("promoted", "skipped"):
@@ -94,11 +96,11 @@ class Demo:
             )
         return {name: found[name] for name in ("state", "live_version", "passages", "metrics")}
 
-    async def _walk(self, access: Access, data_dir: Path) -> tuple[Case, Report]:
+    async def _walk(self, access: StackAccess, data_dir: Path) -> tuple[Case, Report]:
         physician = Api(access.base_url, access.tokens["physician"])
         engine = Api(access.base_url, access.tokens["ingest"])
         try:
-            stay = next(iter(await unseen_stays(engine)), None)
+            stay = next(iter(await undischarged_stays(engine)), None)
             if stay is None:
                 raise CommandError("Every patient of the demo has left already. Start with an empty --data-dir.")
             self._console.print(f"[bold]{stay.reason}[/] (synthetic patient, {stay.department}) leaves the hospital")
@@ -112,11 +114,11 @@ class Demo:
             await physician.close()
             await engine.close()
 
-    async def _review(self, physician: Api, access: Access, case: Case) -> None:
+    async def _review(self, physician: Api, access: StackAccess, case: Case) -> None:
         review = await physician("GET", f"/v1/reviews/{case['case_id']}")
         draft = review["draft"]
         print_draft(self._console, draft)
-        self._console.print(contribution(draft))
+        self._console.print(narrative_summary(draft))
         self._open_points = len(draft["open_points"])
         self._tell_passages(draft["knowledge"])
         for sentence in (item for item in draft["sentences"] if not item["supported"]):
@@ -139,11 +141,11 @@ class Demo:
 
     async def _until(self, physician: Api, case_id: str, state: str, told: int = 0) -> Case:
         """Wait for `state`, telling each event as it comes. A person may take as long as they want."""
-        deadline = time.monotonic() + PATIENCE
+        deadline = time.monotonic() + STEP_TIMEOUT_S
         while True:
             case: Case = await physician("GET", f"/v1/cases/{case_id}")
             for event in case["events"][told:]:
-                self._console.print(f"[green]✔[/] {event['event']:18} {SAID.get(event['event'], '')}")
+                self._console.print(f"[green]✔[/] {event['event']:18} {EVENT_DESCRIPTIONS.get(event['event'], '')}")
             told = len(case["events"])
             if case["state"] == state:
                 return case
@@ -151,11 +153,11 @@ class Demo:
                 raise CommandError(f"The case is {case['state']}.")
             waits_for_person = state == "filed" and not self._auto_approve
             if time.monotonic() > deadline and not waits_for_person:
-                raise CommandError(f"The case is {case['state']} after {PATIENCE:.0f} s; {state} was expected.")
-            await asyncio.sleep(POLL)
+                raise CommandError(f"The case is {case['state']} after {STEP_TIMEOUT_S:.0f} s; {state} was expected.")
+            await asyncio.sleep(POLL_INTERVAL_S)
 
 
-async def unseen_stays(engine: Api) -> list[DemoEncounter]:
+async def undischarged_stays(engine: Api) -> list[DemoEncounter]:
     """Stays of the sandbox that this data directory has not seen yet."""
     known = {item["case_id"] for item in (await engine("GET", "/v1/cases?limit=200"))["items"]}
     seen = {
@@ -166,7 +168,7 @@ async def unseen_stays(engine: Api) -> list[DemoEncounter]:
     return [stay for stay in demo_encounters() if stay.encounter not in seen]
 
 
-def contribution(draft: dict[str, Any]) -> str:
+def narrative_summary(draft: dict[str, Any]) -> str:
     """What of the narrative was composed by rules, and what the model added to it."""
     total, composed, dropped = len(draft["sentences"]), draft["composed"], draft["replaced"]
     noun = "sentence" if composed == 1 else "sentences"

@@ -11,10 +11,10 @@ from nats.aio.msg import Msg
 from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy
 
 from bench.leg import Leg, bytes_in, main, until
-from cli.stack.nats import NatsPorts, local, server_binary
-from cli.stack.nats_config import ACCOUNT, Hospital, configuration, key_environment
+from cli.stack.nats import NatsPorts, local_node, server_binary
+from cli.stack.nats_config import ACCOUNT, Tenant, configuration, key_environment
 from cli.stack.ports import free_port
-from cli.stack.secrets import load_or_make, write_tokens
+from cli.stack.secrets import load_or_create, write_tokens
 from shared.contracts.events import DraftRef, ReviewRequested, case_event
 from shared.contracts.subjects import case_id, encounter_subject
 from shared.messaging.connection import Bus, connect
@@ -38,14 +38,14 @@ class Countersign(Leg):
         self.parts: dict[str, list[psutil.Process]] = {}  # by what they are
 
     async def start(self) -> None:
-        self._secrets = load_or_make(self.directory)
+        self._secrets = load_or_create(self.directory)
         ports = NatsPorts(free_port(), free_port())
         self._url = f"{'tls' if self._tls else 'nats'}://127.0.0.1:{ports.client}"
         self._names: dict[str, str] = {}  # case id → the driver's name of the case
         self._drafts: dict[str, DraftRef] = {}
         config = self.directory / "nats.conf"
-        node = replace(local(ports, self.directory / "nats"), tls=self._tls)
-        config.write_text(configuration(node, {ACCOUNT: Hospital(self._secrets)}, self._secrets.seeds["system"]))
+        node = replace(local_node(ports, self.directory / "nats"), tls=self._tls)
+        config.write_text(configuration(node, {ACCOUNT: Tenant(self._secrets)}, self._secrets.seeds["system"]))
         write_tokens(self.directory / "tokens.json", self._secrets.tokens)
         await self.spawn([str(server_binary()), "--config", str(config)], key_environment(self._secrets))
         self.parts["nats-server"] = self.processes[-1:]

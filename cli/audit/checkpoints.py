@@ -14,7 +14,7 @@ from shared.messaging.checkpoints import Folder
 from shared.messaging.journal import Stored
 
 
-class Checked:
+class CheckpointVerifier:
     """The checkpoints of a folder, one after the other, while the trail goes by. Memory holds one of them."""
 
     def __init__(self, folder: Folder, key: Ed25519PublicKey) -> None:
@@ -68,7 +68,7 @@ class Checked:
 
     def _take(self, number: int, signed: Signed) -> None:
         self.count += 1
-        for reason in broken(signed, self._before, self._key, number, self._tree):
+        for reason in checkpoint_faults(signed, self._before, self._key, number, self._tree):
             self._say(f"checkpoint {number}: {reason}")
         self._before, self._current = signed, signed.checkpoint
         self._tree = _tree_of(signed, self._tree)
@@ -82,7 +82,7 @@ class Checked:
         """What the current checkpoint says of each case is what the trail says."""
         assert self._current is not None  # noqa: S101
         for case in sorted(self._signed.keys() | self._heads.keys()):
-            if (reason := differs(self._signed.get(case), self._heads.get(case))) and case not in self._told:
+            if (reason := head_difference(self._signed.get(case), self._heads.get(case))) and case not in self._told:
                 self._told.add(case)
                 at = self._signed.get(case) or self._heads[case]
                 self.faults.append(Fault(case, "", at.sequence, reason.format(_name(self._current))))
@@ -93,7 +93,7 @@ class Checked:
         self.faults.append(Fault("", "", 0, reason))
 
 
-def of_case(folder: Folder, key: Ed25519PublicKey, case: str, events: Iterable[Stored]) -> list[Fault]:
+def verify_case_heads(folder: Folder, key: Ed25519PublicKey, case: str, events: Iterable[Stored]) -> list[Fault]:
     """What does not hold of one case, of which `events` are all."""
     found = {item.sequence: CaseHead(case, item.sequence, chain_digest(item.headers, item.data)) for item in events}
     for number in folder.numbers():
@@ -101,7 +101,7 @@ def of_case(folder: Folder, key: Ed25519PublicKey, case: str, events: Iterable[S
             head = next((head for head in heads if head.case == case), None)
             reason = None if signed.holds(key) else "the signature of {} is not one of this key"
             if reason is None and head is not None:
-                reason = differs(head, found.get(head.sequence))
+                reason = head_difference(head, found.get(head.sequence))
             if reason is not None:
                 return [Fault(case, "", head.sequence if head else 0, reason.format(_name(signed.checkpoint)))]
     return []
@@ -111,7 +111,7 @@ def _name(checkpoint: Checkpoint) -> str:
     return f"checkpoint {checkpoint.number} of {checkpoint.time:%Y-%m-%d %H:%M} UTC"
 
 
-def differs(signed: CaseHead | None, found: CaseHead | None) -> str | None:
+def head_difference(signed: CaseHead | None, found: CaseHead | None) -> str | None:
     """What is to be said where the head of a case is not the one that was signed; `{}` is the checkpoint."""
     if signed == found:
         return None
@@ -122,7 +122,9 @@ def differs(signed: CaseHead | None, found: CaseHead | None) -> str | None:
     return f"it is not what {{}} says: its event at sequence {signed.sequence}, or one before it, was changed since"
 
 
-def broken(signed: Signed, before: Signed | None, key: Ed25519PublicKey, number: int, tree: Tree) -> Iterator[str]:
+def checkpoint_faults(
+    signed: Signed, before: Signed | None, key: Ed25519PublicKey, number: int, tree: Tree
+) -> Iterator[str]:
     """What does not hold of a checkpoint by itself; `tree` is the one of all heads up to it."""
     checkpoint = signed.checkpoint
     if not signed.holds(key):

@@ -24,7 +24,7 @@ class Proof(Model):
     signature: str
 
 
-class Found(NamedTuple):
+class SignedHead(NamedTuple):
     leaf: int
     head: CaseHead
 
@@ -49,12 +49,12 @@ def prove(folder: Folder, case: str) -> Proof:
     )
 
 
-def _find(folder: Folder, numbers: list[int], case: str) -> Found:
+def _find(folder: Folder, numbers: list[int], case: str) -> SignedHead:
     index, found = 0, None
     for number in numbers:
         with folder.open(number) as (_, heads):
             for head in heads:
-                found = Found(index, head) if head.case == case else found
+                found = SignedHead(index, head) if head.case == case else found
                 index += 1
     if found is None:
         raise PermanentError("no checkpoint covers such a case")

@@ -10,12 +10,12 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from nats import errors
 from nats.js.errors import APIError, NotFoundError
 
-from cli.audit.access import check_access
-from cli.audit.checkpoints import Checked, of_case
+from cli.audit.access_log import verify_access_log
+from cli.audit.case_index import CaseIndex
+from cli.audit.checkpoints import CheckpointVerifier, verify_case_heads
+from cli.audit.orphans import orphan_documents
 from cli.audit.report import Report
-from cli.audit.seen import Seen
-from cli.audit.stray import strays
-from cli.reach import reach, reach_ehr
+from cli.connections import open_bus, open_ehr
 from services.approval.ehr_tasks.task_decision import CASE_ID
 from services.approval.proof.case import Verified, standing, verify_case
 from services.approval.proof.fault import Fault
@@ -26,18 +26,18 @@ from shared.messaging.checkpoints import Folder, public_key
 from shared.messaging.connection import Bus
 from shared.messaging.journal import STREAM, Journal, Stored
 
-AT_ONCE = 8  # cases that are read and held against the chart at the same time
+CONCURRENCY = 8  # cases that are read and held against the chart at the same time
 
-Tell = Callable[[int, int], None]  # messages looked at, and all of them
+ProgressCallback = Callable[[int, int], None]  # messages looked at, and all of them
 
 
-def untold(_done: int, _all: int) -> None: ...
+def no_progress(_done: int, _all: int) -> None: ...
 
 
 async def verify(
     data_dir: Path | None,
     case: str | None,
-    tell: Tell = untold,
+    tell: ProgressCallback = no_progress,
     checkpoints: Path | None = None,
     key: Path | None = None,
 ) -> Report:
@@ -47,9 +47,9 @@ async def verify(
     Raises CommandError when no stack runs, PermanentError when there is no such case.
     """
     against = (Folder(checkpoints), public_key(key)) if checkpoints is not None and key is not None else None
-    ehr = reach_ehr(data_dir)
+    ehr = open_ehr(data_dir)
     try:
-        async with reach(data_dir, "auditor") as connection:
+        async with open_bus(data_dir, "auditor") as connection:
             audit = Audit(connection, ehr, against)
             return await (audit.all(tell) if case is None else audit.one(case))
     finally:
@@ -77,25 +77,25 @@ class Audit:
         stored = await self._journal.stored(CaseRef("*", case).filter)
         if not stored:
             raise PermanentError("there is no such case")
-        with Seen() as seen:
+        with CaseIndex() as seen:
             found = await verify_case(case, stored, self.ehr)
             self._take(found, seen)
             await self._strays(seen, found.identifiers)
         if self.against is not None:
-            self.faults += of_case(*self.against, case, stored)
+            self.faults += verify_case_heads(*self.against, case, stored)
         whole = tuple(self.faults), tuple(self.unchecked), 0, int(found.erased), tuple(self.reimported)
         return Report(1, len(stored), *whole)
 
-    async def all(self, tell: Tell = untold) -> Report:
-        checked = Checked(*self.against) if self.against is not None else None
+    async def all(self, tell: ProgressCallback = no_progress) -> Report:
+        checked = CheckpointVerifier(*self.against) if self.against is not None else None
         state = await self._state()  # after the checkpoints: what is made meanwhile covers more than is read
         if state is None:
             return Report(0, 0, tuple(self.faults))
         first, last = state
         if not last:
             self._say("it is empty: nothing was ever written, or it was removed and made again")
-        with Seen() as seen:
-            gaps = Gaps()
+        with CaseIndex() as seen:
+            gaps = SequenceGaps()
             async for page in self._pages(last):
                 self.faults += gaps.add(page)
                 if checked is not None:
@@ -110,7 +110,7 @@ class Audit:
             found = tuple(self.faults), tuple(self.unchecked), count, self.erased, tuple(self.reimported)
             return Report(seen.cases, self.events, *found)
 
-    async def _checkpoints(self, checked: Checked | None, last: int) -> None:
+    async def _checkpoints(self, checked: CheckpointVerifier | None, last: int) -> None:
         """What the checkpoints come to, once the whole trail has gone by."""
         if self.against is None or checked is None:
             return
@@ -126,7 +126,7 @@ class Audit:
             words = f"{last - covered} events after the last checkpoint, of {checked.last.time:%Y-%m-%d %H:%M} UTC"
             self.unchecked.append(f"{words}: nothing is signed of them yet")
         try:
-            self.faults += await check_access(self.bus, self.against[0], datetime.now(UTC))
+            self.faults += await verify_access_log(self.bus, self.against[0], datetime.now(UTC))
         except PermanentError as error:
             self.faults.append(Fault("", "", 0, error.reason))
 
@@ -149,25 +149,25 @@ class Audit:
             if page[-1].sequence >= last:
                 return
 
-    async def _cases(self, page: Sequence[Stored], seen: Seen) -> None:
+    async def _cases(self, page: Sequence[Stored], seen: CaseIndex) -> None:
         """Every case of which the first message is on this page, to its end."""
         fresh = seen.fresh(parse_case_subject(item.subject)[0].id for item in page)
-        for batch in (fresh[at : at + AT_ONCE] for at in range(0, len(fresh), AT_ONCE)):
+        for batch in (fresh[at : at + CONCURRENCY] for at in range(0, len(fresh), CONCURRENCY)):
             for found in await asyncio.gather(*map(self._case, batch)):
                 self._take(found, seen)
 
     async def _case(self, id: str) -> Verified:
         return await verify_case(id, await self._journal.stored(CaseRef("*", id).filter), self.ehr)
 
-    def _take(self, found: Verified, seen: Seen) -> None:
+    def _take(self, found: Verified, seen: CaseIndex) -> None:
         self.faults += found.faults
         self.erased += found.erased
         self.reimported += [found.id] if found.reimported else []
         seen.filed(found.id, found.documents, filing=found.filing)
 
-    async def _strays(self, seen: Seen, identifiers: Iterable[tuple[str, str]] | None) -> None:
+    async def _strays(self, seen: CaseIndex, identifiers: Iterable[tuple[str, str]] | None) -> None:
         try:
-            async for fault in strays(self.ehr, identifiers, seen, self._look_again):
+            async for fault in orphan_documents(self.ehr, identifiers, seen, self._look_again):
                 self.faults.append(fault)
         except TransientError as error:
             self._say(f"the EHR did not answer which documents of ours it has ({error.reason})")
@@ -177,7 +177,7 @@ class Audit:
             )
             self.unchecked.append(words)
 
-    async def _look_again(self, case: str, seen: Seen) -> None:
+    async def _look_again(self, case: str, seen: CaseIndex) -> None:
         """The case as it is by now: it may have been opened, or filed, since it was read."""
         stored = await self._journal.stored(CaseRef("*", case).filter) if CASE_ID.fullmatch(case) else []
         if stored:
@@ -188,7 +188,7 @@ class Audit:
         self.faults.append(Fault("", "", 0, reason))
 
 
-class Gaps:
+class SequenceGaps:
     """Sequences that the stream does not have any more: nobody of ours can delete a message."""
 
     def __init__(self) -> None:

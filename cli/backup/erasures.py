@@ -13,7 +13,7 @@ from shared.messaging.journal import Journal
 from shared.messaging.timers import Timers
 
 
-async def erase_again(bus: Bus, listed: list[Listed], now: datetime) -> int:
+async def repeat_erasures(bus: Bus, listed: list[Listed], now: datetime) -> int:
     """Destroys keys and texts before any service starts, and says so on the trail; returns how many were done again.
 
     `listed` is oldest first. A case that the backup does not have has nothing to erase. May be repeated.
@@ -26,10 +26,10 @@ async def erase_again(bus: Bus, listed: list[Listed], now: datetime) -> int:
             continue
         order = next((event for event in history if event.id == item.id), None)
         if order is None:
-            order = await _order(journal, history, item, now)
+            order = await _append_order(journal, history, item, now)
             await Timers(bus).cancel(item.case)  # of a review that waited when the backup was made
             done += 1
-        digests = sorted({*item.texts, *_texts(history, item)})
+        digests = sorted({*item.texts, *_text_digests(history, item)})
         if set(item.kinds) == set(KINDS):
             await artifacts.erase_case(item.case, order.head.sequence, digests)
         else:
@@ -37,7 +37,7 @@ async def erase_again(bus: Bus, listed: list[Listed], now: datetime) -> int:
     return done
 
 
-async def _order(journal: Journal, history: list[Recorded], item: Listed, now: datetime) -> Recorded:
+async def _append_order(journal: Journal, history: list[Recorded], item: Listed, now: datetime) -> Recorded:
     """On the trail, in whatever state the case is there; the step of approval says that it was carried out."""
     state: State = fold(history).state
     body = ErasureOrdered(
@@ -53,6 +53,6 @@ async def _order(journal: Journal, history: list[Recorded], item: Listed, now: d
     return next(event for event in reversed(await journal.history(item.ref)) if event.id == item.id)
 
 
-def _texts(history: list[Recorded], item: Listed) -> set[str]:
+def _text_digests(history: list[Recorded], item: Listed) -> set[str]:
     texts = rules.texts_of(history)
     return {digest for kind in item.kinds for digest in texts[kind]}

@@ -7,8 +7,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
+from cli.backup.encryption import BackupKey
 from cli.backup.manifest import MANIFEST, UNFINISHED, FilePart, Manifest
-from cli.backup.sealing import Seal
 from cli.errors import CommandError
 
 BLOCK = 65_536
@@ -18,10 +18,10 @@ class Sink(Protocol):
     def write(self, data: bytes, /) -> object: ...
 
 
-class Folder:
+class BackupFolder:
     """A backup being made. What was written is in `parts`."""
 
-    def __init__(self, path: Path, seal: Seal | None) -> None:
+    def __init__(self, path: Path, seal: BackupKey | None) -> None:
         self.path = path
         self._seal = seal
         self.parts: list[FilePart] = []
@@ -49,7 +49,7 @@ def _measured(path: Path, name: str) -> FilePart:
         return FilePart(name=name, bytes=path.stat().st_size, sha256=hashlib.file_digest(file, "sha256").hexdigest())
 
 
-def begin(path: Path) -> None:
+def start_backup(path: Path) -> None:
     """Make `path` ready for a new backup; what an unfinished one left there goes.
 
     Raises CommandError when something else is there.
@@ -71,12 +71,12 @@ def begin(path: Path) -> None:
         raise CommandError(f"The folder {path} cannot be used: {error.strerror}.") from None
 
 
-def end(path: Path) -> None:
+def finish_backup(path: Path) -> None:
     """The manifest stands: the backup is complete."""
     (path / UNFINISHED).unlink(missing_ok=True)
 
 
-def check(path: Path, manifest: Manifest, tell: "Tell") -> None:
+def verify_files(path: Path, manifest: Manifest, tell: "ProgressCallback") -> None:
     """Every file is there as it was written.
 
     Raises CommandError when one is not.
@@ -91,13 +91,13 @@ def check(path: Path, manifest: Manifest, tell: "Tell") -> None:
             raise CommandError(f"The backup is damaged: {part.name} is not as it was written.")
 
 
-class Tell(Protocol):
+class ProgressCallback(Protocol):
     """Progress: what is being done, how much of it is done, and of how much (None: not known)."""
 
     def __call__(self, what: str, done: int, total: int | None, /) -> None: ...
 
 
-def contents(path: Path, name: str, seal: Seal | None) -> Iterator[bytes]:
+def read_blocks(path: Path, name: str, seal: BackupKey | None) -> Iterator[bytes]:
     """What was written into the file `name`, in blocks."""
     with (path / name).open("rb") as file:
         yield from seal.read(file, name) if seal is not None else _blocks(file)
@@ -108,7 +108,7 @@ def _blocks(file: BinaryIO) -> Iterator[bytes]:
         yield block
 
 
-def lines(blocks: Iterable[bytes]) -> Iterator[bytes]:
+def split_lines(blocks: Iterable[bytes]) -> Iterator[bytes]:
     """Lines of what comes in blocks, without their ends."""
     rest = b""
     for block in blocks:

@@ -10,12 +10,12 @@ from pathlib import Path
 
 from nats.js.errors import APIError, NotFoundError
 
-from cli.backup import clocks, files
-from cli.backup.chains import Chains, expected
-from cli.backup.erasures import erase_again
-from cli.backup.files import Tell
+from cli.backup import files, timers
+from cli.backup.chain_check import ChainCheck, parse_heads
+from cli.backup.encryption import BackupKey
+from cli.backup.erasures import repeat_erasures
+from cli.backup.files import ProgressCallback
 from cli.backup.manifest import Manifest, StreamPart, VectorPart
-from cli.backup.sealing import Seal
 from cli.errors import CommandError
 from services.approval.ehr_tasks.hold import Hold, say
 from shared.knowledge.base import KnowledgeBase
@@ -31,12 +31,12 @@ from shared.messaging.snapshots import UNFINISHED, Described, Json, Refused
 from shared.messaging.topology import MOVED, all_consumers
 
 # What a stack that has only just been started holds too.
-OWN_ACCORD = ("TIMERS", "REFRESH_TIMERS", "KV_reconciled", "KV_sessions", "ADVISORIES", "ALERTS", UNFINISHED)
-BATCH = 200
+STARTUP_STREAMS = ("TIMERS", "REFRESH_TIMERS", "KV_reconciled", "KV_sessions", "ADVISORIES", "ALERTS", UNFINISHED)
+BATCH_SIZE = 200
 
 
 @dataclass(frozen=True, slots=True)
-class Target:
+class RestoreTarget:
     """Where a backup is put back to. `bus` is the administrator's."""
 
     bus: Bus
@@ -48,7 +48,7 @@ class Target:
 
 
 @dataclass(frozen=True, slots=True)
-class Restored:
+class RestoreResult:
     """What was put back."""
 
     cases: int
@@ -61,47 +61,53 @@ class Restored:
 
 
 async def restore(
-    source: Path, manifest: Manifest, seal: Seal | None, target: Target, tell: Tell, *, replace: bool
-) -> Restored:
+    source: Path,
+    manifest: Manifest,
+    seal: BackupKey | None,
+    target: RestoreTarget,
+    tell: ProgressCallback,
+    *,
+    replace: bool,
+) -> RestoreResult:
     """Everything as it was. The files have been checked.
 
     Raises CommandError when the stack is not empty (unless `replace`) or in use, and when the chains do not hold
     afterwards; PermanentError, TransientError.
     """
-    bus, keeping = target.bus, kept(manifest, target.keeping)
-    await _take_over(bus, manifest.id, keeping, replace=replace)
+    bus, keeping = target.bus, with_previous_placement(manifest, target.keeping)
+    await _claim_stack(bus, manifest.id, keeping, replace=replace)
     names = {str(item.name) for item in wanted_streams(keeping)}
     for name in names - {part.name for part in manifest.streams}:  # of a later version: its subjects were another's
         await snapshots.remove(bus, name)
     for number, part in enumerate(manifest.streams):
         tell(f"stream {part.name}", number, len(manifest.streams))
-        await _stream(bus, part, keeping, files.contents(source, part.file, seal))
+        await _stream(bus, part, keeping, files.read_blocks(source, part.file, seal))
     await provision(bus, keeping)
     await all_there(bus, names, lambda done: tell("replicas", done, len(names)))
     rewinds = [item for item in manifest.rewinds if (item.stream, item.consumer) not in MOVED]
     for item in rewinds:
         await snapshots.rewind(bus, item.stream, item.consumer, item.floor)
-    erased = await erase_again(bus, list(target.erasures), target.now)
+    erased = await repeat_erasures(bus, list(target.erasures), target.now)
     for vectors in manifest.vectors:
-        await _vectors(target.base, vectors, files.contents(source, vectors.file, seal), tell)
+        await _vectors(target.base, vectors, files.read_blocks(source, vectors.file, seal), tell)
     if manifest.declared is not None and target.declared is not None:
-        _declare(target.declared, b"".join(files.contents(source, manifest.declared, seal)))
+        _extract_declaration(target.declared, b"".join(files.read_blocks(source, manifest.declared, seal)))
     await say(bus, Hold(held=True, by="restore", why=f"backup {manifest.id} was restored", at=target.now))
-    timers = await clocks.set_clocks(bus)
+    timer_count = await timers.restore_timers(bus)
     chains = await _verify(source, manifest, seal, bus, tell)
     await bus.jetstream.delete_stream(UNFINISHED)
     points = sum(item.points for item in manifest.vectors)
     repeated = tuple(item.consumer for item in rewinds)
-    return Restored(len(chains.heads), chains.events, points, timers, len(chains.broken), erased, repeated)
+    return RestoreResult(len(chains.heads), chains.events, points, timer_count, len(chains.broken), erased, repeated)
 
 
-def kept(manifest: Manifest, keeping: Keeping) -> Keeping:
+def with_previous_placement(manifest: Manifest, keeping: Keeping) -> Keeping:
     """As it is wanted; a stream of which nothing is said stays on such servers as it was on. Pure."""
     before = {part.name: tuple((part.config.get("placement") or {}).get("tags") or ()) for part in manifest.streams}
     return replace(keeping, tags=before | dict(keeping.tags))
 
 
-async def unfinished(bus: Bus) -> str | None:
+async def unfinished_restore(bus: Bus) -> str | None:
     """Id of the backup whose restore was begun and not finished."""
     try:
         info = await bus.jetstream.stream_info(UNFINISHED)
@@ -110,15 +116,15 @@ async def unfinished(bus: Bus) -> str | None:
     return (info.config.metadata or {}).get("backup", "")
 
 
-async def _take_over(bus: Bus, id: str, keeping: Keeping, *, replace: bool) -> None:
+async def _claim_stack(bus: Bus, id: str, keeping: Keeping, *, replace: bool) -> None:
     """The stack is ours to fill, and says so until it is filled."""
-    begun = await unfinished(bus)
+    begun = await unfinished_restore(bus)
     if begun is not None and begun != id and not replace:
         raise CommandError("A restore of another backup was begun here: finish that one, or say --replace.")
-    busy = await _busy(bus)
+    busy = await _active_services(bus)
     if busy:
         raise CommandError(f"Services are at work on this stack ({', '.join(busy)}): stop them first.")
-    held = [] if begun == id or replace else await _held(bus)
+    held = [] if begun == id or replace else await _non_empty_streams(bus)
     if held:
         raise CommandError(
             f"The stack is not empty ({', '.join(held)}): what it holds would be lost. Restore into an empty one, or "
@@ -127,10 +133,10 @@ async def _take_over(bus: Bus, id: str, keeping: Keeping, *, replace: bool) -> N
     if begun != id:
         if begun is not None:
             await bus.jetstream.delete_stream(UNFINISHED)
-        await _mark(bus, id, keeping)
+        await _write_marker(bus, id, keeping)
 
 
-async def _mark(bus: Bus, id: str, keeping: Keeping) -> None:
+async def _write_marker(bus: Bus, id: str, keeping: Keeping) -> None:
     """It is kept as the trail is: what the servers cannot do for that is said before anything is touched."""
     try:
         await bus.jetstream.add_stream(
@@ -144,7 +150,7 @@ async def _mark(bus: Bus, id: str, keeping: Keeping) -> None:
         raise unkept(error.err_code, TRAIL, keeping) or sort_api_error(error, "restoring") from None
 
 
-async def _busy(bus: Bus) -> list[str]:
+async def _active_services(bus: Bus) -> list[str]:
     """Services that wait for messages right now."""
     found = set()
     for item in all_consumers():
@@ -157,11 +163,11 @@ async def _busy(bus: Bus) -> list[str]:
     return sorted(found)
 
 
-async def _held(bus: Bus) -> list[str]:
+async def _non_empty_streams(bus: Bus) -> list[str]:
     """Streams in which something was ever stored, beyond what every start stores."""
     streams = await bus.jetstream.streams_info()
     return sorted(
-        str(item.config.name) for item in streams if item.state.last_seq and item.config.name not in OWN_ACCORD
+        str(item.config.name) for item in streams if item.state.last_seq and item.config.name not in STARTUP_STREAMS
     )
 
 
@@ -177,16 +183,16 @@ async def _stream(bus: Bus, part: StreamPart, keeping: Keeping, blocks: Iterator
         raise CommandError(f"Stream {part.name} came back incomplete: {state['last_seq']} of {part.state['last_seq']}.")
 
 
-async def _vectors(base: KnowledgeBase, part: VectorPart, blocks: Iterator[bytes], tell: Tell) -> None:
+async def _vectors(base: KnowledgeBase, part: VectorPart, blocks: Iterator[bytes], tell: ProgressCallback) -> None:
     await base.drop(part.collection)
     if not part.points:
         return
     await base.prepare(part.collection, part.dimensions)
     batch: list[KeptPoint] = []
     done = 0
-    for line in files.lines(_unpacked(blocks)):
+    for line in files.split_lines(_decompressed(blocks)):
         batch.append(KeptPoint.model_validate_json(line))
-        if len(batch) == BATCH or done + len(batch) == part.points:
+        if len(batch) == BATCH_SIZE or done + len(batch) == part.points:
             await base.put_back(part.collection, [item.kept for item in batch])
             done += len(batch)
             batch.clear()
@@ -194,22 +200,24 @@ async def _vectors(base: KnowledgeBase, part: VectorPart, blocks: Iterator[bytes
     await base.settle(part.collection)
 
 
-def _unpacked(blocks: Iterator[bytes]) -> Iterator[bytes]:
+def _decompressed(blocks: Iterator[bytes]) -> Iterator[bytes]:
     packing = zlib.decompressobj()
     for block in blocks:
         yield packing.decompress(block)
     yield packing.flush()
 
 
-def _declare(folder: Path, packed: bytes) -> None:
+def _extract_declaration(folder: Path, packed: bytes) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     with tarfile.open(fileobj=io.BytesIO(packed)) as archive:
         archive.extractall(folder, filter="data")
 
 
-async def _verify(source: Path, manifest: Manifest, seal: Seal | None, bus: Bus, tell: Tell) -> Chains:
+async def _verify(
+    source: Path, manifest: Manifest, seal: BackupKey | None, bus: Bus, tell: ProgressCallback
+) -> ChainCheck:
     """Every chain holds that held, and has every event that it had. Raises CommandError."""
-    chains = Chains(expected(files.lines(files.contents(source, manifest.trail.file, seal))))
+    chains = ChainCheck(parse_heads(files.split_lines(files.read_blocks(source, manifest.trail.file, seal))))
     async for page in Journal(bus, "restore").pages("discharge.>"):
         chains.add(page)
         tell("verifying the chains", chains.events, None)

@@ -15,11 +15,11 @@ from cli.backup.manifest import MANIFEST, UNFINISHED
 from cli.errors import CommandError
 
 NAME = "%Y-%m-%dT%H%M%SZ"
-AT_WORK = timedelta(hours=1)  # whoever makes a backup writes more often than that
+UNFINISHED_AGE = timedelta(hours=1)  # whoever makes a backup writes more often than that
 
 
 @dataclass(frozen=True, slots=True)
-class Keep:
+class RetentionPolicy:
     """How many are kept: the newest `last`, and of each of the `weekly` newest weeks the newest."""
 
     last: int
@@ -27,7 +27,7 @@ class Keep:
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class CompleteBackup:
     """A complete backup. `whole`: every chain of its trail held when it was made."""
 
     path: Path
@@ -36,14 +36,14 @@ class Found:
 
 
 @dataclass(frozen=True, slots=True)
-class Rotated:
+class RotationResult:
     """What went, and what looks like a backup and cannot be read."""
 
     removed: tuple[Path, ...] = ()
     unreadable: tuple[Path, ...] = ()
 
 
-def surplus(found: Sequence[Found], keep: Keep) -> list[Found]:
+def expired_backups(found: Sequence[CompleteBackup], keep: RetentionPolicy) -> list[CompleteBackup]:
     """The backups that are not kept, oldest first. Pure.
 
     The newest one whose chains held stays in any case: it is what one would go back to.
@@ -58,12 +58,12 @@ def surplus(found: Sequence[Found], keep: Keep) -> list[Found]:
     return [item for item in reversed(newest_first) if item.path not in kept]
 
 
-def name_of(now: datetime) -> str:
+def folder_name(now: datetime) -> str:
     """What a new backup's folder is called."""
     return now.astimezone(UTC).strftime(NAME)
 
 
-def rotate(folder: Path, keep: Keep) -> Rotated:
+def rotate(folder: Path, keep: RetentionPolicy) -> RotationResult:
     """Remove the backups of `folder` that are not kept; to be called once a new one is complete and checked."""
     found, unreadable = [], []
     for path in _folders(folder):
@@ -74,20 +74,24 @@ def rotate(folder: Path, keep: Keep) -> Rotated:
         except CommandError:
             unreadable.append(path)
         else:
-            found.append(Found(path, item.made_at, not item.trail.broken))
-    gone = [item.path for item in surplus(found, keep)]
+            found.append(CompleteBackup(path, item.made_at, not item.trail.broken))
+    gone = [item.path for item in expired_backups(found, keep)]
     for path in gone:
         remove(path)
-    return Rotated(tuple(gone), tuple(unreadable))
+    return RotationResult(tuple(gone), tuple(unreadable))
 
 
-def sweep(folder: Path, now: datetime) -> tuple[Path, ...]:
+def remove_unfinished(folder: Path, now: datetime) -> tuple[Path, ...]:
     """Remove what was begun, never finished, and is no longer being written: else it fills the disk night by night."""
     gone = []
     if not folder.exists():
         return ()
     for path in _folders(folder):
-        if (path / UNFINISHED).exists() and not (path / MANIFEST).exists() and now - _written(path) > AT_WORK:
+        if (
+            (path / UNFINISHED).exists()
+            and not (path / MANIFEST).exists()
+            and now - _last_written(path) > UNFINISHED_AGE
+        ):
             remove(path)
             gone.append(path)
     return tuple(gone)
@@ -110,6 +114,6 @@ def _folders(folder: Path) -> list[Path]:
         raise CommandError(f"The folder {folder} cannot be read: {error.strerror}.") from None
 
 
-def _written(path: Path) -> datetime:
+def _last_written(path: Path) -> datetime:
     """When something was last written there."""
     return datetime.fromtimestamp(max(item.stat().st_mtime for item in (path, *path.rglob("*"))), UTC)

@@ -17,13 +17,13 @@ from shared.messaging.checkpoints import Folder
 from shared.messaging.connection import Bus
 from shared.messaging.journal import STREAM, as_stored
 
-WHAT = "checkpoints"
-LATE = 3  # intervals without one: a process that restarts is no reason to worry
+SUBJECT = "checkpoints"
+MISSED_INTERVALS = 3  # intervals without one: a process that restarts is no reason to worry
 SLACK = timedelta(minutes=1)
-HOW = 'docs/runbook.md, "Proving the trail"'
+RUNBOOK = 'docs/runbook.md, "Proving the trail"'
 
 
-class Settings(BaseSettings):
+class CheckpointSettings(BaseSettings):
     """The services' own, as far as they are known here."""
 
     model_config = SettingsConfigDict(env_prefix="COUNTERSIGN_", extra="ignore", frozen=True, env_ignore_empty=True)
@@ -33,7 +33,7 @@ class Settings(BaseSettings):
 
 
 @dataclass(frozen=True, slots=True)
-class Timer:
+class CheckpointTimer:
     """Approval's, which fires when the next one is to be made."""
 
     due: datetime
@@ -41,7 +41,7 @@ class Timer:
 
 
 @dataclass(frozen=True, slots=True)
-class Newest:
+class LatestCheckpoint:
     """The last checkpoint of the folder; up to which event of the trail it covers."""
 
     number: int
@@ -50,66 +50,66 @@ class Newest:
 
 
 async def check(bus: Bus, group: Group, now: datetime) -> None:
-    settings = Settings()
+    settings = CheckpointSettings()
     try:
         timer, last = await _timer(bus), (await bus.jetstream.stream_info(STREAM)).state.last_seq
     except (Failure, APIError, errors.Error) as error:
-        group.fault(WHAT, f"the bus cannot be asked ({type(error).__name__})", "see the streams")
+        group.fault(SUBJECT, f"the bus cannot be asked ({type(error).__name__})", "see the streams")
         return
     if settings.checkpoint_dir is None:
-        without_folder(group, timer, now)
+        assess_timer(group, timer, now)
         return
     try:
         signed = Folder(settings.checkpoint_dir).last()
     except Failure as failure:
-        group.fault(WHAT, failure.reason, "is COUNTERSIGN_CHECKPOINT_DIR there, and may it be read here?")
+        group.fault(SUBJECT, failure.reason, "is COUNTERSIGN_CHECKPOINT_DIR there, and may it be read here?")
         return
     found = signed.checkpoint if signed is not None else None
-    newest = Newest(found.number, found.time, found.last) if found is not None else None
-    with_folder(group, newest, last, settings.checkpoint_every, now)
+    newest = LatestCheckpoint(found.number, found.time, found.last) if found is not None else None
+    assess_folder(group, newest, last, settings.checkpoint_every, now)
 
 
-async def _timer(bus: Bus) -> Timer | None:
+async def _timer(bus: Bus) -> CheckpointTimer | None:
     """The later of what is set and what has fired."""
     found = []
     for subject in (TIMER, DUE):
         for message in await bus.direct_get("TIMERS", {"last_by_subj": subject}):
             headers: dict[str, Any] = as_stored(message).headers
             if (due := headers.get("countersign-due")) is not None:
-                found.append(Timer(datetime.fromisoformat(due), str(headers.get(EVERY, ""))))
+                found.append(CheckpointTimer(datetime.fromisoformat(due), str(headers.get(EVERY, ""))))
     return max(found, key=lambda timer: timer.due, default=None)
 
 
-def without_folder(group: Group, timer: Timer | None, now: datetime) -> None:
+def assess_timer(group: Group, timer: CheckpointTimer | None, now: datetime) -> None:
     """Only whether approval makes them can be told. Pure."""
     if timer is None:
         says = (
             "approval makes none, and where others make them is not said: who rules over NATS could re-write the trail"
         )
-        group.warning(WHAT, says, f"turn them on, or name the folder in COUNTERSIGN_CHECKPOINT_DIR: {HOW}")
+        group.warning(SUBJECT, says, f"turn them on, or name the folder in COUNTERSIGN_CHECKPOINT_DIR: {RUNBOOK}")
     elif now - timer.due > SLACK:
         says = f"the next one was due at {timer.due:%Y-%m-%d %H:%M} UTC, and nobody has made it"
         group.warning(
-            WHAT, says, "is approval running, with its checkpoint settings? See the alerts `checkpoints-failing`"
+            SUBJECT, says, "is approval running, with its checkpoint settings? See the alerts `checkpoints-failing`"
         )
     else:
-        group.ok(WHAT, f"approval makes one every {timer.every}; the next is due at {timer.due:%Y-%m-%d %H:%M} UTC")
+        group.ok(SUBJECT, f"approval makes one every {timer.every}; the next is due at {timer.due:%Y-%m-%d %H:%M} UTC")
 
 
-def with_folder(group: Group, newest: Newest | None, last: int, every: timedelta, now: datetime) -> None:
+def assess_folder(group: Group, newest: LatestCheckpoint | None, last: int, every: timedelta, now: datetime) -> None:
     """`last` is the trail's last event, `every` how often one is to be made. Pure."""
-    do = f"see the alerts `checkpoints-failing`, or the log of what makes them: {HOW}"
+    do = f"see the alerts `checkpoints-failing`, or the log of what makes them: {RUNBOOK}"
     if newest is None:
         if last:
-            group.warning(WHAT, "there is none in the folder, and the trail has events", do)
+            group.warning(SUBJECT, "there is none in the folder, and the trail has events", do)
         else:
-            group.ok(WHAT, "none yet, and nothing has happened")
+            group.ok(SUBJECT, "none yet, and nothing has happened")
     elif newest.covers > last:
         says = f"checkpoint {newest.number} covers the trail up to {newest.covers}, and it ends at {last}"
         how = "after a restore of an older backup: keep the folder, begin another. Otherwise: countersign audit verify"
-        group.fault(WHAT, says, how)
-    elif newest.covers < last and now - newest.time > LATE * every:
+        group.fault(SUBJECT, says, how)
+    elif newest.covers < last and now - newest.time > MISSED_INTERVALS * every:
         says = f"the last is of {newest.time:%Y-%m-%d %H:%M} UTC; {last - newest.covers} events since are not covered"
-        group.warning(WHAT, says, do)
+        group.warning(SUBJECT, says, do)
     else:
-        group.ok(WHAT, f"the last is number {newest.number}, of {newest.time:%Y-%m-%d %H:%M} UTC")
+        group.ok(SUBJECT, f"the last is number {newest.number}, of {newest.time:%Y-%m-%d %H:%M} UTC")

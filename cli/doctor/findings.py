@@ -36,4 +36,4 @@ class Group:
 
 
 Findings = AsyncIterator[Finding]
-Tell = Callable[[str], None]
+ProgressCallback = Callable[[str], None]

@@ -1,13 +1,13 @@
 """All checks, one group after the other, as their findings come."""
 
-from cli.doctor import around, server, topology, users, work
-from cli.doctor.findings import Findings, Group, Tell
-from cli.doctor.place import Place
+from cli.doctor import dependencies, server, topology, users, workload
+from cli.doctor.findings import Findings, Group, ProgressCallback
+from cli.doctor.target import DoctorTarget
 from shared.contracts.failures import Failure, PermanentError
 from shared.messaging.connection import connect
 
 
-async def examine(place: Place, tell: Tell) -> Findings:
+async def run_checks(place: DoctorTarget, tell: ProgressCallback) -> Findings:
     """`tell` is told what is being looked at."""
     tell("the server")
     for finding in await server.check(place):
@@ -32,10 +32,10 @@ async def examine(place: Place, tell: Tell) -> Findings:
             for finding in await users.check(place):
                 yield finding
             tell("work")
-            for finding in await work.check(bus, place):
+            for finding in await workload.check(bus, place):
                 yield finding
         finally:
             await bus.close()
     tell("connections")
-    for finding in await around.check(place):
+    for finding in await dependencies.check(place):
         yield finding

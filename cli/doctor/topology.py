@@ -7,7 +7,7 @@ from nats.js.api import Placement
 from nats.js.errors import APIError, NotFoundError
 
 from cli.doctor.findings import Finding, Group
-from cli.doctor.place import Place
+from cli.doctor.target import DoctorTarget
 from shared.messaging.connection import Bus
 from shared.messaging.provision import consumer_config, differs, wanted_streams
 from shared.messaging.replicas import Copies, copies
@@ -15,7 +15,7 @@ from shared.messaging.snapshots import UNFINISHED
 from shared.messaging.topology import all_consumers
 
 
-async def check(bus: Bus, place: Place) -> list[Finding]:
+async def check(bus: Bus, place: DoctorTarget) -> list[Finding]:
     group = Group("streams")
     wanted = {str(item.name): item for item in wanted_streams(place.keeping)}
     try:
@@ -29,13 +29,13 @@ async def check(bus: Bus, place: Place) -> list[Finding]:
     if UNFINISHED in found:
         group.fault("restore", "a restore was begun here and not finished", "run it again: countersign restore")
     compare(group, "stream", wanted, found, place.provision)
-    judge(group, [copies(item) for item in listed if item.config.name in wanted])
+    assess_replicas(group, [copies(item) for item in listed if item.config.name in wanted])
     for name in sorted(wanted.keys() & found.keys()):
         await _consumers(bus, group, name, place)
     return group.found
 
 
-async def _consumers(bus: Bus, group: Group, stream: str, place: Place) -> None:
+async def _consumers(bus: Bus, group: Group, stream: str, place: DoctorTarget) -> None:
     wanted = {item.name: consumer_config(item) for item in all_consumers() if item.stream == stream}
     try:
         listed = await bus.jetstream.consumers_info(stream)
@@ -58,11 +58,11 @@ def compare(
         wrong = differs(found[name], wanted[name])
         good += not wrong
         if wrong:
-            said = ", ".join(
-                f"{field} is {_shown(getattr(found[name], field))}, wanted {_shown(getattr(wanted[name], field))}"
-                for field in wrong
+            values = ((field, getattr(found[name], field), getattr(wanted[name], field)) for field in wrong)
+            says = ", ".join(
+                f"{field} is {_formatted(is_)}, expected {_formatted(want)}" for field, is_, want in values
             )
-            group.fault(f"{kind} {name}", said, provision)
+            group.fault(f"{kind} {name}", says, provision)
     if good and good == len(wanted):
         group.ok(f"{kind}s{where}", f"{good} as wanted")
     if of:  # other streams of the account are none of ours
@@ -71,7 +71,7 @@ def compare(
             group.warning(f"{kind} {name}", f"an unknown durable{where}", do)
 
 
-def judge(group: Group, found: list[Copies]) -> None:
+def assess_replicas(group: Group, found: list[Copies]) -> None:
     """Are the streams on all the servers that they are to be on. Pure."""
     moving = sorted(item.stream for item in found if item.moving)
     if moving:
@@ -81,7 +81,7 @@ def judge(group: Group, found: list[Copies]) -> None:
         group.warning(f"server {server}", f"it has not caught up on {late}", "see that it runs; wait, and look again")
 
 
-def _shown(value: Any) -> str:
+def _formatted(value: Any) -> str:
     if isinstance(value, Placement):
         value = value.tags or None
     if value is None:

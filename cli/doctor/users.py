@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from nats import errors
 
 from cli.doctor.findings import Finding, Group
-from cli.doctor.place import Place
+from cli.doctor.target import DoctorTarget
 from shared.messaging.connection import open_client
 from shared.messaging.rights import (
     Permissions,
@@ -23,17 +23,17 @@ from shared.messaging.rights import (
 )
 from shared.messaging.topology import SERVICES
 
-NOWHERE = {"Nats-Expected-Stream": "DOCTOR"}  # the server stores nothing for whom it does not match
+NO_SUCH_STREAM = {"Nats-Expected-Stream": "DOCTOR"}  # the server stores nothing for whom it does not match
 # Begins as an object and is none: the server refuses it. What is no object at all it takes for a request without
 # options, and a pause without a time ends the pause.
-NO_REQUEST = b"{"
-NOBODY = "doctor"
-PERILOUS = ("STREAM.CREATE", "STREAM.UPDATE", "STREAM.DELETE", "STREAM.PURGE", "CONSUMER.DELETE", "STREAM.RESTORE")
-REFUSED = re.compile(r'permissions violation for (publish|subscription) to "([^"]+)"')
-MEND = "give the user the rights of shared/messaging/rights.py in the server's configuration, and reload it"
+INVALID_REQUEST = b"{"
+PLACEHOLDER = "doctor"
+ADMIN_CALLS = ("STREAM.CREATE", "STREAM.UPDATE", "STREAM.DELETE", "STREAM.PURGE", "CONSUMER.DELETE", "STREAM.RESTORE")
+PERMISSION_VIOLATION = re.compile(r'permissions violation for (publish|subscription) to "([^"]+)"')
+FIX = "give the user the rights of shared/messaging/rights.py in the server's configuration, and reload it"
 
 
-def rights() -> dict[str, Permissions]:
+def user_permissions() -> dict[str, Permissions]:
     """Of every user but the administrator, who may do anything."""
     found = {service: permissions(service) for service in SERVICES}
     return found | {
@@ -43,44 +43,44 @@ def rights() -> dict[str, Permissions]:
     }
 
 
-async def check(place: Place) -> list[Finding]:
+async def check(place: DoctorTarget) -> list[Finding]:
     group = Group("users")
-    for user, owned in rights().items():
+    for user, owned in user_permissions().items():
         seed = place.seeds.get(user)
         if seed is None:
             continue
-        may, must_not = plan(owned)
-        listening = overheard(user)
+        may, must_not = publish_subjects(owned)
+        listening = forbidden_subscriptions(user)
         try:
-            refused = await _try(place, user, seed, may + must_not, listening)
+            refused = await _refused_subjects(place, user, seed, may + must_not, listening)
         except (errors.Error, OSError, TimeoutError) as error:
             says = f"it cannot connect ({type(error).__name__})"
             group.fault(f"user {user}", says, "is its key in the server's configuration the one of its seed?")
             continue
-        judge(group, user, may, must_not + listening, refused)
+        assess_user(group, user, may, must_not + listening, refused)
     if not group.found:
         group.warning("users", "no keys to try them with", "name a JSON file of seeds: COUNTERSIGN_SEEDS_FILE")
     return group.found
 
 
-def plan(owned: Permissions) -> tuple[list[str], list[str]]:
+def publish_subjects(owned: Permissions) -> tuple[list[str], list[str]]:
     """Subjects that the user must be able to publish to, and those that it must not. Pure."""
-    may = list(dict.fromkeys(map(concrete, owned.publish)))
-    others = (concrete(right) for found in rights().values() for right in found.publish)
-    perilous = (f"$JS.API.{call}.DOCTOR" for call in PERILOUS)
+    may = list(dict.fromkeys(map(example_subject, owned.publish)))
+    others = (example_subject(right) for found in user_permissions().values() for right in found.publish)
+    perilous = (f"$JS.API.{call}.DOCTOR" for call in ADMIN_CALLS)
     wanted = dict.fromkeys([*others, *perilous])
     return may, [subject for subject in wanted if not any(covers(right, subject) for right in owned.publish)]
 
 
-def overheard(user: str) -> list[str]:
+def forbidden_subscriptions(user: str) -> list[str]:
     """What the user must not listen to: what others write, and what they are answered. Pure."""
-    inboxes = [f"{inbox(other)}.>" for other in rights() if other != user]
+    inboxes = [f"{inbox(other)}.>" for other in user_permissions() if other != user]
     return ["$KV.>", "discharge.>", "access.>", "deadletter.>", "_INBOX.>", *inboxes]
 
 
-def concrete(right: str) -> str:
+def example_subject(right: str) -> str:
     """A subject that the right covers: `discharge.*.*.filed` → `discharge.doctor.doctor.filed`."""
-    return ".".join(NOBODY if token in ("*", ">") else token for token in right.split("."))
+    return ".".join(PLACEHOLDER if token in ("*", ">") else token for token in right.split("."))
 
 
 def covers(right: str, subject: str) -> bool:
@@ -91,29 +91,31 @@ def covers(right: str, subject: str) -> bool:
     return len(wanted) == len(given) and all(a in ("*", b) for a, b in zip(wanted, given, strict=True))
 
 
-def judge(group: Group, user: str, may: Iterable[str], must_not: Iterable[str], refused: set[str]) -> None:
+def assess_user(group: Group, user: str, may: Iterable[str], must_not: Iterable[str], refused: set[str]) -> None:
     """What the server refused (in lower case, as the client hands it on), against what it should. Pure."""
     lacking = sorted(subject for subject in may if subject.lower() in refused)
     too_much = sorted(subject for subject in must_not if subject.lower() not in refused)
     if lacking:
-        group.fault(f"user {user}", f"it may not, and must: {_few(lacking)}", MEND)
+        group.fault(f"user {user}", f"it may not, and must: {_shortened(lacking)}", FIX)
     if too_much:
-        group.fault(f"user {user}", f"it may, and must not: {_few(too_much)}", MEND)
+        group.fault(f"user {user}", f"it may, and must not: {_shortened(too_much)}", FIX)
     if not lacking and not too_much:
         group.ok(f"user {user}", f"{len(list(may))} rights work, {len(list(must_not))} others are refused")
 
 
-def _few(subjects: list[str]) -> str:
-    shown = ", ".join(subject.replace(NOBODY, "*") for subject in subjects[:5])
+def _shortened(subjects: list[str]) -> str:
+    shown = ", ".join(subject.replace(PLACEHOLDER, "*") for subject in subjects[:5])
     return shown if len(subjects) <= 5 else f"{shown} and {len(subjects) - 5} more"
 
 
-async def _try(place: Place, user: str, seed: str, subjects: list[str], listening: list[str]) -> set[str]:
+async def _refused_subjects(
+    place: DoctorTarget, user: str, seed: str, subjects: list[str], listening: list[str]
+) -> set[str]:
     """Which of `subjects` the server does not let the user publish to, and of `listening` listen to; in lower case."""
     refused: set[str] = set()
 
     async def note(error: Exception) -> None:
-        if (found := REFUSED.search(str(error).lower())) is not None:
+        if (found := PERMISSION_VIOLATION.search(str(error).lower())) is not None:
             refused.add(found[2])
 
     client = await open_client(
@@ -128,9 +130,9 @@ async def _try(place: Place, user: str, seed: str, subjects: list[str], listenin
     try:
         for subject in subjects:
             if subject.startswith("$JS."):
-                await client.publish(subject, NO_REQUEST)
+                await client.publish(subject, INVALID_REQUEST)
             else:
-                await client.publish(subject, b"", headers=NOWHERE)
+                await client.publish(subject, b"", headers=NO_SUCH_STREAM)
         for subject in listening:
             await client.subscribe(subject)
         for _ in range(2):  # the second answer comes when the complaints before the first have been read

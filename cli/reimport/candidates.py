@@ -2,8 +2,8 @@
 
 from collections.abc import AsyncIterator, Iterable
 
-from cli.audit.seen import Seen
-from cli.audit.stray import cases_of, pages_of
+from cli.audit.case_index import CaseIndex
+from cli.audit.orphans import cases_of, pages_of
 from services.approval.corrections.rules import status_of
 from services.approval.ehr_tasks.task_decision import CASE_ID
 from services.approval.filing.resources import DOCUMENT_SYSTEM, Resource
@@ -20,7 +20,7 @@ async def candidates(ehr: FhirClient, journal: Journal) -> AsyncIterator[str]:
     its identifier: see `waiting`.
     """
     shown = False
-    with Seen() as seen:
+    with CaseIndex() as seen:
         async for page in pages_of(ehr, f"{DOCUMENT_SYSTEM}|"):
             by_case: dict[str, list[Resource]] = {}
             for document in page.matches:
@@ -51,9 +51,9 @@ async def _any_filed(journal: Journal) -> bool:
     return False
 
 
-async def known(journal: Journal) -> AsyncIterator[str]:
+async def all_cases(journal: Journal) -> AsyncIterator[str]:
     """Every case of the trail, each once: for an EHR that has to be asked about one after the other."""
-    with Seen() as seen:
+    with CaseIndex() as seen:
         async for page in journal.pages("discharge.>"):
             for case in seen.fresh(parse_case_subject(item.subject)[0].id for item in page):
                 yield case

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
+from cli.connections import open_bus, open_ehr
 from cli.errors import CommandError
-from cli.reach import reach, reach_ehr
-from cli.reimport.candidates import candidates, known
-from cli.reimport.refusals import Refusal, refusals
+from cli.reimport.candidates import all_cases, candidates
+from cli.reimport.rejections import RejectedDraft, rejected_drafts
 from services.approval.ehr_tasks.task_decision import CASE_ID
 from services.approval.reimport.plan import Found, plan
 from shared.clinical.fhir import FhirClient
@@ -23,15 +23,15 @@ from shared.contracts.subjects import CaseRef, reimport_subject
 from shared.messaging.connection import Bus
 from shared.messaging.journal import Journal
 
-PATIENCE = 120.0  # seconds in which approval has taken over what it was asked for
-LOOK = 0.5  # seconds between two looks
+REIMPORT_TIMEOUT_S = 120.0  # seconds in which approval has taken over what it was asked for
+POLL_INTERVAL_S = 0.5  # seconds between two looks
 KINDS = {"approved": "document", "amended": "correction", "addended": "addendum", "retracted": "retraction"}
 
-Tell = Callable[[int], None]  # cases looked at
+ProgressCallback = Callable[[int], None]  # cases looked at
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class MissingEntry:
     """One thing of a case that the trail does not know."""
 
     what: str
@@ -43,7 +43,7 @@ class Line:
     chain_head: str
 
     @classmethod
-    def of(cls, found: Found) -> "Line":
+    def of(cls, found: Found) -> "MissingEntry":
         lost = found.lost
         filed, body = lost.filed, lost.signature
         signer = body.signer or body.by.subject
@@ -62,11 +62,11 @@ class Line:
 
 
 @dataclass(slots=True)
-class Looked:
+class CaseFindings:
     """A case of which the chart has more than the trail."""
 
     case: str
-    ready: list[Line]
+    ready: list[MissingEntry]
     stopped: list[str]
     state: str = "to be taken over"  # taken over | asked for | stopped
 
@@ -86,9 +86,9 @@ class Looked:
 
 
 @dataclass(slots=True)
-class Outcome:
-    cases: list[Looked] = field(default_factory=list)
-    refused: list[Refusal] = field(default_factory=list)
+class ReimportResult:
+    cases: list[CaseFindings] = field(default_factory=list)
+    refused: list[RejectedDraft] = field(default_factory=list)
     unchecked: list[str] = field(default_factory=list)
 
     @property
@@ -98,31 +98,33 @@ class Outcome:
 
 
 async def reimport(
-    data_dir: Path | None, cases: Sequence[str], wanted: Wanted | None, department: str | None, tell: Tell
-) -> Outcome:
+    data_dir: Path | None, cases: Sequence[str], wanted: Wanted | None, department: str | None, tell: ProgressCallback
+) -> ReimportResult:
     """Of `cases`, or of all that the chart has; without `wanted` nothing is done. Raises CommandError."""
-    ehr = reach_ehr(data_dir)
+    ehr = open_ehr(data_dir)
     try:
-        async with reach(data_dir, "operator") as bus:
-            return await Reimporting(bus, ehr, department).run(cases, wanted, tell)
+        async with open_bus(data_dir, "operator") as bus:
+            return await Reimporter(bus, ehr, department).run(cases, wanted, tell)
     finally:
         await ehr.close()
 
 
 @dataclass(frozen=True, slots=True)
-class Reimporting:
+class Reimporter:
     """One run. `bus` is the operator's; `department` is where cases belong that the trail does not know."""
 
     bus: Bus
     ehr: FhirClient
     department: str | None = None
-    patience: float = PATIENCE
+    patience: float = REIMPORT_TIMEOUT_S
 
-    async def run(self, cases: Sequence[str], wanted: Wanted | None, tell: Tell = lambda _: None) -> Outcome:
+    async def run(
+        self, cases: Sequence[str], wanted: Wanted | None, tell: ProgressCallback = lambda _: None
+    ) -> ReimportResult:
         if wrong := [case for case in cases if not CASE_ID.fullmatch(case)]:
             raise CommandError(f"{wrong[0]} is no id of a case.")
-        found, count = Outcome(), 0
-        async for case in _each(cases) if cases else self._all(found):
+        found, count = ReimportResult(), 0
+        async for case in _unique(cases) if cases else self._all(found):
             count += 1
             tell(count)
             if (looked := await self._look(case)) is not None:
@@ -133,16 +135,16 @@ class Reimporting:
             await self._ask(found.cases, wanted)
         return found
 
-    async def _refusals(self, found: Outcome) -> None:
+    async def _refusals(self, found: ReimportResult) -> None:
         """Those that were not followed by another draft and its signature."""
         signed = {item.case for item in found.cases}
         try:
-            async for item in refusals(self.ehr, Journal(self.bus, "operator")):
+            async for item in rejected_drafts(self.ehr, Journal(self.bus, "operator")):
                 found.refused += [item] if item.case not in signed else []
         except PermanentError as error:
             found.unchecked.append(f"drafts that were refused: the EHR does not search for our Tasks ({error.reason})")
 
-    async def _all(self, found: Outcome) -> AsyncIterator[str]:
+    async def _all(self, found: ReimportResult) -> AsyncIterator[str]:
         journal = Journal(self.bus, "operator")
         try:
             async for case in candidates(self.ehr, journal):
@@ -151,21 +153,21 @@ class Reimporting:
             found.unchecked.append(
                 f"cases that the trail does not know: the EHR does not search for their documents ({error.reason})"
             )
-            async for case in known(journal):
+            async for case in all_cases(journal):
                 yield case
 
-    async def _look(self, case: str) -> Looked | None:
+    async def _look(self, case: str) -> CaseFindings | None:
         history = await Journal(self.bus, "operator").find(case)
         ref = history[-1].case if history else CaseRef(self.department or "", case)
         made = await plan(ref, history, self.ehr, None)
         if made.ready and not ref.department:
             made.stopped.append("the trail does not know the case: say --department, where it belongs")
-        ready = [Line.of(item) for item in made.ready]
+        ready = [MissingEntry.of(item) for item in made.ready]
         if not ready and not made.stopped:
             return None
-        return Looked(case, ready, made.stopped, "stopped" if made.stopped else "to be taken over")
+        return CaseFindings(case, ready, made.stopped, "stopped" if made.stopped else "to be taken over")
 
-    async def _ask(self, cases: Iterable[Looked], wanted: Wanted) -> None:
+    async def _ask(self, cases: Iterable[CaseFindings], wanted: Wanted) -> None:
         """Also where something does not verify: approval says so to whoever watches its alerts."""
         body = wanted.model_copy(update={"department": self.department}).model_dump_json(exclude_none=True).encode()
         asked = []
@@ -178,15 +180,15 @@ class Reimporting:
         while asked and (datetime.now(UTC) - begun).total_seconds() < self.patience:
             asked = [item for item in asked if not await self._is_done(item)]
             if asked:
-                await asyncio.sleep(LOOK)
+                await asyncio.sleep(POLL_INTERVAL_S)
 
-    async def _is_done(self, item: Looked) -> bool:
+    async def _is_done(self, item: CaseFindings) -> bool:
         heads = {as_it_was(event).head.digest for event in await Journal(self.bus, "operator").find(item.case)}
         if all(line.chain_head in heads for line in item.ready):
             item.state = "taken over"
         return item.state == "taken over"
 
 
-async def _each(cases: Iterable[str]) -> AsyncIterator[str]:
+async def _unique(cases: Iterable[str]) -> AsyncIterator[str]:
     for case in dict.fromkeys(cases):
         yield case

@@ -9,7 +9,7 @@ from cli.errors import CommandError
 
 
 @dataclass(frozen=True, slots=True)
-class Access:
+class StackAccess:
     """What `access.json` tells machines."""
 
     base_url: str
@@ -41,16 +41,16 @@ def write_private(path: Path, text: str) -> None:
     part.replace(path)
 
 
-def write_access(data_dir: Path, access: Access) -> None:
+def write_access(data_dir: Path, access: StackAccess) -> None:
     write_private(data_dir / "access.json", json.dumps(asdict(access), indent=1))
 
 
-def read_access(data_dir: Path) -> Access:
+def read_access(data_dir: Path) -> StackAccess:
     """What a running stack wrote.
 
     Raises CommandError when there is none.
     """
     try:
-        return Access(**json.loads((data_dir / "access.json").read_text()))
+        return StackAccess(**json.loads((data_dir / "access.json").read_text()))
     except (OSError, ValueError, TypeError):
         raise CommandError(f"No stack has been started on {data_dir}. Start one: countersign up") from None

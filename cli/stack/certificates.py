@@ -22,9 +22,9 @@ from cli.errors import CommandError
 from cli.stack.access import write_private
 
 CA, CA_KEY, CERTIFICATE, KEY = "ca.crt", "ca.key", "nats.crt", "nats.key"
-CA_LASTS = timedelta(days=3650)
-LASTS = timedelta(days=730)
-RENEWED = timedelta(days=180)  # before its end: an upgrade or two fall into that time
+CA_LIFETIME = timedelta(days=3650)
+LIFETIME = timedelta(days=730)
+RENEW_BEFORE = timedelta(days=180)  # before its end: an upgrade or two fall into that time
 SKEW = timedelta(hours=1)  # clocks of other machines may be behind
 HOST = r"(\*\.)?[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?"
 USAGES = (
@@ -41,43 +41,43 @@ USAGES = (
 
 
 @dataclass(frozen=True, slots=True)
-class Pair:
+class CertificatePair:
     """A certificate and its private key."""
 
     certificate: x509.Certificate
     key: ec.EllipticCurvePrivateKey
 
 
-def make_authority(now: datetime) -> Pair:
+def make_authority(now: datetime) -> CertificatePair:
     """A CA that signs servers' certificates and no other CA's."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = _name("Countersign NATS CA")
     usage = _usage(key_cert_sign=True, crl_sign=True)
     certificate = (
-        _begun(name, name, key, now, now + CA_LASTS)
+        _builder(name, name, key, now, now + CA_LIFETIME)
         .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
         .add_extension(usage, critical=True)
         .sign(key, hashes.SHA256())
     )
-    return Pair(certificate, key)
+    return CertificatePair(certificate, key)
 
 
-def make_server(authority: Pair, names: Iterable[str], now: datetime) -> Pair:
+def make_server(authority: CertificatePair, names: Iterable[str], now: datetime) -> CertificatePair:
     """For servers that are called `names` (DNS names and addresses), by clients and by each other."""
     key = ec.generate_private_key(ec.SECP256R1())
-    end = min(now + LASTS, authority.certificate.not_valid_after_utc)
+    end = min(now + LIFETIME, authority.certificate.not_valid_after_utc)
     both = [ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH]  # a route has two ends
     issuer = x509.AuthorityKeyIdentifier.from_issuer_public_key(authority.key.public_key())
     certificate = (
-        _begun(_name("nats"), authority.certificate.subject, key, now, end)
+        _builder(_name("nats"), authority.certificate.subject, key, now, end)
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
         .add_extension(_usage(digital_signature=True), critical=True)
         .add_extension(x509.ExtendedKeyUsage(both), critical=False)
-        .add_extension(x509.SubjectAlternativeName(list(map(_general, sorted(set(names))))), critical=False)
+        .add_extension(x509.SubjectAlternativeName(list(map(_general_name, sorted(set(names))))), critical=False)
         .add_extension(issuer, critical=False)
         .sign(authority.key, hashes.SHA256())
     )
-    return Pair(certificate, key)
+    return CertificatePair(certificate, key)
 
 
 def names_of(certificate: x509.Certificate) -> set[str]:
@@ -89,12 +89,12 @@ def names_of(certificate: x509.Certificate) -> set[str]:
     return {str(item) for kind in (x509.DNSName, x509.IPAddress) for item in found.get_values_for_type(kind)}
 
 
-def due(certificate: x509.Certificate, wanted: Iterable[str], now: datetime) -> bool:
+def needs_renewal(certificate: x509.Certificate, wanted: Iterable[str], now: datetime) -> bool:
     """Whether a new one is to be made: the end is near, or a name is missing."""
-    return certificate.not_valid_after_utc - now < RENEWED or not set(wanted) <= names_of(certificate)
+    return certificate.not_valid_after_utc - now < RENEW_BEFORE or not set(wanted) <= names_of(certificate)
 
 
-def keep(directory: Path, wanted: Iterable[str], now: datetime) -> None:
+def ensure_certificates(directory: Path, wanted: Iterable[str], now: datetime) -> None:
     """Make or renew what is ours in `directory`. Names that the certificate has already stay.
 
     Without `ca.key`, or where it is not the key of `ca.crt`, or where another CA has signed, the files are somebody
@@ -105,18 +105,18 @@ def keep(directory: Path, wanted: Iterable[str], now: datetime) -> None:
         _check_foreign(directory, found)
         return
     if found is not None:
-        if not _signed(found, authority.certificate):
+        if not _is_signed_by(found, authority.certificate):
             _check_foreign(directory, found)
             return
         wanted = set(wanted) | names_of(found)
-        if not due(found, wanted, now) and _fits(directory, found):
+        if not needs_renewal(found, wanted, now) and _key_matches(directory, found):
             return
     made = make_server(authority, wanted, now)
     write_private(directory / KEY, key_text(made.key))
     write_private(directory / CERTIFICATE, certificate_text(made.certificate))
 
 
-def _authority(directory: Path, now: datetime) -> Pair | None:
+def _authority(directory: Path, now: datetime) -> CertificatePair | None:
     """Ours, made where there is nothing at all; None where somebody else's is used."""
     if not any((directory / name).exists() for name in (CA, CA_KEY, CERTIFICATE, KEY)):
         made = make_authority(now)
@@ -133,14 +133,14 @@ def _authority(directory: Path, now: datetime) -> Pair | None:
     certificate, key = _load(directory / CA), _load_key(directory / CA_KEY)
     if not isinstance(key, ec.EllipticCurvePrivateKey) or key.public_key() != certificate.public_key():
         return None
-    return Pair(certificate, key)
+    return CertificatePair(certificate, key)
 
 
 def _check_foreign(directory: Path, certificate: x509.Certificate | None) -> None:
     """Of a PKI that is not ours: a certificate with its key, or neither where the servers are somewhere else."""
     if certificate is None and not (directory / KEY).exists():
         return
-    if certificate is None or not _fits(directory, certificate):
+    if certificate is None or not _key_matches(directory, certificate):
         raise CommandError(f"{directory / KEY} is not the key of {directory / CERTIFICATE}: put the right two there.")
 
 
@@ -149,12 +149,12 @@ def _certificate(directory: Path) -> x509.Certificate | None:
     return _load(file) if file.exists() else None
 
 
-def _fits(directory: Path, certificate: x509.Certificate) -> bool:
+def _key_matches(directory: Path, certificate: x509.Certificate) -> bool:
     file = directory / KEY
     return file.exists() and _load_key(file).public_key() == certificate.public_key()
 
 
-def _signed(certificate: x509.Certificate, authority: x509.Certificate) -> bool:
+def _is_signed_by(certificate: x509.Certificate, authority: x509.Certificate) -> bool:
     try:
         certificate.verify_directly_issued_by(authority)
     except (ValueError, TypeError, InvalidSignature):
@@ -177,7 +177,7 @@ def _load_key(file: Path) -> PrivateKeyTypes:
         raise CommandError(f"{file} is not a private key in PEM without a password.") from None
 
 
-def _begun(
+def _builder(
     subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePrivateKey, now: datetime, end: datetime
 ) -> x509.CertificateBuilder:
     public = key.public_key()
@@ -194,7 +194,7 @@ def _name(common: str) -> x509.Name:
     return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common)])
 
 
-def _general(name: str) -> x509.GeneralName:
+def _general_name(name: str) -> x509.GeneralName:
     """Raises CommandError when it is neither a DNS name nor an address."""
     try:
         return x509.IPAddress(ipaddress.ip_address(name))

@@ -16,18 +16,18 @@ from pydantic import SecretStr
 
 from cli.errors import CommandError
 from cli.stack import nats, triton
-from cli.stack.access import ERASURES, Access, write_access
-from cli.stack.knowledge import embedders, places
-from cli.stack.lock import held
-from cli.stack.people import demo_people
+from cli.stack.access import ERASURES, StackAccess, write_access
+from cli.stack.demo_users import demo_users
+from cli.stack.knowledge import embedding_models, knowledge_paths
+from cli.stack.lock import try_lock
 from cli.stack.ports import free_port, require_free
-from cli.stack.secrets import Secrets, load_or_make, write_tokens
-from cli.stack.signals import until_told
-from deploy.sandbox_ehr.app import Sandbox
-from deploy.sandbox_ehr.app import create_app as create_sandbox
-from deploy.sandbox_ehr.notify import Subscriber
-from deploy.sandbox_ehr.seed import demo_encounters, seed
-from deploy.sandbox_ehr.store import Store
+from cli.stack.secrets import Secrets, load_or_create, write_tokens
+from cli.stack.signals import run_until_signal
+from sandbox_ehr.app import Sandbox
+from sandbox_ehr.app import create_app as create_sandbox
+from sandbox_ehr.notify import Subscriber
+from sandbox_ehr.seed import demo_encounters, seed
+from sandbox_ehr.store import Store
 from services.approval.main import build as build_approval
 from services.approval.settings import ApprovalSettings, Escalations
 from services.drafter.main import build as build_drafter
@@ -47,7 +47,7 @@ HOST = "127.0.0.1"
 
 
 @dataclass(frozen=True, slots=True)
-class Options:
+class StackOptions:
     """What `countersign up` was asked for."""
 
     data_dir: Path
@@ -69,29 +69,29 @@ class QuietServer(uvicorn.Server):
 
 
 @asynccontextmanager
-async def running(options: Options, progress: Progress) -> AsyncIterator[Access]:
+async def running_stack(options: StackOptions, progress: Progress) -> AsyncIterator[StackAccess]:
     """The stack, serving. Everything is stopped in order at the end.
 
     Raises CommandError with one sentence when it cannot start.
     """
     async with AsyncExitStack() as stack:
         logs = _prepare(options, stack)
-        secrets = load_or_make(options.data_dir)
+        secrets = load_or_create(options.data_dir)
         write_tokens(options.data_dir / "tokens.json", secrets.tokens)
         nats_ports = nats.NatsPorts(free_port(), free_port())
         triton_ports = triton.TritonPorts(free_port(), free_port())
         triton.server_home(triton.ENVIRONMENT)  # what is missing is said before anything is started
         progress("starting the message bus")
-        bus_server = nats.make_child(options.data_dir, secrets, nats_ports, logs)
+        bus_server = nats.make_process(options.data_dir, secrets, nats_ports, logs)
         await bus_server.start()
         stack.push_async_callback(bus_server.stop)
         await nats.check_durability(nats_ports)
         nats_url = f"nats://{HOST}:{nats_ports.client}"
         await nats.provision_as_admin(nats_url, secrets, options.data_dir / "provisioned")
         progress("loading the models")
-        file = places(options.data_dir, options.knowledge, demo=options.ehr_url is None).file
-        models = (options.drafter_model, *await embedders(nats_url, secrets.seeds["admin"], file))
-        model_server = triton.make_child(options.data_dir, triton_ports, models, logs)
+        file = knowledge_paths(options.data_dir, options.knowledge, demo=options.ehr_url is None).file
+        models = (options.drafter_model, *await embedding_models(nats_url, secrets.seeds["admin"], file))
+        model_server = triton.make_process(options.data_dir, triton_ports, models, logs)
         await model_server.start()
         stack.push_async_callback(model_server.stop)
         progress("starting the services")
@@ -110,14 +110,14 @@ async def running(options: Options, progress: Progress) -> AsyncIterator[Access]
         yield access
 
 
-def _prepare(options: Options, stack: AsyncExitStack) -> Path:
+def _prepare(options: StackOptions, stack: AsyncExitStack) -> Path:
     """The data directory, ours alone while we run, and a free port; returns where logs go."""
     directory = options.data_dir
     try:
         directory.mkdir(parents=True, exist_ok=True, mode=0o700)
         logs = directory / "logs"
         logs.mkdir(exist_ok=True)
-        ours = stack.enter_context(held(directory))
+        ours = stack.enter_context(try_lock(directory))
     except OSError as error:
         raise CommandError(f"The data directory {directory} cannot be used: {error.strerror}.") from None
     if not ours:
@@ -126,9 +126,9 @@ def _prepare(options: Options, stack: AsyncExitStack) -> Path:
     return logs
 
 
-def _access(options: Options, secrets: Secrets, base_url: str, nats_url: str) -> Access:
+def _access(options: StackOptions, secrets: Secrets, base_url: str, nats_url: str) -> StackAccess:
     own = options.ehr_url is None
-    return Access(
+    return StackAccess(
         base_url=base_url,
         tokens=secrets.tokens,
         demo_encounters=[item.encounter for item in demo_encounters()] if own else [],
@@ -138,7 +138,7 @@ def _access(options: Options, secrets: Secrets, base_url: str, nats_url: str) ->
     )
 
 
-def _app(options: Options, secrets: Secrets, access: Access, stack: AsyncExitStack) -> FastAPI:
+def _app(options: StackOptions, secrets: Secrets, access: StackAccess, stack: AsyncExitStack) -> FastAPI:
     """All services in one app on one port; the sandbox EHR under /fhir where no other is named."""
     common: dict[str, Any] = {
         "nats_url": access.nats_url,
@@ -151,7 +151,7 @@ def _app(options: Options, secrets: Secrets, access: Access, stack: AsyncExitSta
         return common | {"nats_seed": SecretStr(secrets.seeds[service])}
 
     triton_settings = TritonSettings(url=access.triton_url, drafter_model=options.drafter_model)
-    found = places(options.data_dir, options.knowledge, demo=options.ehr_url is None)
+    found = knowledge_paths(options.data_dir, options.knowledge, demo=options.ehr_url is None)
     knowledge = KnowledgeSettings(file=found.file, tokenizer=triton.EMBEDDER / "tokenizer.json", uploads=found.uploads)
     base = QdrantSettings(url=options.qdrant_url, directory=found.vectors).connect()  # one for all: one process a shard
     stack.push_async_callback(base.close)
@@ -166,7 +166,7 @@ def _app(options: Options, secrets: Secrets, access: Access, stack: AsyncExitSta
         build_ingest(IngestSettings(**seeded("ingest"), knowledge=knowledge)),
         build_embedder(EmbedderSettings(**seeded("embedder"), triton=triton_settings, knowledge=knowledge), base=base),
         build_drafter(DrafterSettings(**seeded("drafter"), ehr=ehr, triton=triton_settings), base=base),
-        build_approval(approval, people=demo_people(store) if store and not approval.oidc.issuer else ()),
+        build_approval(approval, people=demo_users(store) if store and not approval.oidc.issuer else ()),
         build_evaluator(
             EvaluatorSettings(**seeded("evaluator"), triton=triton_settings, knowledge=knowledge), base=base
         ),
@@ -181,7 +181,7 @@ def _app(options: Options, secrets: Secrets, access: Access, stack: AsyncExitSta
     return app
 
 
-def _sandbox(options: Options, stack: AsyncExitStack) -> Store | None:
+def _sandbox(options: StackOptions, stack: AsyncExitStack) -> Store | None:
     """The sandbox EHR's store, filled; None where another EHR is named."""
     if options.ehr_url is not None:
         return None
@@ -220,12 +220,12 @@ async def _serving(app: FastAPI, port: int) -> AsyncIterator[None]:
         await task
 
 
-async def run(options: Options, progress: Progress, on_ready: Callable[[Access], None]) -> None:
+async def run(options: StackOptions, progress: Progress, on_ready: Callable[[StackAccess], None]) -> None:
     """Run until SIGINT or SIGTERM."""
 
     async def serve() -> None:
-        async with running(options, progress) as access:
+        async with running_stack(options, progress) as access:
             on_ready(access)
             await asyncio.Event().wait()
 
-    await until_told(serve())
+    await run_until_signal(serve())

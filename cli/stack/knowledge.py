@@ -23,7 +23,7 @@ sources: []
 
 
 @dataclass(frozen=True, slots=True)
-class Places:
+class KnowledgePaths:
     """Where things of the knowledge base are."""
 
     file: Path
@@ -31,7 +31,7 @@ class Places:
     vectors: Path
 
 
-def places(data_dir: Path, given: Path | None, *, demo: bool) -> Places:
+def knowledge_paths(data_dir: Path, given: Path | None, *, demo: bool) -> KnowledgePaths:
     """The declared file, or the directory's own, which begins as a copy of the demo's (or empty, with a real EHR)."""
     folder = data_dir / "knowledge"
     if given is None and not folder.exists():
@@ -44,10 +44,10 @@ def places(data_dir: Path, given: Path | None, *, demo: bool) -> Places:
     uploads = file.parent / "uploads"
     if given is None:
         uploads.mkdir(exist_ok=True)
-    return Places(file, uploads, data_dir / "qdrant")
+    return KnowledgePaths(file, uploads, data_dir / "qdrant")
 
 
-async def embedders(nats_url: str, seed: str, file: Path) -> tuple[str, ...]:
+async def embedding_models(nats_url: str, seed: str, file: Path) -> tuple[str, ...]:
     """The embedding models that the model server has to load at its start: the one that the file names, the one that
     the live version was made with, and the one whose readiness counts. Later it loads none (`triton.CLOSED`).
     """

@@ -7,7 +7,7 @@ from pathlib import Path
 
 
 @contextmanager
-def held(directory: Path) -> Iterator[bool]:
+def try_lock(directory: Path) -> Iterator[bool]:
     """Whether the directory is ours alone for as long as the block runs; False when another process has it.
 
     Raises OSError when it cannot be used.

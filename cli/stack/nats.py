@@ -8,8 +8,8 @@ import httpx
 
 from cli.errors import CommandError
 from cli.stack.access import write_private
-from cli.stack.child import Child, kept
-from cli.stack.nats_config import ACCOUNT, Hospital, Node, configuration, key_environment
+from cli.stack.nats_config import ACCOUNT, Node, Tenant, configuration, key_environment
+from cli.stack.process import SupervisedProcess, inherited_environment
 from cli.stack.secrets import Secrets
 from shared.contracts.failures import Failure
 from shared.messaging.connection import Bus, connect
@@ -35,21 +35,21 @@ def server_binary() -> Path:
     return path
 
 
-def local(ports: NatsPorts, store: Path) -> Node:
+def local_node(ports: NatsPorts, store: Path) -> Node:
     """The one server of a stack on this machine, on loopback."""
     return Node("countersign", f"127.0.0.1:{ports.client}", f"127.0.0.1:{ports.monitor}", store)
 
 
 def local_configuration(secrets: Secrets, ports: NatsPorts, store: Path) -> str:
     """The configuration of the stack's own server."""
-    return configuration(local(ports, store), {ACCOUNT: Hospital(secrets)}, secrets.seeds["system"])
+    return configuration(local_node(ports, store), {ACCOUNT: Tenant(secrets)}, secrets.seeds["system"])
 
 
-def make_child(data_dir: Path, secrets: Secrets, ports: NatsPorts, logs: Path) -> Child:
+def make_process(data_dir: Path, secrets: Secrets, ports: NatsPorts, logs: Path) -> SupervisedProcess:
     """The server as a supervised child; ready when its health check answers."""
     config = data_dir / "nats.conf"
     write_private(config, local_configuration(secrets, ports, data_dir / "nats"))
-    environment = kept("GOMEMLIMIT", "GOMAXPROCS") | key_environment(secrets)
+    environment = inherited_environment("GOMEMLIMIT", "GOMAXPROCS") | key_environment(secrets)
 
     # The server alone: whether the streams it should have are there is asked, and said, separately.
     health = f"http://127.0.0.1:{ports.monitor}/healthz?js-server-only=true"
@@ -62,7 +62,7 @@ def make_child(data_dir: Path, secrets: Secrets, ports: NatsPorts, logs: Path) -
                 return False
 
     command = [str(server_binary()), "--config", str(config)]
-    return Child("nats-server", command, log=logs / "nats.log", ready=ready, environment=environment)
+    return SupervisedProcess("nats-server", command, log=logs / "nats.log", ready=ready, environment=environment)
 
 
 async def provision_as_admin(url: str, secrets: Secrets, marker: Path) -> list[Change]:

@@ -45,7 +45,7 @@ class Tls:
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class TenantLimits:
     """What one hospital may take of the servers, so that it cannot take another's share. Storage in bytes; streams and
     consumers are those of the topology, and a few for whoever reads along.
     """
@@ -56,11 +56,11 @@ class Limits:
 
 
 @dataclass(frozen=True, slots=True)
-class Hospital:
+class Tenant:
     """An account of its own: its users, its streams, its limits. Nothing goes from one to another."""
 
     secrets: Secrets
-    limits: Limits | None = None
+    limits: TenantLimits | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,9 +78,7 @@ class Node:
     tls: Tls | None = None
 
 
-def configuration(
-    node: Node, hospitals: Mapping[str, Hospital], system_seed: str, storage_key: str | None = None
-) -> str:
+def configuration(node: Node, hospitals: Mapping[str, Tenant], system_seed: str, storage_key: str | None = None) -> str:
     """The server's configuration. The key of the encryption at rest comes from its environment.
 
     With `storage_key` it stands in the file, which is a secret then.
@@ -106,32 +104,32 @@ def configuration(
         made["server_tags"] = list(node.tags)
     if node.tls is not None:
         # No word in plain, not even the first: clients cannot be told that there is no TLS here.
-        made["tls"] = _shown(node.tls) | {"handshake_first": True}
+        made["tls"] = _tls_block(node.tls) | {"handshake_first": True}
     if node.cluster is not None:
         made["cluster"] = _cluster(node.cluster, node.tls)
     return re.sub(r'"(\$[A-Z_]+)"', r"\1", json.dumps(made, indent=1))  # a variable of the environment has no quotes
 
 
-def _shown(tls: Tls) -> dict[str, object]:
+def _tls_block(tls: Tls) -> dict[str, object]:
     return {"cert_file": str(tls.certificate), "key_file": str(tls.key), "min_version": "1.3"}
 
 
 def _cluster(cluster: Cluster, tls: Tls | None) -> dict[str, object]:
     made: dict[str, object] = {"name": cluster.name, "listen": cluster.listen, "routes": list(cluster.routes)}
     if tls is not None:
-        made["tls"] = _shown(tls) | {"ca_file": str(tls.ca), "verify": True}
+        made["tls"] = _tls_block(tls) | {"ca_file": str(tls.ca), "verify": True}
         # Clients would be told the others' addresses, which no certificate names, and nats-py would look for the name
         # of the server that told it. They have all the names in COUNTERSIGN_NATS_URL.
         made["no_advertise"] = True
     return made
 
 
-def account_block(name: str, hospital: Hospital) -> str:
+def account_block(name: str, hospital: Tenant) -> str:
     """One more hospital, for `accounts { include account.conf }` of servers that are there already."""
     return f"{name}: {json.dumps(_account(hospital), indent=1)}\n"
 
 
-def _account(hospital: Hospital) -> dict[str, object]:
+def _account(hospital: Tenant) -> dict[str, object]:
     rights = {service: permissions(service) for service in SERVICES}
     rights |= {"operator": operator_permissions(), "auditor": auditor_permissions(), "backup": backup_permissions()}
     users = [_user(hospital.secrets.seeds[name], right) for name, right in rights.items()]

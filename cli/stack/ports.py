@@ -9,7 +9,7 @@ from cli.errors import CommandError
 # Below what systems give to outgoing connections (Linux from 32768, others from 49152): there, a port that was free
 # when it was looked at is somebody's end of a connection when the server asks for it.
 FIRST, LAST = 15_000, 32_767
-TRIES = 100
+ATTEMPTS = 100
 
 # A process goes through the range from a place of its own: chosen at random each time, one port would now and then
 # be given twice before the first server has taken it.
@@ -22,10 +22,10 @@ def free_port() -> int:
 
     Raises OSError after a hundred that are taken.
     """
-    for port in itertools.islice(_candidates, TRIES):
+    for port in itertools.islice(_candidates, ATTEMPTS):
         if _free(port):
             return port
-    raise OSError(f"no free port on loopback among {TRIES} between {FIRST} and {LAST}")
+    raise OSError(f"no free port on loopback among {ATTEMPTS} between {FIRST} and {LAST}")
 
 
 def require_free(port: int, option: str) -> None:

@@ -25,7 +25,7 @@ class Secrets(BaseModel):
     tokens: dict[str, str]  # role → bearer token
 
 
-def load_or_make(data_dir: Path) -> Secrets:
+def load_or_create(data_dir: Path) -> Secrets:
     """The secrets of `data_dir`, made on the first start.
 
     Raises CommandError when they are damaged, or missing beside data they once encrypted.
@@ -33,7 +33,7 @@ def load_or_make(data_dir: Path) -> Secrets:
     path = data_dir / "secrets.json"
     if path.exists():
         try:
-            return _complete(path, Secrets.model_validate_json(path.read_bytes()))
+            return _add_missing_seeds(path, Secrets.model_validate_json(path.read_bytes()))
         except (ValidationError, OSError):
             raise CommandError(
                 f"The data directory is damaged: {path} cannot be read. Restore it from a backup, or start elsewhere "
@@ -53,7 +53,7 @@ def load_or_make(data_dir: Path) -> Secrets:
     return made
 
 
-def _complete(path: Path, found: Secrets) -> Secrets:
+def _add_missing_seeds(path: Path, found: Secrets) -> Secrets:
     """Seeds for services that did not exist yet when the directory was made."""
     missing = {user: _new_seed() for user in USERS if user not in found.seeds}
     if not missing:

@@ -6,7 +6,7 @@ from collections.abc import Coroutine
 from typing import Any
 
 
-async def until_told(work: Coroutine[Any, Any, None]) -> None:
+async def run_until_signal(work: Coroutine[Any, Any, None]) -> None:
     """Run `work`; SIGINT and SIGTERM cancel it, once: told again, it is ending already."""
     task = asyncio.ensure_future(work)
     told: list[signal.Signals] = []

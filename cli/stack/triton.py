@@ -14,7 +14,7 @@ import tritonclient.grpc.aio as grpc_client
 from tritonclient.utils import InferenceServerException
 
 from cli.errors import CommandError
-from cli.stack.child import Child, kept
+from cli.stack.process import SupervisedProcess, inherited_environment
 from shared.contracts.envelope import digest
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -24,15 +24,15 @@ EMBEDDER = ENVIRONMENT / "embedder"  # weights and tokenizer, made at installati
 # Whoever may load a model runs code in the server; whoever may register shared memory writes into its models', and
 # whoever may trace or log writes its files. Nobody needs any of it: models are those of the start, and the key is one
 # that no header can carry. (A secret one would stand in the list of processes for everybody to read.)
-PRIVILEGED = "model-repository,shared-memory,trace,logging"
+RESTRICTED_PROTOCOLS = "model-repository,shared-memory,trace,logging"
 # Its HTTP servers are not started: the bundled version has holes that run code there (docs/adr/0039), and every page in
 # a browser on this machine can send HTTP. Services ask by gRPC; /metrics is a server of its own that reads no body.
-CLOSED = (
+HARDENING_OPTIONS = (
     "--model-control-mode=none",
     "--allow-http=false",
     "--allow-sagemaker=false",
     "--allow-vertex-ai=false",
-    f"--grpc-restricted-protocol={PRIVILEGED}:closed=\n",
+    f"--grpc-restricted-protocol={RESTRICTED_PROTOCOLS}:closed=\n",
 )
 SHARED_MEMORY = Path("/dev/shm")  # noqa: S108 - where the Python backend keeps its regions
 
@@ -97,7 +97,7 @@ def command(
         str(home / "bin" / "tritonserver"),
         f"--model-repository={link_models(backends.parent / 'models', models)}",
         f"--backend-directory={backends}",
-        *CLOSED,
+        *HARDENING_OPTIONS,
         # A model's instance runs when the cores that its configuration asks for are free: deploy/triton/README.md.
         "--rate-limit=execution_count",
         f"--rate-limit-resource=cores:{os.cpu_count() or 1}",
@@ -111,11 +111,11 @@ def command(
     ]
 
 
-def environment_of(environment: Path) -> dict[str, str]:
+def process_environment(environment: Path) -> dict[str, str]:
     """The child's whole environment: the stub finds its interpreter and packages by these."""
     site = next(environment.glob("lib/python3.*/site-packages"))
     binaries = environment / "bin"
-    return kept() | {
+    return inherited_environment() | {
         "PATH": f"{binaries}:{os.environ.get('PATH', os.defpath)}",
         "PYTHONSAFEPATH": "1",
         "VIRTUAL_ENV": str(environment),
@@ -132,7 +132,7 @@ def empty_directory(place: Path) -> Path:
     return place
 
 
-def region_of(data_dir: Path) -> str:
+def shared_memory_prefix(data_dir: Path) -> str:
     """What the names of a stack's shared memory begin with."""
     return f"countersign_{digest(str(data_dir).encode())[:12]}_"
 
@@ -143,21 +143,21 @@ def clear_shared_memory(region: str) -> None:
         left.unlink(missing_ok=True)
 
 
-def make_child(data_dir: Path, ports: TritonPorts, models: tuple[str, ...], logs: Path) -> Child:
+def make_process(data_dir: Path, ports: TritonPorts, models: tuple[str, ...], logs: Path) -> SupervisedProcess:
     """The server as a supervised child; ready when its models are."""
     home = server_home(ENVIRONMENT)
-    region = region_of(data_dir)
+    region = shared_memory_prefix(data_dir)
     clear_shared_memory(region)
 
     async def ready() -> bool:
         return await models_ready(f"127.0.0.1:{ports.grpc}", models)
 
-    return Child(
+    return SupervisedProcess(
         "Triton",
         command(home, link_backends(home, data_dir), ports, models, region),
         log=logs / "triton.log",
         ready=ready,
-        environment=environment_of(ENVIRONMENT),
+        environment=process_environment(ENVIRONMENT),
         directory=empty_directory(data_dir / "triton" / "run"),
         patience=180.0,
     )

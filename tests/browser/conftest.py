@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from playwright.async_api import Browser, BrowserContext, Page
 
-from cli.stack.people import demo_people
+from cli.stack.demo_users import demo_users
 from cli.stack.ports import free_port
 from shared.runtime.service import make_server
 from tests.support.browser import chromium
@@ -71,9 +71,7 @@ async def make_ward(nats: NatsServer, tmp_path: Path) -> AsyncIterator[Callable[
         url = f"https://127.0.0.1:{in_front}" if proxied else f"http://127.0.0.1:{port}"
         async with AsyncExitStack() as opened:
             stack = await opened.enter_async_context(
-                running(
-                    nats, ehr, narrative_policy="marked", people=demo_people(ehr.store), public_url=url, **approving
-                )
+                running(nats, ehr, narrative_policy="marked", people=demo_users(ehr.store), public_url=url, **approving)
             )
             server = make_server(stack.app, "127.0.0.1", port)
             server.config.lifespan = "off"  # the services run already

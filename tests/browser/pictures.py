@@ -10,7 +10,7 @@ from pathlib import Path
 from playwright.async_api import Browser, Page
 
 from cli.stack.ports import free_port
-from deploy.sandbox_ehr.seed import demo_encounters
+from sandbox_ehr.seed import demo_encounters
 from tests.support.browser import chromium
 from tests.support.command import Up, run, up
 from tests.support.stack import until

@@ -9,17 +9,17 @@ from pathlib import Path
 import pytest
 import uvloop
 
-from cli.stack.child import Child
+from cli.stack.process import SupervisedProcess
 from services.drafter.notes import pdf
 from services.ingest.documents.reader import Reader
 from tests.unit.test_formats import pdf as written_pdf
 
 ROOT = Path(__file__).parents[2]
-SHIPPED = ("cli", "deploy", "services", "shared")
+SHIPPED = ("cli", "sandbox_ehr", "services", "shared", "tools")
 # Where processes are started: each place is tried below, or in tests/connected/test_triton_closed.py.
 PLACES = {
-    "cli/stack/child.py",  # nats-server, Triton, Prometheus and VictoriaMetrics of `make watch`
-    "deploy/docker/triton.py",  # becomes Triton
+    "cli/stack/process.py",  # nats-server, Triton, Prometheus and VictoriaMetrics of `make watch`
+    "cli/container/triton.py",  # becomes Triton
     "services/drafter/notes/pdf.py",
     "services/ingest/documents/reader.py",
     "services/ingest/documents/worker.py",  # forks itself
@@ -102,7 +102,7 @@ async def started(command: list[str], folder: Path, writes: Path) -> None:
     async def ready() -> bool:
         return ran_of(writes) != ""
 
-    child = Child("a child", command, log=folder / "log", ready=ready)
+    child = SupervisedProcess("a child", command, log=folder / "log", ready=ready)
     await child.start()
     await child.stop()
 

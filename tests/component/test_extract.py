@@ -8,9 +8,9 @@ from typing import Any, ClassVar
 import httpx
 import pytest
 
-from deploy.sandbox_ehr.app import Sandbox, Style, create_app
-from deploy.sandbox_ehr.habits import Habits
-from deploy.sandbox_ehr.seed import opaque_id
+from sandbox_ehr.app import Sandbox, Style, create_app
+from sandbox_ehr.habits import Habits
+from sandbox_ehr.seed import opaque_id
 from services.drafter import course, facts
 from services.drafter.compose import compose
 from services.drafter.extract import extract

@@ -15,7 +15,7 @@ import httpx
 import psutil
 import pytest
 
-from cli.stack.certificates import CA, CERTIFICATE, KEY, keep
+from cli.stack.certificates import CA, CERTIFICATE, KEY, ensure_certificates
 from services.ingest.connectors.outside import Allowed, CheckedTransport, NotAllowedError, allowed_of
 from services.ingest.connectors.sighting import Sighting
 from services.ingest.connectors.web import WebConnector
@@ -256,7 +256,7 @@ def test_where_a_redirect_may_go(before: str, after: str, refused: bool) -> None
 
 @pytest.mark.parametrize(("name", "trusted"), [("localhost", True), ("other.test", False)])
 async def test_tls_still_verifies_the_name(tmp_path: Path, reader: Reader, name: str, trusted: bool) -> None:
-    keep(tmp_path, [name], datetime.now(UTC))
+    ensure_certificates(tmp_path, [name], datetime.now(UTC))
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(tmp_path / CERTIFICATE, tmp_path / KEY)
     Site.answers = {"/x": answer(b"<p>words</p>")}

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from pydantic import SecretStr
 
-from deploy.sandbox_ehr.app import Sandbox, Style
+from sandbox_ehr.app import Sandbox, Style
 from shared.clinical.authorization import FixedToken
 from shared.clinical.fhir import (
     FhirClient,

@@ -7,8 +7,8 @@ from typing import Any
 import httpx
 import pytest
 
-from deploy.sandbox_ehr.app import Sandbox, create_app
-from deploy.sandbox_ehr.habits import OTHER_HOST, OTHER_PATH, Habits, HabitualServer, State
+from sandbox_ehr.app import Sandbox, create_app
+from sandbox_ehr.habits import OTHER_HOST, OTHER_PATH, Habits, HabitualServer, State
 from tests.support.ehr import sandbox, stays
 from tests.support.stack import until
 

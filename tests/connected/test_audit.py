@@ -8,8 +8,8 @@ import pytest
 
 from cli.audit.report import Report
 from cli.audit.run import Audit
-from deploy.sandbox_ehr.app import Sandbox
-from deploy.sandbox_ehr.faults import Fault
+from sandbox_ehr.app import Sandbox
+from sandbox_ehr.faults import Fault
 from shared.contracts.events import Actor, Approved, CaseEvent, Closed, Filed, Retried
 from shared.messaging.journal import STREAM
 from tests.support.backup import as_user
@@ -170,7 +170,7 @@ async def test_a_retracted_document_that_stands_again_is_found(nats: NatsServer)
 
 
 async def test_what_the_ehr_does_not_search_for_is_said(stopped: Filings, monkeypatch: pytest.MonkeyPatch) -> None:
-    from deploy.sandbox_ehr import search
+    from sandbox_ehr import search
 
     only = {name: kind for name, kind in search.PARAMETERS["DocumentReference"].items() if name != "identifier"}
     monkeypatch.setitem(search.PARAMETERS, "DocumentReference", only)

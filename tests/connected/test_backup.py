@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
-from cli import backups
 from cli.audit import verify_stored
-from cli.backup import make
-from cli.doctor.place import find_place
-from cli.doctor.run import examine
+from cli.backup import create
+from cli.backup import run as backup_run
+from cli.doctor.run import run_checks
+from cli.doctor.target import find_target
 from shared.contracts.subjects import CaseRef
 from shared.messaging import snapshots
 from shared.messaging.connection import Bus
@@ -177,7 +177,8 @@ async def test_a_backup_of_before_streams_were_split_comes_back(
         await installed_before(bus)
         await Timers(bus).schedule(CaseRef("cardiology", "c1"), "clock", 1, datetime.now(UTC) + timedelta(hours=1))
     with monkeypatch.context() as earlier:
-        earlier.setattr(make, "KEPT", tuple(name for name in make.KEPT if name != "REFRESH_TIMERS"))
+        streams = tuple(name for name in create.BACKED_UP_STREAMS if name != "REFRESH_TIMERS")
+        earlier.setattr(create, "BACKED_UP_STREAMS", streams)
         await back_up(nats, tmp_path / "backup")
     await empty.provision()
     await put_back(empty, tmp_path / "backup", replace=True)
@@ -210,16 +211,16 @@ async def test_a_stack_on_several_machines_is_reached_by_its_addresses(
     async with running(nats, sandbox()) as stack:
         await stack.reaches(await stack.discharge(), "awaiting-review")
         reach(monkeypatch, nats, "backup")
-        assert (await backups.back_up(tmp_path / "backup", None, None)).trail.cases == 1
+        assert (await backup_run.back_up(tmp_path / "backup", None, None)).trail.cases == 1
     reach(monkeypatch, empty, "admin")
-    assert (await backups.restore(tmp_path / "backup", None, None, replace=False)).cases == 1
+    assert (await backup_run.restore(tmp_path / "backup", None, None, replace=False)).cases == 1
     seeds = tmp_path / "seeds.json"
     seeds.write_text(json.dumps(empty.secrets.seeds))
     monkeypatch.setenv("COUNTERSIGN_SEEDS_FILE", str(seeds))
     monkeypatch.setenv("COUNTERSIGN_EHR_URL", "http://127.0.0.1:1/fhir")
     monkeypatch.setenv("COUNTERSIGN_TRITON_URL", "127.0.0.1:1")
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:1")
-    found = [item async for item in examine(find_place(None), lambda _: None)]
+    found = [item async for item in run_checks(find_target(None), lambda _: None)]
     assert {item.what for item in found if item.level == "fault"} == {
         *(f"service {name}" for name in SERVICES),
         *("EHR", "model drafter", "model embedder"),

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from cli.backup import files, manifest
+from cli.backup.encryption import FRAME, TAG, decrypt_key
 from cli.backup.manifest import MANIFEST
-from cli.backup.restore import Target, restore
-from cli.backup.sealing import FRAME, TAG, open_seal
+from cli.backup.restore import RestoreTarget, restore
 from cli.errors import CommandError
 from shared.contracts.failures import Failure
 from shared.knowledge.edge import EdgeBase
@@ -89,10 +89,10 @@ async def test_a_backup_that_is_damaged_or_unfinished_is_refused(nats: NatsServe
     data = file.read_bytes()
     file.write_bytes(data[:-1] + bytes([data[-1] ^ 1]))
     with pytest.raises(CommandError, match=r"streams/DISCHARGE\.snapshot is not as it was written"):
-        files.check(folder, made, silent)
+        files.verify_files(folder, made, silent)
     file.unlink()
     with pytest.raises(CommandError, match=r"streams/DISCHARGE\.snapshot is missing"):
-        files.check(folder, made, silent)
+        files.verify_files(folder, made, silent)
     (folder / MANIFEST).write_text("{")
     with pytest.raises(CommandError, match="cannot be read"):
         manifest.read(folder)
@@ -112,26 +112,26 @@ async def test_an_encrypted_backup_opens_for_the_holder_of_the_key_only(
     assert made.sealed is not None
     assert not [file for file in folder.rglob("*") if file.is_file() and text in file.read_bytes()]
     with pytest.raises(CommandError, match="name the private key"):
-        open_seal(made.sealed, None)
+        decrypt_key(made.sealed, None)
     with pytest.raises(CommandError, match="does not open this backup"):
-        open_seal(made.sealed, pair(tmp_path, "theirs")[0])
+        decrypt_key(made.sealed, pair(tmp_path, "theirs")[0])
     with pytest.raises(CommandError, match="not an X25519 public key"):
         await back_up(nats, tmp_path / "other", recipient=key)
-    seal = open_seal(made.sealed, key)
+    seal = decrypt_key(made.sealed, key)
     base = EdgeBase(tmp_path / "qdrant")
     async with as_user(empty, "admin") as bus:
-        await restore(folder, made, seal, Target(bus, base, None), silent, replace=False)
+        await restore(folder, made, seal, RestoreTarget(bus, base, None), silent, replace=False)
         (found,) = await bus.direct_get("KV_artifacts", {"last_by_subj": "$KV.artifacts.k4"})
     assert found.data.startswith(text)
     await base.close()
     cut = folder / "streams" / "KV_artifacts.snapshot"
     cut.write_bytes(cut.read_bytes()[: 2 * (FRAME + TAG)])  # at the end of a frame
     with pytest.raises(CommandError, match="not what was sealed"):
-        list(files.contents(folder, "streams/KV_artifacts.snapshot", seal))
+        list(files.read_blocks(folder, "streams/KV_artifacts.snapshot", seal))
     swapped = folder / "streams" / "EHR.snapshot"
     swapped.write_bytes((folder / "streams" / "DISCHARGE.snapshot").read_bytes())
     with pytest.raises(CommandError, match="not what was sealed"):
-        list(files.contents(folder, "streams/EHR.snapshot", seal))
+        list(files.read_blocks(folder, "streams/EHR.snapshot", seal))
 
 
 async def test_the_user_who_makes_backups_can_change_nothing_and_nobody_else_makes_them(

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from cli.audit import verify_stored
-from cli.redrive import Said, redrive
-from deploy.sandbox_ehr.faults import Fault
+from cli.dead_letters import Attribution, redrive
+from sandbox_ehr.faults import Fault
 from shared.contracts.failures import PermanentError, TransientError
 from shared.contracts.retry import RetryRow
 from shared.contracts.subjects import encounter_subject
@@ -284,9 +284,9 @@ async def test_a_failed_step_is_a_dead_letter_and_a_redrive_brings_the_case_back
         "the EHR has no such encounter",
         1,
     )
-    await redrive(bus, letters, letter.sequence, Said("operator"))
+    await redrive(bus, letters, letter.sequence, Attribution("operator"))
     with pytest.raises(PermanentError, match="was put back to work before"):
-        await redrive(bus, letters, letter.sequence, Said("operator"))
+        await redrive(bus, letters, letter.sequence, Attribution("operator"))
     await bus.close()
     await stack.reaches(case_id, "awaiting-review")
     assert (await stack.events(case_id)).count("retried") == 1

@@ -12,11 +12,11 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 from typer.testing import CliRunner
 
-from cli import audits
 from cli.audit import proof
 from cli.audit.report import Report
+from cli.commands import audit as audit_command
 from cli.main import app
-from deploy.sandbox_ehr.app import Sandbox
+from sandbox_ehr.app import Sandbox
 from shared.contracts.checkpoint import CaseHead, Checkpoint, Signed, following, read_signed, sign, written
 from shared.contracts.events import Actor, CaseEvent, Closed, Reassigned, ReviewRequested
 from shared.contracts.failures import PermanentError
@@ -296,9 +296,9 @@ async def test_the_commands_of_an_auditor_elsewhere(covered: Covered, monkeypatc
     await append(covered.nats, "admin", covered.waiting, Reassigned(owner="Practitioner/x", by=BY, reason="b" * 64))
     with monkeypatch.context() as environment:
         reach(environment, covered.nats, "auditor")
-        (made,) = await audits.checkpoint(None, covered.path, secret)
+        (made,) = await audit_command.checkpoint(None, covered.path, secret)
         assert (made.number, made.last) == (3, 11)
-        assert await audits.checkpoint(None, covered.path, secret) == []
+        assert await audit_command.checkpoint(None, covered.path, secret) == []
     invoke = CliRunner().invoke
     done = invoke(app, ["audit", "proof", covered.waiting, "--checkpoints", str(covered.path), "--json"])
     assert done.exit_code == 0, done.output

@@ -15,9 +15,9 @@ import pytest
 
 from cli.audit import verify_stored
 from cli.stack.certificates import CERTIFICATE, KEY
-from deploy.sandbox_ehr.app import Sandbox
-from deploy.sandbox_ehr.seed import load_bundle
-from deploy.sandbox_ehr.store import Store
+from sandbox_ehr.app import Sandbox
+from sandbox_ehr.seed import load_bundle
+from sandbox_ehr.store import Store
 from shared.contracts.envelope import START
 from shared.contracts.failures import PermanentError
 from shared.messaging.connection import connect

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from deploy.sandbox_ehr.app import Sandbox
+from sandbox_ehr.app import Sandbox
 from services.approval.filing.resources import chain_head_of
 from shared.clinical.fhir import FhirClient
 from shared.contracts.retry import RetryRow

@@ -8,10 +8,10 @@ from datetime import UTC, datetime
 import pytest
 from typer.testing import CliRunner
 
-from cli import redrive
-from cli.deadletters import app
+from cli import dead_letters
+from cli.commands.dead_letters import app
+from cli.dead_letters import Attribution
 from cli.errors import CommandError
-from cli.redrive import Said
 from shared.contracts.failures import Failure, PermanentError, TransientError
 from shared.messaging import letters, mending
 from shared.messaging.connection import Bus
@@ -28,7 +28,7 @@ from tests.support.stack import Stack
 pytestmark = pytest.mark.connected
 
 AT = datetime(2026, 11, 24, 3, 0, tzinfo=UTC)
-DEED = Said("kim", "the export was broken that night")
+DEED = Attribution("kim", "the export was broken that night")
 
 
 @pytest.fixture
@@ -59,33 +59,38 @@ async def letter(bus: Bus, sequence: int) -> DeadLetter:
     return (await read_all(bus))[sequence][0]
 
 
-async def test_a_letter_is_discarded_once_and_says_by_whom_and_why(nats: NatsServer, operator: Bus) -> None:
+async def test_a_dead_letter_is_discarded_once_and_says_by_whom_and_why(nats: NatsServer, operator: Bus) -> None:
     await bury_facts(nats, 2)
-    done = await redrive.discard(operator, await read_all(operator), 1, DEED)
+    done = await dead_letters.discard(operator, await read_all(operator), 1, DEED)
     assert done == "discarded dead letter 1"
     found = await letter(operator, 1)
-    assert (found.state, found.by, found.why, found.at) == ("discarded", "kim", DEED.why, "2026-11-24T03:00:00+00:00")
+    assert (found.state, found.by, found.why, found.at) == (
+        "discarded",
+        "kim",
+        DEED.reason,
+        "2026-11-24T03:00:00+00:00",
+    )
     assert (await letter(operator, 2)).waits
-    for again in (redrive.discard, redrive.redrive):
+    for again in (dead_letters.discard, dead_letters.redrive):
         with pytest.raises(PermanentError, match="was discarded before, by kim"):
             await again(operator, await read_all(operator), 1, DEED)
 
 
 async def test_a_redriven_letter_is_published_again_and_cannot_be_discarded(nats: NatsServer, operator: Bus) -> None:
     await bury_facts(nats, 1)
-    done = await redrive.redrive(operator, await read_all(operator), 1, DEED)
+    done = await dead_letters.redrive(operator, await read_all(operator), 1, DEED)
     assert done == "published again on ehr.encounter.discharged.x.e1"
     (found,) = await operator.direct_get("EHR", {"seq": 1, "next_by_subj": "ehr.>", "batch": 9})
     assert (found.data, dict(found.headers or {})["ce-id"]) == (fact(1), "f1")
     assert ((await letter(operator, 1)).state, (await letter(operator, 1)).by) == ("redriven", "kim")
     with pytest.raises(PermanentError, match="put back to work before, by kim"):
-        await redrive.discard(operator, await read_all(operator), 1, DEED)
+        await dead_letters.discard(operator, await read_all(operator), 1, DEED)
 
 
 async def test_of_two_operators_at_once_one_is_told_so(nats: NatsServer, operator: Bus) -> None:
     await bury_facts(nats, 1)
     seen = await read_all(operator)
-    deeds = [redrive.discard(operator, seen, 1, Said(name, "w")) for name in ("kim", "lee", "max")]
+    deeds = [dead_letters.discard(operator, seen, 1, Attribution(name, "w")) for name in ("kim", "lee", "max")]
     results = await asyncio.gather(*deeds, return_exceptions=True)
     assert sorted(type(item).__name__ for item in results) == ["PermanentError", "PermanentError", "str"]
 
@@ -106,10 +111,10 @@ async def test_a_redrive_that_was_killed_before_it_was_recorded_is_run_again(
     with monkeypatch.context() as patch:
         patch.setattr(mending, "settle", dies)
         with pytest.raises(TransientError):
-            await redrive.redrive(bus, await read_all(bus), 1, DEED)
+            await dead_letters.redrive(bus, await read_all(bus), 1, DEED)
     assert (await letter(bus, 1)).waits
     await stack.reaches(case_id, "awaiting-review")
-    assert "was put back before" in await redrive.redrive(bus, await read_all(bus), 1, DEED)
+    assert "was put back before" in await dead_letters.redrive(bus, await read_all(bus), 1, DEED)
     assert (await letter(bus, 1)).state == "redriven"
     assert (await stack.events(case_id)).count("retried") == 1
     (retried,) = [item for item in await Journal(bus, "x").find(case_id) if item.name == "retried"]
@@ -121,18 +126,18 @@ async def test_a_discard_leaves_the_case_failed_and_it_can_still_be_tried_again(
     case_id = await stack.discharge("not-there-yet")
     await stack.reaches(case_id, "failed")
     bus = await stack.server.connect("operator")
-    said = await redrive.discard(bus, await read_all(bus), 1, DEED)
+    said = await dead_letters.discard(bus, await read_all(bus), 1, DEED)
     assert f"case {case_id} stays failed and open" in said
     assert (await stack.case(case_id))["state"] == "failed"
     encounter = stack.ehr.store.get("Encounter", stays()[0])
     assert encounter is not None
     stack.ehr.store.put(encounter | {"id": "not-there-yet"})
-    assert await redrive.retry_case(bus, case_id, DEED) == f"case {case_id} tries extract again"
+    assert await dead_letters.retry_case(bus, case_id, DEED) == f"case {case_id} tries extract again"
     await stack.reaches(case_id, "awaiting-review")
-    assert "it is awaiting-review" in await redrive.retry_case(bus, case_id, DEED)
+    assert "it is awaiting-review" in await dead_letters.retry_case(bus, case_id, DEED)
     assert (await stack.events(case_id)).count("retried") == 1
     with pytest.raises(Failure, match="no such case"):
-        await redrive.retry_case(bus, "nobody", DEED)
+        await dead_letters.retry_case(bus, "nobody", DEED)
     await bus.close()
 
 
@@ -142,24 +147,27 @@ async def test_a_refreshs_letter_is_only_discarded(nats: NatsServer, operator: B
     await bury(bus, consumer("embedder-embed"), original, "the model refused", 5)
     await bus.close()
     with pytest.raises(PermanentError, match="knowledge refresh"):
-        await redrive.redrive(operator, await read_all(operator), 1, DEED)
-    await redrive.discard(operator, await read_all(operator), 1, DEED)
+        await dead_letters.redrive(operator, await read_all(operator), 1, DEED)
+    await dead_letters.discard(operator, await read_all(operator), 1, DEED)
 
 
 async def test_many_are_dealt_with_in_a_row_and_the_rest_after_a_kill(nats: NatsServer, operator: Bus) -> None:
     await bury_facts(nats, 5)
     seen = await read_all(operator)
-    which = redrive.waiting(seen, "ingest-discharged")
+    which = dead_letters.unresolved(seen, "ingest-discharged")
     assert which == [1, 2, 3, 4, 5]
     for number in which[:2]:
-        assert await redrive.redrive(operator, seen, number, DEED)  # then killed
+        assert await dead_letters.redrive(operator, seen, number, DEED)  # then killed
     seen = await read_all(operator)
-    left = redrive.waiting(seen, "ingest-discharged")
+    left = dead_letters.unresolved(seen, "ingest-discharged")
     assert left == [3, 4, 5]
-    await redrive.discard(operator, seen, 4, DEED)  # somebody else, meanwhile
-    results = [(number, ok) async for number, _, ok in redrive.settle_each(operator, seen, left, redrive.redrive, DEED)]
+    await dead_letters.discard(operator, seen, 4, DEED)  # somebody else, meanwhile
+    results = [
+        (number, ok)
+        async for number, _, ok in dead_letters.resolve_each(operator, seen, left, dead_letters.redrive, DEED)
+    ]
     assert results == [(3, True), (4, False), (5, True)]
-    assert redrive.waiting(await read_all(operator), "ingest-discharged") == []
+    assert dead_letters.unresolved(await read_all(operator), "ingest-discharged") == []
 
 
 async def test_records_of_earlier_versions_are_read(nats: NatsServer, operator: Bus) -> None:

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from cli.audit import verify_stored
-from deploy.sandbox_ehr.app import Sandbox
-from deploy.sandbox_ehr.seed import load_bundle
-from deploy.sandbox_ehr.store import Store
+from sandbox_ehr.app import Sandbox
+from sandbox_ehr.seed import load_bundle
+from sandbox_ehr.store import Store
 from shared.contracts.subjects import encounter_subject
 from shared.inference.generate import Generation, Sampling
 from shared.messaging.journal import Journal

@@ -8,7 +8,7 @@ import pytest
 
 from cli.doctor import server, users
 from cli.doctor.findings import Finding
-from cli.doctor.place import Place
+from cli.doctor.target import DoctorTarget
 from shared.messaging.provision import Keeping, wanted_streams
 from shared.messaging.rights import Permissions, auditor_permissions, permissions
 from shared.messaging.snapshots import call
@@ -20,8 +20,8 @@ from tests.support.server import NatsServer
 pytestmark = pytest.mark.connected
 
 
-def place(nats: NatsServer) -> Place:
-    return Place(
+def place(nats: NatsServer) -> DoctorTarget:
+    return DoctorTarget(
         nats_url=nats.url,
         nats_ca_file=nats.ca_file,
         admin_seed=nats.secrets.seeds["admin"],
@@ -53,7 +53,7 @@ async def test_every_user_is_tried_and_nothing_is_stored_purged_or_resumed(nats:
     pause = f"$JS.API.CONSUMER.PAUSE.KNOWLEDGE.{EMBED}"
     await call(bus, pause, json.dumps({"pause_until": until}).encode())
     found = await users.check(place(nats))
-    assert levels(found) == {f"user {user}": "ok" for user in users.rights()}, found
+    assert levels(found) == {f"user {user}": "ok" for user in users.user_permissions()}, found
     streams = await bus.jetstream.streams_info()
     assert {item.config.name: item.state.messages for item in streams if item.state.messages} == {"REFRESH_TIMERS": 1}
     info = await bus.jetstream.consumer_info("KNOWLEDGE", EMBED)

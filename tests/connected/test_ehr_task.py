@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from deploy.sandbox_ehr.faults import Fault
+from sandbox_ehr.faults import Fault
 from shared.contracts.ehr import TaskFact
 from shared.messaging.connection import Bus
 from shared.messaging.ehr_facts import tell_task

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from cli.redrive import Said, redrive
-from deploy.sandbox_ehr.faults import Fault
+from cli.dead_letters import Attribution, redrive
+from sandbox_ehr.faults import Fault
 from shared.messaging.journal import as_stored
 from shared.messaging.letters import read_all
 from tests.connected.test_timers import review_task, timers_left
@@ -325,7 +325,7 @@ async def test_a_channel_that_is_no_longer_in_the_directory_ends_in_front_of_a_p
     write_directory(directory, mailbox.address, webhook.address)
     webhook.down = False
     async with running(nats, ehr, SLOWLY, directory=directory):
-        await redrive(bus, await read_all(bus), letter.sequence, Said("operator"))
+        await redrive(bus, await read_all(bus), letter.sequence, Attribution("operator"))
 
         async def arrived() -> bool:
             return len(webhook.posts) == 1

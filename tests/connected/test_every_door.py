@@ -6,7 +6,7 @@ from typing import Any
 import lxml.html
 import pytest
 
-from cli.stack.people import demo_people
+from cli.stack.demo_users import demo_users
 from tests.connected.test_corrections_page import form
 from tests.connected.test_ehr_task import alerts, all_heard
 from tests.support.clinician import answer, open_task, subscribe
@@ -42,7 +42,7 @@ class Case:
         }
 
     async def sign_in(self) -> None:
-        people = demo_people(self.stack.ehr.store)
+        people = demo_users(self.stack.ehr.store)
         gee = next(number for number, person in enumerate(people) if person.name == "Dr. Maxine Gee")
         await self.send("/sign-in", data={"person": gee})
 
@@ -133,7 +133,7 @@ DOORS: dict[str, tuple[Door, dict[str, str]]] = {
 async def case(nats: NatsServer) -> AsyncIterator[Case]:
     await nats.provision()
     ehr = sandbox()
-    people = demo_people(ehr.store)
+    people = demo_users(ehr.store)
     generator = ScriptedGenerator(TEXT)
     async with running(
         nats, ehr, generator=generator, narrative_policy="marked", people=people, public_url=URL

@@ -13,8 +13,8 @@ import pytest
 import uvicorn
 
 from cli.stack.ports import free_port
-from deploy.sandbox_ehr.app import Sandbox, create_app
-from deploy.sandbox_ehr.habits import Habits
+from sandbox_ehr.app import Sandbox, create_app
+from sandbox_ehr.habits import Habits
 from services.approval.filing import follow_up
 from services.approval.filing.resources import DOCUMENT_SYSTEM, chain_head_of
 from shared.clinical.connect import connect_ehr

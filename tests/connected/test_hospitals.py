@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from cli.stack.nats_config import Hospital, Limits
-from cli.stack.secrets import load_or_make
+from cli.stack.nats_config import Tenant, TenantLimits
+from cli.stack.secrets import load_or_create
 from shared.contracts.failures import Failure
 from shared.messaging.topology import BUCKETS, STREAMS
 from tests.support.command import run
@@ -33,8 +33,8 @@ class Hospitals:
 def hospitals(tmp_path: Path) -> Iterator[Hospitals]:
     for name in ("quiet", "loud"):
         (tmp_path / name).mkdir()
-    loud = load_or_make(tmp_path / "loud")
-    server = NatsServer(tmp_path / "quiet", {"LOUD": Hospital(loud, Limits(storage=ROOM))})
+    loud = load_or_create(tmp_path / "loud")
+    server = NatsServer(tmp_path / "quiet", {"LOUD": Tenant(loud, TenantLimits(storage=ROOM))})
     server.start()
     yield Hospitals(server, Neighbour(server, tmp_path / "loud"))
     server.kill()

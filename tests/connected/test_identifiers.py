@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from deploy.sandbox_ehr.app import Sandbox
-from deploy.sandbox_ehr.faults import Fault
-from deploy.sandbox_ehr.seed import load_bundle
-from deploy.sandbox_ehr.store import Store
+from sandbox_ehr.app import Sandbox
+from sandbox_ehr.faults import Fault
+from sandbox_ehr.seed import load_bundle
+from sandbox_ehr.store import Store
 from shared.contracts.failures import PermanentError, TransientError
 from shared.messaging.topology import STREAMS
 from tests.support.patients import MARKS, write_stays

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from cli.redrive import Said, retry_case
+from cli.dead_letters import Attribution, retry_case
 from services.approval.filing import resources, signed_resources
 from services.approval.filing.renditions import chart
 from shared.contracts.events import Approved
@@ -27,7 +27,7 @@ async def alerts(stack: Stack, kind: str) -> list[bytes]:
 
 async def retry(stack: Stack, case_id: str) -> None:
     async with as_user(stack.server, "operator") as bus:
-        await retry_case(bus, case_id, Said("op"))
+        await retry_case(bus, case_id, Attribution("op"))
 
 
 def plant(stack: Stack, case_id: str, value: str) -> None:

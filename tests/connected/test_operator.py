@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from cli.redrive import Said, discard, redrive
+from cli.dead_letters import Attribution, discard, redrive
 from shared.contracts.failures import Failure, PermanentError, TransientError
 from shared.messaging.connection import Bus
 from shared.messaging.letters import read_all
@@ -21,7 +21,7 @@ from tests.support.server import NatsServer
 pytestmark = pytest.mark.connected
 
 AT = datetime(2026, 11, 28, 3, 0, tzinfo=UTC)
-KIM = Said("kim", "the cause is mended")
+KIM = Attribution("kim", "the cause is mended")
 FACT = json.dumps({"encounter_id": "e1"}).encode()
 DISCHARGED = "ehr.encounter.discharged.x.e1"
 HEADERS = (

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from deploy.sandbox_ehr.faults import Fault
+from sandbox_ehr.faults import Fault
 from services.approval.audit import chain_verifier as module
 from services.approval.audit.chain_verifier import AuditChainVerifier
 from shared.clinical.fhir import FhirClient

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from cli import backups
 from cli.audit import verify_stored
+from cli.backup import run as backup_run
 from shared.contracts.failures import PermanentError
 from shared.messaging import snapshots
 from shared.messaging.placement import read_placement
@@ -101,7 +101,7 @@ async def test_a_backup_goes_into_a_cluster_and_back_and_the_work_goes_on(
     with monkeypatch.context() as patch:
         reach(patch, cluster, "admin")
         patch.setenv("COUNTERSIGN_NATS_REPLICAS", "3")
-        done = await backups.restore(tmp_path / "backup", None, None, replace=False)
+        done = await backup_run.restore(tmp_path / "backup", None, None, replace=False)
     assert (done.cases, done.events, done.points, done.timers, done.broken) == (2, 10, 1, 1, 0)
     found = await look(cluster)
     assert found.keys() == EVERY

@@ -7,8 +7,8 @@ from typing import Any
 import httpx
 import pytest
 
-from deploy.sandbox_ehr.app import create_app
-from deploy.sandbox_ehr.habits import Habits
+from sandbox_ehr.app import create_app
+from sandbox_ehr.habits import Habits
 from services.approval.ehr_tasks.reconciler import KEY, TaskReconciler
 from services.approval.ehr_tasks.watermark import Watermark
 from services.approval.filing import resources

@@ -11,9 +11,9 @@ from fastapi.responses import JSONResponse
 from nats.aio.msg import Msg
 
 from cli.audit.run import Audit
-from cli.reimport.run import Outcome, Reimporting
-from deploy.sandbox_ehr.app import Sandbox
-from deploy.sandbox_ehr.habits import Habits
+from cli.reimport.run import Reimporter, ReimportResult
+from sandbox_ehr.app import Sandbox
+from sandbox_ehr.habits import Habits
 from services.approval.filing import resources
 from services.approval.reimport.handlers import Reimport
 from shared.contracts.case import fold
@@ -67,9 +67,9 @@ class Hospital:
         async with running(self.empty, self.ehr, **approving) as stack:
             yield stack
 
-    async def reimport(self, *cases: str, do: bool = True, department: str | None = None) -> Outcome:
+    async def reimport(self, *cases: str, do: bool = True, department: str | None = None) -> ReimportResult:
         async with as_user(self.empty, "operator") as bus:
-            run = Reimporting(bus, client(self.ehr), department, patience=30)
+            run = Reimporter(bus, client(self.ehr), department, patience=30)
             return await run.run(cases, WANTED if do else None)
 
     async def audit(self, expected: list[str]) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from cli.audit import Report, verify_stored
-from deploy.sandbox_ehr.habits import Habits
+from sandbox_ehr.habits import Habits
 from services.approval.filing.renditions import chart, writer
 from services.approval.filing.renditions.make import CONTENT_TYPES, FHIR, PDF, TEXT, XHTML
 from shared.contracts.retry import RetryRow

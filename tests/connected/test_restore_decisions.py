@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from cli.doctor.findings import Group
-from cli.doctor.work import _decisions
+from cli.doctor.workload import _ehr_decisions
 from services.approval.ehr_tasks.hold import read_hold
 from shared.messaging.requests import OfDecisions, ask
 from tests.connected.test_ehr_task import all_heard, awaiting
@@ -88,7 +88,7 @@ async def test_what_a_physician_decided_in_the_ehr_waits_until_somebody_says_tha
             assert (hold.held, hold.by) == (True, "restore")
         group = Group("work")
         async with as_user(empty, "admin") as bus:
-            await _decisions(bus, group)
+            await _ehr_decisions(bus, group)
         (finding,) = group.found
         assert (finding.level, "ehr-decisions allow" in finding.do) == ("warning", True)
         await allow(empty)

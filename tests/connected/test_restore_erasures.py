@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from cli.backup import erasures as erasing
-from cli.backup.places import read_erasures
+from cli.backup.endpoints import read_erasures
 from cli.errors import CommandError
 from shared.contracts.failures import ErasedError
 from shared.messaging.artifacts import Artifacts
@@ -50,7 +50,7 @@ async def test_erased_keys_do_not_come_back(
     listed = tuple(read_erasures(None, folder) or ())
     assert {item.case for item in listed} == {done, waiting}
 
-    real, kills = erasing.erase_again, []
+    real, kills = erasing.repeat_erasures, []
 
     async def killed_once(*given: object) -> int:
         found = await real(*given)  # type: ignore[arg-type]
@@ -59,7 +59,7 @@ async def test_erased_keys_do_not_come_back(
             raise ConnectionResetError("killed")
         return found
 
-    monkeypatch.setattr("cli.backup.restore.erase_again", killed_once)
+    monkeypatch.setattr("cli.backup.restore.repeat_erasures", killed_once)
     with pytest.raises(ConnectionResetError):
         await put_back(empty, tmp_path / "backup", erasures=listed)
     restored = await put_back(empty, tmp_path / "backup", erasures=listed)

@@ -9,7 +9,7 @@ import pytest
 import uvicorn
 from starlette.types import Receive, Scope, Send
 
-from deploy.sandbox_ehr.app import Sandbox, create_app
+from sandbox_ehr.app import Sandbox, create_app
 from tests.support import stack as stacks
 from tests.support.ehr import sandbox, stays
 from tests.support.server import NatsServer

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
-from deploy.sandbox_ehr.app import Sandbox
-from deploy.sandbox_ehr.seed import load_bundle
-from deploy.sandbox_ehr.store import Store
+from sandbox_ehr.app import Sandbox
+from sandbox_ehr.seed import load_bundle
+from sandbox_ehr.store import Store
 from services.approval.projections.case_states import CaseStateProjection
 from shared.contracts.failures import TransientError
 from shared.runtime.logs import JsonLines

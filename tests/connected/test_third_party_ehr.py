@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from deploy.sandbox_ehr.app import Sandbox
+from sandbox_ehr.app import Sandbox
 from services.approval.filing.renditions import chart
 from services.approval.filing.renditions.make import CONTENT_TYPES
 from services.approval.filing.resources import DOCUMENT_SYSTEM, chain_head_of

@@ -18,10 +18,10 @@ from cli.stack.certificates import (
     CA,
     CERTIFICATE,
     KEY,
-    LASTS,
-    Pair,
+    LIFETIME,
+    CertificatePair,
     certificate_text,
-    keep,
+    ensure_certificates,
     key_text,
     make_authority,
     make_server,
@@ -41,7 +41,7 @@ from tests.support.stack import until
 
 pytestmark = pytest.mark.connected
 
-LONG_AGO = datetime.now(UTC) - LASTS - timedelta(days=1)
+LONG_AGO = datetime.now(UTC) - LIFETIME - timedelta(days=1)
 
 
 @pytest.fixture
@@ -83,7 +83,7 @@ async def test_a_certificate_that_is_not_right_is_refused_in_a_sentence(sealed: 
     sealed.kill()
     for name in (CERTIFICATE, KEY):
         (sealed.directory / name).unlink()
-    keep(sealed.directory, ["127.0.0.1"], LONG_AGO)
+    ensure_certificates(sealed.directory, ["127.0.0.1"], LONG_AGO)
     sealed.start()
     assert "has expired" in await refusal(sealed, PermanentError)
 
@@ -101,7 +101,7 @@ async def test_an_intermediate_of_another_pki_is_trusted_without_its_root(sealed
         not_valid_after=now + timedelta(days=1),
         extensions=list(own.certificate.extensions),
     )
-    intermediate = Pair(made.sign(root.key, hashes.SHA256()), own.key)
+    intermediate = CertificatePair(made.sign(root.key, hashes.SHA256()), own.key)
     found = make_server(intermediate, ["127.0.0.1"], now)
     (sealed.directory / CA).write_text(certificate_text(intermediate.certificate))
     (sealed.directory / CERTIFICATE).write_text(certificate_text(found.certificate))
@@ -167,7 +167,7 @@ async def test_who_is_cut_off_by_a_certificate_waits_for_the_right_one_and_ends_
 async def test_a_renewed_certificate_is_picked_up_by_a_reload_and_cuts_nobody_off(sealed: NatsServer) -> None:
     other = sealed.url.replace("127.0.0.1", "localhost")
     before = await reach(sealed)
-    keep(sealed.directory, ["localhost"], datetime.now(UTC))
+    ensure_certificates(sealed.directory, ["localhost"], datetime.now(UTC))
     sealed.reload()
 
     async def by_its_new_name() -> Bus | None:
@@ -201,7 +201,7 @@ async def test_the_doctor_looks_by_tls_and_knows_when_the_certificate_ends(seale
     await sealed.provision()
     assert set(levels(await users.check(place(sealed))).values()) == {"ok"}
     found = {item.what: item for item in await server.check(place(sealed))}
-    assert found["certificate"].says == f"it ends in {LASTS.days - 1} days"
+    assert found["certificate"].says == f"it ends in {LIFETIME.days - 1} days"
 
 
 async def test_the_rounds_tell_how_long_it_lasts(sealed: NatsServer, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -212,7 +212,7 @@ async def test_the_rounds_tell_how_long_it_lasts(sealed: NatsServer, monkeypatch
     patrol = AuditChainVerifier(bus, f"http://127.0.0.1:{sealed.ports.monitor}", client(sandbox()))
     await patrol.look()
     await bus.close()
-    assert told["countersign.nats.certificate.left"] == pytest.approx(LASTS.total_seconds(), abs=600)
+    assert told["countersign.nats.certificate.left"] == pytest.approx(LIFETIME.total_seconds(), abs=600)
 
 
 async def test_a_server_that_goes_away_in_the_handshake_may_come_back(sealed: NatsServer) -> None:

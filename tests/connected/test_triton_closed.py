@@ -11,10 +11,10 @@ import tritonclient.grpc.aio as grpc
 import yaml
 from tritonclient.utils import InferenceServerException
 
+from cli.container import healthcheck
 from cli.errors import CommandError
 from cli.stack import triton
 from cli.stack.ports import free_port
-from deploy.docker import healthcheck
 from shared.inference.embed import TritonEmbedder
 from shared.inference.generate import INTERACTIVE
 
@@ -45,7 +45,7 @@ async def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterat
     monkeypatch.setenv("PYTHONSTARTUP", str(here / "dis.py"))
     monkeypatch.setenv("AIP_MODE", "PREDICTION")  # Vertex AI's: it opens a port unless it is told not to
     ports = triton.TritonPorts(free_port(), free_port())
-    child = triton.make_child(data_dir, ports, MODELS, tmp_path)
+    child = triton.make_process(data_dir, ports, MODELS, tmp_path)
     await child.start()
     assert child.pid is not None
     yield Started(ports, child.pid, ran, data_dir)
@@ -90,7 +90,7 @@ def listens_where_it_should(server: Started) -> None:
 
 def keeps_its_memory_to_itself(server: Started) -> None:
     """Texts pass between the server and its models in files of /dev/shm."""
-    made = list(triton.SHARED_MEMORY.glob(f"{triton.region_of(server.data_dir)}*"))
+    made = list(triton.SHARED_MEMORY.glob(f"{triton.shared_memory_prefix(server.data_dir)}*"))
     assert len(made) >= len(MODELS)
     assert {file.stat().st_mode & 0o077 for file in made} == {0}
 
@@ -164,5 +164,5 @@ def test_every_server_of_an_installation_is_closed(tmp_path: Path) -> None:
                 found += [item["args"] for item in part["spec"]["template"]["spec"]["containers"] if "args" in item]
     assert len(found) == 3
     for arguments in found:
-        assert set(triton.CLOSED) <= set(arguments)
+        assert set(triton.HARDENING_OPTIONS) <= set(arguments)
         assert not [item for item in arguments if item.startswith("--load-model")]

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from cli import cases
+from cli.commands import cases
 from shared.contracts.envelope import START, encode
 from shared.contracts.events import Withdrawn
 from shared.contracts.subjects import CaseRef
@@ -73,7 +73,7 @@ async def test_what_is_no_event_blinds_no_list_and_is_told_once(stack: Stack, mo
     assert {item["sequence"] for item in found["unreadable"]} == sequences
     assert all(item["reason"] for item in found["unreadable"])
 
-    monkeypatch.setattr(cases, "_ask", lambda *_: found)
+    monkeypatch.setattr(cases, "_get", lambda *_: found)
     said = CliRunner().invoke(cases.app, ["list"], env={"COLUMNS": "200"}).output
     assert done in said
     assert all(f"sequence {number}: " in said for number in sequences)

@@ -29,7 +29,7 @@ READERS = "10001"  # the group that `countersign secrets init` gives the files t
 # have one for their user; ours must make it (the Dockerfile).
 OF_THE_IMAGE = {"/qdrant/storage", "/qdrant/snapshots", "/prometheus", "/var/tempo", "/var/lib/grafana"}
 
-pytestmark = pytest.mark.skipif(not COMPOSE.exists(), reason="Docker Compose is not here (deploy/tools.sh)")
+pytestmark = pytest.mark.skipif(not COMPOSE.exists(), reason="Docker Compose is not here (tools/fetch.sh)")
 
 
 @cache
@@ -233,7 +233,7 @@ def test_what_is_needed_answers_before_who_needs_it() -> None:
 
 @pytest.mark.parametrize("name", ["provision", "sandbox-ehr", "demo", "triton"])
 def test_commands_are_modules_of_ours(name: str) -> None:
-    command = service(name)["command"] or ["python", "-m", "deploy.docker.triton"]  # of the Dockerfile
+    command = service(name)["command"] or ["python", "-m", "cli.container.triton"]  # of the Dockerfile
     assert command[:2] == ["python", "-m"]
     assert importlib.util.find_spec(command[2]) is not None
 
@@ -246,7 +246,7 @@ def test_the_issuer_is_the_same_for_browsers_and_services() -> None:
     assert {str(issuer.port), keycloak["environment"]["KC_HTTP_PORT"]} == {port["published"]} == {str(port["target"])}
 
 
-@pytest.mark.skipif(not PROMTOOL.exists(), reason="promtool is not here (deploy/tools.sh)")
+@pytest.mark.skipif(not PROMTOOL.exists(), reason="promtool is not here (tools/fetch.sh)")
 def test_prometheus_understands_its_configuration_and_has_the_key_it_names() -> None:
     file = ROOT / "deploy/prometheus/prometheus.yml"
     done = subprocess.run(

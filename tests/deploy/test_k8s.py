@@ -14,7 +14,7 @@ import promql_parser
 import pytest
 import yaml
 
-from cli.deployment import nats_names
+from cli.commands.secrets import nats_host_names
 from shared.messaging.topology import all_consumers
 from tests.support.settings import KNOWN
 
@@ -250,7 +250,7 @@ def test_nats_is_spoken_to_by_tls(overlay: str) -> None:
     urls = [urlsplit(url) for url in config["data"]["COUNTERSIGN_NATS_URL"].split(",")]
     assert {url.scheme for url in urls} == {"tls"}
     (namespace,) = of_kind(overlay, "Namespace")
-    assert {url.hostname for url in urls} <= set(nats_names(name(namespace)))
+    assert {url.hostname for url in urls} <= set(nats_host_names(name(namespace)))
     folder, file = config["data"]["COUNTERSIGN_NATS_CA_FILE"].rsplit("/", 1)
     told = 0
     for owner, _, spec in pods(overlay):

@@ -19,7 +19,7 @@ import psutil
 import pytest
 
 from cli.stack.ports import free_port
-from deploy.sandbox_ehr.seed import opaque_id
+from sandbox_ehr.seed import opaque_id
 from tests.support.command import COUNTERSIGN, Up, run, up
 from tests.support.ehr import SHARED_ENCOUNTERS, shared_stays
 from tests.support.physician import own_sentences, settled
@@ -129,7 +129,7 @@ def check_commands(stack: Up, case_id: str) -> None:
     assert {item["case_id"] for item in json.loads(run("cases", "list", *here).stdout)["items"]} >= {case_id}
     assert json.loads(run("cases", "show", case_id, *here).stdout)["state"] == "filed"
     assert [item["event"] for item in json.loads(run("cases", "history", case_id, *here).stdout)] == FILED
-    assert json.loads(run("deadletter", "list", *here).stdout) == []
+    assert json.loads(run("dead-letters", "list", *here).stdout) == []
     missing = run("cases", "show", "nobody", *here)
     assert (missing.returncode, missing.stdout) == (2, "")
     assert missing.stderr.count("\n") == 1
@@ -144,7 +144,7 @@ def leftovers(tmp_path: Path) -> list[list[str]]:
 @contextmanager
 def vendor_ehr(folder: Path, port: int) -> Iterator[str]:
     """Another vendor's server: opaque ids and ETags, small pages, unknown parameters refused, a bearer token."""
-    command = [sys.executable, "-m", "deploy.sandbox_ehr", "--port", str(port), "--style", "opaque"]
+    command = [sys.executable, "-m", "sandbox_ehr", "--port", str(port), "--style", "opaque"]
     process = subprocess.Popen([*command, "--seed", str(folder), "--token", "vendor-token"])
     try:
         base = f"http://127.0.0.1:{port}/fhir"
@@ -261,7 +261,7 @@ def test_options_that_make_no_sense_are_said_so(tmp_path: Path, arguments: tuple
 
 
 def test_commands_without_a_stack_say_how_to_start_one(tmp_path: Path) -> None:
-    for command in (["cases", "list"], ["audit", "verify"], ["deadletter", "list"]):
+    for command in (["cases", "list"], ["audit", "verify"], ["dead-letters", "list"]):
         assert "countersign up" in refused(run(*command, "--data-dir", str(tmp_path)))
 
 
@@ -306,7 +306,15 @@ def test_a_missing_part_is_said_so(tmp_path: Path) -> None:
 
 
 def test_help_is_there_for_every_command() -> None:
-    for command in ([], ["up"], ["demo"], ["cases"], ["cases", "list"], ["audit", "verify"], ["deadletter", "redrive"]):
+    for command in (
+        [],
+        ["up"],
+        ["demo"],
+        ["cases"],
+        ["cases", "list"],
+        ["audit", "verify"],
+        ["dead-letters", "redrive"],
+    ):
         done = run(*command, "--help")
         assert done.returncode == 0
         assert "Usage" in done.stdout

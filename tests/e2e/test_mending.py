@@ -12,10 +12,10 @@ import psutil
 import pytest
 from nats.js import JetStreamContext
 
-from cli.backups import back_up, restore
+from cli.backup.run import back_up, restore
 from cli.errors import CommandError
 from cli.stack.ports import free_port
-from cli.stack.secrets import load_or_make
+from cli.stack.secrets import load_or_create
 from shared.messaging.connection import connect
 from tests.e2e.test_command import SCRIPTED, approve, case_in, children_of, discharge, refused, until
 from tests.support.command import COUNTERSIGN, Up, run, up
@@ -77,7 +77,7 @@ async def test_a_disaster_from_backup_to_signature(tmp_path: Path) -> None:
         found = told(stack, "knowledge", "search", "weigh every morning", "-k", "1")
         assert (found["version"], found["items"][0]["document"]) == (1, "heart-failure.md")
         assert told(stack, "knowledge", "refresh", "--wait")["state"] == "skipped"
-        (letter,) = told(stack, "deadletter", "list", "--all")
+        (letter,) = told(stack, "dead-letters", "list", "--all")
         assert (letter["state"], letter["by"], letter["why"]) == ("discarded", "kim", "a test of the interface")
         await check_the_doctor(stack)
         assert stack.stop(signal.SIGTERM) == 0
@@ -97,12 +97,12 @@ def check_what_was_signed_since(stack: Up, late: str) -> None:
 
 
 def check_dead_letters(stack: Up, failed: str) -> None:
-    (letter,) = told(stack, "deadletter", "list")
+    (letter,) = told(stack, "dead-letters", "list")
     number = str(letter["sequence"])
-    said = told(stack, "deadletter", "discard", number, "--reason", "a test of the interface", "--by", "kim")["done"]
+    said = told(stack, "dead-letters", "discard", number, "--reason", "a test of the interface", "--by", "kim")["done"]
     assert f"case {failed} stays failed and open" in said
-    assert told(stack, "deadletter", "list") == []
-    many = ("deadletter", "redrive", "--all", "--consumer", "drafter-extract", "--yes")
+    assert told(stack, "dead-letters", "list") == []
+    many = ("dead-letters", "redrive", "--all", "--consumer", "drafter-extract", "--yes")
     assert told(stack, *many) == {"done": 0, "refused": []}
     assert case_in(stack, failed, "failed")
 
@@ -161,7 +161,7 @@ async def check_the_doctor(stack: Up) -> None:
 
 
 async def break_streams(stack: Up) -> None:
-    bus = await connect(stack.access["nats_url"], "admin", load_or_make(stack.data_dir).seeds["admin"])
+    bus = await connect(stack.access["nats_url"], "admin", load_or_create(stack.data_dir).seeds["admin"])
     jetstream: JetStreamContext = bus.jetstream
     await jetstream.delete_consumer("DISCHARGE", "drafter-draft")
     info = await jetstream.stream_info("EHR")

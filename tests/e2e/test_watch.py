@@ -18,14 +18,14 @@ from tests.support.prometheus import MISSING
 pytestmark = [
     pytest.mark.e2e,
     pytest.mark.timeout(300),
-    pytest.mark.skipif(bool(MISSING), reason=f"not here: {', '.join(MISSING)} (deploy/tools.sh)"),
+    pytest.mark.skipif(bool(MISSING), reason=f"not here: {', '.join(MISSING)} (tools/fetch.sh)"),
 ]
 DISCHARGES = 'sum(countersign_case_events_total{countersign_event="discharged"})'
 
 
 @contextmanager
 def watch(data_dir: Path, *arguments: str) -> Iterator[subprocess.Popen[str]]:
-    command = [sys.executable, "-m", "deploy.watch", "--data-dir", str(data_dir), "--port", str(free_port())]
+    command = [sys.executable, "-m", "tools.local_dashboards", "--data-dir", str(data_dir), "--port", str(free_port())]
     with subprocess.Popen(
         [*command, *arguments], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     ) as process:

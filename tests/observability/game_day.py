@@ -21,10 +21,10 @@ import psutil
 import pytest
 import yaml
 
-from cli.stack.certificates import CERTIFICATE, KEY, LASTS, certificate_text, key_text, make_authority, make_server
+from cli.stack.certificates import CERTIFICATE, KEY, LIFETIME, certificate_text, key_text, make_authority, make_server
 from cli.stack.ports import free_port
-from cli.stack.secrets import load_or_make
-from deploy.sandbox_ehr.seed import demo_encounters
+from cli.stack.secrets import load_or_create
+from sandbox_ehr.seed import demo_encounters
 from shared.contracts.subjects import encounter_subject
 from shared.messaging.connection import Bus, connect
 from tests.support.channels import Mailbox, Webhook, channels, write_directory
@@ -58,7 +58,7 @@ class GameDay:
         """Do `work` as the bus's administrator."""
 
         async def go() -> None:
-            secrets = load_or_make(self.stack.data_dir)
+            secrets = load_or_create(self.stack.data_dir)
             bus = await connect(self.stack.access["nats_url"], "admin", secrets.seeds["admin"])
             await work(bus)
             await bus.close()
@@ -145,7 +145,7 @@ class GameDay:
         self.child("tritonserver").resume()
         golden = {"id": "q", "query": "weigh every morning", "relevant": [{"doc_id": "nowhere"}]}
         (self.knowledge / "golden.jsonl").write_text(json.dumps(golden) + "\n")
-        self.refresh("--judge")
+        self.refresh("--evaluate-only")
 
     def no_such_model(self) -> None:
         declared = (DEMO / "knowledge.yaml").read_text()
@@ -155,8 +155,8 @@ class GameDay:
 
     def certificate_near_its_end(self) -> None:
         """Shown by a server that takes plain clients, too: ours are on loopback."""
-        authority = make_authority(datetime.now(UTC) - LASTS)
-        pair = make_server(authority, ["localhost"], datetime.now(UTC) - LASTS + timedelta(days=14))
+        authority = make_authority(datetime.now(UTC) - LIFETIME)
+        pair = make_server(authority, ["localhost"], datetime.now(UTC) - LIFETIME + timedelta(days=14))
         certificate, key = self.stack.data_dir / CERTIFICATE, self.stack.data_dir / KEY
         certificate.write_text(certificate_text(pair.certificate))
         key.write_text(key_text(pair.key))
@@ -198,7 +198,7 @@ def impatient(directory: Path) -> Path:
 
 def ehr_beside(stack: ExitStack) -> tuple[str, subprocess.Popen[bytes]]:
     port = free_port()
-    process = subprocess.Popen([sys.executable, "-m", "deploy.sandbox_ehr", "--port", str(port)])
+    process = subprocess.Popen([sys.executable, "-m", "sandbox_ehr", "--port", str(port)])
     stack.callback(process.kill)
     base = f"http://127.0.0.1:{port}/fhir"
     wait(lambda: _answers(f"{base}/metadata"), "the EHR")

@@ -18,21 +18,21 @@ import yaml
 from playwright.async_api import Page, expect
 
 from cli.stack.ports import free_port
-from deploy.grafana.__main__ import FOLDER, rendered
-from deploy.grafana.panels import GPU_ONLY
-from deploy.sandbox_ehr.seed import demo_encounters
-from deploy.watch.pages import filled
-from deploy.watch.servers import TOOLS
+from sandbox_ehr.seed import demo_encounters
 from tests.e2e.test_command import approve, case_in, discharge, until
 from tests.support.browser import chromium
 from tests.support.channels import channels, write_directory
 from tests.support.command import Up, run, up
 from tests.support.prometheus import MISSING, RULES, Prometheus, prometheus
+from tools.grafana.__main__ import FOLDER, rendered
+from tools.grafana.panels import GPU_ONLY
+from tools.local_dashboards.pages import filled
+from tools.local_dashboards.servers import TOOLS
 
 pytestmark = [
     pytest.mark.e2e,
     pytest.mark.timeout(300),
-    pytest.mark.skipif(bool(MISSING), reason=f"not here: {', '.join(MISSING)} (deploy/tools.sh)"),
+    pytest.mark.skipif(bool(MISSING), reason=f"not here: {', '.join(MISSING)} (tools/fetch.sh)"),
 ]
 
 ALERTS_PAGE = Path(__file__).parents[2] / "docs/alerts.md"

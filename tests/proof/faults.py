@@ -11,7 +11,7 @@ from typing import Any
 
 import httpx
 
-from cli.stack.certificates import LASTS
+from cli.stack.certificates import LIFETIME
 from tests.proof.clients import Gate
 from tests.proof.journal import Journal, now
 from tests.proof.stand import SERVICES, Stand
@@ -157,7 +157,7 @@ class Trouble:
 
     async def _expired(self, fault: Fault) -> None:
         """The server's certificate has expired, and every connection has to be made anew; then it is renewed."""
-        self._stand.certify(now() - 2 * LASTS)
+        self._stand.certify(now() - 2 * LIFETIME)
         self._stand.links["nats"].cut()
         self._stand.links["nats"].mend()
         await asyncio.sleep(fault.seconds)

@@ -10,7 +10,7 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-from deploy.sandbox_ehr.seed import SEED
+from sandbox_ehr.seed import SEED
 from tests.proof import faults, plans
 from tests.proof.checker.evidence import Evidence, Message, Violation
 from tests.proof.checker.gather import Places, gather, streams
@@ -181,7 +181,7 @@ class Run:
             return True
         try:
             async with self._gate.through():
-                words = ("deadletter", "redrive", str(letter.sequence), "--by", "operator")
+                words = ("dead-letters", "redrive", str(letter.sequence), "--by", "operator")
                 await self._stand.command(*words, user="operator")
         except RuntimeError:
             return False

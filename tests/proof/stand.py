@@ -26,7 +26,7 @@ from cli.stack.certificates import (
     CA_KEY,
     CERTIFICATE,
     KEY,
-    Pair,
+    CertificatePair,
     certificate_text,
     key_text,
     make_server,
@@ -112,7 +112,7 @@ class Stand:
         if name == "ehr":
             told = ["--notify", f"http://127.0.0.1:{ports['ingest']}/v1/fhir/notifications"]
             options = ["--port", port, "--db", str(self.directory / "ehr.sqlite"), "--seed", str(seed), "--faults"]
-            command = [*python, "deploy.sandbox_ehr", *options, *told, "--notify-token", self.tokens["ingest"]]
+            command = [*python, "sandbox_ehr", *options, *told, "--notify-token", self.tokens["ingest"]]
             return Part(name, command, f"{self.ehr_url}/metadata", log, cwd=ROOT, patience=LOADING)
         if name == "provider":
             if self._triton is not None:
@@ -126,7 +126,7 @@ class Stand:
         command = triton.command(home, triton.link_backends(home, self.directory), ports, (TRITON_MODEL,), self._region)
         # Its ports are opened when the model is loaded.
         ready = f"http://127.0.0.1:{ports.metrics}/metrics"
-        part = Part("provider", command, ready, log, triton.environment_of(triton.ENVIRONMENT))
+        part = Part("provider", command, ready, log, triton.process_environment(triton.ENVIRONMENT))
         part.cwd = triton.empty_directory(self.directory / "run")
         part.before = lambda: triton.clear_shared_memory(self._region)
         return part
@@ -227,7 +227,7 @@ class Stand:
         ca = x509.load_pem_x509_certificate((folder / CA).read_bytes())
         key = serialization.load_pem_private_key((folder / CA_KEY).read_bytes(), None)
         assert isinstance(key, ec.EllipticCurvePrivateKey)
-        found = make_server(Pair(ca, key), ["127.0.0.1"], made)
+        found = make_server(CertificatePair(ca, key), ["127.0.0.1"], made)
         write_private(folder / KEY, key_text(found.key))
         (folder / CERTIFICATE).write_text(certificate_text(found.certificate))
         self.server.reload()

@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from deploy.sandbox_ehr.seed import DISCHARGE_SUMMARY, SEED
+from sandbox_ehr.seed import DISCHARGE_SUMMARY, SEED
 from tests.stays.derived.reading import codes
 from tests.stays.derived.sheet import sheet
 from tests.stays.model import Resource, Stay

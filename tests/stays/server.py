@@ -12,7 +12,7 @@ from urllib.parse import parse_qsl, urlencode
 
 import httpx
 
-from deploy.sandbox_ehr.search import matches, values
+from sandbox_ehr.search import matches, values
 from tests.stays.elements import BASE
 from tests.stays.model import Resource, Stay
 

@@ -9,8 +9,8 @@ from typing import Any
 import httpx
 from fastapi import FastAPI
 
-from deploy.sandbox_ehr.app import Sandbox
-from deploy.sandbox_ehr.store import Store
+from sandbox_ehr.app import Sandbox
+from sandbox_ehr.store import Store
 from services.approval.corrections.api import router as corrections_router
 from services.approval.corrections.service import CorrectionsService
 from services.approval.dependencies import ApiDependencies

@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 
 from cli.backup import files, manifest
-from cli.backup.files import Tell
-from cli.backup.make import Wanted, make
+from cli.backup.create import BackupRequest, create_backup
+from cli.backup.files import ProgressCallback
 from cli.backup.manifest import Manifest
-from cli.backup.restore import Restored, Target, restore
-from cli.backup.vectors import FromBase
+from cli.backup.restore import RestoreResult, RestoreTarget, restore
+from cli.backup.vector_export import StoreVectors
 from shared.contracts.knowledge import Chunk
 from shared.knowledge.base import Embedded
 from shared.knowledge.edge import EdgeBase
@@ -63,11 +63,13 @@ async def knowledge(folder: Path) -> EdgeBase:
     return base
 
 
-async def back_up(server: NatsServer, folder: Path, tell: Tell = silent, recipient: Path | None = None) -> Manifest:
+async def back_up(
+    server: NatsServer, folder: Path, tell: ProgressCallback = silent, recipient: Path | None = None
+) -> Manifest:
     base = await knowledge(folder.parent / "vectors")
     async with as_user(server, "backup") as bus:
-        wanted = Wanted(folder, bus, FromBase(base), f"backup-{folder.name}", datetime.now(UTC), recipient)
-        made = await make(wanted, tell)
+        wanted = BackupRequest(folder, bus, StoreVectors(base), f"backup-{folder.name}", datetime.now(UTC), recipient)
+        made = await create_backup(wanted, tell)
     await base.close()
     return made
 
@@ -75,17 +77,17 @@ async def back_up(server: NatsServer, folder: Path, tell: Tell = silent, recipie
 async def put_back(
     server: NatsServer,
     folder: Path,
-    tell: Tell = silent,
+    tell: ProgressCallback = silent,
     *,
     replace: bool = False,
     keeping: Keeping | None = None,
     erasures: tuple[Listed, ...] = (),
-) -> Restored:
+) -> RestoreResult:
     found = manifest.read(folder)
-    files.check(folder, found, tell)
+    files.verify_files(folder, found, tell)
     base = EdgeBase(server.directory / "qdrant")
     async with as_user(server, "admin") as bus:
-        target = Target(bus, base, None, keeping or Keeping(), erasures)
+        target = RestoreTarget(bus, base, None, keeping or Keeping(), erasures)
         done = await restore(folder, found, None, target, tell, replace=replace)
     assert await base.count(COLLECTION, 1) == 1
     await base.close()

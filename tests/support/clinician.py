@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from deploy.sandbox_ehr.app import Sandbox
-from deploy.sandbox_ehr.notify import Subscriber
+from sandbox_ehr.app import Sandbox
+from sandbox_ehr.notify import Subscriber
 from services.approval.filing.resources import business_status
 from shared.clinical.fhir import FhirClient, PreconditionFailedError, version_of
 from tests.support.ehr import client

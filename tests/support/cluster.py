@@ -8,9 +8,9 @@ from pathlib import Path
 import httpx
 
 from cli.stack.nats import NatsPorts, server_binary
-from cli.stack.nats_config import ACCOUNT, Cluster, Hospital, Node, configuration, key_environment
+from cli.stack.nats_config import ACCOUNT, Cluster, Node, Tenant, configuration, key_environment
 from cli.stack.ports import free_port
-from cli.stack.secrets import load_or_make
+from cli.stack.secrets import load_or_create
 from shared.contracts.failures import TransientError
 from shared.messaging.connection import Bus, connect
 from shared.messaging.provision import Change, Keeping, provision
@@ -25,7 +25,7 @@ class NatsCluster:
 
     def __init__(self, directory: Path, tags: tuple[tuple[str, ...], ...] = ((),) * SIZE) -> None:
         self.directory = directory
-        self.secrets = load_or_make(directory)
+        self.secrets = load_or_create(directory)
         self._clients = [free_port() for _ in range(SIZE)]
         self._monitors = [free_port() for _ in range(SIZE)]
         self.between = [free_port() for _ in range(SIZE)]
@@ -45,7 +45,7 @@ class NatsCluster:
                 tags[index],
                 tls,
             )
-            hospitals = {ACCOUNT: Hospital(self.secrets)}
+            hospitals = {ACCOUNT: Tenant(self.secrets)}
             (directory / f"nats-{index}.conf").write_text(configuration(node, hospitals, self.secrets.seeds["system"]))
 
     def start(self) -> None:

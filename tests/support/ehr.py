@@ -7,10 +7,10 @@ from typing import Literal
 import httpx
 import pytest
 
-from deploy.sandbox_ehr.app import Sandbox, Style, create_app
-from deploy.sandbox_ehr.habits import Habits
-from deploy.sandbox_ehr.seed import SEED, load_bundle, opaque_id, seed
-from deploy.sandbox_ehr.store import Store
+from sandbox_ehr.app import Sandbox, Style, create_app
+from sandbox_ehr.habits import Habits
+from sandbox_ehr.seed import SEED, load_bundle, opaque_id, seed
+from sandbox_ehr.store import Store
 from shared.clinical.authorization import TokenFile
 from shared.clinical.fhir import FhirClient
 

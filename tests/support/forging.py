@@ -7,7 +7,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from cli.audit.report import Report
 from cli.audit.run import Audit
-from deploy.sandbox_ehr.app import Sandbox
+from sandbox_ehr.app import Sandbox
 from shared.contracts.envelope import START, Head, chain_digest, decode, encode
 from shared.contracts.events import CaseEvent
 from shared.contracts.subjects import parse_case_subject

@@ -5,7 +5,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from deploy.sandbox_ehr.seed import SEED
+from sandbox_ehr.seed import SEED
 
 SHARED = ("Practitioner", "Organization")  # by all stays
 MARKS = ("Zzyzxfamily", "Qwxgiven", "MRNPLANTED", "1911-11-11")

@@ -75,7 +75,7 @@ class Fleet:
             "ehr": self._python(
                 "ehr",
                 [
-                    *("deploy.sandbox_ehr", "--port", str(ehr_port)),
+                    *("sandbox_ehr", "--port", str(ehr_port)),
                     *("--db", str(directory / "ehr.sqlite"), "--seed", str(seed)),
                 ],
                 f"{self.ehr_url}/metadata",
@@ -112,7 +112,7 @@ class Fleet:
         command = triton.command(home, triton.link_backends(home, self.directory), ports, (MODEL,), region)
         # Its ports are opened when the models are loaded.
         part = Part("triton", command, f"http://127.0.0.1:{ports.metrics}/metrics", self.log("triton"))
-        part.environment = triton.environment_of(triton.ENVIRONMENT)
+        part.environment = triton.process_environment(triton.ENVIRONMENT)
         part.cwd = triton.empty_directory(self.directory / "run")
         part.before = lambda: triton.clear_shared_memory(region)
         return part

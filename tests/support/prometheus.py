@@ -12,8 +12,8 @@ import httpx
 import yaml
 
 from cli.stack.ports import free_port
-from deploy.watch import pages, servers
-from deploy.watch.servers import RULES
+from tools.local_dashboards import pages, servers
+from tools.local_dashboards.servers import RULES
 
 MISSING = servers.missing()
 PATIENCE = 60.0

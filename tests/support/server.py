@@ -10,11 +10,11 @@ from pathlib import Path
 
 import httpx
 
-from cli.stack.certificates import CA, CERTIFICATE, KEY, keep
-from cli.stack.nats import NatsPorts, local, server_binary
-from cli.stack.nats_config import ACCOUNT, Hospital, Tls, configuration, key_environment
+from cli.stack.certificates import CA, CERTIFICATE, KEY, ensure_certificates
+from cli.stack.nats import NatsPorts, local_node, server_binary
+from cli.stack.nats_config import ACCOUNT, Tenant, Tls, configuration, key_environment
 from cli.stack.ports import free_port
-from cli.stack.secrets import Secrets, load_or_make
+from cli.stack.secrets import Secrets, load_or_create
 from shared.messaging.connection import Bus, connect
 from shared.messaging.provision import provision
 
@@ -23,7 +23,7 @@ PATIENCE = 15.0
 
 def certified(directory: Path) -> Tls:
     """A CA and a certificate for loopback, as `countersign secrets init` makes them."""
-    keep(directory, ["127.0.0.1"], datetime.now(UTC))
+    ensure_certificates(directory, ["127.0.0.1"], datetime.now(UTC))
     return Tls(directory / CERTIFICATE, directory / KEY, directory / CA)
 
 
@@ -52,17 +52,17 @@ class Neighbour(Account):
 
     def __init__(self, server: "NatsServer", directory: Path) -> None:
         self.url, self.ports, self.directory = server.url, server.ports, directory
-        self.secrets = load_or_make(directory)
+        self.secrets = load_or_create(directory)
 
 
 class NatsServer(Account):
     """One server on one directory. `kill` is kill -9; `start` brings it back on the same data and ports."""
 
-    def __init__(self, directory: Path, others: Mapping[str, Hospital] | None = None, *, tls: bool = False) -> None:
+    def __init__(self, directory: Path, others: Mapping[str, Tenant] | None = None, *, tls: bool = False) -> None:
         """`others`: accounts beside our own. `tls`: as an installation has it, by a CA of its own."""
         self.directory = directory
         self._others = dict(others or {})
-        self.secrets = load_or_make(directory)
+        self.secrets = load_or_create(directory)
         self.ports = NatsPorts(free_port(), free_port())
         self._tls = certified(directory) if tls else None
         self.ca_file = self._tls.ca if self._tls else None
@@ -71,8 +71,8 @@ class NatsServer(Account):
 
     def start(self) -> None:
         config = self.directory / "nats.conf"
-        hospitals = {ACCOUNT: Hospital(self.secrets)} | self._others
-        node = replace(local(self.ports, self.directory / "nats"), tls=self._tls)
+        hospitals = {ACCOUNT: Tenant(self.secrets)} | self._others
+        node = replace(local_node(self.ports, self.directory / "nats"), tls=self._tls)
         config.write_text(configuration(node, hospitals, self.secrets.seeds["system"]))
         with (self.directory / "nats.log").open("ab") as log:
             self._process = subprocess.Popen(

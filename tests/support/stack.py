@@ -12,7 +12,7 @@ from fastapi import FastAPI
 from pydantic import SecretStr
 
 from cli.stack.secrets import write_tokens
-from deploy.sandbox_ehr.app import Sandbox
+from sandbox_ehr.app import Sandbox
 from services.approval.main import build as build_approval
 from services.approval.settings import ApprovalSettings
 from services.drafter.main import build as build_drafter

@@ -36,7 +36,7 @@ def triton_server(directory: Path, models: tuple[str, ...]) -> Iterator[TritonSe
             command,
             stdout=log,
             stderr=log,
-            env=triton.environment_of(triton.ENVIRONMENT),
+            env=triton.process_environment(triton.ENVIRONMENT),
             cwd=triton.empty_directory(directory / "run"),
         )
     metrics = f"http://127.0.0.1:{ports.metrics}/metrics"  # its ports are opened when the models are loaded

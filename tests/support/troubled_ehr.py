@@ -6,7 +6,7 @@ from typing import Any
 
 import httpx
 
-from deploy.sandbox_ehr.app import Sandbox, create_app
+from sandbox_ehr.app import Sandbox, create_app
 from shared.clinical.fhir import FhirClient
 from tests.support.ehr import BASE, Losing
 

@@ -10,8 +10,8 @@ from cli.errors import CommandError
 @pytest.mark.parametrize(
     ("answer", "said"),
     [
-        (httpx.Response(502, html="<h1>Bad gateway</h1>"), "http://stack.test:8080 answers with HTTP 502 and no JSON."),
-        (httpx.Response(200, html="<h1>Sign in to the hospital's network</h1>"), "HTTP 200 and no JSON."),
+        (httpx.Response(502, html="<h1>Bad gateway</h1>"), "http://stack.test:8080 answered HTTP 502 without JSON."),
+        (httpx.Response(200, html="<h1>Sign in to the hospital's network</h1>"), "HTTP 200 without JSON."),
         (httpx.Response(404, json={"title": "There is no such case"}), "There is no such case."),
         (httpx.Response(409, json={"title": "Decided", "detail": "dr-1 decided."}), "Decided. dr-1 decided."),
         (httpx.Response(500, json=["?"]), "HTTP 500."),

@@ -7,9 +7,9 @@ import httpx
 import pytest
 
 from cli import client
+from cli.container import demo
 from cli.errors import CommandError
-from deploy.docker import demo
-from deploy.sandbox_ehr.seed import demo_encounters
+from sandbox_ehr.seed import demo_encounters
 
 
 class Ingest:
@@ -46,7 +46,7 @@ def speak_to(ingest: Ingest, monkeypatch: pytest.MonkeyPatch) -> None:
     ordinary = httpx.AsyncClient
     transport = httpx.MockTransport(ingest)
     monkeypatch.setattr(client.httpx, "AsyncClient", lambda **sent: ordinary(**(sent | {"transport": transport})))
-    monkeypatch.setattr(demo, "POLL", 0.0)
+    monkeypatch.setattr(demo, "POLL_INTERVAL_S", 0.0)
 
 
 async def test_the_knowledge_base_is_there_before_patients_leave(

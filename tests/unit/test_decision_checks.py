@@ -16,7 +16,7 @@ from tests.support.examples import T0
 WITHIN = timedelta(minutes=15)
 UNUSED: Any = None  # a refusal comes before anything is read
 REVIEW = ReviewService(UNUSED, UNUSED, UNUSED, UNUSED, UNUSED, lambda: T0, lambda: "id", WITHIN)
-CORRECTIONS = CorrectionsService(REVIEW)
+CORRECTIONS = CorrectionsService(UNUSED, REVIEW)
 LONG_AGO = Caller(
     subject="kim",
     role="physician",

@@ -5,9 +5,9 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from cli.doctor import server, topology, users, work
+from cli.doctor import server, topology, users, workload
 from cli.doctor.findings import Group
-from cli.doctor.work import Load, asked
+from cli.doctor.workload import ConsumerHealth, assess_watermark
 from services.approval.ehr_tasks.watermark import Watermark
 from shared.messaging.monitor import Durability
 from shared.messaging.placement import read_placement
@@ -43,7 +43,7 @@ def test_what_is_missing_or_differs_is_named_with_both(group: Group) -> None:
     topology.compare(group, "stream", WANTED, found, "provision")
     assert faults(group) == [
         "stream ALERTS: it is missing",
-        "stream EHR: subjects is ehr.>, other, wanted ehr.>, max_age is 60.0, wanted 2592000.0",
+        "stream EHR: subjects is ehr.>, other, expected ehr.>, max_age is 60.0, wanted 2592000.0",
     ]
     assert not [item for item in group.found if item.level == "ok"]
     assert {item.do for item in group.found} == {"provision"}
@@ -55,14 +55,16 @@ def test_a_stream_that_may_be_elsewhere_is_named_with_where_it_should_be(group: 
     found = wanted | {"EHR": WANTED["EHR"], "KNOWLEDGE": placed}
     topology.compare(group, "stream", wanted, found, "provision")
     assert faults(group) == [
-        "stream EHR: placement is none, wanted region:eu",
-        "stream KNOWLEDGE: placement is region:eu, wanted none",
+        "stream EHR: placement is none, expected region:eu",
+        "stream KNOWLEDGE: placement is region:eu, expected none",
     ]
 
 
 def test_a_stream_on_its_way_and_a_server_that_lags_are_named(group: Group) -> None:
     moving = Copies("DISCHARGE", 2, ("a", "b", "c"), ("c",), 7)
-    topology.judge(group, [Copies("EHR", 2, ("a", "b"), (), 0), moving, Copies("ACCESS", 2, ("a", "c"), ("c",), 1)])
+    topology.assess_replicas(
+        group, [Copies("EHR", 2, ("a", "b"), (), 0), moving, Copies("ACCESS", 2, ("a", "c"), ("c",), 1)]
+    )
     assert [(item.level, item.what, item.says) for item in group.found] == [
         ("warning", "placement", "on their way to other servers: DISCHARGE"),
         ("warning", "server c", "it has not caught up on ACCESS, DISCHARGE"),
@@ -80,7 +82,7 @@ def test_a_stream_on_its_way_and_a_server_that_lags_are_named(group: Group) -> N
     ],
 )
 def test_how_far_the_ehrs_tasks_are_known_is_told(group: Group, mark: Watermark, found: list[tuple[str, str]]) -> None:
-    asked(group, mark)
+    assess_watermark(group, mark)
     assert [(item.level, item.says) for item in group.found] == found
 
 
@@ -104,16 +106,16 @@ def test_an_unknown_durable_is_a_warning(group: Group) -> None:
     ],
 )
 def test_a_server_that_is_not_safe_is_a_fault(group: Group, found: Durability, what: str) -> None:
-    server.durable(group, found, NOW)
+    server.assess_durability(group, found, NOW)
     (fault,) = faults(group)
     assert fault.startswith(f"{what}: ")
-    server.durable(healthy := Group("y"), replace(SAFE, version="2.15.0-RC.1"), NOW)
+    server.assess_durability(healthy := Group("y"), replace(SAFE, version="2.15.0-RC.1"), NOW)
     assert faults(healthy) == []
 
 
 @pytest.mark.parametrize(("days", "level"), [(29, "warning"), (30, "ok")])
 def test_a_certificate_is_to_be_renewed_a_month_before_its_end(group: Group, days: int, level: str) -> None:
-    server.certificate(group, timedelta(days=days))
+    server.assess_certificate(group, timedelta(days=days))
     assert [(item.level, item.says) for item in group.found] == [(level, f"it ends in {days} days")]
 
 
@@ -122,14 +124,14 @@ def test_a_certificate_is_to_be_renewed_a_month_before_its_end(group: Group, day
     [(50, 100, "ok"), (12, 100, "ok"), (9, 100, "warning"), (30, 10_000, "ok"), (1, 100, "fault"), (0, 1, "fault")],
 )
 def test_room_in_gigabytes(group: Group, free: int, total: int, level: str) -> None:
-    server.disk(group, "disk", int((free - 0.5) * 10**9) if free else 0, total * 10**9)
+    server.assess_free_space(group, "disk", int((free - 0.5) * 10**9) if free else 0, total * 10**9)
     assert group.found[0].level == level
 
 
 def test_rights_are_tried_by_subjects_that_they_cover() -> None:
     for service in ("drafter", "approval"):
         owned = permissions(service)
-        may, must_not = users.plan(owned)
+        may, must_not = users.publish_subjects(owned)
         assert len(may) == len(set(may)) == len(set(owned.publish))
         assert not set(may) & set(must_not)
         assert "discharge.doctor.doctor.approved" in (may if service == "approval" else must_not)
@@ -153,24 +155,24 @@ def test_which_subjects_a_right_covers(right: str, subject: str, covered: bool) 
 
 def test_what_the_server_refuses_is_held_against_what_it_should(group: Group) -> None:
     owned = Permissions(publish=("discharge.*.*.Drafted",), subscribe=())
-    may, _ = users.plan(owned)
-    users.judge(group, "x", may, ["a.b", "c.d"], {"a.b", "c.d"})
+    may, _ = users.publish_subjects(owned)
+    users.assess_user(group, "x", may, ["a.b", "c.d"], {"a.b", "c.d"})
     assert [item.level for item in group.found] == ["ok"]
-    users.judge(group, "x", may, ["a.b", "c.d"], {"discharge.doctor.doctor.drafted", "a.b"})
+    users.assess_user(group, "x", may, ["a.b", "c.d"], {"discharge.doctor.doctor.drafted", "a.b"})
     assert faults(group) == [
         "user x: it may not, and must: discharge.*.*.Drafted",
         "user x: it may, and must not: c.d",
     ]
 
 
-def load(name: str, **more: int | bool) -> Load:
+def load(name: str, **more: int | bool) -> ConsumerHealth:
     facts = {"waiting": 1, "pending": 0, "unanswered": 0, "redelivered": 0} | more
-    return Load(consumer(name), **facts)  # type: ignore[arg-type]
+    return ConsumerHealth(consumer(name), **facts)  # type: ignore[arg-type]
 
 
 def test_a_service_whose_consumers_nobody_serves_is_named_once(group: Group) -> None:
     loads = [load("drafter-extract", waiting=0, pending=3), load("drafter-draft", waiting=0), load("approval-file")]
-    work.served(group, loads)
+    workload.assess_consumers(group, loads)
     assert faults(group) == ["service drafter: nobody takes its messages; 3 wait"]
 
 
@@ -182,7 +184,7 @@ def test_a_consumer_that_is_left_alone_stuck_or_behind_is_named(group: Group) ->
         load("embedder-embed", waiting=0, pending=7, paused=True),
         load("embedder-settle"),
     ]
-    work.served(group, loads)
+    workload.assess_consumers(group, loads)
     assert faults(group) == ["consumer approval-settle: nobody takes its messages; 2 wait"]
     assert {item.what for item in group.found if item.level == "warning"} == {
         "consumer approval-file",
@@ -192,7 +194,7 @@ def test_a_consumer_that_is_left_alone_stuck_or_behind_is_named(group: Group) ->
 
 
 def test_a_server_that_takes_no_long_record_is_named(group: Group) -> None:
-    server.payload(group, 2**20)
+    server.assess_payload(group, 2**20)
     assert [(item.level, item.what) for item in group.found] == [("warning", "size of messages")]
-    server.payload(enough := Group("y"), 8 * 2**20)
+    server.assess_payload(enough := Group("y"), 8 * 2**20)
     assert not enough.found

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from cli import erasing
+from cli import client
 from cli.errors import CommandError
 from cli.main import app
 
@@ -39,7 +39,7 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Any, ...]]:
 
         yield call
 
-    monkeypatch.setattr(erasing, "api", api)
+    monkeypatch.setattr(client, "open_api", api)
     return found
 
 

@@ -10,11 +10,11 @@ from typing import Any
 
 import pytest
 
-from deploy.supply import __main__ as supply
-from deploy.supply import accepted, osv, sbom
-from deploy.supply.accepted import Acceptance
-from deploy.supply.notes import SECURITY, notes, releases
-from deploy.supply.parts import IMAGES, NPM, PYPI, Part, parts
+from tools.supply_chain import __main__ as supply
+from tools.supply_chain import accepted, osv, sbom
+from tools.supply_chain.accepted import Acceptance
+from tools.supply_chain.notes import SECURITY, notes, releases
+from tools.supply_chain.parts import IMAGES, NPM, PYPI, Part, parts
 
 ROOT = Path(__file__).parents[2]
 NOW = datetime(2026, 11, 28, 12, 0, tzinfo=UTC)

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from deploy.grafana.__main__ import FOLDER
-from deploy.watch.pages import FIRST, page, panel
+from tools.grafana.__main__ import FOLDER
+from tools.local_dashboards.pages import FIRST, page, panel
 
 
 def of_grafana(**more: Any) -> dict[str, Any]:

@@ -39,7 +39,7 @@ BETWEEN = 0.5  # seconds from one discharge to the next
 # The new approval before the new drafter, and back only until that has begun: the older cannot read what it seals
 # (CHANGELOG.md).
 ORDER = ("approval", "drafter", "ingest")
-PACKAGES = ("cli", "deploy", "services", "shared")
+PACKAGES = ("services", "shared")
 ENDS_WITHIN = 30.0  # what pods are given
 PATIENCE = 60.0
 PROVISION = """

@@ -1,0 +1,63 @@
+"""Holds the entries of ACCESS against the digest over them that each checkpoint has."""
+
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from typing import Any
+
+from services.approval.proof.fault import Fault
+from shared.contracts.checkpoint import Checkpoint, access_digest
+from shared.messaging.access_log import STREAM
+from shared.messaging.checkpoints import EVENTS, PAGE, Folder
+from shared.messaging.connection import Bus
+from shared.messaging.journal import as_stored
+from shared.messaging.topology import STREAMS
+
+
+def retention() -> timedelta:
+    """How long an entry is kept."""
+    return next(timedelta(seconds=item.max_age) for item in STREAMS if item.name == STREAM and item.max_age)
+
+
+async def verify_access_log(bus: Bus, folder: Folder, now: datetime) -> list[Fault]:
+    """What a checkpoint covers is as it was, as far as it is not too old to be kept."""
+    faults: list[Fault] = []
+    first, before = await _first(bus), None
+    for checkpoint in _in_order(folder):
+        at, digest = (before.access_last, before.access) if before is not None else (0, "")
+        end = checkpoint.access_last
+        if end > at and (first is None or first > at + 1):
+            if before is not None and end - at < EVENTS and now - before.time < retention():
+                faults.append(_fault(checkpoint, "entries that it covers are gone, and were to be kept"))
+        elif await _digest(bus, at, end, digest) != checkpoint.access:
+            faults.append(_fault(checkpoint, "entries that it covers were changed, deleted or put in since"))
+        before = checkpoint
+    return faults
+
+
+def _fault(checkpoint: Checkpoint, words: str) -> Fault:
+    return Fault("", "", 0, f"the record of looks (ACCESS), checkpoint {checkpoint.number}: {words}")
+
+
+def _in_order(folder: Folder) -> Iterator[Checkpoint]:
+    for number in folder.numbers():
+        with folder.open(number) as (signed, _):
+            yield signed.checkpoint
+
+
+async def _first(bus: Bus) -> int | None:
+    found = await bus.direct_get(STREAM, {"seq": 1, "next_by_subj": "access.>", "batch": 1})
+    return min((as_stored(message).sequence for message in found), default=None)
+
+
+async def _digest(bus: Bus, at: int, end: int, digest: str) -> str:
+    """Over the entries after `at` up to `end`, from the `digest` up to `at`."""
+    while at < end:
+        query: dict[str, Any] = {"seq": at + 1, "next_by_subj": "access.>", "batch": PAGE}
+        page = [as_stored(message) for message in await bus.direct_get(STREAM, query)]
+        for item in page:
+            if item.sequence <= end:
+                digest = access_digest(digest, item.sequence, item.subject, item.data)
+            at = item.sequence
+        if len(page) < PAGE:
+            break
+    return digest

@@ -1,0 +1,41 @@
+"""The chains of all cases, read from the trail one page at a time: do they hold, and where do they end."""
+
+import json
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+
+from shared.contracts.envelope import chain_digest
+from shared.contracts.subjects import parse_case_subject
+from shared.messaging.journal import Stored
+
+ExpectedHeads = dict[tuple[str, int], str]  # case and sequence → digest
+
+
+@dataclass
+class ChainCheck:
+    """Every case's last event so far: its sequence and digest. What of `expected` was met is taken out of it."""
+
+    expected: ExpectedHeads = field(default_factory=dict)
+    broken: list[int] = field(default_factory=list)  # sequences of events that do not follow from the one before them
+    heads: dict[str, tuple[int, str]] = field(default_factory=dict)
+    events: int = 0
+
+    def add(self, page: Iterable[Stored]) -> None:
+        for item in page:
+            case = parse_case_subject(item.subject)[0].id
+            if item.headers.get("ce-prevdigest", "") != self.heads.get(case, (0, ""))[1]:
+                self.broken.append(item.sequence)
+            digest = chain_digest(item.headers, item.data)
+            self.heads[case] = item.sequence, digest
+            if self.expected.get((case, item.sequence)) == digest:
+                del self.expected[case, item.sequence]
+            self.events += 1
+
+    def lines(self) -> Iterator[bytes]:
+        for case, (sequence, digest) in sorted(self.heads.items()):
+            yield json.dumps({"case": case, "sequence": sequence, "digest": digest}).encode() + b"\n"
+
+
+def parse_heads(lines: Iterable[bytes]) -> ExpectedHeads:
+    """What `Chains.lines` wrote."""
+    return {(item["case"], item["sequence"]): item["digest"] for item in map(json.loads, lines)}

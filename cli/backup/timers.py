@@ -1,0 +1,84 @@
+"""Timers that must be there for what the trail says: restored streams were not read in the same moment.
+
+A review that waits has one timer, whose time stands in the trail. Setting it again replaces it; one whose time has
+passed fires at once; one that was told before is told no second time. So all of them are set.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from services.approval.escalation.rules import next_deadline
+from services.approval.projections.open_reviews import FOLLOWED, OpenReviewRow, follow
+from shared.contracts.envelope import decode
+from shared.contracts.failures import PermanentError
+from shared.contracts.refresh import fold_refresh
+from shared.contracts.subjects import CaseRef, retry_timer_subjects
+from shared.knowledge.live import LiveBucket
+from shared.messaging.connection import Bus
+from shared.messaging.journal import Journal, Stored
+from shared.messaging.refreshes import RefreshLog
+from shared.messaging.timers import REFRESHES, Timers
+
+
+@dataclass(frozen=True, slots=True)
+class ReviewTimer:
+    """A timer of an open review."""
+
+    case: CaseRef
+    clock: str
+    level: int
+    due: datetime
+
+
+class OpenReviews:
+    """The reviews that wait, by the events that have been `add`ed."""
+
+    def __init__(self) -> None:
+        self._waiting: dict[str, OpenReviewRow] = {}
+
+    def add(self, page: Iterable[Stored]) -> None:
+        for item in page:
+            if item.subject.rpartition(".")[2] not in FOLLOWED:
+                continue
+            try:
+                event = decode(item.subject, item.headers, item.data, item.sequence)
+            except PermanentError:
+                continue  # the audit names it; no review waits for it
+            after = follow(self._waiting.pop(event.case.id, None), event)
+            if after is not None:
+                self._waiting[event.case.id] = after
+
+    def timers(self) -> list[ReviewTimer]:
+        found = []
+        for waiting in self._waiting.values():
+            case, clock = waiting.case, waiting.clock
+            due = next_deadline(case, clock, case.level) if clock is not None else None
+            if clock is not None and due is not None:
+                found.append(ReviewTimer(waiting.ref, clock, case.level + 1, due))
+        return found
+
+
+async def restore_timers(bus: Bus) -> int:
+    """Set the timer of every open review, and of a refresh that has another attempt; returns how many."""
+    reviews, timers = OpenReviews(), Timers(bus)
+    async for page in Journal(bus, "restore").pages("discharge.>"):
+        reviews.add(page)
+    clocks = reviews.timers()
+    for item in clocks:
+        await timers.schedule(item.case, item.clock, item.level, item.due)
+    return len(clocks) + await _restore_refresh_timer(bus, Timers(bus, REFRESHES))
+
+
+async def _restore_refresh_timer(bus: Bus, timers: Timers) -> int:
+    queue, _ = await LiveBucket(bus).queue()
+    if queue.active is None:
+        return 0
+    id, source = queue.active.refresh, queue.active.source
+    refresh = fold_refresh(await RefreshLog(bus, "restore", lambda: datetime.now(UTC)).history(id))
+    failure = refresh.failure
+    if refresh.outcome is not None or failure is None or failure.again_at is None or failure.attempt < refresh.attempt:
+        return 0
+    facts = {"countersign-refresh": id, "countersign-source": source}
+    await timers.set(*retry_timer_subjects(id), failure.again_at, facts)
+    return 1

@@ -1,0 +1,189 @@
+"""`countersign secrets`: create the keys, tokens and certificates of an installation."""
+
+import json
+import os
+import re
+import secrets as randomness
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+import yaml
+
+from cli.errors import CommandError
+from cli.options import AsJson
+from cli.output import emit
+from cli.stack.access import write_private
+
+if TYPE_CHECKING:
+    from cli.stack.nats_config import Node
+    from cli.stack.secrets import Secrets
+
+app = typer.Typer(no_args_is_help=True, help="Create the keys and passwords of an installation.")
+
+NODES = 3
+ACCOUNT_NAME = r"[A-Z][A-Z0-9_]{0,39}"
+MACHINE_ROLES = ("ingest", "operator", "auditor")
+CONTAINER_GROUP = 10001  # the group that ours run as
+SECRETS_MOUNT = Path("/run/secrets")  # where NATS finds its certificate, in compose.yaml and on Kubernetes
+CHECKPOINT_KEY = "checkpoint.key"
+OWNER_ONLY_FILES = ("secrets.json", "ca.key")
+ALL_INTERFACES = "0.0.0.0"  # noqa: S104 - inside a container; who reaches it is for the network to say
+
+
+@app.command("init")
+def init(
+    directory: Annotated[Path, typer.Argument(help="directory for them; created if missing")],
+    account: Annotated[
+        str | None, typer.Option(help="NATS account of the hospital, if it shares servers with others")
+    ] = None,
+    storage: Annotated[
+        int | None,
+        typer.Option("--storage-gb", min=1, help="disk space that the account may use; default: no limit"),
+    ] = None,
+    hosts: Annotated[
+        list[str] | None,
+        typer.Option("--nats-host", help="additional host name or address of the NATS servers; repeatable"),
+    ] = None,
+    namespace: Annotated[
+        str, typer.Option("--namespace", help="Kubernetes namespace of NATS, for its host names")
+    ] = "countersign",
+    as_json: AsJson = False,
+) -> None:
+    """Create what is missing: NATS keys, API tokens, the storage key, NATS configuration and certificate, and the key
+    that signs checkpoints.
+
+    Existing secrets are kept. A certificate that expires within half a year is renewed. Only its owner can open the
+    directory; its files are readable for the containers that mount them.
+    """
+    from cli.stack.certificates import ensure_certificates
+    from cli.stack.secrets import load_or_create, write_tokens
+
+    if account is not None and not re.fullmatch(ACCOUNT_NAME, account):
+        raise CommandError("An account name is in capitals, digits and underscores, such as HOSPITAL_B.")
+    try:
+        directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+        if directory.stat().st_mode & 0o077:
+            raise CommandError(f"Other users can read {directory}. Run: chmod 700 {directory}")
+        made = load_or_create(directory)
+        ensure_certificates(directory, nats_host_names(namespace) + (hosts or []), datetime.now(UTC))
+    except OSError as error:
+        raise CommandError(f"{directory} cannot be used: {error.strerror}.") from None
+    write_tokens(directory / "tokens.json", made.tokens)
+    # Production refuses tokens that sign as the owner of any review: there, people sign in.
+    write_tokens(directory / "tokens-machines.json", {role: made.tokens[role] for role in MACHINE_ROLES})
+    texts = (
+        _secret_files(made, *_account_settings(directory, account, storage))
+        | _passwords(directory)
+        | _checkpoint_key(directory)
+    )
+    for name, text in texts.items():
+        write_private(directory / name, text)
+    for file in directory.iterdir():
+        _grant_to_containers(file)
+    names = sorted(file.name for file in directory.iterdir())
+    emit({"directory": str(directory), "files": names}, as_json, "\n".join(names))
+
+
+def nats_host_names(namespace: str) -> list[str]:
+    """Return the host names of the NATS servers in compose.yaml, on Kubernetes and on this machine."""
+    inside = ["nats", "nats-headless", *(f"nats-{index}.nats-headless" for index in range(NODES))]
+    suffixes = ("", f".{namespace}", f".{namespace}.svc", f".{namespace}.svc.cluster.local")
+    here = ["localhost", "127.0.0.1", "::1"]
+    return here + [f"nats-{index}" for index in range(1, NODES + 1)] + [a + b for a in inside for b in suffixes]
+
+
+def _account_settings(directory: Path, name: str | None, storage: int | None) -> tuple[str, int | None]:
+    """Return name and storage (GiB) of the account: the given values, else the saved ones; saves them."""
+    from cli.stack.nats_config import ACCOUNT
+
+    kept = directory / "account.json"
+    known: dict[str, Any] = json.loads(kept.read_text()) if kept.exists() else {"name": ACCOUNT, "storage_gb": None}
+    name, storage = name or known["name"], storage or known["storage_gb"]
+    write_private(kept, json.dumps({"name": name, "storage_gb": storage}))
+    return name, storage
+
+
+def _grant_to_containers(file: Path) -> None:
+    """Let the containers' group read the file, as mounted files keep their mode.
+
+    Without the right to change the group, the file is readable for all who can open the directory: its owner.
+    """
+    if file.name in OWNER_ONLY_FILES:
+        return
+    try:
+        os.chown(file, -1, CONTAINER_GROUP)
+        file.chmod(0o640)
+    except PermissionError:
+        file.chmod(0o644)
+
+
+def _secret_files(made: "Secrets", account: str, storage: int | None) -> dict[str, str]:
+    """Return the files derived from the secrets; they are rewritten each time, as permissions may have changed."""
+    from cli.stack.nats_config import Tenant, TenantLimits, account_block, configuration
+
+    nodes = _nodes()
+    hospital = Tenant(made, TenantLimits(storage * 2**30) if storage else None)
+    return (
+        {
+            name: configuration(node, {account: hospital}, made.seeds["system"], made.storage_key)
+            for name, node in nodes.items()
+        }
+        | {"account.conf": account_block(account, hospital)}
+        | {f"{user}.seed": seed for user, seed in made.seeds.items()}
+        | {f"{role}.token": made.tokens[role] for role in ("ingest", "operator")}  # of the demo, and for a first case
+    )
+
+
+def _nodes() -> "dict[str, Node]":
+    """Return the NATS servers of every kind of installation, by the name of their configuration file."""
+    from cli.stack.certificates import CA, CERTIFICATE, KEY
+    from cli.stack.nats_config import Cluster, Node, Tls
+
+    tls = Tls(SECRETS_MOUNT / CERTIFICATE, SECRETS_MOUNT / KEY, SECRETS_MOUNT / CA)
+
+    def node(name: str, *others: str) -> Node:
+        routes = tuple(f"tls://{other}:6222" for other in others)
+        cluster = Cluster("countersign", f"{ALL_INTERFACES}:6222", routes) if others else None
+        return Node(name, f"{ALL_INTERFACES}:4222", f"{ALL_INTERFACES}:8222", Path("/data"), cluster, tls=tls)
+
+    names = [f"nats-{index}" for index in range(1, NODES + 1)]
+    # On Kubernetes a pod's name comes from its environment, and its fellows are those of the StatefulSet.
+    fellows = [f"nats-{index}.nats-headless" for index in range(NODES)]
+    return (
+        {"nats.conf": node("nats")}
+        | {f"{name}.conf": node(name, *names) for name in names}
+        | {"nats-kubernetes.conf": node("$POD_NAME", *fellows)}
+    )
+
+
+def _passwords(directory: Path) -> dict[str, str]:
+    """Return the passwords of Grafana and Qdrant; created once."""
+    found = {}
+    for name in ("grafana.password", "qdrant.key", "qdrant-read.key"):
+        file = directory / name
+        found[name] = file.read_text().strip() if file.exists() else randomness.token_urlsafe(24)
+    service = {"api_key": found["qdrant.key"], "read_only_api_key": found["qdrant-read.key"]}
+    return found | {"qdrant.yaml": yaml.safe_dump({"service": service})}
+
+
+def _checkpoint_key(directory: Path) -> dict[str, str]:
+    """Return the key that signs checkpoints, and its public key for auditors; created once.
+
+    Raises CommandError when the file holds another kind of key.
+    """
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+    from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
+
+    from shared.contracts.failures import PermanentError
+    from shared.messaging.checkpoints import signing_key
+
+    file = directory / CHECKPOINT_KEY
+    try:
+        key = signing_key(file) if file.exists() else Ed25519PrivateKey.generate()
+    except PermanentError as error:
+        raise CommandError(f"{error.reason[0].upper()}{error.reason[1:]}.") from None
+    private = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
+    public = key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode()
+    return {CHECKPOINT_KEY: private, "checkpoint.pub": public}

@@ -1,0 +1,144 @@
+"""What the services depend on: does it answer, and as what."""
+
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+
+import httpx
+
+from cli.doctor.findings import Finding, Group
+from cli.doctor.server import assess_clock_skew
+from cli.doctor.target import DoctorTarget
+from shared.clinical.fhir import FhirClient
+from shared.contracts.failures import Failure
+
+TIMEOUT = 5.0
+EHR_ACCESS_FIX = (
+    "set COUNTERSIGN_EHR_TOKEN or COUNTERSIGN_EHR_TOKEN_FILE, or ask whoever runs the EHR what the token may do"
+)
+
+
+async def check(place: DoctorTarget) -> list[Finding]:
+    group = Group("connections")
+    async with httpx.AsyncClient(timeout=TIMEOUT, follow_redirects=False) as http:
+        await _ehr(group, http, place)
+        await _models(group, place)
+        await _vectors(group, place)
+        await _services(group, http, place)
+        await _identity(group, http, place)
+        await _telemetry(group, http, place)
+    return group.found
+
+
+async def _ehr(group: Group, http: httpx.AsyncClient, place: DoctorTarget) -> None:
+    headers = {"Accept": "application/fhir+json"}
+    try:
+        value = await place.ehr_authorization.value() if place.ehr_authorization is not None else None
+        headers |= {"Authorization": value} if value is not None else {}
+        answer = await http.get(f"{place.ehr_url.rstrip('/')}/metadata", headers=headers)
+    except Failure as failure:
+        group.fault("EHR", failure.reason, "COUNTERSIGN_EHR_TOKEN_FILE names the file that holds the token")
+        return
+    except httpx.HTTPError as error:
+        group.fault("EHR", f"it does not answer ({type(error).__name__})", f"is {place.ehr_url} right, and running?")
+        return
+    if answer.status_code in (401, 403):
+        group.fault("EHR", f"it refuses the token (HTTP {answer.status_code})", EHR_ACCESS_FIX)
+        return
+    try:
+        statement = answer.raise_for_status().json()
+        release = str(statement["fhirVersion"])
+    except (httpx.HTTPError, ValueError, KeyError):
+        group.fault("EHR", f"it shows no CapabilityStatement (HTTP {answer.status_code})", "is it the FHIR R4 base?")
+        return
+    # Most servers show their CapabilityStatement to everybody.
+    if not await FhirClient(place.ehr_url, http, place.ehr_authorization).ready():
+        group.fault("EHR", "it shows its capabilities, and lets nothing be looked for", EHR_ACCESS_FIX)
+    elif release.startswith("4.0"):
+        group.ok("EHR", f"FHIR {release}")
+    else:
+        group.fault("EHR", f"it speaks FHIR {release}", "name its R4 base (4.0)")
+    if "date" in answer.headers:
+        assess_clock_skew(group, "the EHR", parsedate_to_datetime(answer.headers["date"]), datetime.now(UTC))
+
+
+async def _models(group: Group, place: DoctorTarget) -> None:
+    from shared.inference.embed import TritonEmbedder
+    from shared.inference.generate import TritonGenerator
+
+    settings = place.triton
+    drafter = TritonGenerator(settings.url, settings.drafter_model)
+    embedder = TritonEmbedder(settings.url, settings.embedder_model)
+    for name, client in ((settings.drafter_model, drafter), (settings.embedder_model, embedder)):
+        if await client.ready():
+            group.ok(f"model {name}", f"ready at {settings.url}")
+        else:
+            do = "is Triton running there, and the model in its repository? Its log says why one was not loaded"
+            group.fault(f"model {name}", f"not ready at {settings.url}", do)
+        await client.close()
+
+
+async def _vectors(group: Group, place: DoctorTarget) -> None:
+    if place.base_url and not place.qdrant.url:
+        return  # in the stack's own process: `knowledge` tells
+    try:
+        base = place.qdrant.connect()
+    except Failure as failure:
+        group.fault("Qdrant", failure.reason, "name the server that the services use")
+        return
+    except OSError as error:
+        group.fault("Qdrant", f"{error.filename} cannot be read", "COUNTERSIGN_QDRANT_API_KEY_FILE names its key")
+        return
+    if await base.ready():
+        names = ", ".join(await base.collections())
+        group.ok("Qdrant", f"collections: {names or 'none yet'}")
+    else:
+        group.fault("Qdrant", "it does not answer", f"is {place.qdrant.url} right, and its API key?")
+    await base.close()
+
+
+async def _services(group: Group, http: httpx.AsyncClient, place: DoctorTarget) -> None:
+    if not place.base_url:
+        return  # each has its own address; `work` tells whether they take messages
+    try:
+        answer = await http.get(f"{place.base_url}/readyz")
+        missing = answer.json()["not_answering"]
+    except (httpx.HTTPError, ValueError, KeyError):
+        group.fault("API", f"it does not answer at {place.base_url}", "start the stack: countersign up")
+        return
+    if missing:
+        group.fault("API", f"its services miss {', '.join(missing)}", "see that part in this list, and D/logs")
+    else:
+        group.ok("API", f"ready at {place.base_url}")
+
+
+async def _identity(group: Group, http: httpx.AsyncClient, place: DoctorTarget) -> None:
+    issuer = place.oidc.issuer
+    if not issuer:
+        return
+    try:
+        answer = await http.get(f"{issuer.rstrip('/')}/.well-known/openid-configuration")
+        found = answer.raise_for_status().json()
+        keys = (await http.get(found["jwks_uri"])).raise_for_status().json()["keys"]
+    except (httpx.HTTPError, ValueError, KeyError, TypeError) as error:
+        says = f"its metadata or keys cannot be read ({type(error).__name__})"
+        group.fault("identity provider", says, "is COUNTERSIGN_OIDC_ISSUER right, and reachable from here?")
+        return
+    if found.get("issuer") != issuer:
+        do = "set COUNTERSIGN_OIDC_ISSUER exactly as the provider spells it"
+        group.fault("identity provider", "it calls itself by another issuer", do)
+    else:
+        group.ok("identity provider", f"{len(keys)} keys")
+
+
+async def _telemetry(group: Group, http: httpx.AsyncClient, place: DoctorTarget) -> None:
+    if not place.otlp:
+        return
+    try:
+        await http.get(place.otlp)  # any answer will do: its paths take posts
+    except httpx.RemoteProtocolError:
+        pass  # somebody speaks gRPC there
+    except httpx.HTTPError as error:
+        do = "is the collector running? Nothing else depends on it"
+        group.warning("telemetry", f"{place.otlp} does not answer ({type(error).__name__})", do)
+        return
+    group.ok("telemetry", f"{place.otlp} answers")

@@ -1,0 +1,44 @@
+"""How commands print: results on stdout as text or JSON, progress on stderr."""
+
+import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+stderr = Console(stderr=True)
+
+
+def emit(result: Any, as_json: bool, text: str | Callable[[], None]) -> None:
+    """Print `result` as JSON, or `text`: a line, or a function that prints."""
+    if as_json:
+        print(json.dumps(result))
+    elif isinstance(text, str):
+        print(text)
+    else:
+        text()
+
+
+def make_table(*columns: str) -> Table:
+    """Return a table without borders whose cells wrap instead of being cut."""
+    table = Table(box=None, header_style="bold")
+    for column in columns:
+        table.add_column(column, overflow="fold")
+    return table
+
+
+@contextmanager
+def progress_bar(description: str) -> Iterator[tuple[Progress, TaskID]]:
+    """Show a progress bar on stderr while the block runs, on a terminal only; it is removed afterwards."""
+    columns = (
+        SpinnerColumn(),
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+    )
+    with Progress(*columns, console=stderr, transient=True) as progress:
+        yield progress, progress.add_task(description, total=None)

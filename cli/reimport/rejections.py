@@ -1,0 +1,39 @@
+"""Drafts that were refused in Countersign after the backup. Their words are lost: they are named, and refused again."""
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+
+from services.approval.ehr_tasks.task_decision import REFUSING, completed_by_us, parse_review_task
+from services.approval.filing.resources import REVIEW_STATUS_SYSTEM, REVIEW_SYSTEM, Resource
+from shared.clinical.fhir import FhirClient
+from shared.contracts.case import fold
+from shared.messaging.journal import Journal
+
+
+@dataclass(frozen=True, slots=True)
+class RejectedDraft:
+    """A Task that we have ended with a refusal, of a review that waits on the trail."""
+
+    case: str
+    task: str
+    outcome: str  # rejected-redraft, rejected-close, rejected-withdraw
+
+
+async def rejected_drafts(ehr: FhirClient, journal: Journal) -> AsyncIterator[RejectedDraft]:
+    """A page of Tasks in memory at a time. Raises PermanentError where the EHR does not search for them."""
+    async for page in ehr.each_page("Task", {"identifier": f"{REVIEW_SYSTEM}|", "status": "completed"}):
+        for task in page.matches:
+            asked, outcome = parse_review_task(task), _outcome(task)
+            if asked is None or outcome is None or not completed_by_us(task):
+                continue
+            case = fold(await journal.find(asked.case_id))
+            if case.open and case.review is not None and case.review.draft.digest == asked.digest:
+                yield RejectedDraft(asked.case_id, asked.task, outcome)
+
+
+def _outcome(task: Resource) -> str | None:
+    """The refusal that its business status says."""
+    for coding in (task.get("businessStatus") or {}).get("coding") or []:
+        if isinstance(coding, dict) and coding.get("system") == REVIEW_STATUS_SYSTEM and coding.get("code") in REFUSING:
+            return str(coding["code"])
+    return None

@@ -1,0 +1,39 @@
+"""The demo's people: whoever opens the sign-in page of a stack with synthetic patients may be any of them."""
+
+from collections import defaultdict
+
+from sandbox_ehr.seed import demo_encounters
+from sandbox_ehr.store import Store
+from services.approval.web.practitioner_search import name_of
+from shared.runtime.access import Caller
+
+
+def demo_users(store: Store) -> list[Caller]:
+    """The attending physicians of the demo's stays, and the supervisors of their departments."""
+    names = {str(item["id"]): name_of(item) for item in store.candidates("Practitioner", None, None)}
+    departments: defaultdict[str, set[str]] = defaultdict(set)
+    for stay in demo_encounters():
+        departments[stay.attending].add(stay.department)
+    physicians = [
+        Caller(
+            subject=reference.removeprefix("Practitioner/").lower(),
+            role="physician",
+            practitioner=reference,
+            name=names.get(reference.removeprefix("Practitioner/")) or None,
+            departments=tuple(sorted(found)),
+            method="demo",
+        )
+        for reference, found in sorted(departments.items())
+    ]
+    supervisors = [
+        Caller(
+            subject=f"supervisor-{department}",
+            role="supervisor",
+            practitioner=f"Practitioner/supervisor-{department}",
+            name=f"Supervisor, {department.replace('-', ' ')}",
+            departments=(department,),
+            method="demo",
+        )
+        for department in sorted(set().union(*departments.values()))
+    ]
+    return physicians + supervisors

@@ -1,0 +1,153 @@
+"""A supervised child process: started, watched, started again when it dies, stopped with us, and never outliving us."""
+
+import asyncio
+import ctypes
+import logging
+import os
+import signal
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+
+from cli.errors import CommandError
+
+logger = logging.getLogger(__name__)
+
+PR_SET_PDEATHSIG = 1  # linux/prctl.h
+RESTART_WAIT = 0.5
+RESTART_WAIT_CAP = 10.0
+
+# What a child gets of our environment unless it is told otherwise: it may hold the services' secrets.
+INHERITED_VARIABLES = ("HOME", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "PATH", "TMPDIR", "TZ")
+
+# What children make is for this user alone: files, and the model server's shared memory, where texts pass.
+OWNER_ONLY_UMASK = 0o077
+
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+def inherited_environment(*more: str) -> dict[str, str]:
+    """Our environment without secrets, with `more` variables."""
+    return {name: os.environ[name] for name in (*INHERITED_VARIABLES, *more) if name in os.environ}
+
+
+def die_with_parent(sent: signal.Signals) -> Callable[[], None]:
+    """For `preexec_fn`: the kernel sends `sent` when the parent is gone, also after a kill -9."""
+    parent = os.getpid()
+
+    def arrange() -> None:
+        _libc.prctl(PR_SET_PDEATHSIG, sent)
+        if os.getppid() != parent:  # it died before we asked
+            os._exit(1)
+
+    return arrange
+
+
+def _with_umask(arrange: Callable[[], None]) -> Callable[[], None]:
+    """`arrange`, and what the child makes is for its user alone. (uvloop takes no `umask`.)"""
+
+    def both() -> None:
+        _libc.umask(OWNER_ONLY_UMASK)
+        arrange()
+
+    return both
+
+
+class SupervisedProcess:
+    """One process. `ready` says whether it serves; it is asked until it does."""
+
+    def __init__(
+        self,
+        name: str,
+        command: Sequence[str],
+        *,
+        log: Path,
+        ready: Callable[[], Awaitable[bool]],
+        environment: Mapping[str, str] | None = None,
+        directory: Path | None = None,
+        stop_signal: signal.Signals = signal.SIGTERM,
+        patience: float = 60.0,
+    ) -> None:
+        self.name = name
+        self._command = list(command)
+        self._log = log
+        self._ready = ready
+        self._directory = directory
+        self._environment = dict(inherited_environment() if environment is None else environment)
+        self._stop_signal = stop_signal
+        self._patience = patience
+        self._process: asyncio.subprocess.Process | None = None
+        self._watcher: asyncio.Task[None] | None = None
+
+    @property
+    def pid(self) -> int | None:
+        return self._process.pid if self._process else None
+
+    async def start(self) -> None:
+        """Start, wait until ready, then watch.
+
+        Raises CommandError with the end of its log when it exits or does not get ready.
+        """
+        process = await self._spawn()
+        try:
+            await asyncio.wait_for(self._until_ready(process), self._patience)
+        except TimeoutError:
+            await self.stop()
+            raise CommandError(f"{self.name} was not ready after {self._patience:g} s. {self._last_words()}") from None
+        self._watcher = asyncio.create_task(self._watch())
+
+    async def stop(self, grace: float = 10.0) -> None:
+        """Ask it to end, and end it when it does not."""
+        if self._watcher is not None:
+            self._watcher.cancel()
+            self._watcher = None
+        process = self._process
+        if process is None or process.returncode is not None:
+            return
+        with suppress(ProcessLookupError):
+            process.send_signal(self._stop_signal)
+        try:
+            await asyncio.wait_for(process.wait(), grace)
+        except TimeoutError:
+            with suppress(ProcessLookupError):
+                process.kill()
+            await process.wait()
+
+    async def _spawn(self) -> asyncio.subprocess.Process:
+        with self._log.open("ab") as log:
+            self._process = await asyncio.create_subprocess_exec(
+                *self._command,
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                env=self._environment,
+                cwd=self._directory,
+                preexec_fn=_with_umask(die_with_parent(signal.SIGTERM)),  # only system calls: safe after fork
+                start_new_session=True,  # Ctrl-C is ours to handle, in order
+            )
+        return self._process
+
+    async def _until_ready(self, process: asyncio.subprocess.Process) -> None:
+        while not await self._ready():
+            if process.returncode is not None:
+                raise CommandError(f"{self.name} ended with code {process.returncode}. {self._last_words()}")
+            await asyncio.sleep(0.05)
+
+    async def _watch(self) -> None:
+        wait = RESTART_WAIT
+        while self._process is not None:
+            started = asyncio.get_running_loop().time()
+            code = await self._process.wait()
+            if asyncio.get_running_loop().time() - started > RESTART_WAIT_CAP:
+                wait = RESTART_WAIT
+            logger.warning("%s ended with code %s; starting it again in %.1f s", self.name, code, wait)
+            await asyncio.sleep(wait)
+            wait = min(wait * 2, RESTART_WAIT_CAP)
+            await self._spawn()
+
+    def _last_words(self) -> str:
+        try:
+            lines = self._log.read_text(errors="replace").strip().splitlines()
+        except OSError:
+            return ""
+        return f"Its log ({self._log}) ends: {lines[-1][:300]}" if lines else f"Its log is {self._log}."

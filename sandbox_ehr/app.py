@@ -1,0 +1,315 @@
+"""The sandbox's HTTP side: read, search, create, conditional create, update with If-Match, CapabilityStatement.
+
+https://hl7.org/fhir/R4/http.html
+"""
+
+import asyncio
+import base64
+import json
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
+from typing import Any, Literal
+from urllib.parse import parse_qsl, urlencode
+from uuid import uuid4
+
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Mount, Route
+from starlette.types import ASGIApp
+
+from sandbox_ehr.faults import Fault, Faults
+from sandbox_ehr.habits import Habits, HabitualServer, State
+from sandbox_ehr.notify import Subscriber
+from sandbox_ehr.search import INCLUDES, PARAMETERS, REQUIRED, in_order, matches, parameter_of, values
+from sandbox_ehr.store import Resource, Store
+from shared.runtime.limits import MB, takes
+
+Style = Literal["plain", "opaque"]
+Pairs = list[tuple[str, str]]
+
+MEDIA_TYPE = "application/fhir+json"
+CONTROL = ("_count", "_sort", "_include", "_total", "_cursor", "_format")
+LARGEST = 32 * MB  # a document with all its renditions in it; counts where the sandbox shares the services' process
+PAGE = {"plain": 200, "opaque": 20}
+
+
+class Refusal(Exception):
+    """An answer other than success, as an OperationOutcome."""
+
+    def __init__(self, status: int, code: str, diagnostics: str, headers: dict[str, str] | None = None) -> None:
+        super().__init__(diagnostics)
+        self.status, self.code, self.diagnostics, self.headers = status, code, diagnostics, headers
+
+
+class Sandbox:
+    """One FHIR base over one store. `opaque` imitates a vendor with UUID ids, opaque ETags and small pages."""
+
+    def __init__(
+        self,
+        store: Store,
+        style: Style = "plain",
+        token: str | None = None,
+        subscriber: Subscriber | None = None,
+        habits: Habits | None = None,
+    ) -> None:
+        self.store = store
+        self.habits = habits
+        self.state = State()
+        self._deletes = habits is not None and habits.deletes
+        self.style = style
+        self.subscriber = subscriber
+        self.faults = Faults()
+        self._token = token
+
+    @takes(LARGEST)
+    async def handle(self, request: Request) -> Response:
+        """Every request of the base: faults first, then the interaction."""
+        type = request.path_params.get("type", "metadata")
+        fault = self.faults.take(request.method, type)
+        try:
+            self._authorize(request)
+            if fault is not None and (answer := await _suffer(fault)) is not None:
+                return answer
+            racing = fault is not None and fault.kind == "racing-create"
+            response = await self._interact(request, type, request.path_params.get("id"), racing)
+        except Refusal as refusal:
+            return _outcome(refusal)
+        if fault is not None and fault.kind == "lost-response":
+            raise ConnectionAbortedError("told to lose the response")
+        return response
+
+    def _authorize(self, request: Request) -> None:
+        if self._token is not None and request.headers.get("authorization") != f"Bearer {self._token}":
+            raise Refusal(401, "login", "a bearer token is needed", {"WWW-Authenticate": "Bearer"})
+
+    async def _interact(self, request: Request, type: str, id: str | None, racing: bool) -> Response:
+        if type == "metadata":
+            return _answer(self.capability_statement())
+        if type not in PARAMETERS:
+            raise Refusal(404, "not-supported", f"resource type {type} is not known here")
+        if id == "_search" and request.method == "POST":
+            return self._search(request, type, parse_qsl((await request.body()).decode()))
+        interactions: dict[tuple[str, bool], Callable[[], Awaitable[Response]]] = {
+            ("GET", True): lambda: self._read(type, str(id)),
+            ("PUT", True): lambda: self._update(request, type, str(id)),
+            **({("DELETE", True): lambda: self._delete(type, str(id))} if self._deletes else {}),
+            ("POST", False): lambda: self._create(request, type, racing),
+        }
+        if request.method == "GET" and id is None:
+            return self._search(request, type, request.query_params.multi_items())
+        if (interaction := interactions.get((request.method, id is not None))) is None:
+            raise Refusal(405, "not-supported", f"{request.method} is not supported here")
+        return await interaction()
+
+    async def _read(self, type: str, id: str) -> Response:
+        return _answer(self._stored(type, id))
+
+    def _stored(self, type: str, id: str) -> Resource:
+        found = self.store.get(type, id)
+        if found is None:
+            raise Refusal(404, "not-found", f"there is no such {type}")
+        return found
+
+    async def _create(self, request: Request, type: str, racing: bool) -> Response:
+        resource = await self._body(request, type)
+        condition = request.headers.get("if-none-exist")
+        if condition and not racing:
+            found = self._find(type, parse_qsl(condition))
+            if len(found) > 1:
+                raise Refusal(412, "multiple-matches", "several resources match If-None-Exist")
+            if found:
+                return _answer(found[0])
+        stored = self._store(resource | {"id": str(uuid4())}, 1)
+        return _answer(stored, 201, {"Location": f"{_base(request)}/{type}/{stored['id']}/_history/1"})
+
+    async def _update(self, request: Request, type: str, id: str) -> Response:
+        resource = await self._body(request, type)
+        current = self._stored(type, id)  # PUT does not create
+        if resource.get("id") != id:
+            raise Refusal(400, "invalid", "the body's id is not the URL's")
+        expected = request.headers.get("if-match")
+        if expected is not None and expected.strip() != etag(current):
+            raise Refusal(412, "conflict", "the resource has changed")
+        version = current["meta"].get("versionId", "0")
+        return _answer(self._store(resource, int(version) + 1 if version.isdigit() else 1))
+
+    async def _delete(self, type: str, id: str) -> Response:
+        self.store.remove(self._stored(type, id))
+        return Response(status_code=204)
+
+    def _store(self, resource: Resource, version: int) -> Resource:
+        now = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+        versioned = {"versionId": str(uuid4()) if self.style == "opaque" else str(version), "lastUpdated": now}
+        stored = resource | {"meta": resource.get("meta", {}) | versioned}
+        self.store.put(stored)
+        if self.subscriber is not None:
+            self.subscriber.tell(stored)
+        return stored
+
+    async def _body(self, request: Request, type: str) -> Resource:
+        try:
+            resource = json.loads(await request.body())
+        except ValueError:
+            raise Refusal(400, "structure", "the body is not JSON") from None
+        if not isinstance(resource, dict) or resource.get("resourceType") != type:
+            raise Refusal(400, "invalid", f"the body is not a {type}")
+        missing = [name for name in REQUIRED.get(type, ()) if not resource.get(name)]
+        if missing:
+            raise Refusal(422, "required", f"missing: {', '.join(missing)}")
+        self._check_references(resource)
+        return resource
+
+    def _check_references(self, resource: Resource) -> None:
+        if self.style == "plain":
+            return
+        for reference in _references(resource):
+            type, _, id = reference.partition("/")
+            if type in PARAMETERS and self.store.get(type, id) is None:
+                raise Refusal(422, "invariant", "a reference points nowhere")
+
+    def _find(self, type: str, pairs: Pairs) -> list[Resource]:
+        named = dict(pairs)
+        patient = named.get("patient", named.get("subject"))
+        patient = patient.removeprefix("Patient/") if patient and type != "Appointment" and "," not in patient else None
+        identifier = named.get("identifier")
+        identifier = identifier if identifier and "|" in identifier[:-1] and "," not in identifier else None
+        conditions = [(known, wanted) for name, wanted in pairs if (known := parameter_of(type, name)) is not None]
+        return [
+            resource
+            for resource in self.store.candidates(type, patient, identifier)
+            if all(matches(resource, parameter, wanted) for parameter, wanted in conditions)
+        ]
+
+    def _search(self, request: Request, type: str, pairs: Pairs) -> Response:
+        unknown = [name for name, _ in pairs if parameter_of(type, name) is None and name not in CONTROL]
+        if unknown and "handling=lenient" not in request.headers.get("prefer", ""):
+            raise Refusal(400, "not-supported", f"unknown search parameter: {', '.join(sorted(unknown))}")
+        pairs = [(name, value) for name, value in pairs if name not in unknown]
+        control = {name: value for name, value in pairs if name in CONTROL}
+        found = in_order(self._find(type, pairs), control.get("_sort"))
+        count = min(_whole(control.get("_count"), PAGE[self.style]), PAGE[self.style])
+        offset = _whole(base64.urlsafe_b64decode(control.get("_cursor", "")).decode() or "0", 0)
+        page = found[offset : offset + count]
+        base = _base(request)
+        plain = [(name, value) for name, value in pairs if name != "_cursor"]
+        links = [{"relation": "self", "url": f"{base}/{type}?{urlencode(plain)}"}]
+        if offset + count < len(found):
+            cursor = base64.urlsafe_b64encode(str(offset + count).encode()).decode()
+            links.append({"relation": "next", "url": f"{base}/{type}?{urlencode([*plain, ('_cursor', cursor)])}"})
+        entries = [_entry(base, item, "match") for item in page]
+        entries += [
+            _entry(base, item, "include") for item in self._included(page, [v for n, v in pairs if n == "_include"])
+        ]
+        bundle: Resource = {"resourceType": "Bundle", "type": "searchset", "link": links, "entry": entries}
+        if control.get("_total") == "accurate":
+            bundle["total"] = len(found)
+        return _answer(bundle)
+
+    def _included(self, page: list[Resource], includes: list[str]) -> list[Resource]:
+        found: dict[str, Resource] = {}
+        for path in (INCLUDES[name] for name in includes if name in INCLUDES):
+            for reference in (value.get("reference", "") for item in page for value in values(item, path)):
+                type, _, id = reference.partition("/")
+                if (resource := self.store.get(type, id)) is not None:
+                    found[reference] = resource
+        return list(found.values())
+
+    def capability_statement(self) -> Resource:
+        """What this server really does."""
+        return {
+            "resourceType": "CapabilityStatement",
+            "status": "active",
+            "date": "2026-11-23",
+            "kind": "instance",
+            "fhirVersion": "4.0.1",
+            "format": ["json"],
+            "software": {"name": "Countersign sandbox EHR"},
+            "rest": [{"mode": "server", "resource": [_capability(type) for type in sorted(PARAMETERS)]}],
+        }
+
+
+def _capability(type: str) -> Resource:
+    return {
+        "type": type,
+        "interaction": [{"code": code} for code in ("read", "search-type", "create", "update")],
+        "versioning": "versioned-update",
+        "conditionalCreate": True,
+        "updateCreate": False,
+        "searchParam": [{"name": name, "type": kind} for name, (kind, _) in PARAMETERS[type].items()],
+        "searchInclude": [name for name in INCLUDES if name.startswith(f"{type}:")],
+    }
+
+
+def create_app(sandbox: Sandbox, *, faults: bool = False) -> ASGIApp:
+    """The ASGI app: the FHIR base under `/fhir` and, for tests, `/sandbox/faults`."""
+    methods = ["GET", "POST", "PUT", "PATCH", "DELETE"]
+    routes: list[Route | Mount] = [
+        Route("/metadata", sandbox.handle, methods=["GET"]),
+        Route("/{type}", sandbox.handle, methods=methods),
+        Route("/{type}/{id}", sandbox.handle, methods=methods),
+    ]
+    outer: list[Route | Mount] = [Mount("/fhir", routes=routes)]
+    if faults:
+        outer.append(Route("/sandbox/faults", _faults_endpoint(sandbox.faults), methods=["GET", "POST", "DELETE"]))
+    app = Starlette(routes=outer)
+    return HabitualServer(app, sandbox.habits, sandbox.state) if sandbox.habits is not None else app
+
+
+def _faults_endpoint(faults: Faults) -> Callable[[Request], Awaitable[Response]]:
+    async def endpoint(request: Request) -> Response:
+        if request.method == "POST":
+            faults.armed.append(Fault.model_validate_json(await request.body()))
+        elif request.method == "DELETE":
+            faults.armed.clear()
+        return JSONResponse([fault.model_dump() for fault in faults.armed])
+
+    return endpoint
+
+
+async def _suffer(fault: Fault) -> Response | None:
+    if fault.kind == "delay":
+        await asyncio.sleep(fault.seconds)
+    if fault.kind != "status":
+        return None
+    headers = {"Retry-After": fault.retry_after} if fault.retry_after else None
+    return _outcome(Refusal(fault.status, "transient", "told to fail", headers))
+
+
+def etag(resource: Resource) -> str:
+    return f'W/"{resource["meta"].get("versionId", "0")}"'
+
+
+def _answer(resource: Resource, status: int = 200, headers: dict[str, str] | None = None) -> Response:
+    sent = dict(headers or {})
+    if "versionId" in resource.get("meta", {}):
+        sent["ETag"] = etag(resource)
+    return JSONResponse(resource, status, sent, media_type=MEDIA_TYPE)
+
+
+def _outcome(refusal: Refusal) -> Response:
+    issue = {"severity": "error", "code": refusal.code, "diagnostics": refusal.diagnostics}
+    body = {"resourceType": "OperationOutcome", "issue": [issue]}
+    return JSONResponse(body, refusal.status, refusal.headers, media_type=MEDIA_TYPE)
+
+
+def _base(request: Request) -> str:
+    return f"{request.url.scheme}://{request.url.netloc}{request.scope.get('root_path', '')}"
+
+
+def _entry(base: str, resource: Resource, mode: str) -> Resource:
+    url = f"{base}/{resource['resourceType']}/{resource['id']}"
+    return {"fullUrl": url, "resource": resource, "search": {"mode": mode}}
+
+
+def _whole(text: str | None, default: int) -> int:
+    return int(text) if text and text.isdigit() else default
+
+
+def _references(node: Any) -> list[str]:
+    if isinstance(node, dict):
+        own = [node["reference"]] if isinstance(node.get("reference"), str) else []
+        return own + [reference for value in node.values() for reference in _references(value)]
+    if isinstance(node, list):
+        return [reference for value in node for reference in _references(value)]
+    return []

@@ -1,0 +1,137 @@
+"""Turns clinosim's FHIR output into the sandbox's seed: a Bundle for each chosen stay, and the index.
+
+clinosim simulate -o out -p 1500 -s 2024 --country US --start 2026-02-01 --end 2026-06-30 --format fhir-r4
+python -m sandbox_ehr.generate_seed out/fhir_r4
+"""
+
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from sandbox_ehr.search import PARAMETERS
+from sandbox_ehr.seed import SEED
+
+Resource = dict[str, Any]
+
+STAYS = 8
+LARGEST = 400_000  # bytes of one Bundle
+LEFT_OUT = {"FamilyMemberHistory", "CareTeam", "Composition", "DocumentReference", "Device", "Task", "AuditEvent"}
+OF_THE_STAY = {"Observation", "Procedure", "DiagnosticReport", "MedicationRequest", "CarePlan"}
+
+ON_DUTY = "on-duty"  # supervises whatever department has nobody of its own
+
+
+def main(folder: Annotated[Path, typer.Argument(help="clinosim's fhir_r4 folder")]) -> None:
+    """Write the seed."""
+    resources = {type: list(_read(folder, type)) for type in PARAMETERS if type not in LEFT_OUT}
+    by_key = {f"{type}/{item['id']}": item for type, items in resources.items() for item in items}
+    index = []
+    for encounter in _choose(resources["Encounter"], resources):
+        bundle = _bundle(encounter, resources, by_key)
+        (SEED / f"{encounter['id']}.json").write_text(json.dumps(bundle, separators=(",", ":")) + "\n")
+        index.append(_listing(encounter))
+    (SEED / "index.json").write_text(json.dumps(sorted(index, key=lambda item: item["disposition"] == "exp"), indent=1))
+    departments = sorted({item["department"] for item in index})
+    (SEED / "supervisors.json").write_text(json.dumps(_supervisors(departments), indent=1))
+
+
+def _read(folder: Path, type: str) -> Iterator[Resource]:
+    file = folder / f"{type}.ndjson"
+    if file.exists():
+        yield from map(json.loads, file.read_text().splitlines())
+
+
+def _choose(encounters: list[Resource], resources: dict[str, list[Resource]]) -> list[Resource]:
+    """Finished inpatient stays with different reasons; the first of each, and just one that ended in death."""
+    inpatient = [item for item in encounters if item["class"]["code"] == "IMP" and item["status"] == "finished"]
+    chosen: dict[str, Resource] = {}
+    for item in sorted(inpatient, key=lambda item: str(item["id"])):
+        died = _disposition(item) == "exp"
+        reason = "died" if died else item.get("reasonCode", [{}])[0].get("text", "")
+        size = sum(len(json.dumps(other)) for other in resources["Observation"] if _belongs(other, item))
+        if reason and reason not in chosen and 60_000 < size < LARGEST:
+            chosen[reason] = item
+    died_first = sorted(chosen.items(), key=lambda pair: pair[0] != "died")
+    return [item for _, item in died_first[:STAYS]]
+
+
+def _belongs(resource: Resource, encounter: Resource) -> bool:
+    return bool(resource.get("encounter", {}).get("reference") == f"Encounter/{encounter['id']}")
+
+
+def _bundle(encounter: Resource, resources: dict[str, list[Resource]], by_key: dict[str, Resource]) -> Resource:
+    patient = encounter["subject"]["reference"]
+    kept = [_at_discharge(by_key[patient], encounter)]
+    kept += [item for item in resources["Encounter"] if item["subject"]["reference"] == patient]
+    for type, items in resources.items():
+        if type in OF_THE_STAY:
+            kept += [item for item in items if _belongs(item, encounter)]
+        elif type in ("Condition", "AllergyIntolerance"):
+            kept += [item for item in items if patient in json.dumps(item)]
+    referenced = set(re.findall(r'"((?:Practitioner|Organization|Location)/[^"]+)"', json.dumps(kept)))
+    kept += [by_key[key] for key in sorted(referenced) if key in by_key]
+    return {"resourceType": "Bundle", "type": "collection", "entry": [{"resource": _slim(item)} for item in kept]}
+
+
+def _at_discharge(patient: Resource, encounter: Resource) -> Resource:
+    """The patient as a chart has them when the stay ends: a later death is not known yet."""
+    if patient.get("deceasedDateTime", "") <= encounter["period"]["end"]:
+        return patient
+    return {name: value for name, value in patient.items() if name != "deceasedDateTime"} | {"deceasedBoolean": False}
+
+
+def _slim(resource: Resource) -> Resource:
+    """Without rendered copies of what the elements say."""
+    return {name: value for name, value in resource.items() if name not in ("text", "presentedForm", "media")}
+
+
+def _disposition(encounter: Resource) -> str:
+    codings = encounter.get("hospitalization", {}).get("dischargeDisposition", {}).get("coding", [{}])
+    return str(codings[0].get("code", ""))
+
+
+def _department(encounter: Resource) -> str:
+    name = encounter.get("serviceType", {}).get("text", "general")
+    return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
+
+
+def _listing(encounter: Resource) -> Resource:
+    attending = next(
+        item["individual"]["reference"]
+        for item in encounter["participant"]
+        if item["type"][0]["coding"][0]["code"] == "ATND"
+    )
+    return {
+        "encounter": encounter["id"],
+        "department": _department(encounter),
+        "attending": attending,
+        "reason": encounter["reasonCode"][0]["text"],
+        "disposition": _disposition(encounter),
+    }
+
+
+def _supervisors(departments: list[str]) -> Resource:
+    """Not from clinosim: somebody to escalate to in each department, and somebody for all others."""
+    entries: list[Resource] = []
+    for place in (*departments, ON_DUTY):
+        practitioner = {"resourceType": "Practitioner", "id": f"supervisor-{place}", "active": True}
+        name = {"name": [{"family": "Supervisor", "given": [place.replace("-", " ").title()]}]}
+        role = {
+            "resourceType": "PractitionerRole",
+            "id": f"supervisor-role-{place}",
+            "active": True,
+            "practitioner": {"reference": f"Practitioner/supervisor-{place}"},
+            "code": [{"text": "Department supervisor"}],
+        }
+        if place != ON_DUTY:
+            role["specialty"] = [{"text": place}]
+        entries += [{"resource": practitioner | name}, {"resource": role}]
+    return {"resourceType": "Bundle", "type": "collection", "entry": entries}
+
+
+if __name__ == "__main__":
+    typer.run(main)
