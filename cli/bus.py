@@ -7,7 +7,7 @@ from pathlib import Path
 from cli.errors import CommandError
 from cli.stack.access import read_access
 from cli.stack.secrets import load_or_make
-from shared.contracts.failures import TransientError
+from shared.contracts.errors import TransientError
 from shared.messaging.connection import Bus, connect
 
 

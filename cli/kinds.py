@@ -13,7 +13,7 @@ from cli.errors import CommandError
 from cli.stack.access import default_data_dir, read_access
 
 if TYPE_CHECKING:
-    from services.drafter.kinds import Kinds
+    from services.drafter.kinds import KindRegistry
     from shared.contracts.context import EncounterContext
 
 app = typer.Typer(no_args_is_help=True, help="Look at kinds of documents, and at the one that a stay gets.")
@@ -81,13 +81,13 @@ def kind_of(
         print(f"  - {point}")
 
 
-def _load(folder: Path | None) -> "Kinds":
+def _load(folder: Path | None) -> "KindRegistry":
     from services.drafter.kinds import load_kinds
 
     return load_kinds(folder)
 
 
-def _told(context: "EncounterContext", kinds: "Kinds") -> dict[str, Any]:
+def _told(context: "EncounterContext", kinds: "KindRegistry") -> dict[str, Any]:
     kind = kinds.of(context.kind, died=context.died)
     return {
         "kind": kind.name,
@@ -99,8 +99,8 @@ def _told(context: "EncounterContext", kinds: "Kinds") -> dict[str, Any]:
     }
 
 
-async def _extract(base: str, encounter: str, kinds: "Kinds", department: str | None) -> "EncounterContext":
-    from services.drafter.extract import extract
+async def _extract(base: str, encounter: str, kinds: "KindRegistry", department: str | None) -> "EncounterContext":
+    from services.drafter.extract import read_stay
     from shared.runtime.settings import EhrSettings, TimeZones
 
     if not base.startswith(("http://", "https://")):
@@ -108,7 +108,7 @@ async def _extract(base: str, encounter: str, kinds: "Kinds", department: str | 
     ehr = EhrSettings(url=base).connect()  # the token, where the EHR wants one, is in the environment
     zone = TimeZones().of(department or "")
     try:
-        return await extract(
+        return await read_stay(
             ehr, encounter, occurred_at=None, attending=None, zone=zone, kinds=kinds, department=department
         )
     finally:

@@ -19,7 +19,7 @@ from rich.console import Console
 from cli import cases, deadletters, deployment, ehr_decisions, erasing, escalations, kinds, knowledge
 from cli.errors import CommandError
 from cli.stack.access import Access, default_data_dir
-from shared.contracts.failures import Failure
+from shared.contracts.errors import CountersignError
 
 if TYPE_CHECKING:
     from cli.stack.embedded import Options
@@ -271,17 +271,17 @@ def in_a_sentence(name: str) -> Iterator[None]:
         return
     except CommandError as error:
         said = str(error)
-    except Failure as failure:
+    except CountersignError as failure:
         said = f"{failure.reason}."
     except ValueError as error:
         from pydantic import ValidationError
         from pydantic_settings import SettingsError
 
-        from shared.runtime.start import in_words
+        from shared.runtime.start import describe_settings_error
 
         if not isinstance(error, ValidationError | SettingsError):
             raise
-        said = f"{in_words(error)}."
+        said = f"{describe_settings_error(error)}."
     print(f"{name}: {said}", file=sys.stderr)
     sys.exit(2)
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from cli.backup.places import spread
 from cli.bus import bus
 from cli.stack.access import default_data_dir, read_access
-from shared.clinical.fhir import FhirClient
+from shared.clinical.fhir_client import FhirClient
 from shared.messaging.connection import Bus, connect
 from shared.runtime.settings import EhrSettings
 

@@ -8,8 +8,8 @@ import httpx
 from cli.doctor.findings import Finding, Group
 from cli.doctor.place import Place
 from cli.doctor.server import skew
-from shared.clinical.fhir import FhirClient
-from shared.contracts.failures import Failure
+from shared.clinical.fhir_client import FhirClient
+from shared.contracts.errors import CountersignError
 
 TIMEOUT = 5.0
 REFUSED = "set COUNTERSIGN_EHR_TOKEN or COUNTERSIGN_EHR_TOKEN_FILE, or ask whoever runs the EHR what the token may do"
@@ -33,7 +33,7 @@ async def _ehr(group: Group, http: httpx.AsyncClient, place: Place) -> None:
         value = await place.ehr_authorization.value() if place.ehr_authorization is not None else None
         headers |= {"Authorization": value} if value is not None else {}
         answer = await http.get(f"{place.ehr_url.rstrip('/')}/metadata", headers=headers)
-    except Failure as failure:
+    except CountersignError as failure:
         group.fault("EHR", failure.reason, "COUNTERSIGN_EHR_TOKEN_FILE names the file that holds the token")
         return
     except httpx.HTTPError as error:
@@ -60,8 +60,8 @@ async def _ehr(group: Group, http: httpx.AsyncClient, place: Place) -> None:
 
 
 async def _models(group: Group, place: Place) -> None:
-    from shared.inference.embed import TritonEmbedder
-    from shared.inference.generate import TritonGenerator
+    from shared.inference.embeddings import TritonEmbedder
+    from shared.inference.generation import TritonGenerator
 
     settings = place.triton
     drafter = TritonGenerator(settings.url, settings.drafter_model)
@@ -80,7 +80,7 @@ async def _vectors(group: Group, place: Place) -> None:
         return  # in the stack's own process: `knowledge` tells
     try:
         base = place.qdrant.connect()
-    except Failure as failure:
+    except CountersignError as failure:
         group.fault("Qdrant", failure.reason, "name the server that the services use")
         return
     except OSError as error:

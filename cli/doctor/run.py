@@ -3,7 +3,7 @@
 from cli.doctor import around, server, topology, users, work
 from cli.doctor.findings import Findings, Group, Tell
 from cli.doctor.place import Place
-from shared.contracts.failures import Failure, PermanentError
+from shared.contracts.errors import CountersignError, PermanentError
 from shared.messaging.connection import connect
 
 
@@ -15,7 +15,7 @@ async def examine(place: Place, tell: Tell) -> Findings:
     group = Group("server")
     try:
         bus = await connect(place.nats_url, "admin", place.admin_seed, ca_file=place.nats_ca_file)
-    except Failure as failure:
+    except CountersignError as failure:
         do = f"is nats-server running at {place.nats_url}, and is this its administrator's key?"
         if isinstance(failure, PermanentError):
             do = "mend that; how TLS is set up: docs/install.md"

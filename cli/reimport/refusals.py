@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from services.approval.ehr_word import REFUSING, asked_by, completed_by_us
 from services.approval.resources import REVIEW_STATUS_SYSTEM, REVIEW_SYSTEM, Resource
-from shared.clinical.fhir import FhirClient
+from shared.clinical.fhir_client import FhirClient
 from shared.contracts.case import fold
 from shared.messaging.journal import Journal
 

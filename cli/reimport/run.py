@@ -14,11 +14,11 @@ from cli.reimport.candidates import candidates, known
 from cli.reimport.refusals import Refusal, refusals
 from services.approval.ehr_word import CASE_ID
 from services.approval.reimport.plan import Found, plan
-from shared.clinical.fhir import FhirClient
-from shared.contracts.case import as_it_was
+from shared.clinical.fhir_client import FhirClient
+from shared.contracts.case import restored_event
 from shared.contracts.corrections import Retracted
-from shared.contracts.ehr import Wanted
-from shared.contracts.failures import PermanentError
+from shared.contracts.ehr import ReimportRequested
+from shared.contracts.errors import PermanentError
 from shared.contracts.subjects import CaseRef, reimport_subject
 from shared.messaging.connection import Bus
 from shared.messaging.journal import Journal
@@ -98,7 +98,7 @@ class Outcome:
 
 
 async def reimport(
-    data_dir: Path | None, cases: Sequence[str], wanted: Wanted | None, department: str | None, tell: Tell
+    data_dir: Path | None, cases: Sequence[str], wanted: ReimportRequested | None, department: str | None, tell: Tell
 ) -> Outcome:
     """Of `cases`, or of all that the chart has; without `wanted` nothing is done. Raises CommandError."""
     ehr = reach_ehr(data_dir)
@@ -118,7 +118,7 @@ class Reimporting:
     department: str | None = None
     patience: float = PATIENCE
 
-    async def run(self, cases: Sequence[str], wanted: Wanted | None, tell: Tell = lambda _: None) -> Outcome:
+    async def run(self, cases: Sequence[str], wanted: ReimportRequested | None, tell: Tell = lambda _: None) -> Outcome:
         if wrong := [case for case in cases if not CASE_ID.fullmatch(case)]:
             raise CommandError(f"{wrong[0]} is no id of a case.")
         found, count = Outcome(), 0
@@ -165,7 +165,7 @@ class Reimporting:
             return None
         return Looked(case, ready, made.stopped, "stopped" if made.stopped else "to be taken over")
 
-    async def _ask(self, cases: Iterable[Looked], wanted: Wanted) -> None:
+    async def _ask(self, cases: Iterable[Looked], wanted: ReimportRequested) -> None:
         """Also where something does not verify: approval says so to whoever watches its alerts."""
         body = wanted.model_copy(update={"department": self.department}).model_dump_json(exclude_none=True).encode()
         asked = []
@@ -181,7 +181,7 @@ class Reimporting:
                 await asyncio.sleep(LOOK)
 
     async def _is_done(self, item: Looked) -> bool:
-        heads = {as_it_was(event).head.digest for event in await Journal(self.bus, "operator").find(item.case)}
+        heads = {restored_event(event).head.digest for event in await Journal(self.bus, "operator").find(item.case)}
         if all(line.chain_head in heads for line in item.ready):
             item.state = "taken over"
         return item.state == "taken over"

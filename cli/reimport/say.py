@@ -14,7 +14,7 @@ from rich.table import Table
 
 from cli.errors import CommandError
 from cli.reimport.run import Looked, Outcome, reimport
-from shared.contracts.ehr import Wanted
+from shared.contracts.ehr import ReimportRequested
 
 
 def run(
@@ -31,7 +31,7 @@ def run(
     if yes and not (reason or "").strip():
         raise CommandError("Say why with --reason: it is kept on the trail.")
     try:
-        checked = Wanted(by=by, reason=reason or "to see", department=department)
+        checked = ReimportRequested(by=by, reason=reason or "to see", department=department)
     except ValidationError as error:
         fields = ", ".join(str(item["loc"][0]) for item in error.errors(include_input=False))
         raise CommandError(f"This cannot be kept on the trail: {fields}.") from None

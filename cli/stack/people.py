@@ -5,7 +5,7 @@ from collections import defaultdict
 from deploy.sandbox_ehr.seed import demo_encounters
 from deploy.sandbox_ehr.store import Store
 from services.approval.inbox.people import name_of
-from shared.runtime.access import Caller
+from shared.runtime.authentication import Caller
 
 
 def demo_people(store: Store) -> list[Caller]:

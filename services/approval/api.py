@@ -15,18 +15,18 @@ from services.approval.refusal import Refused, Why
 from services.approval.reviews import OpenReview, Reviews
 from services.approval.rights import must_sign_in_again
 from services.approval.views import CaseView, ReviewView, case_view, gone, review_view
-from shared.contracts.access import Access
-from shared.contracts.case import State, fold
+from shared.contracts.access_log import AccessLogEntry
+from shared.contracts.case import CaseState, fold
 from shared.contracts.ehr import Department, PractitionerReference
-from shared.contracts.envelope import Recorded
-from shared.contracts.events import Refusing, Resolution
-from shared.contracts.failures import ErasedError
+from shared.contracts.envelope import RecordedEvent
+from shared.contracts.errors import ErasedError
+from shared.contracts.events import RejectionAction, Resolution
 from shared.messaging.access_log import AccessLog
 from shared.messaging.journal import Unreadable
 from shared.messaging.steps import Clock
-from shared.runtime.access import ROLES, Caller, Guard
-from shared.runtime.limits import TEXT, takes
-from shared.runtime.problems import Problem
+from shared.runtime.authentication import ROLES, Authenticator, Caller
+from shared.runtime.problems import ProblemError
+from shared.runtime.request_limits import TEXT_MAX_BODY_BYTES, limit_endpoint
 
 TITLES: dict[Why, tuple[int, str]] = {
     "unknown": (404, "There is no such case"),
@@ -57,7 +57,7 @@ LONGEST_TEXT = 200_000
 class LookList(BaseModel):
     """Who looked at a case's draft, and who was refused; oldest first."""
 
-    items: list[Access]
+    items: list[AccessLogEntry]
 
 
 class ReviewList(BaseModel):
@@ -103,7 +103,7 @@ class Reject(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    action: Refusing
+    action: RejectionAction
     reason: str = Field(min_length=1, max_length=4000, description="the physician's words")
 
 
@@ -120,22 +120,22 @@ class Decided(BaseModel):
     """What a decision led to."""
 
     case_id: str
-    state: State
+    state: CaseState
     by: str
     signed: str | None = None
 
 
-def problem_of(refused: Refused) -> Problem:
+def problem_of(refused: Refused) -> ProblemError:
     status, title = TITLES[refused.why]
     if not refused.obstacles:
-        return Problem(status, title, refused.detail)
+        return ProblemError(status, title, refused.detail)
     errors = [
         {"field": item.field, "detail": item.detail}
         | ({} if item.index is None else {"index": item.index})
         | ({} if item.digest is None else {"digest": item.digest})
         for item in refused.obstacles
     ]
-    return Problem(status, title, refused.detail, errors=errors)
+    return ProblemError(status, title, refused.detail, errors=errors)
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +144,7 @@ class Parts:
 
     desk: Desk
     reviews: Reviews
-    guard: Guard
+    guard: Authenticator
     log: AccessLog
     clock: Clock
     sign_within: timedelta
@@ -156,7 +156,7 @@ class Parts:
             seconds = int(self.sign_within.total_seconds())
             challenge = f'Bearer error="insufficient_user_authentication", max_age="{seconds}"'
             title = "Sign in again to sign"
-            raise Problem(401, title, "The sign-in is too long ago.", headers={"WWW-Authenticate": challenge})
+            raise ProblemError(401, title, "The sign-in is too long ago.", headers={"WWW-Authenticate": challenge})
 
 
 RepeatKey = Annotated[
@@ -181,8 +181,8 @@ def make_router(parts: Parts) -> APIRouter:
 
 def _add_case_routes(router: APIRouter, parts: Parts) -> None:
     desk = parts.desk
-    anybody = Annotated[Caller, Depends(parts.guard.allow(*ROLES))]
-    auditor = Annotated[Caller, Depends(parts.guard.allow("auditor"))]
+    anybody = Annotated[Caller, Depends(parts.guard.require(*ROLES))]
+    auditor = Annotated[Caller, Depends(parts.guard.require("auditor"))]
 
     @router.get("/v1/cases", tags=["cases"], summary="Cases with recent events, latest first")
     async def list_cases(who: anybody, limit: Annotated[int, Query(ge=1, le=200)] = 50) -> CaseList:
@@ -200,8 +200,8 @@ def _add_case_routes(router: APIRouter, parts: Parts) -> None:
 
 
 def _add_review_routes(router: APIRouter, parts: Parts) -> None:
-    watcher = Annotated[Caller, Depends(parts.guard.allow("physician", "supervisor", "operator"))]
-    clinician = Annotated[Caller, Depends(parts.guard.allow("physician", "supervisor"))]
+    watcher = Annotated[Caller, Depends(parts.guard.require("physician", "supervisor", "operator"))]
+    clinician = Annotated[Caller, Depends(parts.guard.require("physician", "supervisor"))]
 
     @router.get("/v1/reviews", tags=["reviews"], summary="Open reviews, overdue first, then the oldest")
     async def list_reviews(
@@ -214,7 +214,7 @@ def _add_review_routes(router: APIRouter, parts: Parts) -> None:
         try:
             items, cursor = parts.reviews.page(shown_departments(who, department), after, limit)
         except ValueError:
-            raise Problem(422, "The request is not valid", "after is not a cursor of this list.") from None
+            raise ProblemError(422, "The request is not valid", "after is not a cursor of this list.") from None
         return ReviewList(items=items, next=cursor)
 
     @router.get("/v1/reviews/{case_id}", tags=["reviews"], summary="A review with its draft and evidence")
@@ -233,12 +233,12 @@ def _add_review_routes(router: APIRouter, parts: Parts) -> None:
 
 def _add_decision_routes(router: APIRouter, parts: Parts) -> None:
     desk = parts.desk
-    clinician = Annotated[Caller, Depends(parts.guard.allow("physician", "supervisor"))]
-    giver = Annotated[Caller, Depends(parts.guard.allow("physician", "supervisor", "operator"))]
+    clinician = Annotated[Caller, Depends(parts.guard.require("physician", "supervisor"))]
+    giver = Annotated[Caller, Depends(parts.guard.require("physician", "supervisor", "operator"))]
     seen_header = Annotated[str | None, Header(alias="If-Match", description="the draft's digest, as the ETag had it")]
 
     @router.post("/v1/reviews/{case_id}/approve", tags=["reviews"], summary="Countersign the draft")
-    @takes(TEXT)
+    @limit_endpoint(TEXT_MAX_BODY_BYTES)
     async def approve(
         case_id: str, by: clinician, if_match: seen_header = None, body: Approve | None = None, key: RepeatKey = None
     ) -> Decided:
@@ -274,7 +274,7 @@ def _add_decision_routes(router: APIRouter, parts: Parts) -> None:
 def shown_departments(who: Caller, wanted: str | None) -> tuple[str, ...] | None:
     """Departments that a list for the caller may show; None: all."""
     if wanted is not None:
-        return (wanted,) if who.works_in(wanted) else ()
+        return (wanted,) if who.can_access_department(wanted) else ()
     return who.departments
 
 
@@ -284,7 +284,7 @@ def seen(if_match: str | None, of: str = "draft") -> str:
     Raises Problem when it is missing: one approves exactly what one saw.
     """
     if not if_match:
-        raise Problem(428, "If-Match is needed", f"Send the {of}'s digest (its ETag) as If-Match.")
+        raise ProblemError(428, "If-Match is needed", f"Send the {of}'s digest (its ETag) as If-Match.")
     return if_match.removeprefix("W/").strip().strip('"')
 
 
@@ -293,12 +293,12 @@ async def _current(desk: Desk, case_id: str) -> str:
     return case.review.draft.digest if case.review else ""
 
 
-async def readable(desk: Desk, case_id: str, who: Caller) -> tuple[list[Recorded], list[Unreadable]]:
+async def readable(desk: Desk, case_id: str, who: Caller) -> tuple[list[RecordedEvent], list[Unreadable]]:
     """What can be read of a case that the caller may know of, and what not. Raises Problem where there is none."""
     history, unreadable = await desk.readable(case_id)
     departments = [item.case.department for item in history] + [item.case.department for item in unreadable]
-    if not departments or not who.works_in(departments[0]):
-        raise Problem(404, "There is no such case")
+    if not departments or not who.can_access_department(departments[0]):
+        raise ProblemError(404, "There is no such case")
     if not history:
-        raise Problem(404, "Nothing of this case can be read", "; ".join(map(str, unreadable)))
+        raise ProblemError(404, "Nothing of this case can be read", "; ".join(map(str, unreadable)))
     return history, unreadable

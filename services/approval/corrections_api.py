@@ -12,11 +12,11 @@ from services.approval.refusal import Refused
 from services.approval.rights import READERS
 from services.approval.views import gone
 from shared.contracts.case import fold
+from shared.contracts.errors import ErasedError
 from shared.contracts.events import Resolution
-from shared.contracts.failures import ErasedError
-from shared.runtime.access import Caller
-from shared.runtime.limits import TEXT, takes
-from shared.runtime.problems import Problem
+from shared.runtime.authentication import Caller
+from shared.runtime.problems import ProblemError
+from shared.runtime.request_limits import TEXT_MAX_BODY_BYTES, limit_endpoint
 
 Words = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=4000)]
 Seen = Annotated[str | None, Header(alias="If-Match", description="the document's digest, as the ETag had it")]
@@ -88,7 +88,7 @@ def make_corrections_router(parts: Parts) -> APIRouter:
 
 
 def _add_reading(router: APIRouter, parts: Parts, desk: CorrectionsDesk) -> None:
-    clinician = Annotated[Caller, Depends(parts.guard.allow(*READERS))]
+    clinician = Annotated[Caller, Depends(parts.guard.require(*READERS))]
 
     @router.get("/v1/cases/{case_id}/document", summary="The signed document as it stands, with its addenda")
     async def show_document(case_id: str, response: Response, who: clinician) -> StandingDocument:
@@ -102,7 +102,7 @@ def _add_reading(router: APIRouter, parts: Parts, desk: CorrectionsDesk) -> None
         except ErasedError:
             raise gone(history) from None
         if found is None:
-            raise Problem(404, "No document is signed yet", f"The case is {case.state}.")
+            raise ProblemError(404, "No document is signed yet", f"The case is {case.state}.")
         response.headers["ETag"] = f'"{found.seen}"'
         return StandingDocument(
             case_id=case_id,
@@ -115,14 +115,14 @@ def _add_reading(router: APIRouter, parts: Parts, desk: CorrectionsDesk) -> None
 
 
 def _add_signing(router: APIRouter, parts: Parts, desk: CorrectionsDesk) -> None:
-    clinician = Annotated[Caller, Depends(parts.guard.allow(*READERS))]
+    clinician = Annotated[Caller, Depends(parts.guard.require(*READERS))]
 
     @router.post(
         "/v1/cases/{case_id}/amendments",
         summary="Sign a corrected text",
         description="It replaces the document in the chart, which becomes superseded. Signed as an approval is.",
     )
-    @takes(TEXT)
+    @limit_endpoint(TEXT_MAX_BODY_BYTES)
     async def amend(case_id: str, body: Amend, by: clinician, if_match: Seen = None, key: RepeatKey = None) -> Decided:
         parts.check_recent(by)
         try:
@@ -136,7 +136,7 @@ def _add_signing(router: APIRouter, parts: Parts, desk: CorrectionsDesk) -> None
         summary="Sign an addendum",
         description="It is filed as a document of its own that appends to the one in the chart, which stays current.",
     )
-    @takes(TEXT)
+    @limit_endpoint(TEXT_MAX_BODY_BYTES)
     async def addend(
         case_id: str, body: Addend, by: clinician, if_match: Seen = None, key: RepeatKey = None
     ) -> Decided:
@@ -149,7 +149,7 @@ def _add_signing(router: APIRouter, parts: Parts, desk: CorrectionsDesk) -> None
 
 
 def _add_retracting(router: APIRouter, parts: Parts, desk: CorrectionsDesk) -> None:
-    clinician = Annotated[Caller, Depends(parts.guard.allow(*READERS))]
+    clinician = Annotated[Caller, Depends(parts.guard.require(*READERS))]
 
     @router.post(
         "/v1/cases/{case_id}/retraction",

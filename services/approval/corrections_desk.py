@@ -9,16 +9,16 @@ from services.approval import corrections
 from services.approval.desk import Desk, cause_of, channel_of, signs
 from services.approval.gate import Settled
 from services.approval.refusal import Refused
-from shared.contracts.case import Case, addenda, final, standing
+from shared.contracts.case import Case, addenda, current_digest, latest_document
+from shared.contracts.case_values import is_known_from_chart_only
 from shared.contracts.corrections import Addended, Amended, Retracted, RetractionRequested
 from shared.contracts.draft import Draft
-from shared.contracts.envelope import digest
+from shared.contracts.envelope import sha256_hex
+from shared.contracts.errors import TransientError
 from shared.contracts.events import Signature
-from shared.contracts.failures import TransientError
 from shared.contracts.subjects import CaseRef
-from shared.contracts.values import is_lost
 from shared.messaging.deadletter import alert
-from shared.runtime.access import Caller
+from shared.runtime.authentication import Caller
 
 S = TypeVar("S", Amended, Addended)
 
@@ -42,18 +42,20 @@ class CorrectionsDesk:
 
     async def standing(self, case_id: str, case: Case) -> Standing | None:
         """None before the first signature."""
-        last = final(case)
+        last = latest_document(case)
         if last is None:
             return None
         signature = corrections.signature_of(last)
         return Standing(
-            seen=standing(case),
+            seen=current_digest(case),
             text=await self._desk.signed_text(case_id, signature),
             signature=signature,
             addenda=tuple(
                 [await self._desk.signed_text(case_id, corrections.signature_of(item)) for item in addenda(case)]
             ),
-            draft=None if is_lost(signature.draft) else await self._desk.draft(case_id, signature.draft.digest),
+            draft=None
+            if is_known_from_chart_only(signature.draft)
+            else await self._desk.draft(case_id, signature.draft.digest),
         )
 
     async def amend(
@@ -113,18 +115,18 @@ class CorrectionsDesk:
         """
         ref, case = await self._desk.case(case_id)
         by = await self._desk.permit(ref, case, by, "decide")
-        last = final(case)
+        last = latest_document(case)
         signature = corrections.signature_of(last) if last else corrections.filed(case, seen)[0]
-        if is_lost(signature.draft):
+        if is_known_from_chart_only(signature.draft):
             raise Refused("no-draft", "Its draft was lost in a restore. Correct it in the EHR, or retract it here.")
         draft = await self._desk.draft(case_id, signature.draft.digest)
         text = whole(draft)
 
         def before(current: Case) -> S | None:
-            return corrections.signed_before(kind, current, seen, by.actor, digest(text.encode()))
+            return corrections.signed_before(kind, current, seen, by.actor, sha256_hex(text.encode()))
 
         def same(body: S) -> bool:
-            return (body.seen, body.reason) == (seen, digest(reason.encode())) and signs(body, text)
+            return (body.seen, body.reason) == (seen, sha256_hex(reason.encode())) and signs(body, text)
 
         if (done := before(case) or await self._desk.repeated(ref, by, key, kind, same)) is not None:
             return done
@@ -139,7 +141,7 @@ class CorrectionsDesk:
                 by.actor,
                 draft,
                 words,
-                digest(reason.encode()),
+                sha256_hex(reason.encode()),
                 settled=settled,
                 written=written,
                 supervisor=supervisor,
@@ -156,7 +158,7 @@ class CorrectionsDesk:
         """The first of two people. Sent again by whoever lost the answer, it is the same request. Raises Refused."""
         ref, case = await self._desk.case(case_id)
         by = await self._desk.permit(ref, case, by, "retract")
-        words = digest(reason.encode())
+        words = sha256_hex(reason.encode())
 
         def before(current: Case) -> RetractionRequested | None:
             return corrections.requested_before(current, seen, by.actor, words)

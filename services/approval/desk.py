@@ -12,34 +12,34 @@ from services.approval.refusal import Refused
 from services.approval.reviews import Reviews
 from services.approval.rights import Deed, permitted
 from services.approval.written import Statement
-from shared.clinical.fhir import FhirClient, NotFoundError
+from shared.clinical.fhir_client import FhirClient, NotFoundError
 from shared.contracts.case import Case, fold
 from shared.contracts.corrections import Addended, Amended, Retracted, RetractionRequested
 from shared.contracts.draft import Draft
-from shared.contracts.ending import ErasureOrdered, HoldPlaced, HoldReleased
-from shared.contracts.envelope import Recorded, digest
+from shared.contracts.envelope import RecordedEvent, sha256_hex
+from shared.contracts.errors import CountersignError, TransientError
 from shared.contracts.events import (
     Actor,
     Approved,
     CaseEvent,
     Channel,
-    Reading,
+    ReadingFigures,
     Reassigned,
-    Refusing,
     Rejected,
+    RejectionAction,
     ReviewRequested,
     Signature,
     Withdrawn,
 )
-from shared.contracts.failures import Failure, TransientError
-from shared.contracts.model import read_whole
+from shared.contracts.model import read_strictly
+from shared.contracts.retention import ErasureOrdered, HoldPlaced, HoldReleased
 from shared.contracts.subjects import FHIR_ID, CaseRef, derived_id
 from shared.messaging.access_log import AccessLog
 from shared.messaging.artifacts import Artifacts, CaseTexts
 from shared.messaging.connection import Bus
 from shared.messaging.journal import Conflict, Journal, Unreadable
 from shared.messaging.steps import Clock
-from shared.runtime.access import Caller
+from shared.runtime.authentication import Caller
 
 TRIES = 5
 CASE_ID = re.compile(r"[A-Za-z0-9-]{1,64}")
@@ -84,14 +84,14 @@ class Desk:
         self._artifacts = Artifacts(bus)
         self._records = Records(self._artifacts)
 
-    async def history(self, case_id: str) -> list[Recorded]:
+    async def history(self, case_id: str) -> list[RecordedEvent]:
         """Empty when there is no such case. What is no case id is none: subjects are made of it."""
         return await self._journal.find(case_id) if CASE_ID.fullmatch(case_id) else []
 
     async def case(self, case_id: str) -> tuple[CaseRef, Case]:
         return _last(case_id, await self.history(case_id))
 
-    async def look(self, case_id: str, caller: Caller) -> list[Recorded]:
+    async def look(self, case_id: str, caller: Caller) -> list[RecordedEvent]:
         """The history of a case whose draft the caller is about to see; the look is on the trail when this returns.
 
         Raises Refused.
@@ -129,11 +129,11 @@ class Desk:
             raise Refused("unknown", "There is no such case.")
         raise Refused("forbidden", f"{found.reason[0].upper()}{found.reason[1:]}.")
 
-    async def readable(self, case_id: str) -> tuple[list[Recorded], list[Unreadable]]:
+    async def readable(self, case_id: str) -> tuple[list[RecordedEvent], list[Unreadable]]:
         """The same for whoever only looks, also where something on the trail cannot be read."""
         return await self._journal.readable(case_id) if CASE_ID.fullmatch(case_id) else ([], [])
 
-    async def recent(self, events: int) -> tuple[list[Recorded], list[Unreadable]]:
+    async def recent(self, events: int) -> tuple[list[RecordedEvent], list[Unreadable]]:
         return await self._journal.recent(events)
 
     async def draft_of(self, case_id: str, case: Case) -> Draft | None:
@@ -143,7 +143,7 @@ class Desk:
         return await self.draft(case_id, case.review.draft.digest)
 
     async def draft(self, case_id: str, digest: str) -> Draft:
-        return read_whole(Draft, await self.texts(case_id).get(digest))
+        return read_strictly(Draft, await self.texts(case_id).get(digest))
 
     async def signed_text(self, case_id: str, signed: Signature) -> str:
         """Exactly what was signed."""
@@ -162,7 +162,7 @@ class Desk:
         by: Caller,
         text: str | None,
         settled: Settled = Settled(),  # noqa: B008 - frozen
-        reading: Reading | None = None,
+        reading: ReadingFigures | None = None,
         key: str | None = None,
     ) -> Approved:
         """Countersign the draft with digest `seen`, or `text` in its place; `key`: see `repeated`. Raises Refused."""
@@ -242,17 +242,17 @@ class Desk:
 
     async def stands_for(self, ref: CaseRef, by: Caller) -> str | None:
         """The department's supervisor, as which a supervisor's token without an identity of its own signs."""
-        if by.role != "supervisor" or not by.stands_in:
+        if by.role != "supervisor" or not by.signs_as_owner:
             return None
         found = await self._directory.supervisor(ref.department)
         return found if "/" in found else None
 
     async def reject(
-        self, case_id: str, seen: str, by: Caller, action: Refusing, reason: str, key: str | None = None
+        self, case_id: str, seen: str, by: Caller, action: RejectionAction, reason: str, key: str | None = None
     ) -> Rejected:
         ref, case = await self._look(case_id, seen)
         by = await self.permit(ref, case, by, "decide")
-        words = digest(reason.encode())
+        words = sha256_hex(reason.encode())
 
         def before(current: Case) -> Rejected | None:
             return domain.rejected_before(current, seen, by.actor, action, words)
@@ -287,7 +287,7 @@ class Desk:
         return await self.decide(ref, case, None, "decide", decide, cause)
 
     async def reject_in_ehr(
-        self, case_id: str, seen: str, by: Actor, cause: str, action: Refusing, reason: str
+        self, case_id: str, seen: str, by: Actor, cause: str, action: RejectionAction, reason: str
     ) -> Rejected:
         """Refuse the draft, as `by` did in the EHR. Raises Refused."""
         ref, case = await self.case(case_id)
@@ -309,7 +309,7 @@ class Desk:
         """
         ref, case = await self._look(case_id)
         by = await self.permit(ref, case, by, "reassign")
-        words = digest(reason.encode())
+        words = sha256_hex(reason.encode())
 
         def same(body: Reassigned) -> bool:
             return (body.owner, body.reason) == (to, words)
@@ -336,7 +336,7 @@ class Desk:
                 await self._ehr.read("Practitioner", id)
         except NotFoundError:
             known = False
-        except Failure:
+        except CountersignError:
             return
         if not known:
             raise Refused("no-such-person", "The EHR knows no such practitioner: give a reference, Practitioner/…")
@@ -373,7 +373,7 @@ class Desk:
         """Nobody signs for a stay that goes on: the EHR is asked once more. An EHR that is down stops no signature."""
         try:
             encounter = await self._ehr.read("Encounter", review.stay.encounter.removeprefix("Encounter/"))
-        except Failure:
+        except CountersignError:
             return
         if encounter.get("status") in domain.ONGOING:
             ref, case = await self.case(ref.id)  # the inbox does not know how often the stay was discharged
@@ -394,7 +394,7 @@ def cause_of(ref: CaseRef, by: Caller, key: str | None) -> str | None:
 
 
 def signs(body: Signature, text: str) -> bool:
-    return body.signed == digest(text.encode())
+    return body.signed == sha256_hex(text.encode())
 
 
 def channel_of(caller: Caller) -> Channel:
@@ -402,6 +402,6 @@ def channel_of(caller: Caller) -> Channel:
     return "api" if caller.method in ("token", "jwt") else "inbox"
 
 
-def _last(case_id: str, history: Sequence[Recorded]) -> tuple[CaseRef, Case]:
+def _last(case_id: str, history: Sequence[RecordedEvent]) -> tuple[CaseRef, Case]:
     """The case that `history` adds up to; a case without events is of no department."""
     return (history[-1].case if history else CaseRef("*", case_id)), fold(history)

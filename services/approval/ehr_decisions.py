@@ -13,12 +13,12 @@ from services.approval.provenances import provenances_of
 from services.approval.refusal import Refused
 from services.approval.resources import Resource
 from services.approval.tasks import Tasks
-from shared.clinical.fhir import FhirClient, NotFoundError
+from shared.clinical.fhir_client import FhirClient, NotFoundError
 from shared.contracts.case import fold
-from shared.contracts.ehr import read_task_fact
-from shared.contracts.envelope import Recorded
+from shared.contracts.ehr import parse_task_changed
+from shared.contracts.envelope import RecordedEvent
+from shared.contracts.errors import PermanentError, TransientError
 from shared.contracts.events import Actor, Rejected
-from shared.contracts.failures import PermanentError, TransientError
 from shared.messaging.access_log import AccessLog
 from shared.messaging.connection import Bus
 from shared.messaging.deadletter import alert
@@ -58,7 +58,7 @@ class EhrDecisions:
 
     async def on_task(self, message: Msg) -> None:
         """A Task has changed."""
-        fact = read_task_fact(message.subject, message.data)
+        fact = parse_task_changed(message.subject, message.data)
         try:
             task = await self._ehr.read("Task", fact.task_id)
         except NotFoundError:
@@ -89,7 +89,7 @@ class EhrDecisions:
         if hold is not None and hold.held:
             raise TransientError(f"decisions in the EHR are held ({hold.why}): countersign ehr-decisions allow")
 
-    async def _hear(self, asked: Asked, word: Word, task: Resource, history: list[Recorded]) -> None:
+    async def _hear(self, asked: Asked, word: Word, task: Resource, history: list[RecordedEvent]) -> None:
         if word.kind in ("gone", "unclear"):
             await self._not_taken(asked, history, word.kind)
             return
@@ -107,7 +107,7 @@ class EhrDecisions:
             await self._decide(asked, word, by, history)
             await self._tell_declined(asked, task, await self._desk.history(asked.case_id))
 
-    async def _decide(self, asked: Asked, word: Word, by: Actor, history: list[Recorded]) -> None:
+    async def _decide(self, asked: Asked, word: Word, by: Actor, history: list[RecordedEvent]) -> None:
         cause = f"Task/{asked.task}/{asked.digest}"
         try:
             if word.kind == "approve":
@@ -120,18 +120,18 @@ class EhrDecisions:
             elif refused.why not in ("decided", "not-open"):  # somebody else was faster
                 await self._not_taken(asked, history, refused.why)
 
-    async def _opened(self, history: list[Recorded], who: str, supervisor: str) -> bool:
+    async def _opened(self, history: list[RecordedEvent], who: str, supervisor: str) -> bool:
         """Whether the signer has seen what they sign."""
         if self._draft_shown:
             return True
         return domain.has_opened(fold(history), who, supervisor, await self._log.of_case(history[-1].case.id))
 
-    async def _send_back(self, asked: Asked, history: list[Recorded], why: str, words: str) -> None:
+    async def _send_back(self, asked: Asked, history: list[RecordedEvent], why: str, words: str) -> None:
         """The Task waits again, and says what for; the alert comes first, so that no crash keeps it back."""
         await self._not_taken(asked, history, why)
         await self._tasks.send_back(asked.task, words)
 
-    async def _tell_declined(self, asked: Asked, task: Resource, history: list[Recorded]) -> None:
+    async def _tell_declined(self, asked: Asked, task: Resource, history: list[RecordedEvent]) -> None:
         """Whoever declines a Task may only mean "not me": a person looks after the letter that nobody writes here."""
         if task.get("status") == "rejected":
             for event in history:
@@ -142,12 +142,12 @@ class EhrDecisions:
     async def _provenances(self, task: str) -> list[Resource]:
         return await provenances_of(self._ehr, f"Task/{task}")  # none where the EHR does not say who changed what
 
-    async def _not_taken(self, asked: Asked, history: list[Recorded], why: str) -> None:
+    async def _not_taken(self, asked: Asked, history: list[RecordedEvent], why: str) -> None:
         """The review goes on, with its escalations, in our own inbox."""
         logger.warning("case %s: what Task %s says is not taken as a decision: %s", asked.case_id, asked.task, why)
         await self._tell("ehr-decision-not-taken", asked, history, why)
 
-    async def _tell(self, kind: str, asked: Asked, history: list[Recorded], why: str) -> None:
+    async def _tell(self, kind: str, asked: Asked, history: list[RecordedEvent], why: str) -> None:
         department = history[-1].case.department
         await alert(
             self._bus,

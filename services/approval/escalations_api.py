@@ -12,11 +12,11 @@ from services.approval.desk import Desk
 from services.approval.directory import Directory
 from services.approval.directory_file import Channel
 from services.approval.notify.channels import kind_of
-from shared.contracts.case import Case, State, fold
-from shared.contracts.failures import PermanentError
+from shared.contracts.case import Case, CaseState, fold
+from shared.contracts.errors import PermanentError
 from shared.messaging.deadletter import Severity
-from shared.runtime.access import Caller, Guard
-from shared.runtime.problems import Problem
+from shared.runtime.authentication import Authenticator, Caller
+from shared.runtime.problems import ProblemError
 
 Standing = Literal["told", "ahead", "not-needed"]
 
@@ -38,22 +38,22 @@ class EscalationsView(BaseModel):
 
     case_id: str
     department: str
-    state: State
+    state: CaseState
     owner: str | None
     waiting_since: datetime | None
     items: list[EscalationLine]
 
 
-def make_escalations_router(desk: Desk, directory: Directory, guard: Guard) -> APIRouter:
+def make_escalations_router(desk: Desk, directory: Directory, guard: Authenticator) -> APIRouter:
     router = APIRouter()
-    watcher = Annotated[Caller, Depends(guard.allow("physician", "supervisor", "operator"))]
+    watcher = Annotated[Caller, Depends(guard.require("physician", "supervisor", "operator"))]
 
     @router.get("/v1/reviews/{case_id}/escalations", tags=["reviews"], summary="What happens if nobody decides")
     async def show_escalations(case_id: str, who: watcher) -> EscalationsView:
         history, _ = await readable(desk, case_id, who)
         case, department = fold(history), history[-1].case.department
         if case.review is None:
-            raise Problem(404, "There is no draft to review yet", f"The case is {case.state}.")
+            raise ProblemError(404, "There is no draft to review yet", f"The case is {case.state}.")
         return EscalationsView(
             case_id=case_id,
             department=department,

@@ -5,7 +5,7 @@ A restored trail does not know what was decided after its backup, and the EHR do
 
 from datetime import datetime
 
-from shared.contracts.failures import PermanentError
+from shared.contracts.errors import PermanentError
 from shared.contracts.model import Model
 from shared.messaging.buckets import Bucket
 from shared.messaging.connection import Bus

@@ -50,8 +50,8 @@ from services.approval.sign_in.routes import SignIn, add_sign_in
 from services.approval.sign_in.sessions import SessionStore
 from services.approval.sign_in.sessions_api import make_sessions_router
 from services.approval.tasks import Devices, Tasks
-from shared.clinical.fhir import FhirClient
-from shared.contracts.ehr import read_task_fact
+from shared.clinical.fhir_client import FhirClient
+from shared.contracts.ehr import parse_task_changed
 from shared.messaging.access_log import AccessLog
 from shared.messaging.connection import Bus
 from shared.messaging.lost_timers import LostTimers
@@ -59,8 +59,8 @@ from shared.messaging.mending import Mending
 from shared.messaging.steps import Clock, Steps
 from shared.messaging.timers import REVIEWS
 from shared.messaging.topology import consumer
-from shared.runtime.access import Caller, Guard, read_grants
-from shared.runtime.oidc import Provider
+from shared.runtime.authentication import Authenticator, Caller, read_api_tokens
+from shared.runtime.oidc import OidcProvider
 from shared.runtime.service import Service
 from shared.runtime.start import start
 
@@ -113,12 +113,12 @@ def build(
         steps, settings.retention.kept, settings.retention.retain_every, clock, checkpointing.on_timer
     )
     erasing, erasures = Erasing(steps, settings.erasure_dir), ErasureDesk(desk)
-    provider = Provider(settings.oidc, clock) if settings.oidc.issuer else None
+    provider = OidcProvider(settings.oidc, clock) if settings.oidc.issuer else None
     sessions = SessionStore(clock, new_secret, settings.idle, settings.session, provider)
     lost_timers = LostTimers(REVIEWS, ("timers.escalation.>", "timers.reconcile.*"), clock)
     census, patrol = Census(reviews, clock), Patrol(settings.nats_monitor_url, ehr)
     working, names, not_read = WorkingCopies(), Names(), NotRead()
-    checks = {"approval-ehr-task": read_task_fact, "approval-deliver": read_notice}
+    checks = {"approval-ehr-task": parse_task_changed, "approval-deliver": read_notice}
     mending = Mending("approval", checks, clock)
 
     async def on_connect(bus: Bus) -> None:
@@ -148,7 +148,9 @@ def build(
         await not_read.start(bus)
         await mending.attach(bus, {"ehr-decisions": on_request(bus, clock)})
 
-    guard = Guard(read_grants(settings.tokens_file), provider, sessions, partial(_refused, log), settings.public)
+    guard = Authenticator(
+        read_api_tokens(settings.tokens_file), provider, sessions, partial(_refused, log), settings.public
+    )
     parts = Parts(desk, reviews, guard, log, clock, settings.sign_within, settings.zones.of)
     router = make_router(parts)
     router.include_router(make_corrections_router(parts))

@@ -11,10 +11,10 @@ from pydantic import ValidationError
 
 from services.approval import domain
 from services.approval.tasks import Tasks
-from shared.clinical.fhir import PreconditionFailedError
-from shared.contracts.access import Access
+from shared.clinical.fhir_client import PreconditionFailedError
+from shared.contracts.access_log import AccessLogEntry
 from shared.contracts.case import fold
-from shared.contracts.failures import PermanentError, TransientError
+from shared.contracts.errors import PermanentError, TransientError
 from shared.messaging.connection import Bus
 from shared.messaging.journal import Journal
 from shared.messaging.steps import Steps
@@ -33,7 +33,7 @@ class Opened:
     async def on_look(self, message: Msg) -> None:
         """Somebody looked at a draft: where it was the one who is to decide, the Task is in progress."""
         try:
-            look = Access.model_validate_json(message.data)
+            look = AccessLogEntry.model_validate_json(message.data)
         except ValidationError:
             raise PermanentError("an entry of the access log breaks the contract") from None
         case = fold(await self._journal.find(look.case_id)) if look.case_id else None

@@ -12,9 +12,9 @@ from nats.aio.msg import Msg
 
 from services.approval.reviews import Reviews
 from services.approval.task_mark import Ended, Mark, after, begin, ended, halved, query, unknown, version_of
-from shared.clinical.fhir import FhirClient
-from shared.contracts.ehr import TaskFact
-from shared.contracts.failures import Failure
+from shared.clinical.fhir_client import FhirClient
+from shared.contracts.ehr import TaskChanged
+from shared.contracts.errors import CountersignError
 from shared.messaging.buckets import Bucket
 from shared.messaging.connection import Bus, WrongSequenceError
 from shared.messaging.deadletter import alert
@@ -93,7 +93,7 @@ class Reconciling:
             mark = Mark.read(entry.value) if entry else Mark()
             try:
                 following, whole = await self._batch(mark, oldest)
-            except Failure as failure:
+            except CountersignError as failure:
                 following, whole = mark.model_copy(update={"failed": mark.failed + 1}), False
                 await self._tell_failure(following, failure)
             try:
@@ -129,12 +129,12 @@ class Reconciling:
             if most is not None and count > most:
                 return None
             for task in unknown(mark, page.matches):
-                fact = TaskFact(task_id=str(task["id"]), version=version_of(task))
+                fact = TaskChanged(task_id=str(task["id"]), version=version_of(task))
                 await tell_task(self._bus, fact, source="approval", id=self._new_id())
             found += ended(page.matches)
         return found
 
-    async def _tell_failure(self, mark: Mark, failure: Failure) -> None:
+    async def _tell_failure(self, mark: Mark, failure: CountersignError) -> None:
         logger.warning("the EHR could not be asked for decisions: %s", failure.reason)
         if is_told(mark.failed):
             last = mark.run.isoformat() if mark.run else "never"

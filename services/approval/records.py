@@ -7,10 +7,10 @@ from weakref import WeakValueDictionary
 from services.approval.written import Statement, statements
 from shared.contracts.context import EncounterContext
 from shared.contracts.draft import Draft
-from shared.contracts.model import read_whole
-from shared.grounding import Record
+from shared.contracts.model import read_strictly
+from shared.grounding import EvidenceIndex
 from shared.messaging.artifacts import Artifacts
-from shared.runtime.rates import Rate
+from shared.runtime.rate_limits import RateLimit
 
 KEPT = 16  # records
 SENTENCES = 2_000  # of one record, with what was said of them
@@ -21,8 +21,8 @@ SECONDS, SECONDS_A_SECOND = 6, 0.1
 class Records:
     def __init__(self, artifacts: Artifacts) -> None:
         self._artifacts = artifacts
-        self._indexed: dict[str, tuple[Record, dict[str, Statement]]] = {}  # by the digest of their context
-        self._time = Rate("texts", SECONDS, SECONDS_A_SECOND)
+        self._indexed: dict[str, tuple[EvidenceIndex, dict[str, Statement]]] = {}  # by the digest of their context
+        self._time = RateLimit("texts", SECONDS, SECONDS_A_SECOND)
         self._turn = asyncio.Lock()
         self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
@@ -49,7 +49,10 @@ class Records:
         if indexed is None:
             if len(self._indexed) >= KEPT:
                 self._indexed.pop(next(iter(self._indexed)), None)
-            indexed = self._indexed[draft.context_digest] = (Record(read_whole(EncounterContext, context)), {})
+            indexed = self._indexed[draft.context_digest] = (
+                EvidenceIndex(read_strictly(EncounterContext, context)),
+                {},
+            )
         record, checked = indexed
         if len(checked) > SENTENCES:
             checked.clear()

@@ -16,8 +16,8 @@ from itertools import chain
 from typing import Self
 
 from services.approval.following import Following
-from shared.contracts.case import Case, apply
-from shared.contracts.envelope import Head, Recorded, decode
+from shared.contracts.case import Case, evolve
+from shared.contracts.envelope import ChainHead, RecordedEvent, decode
 from shared.contracts.events import ReviewRequested
 from shared.contracts.model import Model
 from shared.contracts.subjects import CaseRef
@@ -66,7 +66,7 @@ class Waiting:
     owner: str | None
     attending: str | None
     encounter: str
-    head: Head
+    head: ChainHead
     clock: str | None
     with_task: bool  # it waits in the EHR's own inbox too
     due: float | None  # when the next level is told; seconds since the epoch, None after the last
@@ -86,7 +86,7 @@ class Waiting:
             review.stay.attending and sys.intern(review.stay.attending),
             review.stay.encounter,
             case.head,
-            case.clock,
+            case.escalation_run,
             review.task is not None,
             review.deadlines[case.level].timestamp() if case.level < len(review.deadlines) else None,
             zlib.compress(review.model_dump_json(exclude_none=True).encode(), 1),
@@ -102,7 +102,7 @@ class Waiting:
             review=review,
             owner=self.owner,
             level=self.level,
-            clock=self.clock,
+            escalation_run=self.clock,
         )
 
     @property
@@ -136,13 +136,13 @@ def _line(waiting: Waiting) -> OpenReview:
     )
 
 
-def follow(waiting: Waiting | None, event: Recorded) -> Waiting | None:
+def follow(waiting: Waiting | None, event: RecordedEvent) -> Waiting | None:
     """What waits after one of the followed events."""
     if event.name == OPENS:
-        return Waiting.of(event.case, apply(Case(), event), event.time)
+        return Waiting.of(event.case, evolve(Case(), event), event.time)
     if event.name in ENDS or waiting is None:
         return None
-    return Waiting.of(waiting.ref, apply(waiting.case, event), waiting.requested_at, waiting.events)
+    return Waiting.of(waiting.ref, evolve(waiting.case, event), waiting.requested_at, waiting.events)
 
 
 class Reviews:

@@ -1,7 +1,7 @@
 """What a drafter's findings mean for the case. Pure."""
 
 from shared.contracts.draft import Draft
-from shared.contracts.envelope import digest as digest_of
+from shared.contracts.envelope import sha256_hex as digest_of
 from shared.contracts.events import ContextExtracted, Drafted, DraftRef, RedraftRequested
 
 
@@ -36,6 +36,6 @@ def number_of(cause: ContextExtracted | RedraftRequested) -> int:
     return cause.number if isinstance(cause, RedraftRequested) else 1
 
 
-def words_of(cause: ContextExtracted | RedraftRequested) -> str | None:
+def requested_changes(cause: ContextExtracted | RedraftRequested) -> str | None:
     """Digest of what the physician wants changed; None for a first draft."""
     return cause.words if isinstance(cause, RedraftRequested) else None

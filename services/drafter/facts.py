@@ -4,33 +4,38 @@ from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta
 
 from services.drafter import kinds, layout
-from services.drafter.kinds.kind import Kind
-from services.drafter.medicine_facts import given, medicine, reconciliation, to_avoid
+from services.drafter.kinds.kind import KindDefinition
+from services.drafter.medicine_facts import (
+    avoided_medicine_facts,
+    given_medicine_facts,
+    medicine_line,
+    reconciliation_table,
+)
 from services.drafter.record.observations import short_names
 from services.drafter.record.social import is_social
-from shared.contracts.context import Diagnosis, EncounterContext, Entry, Measurement, Medicine, Series
-from shared.contracts.draft import Fact, Group, Part
+from shared.contracts.context import ContextEntry, Diagnosis, EncounterContext, Measurement, Medicine, ObservationSeries
+from shared.contracts.draft import DocumentPart, Fact, FactGroup
 
-NONE = "None recorded"
+NONE_RECORDED = "None recorded"
 CRITICAL = ("critical", "critically low", "critically high")
-LATELY = timedelta(hours=24)  # before the discharge: an older vital sign is told with its day
+RECENT_PERIOD = timedelta(hours=24)  # before the discharge: an older vital sign is told with its day
 
 
-def render(context: EncounterContext, kind: Kind | None = None) -> tuple[Part, ...]:
+def render(context: EncounterContext, kind: KindDefinition | None = None) -> tuple[DocumentPart, ...]:
     """The parts of the document with their facts; the narrative comes later. Without a `kind`: the one that ships."""
-    kind = kind or kinds.shipped().of(context.kind, died=context.died)
-    return layout.arranged(by_themselves(context), kind, context)
+    kind = kind or kinds.load_shipped_kinds().of(context.kind, died=context.died)
+    return layout.arrange_parts(default_parts(context), kind, context)
 
 
-def by_themselves(context: EncounterContext) -> tuple[Part, ...]:
+def default_parts(context: EncounterContext) -> tuple[DocumentPart, ...]:
     """The six parts that the Joint Commission requires, as every kind has them that does not say otherwise."""
     return (
-        Part(code="reason-for-hospitalization", title="Reason for hospitalization", groups=_reason(context)),
-        Part(code="significant-findings", title="Significant findings", groups=_findings(context)),
-        Part(code="procedures-and-treatment", title="Procedures and treatment", groups=_treatment(context)),
+        DocumentPart(code="reason-for-hospitalization", title="Reason for hospitalization", groups=_reason(context)),
+        DocumentPart(code="significant-findings", title="Significant findings", groups=_findings(context)),
+        DocumentPart(code="procedures-and-treatment", title="Procedures and treatment", groups=_treatment(context)),
         _condition(context),
         _instructions(context),
-        Part(code="attending-signature", title="Attending physician", groups=_signature(context)),
+        DocumentPart(code="attending-signature", title="Attending physician", groups=_signature(context)),
     )
 
 
@@ -71,20 +76,20 @@ def _day(time: datetime | None, on: str | None = None) -> str:
     return on or (f"{time:%Y-%m-%d}" if time else "date not recorded")
 
 
-def _group(title: str, facts: Iterable[Fact], empty: str = NONE) -> Group:
+def _group(title: str, facts: Iterable[Fact], empty: str = NONE_RECORDED) -> FactGroup:
     """A group that says so where it is empty."""
     found = tuple(facts)
-    return Group(title=title, facts=found or (Fact(text=empty, source=""),))
+    return FactGroup(title=title, facts=found or (Fact(text=empty, source=""),))
 
 
-def _groups(*groups: tuple[str, list[Fact]]) -> tuple[Group, ...]:
+def _groups(*groups: tuple[str, list[Fact]]) -> tuple[FactGroup, ...]:
     """The groups that have facts."""
-    return tuple(Group(title=title, facts=tuple(facts)) for title, facts in groups if facts)
+    return tuple(FactGroup(title=title, facts=tuple(facts)) for title, facts in groups if facts)
 
 
-def _entries(entries: Iterable[Entry], *, dated: bool = False) -> list[Fact]:
+def _entries(entries: Iterable[ContextEntry], *, dated: bool = False) -> list[Fact]:
     """One fact for each different text; repeats carry their number."""
-    found: dict[str, list[Entry]] = {}
+    found: dict[str, list[ContextEntry]] = {}
     for entry in entries:
         found.setdefault(entry.text, []).append(entry)
     return [
@@ -97,18 +102,20 @@ def _entries(entries: Iterable[Entry], *, dated: bool = False) -> list[Fact]:
     ]
 
 
-def _reason(context: EncounterContext) -> tuple[Group, ...]:
+def _reason(context: EncounterContext) -> tuple[FactGroup, ...]:
     confirmed = [item for item in context.diagnoses if item.certainty == "confirmed"]
     principal = [item for item in context.diagnoses if item.role == "principal" and item.certainty != "ruled-out"]
     others = [item for item in confirmed if item.role in ("comorbidity", "problem")]
     on_admission = [item for item in context.diagnoses if item.role == "admission" and item.certainty != "ruled-out"]
     reasons = [
         *_entries(context.reasons),
-        *(Fact(text=f"Admission diagnosis: {_certain(item)}", source=item.source) for item in on_admission),
+        *(Fact(text=f"Admission diagnosis: {_confirmed_diagnoses(item)}", source=item.source) for item in on_admission),
     ]
     return (
         _group("Reason for admission", reasons),
-        _group("Principal diagnosis", (Fact(text=_certain(item), source=item.source) for item in principal)),
+        _group(
+            "Principal diagnosis", (Fact(text=_confirmed_diagnoses(item), source=item.source) for item in principal)
+        ),
         _group(
             "Other diagnoses and problems",
             _entries(item for item in others if not item.acquired and not is_social(item)),
@@ -126,7 +133,7 @@ def _reason(context: EncounterContext) -> tuple[Group, ...]:
     )
 
 
-def _certain(item: Diagnosis) -> str:
+def _confirmed_diagnoses(item: Diagnosis) -> str:
     return f"{item.text} (suspected, not confirmed)" if item.certainty == "suspected" else item.text
 
 
@@ -135,12 +142,14 @@ def _suspected(diagnoses: Iterable[Diagnosis]) -> list[Fact]:
     return [fact.model_copy(update={"text": f"{fact.text} (suspected)"}) for fact in _entries(found)]
 
 
-def _findings(context: EncounterContext) -> tuple[Group, ...]:
+def _findings(context: EncounterContext) -> tuple[FactGroup, ...]:
     abnormal = sorted((item for item in context.labs if is_abnormal(item)), key=lambda item: not is_critical(item))
     calm = [item for item in context.labs if not is_abnormal(item)]
     within = [item for item in calm if item.judged]
     names = short_names(context.labs)
-    named = "; ".join(f"{names[item.name]} {item.last.value}{_aimed(item, ' (', ')')}" for item in within)
+    named = "; ".join(
+        f"{names[item.name]} {item.last.value}{_with_therapeutic_range(item, ' (', ')')}" for item in within
+    )
     unknown = [item for item in calm if not item.judged]
     none = context.allergies_unknown or "None recorded: neither an allergy nor that there is none"
     return (
@@ -175,15 +184,15 @@ def _pending(context: EncounterContext) -> list[Fact]:
     ]
 
 
-def is_abnormal(series: Series) -> bool:
+def is_abnormal(series: ObservationSeries) -> bool:
     return any(item is not None and item.flag for item in (series.first, series.last, series.worst))
 
 
-def is_critical(series: Series) -> bool:
+def is_critical(series: ObservationSeries) -> bool:
     return any(item is not None and item.flag in CRITICAL for item in (series.first, series.last, series.worst))
 
 
-def _course(series: Series, name: str) -> str:
+def _course(series: ObservationSeries, name: str) -> str:
     """`Creatinine 1.9 mg/dL (high), then 1.2 mg/dL; reference 0.6-1.2 mg/dL`."""
     between = {item.time: item for item in (series.worst, series.lowest, series.highest) if item is not None}
     points = [series.first, *(between[time] for time in sorted(between))]
@@ -191,10 +200,12 @@ def _course(series: Series, name: str) -> str:
         points.append(series.last)
     words = ", then ".join(_measured(item) for item in points)
     reference = f"; reference {series.range}" if series.range else ""
-    return f"{name} {words} on {_day(series.last.time, series.last.on)}{reference}{_aimed(series, '; ')}"
+    return (
+        f"{name} {words} on {_day(series.last.time, series.last.on)}{reference}{_with_therapeutic_range(series, '; ')}"
+    )
 
 
-def _aimed(series: Series, before: str, after: str = "") -> str:
+def _with_therapeutic_range(series: ObservationSeries, before: str, after: str = "") -> str:
     return f"{before}therapeutic range {series.therapeutic}{after}" if series.therapeutic else ""
 
 
@@ -202,7 +213,7 @@ def _measured(item: Measurement) -> str:
     return f"{item.value} ({item.flag})" if item.flag else item.value
 
 
-def _treatment(context: EncounterContext) -> tuple[Group, ...]:
+def _treatment(context: EncounterContext) -> tuple[FactGroup, ...]:
     named = {item.name.lower() for item in context.given_medicines}
     ordered = [item for item in context.hospital_medicines if item.name.lower() not in named]
     groups = (
@@ -210,23 +221,23 @@ def _treatment(context: EncounterContext) -> tuple[Group, ...]:
         *_groups(
             ("Devices and lines", _entries(context.devices, dated=True)),
             ("Immunizations", _entries(context.immunizations, dated=True)),
-            ("Medications given in hospital", given(context.given_medicines)),
-            ("Medications ordered in hospital", [medicine(item) for item in ordered]),
+            ("Medications given in hospital", given_medicine_facts(context.given_medicines)),
+            ("Medications ordered in hospital", [medicine_line(item) for item in ordered]),
         ),
     )
     if context.died:
         return (
             *groups,
-            _group("Home medications before admission", [medicine(item) for item in context.home_medicines]),
+            _group("Home medications before admission", [medicine_line(item) for item in context.home_medicines]),
         )
-    return (*groups, *reconciliation(context))
+    return (*groups, *reconciliation_table(context))
 
 
-def _condition(context: EncounterContext) -> Part:
+def _condition(context: EncounterContext) -> DocumentPart:
     vitals = [
         Fact(
             text=f"{item.name} {_measured(item.last)}"
-            + (f" on {_day(item.last.time, item.last.on)}" if context.end - item.last.time > LATELY else "")
+            + (f" on {_day(item.last.time, item.last.on)}" if context.end - item.last.time > RECENT_PERIOD else "")
             + (f"; on admission {item.first.value}" if item.count > 1 else ""),
             source=item.last.source,
         )
@@ -236,7 +247,7 @@ def _condition(context: EncounterContext) -> Part:
     more = _groups(
         ("Functional and cognitive status", _entries(context.function, dated=True)),
         ("Code status and advance directives", _entries(context.directives, dated=True)),
-        ("Other observations (last values)", _together(context.observed)),
+        ("Other observations (last values)", _single_line(context.observed)),
     )
     code = "condition-at-discharge"
     if context.died:
@@ -244,28 +255,28 @@ def _condition(context: EncounterContext) -> Part:
             text=f"The patient died during this stay, {_day(context.end, context.end_on)}", source=context.encounter
         )
         groups = (_group("Outcome", (death, *_entries(context.outcome))), _group("Last vital signs", vitals), *more)
-        return Part(code=code, title="Outcome of the stay", groups=groups)
-    return Part(
+        return DocumentPart(code=code, title="Outcome of the stay", groups=groups)
+    return DocumentPart(
         code=code,
         title="Condition at discharge",
         groups=(_group("Discharged to", disposition), _group("Last vital signs", vitals), *more),
     )
 
 
-def _together(entries: tuple[Entry, ...]) -> list[Fact]:
+def _single_line(entries: tuple[ContextEntry, ...]) -> list[Fact]:
     """Many small facts in one line: scores, assessments, social history."""
     return [Fact(text="; ".join(item.text for item in entries), source=entries[0].source)] if entries else []
 
 
-def _instructions(context: EncounterContext) -> Part:
+def _instructions(context: EncounterContext) -> DocumentPart:
     code = "patient-and-family-instructions"
-    if not context.instructs:
+    if not context.needs_instructions:
         later = f" on {context.died_later}, after this stay" if context.died_later else ""
         none = Fact(text=f"No patient instructions: the patient died{later}", source=context.patient.source)
-        return Part(code=code, title="Information for the family", groups=(_group("Instructions", (none,)),))
+        return DocumentPart(code=code, title="Information for the family", groups=(_group("Instructions", (none,)),))
     groups = (
-        _group("Medications to take at home", [medicine(item) for item in context.discharge_medicines]),
-        *_groups(("Medications not to take", to_avoid(context.other_medicines))),
+        _group("Medications to take at home", [medicine_line(item) for item in context.discharge_medicines]),
+        *_groups(("Medications not to take", avoided_medicine_facts(context.other_medicines))),
         _group("Follow-up", _visits(context.follow_up)),
         *_groups(
             ("Referrals and services", _entries(context.services)),
@@ -275,15 +286,15 @@ def _instructions(context: EncounterContext) -> Part:
             ("Care team", _entries(context.team)),
         ),
     )
-    return Part(code=code, title="Instructions for patient and family", groups=groups)
+    return DocumentPart(code=code, title="Instructions for patient and family", groups=groups)
 
 
-def _visits(entries: Iterable[Entry]) -> Iterator[Fact]:
+def _visits(entries: Iterable[ContextEntry]) -> Iterator[Fact]:
     for item in entries:
         yield Fact(text=f"{item.text}, {_day(item.time, item.on)}" if item.time else item.text, source=item.source)
 
 
-def _signature(context: EncounterContext) -> tuple[Group, ...]:
+def _signature(context: EncounterContext) -> tuple[FactGroup, ...]:
     # What is signed is exactly what was seen, so these words are true before and after the signature.
     name = context.attending_name or context.attending or "not recorded"
     facts = (
@@ -293,8 +304,8 @@ def _signature(context: EncounterContext) -> tuple[Group, ...]:
     return (_group("Signature", facts),)
 
 
-def lines(context: EncounterContext) -> list[Fact]:
+def record_lines(context: EncounterContext) -> list[Fact]:
     """Everything that the document says of the record, and the medicines that a narrative may name."""
     shown = [fact for part in render(context) for group in part.groups for fact in group.facts]
     home: list[Medicine] = [*context.home_medicines, *context.hospital_medicines]
-    return [*header(context), *shown, *(medicine(item) for item in home)]
+    return [*header(context), *shown, *(medicine_line(item) for item in home)]

@@ -7,23 +7,23 @@ from dataclasses import dataclass, field
 from datetime import tzinfo
 
 from services.drafter import domain, facts, general_advice, narrative
-from services.drafter.cite import cite
 from services.drafter.compose import compose
-from services.drafter.course import composed
-from services.drafter.extract import extract
-from services.drafter.kinds import Kind, Kinds, shipped
-from services.drafter.notes.telling import Told, tell
-from services.drafter.policy import Chosen, Policy, choose
-from services.drafter.wording import TOKENS_A_WORD, Departments, Wording
-from shared.clinical.fhir import FhirClient
+from services.drafter.course import compose_course
+from services.drafter.extract import read_stay
+from services.drafter.kinds import KindDefinition, KindRegistry, load_shipped_kinds
+from services.drafter.notes.quotation import QuotedNotes, quote_notes
+from services.drafter.passages import retrieve_passages
+from services.drafter.policy import ChosenNarrative, Policy, choose_narrative
+from services.drafter.wording import TOKENS_PER_WORD, Departments, Wording
+from shared.clinical.fhir_client import FhirClient
 from shared.contracts.context import EncounterContext
-from shared.contracts.draft import Claim, Knowledge, Narrative, OpenPoint, Routing, Sentence
+from shared.contracts.draft import CitedKnowledge, Claim, Narrative, OpenPoint, Routing, Sentence
+from shared.contracts.errors import PermanentError, TransientError
 from shared.contracts.events import ContextExtracted, Discharged, Drafted, RedraftRequested
-from shared.contracts.failures import PermanentError, TransientError
-from shared.contracts.model import read_whole
-from shared.grounding import Record, check, split
-from shared.inference.generate import Generation, Generator, Sampling
-from shared.knowledge.retrieve import Retriever
+from shared.contracts.model import read_strictly
+from shared.grounding import EvidenceIndex, check, split_sentences
+from shared.inference.generation import Generation, Generator, Sampling
+from shared.knowledge.retriever import Retriever
 from shared.messaging.artifacts import Artifacts, CaseTexts
 from shared.messaging.connection import Bus
 from shared.messaging.steps import Steps, Work
@@ -35,7 +35,7 @@ logger = logging.getLogger(__name__)
 class Documents:
     """What there is to draft, and how departments want it."""
 
-    kinds: Kinds = field(default_factory=shipped)
+    kinds: KindRegistry = field(default_factory=load_shipped_kinds)
     departments: Departments = field(default_factory=Departments)
     generators: Mapping[str, Generator] = field(default_factory=dict)  # of the models that kinds name for themselves
 
@@ -75,7 +75,7 @@ class Drafter:
         """Read the stay from the EHR and store what may be used of it."""
         cause = work.cause.body
         assert isinstance(cause, Discharged)  # noqa: S101 - the step's consumer is filtered to it
-        context = await extract(
+        context = await read_stay(
             self._ehr,
             cause.encounter_id,
             occurred_at=cause.occurred_at,
@@ -97,25 +97,25 @@ class Drafter:
         """Render the facts, compose the narrative, keep of the model what the record supports, store the draft."""
         cause = work.cause.body
         assert isinstance(cause, ContextExtracted | RedraftRequested)  # noqa: S101 - as above
-        context = read_whole(EncounterContext, await self._texts(work).get(cause.context))
-        words = domain.words_of(cause)
+        context = read_strictly(EncounterContext, await self._texts(work).get(cause.context))
+        words = domain.requested_changes(cause)
         wish = (await self._texts(work).get(words)).decode() if words else None
         kind = self._documents.kinds.of(context.kind, died=context.died)
         wording = self._documents.departments.of(work.cause.case.department, kind.name)
-        knowledge = await cite(self._retriever, context) if self._retriever is not None else None
-        told = await asyncio.to_thread(tell, context)
+        knowledge = await retrieve_passages(self._retriever, context) if self._retriever is not None else None
+        told = await asyncio.to_thread(quote_notes, context)
         text = _prompt(kind, wording, context, knowledge, wish, told)
         generation, silent = await self._write(kind, text, _sampling(kind, wording, context), last=work.last)
         own: tuple[Sentence, ...] = ()
         if generation is not None:
-            found = narrative.parse(generation.text, died=not _instructs(kind, context))
-            if isinstance(found, narrative.Nonsense):
+            found = narrative.parse_answer(generation.text, died=not _needs_instructions(kind, context))
+            if isinstance(found, narrative.UnusableAnswer):
                 silent = found.reason
             else:
-                own = await asyncio.to_thread(checked, found, context, knowledge)
-        own, advised = general_advice.without_course(own)
+                own = await asyncio.to_thread(check_narratives, found, context, knowledge)
+        own, advised = general_advice.without_advice_as_course(own)
         policy = self._policy_for(kind, generation)
-        chosen = self._choose(kind, wording, composed(context, told.sentences), own, policy)
+        chosen = self._choose(kind, wording, compose_course(context, told.sentences), own, policy)
         draft = compose(
             context,
             facts.render(context, kind),
@@ -127,7 +127,7 @@ class Drafter:
             knowledge=knowledge,
             composed=chosen.composed,
             replaced=chosen.replaced + advised,
-            asked=(*answered(wish, chosen), *_fallen_back(kind, context)),
+            asked=(*revision_point(wish, chosen), *_unknown_kind_point(kind, context)),
             told=told,
             model_silent=silent,
             kind=kind,
@@ -138,19 +138,19 @@ class Drafter:
 
     def _choose(
         self,
-        kind: Kind,
+        kind: KindDefinition,
         wording: Wording | None,
         rules: tuple[Sentence, ...],
         own: tuple[Sentence, ...],
         policy: Policy,
-    ) -> Chosen:
+    ) -> ChosenNarrative:
         """The sentences of the draft. What the model copied from a department's example is none of this patient's."""
         own, copied = wording.without_copies(own) if wording else (own, 0)
-        rules = tuple(item for item in rules if kind.home(item.narrative) is not None)
-        chosen = choose(rules, own, policy)
-        return Chosen(chosen.sentences, chosen.replaced + copied)
+        rules = tuple(item for item in rules if kind.part_of(item.narrative) is not None)
+        chosen = choose_narrative(rules, own, policy)
+        return ChosenNarrative(chosen.sentences, chosen.replaced + copied)
 
-    def _policy_for(self, kind: Kind, generation: Generation | None) -> Policy:
+    def _policy_for(self, kind: KindDefinition, generation: Generation | None) -> Policy:
         """The kind's or the drafter's, but `strict` for a model whose configuration allows no other."""
         policy = kind.declared.policy or self._policy
         if policy == "marked" and generation is not None and generation.strict:
@@ -159,7 +159,7 @@ class Drafter:
         return policy
 
     async def _write(
-        self, kind: Kind, prompt: str, sampling: Sampling, *, last: bool
+        self, kind: KindDefinition, prompt: str, sampling: Sampling, *, last: bool
     ) -> tuple[Generation | None, str | None]:
         """What the model wrote, or why it did not: a model that fails must not end the case."""
         generator = self._documents.generators.get(kind.declared.model or "", self._generator)
@@ -175,7 +175,7 @@ class Drafter:
             return None, "the model failed"
 
 
-def _routing(kind: Kind, wording: Wording | None, context: EncounterContext, policy: Policy) -> Routing:
+def _routing(kind: KindDefinition, wording: Wording | None, context: EncounterContext, policy: Policy) -> Routing:
     return Routing(
         why=context.why,
         also=context.also,
@@ -186,30 +186,30 @@ def _routing(kind: Kind, wording: Wording | None, context: EncounterContext, pol
     )
 
 
-def _instructs(kind: Kind, context: EncounterContext) -> bool:
-    return context.instructs and kind.declared.patient_instructions
+def _needs_instructions(kind: KindDefinition, context: EncounterContext) -> bool:
+    return context.needs_instructions and kind.declared.patient_instructions
 
 
 def _prompt(
-    kind: Kind,
+    kind: KindDefinition,
     wording: Wording | None,
     context: EncounterContext,
-    knowledge: Knowledge | None,
+    knowledge: CitedKnowledge | None,
     wish: str | None,
-    told: Told,
+    told: QuotedNotes,
 ) -> str:
     department = wording.lines(facts.length_of_stay(context)) if wording else ""
-    advice = knowledge if _instructs(kind, context) else None
-    return kind.prompt.render(narrative.brief(context, advice, told.quoted), wish, department)
+    advice = knowledge if _needs_instructions(kind, context) else None
+    return kind.prompt.render(narrative.prompt_facts(context, advice, told.quoted), wish, department)
 
 
-def _sampling(kind: Kind, wording: Wording | None, context: EncounterContext) -> Sampling:
+def _sampling(kind: KindDefinition, wording: Wording | None, context: EncounterContext) -> Sampling:
     """Room for the words that a department asks for."""
     words = wording.words(facts.length_of_stay(context)) if wording else None
-    return Sampling(max_tokens=max(kind.prompt.max_tokens, (words or 0) * TOKENS_A_WORD), stop=kind.prompt.stop)
+    return Sampling(max_tokens=max(kind.prompt.max_tokens, (words or 0) * TOKENS_PER_WORD), stop=kind.prompt.stop)
 
 
-def _fallen_back(kind: Kind, context: EncounterContext) -> tuple[OpenPoint, ...]:
+def _unknown_kind_point(kind: KindDefinition, context: EncounterContext) -> tuple[OpenPoint, ...]:
     """That the stay was read as of a kind which is not declared here any more."""
     if kind.name == context.kind:
         return ()
@@ -217,7 +217,7 @@ def _fallen_back(kind: Kind, context: EncounterContext) -> tuple[OpenPoint, ...]
     return (OpenPoint(text=f"{words}: see that it says what is needed"),)
 
 
-def answered(wish: str | None, chosen: Chosen) -> tuple[OpenPoint, ...]:
+def revision_point(wish: str | None, chosen: ChosenNarrative) -> tuple[OpenPoint, ...]:
     """What became of the physician's words: a person has to know where the draft does not follow them."""
     if wish is None:
         return ()
@@ -227,18 +227,22 @@ def answered(wish: str | None, chosen: Chosen) -> tuple[OpenPoint, ...]:
     return (OpenPoint(text=words),)
 
 
-def checked(
-    found: narrative.Narratives, context: EncounterContext, knowledge: Knowledge | None = None
+def check_narratives(
+    found: narrative.Narratives, context: EncounterContext, knowledge: CitedKnowledge | None = None
 ) -> tuple[Sentence, ...]:
     """Each sentence of the narratives with its label, what speaks for it, and its claims that are not supported.
 
     What is taken from a passage of `knowledge` is marked as general advice.
     """
-    record = Record(context)
-    return tuple(_checked(text, name, record, knowledge) for name, texts in found.items() for text in split(texts))
+    record = EvidenceIndex(context)
+    return tuple(
+        _check_narrative(text, name, record, knowledge)
+        for name, texts in found.items()
+        for text in split_sentences(texts)
+    )
 
 
-def _checked(text: str, name: Narrative, record: Record, knowledge: Knowledge | None) -> Sentence:
+def _check_narrative(text: str, name: Narrative, record: EvidenceIndex, knowledge: CitedKnowledge | None) -> Sentence:
     verdict = check(text, record)
     claims = tuple(
         Claim(kind=item.kind, text=item.text, label=item.label, source=item.source, detail=item.detail)
@@ -253,4 +257,4 @@ def _checked(text: str, name: Narrative, record: Record, knowledge: Knowledge | 
         label=verdict.label,
         by_note=verdict.by_note,
     )
-    return general_advice.told(sentence, verdict.findings, record, knowledge)
+    return general_advice.label_general_advice(sentence, verdict.findings, record, knowledge)

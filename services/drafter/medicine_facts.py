@@ -3,13 +3,13 @@
 from collections.abc import Iterable
 
 from shared.contracts.context import EncounterContext, Medicine
-from shared.contracts.draft import Fact, Group
-from shared.grounding.reconciliation import Row, reconcile
+from shared.contracts.draft import Fact, FactGroup
+from shared.grounding.reconciliation import ReconciliationRow, reconcile
 
 COLUMNS = ("Medicine", "Dose and directions", "Route", "Frequency", "Change", "Reason")
 
 
-def medicine(item: Medicine) -> Fact:
+def medicine_line(item: Medicine) -> Fact:
     """A medicine with its directions and what it is for."""
     reason = f"for: {item.reason}" if item.reason and item.status == "active" else ""
     ended = f"ended: {item.ended}" if item.ended else ""
@@ -17,7 +17,7 @@ def medicine(item: Medicine) -> Fact:
     return Fact(text=f"{item.text} ({more})" if more else item.text, source=item.source)
 
 
-def given(medicines: Iterable[Medicine]) -> list[Fact]:
+def given_medicine_facts(medicines: Iterable[Medicine]) -> list[Fact]:
     """One fact for each medicine and dose that was given, with how often and when."""
     found: dict[str, list[Medicine]] = {}
     for item in medicines:
@@ -32,15 +32,15 @@ def given(medicines: Iterable[Medicine]) -> list[Fact]:
     return facts
 
 
-def reconciliation(context: EncounterContext) -> tuple[Group, ...]:
+def reconciliation_table(context: EncounterContext) -> tuple[FactGroup, ...]:
     """The table of all medicines: what goes on, changes, ends, or is not clear."""
     rows = reconcile(context)
     if not rows:
-        return (Group(title="Medication reconciliation", facts=(Fact(text="None recorded", source=""),)),)
-    return (Group(title="Medication reconciliation", columns=COLUMNS, facts=tuple(_row(row) for row in rows)),)
+        return (FactGroup(title="Medication reconciliation", facts=(Fact(text="None recorded", source=""),)),)
+    return (FactGroup(title="Medication reconciliation", columns=COLUMNS, facts=tuple(_row(row) for row in rows)),)
 
 
-def _row(row: Row) -> Fact:
+def _row(row: ReconciliationRow) -> Fact:
     item = row.medicine
     change = _change(row)
     directions = item.dose or "not recorded"
@@ -48,9 +48,9 @@ def _row(row: Row) -> Fact:
     text = f"{item.text} — {change}" + (f" ({why})" if why else "")
     cells = (
         item.name,
-        item.amount if _coded(item) else directions,
+        item.amount if _is_fully_coded(item) else directions,
         item.route,
-        item.frequency if _coded(item) else "",
+        item.frequency if _is_fully_coded(item) else "",
         change,
         why,
     )
@@ -63,13 +63,13 @@ def _why(item: Medicine) -> str:
     return "; ".join(part for part in stated if part)
 
 
-def _coded(item: Medicine) -> bool:
+def _is_fully_coded(item: Medicine) -> bool:
     """Whether amount, route and frequency are all that the order says: only then may it be split into columns."""
     said = " ".join(part for part in (item.amount, item.route, item.frequency) if part)
     return bool(item.amount and item.frequency) and item.dose == said
 
 
-def _change(row: Row) -> str:
+def _change(row: ReconciliationRow) -> str:
     before = "; ".join(item.dose or "dose not recorded" for item in row.before)
     if row.change == "changed":
         return f"changed (before: {_maybe_before(row, before)})"
@@ -86,13 +86,13 @@ def _change(row: Row) -> str:
     return row.change
 
 
-def _maybe_before(row: Row, before: str) -> str:
+def _maybe_before(row: ReconciliationRow, before: str) -> str:
     """With the name, where the medicine was called otherwise (a brand, another strength)."""
     names = {item.name for item in row.before}
     return before if names == {row.medicine.name} else f"{'; '.join(sorted(names))}, {before}"
 
 
-def to_avoid(medicines: Iterable[Medicine]) -> list[Fact]:
+def avoided_medicine_facts(medicines: Iterable[Medicine]) -> list[Fact]:
     """Held, stopped and forbidden medicines, each with the words that say so before its name."""
     words = {
         "on-hold": "On hold, do not take for now",

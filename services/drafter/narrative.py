@@ -7,23 +7,23 @@ from dataclasses import dataclass
 from services.drafter.facts import age
 from services.drafter.prompts import one_line
 from shared.contracts.context import EncounterContext
-from shared.contracts.draft import Knowledge, Narrative
+from shared.contracts.draft import CitedKnowledge, Narrative
 from shared.grounding.reconciliation import reconcile
 
-MOST = 6  # items of one list; a small model loses the thread in long ones
-LONGEST_PASSAGE = 240  # characters
-LONGEST_ITEM = 200
-LONGEST_NOTES = 600  # characters of notes: a small model repeats what it reads most of
-SHORTEST = 40  # characters of a hospital course
+MAX_ITEMS = 6  # items of one list; a small model loses the thread in long ones
+MAX_PASSAGE_CHARACTERS = 240  # characters
+MAX_ITEM_CHARACTERS = 200
+MAX_NOTES_CHARACTERS = 600  # characters of notes: a small model repeats what it reads most of
+MIN_ANSWER_CHARACTERS = 40  # characters of a hospital course
 # Words of the prompts, and of a department's lines in them (wording.py).
 _ECHO = re.compile(
     r"^(Facts|Patient|Reason):|\bdo not add numbers\b|\bthe department asks:|\bexample of its wording\b", re.IGNORECASE
 )
-SEXES = {"female": "woman", "male": "man"}
+SEX_NOUNS = {"female": "woman", "male": "man"}
 
 
 @dataclass(frozen=True, slots=True)
-class Nonsense:
+class UnusableAnswer:
     """An answer that cannot be used. `reason` quotes nothing of it."""
 
     reason: str
@@ -32,7 +32,7 @@ class Nonsense:
 Narratives = dict[Narrative, str]
 
 
-def brief(context: EncounterContext, knowledge: Knowledge | None = None, quoted: Sequence[str] = ()) -> str:
+def prompt_facts(context: EncounterContext, knowledge: CitedKnowledge | None = None, quoted: Sequence[str] = ()) -> str:
     """The facts as the model gets them: few, short, without identity; and, where somebody is instructed, a guideline's
     first words on a problem.
 
@@ -40,7 +40,7 @@ def brief(context: EncounterContext, knowledge: Knowledge | None = None, quoted:
     what it does not get stands in the document all the same.
     """
     years = age(context)
-    person = SEXES.get(context.patient.sex or "", "patient")
+    person = SEX_NOUNS.get(context.patient.sex or "", "patient")
     confirmed = [item for item in context.diagnoses if item.certainty == "confirmed"]
     principal = [item.text for item in confirmed if item.role == "principal"]
     others = [item.text for item in confirmed if item.role in ("comorbidity", "problem")]
@@ -62,10 +62,10 @@ def brief(context: EncounterContext, knowledge: Knowledge | None = None, quoted:
             ("Stopped", [row.medicine.name for row in rows if row.change == "stopped"]),
             ("Discharged to", [context.disposition or "not recorded"]),
         ]
-    if knowledge is not None and knowledge.passages and context.instructs:
+    if knowledge is not None and knowledge.passages and context.needs_instructions:
         first = knowledge.passages[0]
         on = f" on {first.about[0]}" if first.about else ""
-        lines.append((f"General advice{on}, for the instructions only", [_shortened(first.text)]))
+        lines.append((f"General advice{on}, for the instructions only", [_shorten_passage(first.text)]))
     return "\n".join(f"{title}: {_listed(items)}" for title, items in lines)
 
 
@@ -74,46 +74,46 @@ def _from_notes(quoted: Sequence[str], name: str) -> list[str]:
     names = {part for part in re.findall(r"[^\W\d_]+", name.casefold()) if len(part) > 1}
     found: list[str] = []
     for text in quoted:
-        line = one_line(text, LONGEST_ITEM).rstrip(" .")
-        short = len(" ".join(text.split())) <= LONGEST_ITEM
+        line = one_line(text, MAX_ITEM_CHARACTERS).rstrip(" .")
+        short = len(" ".join(text.split())) <= MAX_ITEM_CHARACTERS
         if short and not names & set(re.findall(r"[^\W\d_]+", text.casefold())):
-            if len(found) == MOST or sum(map(len, found)) + len(line) > LONGEST_NOTES:
+            if len(found) == MAX_ITEMS or sum(map(len, found)) + len(line) > MAX_NOTES_CHARACTERS:
                 break
             found.append(line)
     return found
 
 
-def _shortened(text: str) -> str:
+def _shorten_passage(text: str) -> str:
     """The passage's first sentences. More of it makes a small model slow and forgetful."""
     words = " ".join(text.split())
-    if len(words) <= LONGEST_PASSAGE:
+    if len(words) <= MAX_PASSAGE_CHARACTERS:
         return words
-    return words[:LONGEST_PASSAGE].rpartition(". ")[0] or words[:LONGEST_PASSAGE].rpartition(" ")[0]
+    return words[:MAX_PASSAGE_CHARACTERS].rpartition(". ")[0] or words[:MAX_PASSAGE_CHARACTERS].rpartition(" ")[0]
 
 
 def _listed(items: list[str]) -> str:
-    different = list(dict.fromkeys(one_line(item, LONGEST_ITEM) for item in items))
-    return ", ".join(different[:MOST]) if different else "none"
+    different = list(dict.fromkeys(one_line(item, MAX_ITEM_CHARACTERS) for item in items))
+    return ", ".join(different[:MAX_ITEMS]) if different else "none"
 
 
-def parse(text: str, *, died: bool) -> Narratives | Nonsense:
+def parse_answer(text: str, *, died: bool) -> Narratives | UnusableAnswer:
     """Hospital course, then what follows "Instructions:". Says why an answer is unusable."""
     course, _, instructions = re.sub(r"<\|[^|>]*\|>", "", text).partition("Instructions:")
     course, instructions = (" ".join(part.split()) for part in (course, instructions))
     course = _whole_sentences(course)
-    if len(course) < SHORTEST:
-        return Nonsense("the model's answer is too short to be a hospital course")
-    if _loops(course):
-        return Nonsense("the model repeats itself")
+    if len(course) < MIN_ANSWER_CHARACTERS:
+        return UnusableAnswer("the model's answer is too short to be a hospital course")
+    if _repeats_itself(course):
+        return UnusableAnswer("the model repeats itself")
     if _ECHO.search(course):
-        return Nonsense("the model repeats its instructions")
+        return UnusableAnswer("the model repeats its instructions")
     found: Narratives = {"hospital-course": course}
-    if not died and (kept := _whole_sentences(instructions)) and not _loops(instructions):
+    if not died and (kept := _whole_sentences(instructions)) and not _repeats_itself(instructions):
         found["patient-instructions"] = kept
     return found
 
 
-def _loops(text: str) -> bool:
+def _repeats_itself(text: str) -> bool:
     """Whether any run of six words comes back more than twice."""
     words = text.lower().split()
     runs = [" ".join(words[index : index + 6]) for index in range(len(words) - 5)]

@@ -11,7 +11,7 @@ _TOKENS = re.compile(r"\d+(?:[.,]\d+)*|[^\W\d_]{4,}")
 
 
 @dataclass(frozen=True, slots=True)
-class Chosen:
+class ChosenNarrative:
     """The narrative of a draft. `replaced`: sentences of the model that were dropped."""
 
     sentences: tuple[Sentence, ...]
@@ -23,7 +23,7 @@ class Chosen:
         return sum(item.origin != "model" for item in self.sentences)
 
 
-def choose(composed: tuple[Sentence, ...], model: tuple[Sentence, ...], policy: Policy) -> Chosen:
+def choose_narrative(composed: tuple[Sentence, ...], model: tuple[Sentence, ...], policy: Policy) -> ChosenNarrative:
     """`strict`: the composed text, in which a model's sentence may stand for a composed one that says the same.
 
     `marked`: the model's text, with the composed sentences for a narrative that the model did not write. What is quoted
@@ -32,7 +32,7 @@ def choose(composed: tuple[Sentence, ...], model: tuple[Sentence, ...], policy: 
     if policy == "marked" and model:
         written = {item.narrative for item in model}
         kept = (item for item in composed if item.narrative not in written or item.origin == "note")
-        return Chosen((*model, *kept))
+        return ChosenNarrative((*model, *kept))
     left = list(model)
     sentences = []
     for item in composed:
@@ -40,7 +40,7 @@ def choose(composed: tuple[Sentence, ...], model: tuple[Sentence, ...], policy: 
         if same is not None:
             left.remove(same)
         sentences.append(same or item)
-    return Chosen(tuple(sentences), replaced=len(left))
+    return ChosenNarrative(tuple(sentences), replaced=len(left))
 
 
 def _says_the_same(model: Sentence, composed: Sentence) -> bool:

@@ -7,7 +7,7 @@ from shared.clinical.elements import Resource
 
 
 @dataclass(frozen=True, slots=True)
-class Unread:
+class UnreadPart:
     """A part of the record that could not be read, or not in full."""
 
     type: str  # of the resources: `AllergyIntolerance`
@@ -34,7 +34,7 @@ class SourceRecord:
     attending: str | None = None  # as the discharge event names it
     bases: frozenset[str] = frozenset()  # of the server's own absolute references
     zone: tzinfo | None = None  # of the hospital; without one, times stay at the record's offsets
-    unread: tuple[Unread, ...] = ()
+    unread: tuple[UnreadPart, ...] = ()
     texts: dict[str, NoteText] = field(default_factory=dict)  # of documents, by `Type/id`
 
     def of(self, *types: str) -> list[Resource]:

@@ -22,31 +22,31 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, Validation
 from services.drafter.kinds.declaration import Name
 from services.drafter.prompts import one_line
 from shared.contracts.draft import Sentence
-from shared.contracts.envelope import digest
-from shared.contracts.failures import PermanentError
+from shared.contracts.envelope import sha256_hex
+from shared.contracts.errors import PermanentError
 from shared.contracts.subjects import DEPARTMENT
-from shared.grounding import split
+from shared.grounding import split_sentences
 
-LONGEST_INSTRUCTIONS, LONGEST_EXAMPLE, MOST_WORDS = 1000, 800, 600
-TOKENS_A_WORD = 2  # of a small vocabulary, with clinical words; more than is needed costs nothing
-EVERYBODY = "default"  # the file of departments that have none
+MAX_INSTRUCTIONS_CHARACTERS, MAX_EXAMPLE_CHARACTERS, MAX_WORDS = 1000, 800, 600
+TOKENS_PER_WORD = 2  # of a small vocabulary, with clinical words; more than is needed costs nothing
+DEFAULT_DEPARTMENT = "default"  # the file of departments that have none
 _Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
-_Instructions = Annotated[_Text, Field(max_length=LONGEST_INSTRUCTIONS)]
-_Example = Annotated[_Text, Field(max_length=LONGEST_EXAMPLE)]
+_Instructions = Annotated[_Text, Field(max_length=MAX_INSTRUCTIONS_CHARACTERS)]
+_Example = Annotated[_Text, Field(max_length=MAX_EXAMPLE_CHARACTERS)]
 
 
-class _Closed(BaseModel):
+class _StrictModel(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-class Length(_Closed):
+class Length(_StrictModel):
     """So many words for stays of up to `days` days; without `days`, for all longer ones."""
 
     days: int | None = Field(default=None, ge=1)
-    words: int = Field(ge=20, le=MOST_WORDS)
+    words: int = Field(ge=20, le=MAX_WORDS)
 
 
-class Wording(_Closed):
+class Wording(_StrictModel):
     """What holds for some kinds of documents of a department."""
 
     kinds: tuple[Name, ...] = ()
@@ -63,7 +63,7 @@ class Wording(_Closed):
 
     @property
     def digest(self) -> str:
-        return digest(self.model_dump_json(exclude={"kinds"}).encode())
+        return sha256_hex(self.model_dump_json(exclude={"kinds"}).encode())
 
     def words(self, days: int | None) -> int | None:
         """How many words the hospital course of a stay of so many days is to have; None where nothing is said."""
@@ -72,10 +72,12 @@ class Wording(_Closed):
     def lines(self, days: int | None) -> str:
         """What the model is told, one line each. No text of it can end its line, a turn, or stand for a place."""
         said = (
-            [f"The department asks: {one_line(self.instructions, LONGEST_INSTRUCTIONS)}"] if self.instructions else []
+            [f"The department asks: {one_line(self.instructions, MAX_INSTRUCTIONS_CHARACTERS)}"]
+            if self.instructions
+            else []
         )
         said += [
-            f"An example of its wording, about somebody else: {one_line(text, LONGEST_EXAMPLE)}"
+            f"An example of its wording, about somebody else: {one_line(text, MAX_EXAMPLE_CHARACTERS)}"
             for text in self.examples
         ]
         if words := self.words(days):
@@ -84,17 +86,17 @@ class Wording(_Closed):
 
     def without_copies(self, sentences: Iterable[Sentence]) -> tuple[tuple[Sentence, ...], int]:
         """Sentences without those that an example has and the record does not support, and how many these were."""
-        theirs = {_bare(text) for example in self.examples for text in split(example)}
+        theirs = {_comparable(text) for example in self.examples for text in split_sentences(example)}
         found = tuple(sentences)
-        kept = tuple(item for item in found if item.supported or _bare(item.text) not in theirs)
+        kept = tuple(item for item in found if item.supported or _comparable(item.text) not in theirs)
         return kept, len(found) - len(kept)
 
 
-def _bare(text: str) -> str:
+def _comparable(text: str) -> str:
     return " ".join(re.findall(r"\w+", text.casefold()))
 
 
-class _File(_Closed):
+class _WordingFile(_StrictModel):
     wording: tuple[Wording, ...] = Field(min_length=1)
 
 
@@ -106,7 +108,7 @@ class Departments:
 
     def of(self, department: str, kind: str) -> Wording | None:
         """The first that holds for the kind: the department's own, else the one of everybody."""
-        listed = (*self.files.get(department, ()), *self.files.get(EVERYBODY, ()))
+        listed = (*self.files.get(department, ()), *self.files.get(DEFAULT_DEPARTMENT, ()))
         return next((item for item in listed if not item.kinds or kind in item.kinds), None)
 
 
@@ -123,11 +125,11 @@ def _read(path: Path, kinds: Collection[str]) -> tuple[Wording, ...]:
     if not re.match(DEPARTMENT, path.stem):
         raise PermanentError(f"{path}: is not called as a department is, such as internal-medicine.toml")
     try:
-        found = _File.model_validate(tomllib.loads(path.read_text()))
+        found = _WordingFile.model_validate(tomllib.loads(path.read_text()))
     except OSError as error:
         raise PermanentError(f"{path} cannot be read ({error.strerror or type(error).__name__})") from None
     except ValidationError as error:
-        raise PermanentError(f"{path}: " + "; ".join(_complaint(item) for item in error.errors())) from None
+        raise PermanentError(f"{path}: " + "; ".join(_describe_error(item) for item in error.errors())) from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise PermanentError(f"{path} is not TOML ({error})") from None
     unknown = sorted({name for item in found.wording for name in item.kinds} - {*kinds})
@@ -136,7 +138,7 @@ def _read(path: Path, kinds: Collection[str]) -> tuple[Wording, ...]:
     return found.wording
 
 
-def _complaint(error: Any) -> str:
+def _describe_error(error: Any) -> str:
     place = ".".join(str(part) for part in error["loc"]) or "file"
     words = {"extra_forbidden": "is not known here", "missing": "is missing"}
     return f"{place}: {words.get(error['type'], error['msg'].removeprefix('Value error, '))}"

@@ -2,10 +2,10 @@
 
 from datetime import UTC, datetime
 
-from services.embedder.handlers import PEAK, Embedding
+from services.embedder.handlers import PEAK_TIMER, Embedding
 from services.embedder.settings import EmbedderSettings
-from shared.inference.embed import Embedder, TritonEmbedder
-from shared.knowledge.base import KnowledgeBase
+from shared.inference.embeddings import Embedder, TritonEmbedder
+from shared.knowledge.vector_store import VectorStore
 from shared.messaging.connection import Bus
 from shared.messaging.lost_timers import LostTimers
 from shared.messaging.steps import Clock, Steps
@@ -19,7 +19,7 @@ def build(
     *,
     clock: Clock = lambda: datetime.now(UTC),
     embedder: Embedder | None = None,
-    base: KnowledgeBase | None = None,
+    base: VectorStore | None = None,
 ) -> Service:
     """Everything the embedder needs, built and not started. A `base` that is handed over stays the caller's."""
     steps = Steps("embedder", clock)
@@ -30,7 +30,7 @@ def build(
         closers.append(base.close)
     embedding = Embedding(steps, settings.knowledge.file, embedder, base, clock)
 
-    lost_timers = LostTimers(REFRESHES, (PEAK,), clock)
+    lost_timers = LostTimers(REFRESHES, (PEAK_TIMER,), clock)
     closers.append(lost_timers.close)
 
     async def on_connect(bus: Bus) -> None:

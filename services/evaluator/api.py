@@ -6,11 +6,11 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, Query
 from pydantic import BaseModel, ConfigDict, Field
 
-from services.evaluator.desk import KnowledgeDesk
-from shared.contracts.knowledge import Relevance, Search
-from shared.knowledge.kept import KeptPoint
+from services.evaluator.service import KnowledgeService
+from shared.contracts.knowledge import RelevanceThreshold, SearchMode
+from shared.knowledge.backup_point import BackupPoint
 from shared.knowledge.live import VersionRecord
-from shared.runtime.access import ROLES, Caller, Guard
+from shared.runtime.authentication import ROLES, Authenticator, Caller
 
 
 class Passage(BaseModel):
@@ -33,7 +33,7 @@ class Answers(BaseModel):
     """The best passages of one version, best first, and how similar one must be to be cited."""
 
     version: int
-    relevance: Relevance
+    relevance: RelevanceThreshold
     items: list[Passage]
 
 
@@ -45,7 +45,7 @@ class Versions(BaseModel):
 class Points(BaseModel):
     """A page of a collection, whole; `next` is None at the end."""
 
-    items: list[KeptPoint]
+    items: list[BackupPoint]
     next: str | None
 
 
@@ -63,10 +63,10 @@ class RolledBack(BaseModel):
     by: str
 
 
-def make_router(desk: KnowledgeDesk, guard: Guard) -> APIRouter:
+def make_router(desk: KnowledgeService, guard: Authenticator) -> APIRouter:
     router = APIRouter(prefix="/v1/knowledge", tags=["knowledge"])
-    reader = Annotated[Caller, Depends(guard.allow(*ROLES))]
-    operator = Annotated[Caller, Depends(guard.allow("operator"))]
+    reader = Annotated[Caller, Depends(guard.require(*ROLES))]
+    operator = Annotated[Caller, Depends(guard.require("operator"))]
 
     @router.get("", summary="What is live and since when, what is newest, what is going on")
     async def status(_: reader) -> dict[str, Any]:
@@ -83,7 +83,7 @@ def make_router(desk: KnowledgeDesk, guard: Guard) -> APIRouter:
         q: Annotated[str, Query(min_length=1, max_length=2000)],
         at: Annotated[int | None, Query(ge=1)] = None,
         k: Annotated[int, Query(ge=1, le=50)] = 5,
-        mode: Search | None = None,
+        mode: SearchMode | None = None,
     ) -> Answers:
         where, hits = await desk.search(q, at, k, mode)
         items = [

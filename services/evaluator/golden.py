@@ -9,10 +9,10 @@ from pathlib import Path, PurePosixPath
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from shared.contracts.failures import PermanentError
+from shared.contracts.errors import PermanentError
 
 
-class Relevant(BaseModel):
+class RelevantDocument(BaseModel):
     """A document that answers, and how well: 1 or more."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
@@ -29,7 +29,7 @@ class GoldenQuery(BaseModel):
     id: str = ""
     query: str = ""
     problem: str = ""
-    relevant: tuple[Relevant, ...]
+    relevant: tuple[RelevantDocument, ...]
 
     @field_validator("relevant", mode="before")
     @classmethod
@@ -55,7 +55,7 @@ class GoldenQuery(BaseModel):
         return {item.doc_id: item.grade for item in self.relevant if item.grade > 0}
 
 
-def read(path: Path) -> list[GoldenQuery]:
+def read_golden_queries(path: Path) -> list[GoldenQuery]:
     """The queries of a file.
 
     Raises PermanentError naming the first line that is not one.
@@ -79,13 +79,13 @@ def read(path: Path) -> list[GoldenQuery]:
     return found
 
 
-def names_of(document: str, source: str) -> tuple[str, ...]:
+def document_names(document: str, source: str) -> tuple[str, ...]:
     """What a golden file may call a document: its id, the same without suffix, its file name, that without suffix."""
     path = PurePosixPath(document)
     bare = path.with_suffix("").as_posix() if path.suffix else document
     return tuple(dict.fromkeys((document, bare, path.name, path.stem, f"{source}/{document}")))
 
 
-def as_golden(document: str, source: str, grades: dict[str, int]) -> str:
+def match_document_id(document: str, source: str, grades: dict[str, int]) -> str:
     """The id that `grades` has for a document; the document's own if it has none."""
-    return next((name for name in names_of(document, source) if name in grades), document)
+    return next((name for name in document_names(document, source) if name in grades), document)

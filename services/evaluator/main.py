@@ -3,16 +3,16 @@
 from datetime import UTC, datetime
 
 from services.evaluator.api import make_router
-from services.evaluator.desk import KnowledgeDesk
 from services.evaluator.handlers import Evaluation
+from services.evaluator.service import KnowledgeService
 from services.evaluator.settings import EvaluatorSettings
-from shared.inference.embed import Embedder, TritonEmbedder
-from shared.knowledge.base import KnowledgeBase
-from shared.knowledge.retrieve import Retriever
+from shared.inference.embeddings import Embedder, TritonEmbedder
+from shared.knowledge.retriever import Retriever
+from shared.knowledge.vector_store import VectorStore
 from shared.messaging.connection import Bus
 from shared.messaging.steps import Clock, Steps
-from shared.runtime.access import Guard, read_grants
-from shared.runtime.oidc import Provider
+from shared.runtime.authentication import Authenticator, read_api_tokens
+from shared.runtime.oidc import OidcProvider
 from shared.runtime.service import Service
 from shared.runtime.start import start
 
@@ -22,7 +22,7 @@ def build(
     *,
     clock: Clock = lambda: datetime.now(UTC),
     embedder: Embedder | None = None,
-    base: KnowledgeBase | None = None,
+    base: VectorStore | None = None,
 ) -> Service:
     """Everything the evaluator needs, built and not started. A `base` that is handed over stays the caller's."""
     steps = Steps("evaluator", clock)
@@ -33,16 +33,16 @@ def build(
         closers.append(base.close)
     retriever = Retriever(embedder, base)
     evaluation = Evaluation(steps, settings.knowledge.file, retriever, base, clock)
-    desk = KnowledgeDesk(settings.knowledge.file, retriever, base, clock)
+    desk = KnowledgeService(settings.knowledge.file, retriever, base, clock)
 
     async def on_connect(bus: Bus) -> None:
         evaluation.attach(bus)
         desk.attach(bus)
 
-    provider = Provider(settings.oidc, clock) if settings.oidc.issuer else None
+    provider = OidcProvider(settings.oidc, clock) if settings.oidc.issuer else None
     if provider is not None:
         closers.append(provider.close)
-    guard = Guard(read_grants(settings.tokens_file), provider)
+    guard = Authenticator(read_api_tokens(settings.tokens_file), provider)
     return Service(
         "evaluator",
         settings.nats_url,
@@ -53,7 +53,7 @@ def build(
         make_router(desk, guard),
         checks={"triton-embedder": embedder.ready, "qdrant": base.ready},
         closers=tuple(closers),
-        looks=(desk.look,),
+        looks=(desk.collect_gauges,),
     )
 
 

@@ -6,7 +6,7 @@ A ranking is a list of document ids, best first, each once. `grades` are those o
 from collections.abc import Mapping, Sequence
 from math import log2
 
-from shared.contracts.knowledge import Metrics, QueryResult
+from shared.contracts.knowledge import QueryResult, RetrievalMetrics
 
 
 def reciprocal_rank(ranking: Sequence[str], grades: Mapping[str, int], k: int) -> float:
@@ -38,10 +38,10 @@ def measure(id: str, ranking: Sequence[str], grades: Mapping[str, int]) -> Query
     )
 
 
-def summed(results: Sequence[QueryResult]) -> Metrics:
+def mean_metrics(results: Sequence[QueryResult]) -> RetrievalMetrics:
     """The means over all queries; there must be one."""
     count = len(results)
-    return Metrics(
+    return RetrievalMetrics(
         queries=count,
         mrr_at_10=round(sum(item.reciprocal_rank for item in results) / count, 4),
         recall_at_5=round(sum(item.recall_at_5 for item in results) / count, 4),

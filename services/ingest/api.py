@@ -9,10 +9,10 @@ from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Fiel
 
 from services.ingest import domain
 from services.ingest.handlers import Ingest
-from shared.contracts.ehr import Department, EncounterFact, FhirId, PractitionerReference
+from shared.contracts.ehr import Department, EncounterReported, FhirId, PractitionerReference
 from shared.contracts.subjects import encounter_subject
 from shared.messaging.connection import Bus
-from shared.runtime.access import Caller, Guard
+from shared.runtime.authentication import Authenticator, Caller
 
 
 def _slug(value: object) -> object:
@@ -55,10 +55,10 @@ class Door:
     def attach(self, bus: Bus) -> None:
         self._bus = bus
 
-    async def publish(self, name: str, report: EncounterReport) -> tuple[EncounterFact, str]:
+    async def publish(self, name: str, report: EncounterReport) -> tuple[EncounterReported, str]:
         """Store the report on the EHR stream; returns it as a fact, and its id."""
         department = report.department or self._default_department
-        fact = EncounterFact(**report.model_dump() | {"department": department})
+        fact = EncounterReported(**report.model_dump() | {"department": department})
         cause = self._new_id()
         headers = {
             "ce-specversion": "1.0",
@@ -72,14 +72,14 @@ class Door:
         await self._bus.publish(subject, body, stream="EHR", headers=headers, id=cause)
         return fact, cause
 
-    def accepted(self, request: Request, fact: EncounterFact) -> Accepted:
+    def accepted(self, request: Request, fact: EncounterReported) -> Accepted:
         case = self._ingest.case_of(fact)
         return Accepted(case_id=case.id, case_url=f"{request.base_url}v1/cases/{case.id}")
 
 
-def make_router(door: Door, ingest: Ingest, guard: Guard) -> APIRouter:
+def make_router(door: Door, ingest: Ingest, guard: Authenticator) -> APIRouter:
     router = APIRouter(tags=["ingest"])
-    caller = Annotated[Caller, Depends(guard.allow("ingest"))]
+    caller = Annotated[Caller, Depends(guard.require("ingest"))]
 
     @router.post("/v1/encounters/discharged", status_code=202, summary="A patient was discharged")
     async def discharged(report: EncounterReport, request: Request, _: caller) -> Accepted:

@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 from typing import Literal
 
-from shared.contracts.case import WITHDRAWABLE, final, fold
-from shared.contracts.ehr import EncounterFact
-from shared.contracts.envelope import Recorded
+from shared.contracts.case import WITHDRAWABLE_STATES, fold, latest_document
+from shared.contracts.ehr import EncounterReported
+from shared.contracts.envelope import RecordedEvent
 from shared.contracts.events import Discharged, Withdrawn
 from shared.contracts.subjects import derived_id
 
@@ -13,11 +13,11 @@ DISCHARGED = "discharged"
 CANCELLED = "discharge-cancelled"
 
 
-def discharge(fact: EncounterFact) -> Discharged:
+def discharge(fact: EncounterReported) -> Discharged:
     return Discharged(encounter_id=fact.encounter_id, attending=fact.attending, occurred_at=fact.occurred_at)
 
 
-def reopens(history: Sequence[Recorded], cause: str) -> bool:
+def reopens(history: Sequence[RecordedEvent], cause: str) -> bool:
     """Whether a discharge starts an existing case again: only a withdrawn or retracted one, and not by a discharge that
     it has begun with.
     """
@@ -26,7 +26,7 @@ def reopens(history: Sequence[Recorded], cause: str) -> bool:
     return (case.ended if case.erasing else case.state) in ("withdrawn", "retracted") and not known
 
 
-def to_be_settled(history: Sequence[Recorded]) -> bool:
+def must_wait(history: Sequence[RecordedEvent]) -> bool:
     """Whether a case that starts again has to wait: for the chart to say that its documents are retracted, or for its
     texts to be erased.
     """
@@ -34,13 +34,13 @@ def to_be_settled(history: Sequence[Recorded]) -> bool:
     return case.erasing or (case.state == "retracted" and case.awaits is not None)
 
 
-def withdraw(history: Sequence[Recorded]) -> Withdrawn | Literal["too-late", "unknown", "done"]:
+def withdraw(history: Sequence[RecordedEvent]) -> Withdrawn | Literal["too-late", "unknown", "done"]:
     """What an un-discharge does: before the signature it withdraws the case, after it only a person can act."""
     case = fold(history)
     if not case.exists:
         return "unknown"
     if case.state == "retracted" or case.erasing:
         return "done"
-    if final(case) is not None:  # also where its filing has failed
+    if latest_document(case) is not None:  # also where its filing has failed
         return "too-late"
-    return Withdrawn(reason=CANCELLED) if case.state in WITHDRAWABLE else "done"
+    return Withdrawn(reason=CANCELLED) if case.state in WITHDRAWABLE_STATES else "done"

@@ -5,21 +5,21 @@ from datetime import UTC, datetime
 from uuid import uuid4
 
 from services.ingest.api import Door, make_router
-from services.ingest.documents.reader import Reader
+from services.ingest.documents.reader import DocumentReader
 from services.ingest.handlers import Ingest
 from services.ingest.notifications_api import NotificationDoor, make_notification_router
 from services.ingest.refresh.api import make_router as make_refresh_router
-from services.ingest.refresh.desk import RefreshDesk
 from services.ingest.refresh.handlers import Refreshing
+from services.ingest.refresh.service import RefreshService
 from services.ingest.settings import IngestSettings
-from shared.contracts.ehr import read_fact
+from shared.contracts.ehr import parse_encounter_reported
 from shared.messaging.connection import Bus
 from shared.messaging.lost_timers import LostTimers
 from shared.messaging.mending import Mending
 from shared.messaging.steps import Clock, Steps
 from shared.messaging.timers import REFRESHES
-from shared.runtime.access import Guard, read_grants
-from shared.runtime.oidc import Provider
+from shared.runtime.authentication import Authenticator, read_api_tokens
+from shared.runtime.oidc import OidcProvider
 from shared.runtime.service import Service
 from shared.runtime.start import start
 
@@ -37,10 +37,12 @@ def build(
     notifications = NotificationDoor(new_id)
 
     knowledge = settings.knowledge
-    reader = Reader()
-    mending = Mending("ingest", dict.fromkeys(("ingest-discharged", "ingest-cancelled"), read_fact), clock)
+    reader = DocumentReader()
+    mending = Mending(
+        "ingest", dict.fromkeys(("ingest-discharged", "ingest-cancelled"), parse_encounter_reported), clock
+    )
     refreshing = Refreshing(steps, knowledge.file, knowledge.tokenizer, reader, clock, new_id)
-    refreshes = RefreshDesk(refreshing, knowledge.uploads, reader, clock)
+    refreshes = RefreshService(refreshing, knowledge.uploads, reader, clock)
 
     lost_timers = LostTimers(REFRESHES, ("timers.refresh.*", "timers.again.*"), clock)
 
@@ -53,8 +55,8 @@ def build(
         lost_timers.attach(bus)
         await mending.attach(bus)
 
-    provider = Provider(settings.oidc, clock) if settings.oidc.issuer else None
-    guard = Guard(read_grants(settings.tokens_file), provider)
+    provider = OidcProvider(settings.oidc, clock) if settings.oidc.issuer else None
+    guard = Authenticator(read_api_tokens(settings.tokens_file), provider)
     router = make_router(door, ingest, guard)
     router.include_router(make_notification_router(notifications, guard))
     router.include_router(make_refresh_router(refreshes, guard))

@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from shared.contracts.ehr import TaskFact
+from shared.contracts.ehr import TaskChanged
 from shared.contracts.subjects import FHIR_ID, FHIR_ID_PART
 
 Json = dict[str, Any]
@@ -18,16 +18,16 @@ Json = dict[str, Any]
 REFERENCE = re.compile(rf"(?:^|/)Task/({FHIR_ID_PART})(?:/_history/({FHIR_ID_PART}))?\Z")
 
 
-def tasks_in(body: Json) -> list[TaskFact]:
+def tasks_in(body: Json) -> list[TaskChanged]:
     """The Tasks that a notification is about, each once; none for a handshake, a heartbeat or another type."""
-    found: dict[str, TaskFact] = {}
+    found: dict[str, TaskChanged] = {}
     for fact in _facts(body):
         if fact.task_id not in found or fact.version is not None:
             found[fact.task_id] = fact
     return list(found.values())
 
 
-def _facts(node: Json) -> Iterator[TaskFact]:
+def _facts(node: Json) -> Iterator[TaskChanged]:
     match node.get("resourceType"):
         case "Task":
             yield from _of_resource(node)
@@ -44,29 +44,29 @@ def _facts(node: Json) -> Iterator[TaskFact]:
             yield from _of_parameters(node)
 
 
-def _of_parameters(node: Json) -> Iterator[TaskFact]:
+def _of_parameters(node: Json) -> Iterator[TaskChanged]:
     events = [item for item in _dicts(node.get("parameter")) if item.get("name") == "notification-event"]
     for part in (part for event in events for part in _dicts(event.get("part"))):
         if part.get("name") == "focus":
             yield from _of_focus(part.get("valueReference"))
 
 
-def _of_resource(task: Json) -> Iterator[TaskFact]:
+def _of_resource(task: Json) -> Iterator[TaskChanged]:
     id, meta = task.get("id"), task.get("meta")
     version = meta.get("versionId") if isinstance(meta, dict) else None
     if isinstance(id, str) and re.fullmatch(FHIR_ID, id):
         usable = isinstance(version, str) and re.fullmatch(FHIR_ID, version)
-        yield TaskFact(task_id=id, version=version if usable else None)
+        yield TaskChanged(task_id=id, version=version if usable else None)
 
 
-def _of_focus(focus: object) -> Iterator[TaskFact]:
+def _of_focus(focus: object) -> Iterator[TaskChanged]:
     if isinstance(focus, dict):
         yield from _of_reference(focus.get("reference"))
 
 
-def _of_reference(reference: object) -> Iterator[TaskFact]:
+def _of_reference(reference: object) -> Iterator[TaskChanged]:
     if isinstance(reference, str) and (match := REFERENCE.search(reference)):
-        yield TaskFact(task_id=match[1], version=match[2])
+        yield TaskChanged(task_id=match[1], version=match[2])
 
 
 def _dicts(value: object) -> Iterator[Json]:

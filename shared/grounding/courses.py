@@ -1,21 +1,21 @@
-"""Measurements of the record by test: each value with its day, its place in the course, and whether it was normal."""
+"""Measurements of the record by test: each value with its day, its position in the series, and its flag."""
 
 from dataclasses import dataclass
 from datetime import date, datetime
 from functools import cache
 
-from shared.contracts.context import EncounterContext, Measurement, Series
+from shared.contracts.context import EncounterContext, Measurement, ObservationSeries
 from shared.grounding import analytes
 from shared.grounding.analytes import Analyte
-from shared.grounding.figures import Figure, figures
-from shared.grounding.vocabulary import joined
+from shared.grounding.quantities import Quantity, find_quantities
+from shared.grounding.vocabulary import normalized_name
 
 
 @dataclass(frozen=True, slots=True)
-class Point:
-    """One value. `places`: which it is of the course (first, last, highest, lowest)."""
+class SeriesPoint:
+    """One value. `places` are its positions in the series: first, last, highest, lowest."""
 
-    figure: Figure | None
+    quantity: Quantity | None
     text: str
     time: datetime
     on: date | None
@@ -25,13 +25,13 @@ class Point:
 
 
 @dataclass(frozen=True, slots=True)
-class Course:
-    """The values of one test in order of time; `whole`: whether all values are here."""
+class TestSeries:
+    """The values of one test in order of time. `is_complete`: the context has dropped none of them."""
 
     id: str
     name: str
-    points: tuple[Point, ...]
-    whole: bool
+    points: tuple[SeriesPoint, ...]
+    is_complete: bool
     judged: bool
     range: str
 
@@ -40,56 +40,56 @@ class Course:
         return frozenset(point.flag for point in self.points)
 
     @property
-    def told(self) -> str:
-        """For a person: `Potassium 3.1 mmol/L (low), then 4.2 mmol/L`."""
+    def describe(self) -> str:
+        """Return the series as text: `Potassium 3.1 mmol/L (low), then 4.2 mmol/L`."""
         values = (f"{point.text} ({point.flag})" if point.flag else point.text for point in self.points)
         return f"{self.name.partition(' [')[0]} {', then '.join(values)}"
 
 
-def courses(context: EncounterContext) -> dict[str, list[Course]]:
-    """The series of the record by the test they are of."""
-    found: dict[str, list[Course]] = {}
+def read_series(context: EncounterContext) -> dict[str, list[TestSeries]]:
+    """Return the series of the record by test."""
+    found: dict[str, list[TestSeries]] = {}
     for series in (*context.labs, *context.vitals):
         id = id_of(series)
-        found.setdefault(id, []).append(_course(id, series))
+        found.setdefault(id, []).append(_test_series(id, series))
     return found
 
 
 @cache
 def _plain_names() -> dict[str, str]:
-    return {joined(name): id for name, id in analytes.names().items()}
+    return {normalized_name(name): id for name, id in analytes.analyte_names().items()}
 
 
-def id_of(series: Series) -> str:
-    """The test's id; of an unknown test the first part of its name."""
-    name = analytes.core(series.name)
+def id_of(series: ObservationSeries) -> str:
+    """Return the test's id; for an unknown test, the first part of its name."""
+    name = analytes.core_name(series.name)
     known = _plain_names()
-    return known.get(joined(name)) or known.get(joined(series.name)) or name
+    return known.get(normalized_name(name)) or known.get(normalized_name(series.name)) or name
 
 
 def analyte(id: str) -> Analyte:
-    """The test, or one that is known by its name only."""
+    """Return the test with this id; an unknown one has its name only."""
     return analytes.analytes().get(id) or Analyte(id, (id,))
 
 
-def _course(id: str, series: Series) -> Course:
+def _test_series(id: str, series: ObservationSeries) -> TestSeries:
     given = (series.first, series.worst, series.lowest, series.highest, series.last)
     unique = {(item.time, item.value): item for item in given if item is not None}
     ordered = sorted(unique.values(), key=lambda item: item.time)
-    read = [_figure(item.value) for item in ordered]
+    read = [_quantity(item.value) for item in ordered]
     numbers = [figure.value for figure in read if figure is not None]
     points = tuple(
         _point(item, figure, index, len(ordered), numbers)
         for index, (item, figure) in enumerate(zip(ordered, read, strict=True))
     )
-    return Course(id, series.name, points, series.count <= len(points), series.judged, series.range or "")
+    return TestSeries(id, series.name, points, series.count <= len(points), series.judged, series.range or "")
 
 
-def _figure(text: str) -> Figure | None:
-    return next(iter(figures(text)), None)
+def _quantity(text: str) -> Quantity | None:
+    return next(iter(find_quantities(text)), None)
 
 
-def _point(item: Measurement, figure: Figure | None, index: int, size: int, numbers: list[float]) -> Point:
+def _point(item: Measurement, figure: Quantity | None, index: int, size: int, numbers: list[float]) -> SeriesPoint:
     places = {"first"} if index == 0 else set()
     if index == size - 1:
         places.add("last")
@@ -101,4 +101,4 @@ def _point(item: Measurement, figure: Figure | None, index: int, size: int, numb
         on = date.fromisoformat(item.on[:10]) if item.on else item.time.date()
     except ValueError:
         on = None
-    return Point(figure, item.value, item.time, on, item.flag or "", item.source, frozenset(places))
+    return SeriesPoint(figure, item.value, item.time, on, item.flag or "", item.source, frozenset(places))

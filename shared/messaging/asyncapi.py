@@ -8,8 +8,8 @@ import json
 from pathlib import Path
 from typing import Any, get_args
 
-from shared.contracts.access import AccessEvent
-from shared.contracts.envelope import CHAINED, TYPE_PREFIX
+from shared.contracts.access_log import AccessLogEvent
+from shared.contracts.envelope import CHAINED_HEADERS, TYPE_PREFIX
 from shared.contracts.events import EVENT_TYPES
 from shared.contracts.refresh import REFRESH_EVENT_TYPES
 from shared.messaging.rights import permissions
@@ -73,7 +73,7 @@ def _channels() -> Json:
     found["notice-sent"] = _channel("notified.{case}.{escalation}.{channel}", "NOTIFY", "receipt")
     found["reconcile-set"] = _channel("timers.reconcile.{of}", "TIMERS", "timer")
     found["reconcile-due"] = _channel("timers.due.reconcile.{of}", "TIMERS", "timer")
-    for entry in get_args(AccessEvent):
+    for entry in get_args(AccessLogEvent):
         found[f"access-{entry}"] = _channel(f"access.{entry}.{{case}}", "ACCESS", "access")
     found["alert"] = _channel("alert.{severity}.{kind}", "ALERTS", "alert")
     found["deadletter"] = _channel("deadletter.{service}.{consumer}", "DEADLETTER", "deadletter")
@@ -212,17 +212,17 @@ def _messages() -> Json:
 
 
 def _headers() -> Json:
-    names = [name for name in CHAINED if name != "ce-prevdigest"]
+    names = [name for name in CHAINED_HEADERS if name != "ce-prevdigest"]
     return {
         "type": "object",
         "description": "CloudEvents 1.0 in binary mode. ce-prevdigest is the digest of the case's event before.",
         "required": ["ce-specversion", *names],
-        "properties": {name: {"type": "string"} for name in ("ce-specversion", *CHAINED, "traceparent")},
+        "properties": {name: {"type": "string"} for name in ("ce-specversion", *CHAINED_HEADERS, "traceparent")},
     }
 
 
 def _refresh_headers() -> Json:
-    names = ("ce-specversion", *(name for name in CHAINED if name != "ce-prevdigest"))
+    names = ("ce-specversion", *(name for name in CHAINED_HEADERS if name != "ce-prevdigest"))
     return {
         "type": "object",
         "description": "CloudEvents 1.0 in binary mode.",

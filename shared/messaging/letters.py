@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Literal
 
-from shared.contracts.failures import PermanentError
+from shared.contracts.errors import PermanentError
 from shared.messaging.connection import Bus, WrongSequenceError
 from shared.messaging.pages import pages
 

@@ -17,10 +17,10 @@ from types import TracebackType
 
 from nats.aio.msg import Msg
 
-from shared.contracts.case import cause_of, fold
-from shared.contracts.envelope import Recorded, decode
+from shared.contracts.case import causing_event, fold
+from shared.contracts.envelope import RecordedEvent, decode
+from shared.contracts.errors import CountersignError, PermanentError, TransientError
 from shared.contracts.events import CaseEvent, Failed, StepName
-from shared.contracts.failures import Failure, PermanentError, TransientError
 from shared.contracts.subjects import derived_id
 from shared.messaging.ahead import Ahead, Run
 from shared.messaging.attempt import Heartbeat, handling
@@ -43,14 +43,14 @@ Clock = Callable[[], datetime]
 class Work:
     """What a step is asked to do."""
 
-    cause: Recorded
+    cause: RecordedEvent
     attempt: int  # 1 for the first
     last: bool  # no further attempt follows: a step that can do without its dependency does so now
 
 
 Handler = Callable[[Work], Awaitable[CaseEvent]]  # raises MovedOn where it finds that the case does not await it
 GivenUp = Callable[[Original, str], Awaitable[None]]  # what else a step does when it gives up, and why it did
-Undo = Callable[[Recorded], Awaitable[None]]
+Undo = Callable[[RecordedEvent], Awaitable[None]]
 
 
 class Steps:
@@ -85,15 +85,15 @@ class Steps:
         for target in all_consumers():
             if target.name in self.receivers:
                 info = await self.bus.consumer_info(target.stream, target.name)
-                instruments.level("countersign.consumer.lag", info["num_pending"], target.attributes)
-                instruments.level("countersign.consumer.unacknowledged", info["num_ack_pending"], target.attributes)
+                instruments.set_gauge("countersign.consumer.lag", info["num_pending"], target.attributes)
+                instruments.set_gauge("countersign.consumer.unacknowledged", info["num_ack_pending"], target.attributes)
 
     def _begin_counting(self) -> None:
         for target in all_consumers():
             if target.name in self.receivers:
-                instruments.add("countersign.dead_letters", 0, target.attributes)
-                instruments.add("countersign.redeliveries", 0, target.attributes)
-        instruments.add("countersign.nats.refused", 0)
+                instruments.increment("countersign.dead_letters", 0, target.attributes)
+                instruments.increment("countersign.redeliveries", 0, target.attributes)
+        instruments.increment("countersign.nats.refused", 0)
 
     async def stop(self) -> None:
         """Take nothing new, and finish what is being worked on."""
@@ -124,7 +124,7 @@ class Steps:
             with self._in_line(target, received, message):
                 await work(received, metadata.num_delivered, False)
 
-        async def before_its_turn(received: Recorded) -> None:
+        async def before_its_turn(received: RecordedEvent) -> None:
             with handling(target, received.case.subject(received.name), _parent(received), 1):
                 await work(received, 1, True)
 
@@ -132,7 +132,7 @@ class Steps:
             self._early[target.name] = before_its_turn
         self._consume(target, run)
 
-    def _in_line(self, target: Consumer, received: Recorded, message: Msg) -> AbstractContextManager[None]:
+    def _in_line(self, target: Consumer, received: RecordedEvent, message: Msg) -> AbstractContextManager[None]:
         """Counts what is at work for whom, where departments have their turns."""
         ahead = self._aheads.get(target.name)
         if ahead is None:
@@ -156,12 +156,12 @@ class Steps:
         """One attempt: its time limit, its heartbeat, and what its failure leads to."""
         attempt = message.metadata.num_delivered
         if attempt > 1:
-            instruments.add("countersign.redeliveries", 1, target.attributes)
+            instruments.increment("countersign.redeliveries", 1, target.attributes)
         try:
             with Heartbeat(message, target.ack_wait / 3), handling(target, message.subject, message.headers, attempt):
                 async with asyncio.timeout(target.row.attempt):
                     await run(message)
-        except Failure as failure:
+        except CountersignError as failure:
             await self._fail(target, message, attempt, failure)
         except TimeoutError:
             await self._fail(target, message, attempt, TransientError(f"no result within {target.row.attempt:g} s"))
@@ -174,7 +174,7 @@ class Steps:
                 message.ack()
             )  # what it raises is not the step's failure: done work is delivered again, and found done
 
-    async def _fail(self, target: Consumer, message: Msg, attempt: int, failure: Failure) -> None:
+    async def _fail(self, target: Consumer, message: Msg, attempt: int, failure: CountersignError) -> None:
         delay = delay_after(target.row, attempt, failure)
         if delay is not None:
             logger.info("%s: attempt %d failed, again in %.1f s: %s", target.name, attempt, delay, failure.reason)
@@ -184,7 +184,7 @@ class Steps:
             return
         try:
             await self._give_up(target, _original(message, target), failure.reason, attempt)
-        except Failure as error:  # nothing is let go that is not kept as a dead letter
+        except CountersignError as error:  # nothing is let go that is not kept as a dead letter
             logger.warning("%s: could not give up yet: %s", target.name, error.reason)
             await message.nak(delay=target.row.first_wait)
             return
@@ -244,7 +244,7 @@ class Steps:
         target: Consumer,
         handle: Handler,
         undo: Undo | None,
-        received: Recorded,
+        received: RecordedEvent,
         attempt: int,
         early: bool,
     ) -> None:
@@ -252,7 +252,7 @@ class Steps:
         cause, history = received, None
         if attempt > 1 or received.name == "retried" or early or self._waited(target, received):
             history = await journal.history_with(received)
-            wanted = cause_of(name, history) if fold(history).awaits == name else None
+            wanted = causing_event(name, history) if fold(history).awaits == name else None
             if wanted is None or (received.name != "retried" and wanted.id != received.id):
                 return  # done before, or the case has moved on
             cause = wanted
@@ -264,7 +264,7 @@ class Steps:
             if undo is not None:
                 await undo(cause)
 
-    def _waited(self, target: Consumer, received: Recorded) -> bool:
+    def _waited(self, target: Consumer, received: RecordedEvent) -> bool:
         """Whether it has stood in a queue, and may have been done ahead of its turn."""
         return target.ahead > 0 and (self._clock() - received.time).total_seconds() > QUEUED
 
@@ -279,7 +279,7 @@ class Steps:
             await self._give_up(target, original, "delivered too often without an answer", advisory["deliveries"])
 
 
-def _parent(event: Recorded) -> dict[str, str]:
+def _parent(event: RecordedEvent) -> dict[str, str]:
     """Under which span work on a stored event stands, as its message said it."""
     return {"traceparent": event.traceparent} if event.traceparent else {}
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from shared.contracts.events import StepName
 from shared.messaging.retry import RetryRow
-from shared.telemetry import catalogue
+from shared.telemetry import metric_definitions
 
 DAY = 86_400.0
 DEDUPE_WINDOW = 600.0  # seconds in which a repeated Nats-Msg-Id is dropped by the server
@@ -51,7 +51,7 @@ class Consumer:
     @property
     def attributes(self) -> dict[str, str]:
         """What metrics and spans call it."""
-        return {catalogue.STREAM: self.stream, catalogue.CONSUMER: self.name}
+        return {metric_definitions.STREAM: self.stream, metric_definitions.CONSUMER: self.name}
 
     @property
     def ack_wait(self) -> float:

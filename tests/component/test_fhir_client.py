@@ -10,14 +10,14 @@ import httpx
 import pytest
 from pydantic import SecretStr
 
-from shared.clinical.authorization import Authorization, FixedToken, TokenFile
-from shared.clinical.fhir import FhirClient, NotFoundError, UnauthorizedError, retry_after
-from shared.clinical.paging import MAX_FRUITLESS
-from shared.contracts.failures import PermanentError, TransientError
+from shared.clinical.authorization import Authorization, StaticToken, TokenFile
+from shared.clinical.fhir_client import FhirClient, NotFoundError, UnauthorizedError, retry_after
+from shared.clinical.paging import MAX_PAGES_WITHOUT_NEW
+from shared.contracts.errors import PermanentError, TransientError
 from tests.support.ehr import BASE
 from tests.support.examples import T0
 
-TOKEN = FixedToken(SecretStr("secret"))
+TOKEN = StaticToken(SecretStr("secret"))
 Handler = Callable[[httpx.Request], httpx.Response]
 
 
@@ -131,7 +131,7 @@ async def test_pages_that_bring_nothing_new_end() -> None:
     ehr = speaking(handler)
     with pytest.raises(PermanentError, match="nothing new"):
         await ehr.search("Observation", {})
-    assert ehr.requests == MAX_FRUITLESS + 2
+    assert ehr.requests == MAX_PAGES_WITHOUT_NEW + 2
 
 
 async def test_empty_pages_between_others_are_passed_and_what_shifts_counts_once() -> None:

@@ -10,9 +10,9 @@ from fastapi import FastAPI
 
 from deploy.sandbox_ehr.notify import Subscriber
 from services.ingest.notifications_api import NotificationDoor, make_notification_router
-from shared.clinical.fhir import version_of
+from shared.clinical.fhir_client import etag_of
 from shared.runtime import problems
-from shared.runtime.access import Grant, Grants, Guard, token_digest
+from shared.runtime.authentication import ApiToken, ApiTokens, Authenticator, token_digest
 from tests.support.ehr import client, sandbox, stays
 from tests.support.memory import MemoryBus
 from tests.support.stack import until
@@ -30,10 +30,10 @@ class Door:
         door = NotificationDoor(lambda: f"id-{next(ids)}")
         door.attach(self.bus)
         roles = ("ingest", "physician", "operator")
-        grants = tuple(Grant(sha256=token_digest(role), subject=role, role=role) for role in roles)
+        grants = tuple(ApiToken(sha256=token_digest(role), subject=role, role=role) for role in roles)
         app = FastAPI()
-        problems.install(app)
-        app.include_router(make_notification_router(door, Guard(Grants(tokens=grants))))
+        problems.install_error_handlers(app)
+        app.include_router(make_notification_router(door, Authenticator(ApiTokens(tokens=grants))))
         self.http = httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://countersign.test")
 
     async def send(self, body: Any, role: str = "ingest", method: str = "POST", path: str = PATH) -> httpx.Response:
@@ -100,8 +100,8 @@ async def test_the_sandbox_tells_its_subscriber_of_tasks_that_ended_and_of_nothi
     ehr = client(of)
     encounter = await ehr.read("Encounter", stays()[0])
     made = (await ehr.create({"resourceType": "Task", "status": "requested", "intent": "order"})).resource
-    await ehr.update(made | {"status": "completed"}, if_match=version_of(made))
-    await ehr.update(encounter, if_match=version_of(encounter))
+    await ehr.update(made | {"status": "completed"}, if_match=etag_of(made))
+    await ehr.update(encounter, if_match=etag_of(encounter))
 
     async def told() -> bool:
         return of.subscriber is not None and of.subscriber.told == 1

@@ -12,7 +12,7 @@ from fastapi.routing import APIRoute
 from joserfc.jwk import RSAKey
 
 from services.approval.sign_in import routes
-from shared.runtime.access import COOKIE
+from shared.runtime.authentication import SESSION_COOKIE
 from tests.support.oidc import GEE, OidcServer
 from tests.support.people import (
     COLLEAGUE,
@@ -66,10 +66,10 @@ async def test_a_session_ends_when_it_is_left_alone_and_when_it_is_closed(secure
     gone = await secured.http.get("/?mine=1")
     assert (gone.status_code, gone.headers["location"]) == (303, "/sign-in?after=/%3Fmine%3D1")
     await sign_in(secured)
-    session = secured.http.cookies[COOKIE]
+    session = secured.http.cookies[SESSION_COOKIE]
     left = await post(secured, "/sign-out")
     assert left.headers["clear-site-data"] == '"cache", "storage"'
-    secured.http.cookies.set(COOKIE, session)
+    secured.http.cookies.set(SESSION_COOKIE, session)
     assert (await secured.http.get("/")).status_code == 303
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from deploy.sandbox_ehr.app import Sandbox
 from services.approval.resources import chain_head_of
-from shared.clinical.fhir import FhirClient
+from shared.clinical.fhir_client import FhirClient
 from shared.messaging import pull
 from shared.messaging.retry import RetryRow
 from shared.messaging.topology import Consumer

@@ -18,7 +18,7 @@ from deploy.sandbox_ehr.habits import Habits
 from services.approval import follow_up
 from services.approval.resources import DOCUMENT_SYSTEM, chain_head_of
 from shared.clinical.connect import connect_ehr
-from shared.clinical.fhir import FhirClient
+from shared.clinical.fhir_client import FhirClient
 from shared.messaging.retry import RetryRow
 from tests.support import stack as stacks
 from tests.support.ehr import sandbox

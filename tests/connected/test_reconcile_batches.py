@@ -13,7 +13,7 @@ from services.approval import resources
 from services.approval.reconcile import KEY, Reconciling
 from services.approval.reviews import Reviews
 from services.approval.task_mark import Mark
-from shared.clinical.fhir import FhirClient
+from shared.clinical.fhir_client import FhirClient
 from shared.messaging.buckets import Bucket
 from shared.messaging.connection import Bus
 from shared.messaging.steps import Steps

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from cli.stack.access import write_private
-from shared.contracts.failures import TransientError
+from shared.contracts.errors import TransientError
 from shared.messaging.connection import Bus
 from shared.messaging.steps import Steps
 from shared.runtime import service
@@ -27,7 +27,7 @@ def test_any_key_is_a_key(tmp_path: Path, key: str) -> None:
 async def test_a_service_that_cannot_start_yet_tries_again_on_a_connection_of_its_own(
     nats: NatsServer, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(service, "AGAIN", 0.01)
+    monkeypatch.setattr(service, "RECONNECT_DELAY_S", 0.01)
     await nats.provision()
     tried: list[Bus] = []
 

@@ -32,8 +32,8 @@ from services.drafter.facts import render
 from shared.contracts.case import Case, fold
 from shared.contracts.context import EncounterContext
 from shared.contracts.draft import Draft, OpenPoint, Sentence
-from shared.contracts.ehr import TaskFact
-from shared.contracts.envelope import START, Recorded
+from shared.contracts.ehr import TaskChanged
+from shared.contracts.envelope import CHAIN_START, RecordedEvent
 from shared.contracts.events import CaseEvent, ContextExtracted, Discharged
 from shared.messaging.access_log import AccessLog
 from shared.messaging.artifacts import Artifacts
@@ -41,7 +41,7 @@ from shared.messaging.ehr_facts import tell_task
 from shared.messaging.journal import Journal
 from shared.messaging.steps import Steps, Work
 from shared.runtime import problems
-from shared.runtime.access import Grant, Grants, Guard, token_digest
+from shared.runtime.authentication import ApiToken, ApiTokens, Authenticator, token_digest
 from tests.support.ehr import client
 from tests.support.examples import CASE, PHYSICIAN, PROMPT, STAY, SUPERVISOR, T0
 from tests.support.memory import Kept, MemoryBus, consumers_of, deliver
@@ -99,10 +99,10 @@ class Approving:
 
     def _http(self, log: AccessLog, reviews: Reviews, working: WorkingCopies) -> httpx.AsyncClient:
         people = {"physician": PHYSICIAN, "supervisor": SUPERVISOR}
-        guard = Guard(
-            Grants(
+        guard = Authenticator(
+            ApiTokens(
                 tokens=tuple(
-                    Grant(
+                    ApiToken(
                         subject=who.subject,
                         role=role,  # type: ignore[arg-type]
                         practitioner=who.practitioner,
@@ -114,7 +114,7 @@ class Approving:
         )
         parts = Parts(self.desk, reviews, guard, log, self.now, timedelta(minutes=15), lambda _: None)
         app = FastAPI()
-        problems.install(app)
+        problems.install_error_handlers(app)
         app.include_router(make_router(parts))
         app.include_router(make_corrections_router(parts))
         pages = APIRouter(route_class=PageRoute)
@@ -143,7 +143,7 @@ class Approving:
     async def discharge(self) -> None:
         """The case, up to its first review."""
         context = await self.artifacts.of(CASE.id).put(self.context.model_dump_json().encode())
-        head = await self.journal.append(CASE, Discharged(encounter_id="e1"), after=START, id="d", time=T0)
+        head = await self.journal.append(CASE, Discharged(encounter_id="e1"), after=CHAIN_START, id="d", time=T0)
         stay = STAY.model_copy(update={"attending": PHYSICIAN.practitioner})
         read = ContextExtracted(
             stay=stay, kind="discharge-summary", context=context, encounter_status="finished", left_out=0
@@ -167,7 +167,7 @@ class Approving:
     async def tell_of_task(self, task: str) -> None:
         """The EHR says that a Task has changed."""
         self._told += 1
-        await tell_task(self.bus, TaskFact(task_id=task), source="test", id=f"told-{self._told}")
+        await tell_task(self.bus, TaskChanged(task_id=task), source="test", id=f"told-{self._told}")
         await self.work()
 
     async def call(self, method: str, path: str, role: str = "physician", **sent: Any) -> httpx.Response:
@@ -176,7 +176,7 @@ class Approving:
         await self.work()
         return answer
 
-    async def history(self) -> list[Recorded]:
+    async def history(self) -> list[RecordedEvent]:
         return await self.journal.find(CASE.id)
 
     async def case(self) -> Case:

@@ -11,7 +11,7 @@ from services.approval.directory import Directory
 from services.approval.directory_file import DirectoryFile, read
 from services.approval.notify import channels
 from services.approval.notify.notices import Notice, read_notice
-from shared.contracts.failures import PermanentError, TransientError
+from shared.contracts.errors import PermanentError, TransientError
 from tests.support.examples import CASE, T0
 
 EXAMPLE = """

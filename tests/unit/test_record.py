@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 
 from services.drafter.extract import Record
 from services.drafter.record import build_context
-from services.drafter.record.quantities import quantity
-from shared.clinical import elements, moments, references
-from shared.contracts.failures import PermanentError
+from services.drafter.record.quantities import format_quantity
+from shared.clinical import elements, fhir_datetime, references
+from shared.contracts.errors import PermanentError
 
 ENC = {"reference": "Encounter/e1"}
 START, END = "2026-06-01T08:00:00Z", "2026-06-04T10:00:00Z"
@@ -166,8 +166,8 @@ def test_reading_never_raises_on_dirt(element: dict[str, Any], other: Any) -> No
         elements.codes(item)
         elements.person_name({"name": item})
         references.parse(item)
-        moments.read(item)
-        quantity(item)
+        fhir_datetime.parse(item)
+        format_quantity(item)
 
 
 TYPES = (
@@ -206,7 +206,7 @@ def test_no_dirt_in_the_entries_stops_a_summary(entries: list[tuple[str, dict[st
     ],
 )
 def test_dates_keep_the_precision_they_were_written_in(text: str, expected: tuple[str, str, str] | None) -> None:
-    found = moments.read(text)
+    found = fhir_datetime.parse(text)
     shown = found and (found.begins.date().isoformat(), found.ends.date().isoformat(), found.text)
     assert shown == expected
 

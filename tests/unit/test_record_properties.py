@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, assume, given, settings
 from services.drafter.extract import Record
 from services.drafter.facts import header, render
 from services.drafter.record import build_context
-from shared.contracts.failures import PermanentError
+from shared.contracts.errors import PermanentError
 from tests.support.fhir_strategies import MEDICINES, PATIENT, TESTS, Drawn, records
 from tests.support.numbers import Sources, leaves, plain, shown
 

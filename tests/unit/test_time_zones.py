@@ -11,7 +11,7 @@ from services.drafter import facts
 from services.drafter.extract import Record
 from services.drafter.record import build_context
 from shared.runtime.settings import ServiceSettings, TimeZones
-from shared.runtime.start import in_words
+from shared.runtime.start import describe_settings_error
 from tests.unit.test_record import encounter
 
 
@@ -41,7 +41,7 @@ def test_a_name_that_is_no_zone_is_refused(monkeypatch: pytest.MonkeyPatch, name
 @pytest.mark.parametrize(
     ("value", "words"),
     [
-        ("Europe/Berlin", "is not the JSON that it must be"),
+        ("Europe/Berlin", "is not valid JSON"),
         ('["Europe/Berlin"]', "must be an object: department → time zone"),
         (
             '{"Heart Centre": "Europe/Berlin"}',
@@ -62,7 +62,7 @@ def test_a_service_does_not_start_with_wrong_time_zones_of_departments(
     monkeypatch.setenv("COUNTERSIGN_DEPARTMENT_TIME_ZONES", value)
     with pytest.raises(ValidationError) as error:
         ServiceSettings()
-    assert in_words(error.value) == f"COUNTERSIGN_DEPARTMENT_TIME_ZONES: {words}"
+    assert describe_settings_error(error.value) == f"COUNTERSIGN_DEPARTMENT_TIME_ZONES: {words}"
 
 
 def test_times_are_printed_with_their_zone() -> None:

@@ -65,8 +65,8 @@ def test_a_chain_of_parts_ends() -> None:
         for n in range(2, 2_000)
     ]
     whole = {"resourceType": "Encounter", "id": "e1"}
-    assert [item["id"] for item in stays.parts(whole, chain, frozenset())] == [
-        f"e{n}" for n in range(1, stays.DEEPEST + 2)
+    assert [item["id"] for item in stays.stay_encounters(whole, chain, frozenset())] == [
+        f"e{n}" for n in range(1, stays.MAX_PART_OF_DEPTH + 2)
     ]
 
 

@@ -9,11 +9,11 @@ from pydantic import BaseModel, ConfigDict, Field
 from services.approval.api import Parts, problem_of
 from services.approval.erasure.desk import ErasureDesk, Planned
 from services.approval.refusal import Refused
-from shared.contracts.case import State
-from shared.contracts.ending import Ground, HoldGround, Reference
+from shared.contracts.case import CaseState
+from shared.contracts.retention import ErasureGround, HoldGround, Reference
 from shared.contracts.subjects import FHIR_ID
-from shared.runtime.access import Caller
-from shared.runtime.problems import Problem
+from shared.runtime.authentication import Caller
+from shared.runtime.problems import ProblemError
 
 
 class Erase(BaseModel):
@@ -21,7 +21,7 @@ class Erase(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    ground: Ground
+    ground: ErasureGround
     reference: Reference | None = Field(default=None, description="a number in your files; no patient data")
 
 
@@ -45,7 +45,7 @@ class ErasureLine(BaseModel):
 
     case_id: str
     department: str
-    state: State
+    state: CaseState
     texts: int
     held: bool
     erased_at: datetime | None
@@ -60,7 +60,7 @@ class Ordered(BaseModel):
     """What stands on the trail now."""
 
     case_id: str
-    state: State
+    state: CaseState
     event: str
     by: str
 
@@ -73,7 +73,7 @@ def make_erasure_router(parts: Parts, desk: ErasureDesk) -> APIRouter:
 
 
 def _add_erasing(router: APIRouter, parts: Parts, desk: ErasureDesk) -> None:
-    operator = Annotated[Caller, Depends(parts.guard.allow("operator"))]
+    operator = Annotated[Caller, Depends(parts.guard.require("operator"))]
 
     @router.get("/v1/erasures", summary="What an erasure would be about: changes nothing")
     async def plan(
@@ -82,12 +82,12 @@ def _add_erasing(router: APIRouter, parts: Parts, desk: ErasureDesk) -> None:
         patient: Annotated[str | None, Query(pattern=FHIR_ID, description="id of the Patient in the EHR")] = None,
     ) -> ErasurePlan:
         if (case is None) == (patient is None):
-            raise Problem(422, "The request is not valid", "Name a case or a patient.")
+            raise ProblemError(422, "The request is not valid", "Name a case or a patient.")
         if patient is not None:
             return ErasurePlan(items=[_line(item) for item in await desk.of_patient(f"Patient/{patient}", who)])
         found = await desk.of_case(case or "", who)
         if found is None:
-            raise Problem(404, "There is no such case")
+            raise ProblemError(404, "There is no such case")
         return ErasurePlan(items=[_line(found)])
 
     @router.post("/v1/cases/{case_id}/erasure", status_code=202, summary="Erase every text of a case, for good")
@@ -100,7 +100,7 @@ def _add_erasing(router: APIRouter, parts: Parts, desk: ErasureDesk) -> None:
 
 
 def _add_holds(router: APIRouter, parts: Parts, desk: ErasureDesk) -> None:
-    operator = Annotated[Caller, Depends(parts.guard.allow("operator"))]
+    operator = Annotated[Caller, Depends(parts.guard.require("operator"))]
 
     @router.post("/v1/cases/{case_id}/hold", summary="Keep the texts of a case: a legal hold")
     async def hold(case_id: str, body: PlaceHold, by: operator) -> Ordered:

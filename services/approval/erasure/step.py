@@ -9,9 +9,9 @@ from pathlib import Path
 from services.approval.erasure import rules
 from services.approval.inbox.working import BUCKET as WORKING
 from services.approval.renditions.kept import KeptRenditions
-from shared.contracts.ending import Erased, ErasureOrdered
-from shared.contracts.envelope import Recorded
-from shared.contracts.failures import never_permanent
+from shared.contracts.envelope import RecordedEvent
+from shared.contracts.errors import as_transient
+from shared.contracts.retention import Erased, ErasureOrdered
 from shared.messaging.artifacts import Artifacts
 from shared.messaging.buckets import Bucket
 from shared.messaging.connection import Bus
@@ -37,7 +37,7 @@ class Erasing:
         """What was ordered is not given up."""
         ordered, case = work.cause.body, work.cause.case
         assert isinstance(ordered, ErasureOrdered)  # noqa: S101 - the step's consumer is filtered to it
-        with never_permanent():
+        with as_transient():
             history = await self._journal.history_with(work.cause)
             texts = rules.texts_of(history)
             for decision in rules.decisions_of(history):
@@ -54,7 +54,7 @@ class Erasing:
         return rules.carried_out(ordered, len(digests))
 
 
-def _listed(cause: Recorded, ordered: ErasureOrdered, digests: Sequence[str]) -> Listed:
+def _listed(cause: RecordedEvent, ordered: ErasureOrdered, digests: Sequence[str]) -> Listed:
     return Listed(
         id=cause.id,
         time=cause.time,

@@ -17,13 +17,13 @@ from services.approval.refusal import Refused
 from services.approval.rights import READERS, denied
 from services.approval.views import case_view, erasure_of
 from shared.contracts.case import Case, fold
-from shared.contracts.envelope import Recorded
+from shared.contracts.envelope import RecordedEvent
+from shared.contracts.errors import ErasedError
 from shared.contracts.events import Approved, Rejected
-from shared.contracts.failures import ErasedError
 from shared.contracts.subjects import CaseRef
-from shared.runtime.access import Caller
-from shared.runtime.limits import TEXT, takes
-from shared.runtime.problems import Problem
+from shared.runtime.authentication import Caller
+from shared.runtime.problems import ProblemError
+from shared.runtime.request_limits import TEXT_MAX_BODY_BYTES, limit_endpoint
 
 NOTES = {
     "stale": "There is a newer draft than the one you were looking at. Nothing was signed.",
@@ -46,7 +46,7 @@ def add_case(router: APIRouter, parts: Parts, working: WorkingCopies) -> None:
 
 
 def _add_reading(router: APIRouter, parts: Parts, working: WorkingCopies, copies: Copies) -> None:
-    clinician = Annotated[Caller, Depends(parts.guard.allow(*READERS))]
+    clinician = Annotated[Caller, Depends(parts.guard.require(*READERS))]
 
     @router.get("/reviews/{case_id}", include_in_schema=False)
     async def show(case_id: str, who: clinician, note: str = "") -> Response:
@@ -61,7 +61,7 @@ def _add_reading(router: APIRouter, parts: Parts, working: WorkingCopies, copies
             return RedirectResponse(f"/reviews/{case_id}", 303)
         return await shown(history, who, "write", note)
 
-    async def shown(history: list[Recorded], who: Caller, mode: Mode, note: str) -> Response:
+    async def shown(history: list[RecordedEvent], who: Caller, mode: Mode, note: str) -> Response:
         case, ref = fold(history), history[-1].case
         try:
             draft = await parts.desk.draft_of(ref.id, case)
@@ -103,11 +103,11 @@ def _add_reading(router: APIRouter, parts: Parts, working: WorkingCopies, copies
 
 
 def _add_signing(router: APIRouter, parts: Parts, copies: Copies) -> None:
-    clinician = Annotated[Caller, Depends(parts.guard.allow(*READERS))]
+    clinician = Annotated[Caller, Depends(parts.guard.require(*READERS))]
     form = Annotated[Sent, Depends(sent_form(parts))]
 
     @router.post("/reviews/{case_id}/working", include_in_schema=False)
-    @takes(TEXT)
+    @limit_endpoint(TEXT_MAX_BODY_BYTES)
     async def keep(sent: form, who: clinician) -> Response:
         """Keep what was typed; answers what was changed and what still waits for a word."""
         await copies.keep(sent, who.subject)
@@ -118,19 +118,19 @@ def _add_signing(router: APIRouter, parts: Parts, copies: Copies) -> None:
         return page("changes.html", saved=parts.clock(), zone=zone, mode=sent.mode, **found)
 
     @router.post("/reviews/{case_id}/look", include_in_schema=False)
-    @takes(TEXT)
+    @limit_endpoint(TEXT_MAX_BODY_BYTES)
     async def look(sent: form, who: clinician) -> Response:
         """The same for a browser that runs no script."""
         await copies.keep(sent, who.subject)
         return RedirectResponse(f"{sent.path}#signing", 303)
 
     @router.post("/reviews/{case_id}/approve", include_in_schema=False)
-    @takes(TEXT)
+    @limit_endpoint(TEXT_MAX_BODY_BYTES)
     async def approve(sent: form, who: clinician) -> Response:
         await copies.keep(sent, who.subject)  # nothing typed is lost, whatever comes of it
         try:
             parts.check_recent(who)
-        except Problem:
+        except ProblemError:
             return RedirectResponse(f"/sign-in?again=1&after={sent.path}", 303)
         copy = sent.copy
         changed = copy.text if copy.text != sent.draft.text else None
@@ -145,7 +145,7 @@ def _add_signing(router: APIRouter, parts: Parts, copies: Copies) -> None:
 
 
 def _add_refusing(router: APIRouter, parts: Parts) -> None:
-    clinician = Annotated[Caller, Depends(parts.guard.allow(*READERS))]
+    clinician = Annotated[Caller, Depends(parts.guard.require(*READERS))]
 
     @router.post("/reviews/{case_id}/reject", include_in_schema=False)
     async def reject(
@@ -156,7 +156,7 @@ def _add_refusing(router: APIRouter, parts: Parts) -> None:
         reason: Annotated[str, Form(max_length=4000)],
     ) -> Response:
         if not reason.strip():
-            raise Problem(422, "A reason is needed", "Say in a few words why the draft is refused.")
+            raise ProblemError(422, "A reason is needed", "Say in a few words why the draft is refused.")
         try:
             await parts.desk.reject(case_id, digest, who, action, reason.strip())
         except Refused as refused:
@@ -171,7 +171,7 @@ def _add_refusing(router: APIRouter, parts: Parts) -> None:
         reason: Annotated[str, Form(max_length=4000)],
     ) -> Response:
         if not reason.strip():
-            raise Problem(422, "A reason is needed", "Say in a few words why somebody else is to decide.")
+            raise ProblemError(422, "A reason is needed", "Say in a few words why somebody else is to decide.")
         owner = f"Practitioner/{to.strip().removeprefix('Practitioner/')}"
         try:
             await parts.desk.reassign(case_id, owner, who, reason.strip())
@@ -180,14 +180,14 @@ def _add_refusing(router: APIRouter, parts: Parts) -> None:
         return RedirectResponse(f"/reviews/{case_id}", 303)
 
 
-async def _looked(parts: Parts, case_id: str, who: Caller) -> list[Recorded]:
+async def _looked(parts: Parts, case_id: str, who: Caller) -> list[RecordedEvent]:
     try:
         return await parts.desk.look(case_id, who)
     except Refused as refused:
         raise problem_of(refused) from None
 
 
-def _erased_page(parts: Parts, who: Caller, history: list[Recorded]) -> Response:
+def _erased_page(parts: Parts, who: Caller, history: list[RecordedEvent]) -> Response:
     """That its texts were erased, when, by whom and why."""
     head, zone = history[-1].head.sequence, parts.zone_of(history[-1].case.department)
     facts: dict[str, Any] = {"case": case_view(history), "erasure": erasure_of(history)}

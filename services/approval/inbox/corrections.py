@@ -13,14 +13,14 @@ from services.approval.corrections_desk import CorrectionsDesk
 from services.approval.inbox.working import Working, WorkingCopies
 from services.approval.refusal import Refused
 from services.approval.rights import READERS, denied
-from shared.contracts.case import Case, final
+from shared.contracts.case import Case, latest_document
 from shared.contracts.corrections import Retracted, RetractionRequested
 from shared.contracts.draft import Draft
 from shared.contracts.events import Actor
 from shared.contracts.subjects import CaseRef
-from shared.runtime.access import Caller
-from shared.runtime.limits import TEXT, takes
-from shared.runtime.problems import Problem
+from shared.runtime.authentication import Caller
+from shared.runtime.problems import ProblemError
+from shared.runtime.request_limits import TEXT_MAX_BODY_BYTES, limit_endpoint
 
 NOTES = {
     "changed": "The document has changed since you read it. Nothing was signed: look at it as it stands now.",
@@ -45,7 +45,7 @@ async def after_filing(
 ) -> dict[str, Any] | None:
     """What the page shows of a signed document; None before the signature."""
     desk = CorrectionsDesk(parts.desk)
-    found, last = await desk.standing(ref.id, case), final(case)
+    found, last = await desk.standing(ref.id, case), latest_document(case)
     if found is None or last is None:
         return None
     shown: dict[str, Any] = {
@@ -124,7 +124,7 @@ def add_corrections(router: APIRouter, parts: Parts, working: WorkingCopies) -> 
 
 
 def _sent(parts: Parts, desk: CorrectionsDesk) -> Callable[..., Awaitable[Working]]:
-    clinician = Annotated[Caller, Depends(parts.guard.allow(*READERS))]
+    clinician = Annotated[Caller, Depends(parts.guard.require(*READERS))]
 
     async def sent(
         case_id: str,
@@ -137,7 +137,7 @@ def _sent(parts: Parts, desk: CorrectionsDesk) -> Callable[..., Awaitable[Workin
         """What a form says, of a case that the caller may see. Raises Problem."""
         ref, case = await parts.desk.case(case_id)
         if not case.exists or denied(who, case, ref.department, "see"):
-            raise Problem(404, "There is no such case")
+            raise ProblemError(404, "There is no such case")
         plain = text.replace("\r\n", "\n").rstrip() + "\n"
         found = await desk.standing(ref.id, case)
         if found is not None and plain == found.text.rstrip() + "\n":
@@ -149,17 +149,17 @@ def _sent(parts: Parts, desk: CorrectionsDesk) -> Callable[..., Awaitable[Workin
 
 def _add_signing(router: APIRouter, parts: Parts, working: WorkingCopies) -> None:
     desk = CorrectionsDesk(parts.desk)
-    clinician = Annotated[Caller, Depends(parts.guard.allow(*READERS))]
+    clinician = Annotated[Caller, Depends(parts.guard.require(*READERS))]
     sent = Annotated[Working, Depends(_sent(parts, desk))]
 
     @router.post("/reviews/{case_id}/amendments/look", include_in_schema=False)
-    @takes(TEXT)
+    @limit_endpoint(TEXT_MAX_BODY_BYTES)
     async def look(case_id: str, who: clinician, seen: Digest, copy: sent) -> Response:
         await working.keep(case_id, seen, who.subject, copy)
         return RedirectResponse(f"/reviews/{case_id}#correction", 303)
 
     @router.post("/reviews/{case_id}/amendments", include_in_schema=False)
-    @takes(TEXT)
+    @limit_endpoint(TEXT_MAX_BODY_BYTES)
     async def amend(case_id: str, who: clinician, seen: Digest, copy: sent) -> Response:
         await working.keep(case_id, seen, who.subject, copy)  # nothing typed is lost, whatever comes of it
         if back := _not_yet(parts, who, case_id, copy.reason, "correction"):
@@ -172,7 +172,7 @@ def _add_signing(router: APIRouter, parts: Parts, working: WorkingCopies) -> Non
         return RedirectResponse(f"/reviews/{case_id}", 303)
 
     @router.post("/reviews/{case_id}/addenda", include_in_schema=False)
-    @takes(TEXT)
+    @limit_endpoint(TEXT_MAX_BODY_BYTES)
     async def addend(case_id: str, who: clinician, seen: Digest, copy: sent) -> Response:
         await working.keep(case_id, seen + ADDENDUM, who.subject, copy)
         if back := _not_yet(parts, who, case_id, copy.reason, "addendum"):
@@ -186,7 +186,7 @@ def _add_signing(router: APIRouter, parts: Parts, working: WorkingCopies) -> Non
 
 
 def _add_retracting(router: APIRouter, parts: Parts) -> None:
-    clinician = Annotated[Caller, Depends(parts.guard.allow(*READERS))]
+    clinician = Annotated[Caller, Depends(parts.guard.require(*READERS))]
     desk = CorrectionsDesk(parts.desk)
 
     @router.post("/reviews/{case_id}/retraction", include_in_schema=False)
@@ -214,7 +214,7 @@ def _not_yet(parts: Parts, who: Caller, case_id: str, reason: str, place: str) -
     """Where to go instead, for who has to sign in again or to say why."""
     try:
         parts.check_recent(who)
-    except Problem:
+    except ProblemError:
         return RedirectResponse(f"/sign-in?again=1&after=/reviews/{case_id}", 303)
     return None if reason else RedirectResponse(f"/reviews/{case_id}?note=no-reason#{place}", 303)
 

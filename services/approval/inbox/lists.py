@@ -15,8 +15,8 @@ from services.approval.not_read import NotRead
 from services.approval.reviews import OpenReview, Waiting
 from services.approval.rights import is_theirs
 from shared.contracts.case import fold
-from shared.runtime.access import Caller
-from shared.runtime.limits import Streams
+from shared.runtime.authentication import Caller
+from shared.runtime.request_limits import EventStreamLimit
 
 PAGE = 50
 SETTLE = 0.3  # seconds in which changes are told together
@@ -24,8 +24,8 @@ BEAT = 15.0  # seconds after which a comment keeps proxies from closing the stre
 
 
 def add_lists(router: APIRouter, parts: Parts, names: Names, not_read: NotRead) -> None:
-    clinician = Annotated[Caller, Depends(parts.guard.allow("physician", "supervisor"))]
-    streams = Streams()
+    clinician = Annotated[Caller, Depends(parts.guard.require("physician", "supervisor"))]
+    streams = EventStreamLimit()
 
     @router.get("/", include_in_schema=False)
     async def inbox(
@@ -44,7 +44,9 @@ def add_lists(router: APIRouter, parts: Parts, names: Names, not_read: NotRead) 
             return RedirectResponse("/", 303)
         shown = await names.of([(line.case_id, line.draft) for line in lines])
         now = parts.clock()
-        counts = {name: count for name, count in sorted(parts.reviews.counts().items()) if who.works_in(name)}
+        counts = {
+            name: count for name, count in sorted(parts.reviews.counts().items()) if who.can_access_department(name)
+        }
         return page(
             "rows.html" if rows else "inbox.html",
             who=who,
@@ -67,7 +69,7 @@ def add_lists(router: APIRouter, parts: Parts, names: Names, not_read: NotRead) 
         headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
 
         async def may_listen() -> bool:
-            return who.method in ("token", "jwt") or await parts.guard.signed_in(request) is not None
+            return who.method in ("token", "jwt") or await parts.guard.session_caller(request) is not None
 
         return StreamingResponse(_changes(parts, case, may_listen), media_type="text/event-stream", headers=headers)
 

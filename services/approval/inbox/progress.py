@@ -8,9 +8,9 @@ from services.approval import compare, edits
 from services.approval.desk import Desk
 from services.approval.inbox.sent import Mode, Sent, beginning
 from services.approval.inbox.working import Working
-from shared.contracts import notice
+from shared.contracts import authorship
 from shared.contracts.draft import TO_BE_WRITTEN, Draft
-from shared.runtime.access import Caller
+from shared.runtime.authentication import Caller
 
 
 async def progress(desk: Desk, case_id: str, draft: Draft, copy: Working, mode: Mode, who: Caller) -> dict[str, Any]:
@@ -34,8 +34,8 @@ async def progress(desk: Desk, case_id: str, draft: Draft, copy: Working, mode: 
 
 def _line(draft: Draft, text: str, *, own: bool) -> tuple[str, str] | None:
     """The line that says who wrote the narrative as it stands in the text, and as it has to be, where they differ."""
-    wanted = notice.true_line(draft, text, own=own)
-    found = [stands.strip() for stands, _ in notice.lines_of(text)]
+    wanted = authorship.correct_line(draft, text, own=own)
+    found = [stands.strip() for stands, _ in authorship.find_lines(text)]
     stale = next((stands for stands in found if stands != wanted), None)
     if stale is None or text == draft.text or TO_BE_WRITTEN in text:
         return None
@@ -45,5 +45,5 @@ def _line(draft: Draft, text: str, *, own: bool) -> tuple[str, str] | None:
 async def put_right(desk: Desk, sent: Sent, who: Caller) -> Sent:
     """The form with such a line of the text saying what is true."""
     own = bool(await desk.written(sent.ref.id, sent.draft, sent.copy.text, who))
-    text = notice.put_right(sent.draft, sent.copy.text, own=own)
+    text = authorship.with_correct_lines(sent.draft, sent.copy.text, own=own)
     return replace(sent, copy=sent.copy.model_copy(update={"text": text}))

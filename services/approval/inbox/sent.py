@@ -14,8 +14,8 @@ from shared.contracts.case import fold
 from shared.contracts.draft import Draft
 from shared.contracts.events import Drafted
 from shared.contracts.subjects import CaseRef
-from shared.runtime.access import Caller
-from shared.runtime.problems import Problem
+from shared.runtime.authentication import Caller
+from shared.runtime.problems import ProblemError
 
 Mode = Literal["review", "write"]  # the draft as it is, or its facts and a narrative of one's own
 Numbers = Annotated[list[int], Form(max_length=1000)]
@@ -76,7 +76,7 @@ def _key(draft: Draft, digest: str, mode: Mode) -> str:
 
 def sent_form(parts: Parts) -> Callable[..., Awaitable[Sent]]:
     """A dependency that reads the form."""
-    clinician = parts.guard.allow(*READERS)
+    clinician = parts.guard.require(*READERS)
 
     async def sent(
         case_id: str,
@@ -116,8 +116,8 @@ async def _under_review(parts: Parts, case_id: str, who: Caller, digest: str) ->
     history = await parts.desk.history(case_id)
     case = fold(history)
     if not history or denied(who, case, history[-1].case.department, "see"):
-        raise Problem(404, "There is no such case")
+        raise ProblemError(404, "There is no such case")
     drafts = [event.body.draft.digest for event in history if isinstance(event.body, Drafted)]
     if digest not in drafts:
-        raise Problem(412, "This is not a draft of this case")
+        raise ProblemError(412, "This is not a draft of this case")
     return history[-1].case, await parts.desk.draft(case_id, digest)

@@ -14,9 +14,9 @@ from services.approval.local_time import ZoneOf
 from services.approval.notify.channels import Weight
 from services.approval.notify.notices import STREAM, Notice, read_notice
 from shared.contracts.case import fold
-from shared.contracts.envelope import Recorded, decode
+from shared.contracts.envelope import RecordedEvent, decode
+from shared.contracts.errors import PermanentError
 from shared.contracts.events import Escalated
-from shared.contracts.failures import PermanentError
 from shared.contracts.subjects import CaseRef
 from shared.messaging.connection import Bus, WrongSequenceError
 from shared.messaging.deadletter import Severity, alert
@@ -138,7 +138,7 @@ class Notify:
             return  # an earlier attempt's
 
 
-def _waiting(history: list[Recorded], escalation: str) -> Told | None:
+def _waiting(history: list[RecordedEvent], escalation: str) -> Told | None:
     """The escalation with this id, while the clock still runs on which it was told."""
     told = next((item for item in clocks.escalations(history) if item.event.id == escalation), None)
     return told if told is not None and clocks.is_current(fold(history), told.clock) else None

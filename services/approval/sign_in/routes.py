@@ -12,11 +12,11 @@ from services.approval.inbox.render import page
 from services.approval.rights import READERS
 from services.approval.sign_in.sessions import PENDING, Pending, SessionStore
 from shared.messaging.access_log import AccessLog
-from shared.runtime.access import COOKIE, Caller, Guard, Refusal
-from shared.runtime.limits import takes
-from shared.runtime.oidc import Provider
-from shared.runtime.public import Public
-from shared.runtime.rates import Rate
+from shared.runtime.authentication import SESSION_COOKIE, AuthenticationError, Authenticator, Caller
+from shared.runtime.oidc import OidcProvider
+from shared.runtime.public_origin import PublicOrigin
+from shared.runtime.rate_limits import RateLimit
+from shared.runtime.request_limits import limit_endpoint
 
 STATE_COOKIE = "countersign_sign_in"
 # From one address; behind a proxy that is everybody: a whole house that signs in at the change of a shift stays below.
@@ -31,13 +31,13 @@ class SignIn:
     log: AccessLog
     clock: Callable[[], datetime]
     new_secret: Callable[[], str]
-    public: Public
-    provider: Provider | None = None
+    public: PublicOrigin
+    provider: OidcProvider | None = None
     people: Sequence[Caller] = ()
 
 
-def add_sign_in(router: APIRouter, desk: SignIn, guard: Guard) -> None:
-    attempts = Rate("sign-in", ATTEMPTS, ATTEMPTS_A_SECOND)
+def add_sign_in(router: APIRouter, desk: SignIn, guard: Authenticator) -> None:
+    attempts = RateLimit("sign-in", ATTEMPTS, ATTEMPTS_A_SECOND)
     _add_page(router, desk, guard, attempts)
     if desk.provider is not None:
         _add_provider(router, desk, guard, desk.provider, attempts)
@@ -45,18 +45,18 @@ def add_sign_in(router: APIRouter, desk: SignIn, guard: Guard) -> None:
     @router.post("/sign-out", include_in_schema=False)
     async def sign_out(request: Request) -> Response:
         await guard.check_origin(request)
-        caller = await guard.signed_in(request)
+        caller = await guard.session_caller(request)
         if caller is not None:
-            await desk.sessions.close(guard.session(request))
+            await desk.sessions.close(guard.session_id(request))
             await desk.log.record("signed-out", detail="", subject=caller.subject, role=caller.role)
         answer = RedirectResponse("/sign-in", 303)
         # Nothing of a patient is kept by our answers' own word; this clears what a browser may hold all the same.
         answer.headers["Clear-Site-Data"] = '"cache", "storage"'
-        _forget(answer, desk, COOKIE)
+        _forget(answer, desk, SESSION_COOKIE)
         return answer
 
 
-def _add_page(router: APIRouter, desk: SignIn, guard: Guard, attempts: Rate) -> None:
+def _add_page(router: APIRouter, desk: SignIn, guard: Authenticator, attempts: RateLimit) -> None:
     def show(status: int = 200, *, after: str = "/", again: bool = False, refused: str = "") -> Response:
         return page(
             "sign_in.html",
@@ -73,7 +73,7 @@ def _add_page(router: APIRouter, desk: SignIn, guard: Guard, attempts: Rate) -> 
         return show(after=after, again=again)
 
     @router.post("/sign-in", include_in_schema=False)
-    @takes(rate=attempts)
+    @limit_endpoint(rate=attempts)
     async def signed_in(
         request: Request,
         token: Annotated[str, Form()] = "",
@@ -86,15 +86,17 @@ def _add_page(router: APIRouter, desk: SignIn, guard: Guard, attempts: Rate) -> 
         if 0 <= person < len(desk.people):
             caller = desk.people[person].model_copy(update={"signed_in_at": desk.clock()})
         # With an identity provider people sign in there: a static token never has to be proven again.
-        elif desk.provider is None and token.strip() and (grant := guard.find(token.strip())) is not None:
+        elif desk.provider is None and token.strip() and (grant := guard.find_token(token.strip())) is not None:
             caller = Caller.model_validate(grant.model_dump(exclude={"sha256"}))
-        if caller is None or caller.acting_as(*READERS) is None:
-            await guard.refused("the token opens no inbox", caller, request)
+        if caller is None or caller.in_role(*READERS) is None:
+            await guard.report_denial("the token opens no inbox", caller, request)
             return show(403, after=after, refused="This opens no inbox.")
-        return await _welcome(desk, guard.session(request), caller, after)
+        return await _welcome(desk, guard.session_id(request), caller, after)
 
 
-def _add_provider(router: APIRouter, desk: SignIn, guard: Guard, provider: Provider, attempts: Rate) -> None:
+def _add_provider(
+    router: APIRouter, desk: SignIn, guard: Authenticator, provider: OidcProvider, attempts: RateLimit
+) -> None:
     redirect = f"{desk.public.url.rstrip('/')}/sign-in/callback"
 
     @router.get("/sign-in/provider", include_in_schema=False, dependencies=[Depends(attempts)])
@@ -115,21 +117,21 @@ def _add_provider(router: APIRouter, desk: SignIn, guard: Guard, provider: Provi
         state: str = "",
     ) -> Response:
         """Only the browser that left may come back, once."""
-        cookie = request.cookies.get(desk.public.cookie(STATE_COOKIE), "")
+        cookie = request.cookies.get(desk.public.cookie_name(STATE_COOKIE), "")
         pending = await desk.sessions.finish(state) if state and state == cookie else None
         try:
             if pending is None or not code:
-                raise Refusal("the sign-in was not begun here, or was given up")
+                raise AuthenticationError("the sign-in was not begun here, or was given up")
             signed = await provider.sign_in(redirect, code, pending.nonce, pending.verifier, since=pending.since)
             caller = signed.caller
-            if caller.acting_as(*READERS) is None:
-                raise Refusal(f"the role {caller.role} opens no inbox")
-        except Refusal as refusal:
+            if caller.in_role(*READERS) is None:
+                raise AuthenticationError(f"the role {caller.role} opens no inbox")
+        except AuthenticationError as refusal:
             await desk.log.record("refused", detail=f"sign-in: {refusal.reason}")
             return page(
                 "sign_in.html", 403, people=[], provider=True, after="/", again=False, refused=refusal.reason + "."
             )
-        answer = await _welcome(desk, guard.session(request), caller, pending.after, signed.renewal)
+        answer = await _welcome(desk, guard.session_id(request), caller, pending.after, signed.refresh_token)
         _forget(answer, desk, STATE_COOKIE)
         return answer
 
@@ -140,20 +142,20 @@ async def _welcome(desk: SignIn, before: str, caller: Caller, after: str, renewa
         await desk.sessions.close(before)
     await desk.log.record("signed-in", detail="", subject=caller.subject, role=caller.role, method=caller.method)
     answer = RedirectResponse(_local(after), 303)
-    _keep(answer, desk, COOKIE, await desk.sessions.open(caller, renewal))
+    _keep(answer, desk, SESSION_COOKIE, await desk.sessions.open(caller, renewal))
     return answer
 
 
 def _keep(answer: Response, desk: SignIn, name: str, value: str, max_age: int | None = None) -> None:
     """A cookie for this host alone, which no script may read."""
     answer.set_cookie(
-        desk.public.cookie(name), value, max_age=max_age, httponly=True, samesite="lax", secure=desk.public.secure
+        desk.public.cookie_name(name), value, max_age=max_age, httponly=True, samesite="lax", secure=desk.public.secure
     )
 
 
 def _forget(answer: Response, desk: SignIn, name: str) -> None:
     """A `__Host-` cookie is only replaced by one that is `Secure` as well."""
-    answer.delete_cookie(desk.public.cookie(name), httponly=True, samesite="lax", secure=desk.public.secure)
+    answer.delete_cookie(desk.public.cookie_name(name), httponly=True, samesite="lax", secure=desk.public.secure)
 
 
 def _local(path: str) -> str:

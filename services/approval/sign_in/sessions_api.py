@@ -6,7 +6,7 @@ from fastapi import APIRouter, Depends
 from pydantic import BaseModel, ConfigDict, Field
 
 from services.approval.sign_in.routes import SignIn
-from shared.runtime.access import Caller, Guard
+from shared.runtime.authentication import Authenticator, Caller
 
 
 class EndSessions(BaseModel):
@@ -24,9 +24,9 @@ class Ended(BaseModel):
     ended: int
 
 
-def make_sessions_router(desk: SignIn, guard: Guard) -> APIRouter:
+def make_sessions_router(desk: SignIn, guard: Authenticator) -> APIRouter:
     router = APIRouter(tags=["sessions"])
-    operator = Annotated[Caller, Depends(guard.allow("operator"))]
+    operator = Annotated[Caller, Depends(guard.require("operator"))]
 
     @router.post("/v1/sessions/end", summary="Sign a person out of every browser")
     async def end_sessions(body: EndSessions, by: operator) -> Ended:

@@ -7,9 +7,9 @@ from services.drafter.course.instructions import instructions
 from shared.contracts.context import EncounterContext
 from shared.contracts.draft import Sentence
 
-__all__ = ["composed", "hospital_course", "instructions"]
+__all__ = ["compose_course", "hospital_course", "instructions"]
 
 
-def composed(context: EncounterContext, quoted: Sequence[Sentence] = ()) -> tuple[Sentence, ...]:
+def compose_course(context: EncounterContext, quoted: Sequence[Sentence] = ()) -> tuple[Sentence, ...]:
     """The hospital course, with sentences `quoted` from notes; then the instructions where somebody is to be told."""
     return (*hospital_course(context, quoted), *instructions(context))

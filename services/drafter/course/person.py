@@ -4,11 +4,11 @@ from datetime import date
 
 from shared.contracts.context import EncounterContext
 
-ADULT = 18  # years
+ADULT_AGE_YEARS = 18  # years
 _NOUNS = {"male": ("man", "boy"), "female": ("woman", "girl")}
 
 
-def person(context: EncounterContext) -> str:
+def describe_patient(context: EncounterContext) -> str:
     """`This 72-year-old woman`, `This 6-month-old boy`, `This newborn girl`, `The patient`: age at the admission."""
     adult, child = _NOUNS.get((context.patient.sex or "").lower(), ("patient", "child"))
     born, start = context.patient.birth_date, (context.start or context.end).date()
@@ -16,7 +16,7 @@ def person(context: EncounterContext) -> str:
         return "The patient" if adult == "patient" else f"This {adult}"
     years, months = _age(born, start)
     if years >= 1:
-        return f"This {years}-year-old {adult if years >= ADULT else child}"
+        return f"This {years}-year-old {adult if years >= ADULT_AGE_YEARS else child}"
     days = (start - born).days
     if days < 1:
         return f"This newborn {child}" if child != "child" else "This newborn"

@@ -2,40 +2,40 @@
 
 from collections.abc import Iterator
 
-from services.drafter.course.words import day, sentence
+from services.drafter.course.phrases import composed_sentence, day
 from services.drafter.record.observations import short_names
-from shared.contracts.context import EncounterContext, Measurement, Series
+from shared.contracts.context import EncounterContext, Measurement, ObservationSeries
 from shared.contracts.draft import Sentence
 
 CRITICAL = ("critical", "critically low", "critically high")
-MOST = 6  # abnormal, not critical series told one by one; the number of the others is told
+MAX_RESULTS = 6  # abnormal, not critical series told one by one; the number of the others is told
 
 
-def results(context: EncounterContext) -> Iterator[Sentence]:
+def result_sentences(context: EncounterContext) -> Iterator[Sentence]:
     """A sentence on critical results, one on other abnormal ones, with how many are condensed."""
     names = short_names(context.labs)
     critical = [item for item in context.labs if any(point.flag in CRITICAL for point in _points(item))]
     abnormal = [item for item in context.labs if item not in critical and any(point.flag for point in _points(item))]
     if critical:
         words = "; ".join(_course(item, names[item.name]) for item in critical)
-        yield sentence("hospital-course", f"Critical laboratory results: {words}", _evidence(critical))
-    shown = abnormal[:MOST]
+        yield composed_sentence("hospital-course", f"Critical laboratory results: {words}", _evidence(critical))
+    shown = abnormal[:MAX_RESULTS]
     if shown:
         rest = len(abnormal) - len(shown)
         more = f"; {rest} further abnormal {'result is' if rest == 1 else 'results are'} listed above" if rest else ""
         title = "Other abnormal laboratory results" if critical else "Abnormal laboratory results"
         words = "; ".join(_course(item, names[item.name]) for item in shown)
-        yield sentence("hospital-course", f"{title}: {words}{more}", _evidence(shown))
+        yield composed_sentence("hospital-course", f"{title}: {words}{more}", _evidence(shown))
 
 
-def _points(series: Series) -> list[Measurement]:
+def _points(series: ObservationSeries) -> list[Measurement]:
     """First, extremes in order of time, last; each measurement once."""
     between = {item.time: item for item in (series.worst, series.lowest, series.highest) if item is not None}
     points = [series.first, *(between[time] for time in sorted(between))]
     return [*points, series.last] if series.count > 1 else points
 
 
-def _course(series: Series, name: str) -> str:
+def _course(series: ObservationSeries, name: str) -> str:
     """`Creatinine 1.9 mg/dL (high) on 2026-04-01, then 1.2 mg/dL on 2026-04-03`."""
     words = []
     for point in _points(series):
@@ -45,5 +45,5 @@ def _course(series: Series, name: str) -> str:
     return f"{name} {', then '.join(words)}"
 
 
-def _evidence(found: list[Series]) -> list[tuple[str, str]]:
+def _evidence(found: list[ObservationSeries]) -> list[tuple[str, str]]:
     return [(point.source, f"{item.name} {point.value}") for item in found for point in _points(item)]

@@ -10,7 +10,7 @@ DISCHARGE, DEATH = "discharge-summary", "death-summary"
 
 
 @dataclass(frozen=True, slots=True)
-class Kind:
+class KindDefinition:
     """`digest` is the SHA-256 of everything that declares it, with what it extends."""
 
     name: str
@@ -22,7 +22,7 @@ class Kind:
     def type(self) -> DocumentType:
         return self.declared.type
 
-    def home(self, narrative: Narrative) -> PartCode | None:
+    def part_of(self, narrative: Narrative) -> PartCode | None:
         """The part that a narrative stands in; None where the kind has no such narrative."""
         if narrative == "patient-instructions" and not self.declared.patient_instructions:
             return None
@@ -30,16 +30,16 @@ class Kind:
 
 
 @dataclass(frozen=True, slots=True)
-class Kinds:
+class KindRegistry:
     """Every kind there is, the two that everything falls back to among them."""
 
-    all: dict[str, Kind]
+    all: dict[str, KindDefinition]
 
-    def of(self, name: str, *, died: bool = False) -> Kind:
+    def of(self, name: str, *, died: bool = False) -> KindDefinition:
         """The kind of that name; where there is none, the general one."""
         return self.all.get(name) or self.general(died)
 
-    def general(self, died: bool) -> Kind:
+    def general(self, died: bool) -> KindDefinition:
         return self.all[DEATH if died else DISCHARGE]
 
     @property

@@ -39,21 +39,21 @@ def _walk(root: Any, found: list[str]) -> None:
                 found.append("\n")
             elif node.tag in ("td", "th"):
                 found.append(" | " if node.getnext() is not None else " ")
-            found.append(_spaced(node.tail))
+            found.append(_collapse_spaces(node.tail))
             continue
         if not isinstance(node.tag, str) or node.tag in _SKIPPED or _HIDDEN.search(node.get("style") or ""):
-            found.append(_spaced(node.tail))
+            found.append(_collapse_spaces(node.tail))
             continue
         if node.tag in _BLOCKS:
             found.append("\n- " if node.tag == "li" else "\n")
         if node.tag == "pre":
-            found.append(node.text_content() + "\n" + _spaced(node.tail))
+            found.append(node.text_content() + "\n" + _collapse_spaces(node.tail))
             continue
-        found.append(_spaced(node.text))
+        found.append(_collapse_spaces(node.text))
         waiting.append((node, True))
         waiting += [(child, False) for child in reversed(node)]
 
 
-def _spaced(text: str | None) -> str:
+def _collapse_spaces(text: str | None) -> str:
     """Line breaks of the source are spaces."""
     return re.sub(r"\s+", " ", text or "")

@@ -4,16 +4,16 @@ import asyncio
 import sys
 from pathlib import Path
 
-_CHILD = Path(__file__).with_name("pdf_child.py")
+_CHILD_PROGRAM = Path(__file__).with_name("pdf_child.py")
 _REASONS = {
     3: "it is not a PDF, or damaged",
     4: "it is protected by a password",
     5: "it is too long",
 }
-SECONDS = 20.0  # until it has to be ready
+TIMEOUT_S = 20.0  # until it has to be ready
 
 
-async def text_of(data: bytes, seconds: float = SECONDS) -> str:
+async def text_of(data: bytes, seconds: float = TIMEOUT_S) -> str:
     """The words of a PDF, page after page.
 
     Raises ValueError with what is wrong with it: damaged, protected, too long, a scan without text.
@@ -21,7 +21,7 @@ async def text_of(data: bytes, seconds: float = SECONDS) -> str:
     child = await asyncio.create_subprocess_exec(
         sys.executable,
         "-I",  # no module of the working directory, no variable of the environment
-        str(_CHILD),
+        str(_CHILD_PROGRAM),
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.DEVNULL,  # its words may quote the file

@@ -29,8 +29,8 @@ _SKIPPED = frozenset(
     "fonttbl colortbl stylesheet info pict object themedata datastore listtable listoverridetable rsidtbl generator"  # noqa: SIM905
     " header footer headerl headerr footerl footerr latentstyles xmlnstbl filetbl revtbl fldinst".split()
 )
-DEEPEST = 200  # groups within groups
-LONGEST = 2_000_000  # characters of text
+MAX_DEPTH = 200  # groups within groups
+MAX_CHARACTERS = 2_000_000  # characters of text
 
 
 @dataclass(slots=True)
@@ -61,13 +61,13 @@ class _Reader:
         group = self.groups[-1]
         if text and not group.skipped and not group.hidden:
             self.length += len(text)
-            if self.length > LONGEST:
+            if self.length > MAX_CHARACTERS:
                 raise ValueError("it is too long")
             self.out.append(text)
 
     def brace(self, mark: str) -> None:
         if mark == "{":
-            if len(self.groups) >= DEEPEST:
+            if len(self.groups) >= MAX_DEPTH:
                 raise ValueError("its groups are nested too deeply")
             last = self.groups[-1]
             self.groups.append(_Group(last.skipped, last.fallback, last.hidden))

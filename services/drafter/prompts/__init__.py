@@ -5,14 +5,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from shared.contracts.draft import Prompt
-from shared.contracts.envelope import digest
+from shared.contracts.envelope import sha256_hex
 
 FOLDER = Path(__file__).parent
 DIVIDER = "\n=====\n"
-LONGEST_WISH = 1000  # characters of a physician's words
+MAX_REQUEST_CHARACTERS = 1000  # characters of a physician's words
 _BRACKETS = str.maketrans("[]{}|｜", "()()//")
 _ANGLES = re.compile(r"[<>](?!=?\s*[\d.]|=?\s)")  # not those of a comparator
-_EXCHANGED = {"<": "(", ">": ")"}
+_REPLACEMENTS = {"<": "(", ">": ")"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +28,7 @@ class PromptFile:
         """The raw prompt. `words` are what a physician wants changed, `department` are lines of its wording; no text
         from outside can end its turn, open another one, or take a place of the template.
         """
-        wish = f"\nThe physician asks: {one_line(words, LONGEST_WISH)}" if words else ""
+        wish = f"\nThe physician asks: {one_line(words, MAX_REQUEST_CHARACTERS)}" if words else ""
         wish = f"\n{without_markers(department)}{wish}" if department else wish
         # In one pass: what was put in is not looked through for places again.
         filled = {"{facts}": without_markers(facts), "{words}": wish}
@@ -41,7 +41,7 @@ def without_markers(text: str) -> str:
     Their characters are exchanged, not searched for: whatever is left when a marker is removed may be one again.
     Comparators (`<5`, `>= 3`) stay.
     """
-    return _ANGLES.sub(lambda found: _EXCHANGED[found[0]], text.translate(_BRACKETS)).strip()
+    return _ANGLES.sub(lambda found: _REPLACEMENTS[found[0]], text.translate(_BRACKETS)).strip()
 
 
 def one_line(text: str, longest: int) -> str:
@@ -50,7 +50,7 @@ def one_line(text: str, longest: int) -> str:
     return words if len(words) <= longest else words[:longest].rpartition(" ")[0] or words[:longest]
 
 
-def load(name: str, folder: Path = FOLDER) -> PromptFile:
+def load_prompt(name: str, folder: Path = FOLDER) -> PromptFile:
     """The prompt `name`: a header (`key: value` lines, history), a divider, the text.
 
     Raises OSError, KeyError or ValueError when the file is not as it must be: that is a broken build.
@@ -59,7 +59,7 @@ def load(name: str, folder: Path = FOLDER) -> PromptFile:
     fields = dict(line.split(": ", 1) for line in header.splitlines() if re.match(r"[a-z_]+: ", line))
     text = text.rstrip("\n") + "\n"
     return PromptFile(
-        stamp=Prompt(name=name, version=int(fields["version"]), digest=digest(text.encode())),
+        stamp=Prompt(name=name, version=int(fields["version"]), digest=sha256_hex(text.encode())),
         text=text,
         stop=tuple(fields["stop"].split()),
         max_tokens=int(fields["max_tokens"]),

@@ -35,7 +35,7 @@ _CATEGORIES = {
     "environment": re.compile(r"^(environment|umwelt|omgeving|seasonal)", re.IGNORECASE),
 }
 # What stands between `no known` and `allergy`, or after `allergy to`, or before it in one word.
-_OF = tuple(
+_SUBJECT_PATTERNS = tuple(
     re.compile(pattern, re.IGNORECASE)
     for pattern in (
         r"\b(?:no known|no|keine\w*|geen|aucune)\s+([^.;:(]*?)[\s-]*(?:allerg|intoleran|sensitiv)",
@@ -57,7 +57,7 @@ def is_absence(item: Resource, name: str) -> bool:
 
 def is_partial(item: Resource, name: str) -> bool:
     """Whether a statement leaves open if there are allergies to something else than medicines."""
-    return not _about(item, name) & {_ALL, "medication"}
+    return not _subjects(item, name) & {_ALL, "medication"}
 
 
 def contradicts(item: Resource, name: str, allergy: Resource, substance: str) -> bool:
@@ -67,7 +67,7 @@ def contradicts(item: Resource, name: str, allergy: Resource, substance: str) ->
     """
     found = allergy.get("category")
     categories = {part for part in found if isinstance(part, str)} if isinstance(found, list) else set()
-    about = _about(item, name)
+    about = _subjects(item, name)
     if _ALL in about or about & categories:
         return True
     if "medication" in about and (not categories or "biologic" in categories):
@@ -75,11 +75,16 @@ def contradicts(item: Resource, name: str, allergy: Resource, substance: str) ->
     return any(word in substance.lower() for word in about - {*_CATEGORIES, _OTHER})
 
 
-def _about(item: Resource, name: str) -> frozenset[str]:
+def _subjects(item: Resource, name: str) -> frozenset[str]:
     """What is said to be absent: `all`, FHIR's categories, or words of substances. The name says more than the code."""
     if re.fullmatch(r"n\.?k\.?[dm]\.?a\.?", name, re.IGNORECASE):
         return frozenset({"medication"})
-    words = [word for pattern in _OF for text in pattern.findall(name) for word in re.findall(r"[^\W\d_]+", text)]
+    words = [
+        word
+        for pattern in _SUBJECT_PATTERNS
+        for text in pattern.findall(name)
+        for word in re.findall(r"[^\W\d_]+", text)
+    ]
     named = {kind for word in words for kind, pattern in _CATEGORIES.items() if pattern.search(word)}
     others = {word.lower() for word in words if not _FILLER.fullmatch(word) and not _is_category(word)}
     if named or others:

@@ -4,8 +4,8 @@ from collections.abc import Iterable, Iterator
 from datetime import datetime
 
 from services.drafter import kinds
-from services.drafter.kinds import Kinds, required
-from services.drafter.kinds.classify import question
+from services.drafter.kinds import KindRegistry, required_elements
+from services.drafter.kinds.classify import clarifying_question
 from services.drafter.record import (
     allergies,
     clinical_notes,
@@ -16,7 +16,7 @@ from services.drafter.record import (
     identity,
     incidents,
     microbiology,
-    notes,
+    note_passages,
     nutrition,
     open_points,
     origin,
@@ -25,33 +25,35 @@ from services.drafter.record import (
     requests,
     stay,
 )
-from services.drafter.record.medication import Told, medication
-from services.drafter.record.observations import Measurements, is_measured, measurements
-from services.drafter.record.ranges import Person
-from services.drafter.record.reports import Reports, pending_requests, reports
-from services.drafter.record.roles import Roles
-from services.drafter.record.scope import Scope, source, told
-from services.drafter.record.signals import signals
+from services.drafter.record.features import read_features
+from services.drafter.record.medication import MedicationLists, read_medication
+from services.drafter.record.observations import Measurements, is_measured, read_measurements
+from services.drafter.record.ranges import RangeSubject
+from services.drafter.record.reports import ReportList, pending_requests, read_reports
+from services.drafter.record.roles import DiagnosisRoles
+from services.drafter.record.scope import StayScope, excluded_lines, source
 from services.drafter.source_record import SourceRecord
-from shared.clinical import elements, moments, references
+from shared.clinical import elements, fhir_datetime, references
 from shared.clinical.elements import Resource
-from shared.contracts.context import Diagnosis, EncounterContext, Entry, Patient
+from shared.contracts.context import ContextEntry, Diagnosis, EncounterContext, Patient
 
 
-def build_context(record: SourceRecord, known: Kinds | None = None, department: str | None = None) -> EncounterContext:
+def build_context(
+    record: SourceRecord, known: KindRegistry | None = None, department: str | None = None
+) -> EncounterContext:
     """The context of a record. `known` are the kinds of documents that there are, `department` is the stay's.
 
     Raises PermanentError when the encounter is no stay, or has not ended.
     """
     stay.check_is_stay(record.encounter)
     end = stay.ended_at(record.encounter, record.occurred_at, record.zone)
-    encounters = stay.parts(record.encounter, record.of("Encounter"), record.bases)
+    encounters = stay.stay_encounters(record.encounter, record.of("Encounter"), record.bases)
     scope = _scope(record, encounters, end)
     entries = _entries_of(record, scope)
-    scope.origins = origin.of_stay(entries, record.people, scope, record.bases)
+    scope.origins = origin.entries_of_stay(entries, record.people, scope, record.bases)
     patient = identity.patient(record.patient, scope, elements.child(record.encounter, "serviceProvider"))
     builder = _Builder(record, entries, encounters, scope, patient)
-    return builder.build(known or kinds.shipped(), department)
+    return builder.build(known or kinds.load_shipped_kinds(), department)
 
 
 def notes_to_fetch(record: SourceRecord) -> list[Resource]:
@@ -60,26 +62,26 @@ def notes_to_fetch(record: SourceRecord) -> list[Resource]:
     Raises PermanentError as `build_context` does.
     """
     end = stay.ended_at(record.encounter, record.occurred_at, record.zone)
-    scope = _scope(record, stay.parts(record.encounter, record.of("Encounter"), record.bases), end)
-    return list(clinical_notes.to_fetch(_entries_of(record, scope)["DocumentReference"], scope))
+    scope = _scope(record, stay.stay_encounters(record.encounter, record.of("Encounter"), record.bases), end)
+    return list(clinical_notes.documents_to_fetch(_entries_of(record, scope)["DocumentReference"], scope))
 
 
-def _scope(record: SourceRecord, encounters: list[Resource], end: datetime) -> Scope:
+def _scope(record: SourceRecord, encounters: list[Resource], end: datetime) -> StayScope:
     fallback = stay.offset_of(record.encounter)
-    return Scope(
-        encounters=references.targets(encounters, record.bases),
-        start=moments.read(elements.child(record.encounter, "period").get("start"), record.zone, fallback),
+    return StayScope(
+        encounters=references.reference_targets(encounters, record.bases),
+        start=fhir_datetime.parse(elements.child(record.encounter, "period").get("start"), record.zone, fallback),
         end=end,
-        end_of_day=moments.day_of(end, record.zone)[1],
+        end_of_day=fhir_datetime.day_bounds(end, record.zone)[1],
         zone=record.zone,
         fallback=fallback,
     )
 
 
-def _entries_of(record: SourceRecord, scope: Scope) -> dict[str, list[Resource]]:
+def _entries_of(record: SourceRecord, scope: StayScope) -> dict[str, list[Resource]]:
     """The entries that are about this patient, or about a record that was merged with theirs."""
     patients = identity.patients([record.patient, *record.of("Patient")], record.bases)
-    return {type: list(identity.about(record.of(type), patients, scope)) for type in record.entries}
+    return {type: list(identity.entries_about(record.of(type), patients, scope)) for type in record.entries}
 
 
 class _Builder:
@@ -90,7 +92,7 @@ class _Builder:
         record: SourceRecord,
         entries: dict[str, list[Resource]],
         encounters: list[Resource],
-        scope: Scope,
+        scope: StayScope,
         patient: Patient,
     ) -> None:
         self._record = record
@@ -106,22 +108,22 @@ class _Builder:
     def _of(self, type: str) -> list[Resource]:
         return self._entries.get(type, [])
 
-    def build(self, known: Kinds, department: str | None) -> EncounterContext:
+    def build(self, known: KindRegistry, department: str | None) -> EncounterContext:
         record, scope, encounter = self._record, self._scope, self._record.encounter
         bases = record.bases
         died = stay.died(encounter, record.patient, self._of("Observation"), scope)
         destination = stay.destination(encounter, record.people, bases)
         choice = kinds.classify(
-            known, signals(record, scope, died=died, destination=destination, department=department)
+            known, read_features(record, scope, died=died, destination=destination, department=department)
         )
-        passages = notes.passages(*self._documents(), scope, record.texts)
-        written = clinical_notes.notes(
+        passages = note_passages.read_passages(*self._documents(), scope, record.texts)
+        written = clinical_notes.read_notes(
             (item for items in self._documents() for item in items), record.texts, record.people, scope, bases
         )
         found = self._measurements()
         others = self._not_measured()
         studied = self._reports()
-        allergy = allergies.allergies(self._of("AllergyIntolerance"), scope)
+        allergy = allergies.read_allergies(self._of("AllergyIntolerance"), scope)
         told_medicines = self._medication(passages)
         lists = told_medicines.lists
         attending, attending_name = identity.practitioner(
@@ -143,8 +145,8 @@ class _Builder:
             attending=attending,
             attending_name=attending_name,
             organization=organization if organization in record.people else None,
-            organization_name=elements.words(record.people.get(organization or ""), "name")
-            or elements.words(provider, "display"),
+            organization_name=elements.string(record.people.get(organization or ""), "name")
+            or elements.string(provider, "display"),
             service=elements.concept(encounter.get("serviceType")),
             start=scope.start.begins if scope.start else None,
             start_on=scope.start.text if scope.start else None,
@@ -157,10 +159,10 @@ class _Builder:
             diagnoses=(*self._diagnoses(passages), *happened),
             family_history=tuple(diagnoses.family_history(self._of("FamilyMemberHistory"), scope)),
             procedures=(
-                *procedures.procedures(self._of("Procedure"), self._devices, scope, bases),
-                *notes.operations(passages),
+                *procedures.read_procedures(self._of("Procedure"), self._devices, scope, bases),
+                *note_passages.operations(passages),
             ),
-            devices=_each_once(
+            devices=_distinct_entries(
                 procedures.devices_in_place(
                     self._of("Device"), self._of("DeviceUseStatement"), self._devices, scope, bases
                 )
@@ -179,21 +181,21 @@ class _Builder:
             microbiology=(*cultures, *studied.cultures),
             reports=tuple(studied.entries),
             contradictions=tuple([*found.contradictions, *studied.contradictions]),
-            pending=_each_once([*found.pending, *studied.pending, *self._requested()]),
-            function=tuple(condition.function(others, scope)),
-            observed=tuple(condition.others(others, scope)),
+            pending=_distinct_entries([*found.pending, *studied.pending, *self._requested()]),
+            function=tuple(condition.functional_status(others, scope)),
+            observed=tuple(condition.other_observations(others, scope)),
             directives=stated,
             doubts=(*doubts, *warnings),
             care_plans=tuple(plans.care_plans(self._of("CarePlan"), scope)),
             diet=(
-                *nutrition.diet(self._of("NutritionOrder"), scope),
-                *condition.activity(others, scope),
+                *nutrition.ordered_diets(self._of("NutritionOrder"), scope),
+                *condition.diet_and_activity(others, scope),
             ),
             goals=tuple(plans.goals(self._of("Goal"), scope)),
-            team=_each_once(plans.team(self._of("CareTeam"), record.people, scope, bases)),
+            team=_distinct_entries(plans.team(self._of("CareTeam"), record.people, scope, bases)),
             services=(
                 *self._services(),
-                *procedures.aftercare(self._of("Procedure"), scope),
+                *procedures.aftercare_points(self._of("Procedure"), scope),
             ),
             follow_up=tuple(
                 sorted(
@@ -203,19 +205,19 @@ class _Builder:
             ),
             outcome=self._outcome(died, passages),
             notes=(
-                *notes.evidence(passages, {item.source for item in written}),
+                *note_passages.document_evidence(passages, {item.source for item in written}),
                 *told_medicines.evidence,
             ),
             clinical_notes=written,
-            unread=tuple(open_points.NAMES.get(item.type, item.type) for item in record.unread),
+            unread=tuple(open_points.RESOURCE_NAMES.get(item.type, item.type) for item in record.unread),
         )
         return context.model_copy(
             update={
-                "left_out": (*open_points.unread(record), *told(scope.left_out)),
+                "left_out": (*open_points.unread_lines(record), *excluded_lines(scope.left_out)),
                 "open_points": (
-                    *question(choice),
-                    *open_points.open_points(context, scope.left_out, record, handed_over=choice.handed_over),
-                    *required.open_points((choice.kind, *choice.also), context),
+                    *clarifying_question(choice),
+                    *open_points.open_points(context, scope.left_out, record, handed_over=choice.is_transfer_of_care),
+                    *required_elements.missing_element_points((choice.kind, *choice.also), context),
                 ),
             }
         )
@@ -228,88 +230,93 @@ class _Builder:
         return "Could not be read from the EHR: ask the patient" if unread else stated
 
     def _measurements(self) -> Measurements:
-        return measurements(self._of("Observation"), self._scope, self._person(), self._microbiology.taken)
+        return read_measurements(self._of("Observation"), self._scope, self._person(), self._microbiology.taken)
 
-    def _person(self) -> Person:
+    def _person(self) -> RangeSubject:
         born = self._scope.moment(self._record.patient.get("birthDate"))
         years = (self._scope.end - born.begins).days / 365.25 if born is not None else None
-        return Person(self._patient.sex, years)
+        return RangeSubject(self._patient.sex, years)
 
-    def _reports(self) -> Reports:
+    def _reports(self) -> ReportList:
         shown = frozenset(source(item) for item in self._of("Observation"))
-        return reports(self._of("DiagnosticReport"), self._of("ImagingStudy"), shown, self._scope, self._record.bases)
+        return read_reports(
+            self._of("DiagnosticReport"), self._of("ImagingStudy"), shown, self._scope, self._record.bases
+        )
 
-    def _requested(self) -> list[Entry]:
+    def _requested(self) -> list[ContextEntry]:
         results = [
             item for type in ("DiagnosticReport", "Observation", "ImagingStudy", "Procedure") for item in self._of(type)
         ]
         return list(pending_requests(self._of("ServiceRequest"), results, self._scope, self._record.bases))
 
-    def _reasons(self, passages: list[notes.Passage]) -> tuple[Entry, ...]:
-        stated = diagnoses.reasons(self._encounters, self._of("Condition"), self._record.bases)
-        return _each_once([*stated, *notes.complaints(passages)])
+    def _reasons(self, passages: list[note_passages.NotePassage]) -> tuple[ContextEntry, ...]:
+        stated = diagnoses.admission_reasons(self._encounters, self._of("Condition"), self._record.bases)
+        return _distinct_entries([*stated, *note_passages.complaints(passages)])
 
-    def _diagnoses(self, passages: list[notes.Passage]) -> tuple[Diagnosis, ...]:
-        roles = Roles(self._encounters, self._record.bases)
-        found = list(diagnoses.diagnoses(self._of("Condition"), roles, self._scope))
+    def _diagnoses(self, passages: list[note_passages.NotePassage]) -> tuple[Diagnosis, ...]:
+        roles = DiagnosisRoles(self._encounters, self._record.bases)
+        found = list(diagnoses.read_diagnoses(self._of("Condition"), roles, self._scope))
         named = [
-            Diagnosis(**item.model_dump(), role="comorbidity", acquired=True) for item in notes.complications(passages)
+            Diagnosis(**item.model_dump(), role="comorbidity", acquired=True)
+            for item in note_passages.complications(passages)
         ]
         return (*found, *named)
 
-    def _incidents(self) -> tuple[list[Diagnosis], list[Entry]]:
+    def _incidents(self) -> tuple[list[Diagnosis], list[ContextEntry]]:
         """Adverse events, and what they and the chart's warnings ask of the physician; questionnaires are named."""
         known = self._record.people | {source(item): item for entries in self._entries.values() for item in entries}
         bases = self._record.bases
         events = list(incidents.adverse_events(self._of("AdverseEvent"), known, self._scope, bases))
         issues = incidents.detected_issues(self._of("DetectedIssue"), known, self._scope, bases)
         incidents.questionnaires(self._of("QuestionnaireResponse"), self._scope)
-        return events, [*incidents.to_confirm(events), *issues]
+        return events, [*incidents.confirmation_points(events), *issues]
 
-    def _medication(self, passages: list[notes.Passage]) -> Told:
+    def _medication(self, passages: list[note_passages.NotePassage]) -> MedicationLists:
         known = self._record.people | {source(item): item for item in self._of("Medication")}
-        return medication(self._of, known, passages, self._record.bases, self._scope)
+        return read_medication(self._of, known, passages, self._record.bases, self._scope)
 
     def _not_measured(self) -> list[Resource]:
         """Observations that are neither results nor vital signs: of some stays few among thousands."""
         taken = self._microbiology.taken
         return [item for item in self._of("Observation") if source(item) not in taken and not is_measured(item)]
 
-    def _directives(self) -> tuple[tuple[Entry, ...], tuple[Entry, ...]]:
+    def _directives(self) -> tuple[tuple[ContextEntry, ...], tuple[ContextEntry, ...]]:
         """Those that hold, and where they contradict each other."""
         scope = self._scope
-        told, doubts = code_status.in_force(
+        told, doubts = code_status.current_statements(
             [
-                *directives.of_observations(self._of("Observation"), scope),
-                *directives.of_requests(self._of("ServiceRequest"), scope),
-                *directives.of_consents(self._of("Consent"), scope),
-                *directives.of_flags(self._of("Flag"), scope),
+                *directives.observed_code_status(self._of("Observation"), scope),
+                *directives.code_status_orders(self._of("ServiceRequest"), scope),
+                *directives.consent_directives(self._of("Consent"), scope),
+                *directives.active_flags(self._of("Flag"), scope),
             ],
             scope,
         )
-        return _each_once([*told, *directives.of_documents(self._of("DocumentReference"), scope)]), tuple(doubts)
+        return _distinct_entries([*told, *directives.directive_documents(self._of("DocumentReference"), scope)]), tuple(
+            doubts
+        )
 
-    def _services(self) -> Iterator[Entry]:
+    def _services(self) -> Iterator[ContextEntry]:
         known = self._devices | {source(item): item for item in self._of("Condition")}
         orders = [*self._of("ServiceRequest"), *self._of("DeviceRequest")]
-        return requests.services(orders, self._scope, known, self._record.bases)
+        return requests.ordered_services(orders, self._scope, known, self._record.bases)
 
-    def _outcome(self, died: bool, passages: list[notes.Passage]) -> tuple[Entry, ...]:
+    def _outcome(self, died: bool, passages: list[note_passages.NotePassage]) -> tuple[ContextEntry, ...]:
         if not died:
             return ()
         stated = condition.outcome_of_death(
             self._of("Observation"),
             self._of("Condition"),
             self._of("ServiceRequest"),
-            notes.deaths(passages),
+            note_passages.deaths(passages),
             self._scope,
         )
-        return _each_once(stated)
+        return _distinct_entries(stated)
 
 
-def _each_once(entries: Iterable[Entry]) -> tuple[Entry, ...]:
+def _distinct_entries(entries: Iterable[ContextEntry]) -> tuple[ContextEntry, ...]:
     """Entries of different words, in their order."""
-    found: dict[str, Entry] = {}
+    found: dict[str, ContextEntry] = {}
     for entry in entries:
         found.setdefault(entry.text, entry)
     return tuple(found.values())

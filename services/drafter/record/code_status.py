@@ -9,11 +9,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from services.drafter.record.scope import Scope
+from services.drafter.record.scope import StayScope
 from shared.clinical import elements
 from shared.clinical.elements import Resource
-from shared.clinical.moments import Moment
-from shared.contracts.context import Entry
+from shared.clinical.fhir_datetime import FhirDateTime
+from shared.contracts.context import ContextEntry
 
 Meaning = Literal["limit", "partial", "full"]
 
@@ -72,7 +72,7 @@ _FULL = re.compile(
     re.IGNORECASE,
 )
 _DENIED = re.compile(r": *(no|nein|nee|non|false)\b", re.IGNORECASE)
-_OBSERVED = "Observation"
+_OBSERVATION = "Observation"
 
 
 def is_code_status(item: Resource) -> bool:
@@ -85,7 +85,7 @@ def is_code_status(item: Resource) -> bool:
         return False
     if any(_CODE_STATUS.search(text) or _NO_INTUBATION.search(text) for text in names):
         return True
-    if elements.flag(item, "doNotPerform") and any(_INTUBATION.search(text) for text in names):
+    if elements.boolean(item, "doNotPerform") and any(_INTUBATION.search(text) for text in names):
         return True
     return any(
         _CATEGORY.search(text) for part in elements.children(item, "category") for text in elements.displays(part)
@@ -93,12 +93,12 @@ def is_code_status(item: Resource) -> bool:
 
 
 @dataclass(frozen=True, slots=True)
-class Statement:
+class CodeStatusStatement:
     """One statement. `ended`: an order that is completed does not outdo one that is active."""
 
-    entry: Entry
+    entry: ContextEntry
     resource: Resource
-    moment: Moment | None
+    moment: FhirDateTime | None
     ended: bool = False
 
     @property
@@ -127,28 +127,30 @@ class Statement:
     def key(self) -> str:
         return elements.code(self.resource.get("code")) or elements.concept(self.resource.get("code")) or ""
 
-    def outdoes(self, other: "Statement") -> bool:
+    def supersedes(self, other: "CodeStatusStatement") -> bool:
         """Whether this one is surely the later."""
         if self.moment is None or other.moment is None or (self.ended and not other.ended):
             return False
         return self.moment.begins > other.moment.ends
 
-    def differs(self, other: "Statement") -> bool:
+    def differs(self, other: "CodeStatusStatement") -> bool:
         """Whether both are about one topic and mean something else."""
         known = self.meaning is not None and other.meaning is not None
         return known and self.meaning != other.meaning and bool(self.topics & other.topics)
 
-    def contradicts(self, other: "Statement") -> bool:
+    def contradicts(self, other: "CodeStatusStatement") -> bool:
         """Whether both cannot hold, as far as their words tell."""
         return self.differs(other) or (self.repeats(other) and self.entry.text != other.entry.text)
 
-    def repeats(self, other: "Statement") -> bool:
+    def repeats(self, other: "CodeStatusStatement") -> bool:
         """Whether both are values of one observation."""
         types = {item.resource.get("resourceType") for item in (self, other)}
-        return types == {_OBSERVED} and bool(self.key) and self.key == other.key
+        return types == {_OBSERVATION} and bool(self.key) and self.key == other.key
 
 
-def in_force(statements: Sequence[Statement], scope: Scope) -> tuple[list[Entry], list[Entry]]:
+def current_statements(
+    statements: Sequence[CodeStatusStatement], scope: StayScope
+) -> tuple[list[ContextEntry], list[ContextEntry]]:
     """The statements that hold, and the doubts about them; superseded ones are left out and named."""
     held = [item for item in statements if not _is_superseded(item, statements, scope)]
     told, doubts = [], []
@@ -160,10 +162,10 @@ def in_force(statements: Sequence[Statement], scope: Scope) -> tuple[list[Entry]
     return told, doubts
 
 
-def _is_superseded(item: Statement, statements: Iterable[Statement], scope: Scope) -> bool:
+def _is_superseded(item: CodeStatusStatement, statements: Iterable[CodeStatusStatement], scope: StayScope) -> bool:
     for other in statements:
         covered = item.differs(other) and item.topics <= other.topics
-        if not (covered or item.repeats(other)) or not other.outdoes(item):
+        if not (covered or item.repeats(other)) or not other.supersedes(item):
             continue
         when = f" of {item.moment.text}" if item.moment else ""
         later = f", superseded by “{other.entry.text}” of {other.moment.text if other.moment else ''}"
@@ -174,8 +176,10 @@ def _is_superseded(item: Statement, statements: Iterable[Statement], scope: Scop
     return False
 
 
-def _doubt(one: Statement, other: Statement) -> Entry:
+def _doubt(one: CodeStatusStatement, other: CodeStatusStatement) -> ContextEntry:
     said = " and ".join(
         f"“{item.entry.text}” ({item.moment.text if item.moment else 'without a date'})" for item in (one, other)
     )
-    return Entry(text=f"Code status: {said} contradict each other: confirm which holds", source=other.entry.source)
+    return ContextEntry(
+        text=f"Code status: {said} contradict each other: confirm which holds", source=other.entry.source
+    )

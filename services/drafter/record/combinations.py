@@ -59,18 +59,18 @@ _NAME = re.compile(r"[^\W\d_]+(?:-[^\W\d_]+)*")
 _JOINED = re.compile(r"[^\W\d_]{5,}(?:-[^\W\d_]{5,})+")
 
 
-def of_brands(text: str) -> frozenset[str]:
+def combination_substances(text: str) -> frozenset[str]:
     """The substances of the combinations that a name in lower case says by a brand or by one of their partners."""
     found = {part for name in _NAME.findall(text) for part in _SUBSTANCES.get(name, ())}
     return frozenset(found | {partner for start, partner in _PARTNERS.items() if start in text})
 
 
-def joined(text: str) -> list[list[str]]:
+def joined_substances(text: str) -> list[list[str]]:
     """`oxycodone-acetaminophen 5-325` → `[["oxycodone", "acetaminophen"]]`; `co-amoxiclav` is one name."""
     return [name.split("-") for name in _JOINED.findall(text)]
 
 
-def each(name: str) -> list[str]:
+def split_substances(name: str) -> list[str]:
     """The substances of `acetaminophen, butalbital, and caffeine`; a vaccine and what a name adds in brackets stay."""
     if "(" in name or "vaccine" in name:
         return [name]

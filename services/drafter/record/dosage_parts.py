@@ -1,6 +1,6 @@
 """The elements of one Dosage in words: route, site, how often, when needed, instructions. Pure."""
 
-from services.drafter.record.timing import frequency
+from services.drafter.record.timing import format_frequency
 from shared.clinical import elements
 from shared.clinical.elements import Resource
 
@@ -17,19 +17,21 @@ def site(line: Resource) -> str:
     return f"to the {name.lower() if name.istitle() else name}" if name else ""
 
 
-def often(line: Resource) -> str:
+def frequency(line: Resource) -> str:
     """How often and whether only when needed; without for how long."""
-    return elements.listed([frequency(line.get("timing")), as_needed(line)], " ")
+    return elements.join_distinct([format_frequency(line.get("timing")), as_needed(line)], " ")
 
 
 def as_needed(line: Resource) -> str:
-    reason = elements.listed(elements.concept(item) for item in elements.items(line.get("asNeededCodeableConcept")))
+    reason = elements.join_distinct(
+        elements.concept(item) for item in elements.items(line.get("asNeededCodeableConcept"))
+    )
     if reason:
         return f"as needed for {reason[0].lower() + reason[1:] if reason[1:2].islower() else reason}"
-    return "as needed" if elements.flag(line, "asNeededBoolean") else ""
+    return "as needed" if elements.boolean(line, "asNeededBoolean") else ""
 
 
 def instructions(line: Resource) -> list[str]:
     method = elements.concept(line.get("method"))
     more = [elements.concept(item) for item in elements.children(line, "additionalInstruction")]
-    return [text.rstrip(".") for text in (method, *more, elements.words(line, "patientInstruction")) if text]
+    return [text.rstrip(".") for text in (method, *more, elements.string(line, "patientInstruction")) if text]

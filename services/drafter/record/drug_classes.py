@@ -89,7 +89,9 @@ CLASSES = (
 )
 
 
-def shared(allergy: Iterable[str], allergy_codes: Iterable[str], medicine: Iterable[str], codes: Iterable[str]) -> str:
+def shared_class(
+    allergy: Iterable[str], allergy_codes: Iterable[str], medicine: Iterable[str], codes: Iterable[str]
+) -> str:
     """The class by which a medicine belongs to an allergy, by names or ATC codes; empty where there is none."""
     told, given = " | ".join(allergy).lower(), " | ".join(medicine).lower()
     atc_of_allergy, atc_of_medicine = _atc(allergy_codes), _atc(codes)

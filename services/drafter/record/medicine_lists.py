@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from typing import Literal
 
 from services.drafter.record import medicine_words
-from services.drafter.record.clinical_notes import DEEPEST, OURS
-from services.drafter.record.reports import stripped
-from services.drafter.record.scope import Scope, source
+from services.drafter.record.clinical_notes import MAX_SECTION_DEPTH, OWN_SYSTEM
+from services.drafter.record.reports import strip_markup
+from services.drafter.record.scope import StayScope, source
 from shared.clinical import elements, references
 from shared.clinical.elements import Resource
 
@@ -37,38 +37,40 @@ class MedicineList:
     text: str = ""
 
 
-def read(lists: list[Resource], compositions: list[Resource], scope: Scope) -> tuple[MedicineList, ...]:
+def read_medicine_lists(
+    lists: list[Resource], compositions: list[Resource], scope: StayScope
+) -> tuple[MedicineList, ...]:
     """The lists of the stay, of what was taken at home and of what is to be taken after the discharge."""
     found: list[MedicineList] = []
     for item in lists:
-        if elements.words(item, "status") in ("current", None) and _is_of_stay(item, scope):
+        if elements.string(item, "status") in ("current", None) and _is_of_stay(item, scope):
             found += _of_list(item)
     for item in compositions:
-        if elements.words(item, "status") != "entered-in-error" and _is_of_stay(item, scope) and not _is_ours(item):
+        if elements.string(item, "status") != "entered-in-error" and _is_of_stay(item, scope) and not _is_ours(item):
             for section in elements.children(item, "section"):
                 found += _sections(item, section)
     return tuple(found)
 
 
-def _is_of_stay(item: Resource, scope: Scope) -> bool:
+def _is_of_stay(item: Resource, scope: StayScope) -> bool:
     """A letter that names the stay may be written days after the discharge of which it tells."""
     return scope.is_of_stay(item, scope.first(item, "date"))
 
 
 def _is_ours(item: Resource) -> bool:
-    return any(str(part.get("system", "")).startswith(OURS) for part in elements.children(item, "identifier"))
+    return any(str(part.get("system", "")).startswith(OWN_SYSTEM) for part in elements.children(item, "identifier"))
 
 
 def _of_list(item: Resource) -> Iterator[MedicineList]:
-    title = elements.words(item, "title") or elements.concept(item.get("code")) or "list of medicines"
+    title = elements.string(item, "title") or elements.concept(item.get("code")) or "list of medicines"
     texts = [title, *elements.displays(item.get("code"))]
-    kind = _kind(elements.loinc(item.get("code")), texts, is_medicines=_medicine(" ".join(texts), item))
+    kind = _kind(elements.loinc_codes(item.get("code")), texts, is_medicines=_medicine(" ".join(texts), item))
     if kind is None:
         return
-    entries = [part for part in elements.children(item, "entry") if elements.flag(part, "deleted") is not True]
+    entries = [part for part in elements.children(item, "entry") if elements.boolean(part, "deleted") is not True]
     ceased = [part for part in entries if {code.lower() for code in elements.codes(part.get("flag"))} & _CEASED]
     named = [part for part in entries if part not in ceased]
-    text = stripped(str(elements.child(item, "text").get("div") or "")) or ""
+    text = strip_markup(str(elements.child(item, "text").get("div") or "")) or ""
     yield MedicineList(kind, title, item, _items(named), _items(ceased), "" if entries else text)
 
 
@@ -83,17 +85,17 @@ def _medicine(words: str, item: Resource) -> bool:
 
 
 def _sections(item: Resource, section: Resource, depth: int = 0) -> Iterator[MedicineList]:
-    title = elements.words(section, "title") or elements.concept(section.get("code")) or ""
+    title = elements.string(section, "title") or elements.concept(section.get("code")) or ""
     texts = [title, *elements.displays(section.get("code"))]
-    codes = elements.loinc(section.get("code"))
+    codes = elements.loinc_codes(section.get("code"))
     kind = _kind(codes, texts, is_medicines="medi" in " ".join(texts).lower())
     if kind is None and codes & _HISTORY and elements.codes(item.get("type")) & _ADMISSION_NOTES:
         kind = "home"
     if kind is not None:
-        text = stripped(str(elements.child(section, "text").get("div") or "")) or ""
+        text = strip_markup(str(elements.child(section, "text").get("div") or "")) or ""
         entries = tuple(elements.children(section, "entry"))
         yield MedicineList(kind, title or "medicines", item, entries, (), "" if entries else text)
-    for inner in elements.children(section, "section") if depth < DEEPEST else ():
+    for inner in elements.children(section, "section") if depth < MAX_SECTION_DEPTH else ():
         yield from _sections(item, inner, depth + 1)
 
 
@@ -106,13 +108,13 @@ def _kind(codes: frozenset[str], texts: list[str], *, is_medicines: bool) -> Lis
         return None
     if any(medicine_words.DISCHARGE.search(text) for text in texts):
         return "discharge"
-    return "home" if any(medicine_words.BEFORE.search(text) for text in texts) else None
+    return "home" if any(medicine_words.BEFORE_ADMISSION.search(text) for text in texts) else None
 
 
-class Membership:
+class ListMembership:
     """Which lists name which resources."""
 
-    def __init__(self, lists: tuple[MedicineList, ...], bases: frozenset[str], scope: Scope) -> None:
+    def __init__(self, lists: tuple[MedicineList, ...], bases: frozenset[str], scope: StayScope) -> None:
         self.lists = lists
         self.scope = scope
         self._bases = bases
@@ -125,23 +127,23 @@ class Membership:
 
     def kinds(self, item: Resource) -> frozenset[str]:
         """`home`, `discharge`, `ceased`: what the lists say of a resource."""
-        return self.said_of(source(item))
+        return self.kinds_of_reference(source(item))
 
-    def said_of(self, reference: str) -> frozenset[str]:
+    def kinds_of_reference(self, reference: str) -> frozenset[str]:
         """As `kinds`, of `Type/id`."""
         type, _, id = reference.partition("/")
         own = references.Reference(type, id)
-        return frozenset(kind for named, kind in self._named.get(own.id, []) if named.names(own))
+        return frozenset(kind for named, kind in self._named.get(own.id, []) if named.matches(own))
 
     def has_discharge(self) -> bool:
         return any(one.kind == "discharge" and one.items for one in self.lists)
 
     def unresolved(self, known: list[Resource]) -> Iterator[tuple[MedicineList, Resource]]:
         """Entries that none of `known` is."""
-        targets = references.targets(known, self._bases)
+        targets = references.reference_targets(known, self._bases)
         for one in self.lists:
             yield from ((one, item) for item in one.items if item not in targets)
 
 
-def source_of(one: MedicineList) -> str:
+def list_source(one: MedicineList) -> str:
     return source(one.holder)

@@ -22,7 +22,7 @@ DISCHARGE = re.compile(
     r"discharge|take[- ]?home|to take (out|away|home)|\btt[oah]s?\b|entlass|ontslag|sortie|dimissi|\balta\b|utskriv",
     re.IGNORECASE,
 )
-BEFORE = re.compile(
+BEFORE_ADMISSION = re.compile(
     r"prior to admission|\bpta\b|pre-?admission|(on|at|before|upon) admission|admission med|home med|medic\w+ at home"
     r"|(usual|reg(ular)?|own) (home )?med|patient[ -]?(reported|specified)|historical"
     r"|haus(arzt)?-?medik|vormedik|häuslich|medikation zu ?hause|dauermedik|eigenmedik"
@@ -46,7 +46,7 @@ def categories(order: Resource) -> frozenset[Category]:
 def _category(text: str) -> Category | None:
     if DISCHARGE.search(text):
         return "discharge"
-    if BEFORE.search(text):
+    if BEFORE_ADMISSION.search(text):
         return "reported"
     if _OUTPATIENT.search(text):
         return "outpatient"

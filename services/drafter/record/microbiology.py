@@ -3,11 +3,11 @@
 import re
 from collections.abc import Iterator
 
-from services.drafter.record.scope import Scope, source
-from services.drafter.record.values import value
+from services.drafter.record.observation_values import format_value
+from services.drafter.record.scope import StayScope, source
 from shared.clinical import elements, references
 from shared.clinical.elements import Resource
-from shared.contracts.context import Entry
+from shared.contracts.context import ContextEntry
 
 _SUSCEPTIBILITY = {
     "S": "susceptible",
@@ -44,9 +44,9 @@ _ORGANISM = re.compile(
     r"|\bstaph|\bstrep|\baureus|yeast|isolate|organism|erreger",
     re.IGNORECASE,
 )
-DEEPEST = 10  # a culture has organisms, and they have susceptibilities: what is deeper is broken
+MAX_MEMBER_DEPTH = 10  # a culture has organisms, and they have susceptibilities: what is deeper is broken
 CATEGORIES = frozenset({"microbiology", "MB", "18725-2"})
-_NOTHING = ("cancelled", "entered-in-error")
+_UNUSABLE_STATUSES = ("cancelled", "entered-in-error")
 
 
 class Microbiology:
@@ -73,10 +73,10 @@ class Microbiology:
         self._children: dict[str, list[str]] = {}
         for name, parent in self._parents.items():
             self._children.setdefault(parent, []).append(name)
-        core = {name for name in self._known if self._is_core(name)}
+        core = {name for name in self._known if self._is_microbiology_core(name)}
         self.taken = frozenset(self._related(core))
 
-    def _is_core(self, name: str) -> bool:
+    def _is_microbiology_core(self, name: str) -> bool:
         """By its own words, by its report, or as a susceptibility of an organism."""
         item, parent = self._known[name], self._known.get(self._parents.get(name, ""), {})
         return name in self._of_reports or is_microbiology(item) or (_test(item) is not None and _has_organism(parent))
@@ -111,14 +111,14 @@ class Microbiology:
                         waiting += self._children.get(inner, [])
         return roots
 
-    def cultures(self, scope: Scope, pending: list[Entry]) -> Iterator[Entry]:
+    def cultures(self, scope: StayScope, pending: list[ContextEntry]) -> Iterator[ContextEntry]:
         """One entry for each culture; those that are not final are pending as well."""
         roots = [self._known[name] for name in self._roots()]
         for item in sorted(roots, key=_by_time_and_name):  # not by id: each server has its own
             time = scope.first(item, "effectiveDateTime", "effectivePeriod", "effectiveInstant", "issued")
             name = elements.concept_or_code(item.get("code"))
             if (
-                elements.words(item, "status") == "cancelled"
+                elements.string(item, "status") == "cancelled"
                 or not scope.usable(item, name, time, important=True)
                 or name is None
             ):
@@ -128,40 +128,40 @@ class Microbiology:
                 late = f"resulted {issued.text}, after the discharge"
                 pending.append(scope.entry(item, f"{name} ({late})", time))
                 continue
-            text = self._told(item, scope)
-            if elements.words(item, "status") in ("registered", "preliminary", "partial"):
+            text = self._culture_text(item, scope)
+            if elements.string(item, "status") in ("registered", "preliminary", "partial"):
                 pending.append(scope.entry(item, f"{name} ({item['status']})", time))
             if text is None:
                 continue
-            preliminary = " (preliminary)" if elements.words(item, "status") == "preliminary" else ""
+            preliminary = " (preliminary)" if elements.string(item, "status") == "preliminary" else ""
             yield scope.entry(item, f"{text}{preliminary}", time)
 
-    def _told(self, item: Resource, scope: Scope, above: tuple[str, ...] = ()) -> str | None:
+    def _culture_text(self, item: Resource, scope: StayScope, above: tuple[str, ...] = ()) -> str | None:
         """`Urine culture: 10,000-100,000 organisms/mL; Escherichia coli (gentamicin resistant)`."""
         name = elements.concept_or_code(item.get("code")) or ""
-        own = value(item)
+        own = format_value(item)
         if (alone := _test(item)) is not None and not self._children.get(source(item)):
-            return elements.listed([alone, *elements.notes(item)], "; ")
+            return elements.join_distinct([alone, *elements.annotations(item)], "; ")
         tests = [text for part in elements.children(item, "component") if (text := _test(part))]
         organisms: list[str] = []
         for member in self._members(item, scope):
             if (text := _test(member)) is not None:
                 tests.append(text)
-            elif source(member) not in above and len(above) < DEEPEST:
-                organisms += [text] if (text := self._told(member, scope, (*above, source(item)))) else []
+            elif source(member) not in above and len(above) < MAX_MEMBER_DEPTH:
+                organisms += [text] if (text := self._culture_text(member, scope, (*above, source(item)))) else []
         finding = own if own is not None and own.lower() != name.lower() else None
         if finding is None and not tests and not organisms and own is None:
             return None
         head = name if finding is None else f"{name}: {finding}"
         head = f"{head} ({', '.join(tests)})" if tests else head
-        return elements.listed([head, *organisms, *elements.notes(item)], "; ")
+        return elements.join_distinct([head, *organisms, *elements.annotations(item)], "; ")
 
-    def _members(self, item: Resource, scope: Scope) -> list[Resource]:
+    def _members(self, item: Resource, scope: StayScope) -> list[Resource]:
         found = [self._known[name] for name in self._children.get(source(item), []) if name in self.taken]
         usable = [
             part
             for part in found
-            if elements.words(part, "status") not in _NOTHING
+            if elements.string(part, "status") not in _UNUSABLE_STATUSES
             and not scope.is_after(part, scope.first(part, "effectiveDateTime"))
             and not scope.is_after(part, scope.first(part, "issued"))
         ]
@@ -192,7 +192,7 @@ def _is_susceptibility(item: Resource) -> bool:
 def _has_organism(item: Resource) -> bool:
     """Whether an observation is called after an organism, or found one."""
     texts = [*elements.displays(item.get("code")), *elements.displays(item.get("valueCodeableConcept"))]
-    return any(_ORGANISM.search(text) for text in [*texts, elements.words(item, "valueString") or ""])
+    return any(_ORGANISM.search(text) for text in [*texts, elements.string(item, "valueString") or ""])
 
 
 def _test(item: Resource) -> str | None:
@@ -209,7 +209,7 @@ def _test(item: Resource) -> str | None:
         )
         name = elements.concept_or_code(item.get("code"))
         if said and name:
-            amount = value(item) if "valueQuantity" in item or "valueString" in item else None
+            amount = format_value(item) if "valueQuantity" in item or "valueString" in item else None
             spoken = name.removesuffix(" [Susceptibility]").split(" [Susc")[0]
             return (
                 f"{spoken} {amount} {said}"

@@ -2,21 +2,21 @@
 
 from dataclasses import dataclass
 
-from services.drafter.record.order_sorting import Kind
-from services.drafter.record.scope import Scope, source
+from services.drafter.record.order_sorting import ListName
+from services.drafter.record.scope import StayScope, source
 from shared.clinical import elements, references
 from shared.clinical.elements import Resource
 from shared.contracts.context import Medicine
 
-Sorted = list[tuple[Kind, Medicine]]
+SortedMedicines = list[tuple[ListName, Medicine]]
 
-DEEPEST = 20  # orders that replace each other in turn
-_NO_ORDERS = ("entered-in-error", "draft", "cancelled")
+MAX_CHAIN_LENGTH = 20  # orders that replace each other in turn
+_NOT_ORDERS = ("entered-in-error", "draft", "cancelled")
 _CARRIES_OUT = ("filler-order", "instance-order")
 
 
 @dataclass(frozen=True, slots=True)
-class Links:
+class OrderLinks:
     """`prior` is the order that each one replaces; `replaced` are those that an order of the stay replaces.
 
     `stated` is what an order calls the one it replaces, empty where it only refers to it.
@@ -31,7 +31,7 @@ class Links:
         """What an order replaces, and what that replaced in its turn."""
         found: list[str] = []
         last = self.prior.get(source(item))
-        while last is not None and last not in found and len(found) < DEEPEST:
+        while last is not None and last not in found and len(found) < MAX_CHAIN_LENGTH:
             found.append(last)
             last = self.prior.get(last)
         return tuple(found)
@@ -39,14 +39,14 @@ class Links:
     def stands_for(self, item: Resource) -> tuple[str, ...]:
         """The orders that an order only carries out, or that a statement tells of."""
         is_statement = item.get("resourceType") == "MedicationStatement"
-        if not is_statement and elements.words(item, "intent") not in _CARRIES_OUT:
+        if not is_statement and elements.string(item, "intent") not in _CARRIES_OUT:
             return ()
         named = [part for name in ("basedOn", "derivedFrom") for part in elements.children(item, name)]
         found = (_order(part, self.bases) for part in named)
         return tuple(reference for reference in found if reference is not None)
 
 
-def links(orders: list[Resource], bases: frozenset[str], scope: Scope) -> Links:
+def read_links(orders: list[Resource], bases: frozenset[str], scope: StayScope) -> OrderLinks:
     """The links of a record's orders; what was never an order replaces nothing."""
     prior: dict[str, str] = {}
     stated: dict[str, str] = {}
@@ -55,13 +55,13 @@ def links(orders: list[Resource], bases: frozenset[str], scope: Scope) -> Links:
         element = elements.child(item, "priorPrescription")
         reference = _order(element, bases)
         if element:
-            stated[source(item)] = elements.words(element, "display") or ""
-        if reference is None or elements.words(item, "status") in _NO_ORDERS:
+            stated[source(item)] = elements.string(element, "display") or ""
+        if reference is None or elements.string(item, "status") in _NOT_ORDERS:
             continue
         prior[source(item)] = reference
         if scope.is_of_stay(item, scope.first(item, "authoredOn")):
             replaced.add(reference)
-    return Links(prior, stated, frozenset(replaced), bases)
+    return OrderLinks(prior, stated, frozenset(replaced), bases)
 
 
 def _order(element: Resource, bases: frozenset[str]) -> str | None:
@@ -69,13 +69,13 @@ def _order(element: Resource, bases: frozenset[str]) -> str | None:
     return f"MedicationRequest/{found.id}" if found and found.type in ("", "MedicationRequest") else None
 
 
-def told_once(found: Sorted) -> Sorted:
+def merge_fulfilled_orders(found: SortedMedicines) -> SortedMedicines:
     """An order and what carries it out are one: the fuller of the two is told, in the order's place.
 
     A statement is one with its order only where both stand in the same list.
     """
     place = {item.source: index for index, (_, item) in reversed(list(enumerate(found)))}
-    kept: list[tuple[Kind, Medicine] | None] = list(found)
+    kept: list[tuple[ListName, Medicine] | None] = list(found)
     for index, (kind, item) in enumerate(found):
         for parent in item.stands_for:
             at = place.get(parent, index)
@@ -93,23 +93,23 @@ def told_once(found: Sorted) -> Sorted:
 
 def _fuller(order: Medicine, other: Medicine) -> Medicine:
     """The one that says more of the dosage; with the other's name and directions where they differ."""
-    chosen, rest = (other, order) if _said(other) > _said(order) else (order, other)
+    chosen, rest = (other, order) if _statement_of(other) > _statement_of(order) else (order, other)
     update: dict[str, object] = {
         "replaces": tuple(dict.fromkeys((*order.replaces, *other.replaces))),
         "stands_for": tuple(dict.fromkeys((*chosen.stands_for, rest.source))),
     }
     if rest.name.lower() != chosen.name.lower():
-        update["note"] = elements.listed([chosen.note, f"also recorded as {rest.name}"], "; ")
+        update["note"] = elements.join_distinct([chosen.note, f"also recorded as {rest.name}"], "; ")
     if rest.dose and chosen.dose and (rest.normal or rest.dose) != (chosen.normal or chosen.dose):
         update["question"] = f"the order and the one based on it say different things ({chosen.dose} / {rest.dose})"
     return chosen.model_copy(update=update)
 
 
-def _said(item: Medicine) -> tuple[int, int]:
+def _statement_of(item: Medicine) -> tuple[int, int]:
     return sum(1 for part in (item.amount, item.frequency, item.route) if part), int(bool(item.dose))
 
 
-def asked_where_not_told(found: Sorted, links: Links) -> Sorted:
+def ask_where_missing(found: SortedMedicines, links: OrderLinks) -> SortedMedicines:
     """An order to take that replaces one which is told in no list may be no new medicine."""
     told = {reference for _, item in found for reference in (item.source, *item.stands_for)}
 
@@ -122,11 +122,16 @@ def asked_where_not_told(found: Sorted, links: Links) -> Sorted:
     return [(kind, asked(item) if kind == "discharge" else item) for kind, item in found]
 
 
-def with_replacements(found: Sorted) -> Sorted:
+def name_replacements(found: SortedMedicines) -> SortedMedicines:
     """What was stopped because another order replaces it says by which."""
     by = {reference: item.name for kind, item in found if kind == "discharge" for reference in item.replaces}
     return [
-        (kind, item.model_copy(update={"note": elements.listed([item.note, f"replaced by {by[item.source]}"], "; ")}))
+        (
+            kind,
+            item.model_copy(
+                update={"note": elements.join_distinct([item.note, f"replaced by {by[item.source]}"], "; ")}
+            ),
+        )
         if kind == "other" and item.source in by
         else (kind, item)
         for kind, item in found

@@ -2,13 +2,13 @@
 
 from collections.abc import Iterable, Iterator, Mapping
 
-from services.drafter.record.scope import Scope, source
+from services.drafter.record.scope import StayScope, source
 from shared.clinical import elements, references
 from shared.clinical.elements import Resource
 
 
-def of_stay(
-    entries: Mapping[str, list[Resource]], known: Mapping[str, Resource], scope: Scope, bases: frozenset[str]
+def entries_of_stay(
+    entries: Mapping[str, list[Resource]], known: Mapping[str, Resource], scope: StayScope, bases: frozenset[str]
 ) -> frozenset[str]:
     """Reports, results and procedures, as `Type/id`, that were ordered for the stay or made from its specimens.
 
@@ -24,7 +24,7 @@ def of_stay(
     return frozenset(found)
 
 
-def _requests(resources: Iterable[Resource], scope: Scope) -> Iterator[str]:
+def _requests(resources: Iterable[Resource], scope: StayScope) -> Iterator[str]:
     """Requests of the stay for the time of the stay: what is planned for later is not its result."""
     for item in resources:
         authored = scope.first(item, "authoredOn")
@@ -38,9 +38,9 @@ def _specimens(item: Resource, known: Mapping[str, Resource], bases: frozenset[s
     contained = {f"#{part.get('id')}": part for part in elements.children(item, "contained")}
     for part in elements.children(item, "specimen"):
         named = references.relative(part, bases) or ""
-        yield contained.get(elements.words(part, "reference") or "") or known.get(named, {})
+        yield contained.get(elements.string(part, "reference") or "") or known.get(named, {})
 
 
-def _taken_in_stay(specimen: Resource, scope: Scope) -> bool:
+def _taken_in_stay(specimen: Resource, scope: StayScope) -> bool:
     taken = scope.first(elements.child(specimen, "collection"), "collectedDateTime", "collectedPeriod")
     return taken is not None and scope.within(taken) and taken.begins <= scope.end

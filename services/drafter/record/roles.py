@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from services.drafter.record.stay import is_emergency
-from shared.clinical import elements, moments, references
+from shared.clinical import elements, fhir_datetime, references
 from shared.clinical.elements import Resource
 
 # http://fhir.de/CodeSystem/KontaktDiagnoseProzedur names the principal and the referral diagnosis in German stays.
@@ -18,7 +18,7 @@ _NO_RANK = 99.0
 
 
 @dataclass(frozen=True, slots=True)
-class _Said:
+class _EncounterDiagnosis:
     """One entry of Encounter.diagnosis."""
 
     reference: str
@@ -34,7 +34,7 @@ class _Said:
         return not self.uses & _PRINCIPAL, _DISCHARGE not in self.uses, self.rank
 
 
-class Roles:
+class DiagnosisRoles:
     """What the encounters of a stay say of each Condition.
 
     `encounters` begin with the stay's own. It decides; after it come its parts, the later first, and last the emergency
@@ -43,10 +43,10 @@ class Roles:
 
     def __init__(self, encounters: list[Resource], bases: frozenset[str]) -> None:
         own, parts = encounters[:1], encounters[1:]
-        wards = sorted((item for item in parts if not is_emergency(item)), key=_begun, reverse=True)
-        before = sorted((item for item in parts if is_emergency(item)), key=_begun, reverse=True)
-        self._stay = [_said(item, bases) for item in (*own, *wards)]
-        self._before = [_said(item, bases) for item in before]
+        wards = sorted((item for item in parts if not is_emergency(item)), key=_start_of, reverse=True)
+        before = sorted((item for item in parts if is_emergency(item)), key=_start_of, reverse=True)
+        self._stay = [_encounter_diagnoses(item, bases) for item in (*own, *wards)]
+        self._before = [_encounter_diagnoses(item, bases) for item in before]
         self._every = [item for said in (*self._stay, *self._before) for item in said]
         self._names = frozenset(item.reference for item in self._every)
         self.principal = self._principal()
@@ -88,17 +88,17 @@ class Roles:
         return None
 
 
-def _said(encounter: Resource, bases: frozenset[str]) -> list[_Said]:
+def _encounter_diagnoses(encounter: Resource, bases: frozenset[str]) -> list[_EncounterDiagnosis]:
     found = []
     for item in elements.children(encounter, "diagnosis"):
         named = references.relative(item.get("condition"), bases)
         if named is not None and named.startswith("Condition/"):  # R4 allows a Procedure, too
             rank = float(elements.number(item, "rank") or _NO_RANK)
-            found.append(_Said(named, rank, elements.codes(item.get("use"))))
+            found.append(_EncounterDiagnosis(named, rank, elements.codes(item.get("use"))))
     return found
 
 
-def _begun(encounter: Resource) -> tuple[datetime, datetime]:
+def _start_of(encounter: Resource) -> tuple[datetime, datetime]:
     period = elements.child(encounter, "period")
-    start, end = moments.read(period.get("start")), moments.read(period.get("end"))
-    return start.begins if start else moments.EARLIEST, end.begins if end else moments.LATEST
+    start, end = fhir_datetime.parse(period.get("start")), fhir_datetime.parse(period.get("end"))
+    return start.begins if start else fhir_datetime.EARLIEST, end.begins if end else fhir_datetime.LATEST

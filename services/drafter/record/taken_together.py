@@ -19,14 +19,14 @@ _EFFECTS = {
         r"|indomet|etodolac|nabumeton|advil|motrin|nurofen|aleve|naprosyn|voltaren|toradol|mobic|celebrex|arcoxia"
     ),
 }
-_NOT_BY_ITSELF = re.compile(r"flush|\block\b|\bgel\b|cream|ointment|topical|eye|ophthalm|salbe|patch|pflaster")
+_NOT_SYSTEMIC = re.compile(r"flush|\block\b|\bgel\b|cream|ointment|topical|eye|ophthalm|salbe|patch|pflaster")
 
 
-def questions(taken: Sequence[Medicine]) -> Iterator[tuple[str, list[Medicine]]]:
+def combination_questions(taken: Sequence[Medicine]) -> Iterator[tuple[str, list[Medicine]]]:
     """An effect with the medicines that share it, where they are of more than one substance."""
     for effect, names in _EFFECTS.items():
         found = {
-            item.text: item for item in taken if names.search(_said(item)) and not _NOT_BY_ITSELF.search(_said(item))
+            item.text: item for item in taken if names.search(_said(item)) and not _NOT_SYSTEMIC.search(_said(item))
         }
         orders = list(found.values())
         if len(orders) > 1 and not _of_one_substance(orders):

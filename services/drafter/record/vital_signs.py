@@ -40,7 +40,7 @@ _WORDS = (
 
 def vital_sign(item: Resource) -> str | None:
     """What a vital sign is called in the document; None for what is none of those that a summary shows."""
-    for code in sorted(elements.loinc(item.get("code"))):
+    for code in sorted(elements.loinc_codes(item.get("code"))):
         if code in VITALS:
             return VITALS[code]
     if "vital-signs" not in elements.codes(item.get("category")):

@@ -5,13 +5,13 @@ Looking is cheap where nothing has changed: `known` has the fingerprint of every
 
 from services.ingest.connectors.folder import FolderConnector
 from services.ingest.connectors.formulary import FormularyConnector
-from services.ingest.connectors.sighting import Connector
+from services.ingest.connectors.scanned_document import Connector
 from services.ingest.connectors.web import WebConnector
-from services.ingest.documents.reader import Reader
-from shared.knowledge.config import FormularySource, GuidelineSource
+from services.ingest.documents.reader import DocumentReader
+from shared.knowledge.knowledge_file import FormularySource, GuidelineSource
 
 
-def connect(source: GuidelineSource | FormularySource, reader: Reader) -> Connector:
+def connect(source: GuidelineSource | FormularySource, reader: DocumentReader) -> Connector:
     """The connector of a declared source."""
     if isinstance(source, FormularySource):
         return FormularyConnector(source, reader)

@@ -31,25 +31,25 @@ Block = Heading | Paragraph | Table
 
 
 @dataclass(frozen=True, slots=True)
-class Text:
+class ParsedDocument:
     """A document that was read."""
 
     title: str
     blocks: tuple[Block, ...]
 
 
-def squeeze(text: str) -> str:
+def collapse_spaces(text: str) -> str:
     """Its words, with one space between them."""
     return " ".join(text.split())
 
 
-def titled(title: str, blocks: tuple[Block, ...]) -> Text:
+def with_title(title: str, blocks: tuple[Block, ...]) -> ParsedDocument:
     """A document named by its first heading, or by `title` where it has none."""
     first = next((block.text for block in blocks if isinstance(block, Heading) and block.level == 1), "")
-    return Text(first or title, blocks)
+    return ParsedDocument(first or title, blocks)
 
 
-def table(rows: list[list[str]]) -> Iterator[Table]:
+def build_table(rows: list[list[str]]) -> Iterator[Table]:
     """A table of rows of cells; none where all are empty."""
     lines = [" | ".join(cells) for cells in rows if any(cells)]
     if lines:

@@ -9,8 +9,8 @@ from services.ingest.documents.blocks import UnreadableError
 
 Row = dict[str, Any]
 
-LARGEST = 20 * 2**20  # bytes
-MEDICINES = 100_000  # every product of a country is some 50,000
+MAX_FORMULARY_BYTES = 20 * 2**20  # bytes
+MAX_MEDICINES = 100_000  # every product of a country is some 50,000
 
 
 def read_rows(name: str, data: bytes) -> list[Row]:
@@ -23,8 +23,8 @@ def read_rows(name: str, data: bytes) -> list[Row]:
     except (ValueError, csv.Error, RecursionError):
         raise UnreadableError("it is neither CSV with a header nor a JSON list") from None
     rows = [row for row in rows if row]
-    if len(rows) > MEDICINES:
-        raise UnreadableError(f"it has more than {MEDICINES:,} medicines")
+    if len(rows) > MAX_MEDICINES:
+        raise UnreadableError(f"it has more than {MAX_MEDICINES:,} medicines")
     return rows
 
 

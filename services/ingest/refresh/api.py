@@ -5,12 +5,12 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, UploadFile
 from pydantic import BaseModel, ConfigDict, Field
 
-from services.ingest.documents.formats import LARGEST
-from services.ingest.refresh.desk import RefreshDesk
-from shared.contracts.knowledge import SOURCE
-from shared.runtime.access import ROLES, Caller, Guard
-from shared.runtime.limits import KB, takes
-from shared.runtime.rates import Rate
+from services.ingest.documents.formats import MAX_DOCUMENT_BYTES
+from services.ingest.refresh.service import RefreshService
+from shared.contracts.knowledge import SOURCE_PATTERN
+from shared.runtime.authentication import ROLES, Authenticator, Caller
+from shared.runtime.rate_limits import RateLimit
+from shared.runtime.request_limits import KB, limit_endpoint
 
 
 class Wanted(BaseModel):
@@ -18,7 +18,7 @@ class Wanted(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    source: str | None = Field(default=None, pattern=SOURCE)
+    source: str | None = Field(default=None, pattern=SOURCE_PATTERN)
     full: bool = Field(default=False, description="embed everything again")
     judge: bool = Field(default=False, description="only ask the golden queries again")
 
@@ -34,10 +34,10 @@ class Uploaded(Begun):
     document: str
 
 
-def make_router(desk: RefreshDesk, guard: Guard) -> APIRouter:
+def make_router(desk: RefreshService, guard: Authenticator) -> APIRouter:
     router = APIRouter(prefix="/v1/knowledge", tags=["knowledge"])
-    reader = Annotated[Caller, Depends(guard.allow(*ROLES))]
-    operator = Annotated[Caller, Depends(guard.allow("operator"))]
+    reader = Annotated[Caller, Depends(guard.require(*ROLES))]
+    operator = Annotated[Caller, Depends(guard.require("operator"))]
 
     @router.post("/refreshes", status_code=202, summary="Look at the sources now")
     async def refresh(who: operator, wanted: Wanted | None = None) -> Begun:
@@ -50,9 +50,9 @@ def make_router(desk: RefreshDesk, guard: Guard) -> APIRouter:
         return await desk.show(id)
 
     @router.post("/documents", status_code=202, summary="Hand in one document")
-    @takes(LARGEST + 64 * KB, Rate("uploads", 60, 1.0))  # the parts of a form have headers
+    @limit_endpoint(MAX_DOCUMENT_BYTES + 64 * KB, RateLimit("uploads", 60, 1.0))  # the parts of a form have headers
     async def upload(file: UploadFile, who: operator) -> Uploaded:
-        data = await file.read(LARGEST + 1)
+        data = await file.read(MAX_DOCUMENT_BYTES + 1)
         ref, name = await desk.upload(file.filename or "", data, who.subject)
         return Uploaded(refresh=ref.id, refresh_url=f"/v1/knowledge/refreshes/{ref.id}", document=name)
 

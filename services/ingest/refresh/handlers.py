@@ -6,13 +6,13 @@ from pathlib import Path
 
 from nats.aio.msg import Msg
 
-from services.ingest.documents.reader import Reader
-from services.ingest.refresh import turns
-from services.ingest.refresh.plan import Target
+from services.ingest.documents.reader import DocumentReader
+from services.ingest.refresh import refresh_queue
+from services.ingest.refresh.plan import TargetVersion
 from services.ingest.refresh.prepare import Preparation, token_counter
 from services.ingest.refresh.schedule import next_run
-from shared.contracts.failures import PermanentError, TransientError
-from shared.contracts.knowledge import ALL
+from shared.contracts.errors import PermanentError, TransientError
+from shared.contracts.knowledge import ALL_SOURCES
 from shared.contracts.refresh import (
     AttemptFailed,
     BatchReady,
@@ -25,19 +25,19 @@ from shared.contracts.refresh import (
     fold_refresh,
 )
 from shared.contracts.subjects import derived_id
-from shared.knowledge import config
-from shared.knowledge.attempts import Attempts
-from shared.knowledge.collections import collection_of
-from shared.knowledge.config import KnowledgeFile
-from shared.knowledge.live import LiveBucket, Queue, Turn
-from shared.knowledge.manifest import Manifest
+from shared.knowledge import knowledge_file
+from shared.knowledge.collections import collection_name
+from shared.knowledge.document_index import DocumentIndex
+from shared.knowledge.knowledge_file import KnowledgeFile
+from shared.knowledge.live import LiveBucket, QueuedRefresh, RefreshQueue
+from shared.knowledge.refresh_attempts import RefreshAttempts
 from shared.messaging.connection import Bus, WrongSequenceError
 from shared.messaging.deadletter import Original
 from shared.messaging.refreshes import RefreshLog, read_refresh
 from shared.messaging.steps import Clock, Steps
 from shared.messaging.timers import REFRESHES, Timers
 
-SCHEDULED = "countersign-schedule"
+SCHEDULE_HEADER = "countersign-schedule"
 
 
 class Refreshing:
@@ -48,7 +48,7 @@ class Refreshing:
         steps: Steps,
         file: Path | None,
         tokenizer: Path,
-        reader: Reader,
+        reader: DocumentReader,
         clock: Clock,
         new_id: Callable[[], str],
     ) -> None:
@@ -57,7 +57,7 @@ class Refreshing:
         self._reader = reader
         self._clock = clock
         self._new_id = new_id
-        steps.effect("ingest-queue", self.take_turns)
+        steps.effect("ingest-queue", self.run_next)
         steps.effect("ingest-prepare", self.prepare, self.give_up)
         steps.effect("ingest-schedule", self.on_timer)
 
@@ -65,49 +65,49 @@ class Refreshing:
         self._bus = bus
         self._log = RefreshLog(bus, "ingest", self._clock)
         self._live = LiveBucket(bus)
-        self._manifest = Manifest(bus)
+        self._manifest = DocumentIndex(bus)
         self._timers = Timers(bus, REFRESHES)
-        self._attempts = Attempts(bus, self._log, self._clock, self._apart)
+        self._attempts = RefreshAttempts(bus, self._log, self._clock, self._retry_delay)
         await self.set_schedules()
 
-    def declared(self) -> KnowledgeFile:
+    def read_knowledge_file(self) -> KnowledgeFile:
         """The knowledge base as it is declared now. Raises PermanentError saying what is wrong with the file."""
-        return config.read(self._file) if self._file is not None else KnowledgeFile()
+        return knowledge_file.read_knowledge_file(self._file) if self._file is not None else KnowledgeFile()
 
-    def _apart(self) -> timedelta:
+    def _retry_delay(self) -> timedelta:
         try:
-            return self.declared().attempts_apart
+            return self.read_knowledge_file().attempts_apart
         except PermanentError:
             return KnowledgeFile().attempts_apart
 
     async def request(self, requested: Requested, id: str | None = None) -> RefreshRef:
         """Ask for a refresh; returns it, or the one that waits and will do the same."""
-        ref = RefreshRef(requested.sources[0] if len(requested.sources) == 1 else ALL, id or self._new_id())
+        ref = RefreshRef(requested.sources[0] if len(requested.sources) == 1 else ALL_SOURCES, id or self._new_id())
         queue, _ = await self._live.queue()
         if id is None and not requested.full and not requested.judge:
-            wanted = {turn.refresh: await self._sources_of(turn) for turn in queue.waiting}
+            wanted = {turn.refresh: await self._sources_to_refresh(turn) for turn in queue.waiting}
             if (
-                waits := turns.already_waiting(queue, requested.sources, lambda turn: wanted[turn.refresh])
+                waits := refresh_queue.find_waiting(queue, requested.sources, lambda turn: wanted[turn.refresh])
             ) is not None:
                 return RefreshRef(waits.source, waits.refresh)
         await self._log.append(ref, requested)
         return ref
 
-    async def _sources_of(self, turn: Turn) -> tuple[str, ...]:
+    async def _sources_to_refresh(self, turn: QueuedRefresh) -> tuple[str, ...]:
         refresh = fold_refresh(await self._log.history(turn.refresh))
         return refresh.requested.sources if refresh.requested else (turn.source,)
 
-    async def take_turns(self, message: Msg) -> None:
+    async def run_next(self, message: Msg) -> None:
         """A refresh was asked for, or one has ended: the next one begins."""
         record = read_refresh(message)
         if isinstance(record.body, AttemptFailed) and record.body.again_at is not None:
             return
         queue, revision = await self._live.queue()
         if isinstance(record.body, Requested):
-            changed = turns.asked(queue, Turn(refresh=record.ref.id, source=record.ref.source))
+            changed = refresh_queue.enqueue(queue, QueuedRefresh(refresh=record.ref.id, source=record.ref.source))
         else:
             refresh = fold_refresh(await self._log.history(record.ref.id, after=record))
-            changed = turns.ended(queue, refresh, refresh.outcome) if refresh.outcome else queue
+            changed = refresh_queue.complete(queue, refresh, refresh.outcome) if refresh.outcome else queue
         if changed != queue:
             try:
                 await self._live.set_queue(changed, revision)
@@ -116,7 +116,7 @@ class Refreshing:
         if changed.active is not None:
             await self._begin(changed, changed.active)
 
-    async def _begin(self, queue: Queue, turn: Turn) -> None:
+    async def _begin(self, queue: RefreshQueue, turn: QueuedRefresh) -> None:
         """Say that it is the turn of `turn`; saying it again changes nothing."""
         ref = RefreshRef(turn.source, turn.refresh)
         refresh = fold_refresh(await self._log.history(turn.refresh))
@@ -124,10 +124,10 @@ class Refreshing:
             return
         requested = refresh.requested
         embedder = await self._embedder(queue.head if requested.judge else None)
-        collection = collection_of(embedder)
+        collection = collection_name(embedder)
         fill = requested.full or (queue.head > 0 and collection != queue.collection)
         started = Started(
-            sources=turns.covered(requested.sources, queue, fill=fill),
+            sources=refresh_queue.sources_to_scan(requested.sources, queue, fill=fill),
             target=queue.head if requested.judge else queue.head + 1,
             embedder=embedder,
             collection=queue.collection if requested.judge else collection,
@@ -141,7 +141,7 @@ class Refreshing:
         if version is not None and (record := await self._live.version(version)) is not None:
             return record.embedder
         try:
-            return self.declared().embedder
+            return self.read_knowledge_file().embedder
         except PermanentError:
             return KnowledgeFile().embedder  # preparing it will fail for the same reason, and say so
 
@@ -152,23 +152,23 @@ class Refreshing:
         if refresh.started is None:
             return
         if refresh.started.judge:
-            await self._only_judge(record.ref, refresh)
+            await self._evaluate_only(record.ref, refresh)
         elif refresh.awaits == "prepare":
             await self._prepare(record.ref, refresh.started)
         elif refresh.awaits == "embed" and refresh.planned is not None and refresh.attempt > 1:
             await self._queue_again(record.ref)
 
     async def _prepare(self, ref: RefreshRef, started: Started) -> None:
-        file = self.declared()
+        file = self.read_knowledge_file()
         await self.set_schedules()  # the file may have changed since the last time
         if unknown := set(started.sources) - {source.name for source in file.sources}:
             raise PermanentError(f"there is no source called {', '.join(sorted(unknown))}")
         queue, _ = await self._live.queue()
         count = token_counter(str(self._tokenizer))
-        target = Target(ref.id, started, queue.head)
+        target = TargetVersion(ref.id, started, queue.head)
         await Preparation(ref, target, file, count, self._log, self._manifest, self._reader).run()
 
-    async def _only_judge(self, ref: RefreshRef, refresh: Refresh) -> None:
+    async def _evaluate_only(self, ref: RefreshRef, refresh: Refresh) -> None:
         started = refresh.started
         if refresh.awaits is None or started is None:
             return
@@ -192,12 +192,12 @@ class Refreshing:
         """A night has come, or it is time for another attempt."""
         headers = message.headers or {}
         if message.subject.startswith("timers.due.again."):
-            await self._again(RefreshRef(headers["countersign-source"], headers["countersign-refresh"]))
+            await self._resume(RefreshRef(headers["countersign-source"], headers["countersign-refresh"]))
         else:
             await self._nightly(message.subject.rpartition(".")[2], headers["countersign-due"])
         await self._timers.purge(message.subject)
 
-    async def _again(self, ref: RefreshRef) -> None:
+    async def _resume(self, ref: RefreshRef) -> None:
         history = await self._log.history(ref.id)
         refresh = fold_refresh(history)
         if refresh.outcome is None and refresh.failure is not None and refresh.failure.attempt == refresh.attempt:
@@ -207,7 +207,7 @@ class Refreshing:
     async def _nightly(self, source: str, due: str) -> None:
         """One run for all the nights that were missed, then the next night's timer."""
         try:
-            found = self.declared().source(source)
+            found = self.read_knowledge_file().source(source)
         except PermanentError:
             await self._retry_schedule(source)
             raise
@@ -224,15 +224,17 @@ class Refreshing:
     async def set_schedules(self) -> None:
         """A timer for each source that has none, or whose schedule was changed. One that is overdue fires by itself."""
         try:
-            file = self.declared()
+            file = self.read_knowledge_file()
         except PermanentError:
             return  # said at the first refresh; the services serve
         for source in file.sources:
             wanted = str(source.schedule)
             pending = await self._bus.direct_get(REFRESHES, {"last_by_subj": f"timers.refresh.{source.name}"})
-            if pending and dict(pending[0].headers or {}).get(SCHEDULED) == wanted:
+            if pending and dict(pending[0].headers or {}).get(SCHEDULE_HEADER) == wanted:
                 continue
             await self._set_schedule(source.name, wanted, next_run(source.schedule, self._clock()))
 
     async def _set_schedule(self, source: str, words: str, time: datetime) -> None:
-        await self._timers.set(f"timers.refresh.{source}", f"timers.due.refresh.{source}", time, {SCHEDULED: words})
+        await self._timers.set(
+            f"timers.refresh.{source}", f"timers.due.refresh.{source}", time, {SCHEDULE_HEADER: words}
+        )

@@ -8,11 +8,11 @@ from typing import Literal
 from shared.contracts.knowledge import Chunk, DocumentEntry, Fingerprint
 from shared.contracts.refresh import Started
 
-Placed = tuple[str, int]  # chunk id, version it came with
+ChunkRef = tuple[str, int]  # chunk id, version it came with
 
 
 @dataclass(frozen=True, slots=True)
-class Target:
+class TargetVersion:
     """The version that is being made."""
 
     refresh: str
@@ -25,20 +25,20 @@ class Target:
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
+class DocumentChange:
     """What one document adds to a refresh's figures. `kind` is None for a document that stays as it is."""
 
-    kind: Literal["new", "changed", "removed"] | None
+    kind: Literal["new", "changed", "removed_entry"] | None
     fresh: int  # chunks
     kept: int
     retired: int
 
 
-_change = lru_cache(1024)(Change)  # most documents have the same
+_shared_change = lru_cache(1024)(DocumentChange)  # most documents have the same
 
 
 @dataclass(frozen=True, slots=True)
-class Known:
+class KnownDocument:
     """What is remembered of a document while its source is looked at; little, as there may be many."""
 
     packed: bytes  # its fingerprint as JSON: a fraction of what the model takes
@@ -47,7 +47,7 @@ class Known:
     done: bool  # this very refresh has dealt with it already, before it was interrupted
     there: bool  # the base shows chunks of it, or may
     unreadable: str | None
-    change: Change
+    change: DocumentChange
 
     @property
     def fingerprint(self) -> Fingerprint:
@@ -62,7 +62,7 @@ class Known:
 class Fingerprints(Mapping[str, Fingerprint]):
     """What connectors compare with, unpacked one at a time."""
 
-    def __init__(self, known: Mapping[str, Known]) -> None:
+    def __init__(self, known: Mapping[str, KnownDocument]) -> None:
         self._known = known
 
     def __getitem__(self, document: str) -> Fingerprint:
@@ -78,30 +78,30 @@ class Fingerprints(Mapping[str, Fingerprint]):
         return sum(1 for _ in self)
 
 
-def remember(entry: DocumentEntry, target: Target) -> Known:
+def to_known(entry: DocumentEntry, target: TargetVersion) -> KnownDocument:
     settled = entry.target <= target.head
-    return Known(
+    return KnownDocument(
         entry.fingerprint.model_dump_json(exclude_none=True).encode(),
         digested=bool(entry.fingerprint.digest),
         trusted=settled and entry.collection == target.started.collection and not target.started.fill,
         done=entry.refresh == target.refresh,
         there=not entry.removed or not settled,
         unreadable=entry.unreadable,
-        change=change_of(entry, target.version) if entry.refresh == target.refresh else still(entry),
+        change=change_of(entry, target.version) if entry.refresh == target.refresh else unchanged_entry(entry),
     )
 
 
-def change_of(entry: DocumentEntry, version: int) -> Change:
+def change_of(entry: DocumentEntry, version: int) -> DocumentChange:
     """What `entry` brought to `version`."""
     fresh = sum(since == version for _, since in entry.chunks)
-    return _change(entry.change, fresh, len(entry.chunks) - fresh, len(entry.retired))
+    return _shared_change(entry.change, fresh, len(entry.chunks) - fresh, len(entry.retired))
 
 
-def still(entry: DocumentEntry) -> Change:
-    return _change(None, 0, len(entry.chunks), 0)
+def unchanged_entry(entry: DocumentEntry) -> DocumentChange:
+    return _shared_change(None, 0, len(entry.chunks), 0)
 
 
-def baseline(entry: DocumentEntry | None, target: Target) -> tuple[Placed, ...]:
+def baseline(entry: DocumentEntry | None, target: TargetVersion) -> tuple[ChunkRef, ...]:
     """The document's chunks as the newest complete version shows them in the target's collection.
 
     An entry above that version is from a refresh that failed: what it brought does not count, what it retired does.
@@ -113,13 +113,13 @@ def baseline(entry: DocumentEntry | None, target: Target) -> tuple[Placed, ...]:
     return (*(item for item in entry.chunks if item[1] <= target.head), *entry.retired)
 
 
-def renewed(
+def updated_entry(
     source: str,
     document: str,
     fingerprint: Fingerprint,
     before: DocumentEntry | None,
     chunks: Sequence[Chunk],
-    target: Target,
+    target: TargetVersion,
 ) -> tuple[DocumentEntry, list[Chunk]]:
     """The document's new entry, and the chunks that have to be embedded for it."""
     there = dict(baseline(before, target))
@@ -139,7 +139,7 @@ def renewed(
     return entry, [chunk for chunk in chunks if chunk.id not in kept]
 
 
-def removed(before: DocumentEntry, target: Target) -> DocumentEntry:
+def removed_entry(before: DocumentEntry, target: TargetVersion) -> DocumentEntry:
     """The entry of a document that is no more."""
     return DocumentEntry(
         source=before.source,
@@ -153,8 +153,13 @@ def removed(before: DocumentEntry, target: Target) -> DocumentEntry:
     )
 
 
-def unread(
-    source: str, document: str, fingerprint: Fingerprint, before: DocumentEntry | None, reason: str, target: Target
+def unreadable_entry(
+    source: str,
+    document: str,
+    fingerprint: Fingerprint,
+    before: DocumentEntry | None,
+    reason: str,
+    target: TargetVersion,
 ) -> DocumentEntry:
     """The entry of a document that could not be read: what was there stays, and the reason is kept."""
     if before is not None and not before.removed:

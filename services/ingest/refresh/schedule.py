@@ -3,7 +3,7 @@
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
-from shared.knowledge.config import Schedule
+from shared.knowledge.knowledge_file import Schedule
 
 
 def next_run(schedule: Schedule, now: datetime) -> datetime:
