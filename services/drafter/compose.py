@@ -1,6 +1,6 @@
-"""Puts facts and narrative together into one draft and its plain text. Deterministic."""
+"""Compose facts and narrative into one draft and its plain text. Deterministic."""
 
-from services.drafter import facts, kinds, layout
+from services.drafter import document_header, facts, kinds, layout
 from services.drafter.kinds.kind import KindDefinition
 from services.drafter.notes.quotation import QuotedNotes
 from shared.contracts import authorship
@@ -26,10 +26,10 @@ def compose(
     routing: Routing | None = None,
     told: QuotedNotes | None = None,
 ) -> Draft:
-    """The draft of a stay whose facts are `rendered`. `composed`, `replaced` and `model_silent`: see Draft.
+    """Return the draft of a stay whose facts are `rendered`. For `composed`, `replaced` and `model_silent` see Draft.
 
-    `asked` are open points about the draft itself; without a `kind` it is the one that ships. `told` is what the notes
-    of the stay give beside sentences.
+    `asked` are open points about the draft itself; without a `kind` the default kind is used. `told` is what the notes
+    of the stay add beside sentences.
     """
     kind = kind or kinds.load_shipped_kinds().of(context.kind, died=context.died)
     told = told or QuotedNotes()
@@ -61,12 +61,12 @@ def compose(
 
 
 def _initials(name: str) -> str:
-    """`Jane Q. Doe` → `J. Q. D.`; empty where there is no name."""
+    """Return the initials of a name: `Jane Q. Doe` → `J. Q. D.`; empty without a name."""
     return " ".join(f"{word[0].upper()}." for word in name.split() if word[0].isalpha())
 
 
 def _text(context: EncounterContext, kind: KindDefinition, parts: tuple[DocumentPart, ...]) -> str:
-    lines = [kind.type.title.upper(), "", *(fact.text for fact in facts.header(context))]
+    lines = [kind.type.title.upper(), "", *(fact.text for fact in document_header.header(context))]
     for part in parts:
         lines += ["", part.title.upper()]
         for group in part.groups:
@@ -78,7 +78,7 @@ def _text(context: EncounterContext, kind: KindDefinition, parts: tuple[Document
 
 
 def _narrative(part: DocumentPart) -> list[str]:
-    """A sentence a line: what was changed in it is seen at once."""
+    """Return one sentence per line, so that a change is visible at once."""
     lines: list[str] = []
     for name in HEADINGS:
         if sentences := [item.text for item in part.narrative if item.narrative == name]:

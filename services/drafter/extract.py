@@ -1,6 +1,6 @@
-"""Reads one stay's record over FHIR R4: bounded searches per type, everything else is `build_context`'s business.
+"""Read one stay's record over FHIR R4 with bounded searches; `build_context` selects from it.
 
-Which searches, parameters and scopes are needed: docs/ehr.md.
+Searches, parameters and scopes: docs/ehr.md.
 """
 
 import asyncio
@@ -21,8 +21,6 @@ from shared.clinical.fhir_client import FhirClient, NotFoundError, SearchResult
 from shared.contracts.context import EncounterContext
 from shared.contracts.errors import PermanentError
 
-Record = SourceRecord
-
 MAX_CONCURRENT_SEARCHES = 4  # requests of one extraction; a hospital's server has other clients
 MAX_MERGED_RECORDS = 5  # records of one patient that were merged into each other
 
@@ -37,9 +35,9 @@ async def read_stay(
     kinds: KindRegistry | None = None,
     department: str | None = None,
 ) -> EncounterContext:
-    """The stay up to its discharge, in the hospital's time `zone`; of which of the `kinds` its document is.
+    """Return the stay up to its discharge, in the hospital's time `zone`, with its kind among `kinds`.
 
-    Raises PermanentError when there is no such encounter, it is no stay, has no patient or has not ended, or when
+    Raises PermanentError when the encounter does not exist, is no stay, has no patient or has not ended, or when
     nothing of its record can be read; TransientError.
     """
     record = await _StayReader(ehr).record(encounter_id, occurred_at, attending, zone)
@@ -49,7 +47,7 @@ async def read_stay(
 
 
 class _StayReader:
-    """One extraction."""
+    """Read one stay."""
 
     def __init__(self, ehr: FhirClient) -> None:
         self._ehr = ehr
@@ -75,7 +73,7 @@ class _StayReader:
         return record
 
     async def _encounter(self, id: str) -> Resource:
-        """The encounter of the stay; where `id` names a section of one, the whole of it."""
+        """Return the encounter of the stay; where `id` names a part of one, the whole stay's."""
         try:
             encounter = await self._ehr.read("Encounter", id)
         except NotFoundError:
@@ -90,9 +88,9 @@ class _StayReader:
         return parent
 
     async def _learn_bases(self, encounter: Resource) -> None:
-        """By which base URL the server names itself, before references are judged by it.
+        """Learn the base URL by which the server names itself, before references are compared with it.
 
-        One behind a proxy may use another than ours; a read does not tell it, the fullUrl of a search does.
+        A server behind a proxy may use another than ours. A read does not show it, the fullUrl of a search does.
         """
         await self._ehr.capabilities()
         subject = encounter.get("subject")
@@ -102,7 +100,7 @@ class _StayReader:
             await self._ehr.search_with_issues("Encounter", {"_id": str(encounter["id"])})
 
     async def _patients(self, encounter: Resource) -> tuple[Resource, list[Resource]]:
-        """The patient's surviving record, and those that were merged into it."""
+        """Return the patient's surviving record, and those that were merged into it."""
         subject = encounter.get("subject")
         named = references.relative(subject, self._ehr.bases) or await self._by_identifier(subject)
         if named is None or not named.startswith("Patient/"):
@@ -125,7 +123,7 @@ class _StayReader:
         return found[surviving], [item for reference, item in found.items() if reference != surviving]
 
     async def _by_identifier(self, subject: object) -> str | None:
-        """The patient of a logical reference, where exactly one has the identifier."""
+        """Return the patient of a logical reference, where exactly one has the identifier."""
         for system, value in references.identifiers_of(subject):
             found = await self._search("Patient", {"identifier": f"{system}|{value}" if system else value})
             if len(found.matches) == 1:
@@ -133,7 +131,7 @@ class _StayReader:
         return None
 
     async def _entries(self, record: SourceRecord, patients: list[Resource]) -> dict[str, list[Resource]]:
-        """Everything of the patient and the stay by type; where nothing at all is found, by other spellings."""
+        """Return all entries of the patient and the stay by type; where nothing is found, by other spellings."""
         capabilities = await self._ehr.capabilities()
         types = [type for type in searches.TYPES if searches.can_ask(capabilities, type)]
         for type in searches.ESSENTIAL:
@@ -155,11 +153,11 @@ class _StayReader:
     async def _referenced_by_identifier(
         self, record: SourceRecord, patients: list[Resource], types: list[str]
     ) -> list[tuple[str, Resource]]:
-        """Entries whose subject is an identifier only: a search by the patient's reference does not find them.
+        """Return entries whose subject is an identifier only, which searches by reference do not find.
 
-        Costs one request that tells whether the server knows the modifier `:identifier`. If so, as many again as the
-        searches by reference, most of them empty; if not, one for each type that can be searched by encounter alone,
-        up to the first refusal: many servers demand a patient.
+        One request tests whether the server supports the modifier `:identifier`. If so, as many searches follow as by
+        reference, most of them empty; if not, one for each type that can be searched by encounter alone, up to the
+        first refusal: many servers require a patient.
         """
         capabilities = await self._ehr.capabilities()
         if not searches.identifier_search("Encounter", record.encounter, patients, capabilities):
@@ -185,12 +183,12 @@ class _StayReader:
         ]
 
     async def _supports_identifier_modifier(self, encounter: Resource) -> bool:
-        """Whether the server takes `:identifier`. One that ignores it would answer with everybody's entries."""
+        """Return whether the server supports `:identifier`. One that ignores it would return all patients' entries."""
         query = searches.identifier_modifier_probe(encounter, await self._ehr.capabilities())
         return await self._search_optional("Encounter", query) == []
 
     async def _search_optional(self, type: str, params: Mapping[str, str]) -> list[Resource] | None:
-        """The matches; None where the search is refused: it only looks for more than the record mostly has."""
+        """Return the matches of a search for additional entries; None where the server refuses it."""
         async with self._limit:
             try:
                 result = await self._ehr.search_with_issues(type, params)
@@ -200,7 +198,7 @@ class _StayReader:
         return result.matches
 
     async def _of_type(self, type: str, record: SourceRecord, patients: list[str]) -> list[Resource]:
-        """The entries of one type, each once."""
+        """Return the entries of one type, each once."""
         capabilities = await self._ehr.capabilities()
         found: dict[str, Resource] = {}
         for patient in patients:
@@ -211,7 +209,7 @@ class _StayReader:
         return list(found.values())
 
     async def _search(self, type: str, params: Mapping[str, str]) -> SearchResult:
-        """A search whose refusal or incompleteness is remembered, for the person who reviews."""
+        """Search, and record a refusal or incompleteness for the reviewer."""
         async with self._limit:
             try:
                 result = await self._ehr.search_with_issues(type, params)
@@ -247,7 +245,7 @@ class _StayReader:
             return await self._ehr.read(type, id)
 
     async def _referenced_resources(self, record: SourceRecord) -> dict[str, Resource]:
-        """The few resources that are only named by reference; what dangles is noticed later, by its absence."""
+        """Return resources that are only referenced. A dangling reference is noticed later."""
         people = dict(self._included)
         wanted = set(referenced_resources.referenced_resources(record))
         for _ in range(2):  # a role names a person, a medication its substance
@@ -265,7 +263,10 @@ class _StayReader:
             return None  # dangling or refused
 
     def _check_not_empty(self, record: SourceRecord) -> None:
-        """An empty record must not become a letter. Raises PermanentError: an operator sees it, and may retry."""
+        """Reject an empty record, which must not become a document.
+
+        Raises PermanentError, so that an operator sees it and may retry.
+        """
         if not any(items for type, items in record.entries.items() if type not in ("Encounter", "Patient")):
             raise PermanentError(
                 "the EHR shows nothing of this stay but the encounter: no draft is made of an empty record"

@@ -1,9 +1,10 @@
-"""Renders the facts of a stay, part by part: nothing is written by a model, nothing that matters is left unsaid."""
+"""Render the facts of a stay, part by part, without a model and without leaving out what matters."""
 
 from collections.abc import Iterable, Iterator
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 from services.drafter import kinds, layout
+from services.drafter.document_header import format_day, header
 from services.drafter.kinds.kind import KindDefinition
 from services.drafter.medicine_facts import (
     avoided_medicine_facts,
@@ -22,13 +23,13 @@ RECENT_PERIOD = timedelta(hours=24)  # before the discharge: an older vital sign
 
 
 def render(context: EncounterContext, kind: KindDefinition | None = None) -> tuple[DocumentPart, ...]:
-    """The parts of the document with their facts; the narrative comes later. Without a `kind`: the one that ships."""
+    """Return the parts of the document with their facts, for the kind or the default one. The narrative comes later."""
     kind = kind or kinds.load_shipped_kinds().of(context.kind, died=context.died)
     return layout.arrange_parts(default_parts(context), kind, context)
 
 
 def default_parts(context: EncounterContext) -> tuple[DocumentPart, ...]:
-    """The six parts that the Joint Commission requires, as every kind has them that does not say otherwise."""
+    """Return the six parts that the Joint Commission requires, as kinds have them by default."""
     return (
         DocumentPart(code="reason-for-hospitalization", title="Reason for hospitalization", groups=_reason(context)),
         DocumentPart(code="significant-findings", title="Significant findings", groups=_findings(context)),
@@ -39,62 +40,25 @@ def default_parts(context: EncounterContext) -> tuple[DocumentPart, ...]:
     )
 
 
-def header(context: EncounterContext) -> tuple[Fact, ...]:
-    """Who and when, and what of the record could not be read: the lines above the parts."""
-    patient = context.patient
-    stated = patient.birth or (f"{patient.birth_date:%Y-%m-%d}" if patient.birth_date else None)
-    born = f"born {stated}" if stated else "date of birth not recorded"
-    identity = [patient.name, born, patient.sex or "sex not recorded", f"MRN {patient.mrn or 'not recorded'}"]
-    ended = "died" if context.died else "discharged"
-    stay = [f"Admitted {_day(context.start, context.start_on)}", f"{ended} {_day(context.end, context.end_on)}"]
-    place = [part for part in dict.fromkeys((context.service, context.organization_name)) if part]
-    unread = (
-        [Fact(text=f"Not read in full from the EHR: {', '.join(context.unread)}", source="")] if context.unread else []
-    )
-    return (
-        Fact(text=f"Patient: {', '.join(identity)}", source=patient.source),
-        Fact(text=f"Stay: {', '.join([*stay, *place])}", source=context.encounter),
-        *unread,
-    )
-
-
-def age(context: EncounterContext) -> int | None:
-    """Completed years at the end of the stay."""
-    born = context.patient.birth_date
-    if born is None:
-        return None
-    end = context.end.date()
-    return end.year - born.year - ((end.month, end.day) < (born.month, born.day))
-
-
-def length_of_stay(context: EncounterContext) -> int | None:
-    """Calendar days from admission to the end; one at least."""
-    return max((context.end.date() - context.start.date()).days, 1) if context.start else None
-
-
-def _day(time: datetime | None, on: str | None = None) -> str:
-    return on or (f"{time:%Y-%m-%d}" if time else "date not recorded")
-
-
 def _group(title: str, facts: Iterable[Fact], empty: str = NONE_RECORDED) -> FactGroup:
-    """A group that says so where it is empty."""
+    """Return a group; an empty one states that nothing is recorded."""
     found = tuple(facts)
     return FactGroup(title=title, facts=found or (Fact(text=empty, source=""),))
 
 
 def _groups(*groups: tuple[str, list[Fact]]) -> tuple[FactGroup, ...]:
-    """The groups that have facts."""
+    """Return the groups that have facts."""
     return tuple(FactGroup(title=title, facts=tuple(facts)) for title, facts in groups if facts)
 
 
 def _entries(entries: Iterable[ContextEntry], *, dated: bool = False) -> list[Fact]:
-    """One fact for each different text; repeats carry their number."""
+    """Return one fact for each different text; repeats carry their count."""
     found: dict[str, list[ContextEntry]] = {}
     for entry in entries:
         found.setdefault(entry.text, []).append(entry)
     return [
         Fact(
-            text=(f"{text.rstrip('.')}, {_day(same[0].time, same[0].on)}" if dated and same[0].time else text)
+            text=(f"{text.rstrip('.')}, {format_day(same[0].time, same[0].on)}" if dated and same[0].time else text)
             + (f" ({len(same)} times)" if len(same) > 1 else ""),
             source=same[0].source,
         )
@@ -109,13 +73,11 @@ def _reason(context: EncounterContext) -> tuple[FactGroup, ...]:
     on_admission = [item for item in context.diagnoses if item.role == "admission" and item.certainty != "ruled-out"]
     reasons = [
         *_entries(context.reasons),
-        *(Fact(text=f"Admission diagnosis: {_confirmed_diagnoses(item)}", source=item.source) for item in on_admission),
+        *(Fact(text=f"Admission diagnosis: {_with_certainty(item)}", source=item.source) for item in on_admission),
     ]
     return (
         _group("Reason for admission", reasons),
-        _group(
-            "Principal diagnosis", (Fact(text=_confirmed_diagnoses(item), source=item.source) for item in principal)
-        ),
+        _group("Principal diagnosis", (Fact(text=_with_certainty(item), source=item.source) for item in principal)),
         _group(
             "Other diagnoses and problems",
             _entries(item for item in others if not item.acquired and not is_social(item)),
@@ -133,7 +95,7 @@ def _reason(context: EncounterContext) -> tuple[FactGroup, ...]:
     )
 
 
-def _confirmed_diagnoses(item: Diagnosis) -> str:
+def _with_certainty(item: Diagnosis) -> str:
     return f"{item.text} (suspected, not confirmed)" if item.certainty == "suspected" else item.text
 
 
@@ -176,7 +138,7 @@ def _findings(context: EncounterContext) -> tuple[FactGroup, ...]:
 
 
 def _pending(context: EncounterContext) -> list[Fact]:
-    """What is awaited, and who has to follow it up: the attending, until somebody else takes it over."""
+    """Return pending results and who follows them up: the attending, until somebody else takes over."""
     who = f"the attending, {context.attending_name}" if context.attending_name else "the attending physician"
     return [
         Fact(text=f"{fact.text}; follow-up by {who}, unless handed over", source=fact.source)
@@ -193,16 +155,15 @@ def is_critical(series: ObservationSeries) -> bool:
 
 
 def _course(series: ObservationSeries, name: str) -> str:
-    """`Creatinine 1.9 mg/dL (high), then 1.2 mg/dL; reference 0.6-1.2 mg/dL`."""
+    """Return a series as text: `Creatinine 1.9 mg/dL (high), then 1.2 mg/dL; reference 0.6-1.2 mg/dL`."""
     between = {item.time: item for item in (series.worst, series.lowest, series.highest) if item is not None}
     points = [series.first, *(between[time] for time in sorted(between))]
     if series.count > 1:
         points.append(series.last)
     words = ", then ".join(_measured(item) for item in points)
     reference = f"; reference {series.range}" if series.range else ""
-    return (
-        f"{name} {words} on {_day(series.last.time, series.last.on)}{reference}{_with_therapeutic_range(series, '; ')}"
-    )
+    day = format_day(series.last.time, series.last.on)
+    return f"{name} {words} on {day}{reference}{_with_therapeutic_range(series, '; ')}"
 
 
 def _with_therapeutic_range(series: ObservationSeries, before: str, after: str = "") -> str:
@@ -237,7 +198,11 @@ def _condition(context: EncounterContext) -> DocumentPart:
     vitals = [
         Fact(
             text=f"{item.name} {_measured(item.last)}"
-            + (f" on {_day(item.last.time, item.last.on)}" if context.end - item.last.time > RECENT_PERIOD else "")
+            + (
+                f" on {format_day(item.last.time, item.last.on)}"
+                if context.end - item.last.time > RECENT_PERIOD
+                else ""
+            )
             + (f"; on admission {item.first.value}" if item.count > 1 else ""),
             source=item.last.source,
         )
@@ -252,7 +217,8 @@ def _condition(context: EncounterContext) -> DocumentPart:
     code = "condition-at-discharge"
     if context.died:
         death = Fact(
-            text=f"The patient died during this stay, {_day(context.end, context.end_on)}", source=context.encounter
+            text=f"The patient died during this stay, {format_day(context.end, context.end_on)}",
+            source=context.encounter,
         )
         groups = (_group("Outcome", (death, *_entries(context.outcome))), _group("Last vital signs", vitals), *more)
         return DocumentPart(code=code, title="Outcome of the stay", groups=groups)
@@ -264,7 +230,7 @@ def _condition(context: EncounterContext) -> DocumentPart:
 
 
 def _single_line(entries: tuple[ContextEntry, ...]) -> list[Fact]:
-    """Many small facts in one line: scores, assessments, social history."""
+    """Return many small facts on one line: scores, assessments, social history."""
     return [Fact(text="; ".join(item.text for item in entries), source=entries[0].source)] if entries else []
 
 
@@ -291,7 +257,9 @@ def _instructions(context: EncounterContext) -> DocumentPart:
 
 def _visits(entries: Iterable[ContextEntry]) -> Iterator[Fact]:
     for item in entries:
-        yield Fact(text=f"{item.text}, {_day(item.time, item.on)}" if item.time else item.text, source=item.source)
+        yield Fact(
+            text=f"{item.text}, {format_day(item.time, item.on)}" if item.time else item.text, source=item.source
+        )
 
 
 def _signature(context: EncounterContext) -> tuple[FactGroup, ...]:
@@ -305,7 +273,7 @@ def _signature(context: EncounterContext) -> tuple[FactGroup, ...]:
 
 
 def record_lines(context: EncounterContext) -> list[Fact]:
-    """Everything that the document says of the record, and the medicines that a narrative may name."""
+    """Return all record lines of the document, and the medicines that a narrative may name."""
     shown = [fact for part in render(context) for group in part.groups for fact in group.facts]
     home: list[Medicine] = [*context.home_medicines, *context.hospital_medicines]
     return [*header(context), *shown, *(medicine_line(item) for item in home)]

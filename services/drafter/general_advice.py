@@ -1,7 +1,7 @@
-"""What of a model's text comes from a guideline: general advice, never a fact of this patient. Pure.
+"""Label model sentences that come from a guideline as general advice, never as facts of this patient. Pure.
 
-The sentence check reads the record alone. A guideline has the record's words, too (medicines, tests, the disease), so
-that a sentence of it may be found supported word by word; and one that is not supported does not say where it is from.
+The sentence check compares with the record only. A guideline uses the same words (medicines, tests, the disease), so a
+sentence of it may be supported word by word, and an unsupported one does not show where it is from.
 """
 
 import re
@@ -37,7 +37,7 @@ _UNBOUND_CLAIM_KINDS = frozenset({"statement", "advice", "number"})
 def label_general_advice(
     sentence: Sentence, findings: Sequence[Finding], record: EvidenceIndex, knowledge: CitedKnowledge | None
 ) -> Sentence:
-    """The sentence; where it is taken from a passage and no entry of the record says it, as general advice.
+    """Return the sentence; labelled as general advice where it is from a passage and no entry states it.
 
     Such a sentence is never `supported`. One that contradicts the record stays a contradiction.
     """
@@ -62,21 +62,21 @@ def label_general_advice(
 
 
 def without_advice_as_course(sentences: Iterable[Sentence]) -> tuple[tuple[Sentence, ...], int]:
-    """The sentences without those in which advice is told as what happened, and how many these were."""
+    """Return the sentences without advice that is worded as a past event, and the number of those."""
     every = tuple(sentences)
     kept = tuple(item for item in every if not item.passage or item.narrative == "patient-instructions")
     return kept, len(every) - len(kept)
 
 
 def advice_sentence(text: str, passage: CitedPassage) -> str:
-    """`In general: Salt is limited to 5 g a day (general advice from Heart failure, guidelines).`"""
+    """Return `In general: Salt is limited to 5 g a day (general advice from Heart failure, guidelines).`"""
     body = text.strip().removeprefix(ADVICE_PREFIX).strip().rstrip(".!? ")
     title = " ".join(re.sub(r"[.!?()]", " ", passage.title or passage.document).split())
     return f"{ADVICE_PREFIX} {body} (general advice from {title}, {passage.source})."
 
 
 def source_passage(text: str, passages: Sequence[CitedPassage]) -> CitedPassage | None:
-    """The passage that the sentence is taken from: nearly all of its words stand in it."""
+    """Return the passage that has nearly all words of the sentence; None without one."""
     said = _tokens(text)
     if len(said) < _MIN_WORDS:
         return None
@@ -103,7 +103,7 @@ def _tokens(text: str) -> frozenset[str]:
 
 
 def _is_from_record(text: str, findings: Sequence[Finding], record: EvidenceIndex) -> bool:
-    """Whether one entry has all words of it, or its claims are bound to entries, none of them by its words alone."""
+    """Return whether one entry has all of its words, or entries state its claims by more than words."""
     said = _tokens(text)
     if any(said <= _tokens(line.text) for line in record.lines):
         return True

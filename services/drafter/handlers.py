@@ -1,4 +1,4 @@
-"""The drafter's two steps: read the stay, then draft from what was read."""
+"""Steps of the drafter: read the stay, then draft from it."""
 
 import asyncio
 import logging
@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import tzinfo
 
-from services.drafter import domain, facts, general_advice, narrative
+from services.drafter import document_header, domain, facts, general_advice, narrative
 from services.drafter.compose import compose
 from services.drafter.course import compose_course
 from services.drafter.extract import read_stay
@@ -33,7 +33,7 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Documents:
-    """What there is to draft, and how departments want it."""
+    """The kinds of documents, the departments' wording, and the generators by model."""
 
     kinds: KindRegistry = field(default_factory=load_shipped_kinds)
     departments: Departments = field(default_factory=Departments)
@@ -52,7 +52,11 @@ class Drafter:
         policy: Policy = "strict",
         documents: Documents | None = None,
     ) -> None:
-        """`zone_of` gives the time zone of a department; None where none is set. Without `documents`: what ships."""
+        """Build the handlers.
+
+        `zone_of` returns a department's time zone, None where none is set. Without `documents`, the shipped kinds
+        apply.
+        """
         self._ehr = ehr
         self._retriever = retriever
         self._generator = generator
@@ -72,7 +76,7 @@ class Drafter:
         return self._artifacts.of(work.cause.case.id, work.cause.head.sequence)
 
     async def extract(self, work: Work) -> ContextExtracted:
-        """Read the stay from the EHR and store what may be used of it."""
+        """Read the stay from the EHR and store the usable part of it."""
         cause = work.cause.body
         assert isinstance(cause, Discharged)  # noqa: S101 - the step's consumer is filtered to it
         context = await read_stay(
@@ -94,7 +98,7 @@ class Drafter:
         )
 
     async def draft(self, work: Work) -> Drafted:
-        """Render the facts, compose the narrative, keep of the model what the record supports, store the draft."""
+        """Render the facts, compose the narrative, keep model sentences that the record supports, store the draft."""
         cause = work.cause.body
         assert isinstance(cause, ContextExtracted | RedraftRequested)  # noqa: S101 - as above
         context = read_strictly(EncounterContext, await self._texts(work).get(cause.context))
@@ -144,14 +148,14 @@ class Drafter:
         own: tuple[Sentence, ...],
         policy: Policy,
     ) -> ChosenNarrative:
-        """The sentences of the draft. What the model copied from a department's example is none of this patient's."""
+        """Return the sentences of the draft. What the model copied from a department's example is dropped."""
         own, copied = wording.without_copies(own) if wording else (own, 0)
         rules = tuple(item for item in rules if kind.part_of(item.narrative) is not None)
         chosen = choose_narrative(rules, own, policy)
         return ChosenNarrative(chosen.sentences, chosen.replaced + copied)
 
     def _policy_for(self, kind: KindDefinition, generation: Generation | None) -> Policy:
-        """The kind's or the drafter's, but `strict` for a model whose configuration allows no other."""
+        """Return the policy of the kind or the drafter; `strict` where the model's configuration requires it."""
         policy = kind.declared.policy or self._policy
         if policy == "marked" and generation is not None and generation.strict:
             logger.warning("%s may be used under the policy strict alone; marked is not applied", generation.model)
@@ -161,7 +165,7 @@ class Drafter:
     async def _write(
         self, kind: KindDefinition, prompt: str, sampling: Sampling, *, last: bool
     ) -> tuple[Generation | None, str | None]:
-        """What the model wrote, or why it did not: a model that fails must not end the case."""
+        """Return the model's answer, or why it has none: a failing model must not end the case."""
         generator = self._documents.generators.get(kind.declared.model or "", self._generator)
         try:
             return await generator.generate(prompt, sampling, deadline=self._deadline), None
@@ -182,7 +186,7 @@ def _routing(kind: KindDefinition, wording: Wording | None, context: EncounterCo
         declaration=kind.digest,
         policy=policy,
         wording=wording.digest if wording else None,
-        words=wording.words(facts.length_of_stay(context)) if wording else None,
+        words=wording.words(document_header.length_of_stay(context)) if wording else None,
     )
 
 
@@ -198,19 +202,19 @@ def _prompt(
     wish: str | None,
     told: QuotedNotes,
 ) -> str:
-    department = wording.lines(facts.length_of_stay(context)) if wording else ""
+    department = wording.lines(document_header.length_of_stay(context)) if wording else ""
     advice = knowledge if _needs_instructions(kind, context) else None
     return kind.prompt.render(narrative.prompt_facts(context, advice, told.quoted), wish, department)
 
 
 def _sampling(kind: KindDefinition, wording: Wording | None, context: EncounterContext) -> Sampling:
-    """Room for the words that a department asks for."""
-    words = wording.words(facts.length_of_stay(context)) if wording else None
+    """Return sampling parameters with room for the words that a department asks for."""
+    words = wording.words(document_header.length_of_stay(context)) if wording else None
     return Sampling(max_tokens=max(kind.prompt.max_tokens, (words or 0) * TOKENS_PER_WORD), stop=kind.prompt.stop)
 
 
 def _unknown_kind_point(kind: KindDefinition, context: EncounterContext) -> tuple[OpenPoint, ...]:
-    """That the stay was read as of a kind which is not declared here any more."""
+    """Return an open point where the stay was read as a kind that is no longer declared."""
     if kind.name == context.kind:
         return ()
     words = f"This stay was taken for a {context.kind}, which is not declared any more; this is a {kind.name}"
@@ -218,7 +222,7 @@ def _unknown_kind_point(kind: KindDefinition, context: EncounterContext) -> tupl
 
 
 def revision_point(wish: str | None, chosen: ChosenNarrative) -> tuple[OpenPoint, ...]:
-    """What became of the physician's words: a person has to know where the draft does not follow them."""
+    """Return what became of the physician's requested changes, where the draft does not follow them."""
     if wish is None:
         return ()
     used = len(chosen.sentences) - chosen.composed
@@ -230,9 +234,9 @@ def revision_point(wish: str | None, chosen: ChosenNarrative) -> tuple[OpenPoint
 def check_narratives(
     found: narrative.Narratives, context: EncounterContext, knowledge: CitedKnowledge | None = None
 ) -> tuple[Sentence, ...]:
-    """Each sentence of the narratives with its label, what speaks for it, and its claims that are not supported.
+    """Return each sentence of the narratives with its label, evidence and unsupported claims.
 
-    What is taken from a passage of `knowledge` is marked as general advice.
+    What comes from a passage of `knowledge` is labelled as general advice.
     """
     record = EvidenceIndex(context)
     return tuple(

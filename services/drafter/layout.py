@@ -1,6 +1,6 @@
-"""Puts the groups of facts into the parts of a kind of document. Pure.
+"""Arrange groups of facts into the parts of a kind of document. Pure.
 
-What a kind does not name stays in the part that it has by itself; what it omits is told beside the document.
+Groups that a kind does not name stay in their default part; omitted groups are listed beside the document.
 """
 
 from collections.abc import Iterable, Iterator
@@ -19,7 +19,7 @@ ELEMENTS_TITLE = "Required elements"
 def arrange_parts(
     rendered: Iterable[DocumentPart], kind: KindDefinition, context: EncounterContext
 ) -> tuple[DocumentPart, ...]:
-    """The parts of `kind` from the parts that the record has by itself."""
+    """Return the parts of `kind`, from the default parts of the record."""
     own = {part.code: part for part in rendered}
     codes = {part.code for part in kind.declared.parts}
     # A group whose part the kind has not, and that it does not name, is not lost: it stands with the course.
@@ -50,14 +50,14 @@ def _part(
 
 
 def empty_group_title(declared: PartDeclaration) -> str:
-    """A part without groups still says so: an empty one cannot be signed."""
+    """Return the title of a part without groups: an empty part cannot be signed."""
     return "Entries" if declared.title is None else f"Entries of {declared.title.lower()}"
 
 
 def _select_groups(
     declared: PartDeclaration, groups: list[tuple[str, str, FactGroup]], kind: KindDefinition
 ) -> Iterator[tuple[str, FactGroup]]:
-    """The groups that the part names, in its order, then those of its own that no part names."""
+    """Return the groups that the part names, in its order, then its own that no part names."""
     for wanted in declared.groups:
         yield from ((name, group) for _, name, group in groups if name == wanted)
     placed, omitted = kind.declared.placed, kind.declared.omit
@@ -72,7 +72,7 @@ def _with_title(group: FactGroup, name: str, kind: KindDefinition) -> FactGroup:
 
 
 def omitted_groups(rendered: Iterable[DocumentPart], kind: KindDefinition) -> tuple[str, ...]:
-    """What of the record the kind leaves out, in words."""
+    """Return what the kind leaves out, in words."""
     return tuple(
         f"{group.title}: {count} {'entry' if count == 1 else 'entries'}, left out of the kind “{kind.type.title}”"
         for part in rendered

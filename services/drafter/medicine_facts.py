@@ -1,4 +1,4 @@
-"""Renders medicines: what was given, the reconciliation as a table, what not to take."""
+"""Render medicines: given ones, the reconciliation as a table, those to avoid."""
 
 from collections.abc import Iterable
 
@@ -10,7 +10,7 @@ COLUMNS = ("Medicine", "Dose and directions", "Route", "Frequency", "Change", "R
 
 
 def medicine_line(item: Medicine) -> Fact:
-    """A medicine with its directions and what it is for."""
+    """Return a medicine with its directions and reason."""
     reason = f"for: {item.reason}" if item.reason and item.status == "active" else ""
     ended = f"ended: {item.ended}" if item.ended else ""
     more = "; ".join(part for part in (reason, item.note, ended) if part)
@@ -18,7 +18,7 @@ def medicine_line(item: Medicine) -> Fact:
 
 
 def given_medicine_facts(medicines: Iterable[Medicine]) -> list[Fact]:
-    """One fact for each medicine and dose that was given, with how often and when."""
+    """Return one fact for each medicine and dose that was given, with number and times."""
     found: dict[str, list[Medicine]] = {}
     for item in medicines:
         found.setdefault(item.text, []).append(item)
@@ -33,7 +33,7 @@ def given_medicine_facts(medicines: Iterable[Medicine]) -> list[Fact]:
 
 
 def reconciliation_table(context: EncounterContext) -> tuple[FactGroup, ...]:
-    """The table of all medicines: what goes on, changes, ends, or is not clear."""
+    """Return the table of all medicines: continued, changed, ended, unclear."""
     rows = reconcile(context)
     if not rows:
         return (FactGroup(title="Medication reconciliation", facts=(Fact(text="None recorded", source=""),)),)
@@ -58,13 +58,13 @@ def _row(row: ReconciliationRow) -> Fact:
 
 
 def _why(item: Medicine) -> str:
-    """The reason of an order and what its prescriber noted."""
+    """Return the reason of an order and the prescriber's note."""
     stated = (f"reason: {item.reason}" if item.reason else "", f"note: {item.note}" if item.note else "")
     return "; ".join(part for part in stated if part)
 
 
 def _is_fully_coded(item: Medicine) -> bool:
-    """Whether amount, route and frequency are all that the order says: only then may it be split into columns."""
+    """Return whether an order states nothing but amount, route and frequency: only then it is split into columns."""
     said = " ".join(part for part in (item.amount, item.route, item.frequency) if part)
     return bool(item.amount and item.frequency) and item.dose == said
 
@@ -87,13 +87,13 @@ def _change(row: ReconciliationRow) -> str:
 
 
 def _maybe_before(row: ReconciliationRow, before: str) -> str:
-    """With the name, where the medicine was called otherwise (a brand, another strength)."""
+    """Return the possible previous order, with its name where that differs (a brand, another strength)."""
     names = {item.name for item in row.before}
     return before if names == {row.medicine.name} else f"{'; '.join(sorted(names))}, {before}"
 
 
 def avoided_medicine_facts(medicines: Iterable[Medicine]) -> list[Fact]:
-    """Held, stopped and forbidden medicines, each with the words that say so before its name."""
+    """Return held, stopped and avoided medicines; each names its status first."""
     words = {
         "on-hold": "On hold, do not take for now",
         "stopped": "Stopped, do not take any more",

@@ -1,10 +1,10 @@
-"""What the model is told, and what is made of its answer. Pure."""
+"""Build the model's input, and parse its answer. Pure."""
 
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from services.drafter.facts import age
+from services.drafter.document_header import age
 from services.drafter.prompts import one_line
 from shared.contracts.context import EncounterContext
 from shared.contracts.draft import CitedKnowledge, Narrative
@@ -33,11 +33,10 @@ Narratives = dict[Narrative, str]
 
 
 def prompt_facts(context: EncounterContext, knowledge: CitedKnowledge | None = None, quoted: Sequence[str] = ()) -> str:
-    """The facts as the model gets them: few, short, without identity; and, where somebody is instructed, a guideline's
-    first words on a problem.
+    """Return the facts for the model: few, short, without identity; and a guideline's first words on a problem.
 
-    `quoted` are the sentences of notes that the document quotes. The model gets as many whole ones as its place has;
-    what it does not get stands in the document all the same.
+    The guideline is given only where a patient is instructed. `quoted` are sentences of notes that the document quotes.
+    The model gets as many whole ones as fit; the others are in the document all the same.
     """
     years = age(context)
     person = SEX_NOUNS.get(context.patient.sex or "", "patient")
@@ -70,7 +69,7 @@ def prompt_facts(context: EncounterContext, knowledge: CitedKnowledge | None = N
 
 
 def _from_notes(quoted: Sequence[str], name: str) -> list[str]:
-    """Whole sentences, none of them cut, none with a part of the patient's name."""
+    """Return whole sentences, none of them with a part of the patient's name."""
     names = {part for part in re.findall(r"[^\W\d_]+", name.casefold()) if len(part) > 1}
     found: list[str] = []
     for text in quoted:
@@ -84,7 +83,7 @@ def _from_notes(quoted: Sequence[str], name: str) -> list[str]:
 
 
 def _shorten_passage(text: str) -> str:
-    """The passage's first sentences. More of it makes a small model slow and forgetful."""
+    """Return the first sentences of a passage: more of it makes a small model slow and forgetful."""
     words = " ".join(text.split())
     if len(words) <= MAX_PASSAGE_CHARACTERS:
         return words
@@ -97,7 +96,7 @@ def _listed(items: list[str]) -> str:
 
 
 def parse_answer(text: str, *, died: bool) -> Narratives | UnusableAnswer:
-    """Hospital course, then what follows "Instructions:". Says why an answer is unusable."""
+    """Return the hospital course and what follows "Instructions:", or why the answer is unusable."""
     course, _, instructions = re.sub(r"<\|[^|>]*\|>", "", text).partition("Instructions:")
     course, instructions = (" ".join(part.split()) for part in (course, instructions))
     course = _whole_sentences(course)
@@ -114,13 +113,13 @@ def parse_answer(text: str, *, died: bool) -> Narratives | UnusableAnswer:
 
 
 def _repeats_itself(text: str) -> bool:
-    """Whether any run of six words comes back more than twice."""
+    """Return whether any run of six words occurs more than twice."""
     words = text.lower().split()
     runs = [" ".join(words[index : index + 6]) for index in range(len(words) - 5)]
     return any(runs.count(run) > 2 for run in set(runs))
 
 
 def _whole_sentences(text: str) -> str:
-    """Without the sentence that the token limit cut off."""
+    """Return the text without the sentence that the token limit cut off."""
     end = max(text.rfind(mark) for mark in (". ", "! ", "? "))
     return text if text.endswith((".", "!", "?")) else text[: end + 1].strip()

@@ -1,4 +1,4 @@
-"""What the knowledge base says about a stay's problems: a few passages, each near enough to the problem it is about."""
+"""Retrieve knowledge base passages about a stay's problems, each similar enough to its problem."""
 
 import logging
 from collections.abc import Sequence
@@ -27,7 +27,7 @@ MAX_PASSAGES = 12  # passages of a draft: at least one for each problem that has
 
 
 async def retrieve_passages(retriever: Retriever, context: EncounterContext) -> CitedKnowledge | None:
-    """The passages for a draft; None where no knowledge base answers: no draft waits for one."""
+    """Return the passages for a draft; None where the knowledge base does not answer: drafts do not wait for it."""
     found = problem_names.problem_names(context)
     about, beyond = found[:MAX_PROBLEMS], found[MAX_PROBLEMS:]
     asked = build_queries(about, instructs=context.needs_instructions)
@@ -43,9 +43,9 @@ async def retrieve_passages(retriever: Retriever, context: EncounterContext) -> 
 
 
 def build_queries(about: Sequence[str], *, instructs: bool) -> list[Query]:
-    """What the patient is told about the first problem, where somebody is told; then every problem by its name.
+    """Return the queries: instructions on the first problem, where a patient is instructed, then each problem.
 
-    How near a passage is, is measured to the name alone: words on instructions are near to instructions on anything.
+    Similarity is measured to the problem's name alone, as words on instructions are near to instructions on anything.
     """
     first = [Query(f"{about[0]}: {INSTRUCTIONS_QUERY}", about=about[0])] if about and instructs else []
     return [*first, *map(Query, about)]
@@ -54,7 +54,7 @@ def build_queries(about: Sequence[str], *, instructs: bool) -> list[Query]:
 def select_passages(
     at: VersionRef, asked: Sequence[Query], answers: Sequence[Sequence[SearchHit]], *, not_asked: Sequence[str] = ()
 ) -> CitedKnowledge:
-    """The best of each question first, then the second best; each passage once, with every problem it is about."""
+    """Return the best passage of each query, then the second best; each passage once, with all of its problems."""
     about = [item.about or item.text for item in asked]
     cited = [
         [hit for hit in (hits if item.about else most_similar(hits)) if hit.similarity >= at.relevance.threshold][
@@ -83,7 +83,7 @@ def select_passages(
 
 
 def _to_cited_passage(hit: SearchHit, about: str, before: CitedPassage | None) -> CitedPassage:
-    """The passage; where it is about another problem already, about both."""
+    """Return the passage; where it is about another problem already, about both."""
     similarity = round(hit.similarity, 4)
     if before is not None:
         names = tuple(dict.fromkeys((*before.about, about)))

@@ -1,4 +1,4 @@
-"""Which problems of a stay the knowledge base is asked about, and by which name. Pure."""
+"""Names of a stay's problems for knowledge base queries. Pure."""
 
 import re
 
@@ -25,10 +25,10 @@ _ONLY_A_CODE = re.compile(r"^code\b.*\(.+\)$")  # what the record has where no n
 
 
 def problem_names(context: EncounterContext) -> list[str]:
-    """The confirmed problems of this stay, each once: the principal diagnosis, why the patient came, the others.
+    """Return the confirmed problems of this stay, each once: principal diagnosis, reasons, others.
 
-    A reason counts where it refers to a confirmed diagnosis: a complaint or a suspicion is none. What the problem list
-    keeps from before, what was only thought on admission, suspected or ruled out is not asked about.
+    A reason counts where it refers to a confirmed diagnosis, as a complaint is none. Earlier entries of the problem
+    list, and diagnoses that were only admission, suspected or ruled out, are left out.
     """
     confirmed = [item for item in context.diagnoses if _is_current(item)]
     reasons = {item.source for item in context.reasons}
@@ -45,7 +45,7 @@ def problem_names(context: EncounterContext) -> list[str]:
 
 
 def knowledge_name(text: str) -> str:
-    """`Heart failure, unspecified (moderate, NYHA III)` → `Heart failure`; empty where there is no name."""
+    """Return a name without qualifiers: `Heart failure, unspecified (NYHA III)` → `Heart failure`; empty for none."""
     if _ONLY_A_CODE.match(text):
         return ""
     return " ".join(_UNHELPFUL.sub("", _QUALIFIERS.sub("", text)).split()).strip(" ,;:")

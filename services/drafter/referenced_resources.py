@@ -1,4 +1,4 @@
-"""Which resources a record only names by reference: people, places, medications, devices, specimens. Pure."""
+"""List resources that a record only references: people, places, medications, devices, specimens. Pure."""
 
 from collections.abc import Iterable, Iterator
 
@@ -12,7 +12,7 @@ MOST_AUTHORS = 40  # of notes, likewise
 
 
 def referenced_resources(record: SourceRecord) -> Iterable[str]:
-    """What the entries name of practitioners, organizations, medications and devices."""
+    """Return the references to practitioners, organizations, medications and devices."""
     named = [
         attending_of(record.encounter),
         {"reference": record.attending},
@@ -43,7 +43,7 @@ def referenced_resources(record: SourceRecord) -> Iterable[str]:
 
 
 def _authors(record: SourceRecord) -> Iterator[Resource]:
-    """Who wrote the notes, where only a reference says it; the same few people wrote them all."""
+    """Return the authors of notes that are only referenced; few people write them all."""
     named: dict[str, Resource] = {}
     for item in record.of("Composition", "DocumentReference", "ClinicalImpression"):
         for element in (*elements.children(item, "author"), elements.child(item, "assessor")):
@@ -53,7 +53,7 @@ def _authors(record: SourceRecord) -> Iterator[Resource]:
 
 
 def _request_references(record: SourceRecord) -> Iterator[Resource]:
-    """Who and where an active order names without a display."""
+    """Return the requester and place of active orders without a display."""
     for item in record.of("ServiceRequest", "DeviceRequest"):
         if elements.string(item, "status") == "active":
             for name in ("performer", "locationReference", "codeReference"):
@@ -61,7 +61,7 @@ def _request_references(record: SourceRecord) -> Iterator[Resource]:
 
 
 def _listed_medications(record: SourceRecord) -> Iterator[Resource]:
-    """Medications that a list of medicines names themselves; orders and statements are searched for."""
+    """Return the Medications that medication lists name; orders and statements are searched for."""
     named = [elements.child(entry, "item") for item in record.of("List") for entry in elements.children(item, "entry")]
     named += [
         element
@@ -80,9 +80,9 @@ def _references_of(found: Iterable[Resource], bases: frozenset[str]) -> Iterable
 
 
 def _late_specimens(record: SourceRecord) -> Iterator[Resource]:
-    """Specimens of reports that name no encounter and were issued after the last known moment of the stay.
+    """Return specimens of reports without an encounter that were issued after the stay's last known moment.
 
-    When a specimen was taken tells whether its report is the stay's (`record/origin.py`).
+    The time of collection tells whether such a report is the stay's (`record/origin.py`).
     """
     ended = fhir_datetime.parse(elements.child(record.encounter, "period").get("end"))
     ends = [time for time in (ended.begins if ended else None, record.occurred_at) if time is not None]

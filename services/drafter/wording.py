@@ -40,14 +40,14 @@ class _StrictModel(BaseModel):
 
 
 class Length(_StrictModel):
-    """So many words for stays of up to `days` days; without `days`, for all longer ones."""
+    """The number of words for stays of up to `days` days; without `days`, for all longer ones."""
 
     days: int | None = Field(default=None, ge=1)
     words: int = Field(ge=20, le=MAX_WORDS)
 
 
 class Wording(_StrictModel):
-    """What holds for some kinds of documents of a department."""
+    """Wording for some kinds of documents of a department."""
 
     kinds: tuple[Name, ...] = ()
     instructions: _Instructions | None = None
@@ -66,11 +66,11 @@ class Wording(_StrictModel):
         return sha256_hex(self.model_dump_json(exclude={"kinds"}).encode())
 
     def words(self, days: int | None) -> int | None:
-        """How many words the hospital course of a stay of so many days is to have; None where nothing is said."""
+        """Return the number of words of a hospital course for a stay of `days` days; None without one."""
         return next((item.words for item in self.length if days is not None and days <= (item.days or days)), None)
 
     def lines(self, days: int | None) -> str:
-        """What the model is told, one line each. No text of it can end its line, a turn, or stand for a place."""
+        """Return the lines for the model. No text in them can end its line or turn, or fill a placeholder."""
         said = (
             [f"The department asks: {one_line(self.instructions, MAX_INSTRUCTIONS_CHARACTERS)}"]
             if self.instructions
@@ -85,7 +85,7 @@ class Wording(_StrictModel):
         return "".join(f"\n{line}" for line in said)
 
     def without_copies(self, sentences: Iterable[Sentence]) -> tuple[tuple[Sentence, ...], int]:
-        """Sentences without those that an example has and the record does not support, and how many these were."""
+        """Return the sentences without unsupported ones that copy an example, and the number of those."""
         theirs = {_comparable(text) for example in self.examples for text in split_sentences(example)}
         found = tuple(sentences)
         kept = tuple(item for item in found if item.supported or _comparable(item.text) not in theirs)
@@ -102,18 +102,21 @@ class _WordingFile(_StrictModel):
 
 @dataclass(frozen=True, slots=True)
 class Departments:
-    """Department → what it wants."""
+    """Wording by department."""
 
     files: dict[str, tuple[Wording, ...]] = field(default_factory=dict)
 
     def of(self, department: str, kind: str) -> Wording | None:
-        """The first that holds for the kind: the department's own, else the one of everybody."""
+        """Return the first wording for the kind: the department's own, else the default one."""
         listed = (*self.files.get(department, ()), *self.files.get(DEFAULT_DEPARTMENT, ()))
         return next((item for item in listed if not item.kinds or kind in item.kinds), None)
 
 
 def read_departments(folder: Path | None, kinds: Collection[str]) -> Departments:
-    """The files of `folder`. Raises PermanentError whose reason says which file is wrong and how."""
+    """Read the files of `folder`.
+
+    Raises PermanentError whose reason names the invalid file and the error.
+    """
     if folder is None:
         return Departments()
     if not folder.is_dir():

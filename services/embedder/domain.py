@@ -1,4 +1,4 @@
-"""What a complete version must look like. Pure."""
+"""Check that a version of the knowledge base is complete, and compute peak hours. Pure."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from shared.knowledge.vector_store import PointValidity
 
 @dataclass(frozen=True, slots=True)
 class Repair:
-    """What has to be done to the base so that it shows what the manifest says."""
+    """Changes that make the vector store show what the document index says."""
 
     missing: frozenset[str]  # point ids that are not there
     orphans: tuple[str, ...]  # points that nothing asks for
@@ -21,7 +21,7 @@ class Repair:
 
 
 class ExpectedPoints:
-    """What a version brings and what leaves with it, by the manifest; filled entry by entry."""
+    """Points that a version adds and expires, by the document index; filled entry by entry."""
 
     def __init__(self, version: int, collection: str) -> None:
         self._version = version
@@ -38,7 +38,7 @@ class ExpectedPoints:
         self._left |= {point_id(chunk, since) for chunk, since in entry.retired}
 
     def compare(self, found: Iterable[PointValidity]) -> Repair:
-        """Hold the points that came or left with the version against what is wanted."""
+        """Compare the points that changed with the version with the expected ones; return the repair."""
         came = {point.id: point for point in found if point.since == self._version}
         left = {point.id for point in found if point.until == self._version and point.since < self._version}
         wrongly_left = {point.id for point in came.values() if point.until != STILL_VALID}
@@ -51,7 +51,7 @@ class ExpectedPoints:
 
 
 def peak_until(windows: Iterable[PeakHours], now: datetime) -> datetime | None:
-    """When the peak hours end that `now` lies in, of whichever department they are; None outside of them."""
+    """Return the end of the peak hours that contain `now`, of any department; None outside of them."""
     end: datetime | None = None
     spans = sorted(_peak_windows(windows, now))
     for start, stop in spans:
@@ -61,12 +61,12 @@ def peak_until(windows: Iterable[PeakHours], now: datetime) -> datetime | None:
 
 
 def next_peak(windows: Iterable[PeakHours], now: datetime) -> datetime | None:
-    """When the next peak hours begin; None where there are none."""
+    """Return the start of the next peak hours; None where there are none."""
     return min((start for start, _ in _peak_windows(windows, now) if start > now), default=None)
 
 
 def _peak_windows(windows: Iterable[PeakHours], now: datetime) -> list[tuple[datetime, datetime]]:
-    """Every window from yesterday to a week from now, in UTC."""
+    """Return every window from yesterday to a week from now, in UTC."""
     spans = []
     for window in windows:
         zone = ZoneInfo(window.time_zone)

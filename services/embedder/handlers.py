@@ -1,4 +1,4 @@
-"""Batches of chunks become points of the next version; the version is settled when the last batch is in."""
+"""Embed batches of chunks into the next version; complete the version after the last batch."""
 
 import asyncio
 import json
@@ -66,7 +66,7 @@ class Embedding:
             return KnowledgeFile()  # whoever prepares the next refresh says what is wrong with the file
 
     async def embed(self, message: Msg) -> None:
-        """Embed one batch, put it into the base as the version that is being made, and count it."""
+        """Embed one batch, write it to the vector store as the next version, and append it to the indexed batches."""
         record = read_refresh(message)
         batch = record.body
         assert isinstance(batch, BatchReady)  # noqa: S101 - the consumer is filtered to it
@@ -98,9 +98,9 @@ class Embedding:
             await self._base.upsert(collection, points)
 
     async def _append_indexed(self, ref: RefreshRef, batch: BatchReady) -> BatchIndexed:
-        """Append to the row of indexed batches, which is appended to by compare-and-set: its length is the count.
+        """Append `batch-indexed` by compare-and-set, so that the event's position counts the batches.
 
-        Returns the row's end.
+        Returns the last such event.
         """
         async with self._counting:
             for _ in range(MAX_APPEND_ATTEMPTS):
@@ -124,7 +124,10 @@ class Embedding:
         raise TransientError("the row of indexed batches changed too often")
 
     async def _end_of_batches(self, ref: RefreshRef, number: int) -> BatchIndexed:
-        """The end of the row, as batch `number` is in it already. Raises TransientError when a replica is behind."""
+        """Return the last `batch-indexed` event, where batch `number` is indexed already.
+
+        Raises TransientError when a replica lags behind.
+        """
         own = await self._log.of_batch(ref, "batch-indexed", number)
         last = await self._log.last_batch(ref, "batch-indexed")
         if own is None or last is None or last.sequence < own.sequence or not isinstance(last.body, BatchIndexed):
@@ -132,7 +135,7 @@ class Embedding:
         return last.body
 
     async def settle(self, message: Msg) -> None:
-        """Make the version show exactly what the sources say: all of it, nothing twice; then say that it is there."""
+        """Make the version show exactly what the sources contain, then append `indexed`."""
         record = read_refresh(message)
         refresh = fold_refresh(await self._log.history(record.ref.id, after=record))
         if refresh.awaits != "settle" or refresh.started is None:
@@ -156,7 +159,7 @@ class Embedding:
         await self._log.append(record.ref, indexed)
 
     async def _repair_version(self, ref: RefreshRef, started: Started, wanted: domain.ExpectedPoints) -> int:
-        """Returns how many points had to be embedded again."""
+        """Repair the version; return how many points had to be embedded again."""
         version, collection = started.target, started.collection
         if started.fill:
             await self._base.expire_before(collection, version)
@@ -171,7 +174,7 @@ class Embedding:
         return len(mending.missing)
 
     async def _embed_missing(self, ref: RefreshRef, started: Started, missing: frozenset[str]) -> None:
-        """Points that the base lost, after a power cut for one, are embedded again from the refresh's own batches."""
+        """Embed points again that the store has lost, such as after a power failure, from the refresh's batches."""
         left = set(missing)
         for record in await self._log.batches(ref):
             if isinstance(record.body, BatchReady):
@@ -182,7 +185,7 @@ class Embedding:
             raise PermanentError(f"{len(left)} points of version {started.target} are missing")
 
     async def retain(self, message: Msg) -> None:
-        """Forget what no version shows that is still kept."""
+        """Purge points that no retained version shows."""
         record = read_refresh(message)
         assert isinstance(record.body, Promoted)  # noqa: S101 - as above
         live, _ = await self._live.live()
@@ -203,7 +206,10 @@ class Embedding:
         await self._timers.purge(message.subject)
 
     async def keep_peak_hours(self) -> None:
-        """Pause the batches until the peak hours end, if they are on; NATS resumes them. Set the timer for the next."""
+        """Pause the batches until the peak hours end, if they are on, and set the timer for the next.
+
+        NATS resumes them by itself.
+        """
         windows = self._declared().peak_hours
         now = self._clock()
         until = domain.peak_until(windows, now)
@@ -216,7 +222,10 @@ class Embedding:
             await self._timers.purge(PEAK_TIMER)
 
     async def _pause(self, until: str) -> None:
-        """A moment that has passed resumes. https://github.com/nats-io/nats-architecture-and-design/blob/main/adr/ADR-18.md"""
+        """Pause the consumer; a time in the past resumes it.
+
+        https://github.com/nats-io/nats-architecture-and-design/blob/main/adr/ADR-18.md
+        """
         request = json.dumps({"pause_until": until}).encode()
         try:
             answer = await self._bus.client.request(f"$JS.API.CONSUMER.PAUSE.KNOWLEDGE.{EMBED}", request, timeout=5)

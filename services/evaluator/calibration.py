@@ -1,4 +1,4 @@
-"""How similar a passage must be to be about what was asked: chosen on the golden queries. Pure."""
+"""Choose the similarity that a passage needs to be cited, on the golden queries. Pure."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ MIN_QUERIES = 10  # passages of each kind: fewer tell nothing of the next
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """A passage that a golden query would have cited if nothing stood in its way, and whether the query names it."""
+    """A passage that a golden query would cite, and whether the query names it as relevant."""
 
     similarity: float
     relevant: bool
@@ -30,9 +30,10 @@ class _Threshold:
 
 
 def choose(examples: Sequence[Example], queries: int, rule: RelevanceRule) -> RelevanceThreshold:
-    """The threshold with the best F1 of those whose precision is what `rule` asks for; between two equals the higher.
+    """Return the threshold with the best F1 among those with the required precision; of equals, the higher.
 
-    Where the file declares one, that. Where the queries are too few or none is precise enough, the default, with why.
+    A threshold declared in the file is used as it is. With too few queries, or none precise enough, the default is used
+    and the reason is stated.
     """
     if rule.threshold is not None:
         return RelevanceThreshold(
@@ -62,7 +63,7 @@ def _default_threshold(queries: int, reason: str) -> RelevanceThreshold:
 
 
 def _thresholds(examples: Sequence[Example], relevant: int) -> list[_Threshold]:
-    """Every threshold that tells two similarities apart: half-way between them."""
+    """Return every threshold that separates two similarities: half-way between them."""
     levels = sorted({item.similarity for item in examples}, reverse=True)
     between = [(high + low) / 2 for high, low in pairwise(levels)]
     return [_threshold(threshold, examples, relevant) for threshold in between]

@@ -1,4 +1,4 @@
-"""Whether a version may go live. Pure."""
+"""Decide whether a version is promoted. Pure."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,6 +11,8 @@ MAX_WORST_LISTED = 10
 
 @dataclass(frozen=True, slots=True)
 class PromotionDecision:
+    """Whether a version is promoted, and why."""
+
     promote: bool
     reason: str
 
@@ -18,7 +20,7 @@ class PromotionDecision:
 def decide_promotion(
     candidate: RetrievalMetrics | None, live: RetrievalMetrics | None, rule: Promotion
 ) -> PromotionDecision:
-    """A version goes live if it is good enough, and not worse than what is live by more than the margin."""
+    """Promote a version that is good enough and not worse than the live one by more than the margin."""
     if candidate is None:
         return PromotionDecision(False, "there are no golden queries to judge it by: name a file as 'golden'")
     found = candidate.mrr_at_10
@@ -33,7 +35,7 @@ def decide_promotion(
 
 
 def worst(results: Sequence[QueryResult]) -> tuple[str, ...]:
-    """Ids of the queries that did worst, of those that are not perfect."""
+    """Return the ids of the queries with the worst results, without the perfect ones."""
     flawed = [item for item in results if item.reciprocal_rank < 1]
     return tuple(
         item.id for item in sorted(flawed, key=lambda item: (item.reciprocal_rank, item.ndcg_at_10))[:MAX_WORST_LISTED]

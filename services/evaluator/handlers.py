@@ -1,4 +1,4 @@
-"""Asks a new version the golden queries and moves the live pointer, or does not."""
+"""Evaluate a new version with the golden queries, then promote it or hold it back."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -47,7 +47,7 @@ class Evaluation:
         return knowledge_file.read_knowledge_file(self._file) if self._file is not None else KnowledgeFile()
 
     async def judge(self, message: Msg) -> None:
-        """Ask the golden queries, say how it did, and promote the version or hold it back."""
+        """Evaluate the golden queries, append `evaluated`, and promote the version or hold it back."""
         record = read_refresh(message)
         refresh = fold_refresh(await self._log.history(record.ref.id, after=record))
         if refresh.awaits != "judge" or refresh.indexed is None:
@@ -95,7 +95,7 @@ class Evaluation:
         )
 
     async def _queries(self, file: KnowledgeFile) -> list[GoldenQuery]:
-        """The base's golden queries, and those of every source that has been looked at."""
+        """Return the golden queries of the knowledge base and of every source that was scanned."""
         there = set(await self._manifest.sources())
         paths = [file.golden, *(source.golden for source in file.sources if source.name in there)]
         return [
@@ -103,7 +103,7 @@ class Evaluation:
         ]
 
     async def _ask(self, queries: list[GoldenQuery], at: VersionRef) -> tuple[list[QueryResult], list[Example]]:
-        """How the queries did that some document answers, and the passages that a threshold is chosen on."""
+        """Return the results of the queries, and the examples for choosing the threshold."""
         results, examples = [], []
         calibrates = _calibrates(queries)
         for query in queries:
@@ -115,7 +115,7 @@ class Evaluation:
         return results, examples
 
     async def _hits(self, query: GoldenQuery, at: VersionRef) -> list[SearchHit]:
-        """By the same way that drafts ask, as many chunks as ten documents may need."""
+        """Search as drafts do, for as many chunks as ten documents may need."""
         return await self._retriever.search(query.text, at, limit=CANDIDATES_PER_METHOD, priority=BATCH_PRIORITY)
 
     async def _decide(self, ref: RefreshRef, refresh: Refresh, indexed: Indexed, evaluated: Evaluated) -> None:
@@ -184,7 +184,7 @@ class Evaluation:
 
 
 def _calibrates(queries: list[GoldenQuery]) -> Callable[[GoldenQuery], bool]:
-    """Which queries a threshold is chosen on: problems as drafts ask about them; all where the file names none."""
+    """Return the queries that a threshold is chosen on: problems; all where the file has none."""
     problems = any(query.problem for query in queries)
     return lambda query: bool(query.problem) or not problems
 

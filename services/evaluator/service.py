@@ -1,4 +1,4 @@
-"""What people ask about the knowledge base: what is live, what was, what a version says; and going back."""
+"""Queries and commands of people about the knowledge base: status, history, search, rollback."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -24,6 +24,8 @@ from shared.telemetry.metric_definitions import ROLE, VERSION
 
 
 class KnowledgeService:
+    """Answer the knowledge base API."""
+
     def __init__(
         self, file: Path | None, retriever: Retriever, base: VectorStore, clock: Callable[[], datetime]
     ) -> None:
@@ -37,7 +39,7 @@ class KnowledgeService:
         self._live = LiveBucket(bus)
 
     async def status(self) -> dict[str, Any]:
-        """What is live and since when, what is newest, what is going on, and whether the batches are paused."""
+        """Return the live and newest versions, refreshes in progress, and whether batches are paused."""
         live, _ = await self._live.live()
         queue, _ = await self._live.queue()
         newest = await self._live.version(queue.head)
@@ -53,7 +55,7 @@ class KnowledgeService:
         }
 
     async def collect_gauges(self) -> None:
-        """How good what is live was found to be, and the version that was judged last."""
+        """Set the gauges of retrieval quality for the live version and the one evaluated last."""
         live, _ = await self._live.live()
         queue, _ = await self._live.queue()
         records = {"newest": await self._live.version(queue.head)}
@@ -80,7 +82,7 @@ class KnowledgeService:
         return knowledge_file.read_knowledge_file(self._file) if self._file is not None else KnowledgeFile()
 
     async def _paused_until(self) -> str | None:
-        """When the peak hours end; None while the batches run."""
+        """Return when the peak hours end; None while batches run."""
         try:
             info = await self._bus.jetstream.consumer_info("KNOWLEDGE", EMBED)
         except APIError:
@@ -92,13 +94,16 @@ class KnowledgeService:
         return datetime.fromtimestamp(self._clock().timestamp() + seconds, UTC).isoformat(timespec="seconds")
 
     async def history(self) -> list[VersionRecord]:
-        """Every version that was judged, newest first."""
+        """Return every version that was evaluated, newest first."""
         return list(reversed(await self._live.versions()))
 
     async def search(
         self, text: str, version: int | None, limit: int, mode: SearchMode | None
     ) -> tuple[VersionRef, list[SearchHit]]:
-        """What the live version, or another one, says. Raises Problem."""
+        """Search the live version, or another one.
+
+        Raises ProblemError.
+        """
         try:
             at = await self._retriever.resolve(version)
         except NoSuchVersionError as error:
@@ -123,14 +128,20 @@ class KnowledgeService:
         return await self._base.collections()
 
     async def points(self, collection: str, after: str | None, limit: int) -> tuple[list[BackupPoint], str | None]:
-        """A page of a collection, and the cursor of the next. Raises Problem."""
+        """Return a page of a collection, and the cursor of the next.
+
+        Raises ProblemError.
+        """
         if collection not in await self._base.collections():
             raise ProblemError(404, "There is no such collection")
         found, following = await self._base.page(collection, after, limit)
         return [BackupPoint.of(kept) for kept in found], following
 
     async def roll_back(self, version: int, by: str) -> LivePointer:
-        """Make an earlier version live again, by one compare-and-set. Raises Problem."""
+        """Make an earlier version live again, by one compare-and-set.
+
+        Raises ProblemError.
+        """
         record = await self._live.version(version)
         if record is None:
             raise ProblemError(404, "There is no such version", f"Version {version} is not known.")

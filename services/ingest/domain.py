@@ -1,4 +1,4 @@
-"""What a fact from the EHR means for a case. Pure."""
+"""Decide what an EHR message means for a case. Pure."""
 
 from collections.abc import Sequence
 from typing import Literal
@@ -18,24 +18,23 @@ def discharge(fact: EncounterReported) -> Discharged:
 
 
 def reopens(history: Sequence[RecordedEvent], cause: str) -> bool:
-    """Whether a discharge starts an existing case again: only a withdrawn or retracted one, and not by a discharge that
-    it has begun with.
-    """
+    """Return whether a discharge reopens an existing case: a withdrawn or retracted one, by another discharge."""
     known = any(event.id == derived_id(cause, DISCHARGED) for event in history)
     case = fold(history)
     return (case.ended if case.erasing else case.state) in ("withdrawn", "retracted") and not known
 
 
 def must_wait(history: Sequence[RecordedEvent]) -> bool:
-    """Whether a case that starts again has to wait: for the chart to say that its documents are retracted, or for its
-    texts to be erased.
-    """
+    """Return whether a reopened case must wait for its documents' retraction or for the erasure of its texts."""
     case = fold(history)
     return case.erasing or (case.state == "retracted" and case.awaits is not None)
 
 
 def withdraw(history: Sequence[RecordedEvent]) -> Withdrawn | Literal["too-late", "unknown", "done"]:
-    """What an un-discharge does: before the signature it withdraws the case, after it only a person can act."""
+    """Return the event of a cancelled discharge, or why there is none.
+
+    Before the signature the case is withdrawn; afterwards a person has to act (`too-late`).
+    """
     case = fold(history)
     if not case.exists:
         return "unknown"

@@ -1,4 +1,4 @@
-"""Facts from the EHR stream become events of a case."""
+"""Convert messages of the EHR stream into events of a case."""
 
 from nats.aio.msg import Msg
 
@@ -15,7 +15,7 @@ from shared.messaging.steps import Clock, Steps
 
 
 class Ingest:
-    """Opens and withdraws cases. `organization` is part of every case id."""
+    """Open and withdraw cases. `organization` is part of every case id."""
 
     def __init__(self, steps: Steps, organization: str, clock: Clock) -> None:
         self._organization = organization
@@ -36,9 +36,7 @@ class Ingest:
             await self.withdraw(fact, causation_id(message))
 
     async def _discharged_since(self, fact: EncounterReported, sequence: int) -> bool:
-        """Whether a discharge was told after this message: one that is tried again, or told twice, takes back none that
-        came later.
-        """
+        """Return whether a later discharge was reported: a repeated cancellation does not cancel it."""
         subject = encounter_subject(domain.DISCHARGED, "*", fact.encounter_id)
         return bool(await self._bus.direct_get("EHR", {"seq": sequence + 1, "next_by_subj": subject, "batch": 1}))
 
@@ -48,7 +46,7 @@ class Ingest:
         return CaseRef(fact.department, case_id(self._organization, fact.encounter_id))
 
     async def open(self, fact: EncounterReported, cause: str) -> None:
-        """Open the encounter's case unless it is open already: the same discharge by three ways is one case."""
+        """Open the encounter's case unless it is open already: a discharge that is reported thrice is one case."""
         case, after = self.case_of(fact), CHAIN_START
         try:
             await self._append_discharged(case, fact, after, cause)
@@ -67,7 +65,7 @@ class Ingest:
         await self._journal.append(case, event, after=after, id=derived_id(cause, event.event), time=self._clock())
 
     async def withdraw(self, fact: EncounterReported, cause: str) -> None:
-        """Withdraw the encounter's case if nobody has signed; tell a person if somebody has."""
+        """Withdraw the encounter's case if nobody has signed; raise an alert if somebody has."""
         history = await self._journal.find(self.case_of(fact).id)
         decision = domain.withdraw(history)
         if decision == "unknown":
@@ -95,6 +93,6 @@ class Ingest:
 
 
 def causation_id(message: Msg) -> str:
-    """The id of an EHR message: its CloudEvents id, or where it stands in the stream for engines that send none."""
+    """Return the id of an EHR message: its CloudEvents id, or its stream position where the engine sends none."""
     headers = message.headers or {}
     return headers.get("ce-id") or f"EHR/{message.metadata.sequence.stream}"

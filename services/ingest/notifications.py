@@ -1,8 +1,8 @@
-"""What a FHIR notification is about. Pure: bodies as servers send them come in, facts about Tasks go out.
+"""Parse FHIR notifications into changed Tasks. Pure.
 
-Servers differ in what they send: a Bundle of the R4 subscriptions backport with ids or whole resources, a
-SubscriptionStatus of R4B and R5, or the bare resource. Only the id and the version are taken; all else is read from the
-EHR. https://hl7.org/fhir/uv/subscriptions-backport/notifications.html
+Servers send a Bundle of the R4 subscriptions backport with ids or whole resources, a SubscriptionStatus of R4B and R5,
+or the bare resource. Only id and version are used; everything else is read from the EHR.
+https://hl7.org/fhir/uv/subscriptions-backport/notifications.html
 """
 
 import re
@@ -19,7 +19,7 @@ REFERENCE = re.compile(rf"(?:^|/)Task/({FHIR_ID_PART})(?:/_history/({FHIR_ID_PAR
 
 
 def tasks_in(body: Json) -> list[TaskChanged]:
-    """The Tasks that a notification is about, each once; none for a handshake, a heartbeat or another type."""
+    """Return the Tasks of a notification, each once; none for a handshake, a heartbeat or another type."""
     found: dict[str, TaskChanged] = {}
     for fact in _facts(body):
         if fact.task_id not in found or fact.version is not None:

@@ -7,15 +7,14 @@ https://hl7.org/fhir/R4/http.html
 
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 from urllib.parse import quote, urlencode
 
 import httpx
 
-from shared.clinical import fhir_json
 from shared.clinical.authorization import Authorization
-from shared.clinical.binaries import BinaryContent, binary_content, request_bounded
+from shared.clinical.binaries import BinaryContent, binary_content
 from shared.clinical.capabilities import Capabilities, parse_capabilities
+from shared.clinical.elements import Resource
 from shared.clinical.paging import SearchPages, SearchResult, ServerAddress
 from shared.clinical.references import normalized_base, parse_url
 from shared.clinical.responses import (
@@ -29,10 +28,9 @@ from shared.clinical.responses import (
     parse_resource,
     retry_after,
     returned_resource,
-    to_error,
 )
+from shared.clinical.transport import FhirTransport
 from shared.contracts.errors import PermanentError, TransientError
-from shared.telemetry.client_spans import http_client_span
 
 __all__ = (
     "BadRequestError",
@@ -51,9 +49,6 @@ __all__ = (
     "retry_after",
 )
 
-Resource = dict[str, Any]
-
-MEDIA_TYPE = "application/fhir+json"
 # Resources a page. Servers give twenty or fewer unless they are asked, and cut what is too much for them.
 PAGE_SIZE = 200
 # A server may answer from a search that it made a minute ago (HAPI does): https://hl7.org/fhir/R4/http.html#general
@@ -69,7 +64,7 @@ class CreateResult:
 
 
 class FhirClient:
-    """Send requests to one FHIR base URL; `requests` counts them.
+    """Send FHIR interactions to one base URL.
 
     `page_hosts` (`host` or `host:port`) may serve pages of a search. They never receive the authorization.
     """
@@ -82,13 +77,16 @@ class FhirClient:
         page_hosts: Collection[str] = (),
     ) -> None:
         base = base_url.rstrip("/") + "/"
-        self._place = ServerAddress(base, frozenset(host.lower() for host in page_hosts))
-        self._http = http
-        self._authorization = authorization
+        self._address = ServerAddress(base, frozenset(host.lower() for host in page_hosts))
+        self._transport = FhirTransport(self._address, http, authorization)
         self._capabilities: Capabilities | None = None
         self._named_bases: frozenset[str] = frozenset()
         self._counts = True  # until the server has refused `_count`
-        self.requests = 0
+
+    @property
+    def requests(self) -> int:
+        """Return the number of requests that were sent."""
+        return self._transport.requests
 
     async def read(self, type: str, id: str) -> Resource:
         """Return the resource `type/id`.
@@ -96,7 +94,7 @@ class FhirClient:
         Raises NotFoundError, PermanentError, TransientError.
         """
         what = f"read {type}"
-        return parse_resource(await self._send("GET", self._url(type, id), what, type), what, type)
+        return parse_resource(await self._transport.send("GET", self._url(type, id), what, type), what, type)
 
     async def binary(self, id: str, most: int) -> BinaryContent:
         """Return the content of `Binary/id`, at most `most` bytes, in either form that FHIR allows.
@@ -106,18 +104,18 @@ class FhirClient:
         what = "read Binary"
         headers = {"Accept": "*/*"}  # https://hl7.org/fhir/R4/binary.html#rest
         return binary_content(
-            await self._send("GET", self._url("Binary", id), what, "Binary", headers=headers, most=most)
+            await self._transport.send("GET", self._url("Binary", id), what, "Binary", headers=headers, max_bytes=most)
         )
 
     @property
     def base(self) -> str:
         """Return the base URL of this client, with a slash at its end."""
-        return self._place.base
+        return self._address.base
 
     @property
     def bases(self) -> frozenset[str]:
         """Return the bases of absolute references to this server, in the form of `references.normalized_base`."""
-        return frozenset({normalized_base(self._place.base), *self._named_bases})
+        return frozenset({normalized_base(self._address.base), *self._named_bases})
 
     async def search(self, type: str, params: Mapping[str, str], *, fresh: bool = False) -> list[Resource]:
         """Return every match and included resource of all pages. Entries that are not resources are left out."""
@@ -146,13 +144,13 @@ class FhirClient:
     async def _pages(self, pages: SearchPages, type: str, params: Mapping[str, str], fresh: bool) -> SearchResult:
         url: str | None = f"{self._url(type)}?{urlencode(params)}"
         while url is not None:
-            response = await self._send(
+            response = await self._transport.send(
                 "GET", pages.track_request(url), pages.interaction, type, headers=NO_CACHE if fresh else None
             )
             bundle = parse_resource(response, pages.interaction, "Bundle")
             pages.add(bundle, len(response.content))
             self._named_bases |= pages.bases
-            url = self._place.next_page(bundle, url, self._named_bases)
+            url = self._address.next_page(bundle, url, self._named_bases)
         return pages.result
 
     async def each_page(
@@ -167,12 +165,12 @@ class FhirClient:
         asked = SearchPages(what)
         while url is not None:
             page = SearchPages(what)
-            response = await self._send("GET", asked.track_request(url), what, type, headers=NO_CACHE)
+            response = await self._transport.send("GET", asked.track_request(url), what, type, headers=NO_CACHE)
             bundle = parse_resource(response, what, "Bundle")
             page.add(bundle, len(response.content))
             self._named_bases |= page.bases
             yield page.result
-            url = self._place.next_page(bundle, url, self._named_bases)
+            url = self._address.next_page(bundle, url, self._named_bases)
 
     async def create(self, resource: Resource, *, if_none_exist: Mapping[str, str] | None = None) -> CreateResult:
         """Create a resource; with `if_none_exist`, return the existing match instead.
@@ -184,7 +182,7 @@ class FhirClient:
         type = str(resource["resourceType"])
         headers = {"If-None-Exist": urlencode(if_none_exist)} if if_none_exist else {}
         try:
-            response = await self._send(
+            response = await self._transport.send(
                 "POST", self._url(type), f"create {type}", type, resource=resource, headers=headers
             )
         except PreconditionFailedError:
@@ -213,13 +211,13 @@ class FhirClient:
         type = str(resource["resourceType"])
         headers = {"If-Match": if_match} if if_match else {}
         url = self._url(type, str(resource["id"]))
-        response = await self._send("PUT", url, f"update {type}", type, resource=resource, headers=headers)
+        response = await self._transport.send("PUT", url, f"update {type}", type, resource=resource, headers=headers)
         return returned_resource(response, type) or resource
 
     async def delete(self, type: str, id: str) -> None:
         """Delete the resource; succeed also when it does not exist."""
         try:
-            await self._send("DELETE", self._url(type, id), f"delete {type}", type)
+            await self._transport.send("DELETE", self._url(type, id), f"delete {type}", type)
         except NotFoundError:
             return
 
@@ -228,7 +226,7 @@ class FhirClient:
         if self._capabilities is None:
             what = "capabilities"
             try:
-                response = await self._send("GET", self._place.url("metadata"), what, "metadata")
+                response = await self._transport.send("GET", self._address.url("metadata"), what, "metadata")
                 statement = parse_resource(response, what, "CapabilityStatement")
             except PermanentError:
                 return parse_capabilities({})
@@ -245,7 +243,7 @@ class FhirClient:
         """
         what = "search Encounter"
         try:
-            response = await self._send("GET", f"{self._url('Encounter')}?_id=none", what, "Encounter")
+            response = await self._transport.send("GET", f"{self._url('Encounter')}?_id=none", what, "Encounter")
             parse_resource(response, what, "Bundle")
         except NotFoundError:
             return await self._states_capabilities()  # or the base URL is wrong
@@ -257,70 +255,13 @@ class FhirClient:
 
     async def _states_capabilities(self) -> bool:
         try:
-            await self._send("GET", self._place.url("metadata"), "capabilities", "metadata")
+            await self._transport.send("GET", self._address.url("metadata"), "capabilities", "metadata")
         except (PermanentError, TransientError):
             return False
         return True
 
     async def close(self) -> None:
-        await self._http.aclose()
+        await self._transport.close()
 
     def _url(self, type: str, id: str | None = None) -> str:
-        return self._place.url(quote(type) if id is None else f"{quote(type)}/{quote(id, safe='')}")
-
-    async def _send(
-        self,
-        method: str,
-        url: str,
-        what: str,
-        type: str,
-        *,
-        resource: Resource | None = None,
-        headers: Mapping[str, str] | None = None,
-        most: int | None = None,
-    ) -> httpx.Response:
-        """Send one interaction, once more with a renewed token where the first was rejected.
-
-        `most` limits the bytes of the response.
-        """
-        sent = {"Accept": MEDIA_TYPE} | dict(headers or {})
-        content = None
-        if resource is not None:
-            content = fhir_json.encode(resource)
-            sent |= {"Content-Type": MEDIA_TYPE, "Prefer": "return=representation"}
-        authorization = self._authorization if self._place.is_same_origin(url) else None
-        value = await authorization.value() if authorization is not None else None
-        response = await self._request(method, url, what, type, content, sent, value, most)
-        if response.status_code == httpx.codes.UNAUTHORIZED and authorization is not None and value is not None:
-            await authorization.renew(value)
-            renewed = await authorization.value()
-            if renewed != value:
-                response = await self._request(method, url, what, type, content, sent, renewed, most)
-        if response.is_success:
-            return response
-        raise to_error(response, what)
-
-    async def _request(
-        self,
-        method: str,
-        url: str,
-        what: str,
-        type: str,
-        content: bytes | None,
-        headers: Mapping[str, str],
-        authorization: str | None,
-        most: int | None,
-    ) -> httpx.Response:
-        sent = dict(headers) | ({"Authorization": authorization} if authorization is not None else {})
-        self.requests += 1
-        with http_client_span(method, type) as answer:
-            try:
-                response = await request_bounded(self._http, method, url, content, sent, what, most)
-            except httpx.PoolTimeout:
-                raise TransientError(f"{what}: every connection to the EHR is in use") from None
-            except httpx.HTTPError as error:
-                raise TransientError(f"{what}: {error.__class__.__name__}") from None
-            except httpx.InvalidURL:
-                raise PermanentError(f"{what}: a URL that is none") from None
-            answer["http.response.status_code"] = response.status_code
-        return response
+        return self._address.url(quote(type) if id is None else f"{quote(type)}/{quote(id, safe='')}")

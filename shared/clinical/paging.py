@@ -8,10 +8,9 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import SplitResult, urljoin, urlsplit, urlunsplit
 
+from shared.clinical.elements import Resource
 from shared.clinical.references import normalized_base
 from shared.contracts.errors import PermanentError
-
-Resource = dict[str, Any]
 
 # Bounds against a server whose pages never end, far beyond what a stay holds. Neither is a number of pages: those are
 # as large as the server likes.

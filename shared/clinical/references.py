@@ -60,9 +60,9 @@ def parse(element: Any, bases: Collection[str] = ()) -> Reference | None:
 
 
 def parse_url(text: str, bases: Collection[str] = (), type: str = "") -> Reference | None:
-    """Return the resource that `text` names:
+    """Return the resource that a reference's text names, None for none.
 
-    `Patient/1`, `https://ehr/fhir/Patient/1/_history/2`, `urn:uuid:…`, `1`.
+    Accepts `Patient/1`, `https://ehr/fhir/Patient/1/_history/2`, `urn:uuid:…` and `1`.
     """
     text = text.strip()
     if text.startswith(("urn:uuid:", "urn:oid:")):

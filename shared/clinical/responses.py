@@ -13,9 +13,8 @@ from typing import Any
 import httpx
 
 from shared.clinical import fhir_json
+from shared.clinical.elements import Resource
 from shared.contracts.errors import CountersignError, PermanentError, RateLimitedError, TransientError
-
-Resource = dict[str, Any]
 
 DEFAULT_RETRY_AFTER_S = 5.0
 # Beside 5xx: a timeout, a conflict, a lock, too early; and a gateway that sends its users to a page of its own.

@@ -1,4 +1,4 @@
-"""A case's state: a pure fold over its events. The history is the state; nothing else stores it."""
+"""The state of a case: a pure fold over its events. Events are the only stored state."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace

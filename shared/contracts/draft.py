@@ -1,4 +1,4 @@
-"""A draft, as the drafter stores it and the physician reviews it. Kept in the artifact store under its digest."""
+"""A draft, as the drafter stores it and the physician reviews it, under its digest in the artifact store."""
 
 from typing import Annotated, Literal
 

@@ -36,7 +36,7 @@ class ReadingFigures(Model):
 
 
 class Discharged(Model):
-    """The EHR reported the discharge: the case is open."""
+    """The EHR reported the discharge, which opens the case."""
 
     event: Literal["discharged"] = "discharged"
     version: Literal[1] = 1
@@ -140,7 +140,7 @@ class Filed(Model):
 
 
 class Rejected(Model):
-    """A physician refused the draft. `reason` is the digest of the words."""
+    """A physician rejected the draft. `reason` is the digest of the physician's text."""
 
     event: Literal["rejected"] = "rejected"
     version: Literal[1] = 1

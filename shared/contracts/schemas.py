@@ -1,6 +1,6 @@
-"""Write the JSON Schema of every event and of the draft to `shared/contracts/json/`;
+"""Write the JSON Schema of every event and of the draft to `shared/contracts/json/`.
 
-a test compares them with the code.
+A test compares the files with the code.
 """
 
 import json

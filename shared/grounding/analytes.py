@@ -56,9 +56,9 @@ def analyte_names() -> dict[str, str]:
 
 
 def core_name(name: str) -> str:
-    """Return the part of a LOINC name that states what is measured:
+    """Return the part of a LOINC name that states what is measured.
 
-    `Glucose [Mass/volume] in Urine` → `urine glucose`.
+    Example: `Glucose [Mass/volume] in Urine` → `urine glucose`.
     """
     head = name.lower().partition("[")[0].strip() or name.lower()
     urine = any(word in name.lower() for word in ("urin", "csf", "cerebrospinal", "pleural"))

@@ -84,7 +84,7 @@ class Caller(BaseModel):
 
 
 class ApiToken(Caller):
-    """One static token."""
+    """A static token with its caller."""
 
     sha256: str
 

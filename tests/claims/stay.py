@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from datetime import date, timedelta
 from random import Random
 
-from services.drafter.facts import age, length_of_stay
+from services.drafter.document_header import age, length_of_stay
 from shared.contracts.context import ContextEntry, EncounterContext
 from tests.claims.lists import ALLERGIES, IMAGING, PROCEDURES, absent, text_of
 from tests.claims.model import Fact, Plant, Wording

@@ -11,7 +11,7 @@ import pytest
 from deploy.sandbox_ehr.app import Sandbox, Style, create_app
 from deploy.sandbox_ehr.habits import Habits
 from deploy.sandbox_ehr.seed import opaque_id
-from services.drafter import course, facts
+from services.drafter import course, document_header, facts
 from services.drafter.compose import compose
 from services.drafter.extract import read_stay
 from shared.clinical import elements, fhir_datetime
@@ -132,7 +132,7 @@ async def test_both_styles_of_server_lead_to_the_same_document() -> None:
     plain, opaque = await contexts("plain"), await contexts("opaque")
     for (file, one), (_, other) in zip(plain, opaque, strict=True):
         assert text_of(file, one, "plain") == text_of(file, other, "opaque"), file.stem
-        assert facts.age(one) == facts.age(other)
+        assert document_header.age(one) == document_header.age(other)
 
 
 async def test_an_encounter_that_is_not_there_is_said_so() -> None:

@@ -4,10 +4,10 @@ from typing import Any
 
 import pytest
 
-from services.drafter.extract import Record
 from services.drafter.record import build_context
 from services.drafter.record.interpretation import judgement_of
 from services.drafter.record.ranges import RangeSubject
+from services.drafter.source_record import SourceRecord
 from tests.unit.test_record import encounter, observation
 from tests.unit.test_untrusted_record import lines
 
@@ -117,7 +117,9 @@ def told(name: str, value: float, *ranges: dict[str, Any]) -> str:
         valueQuantity={"value": value, "unit": "mg/L"},
         referenceRange=list(ranges),
     )
-    found = build_context(Record(encounter(), {"resourceType": "Patient", "id": "p1"}, {}, {"Observation": [level]}))
+    found = build_context(
+        SourceRecord(encounter(), {"resourceType": "Patient", "id": "p1"}, {}, {"Observation": [level]})
+    )
     return next(line for line in lines(found).splitlines() if line.startswith(name))
 
 

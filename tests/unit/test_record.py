@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.drafter.extract import Record
 from services.drafter.record import build_context
 from services.drafter.record.quantities import format_quantity
+from services.drafter.source_record import SourceRecord
 from shared.clinical import elements, fhir_datetime, references
 from shared.contracts.errors import PermanentError
 
@@ -32,9 +32,9 @@ def encounter(**more: Any) -> dict[str, Any]:
     } | more
 
 
-def record(entries: dict[str, list[dict[str, Any]]] | None = None, **more: Any) -> Record:
+def record(entries: dict[str, list[dict[str, Any]]] | None = None, **more: Any) -> SourceRecord:
     patient = {"resourceType": "Patient", "id": "p1", "name": [{"family": "Doe", "given": ["Ann"]}], "gender": "female"}
-    return Record(encounter(**more), patient | more.pop("patient", {}), {}, entries or {})
+    return SourceRecord(encounter(**more), patient | more.pop("patient", {}), {}, entries or {})
 
 
 def observation(id: str, time: str, value: float, **more: Any) -> dict[str, Any]:

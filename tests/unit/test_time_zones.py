@@ -7,9 +7,9 @@ import pytest
 from pydantic import ValidationError
 
 from services.approval.local_time import local
-from services.drafter import facts
-from services.drafter.extract import Record
+from services.drafter import document_header
 from services.drafter.record import build_context
+from services.drafter.source_record import SourceRecord
 from shared.runtime.settings import ServiceSettings, TimeZones
 from shared.runtime.start import describe_settings_error
 from tests.unit.test_record import encounter
@@ -82,6 +82,6 @@ def test_times_are_printed_with_their_zone() -> None:
 )
 def test_the_document_has_the_days_of_the_hospital(zone: str | None, stay: str) -> None:
     period = {"start": "2026-06-02T03:00:00Z", "end": "2026-06-05T06:59:00Z"}
-    record = Record(encounter(period=period), {"resourceType": "Patient", "id": "p1"}, {})
+    record = SourceRecord(encounter(period=period), {"resourceType": "Patient", "id": "p1"}, {})
     record.zone = ZoneInfo(zone) if zone else None
-    assert facts.header(build_context(record))[1].text == stay
+    assert document_header.header(build_context(record))[1].text == stay

@@ -1,4 +1,4 @@
-"""Diagnoses in the hospital course: each with its certainty and where it comes from. Pure."""
+"""Sentences on diagnoses, each with its certainty and source. Pure."""
 
 from collections.abc import Iterable, Iterator
 
@@ -19,9 +19,9 @@ _LISTED = ("comorbidity", "problem")
 
 
 def diagnosis_sentences(context: EncounterContext) -> Iterator[Sentence]:
-    """Principal first; every diagnosis with its certainty, each certainty in a sentence of its own.
+    """Return the principal diagnosis first, then the others; each certainty has a sentence of its own.
 
-    After a colon a name keeps the record's words and letters whatever its language.
+    After a colon a name keeps the record's words and case, in any language.
     """
     told: set[tuple[str, str, bool]] = set()
     for one, many, items in _groups(context):
@@ -85,7 +85,7 @@ def _with_certainty(found: Iterable[Diagnosis], certainty: str, *roles: str) -> 
 
 
 def _name_with_certainty(item: Diagnosis, count: int) -> str:
-    """With `suspected` beside each name of a list, so that no part of it is read without it."""
+    """Return a name; in a list each suspected one carries `suspected`, so that no part is read without it."""
     name = without_full_stop(item.text)
     if item.certainty == "suspected" and count > 1:
         return f"{name} (suspected)"
@@ -93,7 +93,7 @@ def _name_with_certainty(item: Diagnosis, count: int) -> str:
 
 
 def qualified(text: str, context: EncounterContext) -> str:
-    """A reason in the record's words, never surer than the diagnosis that it names."""
+    """Return a reason in the record's words, no more certain than the diagnosis that it names."""
     name = without_full_stop(text)
     same = [item for item in context.diagnoses if comparable_name(item.text) == comparable_name(name)]
     if not same or any(item.certainty == "confirmed" for item in same):
@@ -103,8 +103,10 @@ def qualified(text: str, context: EncounterContext) -> str:
 
 
 def admission_reasons(context: EncounterContext) -> list[ContextEntry]:
-    """Why the patient came, each once: without what the principal or the admission diagnosis says in the same words,
-    where another reason is left. A physician asks for the complaint first.
+    """Return why the patient came, each reason once.
+
+    Reasons that repeat the principal or admission diagnosis are left out where another is left: a physician asks for
+    the complaint first.
     """
     found = list(
         {

@@ -1,7 +1,7 @@
-"""The hospital course: why the patient came, what was found, done and given, how it ended. Pure.
+"""Compose the hospital course: reason, findings, treatment, outcome. Pure.
 
-Diagnoses, procedures, critical results and changes of medicines are complete by rule; other results are condensed, and
-what is condensed is counted. No sentence joins two facts by a cause: only an order's own reason is told with it.
+Diagnoses, procedures, critical results and medicine changes are complete; other results are condensed and counted. No
+sentence states a cause between two facts, except an order's own reason.
 """
 
 import re
@@ -31,9 +31,9 @@ _BARE_CODE = re.compile(r"code (\S+) \(")  # how the record names what has a cod
 
 
 def hospital_course(context: EncounterContext, quoted: Sequence[Sentence] = ()) -> tuple[Sentence, ...]:
-    """All sentences in the order in which a physician asks. Never raises; empty facts make no sentence.
+    """Return all sentences in the order in which a physician asks. Never raises; empty facts give no sentence.
 
-    `quoted` are sentences of notes; they stand after what was done and given.
+    `quoted` are sentences of notes; they follow the procedures and medicines.
     """
     return (
         *_admission(context),
@@ -92,7 +92,7 @@ def _outcome(context: EncounterContext) -> Iterator[Sentence]:
 
 
 def _destination(context: EncounterContext) -> str:
-    """A disposition may be a place, a service or a decision: only the record's own words say which."""
+    """Return the disposition in the record's own words: it may be a place, a service or a decision."""
     where = without_full_stop(context.disposition or "")
     if code := _BARE_CODE.match(where):
         return f"; where to is recorded only as code {code[1]}"

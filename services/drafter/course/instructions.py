@@ -1,4 +1,4 @@
-"""Instructions for the patient in plain words, from the same facts as the document. Pure."""
+"""Compose patient instructions in plain language from the facts of the document. Pure."""
 
 import re
 from collections.abc import Iterable, Iterator
@@ -28,7 +28,7 @@ _LIMIT = re.compile(r"\b(?:until|withhold|hold|do not|while|restart|resume|bis|t
 
 
 def instructions(context: EncounterContext) -> tuple[Sentence, ...]:
-    """What to take, what not to take, where to go; nothing where there is no patient to instruct."""
+    """Return what to take, what not to take and where to go; nothing where no patient is instructed."""
     return tuple(_sentences(context)) if context.needs_instructions else ()
 
 
@@ -63,7 +63,7 @@ def _sentences(context: EncounterContext) -> Iterator[Sentence]:
 
 
 def _why_here(context: EncounterContext) -> Iterator[Sentence]:
-    """The stay and its principal diagnosis, where that has a name; a suspected one is not told as a disease."""
+    """Return the stay and its principal diagnosis; a suspected one is not stated as a disease."""
     found = [item for item in context.diagnoses if item.role == "principal" and item.certainty == "confirmed"]
     named = list({without_full_stop(item.text): item for item in found if not _BARE_CODE.match(item.text)}.values())
     if named:
@@ -80,8 +80,9 @@ def _sentence(text: str, evidence: Iterable[tuple[str, str]]) -> Sentence:
 
 
 def _directions(item: Medicine) -> str:
-    """Name, directions and purpose as recorded; it says where the record has no directions, or two, or leaves open
-    whether the order is for home at all.
+    """Return name, directions and purpose as recorded.
+
+    States where the record has no directions, or two, or leaves open whether the order is for home.
     """
     directions = plain_directions(without_full_stop(item.dose))
     if directions and {"amount", "frequency"} <= set(item.lacks):
@@ -96,14 +97,14 @@ def _directions(item: Medicine) -> str:
 
 
 def _purpose(item: Medicine) -> str:
-    """The reason, the prescriber's note, and what the directions say of the time."""
+    """Return the reason, the prescriber's note, and what the directions say about time."""
     limit = item.dose if _LIMIT.search(item.dose) else ""
     said = list(dict.fromkeys(text for part in (item.reason, item.note, limit) if (text := without_full_stop(part))))
     return f" ({'; '.join(said)})" if said else ""
 
 
 def _appointment(item: ContextEntry) -> str:
-    """The day first: it is what a patient looks for."""
+    """Return an appointment with its day first, which is what a patient looks for."""
     when = day(item.time, item.on)
     return f"{when}: {without_full_stop(item.text)}" if when else without_full_stop(item.text)
 

@@ -1,4 +1,4 @@
-"""Procedures, operation notes, devices and vaccines in the hospital course. Pure."""
+"""Sentences on procedures, operation notes, devices and vaccines. Pure."""
 
 import re
 from collections.abc import Iterator
@@ -25,7 +25,7 @@ _CODE = re.compile(r" \(code \w+\)")
 
 
 def intervention_sentences(context: EncounterContext) -> Iterator[Sentence]:
-    """What was done in order of time, what the operation note says of it, what is left in the patient."""
+    """Return what was done in order of time, what operation notes add, and what remains in the patient."""
     procedures = sorted(unique_texts(context.procedures), key=lambda item: day(item.time, item.on) or "9999")
     own = [item for item in procedures if not is_from_note(item)]
     if own:
@@ -42,7 +42,7 @@ def intervention_sentences(context: EncounterContext) -> Iterator[Sentence]:
 
 
 def operation_note_sentences(context: EncounterContext) -> Iterator[Sentence]:
-    """What only an operation note says: a sentence a note, that names it. The number of the lines left out is told."""
+    """Return a sentence for each operation note, citing it, with the number of lines left out."""
     cited = {note.source: note.citation for note in context.clinical_notes}
     notes: dict[str, list[ContextEntry]] = {}
     for item in sorted(unique_texts(context.procedures), key=lambda item: day(item.time, item.on) or "9999"):
@@ -60,5 +60,5 @@ def operation_note_sentences(context: EncounterContext) -> Iterator[Sentence]:
 
 
 def _is_named_by_procedure(device: ContextEntry, procedures: list[ContextEntry]) -> bool:
-    """An implant stands with the procedure that put it in."""
+    """Return whether the procedure that placed an implant names it."""
     return any(without_full_stop(device.text).lower() in without_full_stop(item.text).lower() for item in procedures)

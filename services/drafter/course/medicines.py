@@ -1,4 +1,4 @@
-"""Medicines in the hospital course: given, ordered, and what changes at discharge. Pure."""
+"""Sentences on medicines: given, ordered, and changed at discharge. Pure."""
 
 from collections.abc import Iterable, Iterator
 
@@ -24,7 +24,7 @@ UNCOMPARED = "Medicines at discharge, without a current list of before to compar
 
 
 def hospital_medicine_sentences(context: EncounterContext) -> Iterator[Sentence]:
-    """What was given, and apart from it what was only ordered: an order is not an administration."""
+    """Return what was given and, separately, what was only ordered: an order is no administration."""
     given = _names(context.given_medicines)
     ordered = {name: item for name, item in _names(context.hospital_medicines).items() if name not in given}
     for found, verb in ((given, "given"), (ordered, "ordered")):
@@ -43,7 +43,7 @@ def hospital_medicine_sentences(context: EncounterContext) -> Iterator[Sentence]
 
 
 def change_sentences(context: EncounterContext) -> Iterator[Sentence]:
-    """Every row of the reconciliation; a kind of change is one sentence, what the order leaves open one of its own."""
+    """Return one sentence for each kind of change, and one for each order that is unclear."""
     rows = reconcile(context)
     asked = [row for row in rows if row.change == "new" and row.medicine.question]
     for change, title in TITLES.items():
@@ -88,7 +88,7 @@ def _row(row: ReconciliationRow, context: EncounterContext) -> str:
 
 
 def _unclear_sentence(row: ReconciliationRow) -> str:
-    """What is not clear: a list of names alone leaves the physician to guess."""
+    """Return what is unclear about an order: a list of names would leave the physician to guess."""
     if row.before:
         before = join_list([_order(old, named=True) for old in row.before])
         return f"before: {before}" + (f"; {without_full_stop(row.why)}" if row.why else "")
@@ -96,7 +96,7 @@ def _unclear_sentence(row: ReconciliationRow) -> str:
 
 
 def _order(item: Medicine, *, named: bool) -> str:
-    """The dosage in quotes: parts of it could be read as the list's next medicine."""
+    """Return an order with its dosage in quotes: parts of it could be read as the next medicine."""
     dose = f"“{without_full_stop(item.dose)}”" if without_full_stop(item.dose) else "a dose not recorded"
     return f"{without_full_stop(item.name)} {dose}" if named else dose
 
@@ -108,7 +108,7 @@ def _full_order(item: Medicine) -> str:
 
 
 def _reason(item: Medicine, context: EncounterContext) -> str:
-    """The order's own reason, in its words: `Preventer` is one, and `for Preventer` would not be English."""
+    """Return the order's own reason, quoted: `Preventer` is one, and `for Preventer` is no English."""
     return f" (reason: {qualified(item.reason, context)})" if without_full_stop(item.reason) else ""
 
 

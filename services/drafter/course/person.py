@@ -1,4 +1,4 @@
-"""Who the course is about: age in the unit in which it is told, sex. Pure."""
+"""Describe the patient by age, in its usual unit, and sex. Pure."""
 
 from datetime import date
 
@@ -9,7 +9,10 @@ _NOUNS = {"male": ("man", "boy"), "female": ("woman", "girl")}
 
 
 def describe_patient(context: EncounterContext) -> str:
-    """`This 72-year-old woman`, `This 6-month-old boy`, `This newborn girl`, `The patient`: age at the admission."""
+    """Return the patient as a noun phrase: `This 72-year-old woman`, `This newborn girl`, `The patient`.
+
+    Age is at admission.
+    """
     adult, child = _NOUNS.get((context.patient.sex or "").lower(), ("patient", "child"))
     born, start = context.patient.birth_date, (context.start or context.end).date()
     if born is None or born > start:
@@ -24,6 +27,6 @@ def describe_patient(context: EncounterContext) -> str:
 
 
 def _age(born: date, on: date) -> tuple[int, int]:
-    """Completed years and completed months."""
+    """Return completed years and completed months."""
     months = (on.year - born.year) * 12 + on.month - born.month - (on.day < born.day)
     return months // 12, months

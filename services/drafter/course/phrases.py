@@ -1,4 +1,4 @@
-"""Words that the composed sentences share: lists, days, names for comparison, sentences with their evidence. Pure."""
+"""Phrases that composed sentences share: lists, days, names for comparison, sentences with evidence. Pure."""
 
 import re
 from collections.abc import Iterable, Sequence
@@ -15,7 +15,7 @@ MAX_DAYS_LISTED = 3  # days of one entry told one by one
 
 
 def join_list(items: Sequence[str]) -> str:
-    """`a`, `a and b`, `a, b and c`; semicolons where an item has a comma of its own."""
+    """Join `a`, `a and b`, `a, b and c`; with semicolons where an item has a comma."""
     if len(items) < 2:
         return "".join(items)
     comma = "; " if any(re.search("[,;]| and ", item) for item in items) else ", "
@@ -24,27 +24,27 @@ def join_list(items: Sequence[str]) -> str:
 
 
 def without_full_stop(text: str) -> str:
-    """One line without a full stop at its end, so that it can stand inside a sentence; `IV_access` is `IV access`."""
+    """Return one line without a final full stop, to stand inside a sentence; `IV_access` becomes `IV access`."""
     return re.sub(r"(?<=[^\W_])_+(?=[^\W_])", " ", " ".join(text.split())).rstrip(" .;,")
 
 
 def comparable_name(text: str) -> str:
-    """A name without its details in brackets and `unspecified`, for comparison."""
+    """Return a name without bracketed details and `unspecified`, for comparison."""
     return " ".join(_DETAILS.sub("", without_full_stop(text).lower()).split())
 
 
 def day(time: datetime | None, on: str | None) -> str:
-    """The day with the precision of the record; empty where it has none."""
+    """Return the day with the record's precision; empty where it has none."""
     return on or (f"{time:%Y-%m-%d}" if time else "")
 
 
 def with_day(item: ContextEntry) -> str:
-    """The entry's text with its day."""
+    """Return the entry's text with its day."""
     return _add_days(without_full_stop(item.text), [day(item.time, item.on)])
 
 
 def with_days(items: Iterable[ContextEntry]) -> list[str]:
-    """The entries with their days; what stands in the record on several days is told once with all of them."""
+    """Return the entries with their days; a text with several days is listed once with all of them."""
     found: dict[str, list[ContextEntry]] = {}
     for item in unique_texts(items):
         found.setdefault(without_full_stop(item.text).lower(), []).append(item)
@@ -65,7 +65,7 @@ def _add_days(text: str, days: Iterable[str]) -> str:
 
 
 def pending_phrases(items: Iterable[ContextEntry]) -> list[str]:
-    """Results that were not there, in words: the status words of FHIR say little to a reader."""
+    """Return pending results in words: FHIR's status words say little to a reader."""
     return with_days(item.model_copy(update={"text": _state(without_full_stop(item.text))}) for item in items)
 
 
@@ -74,7 +74,7 @@ def _state(text: str) -> str:
 
 
 def unique_texts(items: Iterable[ContextEntry]) -> list[ContextEntry]:
-    """The entries without those whose text stood before, in order; empty ones are left out."""
+    """Return the entries without repeated or empty texts, in order."""
     found: dict[str, ContextEntry] = {}
     for item in items:
         if text := without_full_stop(item.text):
@@ -83,7 +83,7 @@ def unique_texts(items: Iterable[ContextEntry]) -> list[ContextEntry]:
 
 
 def composed_sentence(narrative: Narrative, text: str, evidence: Iterable[tuple[str, str]]) -> Sentence:
-    """A composed sentence; `evidence` is pairs of source and text, repeats are dropped."""
+    """Return a composed sentence; `evidence` is pairs of source and text, repeats are dropped."""
     pairs = dict.fromkeys((source, words) for source, words in evidence if source)
     text = text[:1].upper() + text[1:]
     return Sentence(
@@ -98,10 +98,10 @@ def composed_sentence(narrative: Narrative, text: str, evidence: Iterable[tuple[
 
 
 def evidence_of(entries: Iterable[ContextEntry]) -> list[tuple[str, str]]:
-    """The evidence that entries are."""
+    """Return entries as evidence."""
     return [(item.source, item.text) for item in entries]
 
 
 def is_from_note(item: ContextEntry) -> bool:
-    """Whether an entry is a sentence of a document, not a resource of its own."""
+    """Return whether an entry is a sentence of a document, not a resource of its own."""
     return item.source.startswith(("Composition/", "DocumentReference/"))

@@ -1,4 +1,4 @@
-"""Directions of an order in words that patients know; figures stay as they are. Pure."""
+"""Rewrite directions of an order in plain language; figures stay unchanged. Pure."""
 
 import re
 
@@ -60,19 +60,19 @@ _NOT_TAKEN = re.compile(
 
 
 def plain_directions(directions: str) -> str:
-    """`5 mg PO BID` → `5 mg by mouth twice a day`: abbreviations in words, figures as they are."""
+    """Replace abbreviations by words: `5 mg PO BID` → `5 mg by mouth twice a day`."""
     for pattern, words in _COMPILED:
         directions = pattern.sub(words, directions)
     return directions
 
 
 def begins_with_verb(directions: str) -> bool:
-    """Whether directions are a sentence of their own: `Inhale 1 capsule daily`."""
+    """Return whether directions are a sentence of their own: `Inhale 1 capsule daily`."""
     return _VERB.match(directions) is not None
 
 
 def administration_verb(route: str, directions: str, name: str) -> str:
-    """What a patient does with it: a patch and an injection are not taken, an infusion is given by others."""
+    """Return the verb for a patient: a patch or injection is not taken, an infusion is given by staff."""
     said = f"{route} {directions}"
     if _GIVEN_BY_STAFF.search(said) or (not said.strip() and _GIVEN_BY_STAFF.search(name)):
         return "You are to be given"

@@ -1,4 +1,4 @@
-"""Microbiology, imaging and other reports in the hospital course. Pure."""
+"""Sentences on microbiology, imaging and other reports. Pure."""
 
 import re
 from collections.abc import Iterator, Sequence
@@ -29,7 +29,7 @@ _UNREMARKABLE = re.compile(
 
 
 def report_sentences(context: EncounterContext) -> Iterator[Sentence]:
-    """What grew, what was seen, what of it contradicts."""
+    """Return microbiology, imaging, and where results contradict each other."""
     yield from _microbiology(unique_texts(context.microbiology))
     yield from _imaging(unique_texts(context.reports))
     if context.contradictions:
@@ -40,7 +40,7 @@ def report_sentences(context: EncounterContext) -> Iterator[Sentence]:
 
 
 def _microbiology(found: Sequence[ContextEntry]) -> Iterator[Sentence]:
-    """Cultures first; susceptibilities that name no organism are told together after them."""
+    """Return cultures first; susceptibilities without an organism follow together."""
     tests = {id(item): match for item in found if (match := _TESTED.fullmatch(without_full_stop(item.text)))}
     cultures = [item for item in found if id(item) not in tests]
     if cultures:
@@ -63,7 +63,7 @@ def _microbiology(found: Sequence[ContextEntry]) -> Iterator[Sentence]:
 
 
 def _imaging(found: Sequence[ContextEntry]) -> Iterator[Sentence]:
-    """The telling ones in order of time, then how many are not told here."""
+    """Return abnormal reports in order of time, then the number of the others."""
     if not found:
         return
     # Laboratory panels repeat the results above; what is normal throughout gives its place to what is not.
@@ -82,7 +82,7 @@ def _is_unremarkable(item: ContextEntry) -> int:
 
 
 def _short_report(item: ContextEntry) -> str:
-    """A long report is named only: half a finding can mean its opposite."""
+    """Return a long report by name only: half a finding can mean its opposite."""
     text = without_full_stop(item.text)
     if len(text) <= MAX_REPORT_CHARACTERS:
         return with_day(item)

@@ -1,4 +1,4 @@
-"""What the laboratory found: critical results first and all of them, other abnormal ones up to a number. Pure."""
+"""Sentences on laboratory results: all critical ones first, then other abnormal ones up to a maximum. Pure."""
 
 from collections.abc import Iterator
 
@@ -12,7 +12,7 @@ MAX_RESULTS = 6  # abnormal, not critical series told one by one; the number of 
 
 
 def result_sentences(context: EncounterContext) -> Iterator[Sentence]:
-    """A sentence on critical results, one on other abnormal ones, with how many are condensed."""
+    """Return a sentence on critical results, one on other abnormal ones, with the number condensed."""
     names = short_names(context.labs)
     critical = [item for item in context.labs if any(point.flag in CRITICAL for point in _points(item))]
     abnormal = [item for item in context.labs if item not in critical and any(point.flag for point in _points(item))]
@@ -29,14 +29,14 @@ def result_sentences(context: EncounterContext) -> Iterator[Sentence]:
 
 
 def _points(series: ObservationSeries) -> list[Measurement]:
-    """First, extremes in order of time, last; each measurement once."""
+    """Return first, extremes and last in order of time; each measurement once."""
     between = {item.time: item for item in (series.worst, series.lowest, series.highest) if item is not None}
     points = [series.first, *(between[time] for time in sorted(between))]
     return [*points, series.last] if series.count > 1 else points
 
 
 def _course(series: ObservationSeries, name: str) -> str:
-    """`Creatinine 1.9 mg/dL (high) on 2026-04-01, then 1.2 mg/dL on 2026-04-03`."""
+    """Return a series as text: `Creatinine 1.9 mg/dL (high) on 2026-04-01, then 1.2 mg/dL on 2026-04-03`."""
     words = []
     for point in _points(series):
         when = day(point.time, point.on)

@@ -1,7 +1,7 @@
-"""Which kind of document a stay gets: rules of the kinds over facts of the stay. Pure.
+"""Classify a stay into a kind of document, by the kinds' rules over features of the stay. Pure.
 
-Where nothing fits, or two kinds fit alike, it is the general one: a discharge summary says everything that the others
-say. Whether the patient died is decided before, by all that a record says of it.
+Where no kind matches, or two match equally, the general one is chosen: a discharge summary says everything that the
+others say. Whether the patient died is decided before, from the whole record.
 """
 
 import re
@@ -16,9 +16,9 @@ from shared.contracts.draft import OpenPoint
 
 @dataclass(frozen=True, slots=True)
 class KindChoice:
-    """`why` names what decided; `also` are other kinds that fit, whose required elements are asked for as well.
+    """The kind and `why` it was chosen; `also` are other matching kinds, whose required elements apply too.
 
-    `perhaps` are kinds that may be meant, where the record does not say so clearly: the physician is asked.
+    `perhaps` are kinds that the record does not clearly state: the physician is asked.
     """
 
     kind: KindDefinition
@@ -28,12 +28,12 @@ class KindChoice:
 
     @property
     def is_transfer_of_care(self) -> bool:
-        """Whether the document instructs no patient, because others go on with the treatment."""
+        """Return whether others continue the treatment, so that no patient is instructed."""
         return not self.kind.declared.patient_instructions
 
 
 def classify(kinds: KindRegistry, signals: StayFeatures) -> KindChoice:
-    """The kind of a stay."""
+    """Return the kind of a stay."""
     general = kinds.general(signals.died)
     fitting = [
         (kind, why)
@@ -55,7 +55,7 @@ def classify(kinds: KindRegistry, signals: StayFeatures) -> KindChoice:
 
 
 def clarifying_question(choice: KindChoice) -> tuple[OpenPoint, ...]:
-    """What is asked of the physician where it is not clear which kind is meant."""
+    """Return the question for the physician where the kind is not clear; None where it is."""
     if not choice.perhaps:
         return ()
     names = " or ".join(f"“{kind.type.title}”" for kind in choice.perhaps)
@@ -67,7 +67,7 @@ def clarifying_question(choice: KindChoice) -> tuple[OpenPoint, ...]:
 
 
 def _possible_kinds(kinds: KindRegistry, signals: StayFeatures) -> tuple[KindDefinition, ...]:
-    """Kinds that one of the places asks for which it may be."""
+    """Return the kinds whose rules ask for one of the unclear places."""
     return tuple(
         kind
         for kind in kinds.all.values()
@@ -82,12 +82,12 @@ def _general_why(signals: StayFeatures) -> str:
 
 
 def _matching_reason(kind: KindDefinition, signals: StayFeatures) -> str:
-    """By what the first rule of a kind that fits does so; empty where none does."""
+    """Return why the first matching rule of a kind matches; empty where none does."""
     return next((why for rule in kind.declared.when if (why := _matches_rule(rule, signals))), "")
 
 
 def _matches_rule(rule: Rule, signals: StayFeatures) -> str:
-    """Each condition of the rule with the fact that meets it; empty where one is not met."""
+    """Return each condition of the rule with the matching fact; empty where one does not match."""
     if rule.died != signals.died:
         return ""
     met = list(_conditions(rule, signals))
@@ -95,7 +95,7 @@ def _matches_rule(rule: Rule, signals: StayFeatures) -> str:
 
 
 def _conditions(rule: Rule, signals: StayFeatures) -> Iterator[str]:
-    """For every condition that the rule states, the fact that meets it, or nothing."""
+    """Yield the matching fact, or nothing, for every condition that the rule states."""
     if rule.died:
         yield "the patient died in the stay"
     if rule.disposition:

@@ -1,4 +1,4 @@
-"""What a kind of document declares in its `kind.toml`. `docs/documents.md` shows one and explains each line."""
+"""Model of a `kind.toml`, which declares a kind of document. `docs/documents.md` explains each line."""
 
 import re
 from collections.abc import Iterator
@@ -69,9 +69,9 @@ class _StrictModel(BaseModel):
 
 
 class Rule(_StrictModel):
-    """A stay is of the kind where every condition of a rule holds; of several values one is enough.
+    """Conditions of a kind; all must hold, and one of several values is enough.
 
-    What the record does not say holds no condition.
+    A condition that the record says nothing about does not hold.
     """
 
     died: bool = False  # a rule without it is for the living
@@ -95,7 +95,7 @@ class Rule(_StrictModel):
 
 
 class PartDeclaration(_StrictModel):
-    """A part. Left out: `title` is that of the record's own part, `groups` are those that stand in it by themselves."""
+    """A part of the document. Defaults: `title` of the record's part, `groups` that it has by default."""
 
     code: PartCode
     title: Title | None = None
@@ -106,12 +106,12 @@ class PartDeclaration(_StrictModel):
 
     @property
     def holds(self) -> Narrative | None:
-        """The narrative that stands in the part."""
+        """Return the narrative of the part."""
         return self.narrative or FIXED_PARTS.get(self.code)
 
 
 class RequiredElement(_StrictModel):
-    """Something that a document of the kind has to say. Where the record lacks it, it is an open point."""
+    """Content that a document of the kind must have. It is an open point where the record lacks it."""
 
     name: PlainText
     lists: tuple[ListName, ...] = ()  # left out: all of them
@@ -151,7 +151,7 @@ class Declaration(_StrictModel):
 
     @property
     def placed(self) -> dict[str, PartCode]:
-        """Group → the part that names it."""
+        """Return the part that names each group."""
         return {group: part.code for part in self.parts for group in part.groups}
 
     @model_validator(mode="after")
@@ -167,7 +167,7 @@ class Declaration(_StrictModel):
         return [f"{what} {one!r} stands twice" for what, of in found for one in sorted({*of}) if of.count(one) > 1]
 
     def _headings(self) -> Iterator[str]:
-        """Every heading of a part or a group as it is compared: one that stands twice parts the signed text wrongly."""
+        """Return every heading as it is compared: a repeated one would split the signed text wrongly."""
         yield from (fact_groups.group_name(title) for title in (self.title, *fact_groups.NARRATIVES))
         for part in self.parts:
             yield from (fact_groups.group_name(title) for title in (part.title,) if title)
@@ -179,7 +179,7 @@ class Declaration(_StrictModel):
         yield from (name for name in sorted(fact_groups.NAMES) if name not in renamed)
 
     def _lost(self) -> list[str]:
-        """Groups that would stand nowhere, and groups that no document may go without."""
+        """Reject groups that would be in no part, and kinds without mandatory groups."""
         codes = {part.code for part in self.parts}
         homeless = {name for code, names in fact_groups.GROUPS.items() if code not in codes for name in names}
         wrong = [

@@ -1,7 +1,7 @@
-"""Where a stay led to and how it began, in the words of `places.toml`, from codes and texts of a record. Pure.
+"""Match discharge destinations and admission sources, as `places.toml` names them, from codes and texts. Pure.
 
-A code of a table that everybody knows counts by itself. Of a local table only the words count, as its numbers may be
-anything. Two places that exclude each other are none: whoever reads the record has to decide.
+A code of a standard table counts by itself. Of a local table only the words count, as its numbers may mean anything.
+Two places that exclude each other give none: a reader of the record has to decide.
 """
 
 import re
@@ -27,7 +27,7 @@ _FROM = re.compile(rf"\b(from|out of|von|vom|aus|van|uit|left|leaving|leaves?){_
 
 @dataclass(frozen=True, slots=True)
 class StatedConcept:
-    """What an element of a record says: codings as (system, code, display), and texts."""
+    """A coded element of a record: codings as (system, code, display), and texts."""
 
     codings: tuple[tuple[str, str, str], ...] = ()
     texts: tuple[str, ...] = ()
@@ -35,7 +35,7 @@ class StatedConcept:
 
 @dataclass(frozen=True, slots=True)
 class PlaceMatch:
-    """`found` are at most a place and a way to leave, `unclear` those that it may be. `why` says by what."""
+    """Matched places: `found` has at most a place and a way to leave, `unclear` the possible ones, `why` the reason."""
 
     found: frozenset[str] = frozenset()
     why: str = ""
@@ -65,14 +65,17 @@ def _vocabulary() -> _Vocabulary:
 
 
 def place_names() -> frozenset[str]:
-    """Every place that a rule may ask for."""
+    """Return every place that a rule may ask for."""
     vocabulary = _vocabulary()
     coded = {place for _, codes in vocabulary.tables for found in codes.values() for place in found}
     return frozenset(coded | {place for place, _ in vocabulary.words}) - _NOT_A_PLACE
 
 
 def discharge_places(disposition: StatedConcept, destination: StatedConcept, *, own: bool = False) -> PlaceMatch:
-    """Where a stay led to. `destination` is the name of the place; `own` that it is the hospital of the stay itself."""
+    """Return where the patient went.
+
+    `destination` is the name of the place; `own` states that it is the hospital of the stay itself.
+    """
     found: set[str] = set()
     told: list[str] = []
     for places, why, contradicted in (*_places_of_codings(disposition), *_places_of_texts(disposition.texts)):
@@ -86,7 +89,7 @@ def discharge_places(disposition: StatedConcept, destination: StatedConcept, *, 
 
 
 def admission_places(admission: StatedConcept) -> frozenset[str]:
-    """How a stay began, as far as anything says it."""
+    """Return how a stay began, as far as it is recorded."""
     found = {
         place
         for places, _, _ in (*_places_of_codings(admission), *_places_of_texts(admission.texts))
@@ -96,7 +99,7 @@ def admission_places(admission: StatedConcept) -> frozenset[str]:
 
 
 def _single_place(found: set[str], why: str) -> PlaceMatch:
-    """At most one place, and the way to leave."""
+    """Return at most one place, and the way to leave."""
     left = found & {AGAINST_ADVICE}
     places = found - left - _NOT_A_PLACE - {BORN}
     if places & _FACILITIES:
@@ -109,7 +112,7 @@ def _single_place(found: set[str], why: str) -> PlaceMatch:
 
 
 def _places_of_codings(said: StatedConcept) -> Iterator[tuple[set[str], str, bool]]:
-    """Places, why, and whether a coding's own words contradict its code."""
+    """Return places, the reason, and whether a coding's display contradicts its code."""
     for system, code, display in said.codings:
         coded, named = _by_code(system, code), places_in_text(display)
         if coded is None:
@@ -139,7 +142,7 @@ def _places_of_texts(texts: Iterable[str]) -> Iterator[tuple[set[str], str, bool
 
 
 def _by_code(system: str, code: str) -> set[str] | None:
-    """Places of a code; None where no table knows its system. Without a system, what every table says alike."""
+    """Return the places of a code; None for an unknown system. Without a system, what all tables agree on."""
     padded = code.zfill(2) if code.isdigit() else code
     if system:
         known = [codes for pattern, codes in _vocabulary().tables if pattern.search(system)]
@@ -151,7 +154,7 @@ def _by_code(system: str, code: str) -> set[str] | None:
 
 
 def places_in_text(text: str) -> set[str]:
-    """Places that a text names; each stretch of it counts once, for the first expression that knows it."""
+    """Return the places that a text names; each part of it counts once, for the first matching expression."""
     found: set[str] = set()
     for place, expression in _vocabulary().words:
         for match in expression.finditer(text):

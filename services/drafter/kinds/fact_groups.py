@@ -1,7 +1,7 @@
-"""The groups of facts that a document is made of, by their names, and the part that each stands in by itself.
+"""The groups of facts of a document by name, and the part of each by default.
 
-`services/drafter/facts.py` renders them. A kind moves, renames or omits them by these names; what it does not name
-stays where it is, so that no group is lost by being forgotten.
+`services/drafter/facts.py` renders them. A kind moves, renames or omits groups by these names; others stay where they
+are, so that no group is lost by being forgotten.
 """
 
 import re
@@ -91,5 +91,5 @@ MANDATORY_GROUPS = frozenset(
 
 
 def group_name(title: str) -> str:
-    """The name of a group by its title: `Diagnoses that began during the stay (hospital-acquired)` without the rest."""
+    """Return the name of a group by its title, without a bracketed suffix: `… (hospital-acquired)`."""
     return re.sub(r"[^a-z0-9]+", "-", re.split(r"[(,]", title.lower())[0]).strip("-")

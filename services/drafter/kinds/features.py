@@ -1,4 +1,4 @@
-"""What of a stay decides which kind of document it gets."""
+"""Features of a stay by which its kind of document is chosen."""
 
 from dataclasses import dataclass, field
 
@@ -7,7 +7,7 @@ from services.drafter.kinds.dispositions import PlaceMatch
 
 @dataclass(frozen=True, slots=True)
 class StayFeatures:
-    """Facts of a stay, as far as the record has them. Words are as they stand in the record."""
+    """Features of a stay, as far as they are recorded, in the record's words."""
 
     died: bool = False
     left: PlaceMatch = field(default_factory=PlaceMatch)

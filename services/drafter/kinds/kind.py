@@ -1,4 +1,4 @@
-"""A kind of document: its declaration, its prompt, the digest of both."""
+"""A kind of document: its declaration, its prompt, and a digest of both."""
 
 from dataclasses import dataclass
 
@@ -11,7 +11,7 @@ DISCHARGE, DEATH = "discharge-summary", "death-summary"
 
 @dataclass(frozen=True, slots=True)
 class KindDefinition:
-    """`digest` is the SHA-256 of everything that declares it, with what it extends."""
+    """A kind. `digest` is the SHA-256 of everything that declares it, including what it extends."""
 
     name: str
     declared: Declaration
@@ -23,7 +23,7 @@ class KindDefinition:
         return self.declared.type
 
     def part_of(self, narrative: Narrative) -> PartCode | None:
-        """The part that a narrative stands in; None where the kind has no such narrative."""
+        """Return the part of a narrative; None where the kind has no such narrative."""
         if narrative == "patient-instructions" and not self.declared.patient_instructions:
             return None
         return next((part.code for part in self.declared.parts if part.holds == narrative), None)
@@ -31,12 +31,12 @@ class KindDefinition:
 
 @dataclass(frozen=True, slots=True)
 class KindRegistry:
-    """Every kind there is, the two that everything falls back to among them."""
+    """All kinds, including the two defaults."""
 
     all: dict[str, KindDefinition]
 
     def of(self, name: str, *, died: bool = False) -> KindDefinition:
-        """The kind of that name; where there is none, the general one."""
+        """Return the kind of that name, or the default one."""
         return self.all.get(name) or self.general(died)
 
     def general(self, died: bool) -> KindDefinition:
@@ -44,5 +44,5 @@ class KindRegistry:
 
     @property
     def models(self) -> frozenset[str]:
-        """Models that kinds name for themselves."""
+        """Return the models that kinds name for themselves."""
         return frozenset(kind.declared.model for kind in self.all.values() if kind.declared.model)

@@ -1,6 +1,6 @@
-"""Reads kinds of documents from folders: `<name>/kind.toml`, and prompts beside it.
+"""Load kinds of documents from folders: `<name>/kind.toml`, and prompts beside it.
 
-Those that ship lie in `shipped/`; a hospital's folder adds to them, or replaces one by its name.
+Shipped kinds are in `shipped/`; a hospital's folder adds to them, or replaces one by name.
 """
 
 import tomllib
@@ -25,14 +25,14 @@ _NAME_ADAPTER: TypeAdapter[str] = TypeAdapter(Name)
 
 @cache
 def load_shipped_kinds() -> KindRegistry:
-    """The kinds that come with Countersign."""
+    """Return the kinds that come with Countersign."""
     return load_kinds(None)
 
 
 def load_kinds(folder: Path | None) -> KindRegistry:
-    """The shipped kinds, and those of a hospital's `folder`.
+    """Return the shipped kinds and those of a hospital's `folder`.
 
-    Raises PermanentError whose reason says which file is wrong and how: a service must not start with half a kind.
+    Raises PermanentError whose reason names the invalid file and the error: a service must not start with half a kind.
     """
     own = _folders(SHIPPED)
     if folder is not None and not folder.is_dir():
@@ -47,7 +47,7 @@ def load_kinds(folder: Path | None) -> KindRegistry:
 
 
 class _KindFolders:
-    """Where a kind is declared: in a hospital's folder, in ours, or in both."""
+    """The folders of a kind: the hospital's, ours, or both."""
 
     def __init__(self, theirs: Path | None, own: Path | None) -> None:
         self.folders = [folder for folder in (theirs, own) if folder is not None]
@@ -83,9 +83,9 @@ def _kind(name: str, sources: dict[str, _KindFolders]) -> KindDefinition:
 def _extended(
     name: str, level: int, sources: dict[str, _KindFolders], seen: tuple[Path, ...]
 ) -> tuple[dict[str, Any], list[Path]]:
-    """What a kind declares on top of what it extends, and the folders that say so, its own first.
+    """Return a declaration merged onto what it extends, and the folders that declare it, its own first.
 
-    A table or a list of its own stands in the place of the other's. `level` 1 is ours under one of the same name.
+    A table or a list replaces the extended one. `level` 1 is our kind below one of the same name.
     """
     folder = sources[name].folders[level]
     if folder in seen or len(seen) >= MAX_EXTENDS_DEPTH:
@@ -115,7 +115,7 @@ def _read(path: Path) -> dict[str, Any]:
 
 
 def _prompt(name: str, folders: Iterable[Path], path: Path) -> prompts.PromptFile:
-    """The prompt of that name, beside the kind, beside what it extends, else among the drafter's own."""
+    """Return the prompt of that name: beside the kind, beside what it extends, or the drafter's own."""
     for folder in (*folders, prompts.FOLDER):
         if (folder / f"{name}.prompt").is_file():
             try:

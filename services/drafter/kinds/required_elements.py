@@ -1,7 +1,7 @@
-"""What a kind of document has to say: what of it the record has, and an open point for each thing that it lacks. Pure.
+"""Required elements of a kind: what the record has, and an open point for each that is missing. Pure.
 
-An element that only a note speaks of is not taken over: a sentence of a note may say that something was not done. It is
-quoted to the physician, who decides. No text of the document says that an element is there or is not.
+An element that only a note mentions is not taken over, as a sentence of a note may say that something was not done. It
+is quoted to the physician, who decides. No text of the document states that an element is present or missing.
 """
 
 import re
@@ -17,13 +17,13 @@ MAX_QUOTE_CHARACTERS = 200  # characters of a note
 
 
 def missing_element_points(kinds: Iterable[KindDefinition], context: EncounterContext) -> tuple[OpenPoint, ...]:
-    """One point for each required element that the record lacks, of all kinds that the stay is of."""
+    """Return one point for each required element that the record lacks, of all kinds of the stay."""
     found = [point for kind in kinds for element in kind.declared.requires for point in _point(element, context)]
     return tuple({point.text: point for point in found}.values())
 
 
 def element_facts(kind: KindDefinition, context: EncounterContext) -> list[Fact]:
-    """The elements that the record has, in the order of the kind, as the record words them."""
+    """Return the elements that the record has, in the order of the kind, in the record's words."""
     lines = [fact for element in kind.declared.requires for fact in _facts(element, context)]
     return list({(fact.text, fact.source): fact for fact in lines}.values())
 
@@ -61,7 +61,7 @@ def _facts(element: RequiredElement, context: EncounterContext) -> Iterator[Fact
 def _entry_fields(
     item: ContextEntry | ObservationSeries | str, context: EncounterContext
 ) -> tuple[str, str, frozenset[str], datetime | None]:
-    """Text, source, LOINC codes and time of an entry of the record."""
+    """Return text, source, LOINC codes and time of an entry of the record."""
     if isinstance(item, str):
         return item, context.encounter, frozenset(), None
     if isinstance(item, ObservationSeries):

@@ -1,4 +1,4 @@
-"""Fetches and reads what the notes of a stay only refer to: Binary resources and PDF. The rest is read by rules."""
+"""Fetch and read texts that notes only refer to: Binary resources and PDF. Other formats are read by rules."""
 
 import asyncio
 from collections.abc import Iterable
@@ -19,7 +19,7 @@ _MAX_RESPONSE_BYTES = formats.MAX_ATTACHMENT_BYTES * 4 // 3 + 10_000  # a Binary
 
 
 class AttachmentReader:
-    """Reads the texts of notes that are not inline, or not as text."""
+    """Read texts of notes that are not inline, or not as text."""
 
     def __init__(self, ehr: FhirClient, limit: asyncio.Semaphore) -> None:
         self._ehr = ehr
@@ -27,7 +27,10 @@ class AttachmentReader:
         self._reading = asyncio.Semaphore(MAX_CONCURRENT_PDFS)
 
     async def texts(self, documents: Iterable[Resource]) -> dict[str, NoteText]:
-        """The text of each document by `Type/id`, or why there is none. Raises RateLimitedError."""
+        """Return each document's text by `Type/id`, or why there is none.
+
+        Raises RateLimitedError.
+        """
         wanted = list(documents)
         found = await asyncio.gather(*(self._text(item) for item in wanted[:MAX_DOCUMENTS]))
         texts = {source(item): text for item, text in zip(wanted, found, strict=False)}
@@ -35,7 +38,7 @@ class AttachmentReader:
         return texts | {source(item): more for item in wanted[MAX_DOCUMENTS:]}
 
     async def _text(self, document: Resource) -> NoteText:
-        """The first of its formats that can be read."""
+        """Return the text of the first readable format."""
         reasons: list[str] = []
         for attachment in formats.attachments_of(document):
             try:
@@ -71,7 +74,7 @@ class AttachmentReader:
             raise UnreadableError(str(error)) from None
 
     async def _fetch(self, attachment: Resource) -> tuple[bytes, str | None]:
-        """The bytes of a Binary of the EHR. Nothing is fetched from anywhere else."""
+        """Return the bytes of a Binary of the EHR. Nothing is fetched from elsewhere."""
         url = elements.string(attachment, "url")
         if url is None:
             raise UnreadableError("its attachment is empty")

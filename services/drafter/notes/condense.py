@@ -1,7 +1,7 @@
-"""Brings the sentences of a long stay down to a length in steps. Each that stays keeps its citation. Pure.
+"""Condense the sentences of a long stay to a maximum length in steps; each keeps its citation. Pure.
 
-The steps, each taken only where the one before left too much: one sentence a day and problem; of each problem the
-first and the last day, and what ranks highest; by rank, spread over the stay.
+Each step is taken only where the one before left too much: one sentence per day and problem; of each problem the first
+and last day, and the highest rank; by rank, spread over the stay.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -19,7 +19,7 @@ Step = Callable[[Sequence[Candidate]], list[Candidate]]
 def condense(
     found: Sequence[Candidate], most: int = MAX_SENTENCES, characters: int = MAX_CHARACTERS
 ) -> list[Candidate]:
-    """At most so many of `found` and so many characters of them, in their order."""
+    """Return at most `most` sentences and `characters` characters of `found`, in order."""
     left = list(found)
     for step in (one_per_day, first_and_last):
         if _fits(left, most, characters):
@@ -31,7 +31,7 @@ def condense(
 
 
 def one_per_day(found: Sequence[Candidate]) -> list[Candidate]:
-    """Of each day and problem the sentence that ranks highest; the first of equal ones."""
+    """Return the highest-ranked sentence for each day and problem; the first of equal ones."""
     best: dict[tuple[str, str], Candidate] = {}
     for item in found:
         key = (item.day, _problem(item))
@@ -41,7 +41,7 @@ def one_per_day(found: Sequence[Candidate]) -> list[Candidate]:
 
 
 def first_and_last(found: Sequence[Candidate]) -> list[Candidate]:
-    """Of each problem the first and the last sentence, and all of the highest rank."""
+    """Return the first and last sentence of each problem, and all of the highest rank."""
     by_problem: dict[str, list[Candidate]] = {}
     for item in found:
         by_problem.setdefault(_problem(item), []).append(item)
@@ -50,7 +50,7 @@ def first_and_last(found: Sequence[Candidate]) -> list[Candidate]:
 
 
 def _fill(kept: Sequence[Candidate], more: Sequence[Candidate], most: int, characters: int) -> list[Candidate]:
-    """`kept` with as many of `more` as fit: the highest ranks first, within a rank spread over the stay."""
+    """Add as many of `more` to `kept` as fit: highest rank first, within a rank spread over the stay."""
     chosen, known = list(kept), {id(item) for item in kept}
     length = sum(len(item.text) for item in kept)
     for rank in sorted({item.rank for item in more}):
@@ -63,7 +63,7 @@ def _fill(kept: Sequence[Candidate], more: Sequence[Candidate], most: int, chara
 
 
 def _spread_evenly(found: Sequence[Candidate], count: int) -> list[Candidate]:
-    """`count` of `found`, evenly from the first to the last, then the others."""
+    """Return `count` of `found`, evenly from first to last, then the others."""
     if count <= 0 or not found:
         return []
     places = {round(index * (len(found) - 1) / max(count - 1, 1)) for index in range(min(count, len(found)))}
@@ -77,7 +77,7 @@ def _fits(found: Sequence[Candidate], most: int, characters: int) -> bool:
 
 
 def _problem(item: Candidate) -> str:
-    """What a sentence is about: its problem, else its note's kind and author, as one consultant has one question."""
+    """Return what a sentence is about: its problem, else its note's kind and author."""
     return (
         normalize(item.sentence.problem)
         or f"{item.note.kind} {item.note.title if item.note.kind != 'progress' else ''}"

@@ -1,4 +1,4 @@
-"""Where notes and the record differ: both are shown, and a physician decides. Pure."""
+"""Contradictions between notes and the record: both are shown, and a physician decides. Pure."""
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
@@ -47,7 +47,7 @@ class Contradiction:
 
 
 def find_contradiction(findings: Iterable[Finding], note: Note, record: EvidenceIndex) -> Finding | None:
-    """The first claim of a note that the record contradicts, where time does not explain it."""
+    """Return the first claim of a note that the record contradicts, unless the time between them explains it."""
     last = note.on is not None and note.on[:10] >= f"{record.end:%Y-%m-%d}"
     kinds = _STABLE_CLAIM_KINDS | _CHANGING_CLAIM_KINDS if last else _STABLE_CLAIM_KINDS
     return next(
@@ -67,7 +67,7 @@ def _is_comparable(item: Finding, kinds: frozenset[ClaimKind], record: EvidenceI
 
 
 def _is_beyond(item: Finding) -> bool:
-    """Whether a value lies clearly outside of all that the record keeps of its course."""
+    """Return whether a value is clearly outside of all that the record keeps of its series."""
     said, kept = _VALUE.search(item.text), [float(text) for text in _VALUE.findall(item.detail)]
     if said is None or not kept:
         return False
@@ -76,7 +76,7 @@ def _is_beyond(item: Finding) -> bool:
 
 
 def merge_contradictions(found: Sequence[tuple[Note, str, Finding]]) -> list[Contradiction]:
-    """One difference for each entry of the record and kind of claim; the first sentence speaks for the others."""
+    """Return one contradiction for each entry of the record and kind of claim, with its first sentence."""
     by_entry: dict[tuple[str, str, str], Contradiction] = {}
     for note, text, finding in found:
         key = (finding.kind, finding.source, finding.text.casefold())
@@ -88,7 +88,7 @@ def merge_contradictions(found: Sequence[tuple[Note, str, Finding]]) -> list[Con
 
 
 def contradiction_points(differences: Sequence[Contradiction]) -> Iterator[OpenPoint]:
-    """A point for each difference; those beyond `MAX_CONTRADICTIONS` together, each by its note and words."""
+    """Return a point for each contradiction; those beyond `MAX_CONTRADICTIONS` share one."""
     yield from (item.point for item in differences[:MAX_CONTRADICTIONS])
     if rest := differences[MAX_CONTRADICTIONS:]:
         said = "; ".join(
@@ -101,7 +101,7 @@ def contradiction_points(differences: Sequence[Contradiction]) -> Iterator[OpenP
 
 
 def other_sentences(notes: Iterable[Note], quoted: Iterable[Candidate]) -> list[tuple[Note, NoteSentence]]:
-    """Sentences that are not to be quoted and still have to agree with the record; allergies and the like first."""
+    """Return sentences that are not quoted but must agree with the record; allergies and the like first."""
     known = {id(item.sentence) for item in quoted}
     found = [
         (note, item) for note in notes for item in note.sentences if id(item) not in known and is_assertion(note, item)

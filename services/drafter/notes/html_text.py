@@ -1,4 +1,7 @@
-"""The lines of HTML and XHTML: blocks, items and rows stand apart, cells are divided by `|`. Pure."""
+"""Extract the lines of HTML and XHTML: blocks, items and rows on their own lines, cells separated by `
+
+`. Pure.
+"""
 
 import re
 from typing import Any
@@ -15,7 +18,10 @@ _HIDDEN = re.compile(r"display\s*:\s*none|visibility\s*:\s*hidden", re.IGNORECAS
 
 
 def lines_of(source: str) -> str:
-    """The text of `source`, a line a block. Raises ValueError where it is no markup."""
+    """Return the text of `source`, one line for each block.
+
+    Raises ValueError where it is no markup.
+    """
     if not source.strip():
         return ""
     try:
@@ -30,7 +36,7 @@ def lines_of(source: str) -> str:
 
 
 def _walk(root: Any, found: list[str]) -> None:
-    """In document order, with a stack of its own: markup may be nested deeper than Python's calls."""
+    """Walk in document order with an explicit stack: markup may be nested deeper than Python's call stack."""
     waiting: list[tuple[Any, bool]] = [(root, False)]
     while waiting:
         node, left = waiting.pop()
@@ -55,5 +61,5 @@ def _walk(root: Any, found: list[str]) -> None:
 
 
 def _collapse_spaces(text: str | None) -> str:
-    """Line breaks of the source are spaces."""
+    """Replace line breaks of the source by spaces."""
     return re.sub(r"\s+", " ", text or "")

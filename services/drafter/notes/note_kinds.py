@@ -1,4 +1,4 @@
-"""What kind of note a document is, by its LOINC type, else by its title. Pure.
+"""Classify notes by their LOINC type, else by their title. Pure.
 
 https://build.fhir.org/ig/HL7/US-Core/ValueSet-us-core-clinical-note-type.html; titles as records have them.
 """
@@ -50,7 +50,7 @@ _TITLES = pattern_files.read_patterns("titles.tsv", get_args(NoteKind))
 
 
 def note_kind(codes: Collection[str], title: str) -> NoteKind | None:
-    """The kind of a document with these codes of its type; None where it is no note on the course of a stay."""
+    """Return the kind of a document with these type codes; None where it is no note on the course of a stay."""
     found = next((_CODES[code] for code in codes if code in _CODES), None)
     if found is not None:
         return found

@@ -1,4 +1,4 @@
-"""Tables of regular expressions beside the modules: names of kinds and sections, one a line."""
+"""Read tables of regular expressions: kinds and sections by name, one on a line."""
 
 import re
 from collections.abc import Sequence
@@ -10,14 +10,17 @@ _FOLDER = Path(__file__).parent
 
 
 def read_patterns(file: str, names: Sequence[Name]) -> tuple[tuple[Name, re.Pattern[str]], ...]:
-    """The lines of `file` in their order. Raises KeyError for a name that is none: that is a broken build."""
+    """Return the lines of `file` in order.
+
+    Raises KeyError for an unknown name, which is a broken build.
+    """
     known = {str(name): name for name in names}
     rows = (line.split("\t", 1) for line in (_FOLDER / file).read_text(encoding="utf-8").splitlines())
     return tuple((known[row[0]], re.compile(row[1], re.IGNORECASE)) for row in rows if len(row) == 2)
 
 
 def read_word_patterns(file: str) -> dict[str, re.Pattern[str]]:
-    """Whole words by the name of their cue; the lines of one cue are alternatives."""
+    """Return whole-word patterns by cue name; the lines of one cue are alternatives."""
     found: dict[str, list[str]] = {}
     for line in (_FOLDER / file).read_text(encoding="utf-8").splitlines():
         name, tab, alternatives = line.partition("\t")

@@ -1,4 +1,4 @@
-"""The text of a PDF, read by a program of its own (`pdf_child.py`) with limits of time and memory."""
+"""Extract the text of a PDF in a separate process (`pdf_child.py`) with limits of time and memory."""
 
 import asyncio
 import sys
@@ -14,9 +14,9 @@ TIMEOUT_S = 20.0  # until it has to be ready
 
 
 async def text_of(data: bytes, seconds: float = TIMEOUT_S) -> str:
-    """The words of a PDF, page after page.
+    """Return the text of a PDF, page by page.
 
-    Raises ValueError with what is wrong with it: damaged, protected, too long, a scan without text.
+    Raises ValueError with the reason: damaged, protected, too long, a scan without text.
     """
     child = await asyncio.create_subprocess_exec(
         sys.executable,

@@ -1,4 +1,4 @@
-"""What a draft tells from notes: quoted sentences, differences from the record, what is not quoted. Pure."""
+"""Quote notes in a draft: sentences, contradictions with the record, and what is not quoted. Pure."""
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence, Set
@@ -21,7 +21,7 @@ MAX_NOTES_NAMED = 40  # notes named one by one; the number of the others is told
 
 @dataclass(frozen=True, slots=True)
 class QuotedNotes:
-    """Sentences for the hospital course, open points, and lines for what is not in the document."""
+    """Sentences for the hospital course, open points, and lines on what is not in the document."""
 
     sentences: tuple[Sentence, ...] = ()
     points: tuple[OpenPoint, ...] = ()
@@ -30,7 +30,7 @@ class QuotedNotes:
 
 
 def quote_notes(context: EncounterContext) -> QuotedNotes:
-    """Never raises; a stay without notes tells nothing."""
+    """Return what a draft quotes from notes. Never raises; a stay without notes gives nothing."""
     notes = context.clinical_notes
     if not any(note.sentences for note in notes):
         return QuotedNotes(left_out=tuple(_unquoted_lines(notes, (), (), frozenset())))
@@ -63,7 +63,7 @@ def quote_notes(context: EncounterContext) -> QuotedNotes:
 
 
 def _not_in_facts(found: Iterable[Candidate], context: EncounterContext) -> list[Candidate]:
-    """Without what an entry of the document says in the words of the same note: an operation, a complication."""
+    """Return the sentences that no fact of the document has from the same note: an operation, a complication."""
     entries = (*context.procedures, *context.diagnoses, *context.reasons, *context.outcome)
     everywhere = {normalize(entry.text) for entry in entries}
     told: dict[str, str] = {}
@@ -92,7 +92,7 @@ def _uncompared(count: int) -> Iterator[str]:
 
 
 def _sentence(item: Candidate, verdict: Verdict) -> Sentence:
-    """A quotation with who says it and when, so that nobody takes it for an entry of the record."""
+    """Return a quotation with its author and time, so that nobody takes it for an entry of the record."""
     note = item.note
     repeated = item.sentence.repeated
     again = f" (said again in {repeated} later {'note' if repeated == 1 else 'notes'})" if repeated else ""
@@ -110,7 +110,7 @@ def _sentence(item: Candidate, verdict: Verdict) -> Sentence:
 
 
 def _with_counts(kept: Sequence[Candidate], dropped: Sequence[Candidate]) -> Iterator[Sentence]:
-    """How much of the notes is condensed, in the document itself, with the notes where it stands."""
+    """Return how much of the notes is condensed, stated in the document where the notes are quoted."""
     if not dropped:
         return
     sources = {item.note.source: item.note for item in dropped}
@@ -132,7 +132,7 @@ def _with_counts(kept: Sequence[Candidate], dropped: Sequence[Candidate]) -> Ite
 def _unquoted_lines(
     notes: Sequence[Note], kept: Sequence[Candidate], dropped: Sequence[Candidate], elsewhere: Set[str]
 ) -> Iterator[str]:
-    """The notes of which nothing is quoted, and those of which only a part is, by name. `elsewhere`: told as facts."""
+    """Return the notes that are not, or only partly, quoted, by name. `elsewhere`: quoted as facts."""
     quoted = {item.note.source for item in kept}
     waiting = Counter(item.note.source for item in dropped)
     total = len(notes)

@@ -1,6 +1,6 @@
-"""The text of RTF as records write it: paragraphs, tabs, characters of any code page; no styles, no pictures. Pure.
+"""Extract the text of RTF: paragraphs, tabs, characters of any code page; no styles, no pictures. Pure.
 
-Rich Text Format Specification 1.9.1. No objects are opened and nothing is unpacked, so that a file cannot grow.
+Rich Text Format Specification 1.9.1. Objects are not opened and nothing is decompressed, so a file cannot grow.
 """
 
 import codecs
@@ -35,7 +35,7 @@ MAX_CHARACTERS = 2_000_000  # characters of text
 
 @dataclass(slots=True)
 class _Group:
-    """What holds until a brace closes."""
+    """State until a brace closes."""
 
     skipped: bool = False
     fallback: int = 1  # characters after \\u that stand for it: `\\ucN`
@@ -108,7 +108,7 @@ class _Reader:
 
 
 def text_of(source: str) -> str:
-    """The words of an RTF file, a line a paragraph.
+    """Return the text of an RTF file, one line for each paragraph.
 
     Raises ValueError for what is no RTF, is nested too deeply or too long.
     """

@@ -1,4 +1,4 @@
-"""The sections of a note: headings as doctors, nurses and templates write them. Pure."""
+"""Split a note into sections by headings, as doctors, nurses and templates write them. Pure."""
 
 import re
 from collections.abc import Iterator
@@ -39,7 +39,7 @@ class NotePart:
 
 
 def split_parts(text: str, title: str = "") -> Iterator[NotePart]:
-    """The text by its headings; `title` is that of a section that the record itself keeps apart."""
+    """Split the text by its headings; `title` is that of a section that the record keeps separately."""
     own = section_of(title) if title else None
     part = NotePart(own or ("other" if title else ""), title)
     for line in text.split("\n"):
@@ -53,7 +53,7 @@ def split_parts(text: str, title: str = "") -> Iterator[NotePart]:
 
 
 def _with_words(part: NotePart) -> Iterator[NotePart]:
-    """The part, where something stands in it. A heading with nothing below it may have been a sentence: it is kept."""
+    """Return the part, where it has text. A heading with nothing below it may be a sentence and is kept."""
     if any(item.strip() for item in part.lines):
         yield part
     elif part.heading and (part.section == "other" or len(part.heading.split()) >= MIN_SENTENCE_WORDS):
@@ -61,7 +61,7 @@ def _with_words(part: NotePart) -> Iterator[NotePart]:
 
 
 def section_of(heading: str) -> NoteSection | None:
-    """What a heading stands for; None for words that are no heading that we know."""
+    """Return the section of a heading; None for an unknown one."""
     bare = _DECORATION.sub("", heading).rstrip(" :")
     bare = re.sub(r"^(?:\d{1,2}|[IVX]{1,4})[.)]\s+", "", bare)
     if not bare or len(bare) > MAX_HEADING_CHARACTERS:
@@ -70,7 +70,7 @@ def section_of(heading: str) -> NoteSection | None:
 
 
 def _heading(line: str, before: NotePart, *, top: bool) -> NotePart | None:
-    """The part that a line begins; None where it goes on with the one before."""
+    """Return the part that a line begins; None where it continues the one before."""
     bare = _DECORATION.sub("", line)
     if not bare:
         return None
@@ -95,5 +95,5 @@ def _heading(line: str, before: NotePart, *, top: bool) -> NotePart | None:
 
 
 def _is_heading(heading: str, rest: str) -> bool:
-    """One letter is a heading of a SOAP note only in capitals; `plan: ` within a sentence is none."""
+    """Return whether a text is a heading: single SOAP letters only in capitals; `plan: ` in a sentence is none."""
     return heading.strip()[:1].isupper() and (len(heading.strip()) > 1 or bool(rest.strip()))

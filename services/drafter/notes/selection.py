@@ -1,7 +1,7 @@
-"""Which sentences of notes tell what happened in the stay. Pure.
+"""Select the sentences of notes that tell what happened in the stay. Pure.
 
-Not told: plans and conditions, lists of medicines and values (the record has them), templates, who somebody is, what is
-only denied, past or of the family. What a consultant recommended is told as a recommendation.
+Not selected: plans and conditions, lists of medicines and values (the record has them), templates, identities, and what
+is only denied, past or about family. A consultant's recommendation is quoted as one.
 """
 
 import re
@@ -85,7 +85,7 @@ _STRUCTURED_SECTIONS: frozenset[NoteSection] = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A sentence that may be quoted. `rank`: 1 matters most."""
+    """A sentence that may be quoted. `rank` 1 matters most."""
 
     note: Note
     sentence: NoteSentence
@@ -94,7 +94,7 @@ class Candidate:
 
     @property
     def text(self) -> str:
-        """The words of the note, with the heading of the problem that they stand under."""
+        """Return the note's words, with the heading of their problem."""
         said, problem = self.sentence.text, self.sentence.problem
         if not problem or normalize(said).startswith(normalize(problem)):
             return said
@@ -106,7 +106,7 @@ class Candidate:
 
 
 def select_candidates(notes: tuple[Note, ...], name: str) -> Iterator[Candidate]:
-    """The sentences of the notes that tell the course, in their order. `name` is the patient's."""
+    """Return the sentences of the notes that tell the course, in order. `name` is the patient's."""
     for note in notes:
         wanted = _SECTION_RANKS[note.kind]
         for sentence in note.sentences:
@@ -116,7 +116,7 @@ def select_candidates(notes: tuple[Note, ...], name: str) -> Iterator[Candidate]
 
 
 def tells_course(kind: NoteKind, sentence: NoteSentence, name: str) -> bool:
-    """Whether a sentence says what happened, was found or was done in the stay, and may be quoted."""
+    """Return whether a sentence tells what happened, was found or was done in the stay, and may be quoted."""
     text = sentence.text
     if not is_prose(text) or has_identifiers(text, name) or _is_housekeeping(sentence) or _NOTHING.search(text):
         return False
@@ -140,25 +140,25 @@ def tells_course(kind: NoteKind, sentence: NoteSentence, name: str) -> bool:
 
 
 def is_intended(text: str) -> bool:
-    """Whether a sentence is an order, a plan or a condition: nothing of it has happened."""
+    """Return whether a sentence is an order, a plan or a condition: nothing of it has happened."""
     return _ORDER.match(text) is not None or _INTENDED.search(text) is not None
 
 
 def is_assertion(note: Note, sentence: NoteSentence) -> bool:
-    """Whether a sentence says how it is with the patient, also what is not so: it may contradict the record."""
+    """Return whether a sentence states or denies something about the patient, and may contradict the record."""
     if sentence.section in COMPARED_SECTIONS:
         return True
     return sentence.section in _SECTION_RANKS[note.kind] and is_prose(sentence.text) and not is_intended(sentence.text)
 
 
 def _is_housekeeping(sentence: NoteSentence) -> bool:
-    """Whether a sentence stands under routine care, `DVT ppx: …`, or begins with it."""
+    """Return whether a sentence is under, or begins with, a routine care heading: `DVT ppx: …`."""
     label = sentence.problem or re.split(r":| - ", sentence.text, maxsplit=1)[0]
     return _HOUSEKEEPING.fullmatch(label.strip()) is not None
 
 
 def is_prose(text: str) -> bool:
-    """Whether a text is a sentence: not a template, not a row of values, not an entry of a list of medicines."""
+    """Return whether a text is a sentence: no template, no row of values, no entry of a medication list."""
     words = text.split()
     if (
         not MIN_WORDS <= len(words) <= MAX_WORDS
@@ -182,13 +182,13 @@ def is_prose(text: str) -> bool:
 
 
 def _is_structured_label(label: str) -> bool:
-    """By the whole label, or by its last words: `Notable labs today`, `Initial medications`, `Admission reason`."""
+    """Return whether a label is of structured data, by its whole text or last words: `Initial medications`."""
     words = label.split()
     return any(section_of(" ".join(words[start:])) in _STRUCTURED_SECTIONS for start in range(len(words)))
 
 
 def has_identifiers(text: str, name: str) -> bool:
-    """Whether a sentence has an identifier, a way to reach somebody, or the patient's name in full."""
+    """Return whether a sentence has an identifier, contact details, or the patient's full name."""
     if _IDENTITY.search(text):
         return True
     parts = [part for part in re.findall(r"[^\W\d_]+", name.casefold()) if len(part) > 1]
@@ -198,7 +198,7 @@ def has_identifiers(text: str, name: str) -> bool:
 
 @lru_cache(maxsize=8192)
 def is_not_about_stay(text: str) -> bool:
-    """Whether most of a sentence is denied, of the family or of the past: it tells nothing of the stay."""
+    """Return whether most of a sentence is denied, about family or past."""
     found = content_words(text)
     if not found:
         return True

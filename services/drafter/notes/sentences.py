@@ -1,4 +1,4 @@
-"""Sentences of notes as they are typed: wrapped lines joined, items of lists apart, abbreviations whole. Pure."""
+"""Split typed notes into sentences: join wrapped lines, separate list items, keep abbreviations. Pure."""
 
 import re
 from collections.abc import Iterable, Iterator
@@ -15,7 +15,7 @@ _WORDS = re.compile(r"[^\W_]+(?:[.,]\d+)*")
 
 
 def split_note_sentences(lines: Iterable[str]) -> Iterator[str]:
-    """The sentences of the lines of a section, without bullets, in one line each."""
+    """Return the sentences of a section's lines, without bullets, one line each."""
     for text in _join_lines(lines):
         for sentence in split_sentences(text):
             bare = " ".join(BULLET.sub("", sentence).split())
@@ -24,7 +24,7 @@ def split_note_sentences(lines: Iterable[str]) -> Iterator[str]:
 
 
 def _join_lines(lines: Iterable[str]) -> Iterator[str]:
-    """Lines that an editor or a PDF broke are one again."""
+    """Join lines that an editor or a PDF broke."""
     open_text, open_line = "", ""
     for line in lines:
         text = " ".join(line.split())
@@ -59,5 +59,5 @@ def _is_broken_word(before: str, text: str) -> bool:
 
 
 def normalize(text: str) -> str:
-    """What two sentences share that say the same words: case, marks and spaces do not count, digits do."""
+    """Return a sentence for comparison: case, punctuation and spaces do not count, digits do."""
     return " ".join(_WORDS.findall(text.casefold()))

@@ -1,4 +1,4 @@
-"""Allergies and intolerances. They belong to the patient, not to the stay: none is dropped for its date."""
+"""Read allergies and intolerances. They belong to the patient, not to the stay: none is dropped for its date."""
 
 import re
 from dataclasses import dataclass
@@ -21,14 +21,14 @@ _UNCERTAIN_STATUSES = frozenset({"unconfirmed", "presumed"})
 
 @dataclass(frozen=True, slots=True)
 class AllergyList:
-    """Active ones, or the record's own word that there are none; else `unknown` says why nothing is listed."""
+    """Active allergies, or the statement that there are none; else `unknown` says why nothing is listed."""
 
     entries: tuple[Allergy, ...]
     unknown: str = ""
 
 
 def read_allergies(resources: list[Resource], scope: StayScope) -> AllergyList:
-    """All active, not refuted ones, with what the record says of them; statements of absence only while they hold."""
+    """Return active, unrefuted allergies; statements of absence only while nothing contradicts them."""
     active: list[tuple[Resource, Allergy]] = []
     absent: list[tuple[Resource, str, FhirDateTime | None]] = []
     asked = True
@@ -66,7 +66,7 @@ def read_allergies(resources: list[Resource], scope: StayScope) -> AllergyList:
 
 
 def _name(item: Resource) -> str | None:
-    """The substance: of the entry, else of its reactions."""
+    """Return the substance of the entry, else of its reactions."""
     substances = [elements.concept(reaction.get("substance")) for reaction in elements.children(item, "reaction")]
     return (
         elements.concept(item.get("code"))
@@ -76,7 +76,7 @@ def _name(item: Resource) -> str | None:
 
 
 def _names(item: Resource) -> tuple[str, ...]:
-    """Every name of the substance: of the entry and of its reactions."""
+    """Return every name of the substance, in the entry and its reactions."""
     substances = [reaction.get("substance") for reaction in elements.children(item, "reaction")]
     return tuple(dict.fromkeys(name for part in (item.get("code"), *substances) for name in elements.displays(part)))
 
@@ -94,12 +94,12 @@ def _holds(item: Resource, name: str | None, scope: StayScope) -> bool:
 
 
 def _is_absence(item: Resource, name: str) -> bool:
-    """Whether an entry says that there is no allergy; `none except penicillin` says that there is one."""
+    """Return whether an entry states that there is none; `none except penicillin` states that there is one."""
     return not _EXCEPTION.search(name) and absence.is_absence(item, name)
 
 
 def _is_unasked(item: Resource, name: str) -> bool:
-    """Whether an entry says that nobody asked. One with a reaction is an allergy, whatever caused it."""
+    """Return whether an entry states that nobody asked. One with a reaction is an allergy."""
     if elements.children(item, "reaction") or elements.string(item, "criticality") == "high":
         return False
     if _NOT_ASKED_WORDS.search(name):
@@ -114,7 +114,7 @@ def _inactive(item: Resource) -> bool:
 
 
 def _described(item: Resource, name: str | None, recorded: FhirDateTime | None, scope: StayScope) -> str:
-    """`Penicillin V (anaphylaxis, severe; high criticality)`."""
+    """Return `Penicillin V (anaphylaxis, severe; high criticality)`."""
     reactions = [
         elements.join_distinct([*_manifestations(part), elements.string(part, "severity")])
         for part in elements.children(item, "reaction")

@@ -1,4 +1,4 @@
-"""The notes of a stay with their sentences, authors and times. What is copied forward counts once. Pure."""
+"""Read the notes of a stay with sentences, authors and times. Text that is copied forward counts once. Pure."""
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
@@ -28,7 +28,7 @@ _IN_ERROR = "entered-in-error"
 
 @dataclass(frozen=True, slots=True)
 class WrittenNote:
-    """A note with its text by sections, before its sentences are taken apart."""
+    """A note with its text by sections, before it is split into sentences."""
 
     resource: Resource
     kind: NoteKind
@@ -46,9 +46,9 @@ def read_notes(
     scope: StayScope,
     bases: frozenset[str],
 ) -> tuple[Note, ...]:
-    """Compositions, DocumentReferences and ClinicalImpressions of the stay as notes, oldest first.
+    """Return Compositions, DocumentReferences and ClinicalImpressions of the stay as notes, oldest first.
 
-    A note that cannot be read, and what is beyond the limits, is named in the scope's `left_out`.
+    A note that cannot be read, or is beyond the limits, is listed in the scope's `left_out`.
     """
     items = list(resources)
     replaced = _replaced_documents(items, bases)
@@ -64,7 +64,7 @@ def read_notes(
 
 
 def text_of(document: Resource, texts: Mapping[str, NoteText]) -> NoteText:
-    """The text of a DocumentReference: what was fetched, else what stands in it."""
+    """Return the text of a DocumentReference: the fetched one, else the inline one."""
     known = texts.get(source(document))
     if known is not None:
         return known
@@ -89,7 +89,7 @@ def text_of(document: Resource, texts: Mapping[str, NoteText]) -> NoteText:
 
 
 def documents_to_fetch(documents: Iterable[Resource], scope: StayScope) -> Iterator[Resource]:
-    """The documents of the stay whose text does not stand in them, or only as PDF."""
+    """Return the documents of the stay whose text is not inline, or only as PDF."""
     for item in documents:
         if is_summary(item) or not is_current(item) or not is_of_stay(item, scope):
             continue
@@ -98,7 +98,7 @@ def documents_to_fetch(documents: Iterable[Resource], scope: StayScope) -> Itera
 
 
 def title_of(item: Resource) -> str:
-    """What the record calls a document."""
+    """Return the record's title of a document."""
     return (
         elements.concept(item.get("type"))
         or elements.string(item, "title")
@@ -109,25 +109,25 @@ def title_of(item: Resource) -> str:
 
 
 def kind_of(item: Resource) -> NoteKind | None:
-    """None where a document is no note on the course of a stay."""
+    """Return the kind of a note; None where a document is no note on the course of a stay."""
     return note_kinds.note_kind(elements.codes(item.get("type")), title_of(item))
 
 
 def is_summary(item: Resource) -> bool:
-    """Whether a document is a discharge summary, or one that Countersign has filed: neither is a source of one."""
+    """Return whether a document is a discharge summary or was filed by Countersign: neither is a source."""
     identifiers = [str(part.get("system", "")) for part in elements.children(item, "identifier")]
     named = elements.codes(item.get("type")) & SUMMARY_CODES or SUMMARIES.search(title_of(item))
     return bool(named) or any(system.startswith(OWN_SYSTEM) for system in identifiers)
 
 
 def is_current(item: Resource) -> bool:
-    """Whether a document is neither replaced nor entered in error."""
+    """Return whether a document is neither replaced nor entered in error."""
     stated = (elements.string(item, "status"), elements.string(item, "docStatus"))
     return _IN_ERROR not in stated and stated[0] not in ("superseded", "cancelled")
 
 
 def time_of(item: Resource, scope: StayScope) -> FhirDateTime | None:
-    """When a note was written; the period of a DocumentReference may be the whole stay's."""
+    """Return when a note was written; the period of a DocumentReference may be the whole stay's."""
     if item.get("resourceType") == "DocumentReference":
         attached = next((part for part in formats.attachments_of(item) if part.get("creation")), {})
         found = [scope.first(item, "date"), scope.first(attached, "creation"), _period(item, scope)]
@@ -138,7 +138,7 @@ def time_of(item: Resource, scope: StayScope) -> FhirDateTime | None:
 
 
 def is_of_stay(item: Resource, scope: StayScope) -> bool:
-    """Whether a note names the stay, or was written in its time; not one from after its end."""
+    """Return whether a note names the stay or was written during it, not after its end."""
     time = time_of(item, scope)
     if not scope.is_of_stay(item, _period(item, scope) or time or scope.start):
         return False
@@ -147,7 +147,7 @@ def is_of_stay(item: Resource, scope: StayScope) -> bool:
 
 
 def _period(item: Resource, scope: StayScope) -> FhirDateTime | None:
-    """When what a document is about took place; None where it is only the whole stay's time."""
+    """Return the time that a document is about; None where it is only the whole stay's."""
     found = scope.first(elements.child(item, "context"), "period")
     whole = found is not None and scope.start is not None and found.begins == scope.start.begins
     return None if whole else found
@@ -203,7 +203,7 @@ def _of_section(section: Resource, depth: int = 0) -> Iterator[NotePart]:
 
 
 def _author(item: Resource, people: dict[str, Resource], bases: frozenset[str]) -> str | None:
-    """The first author that is a person by name; not the machine that wrote a template."""
+    """Return the first author that is a named person, not the software that wrote a template."""
     authors = [
         *elements.children(item, "author"),
         elements.child(item, "assessor"),
@@ -220,14 +220,14 @@ def _author(item: Resource, people: dict[str, Resource], bases: frozenset[str]) 
 
 
 def _with_contained(item: Resource, element: Resource, people: dict[str, Resource]) -> dict[str, Resource]:
-    """`people` with the contained author under the empty reference that `practitioner` looks it up by."""
+    """Return `people` with the contained author under the empty reference that `practitioner` looks up."""
     id = str(element.get("reference") or "")
     inner = next((part for part in elements.children(item, "contained") if id == f"#{part.get('id')}"), None)
     return people | {"": inner} if inner is not None else people
 
 
 def _replaced_documents(items: Iterable[Resource], bases: frozenset[str]) -> frozenset[str]:
-    """Documents that another document replaces."""
+    """Return documents that another document replaces."""
     return frozenset(
         target
         for item in items
@@ -246,7 +246,7 @@ def _time_order(note: WrittenNote) -> tuple[bool, float, str]:
 
 
 def _without_repeats(found: list[WrittenNote], scope: StayScope) -> Iterator[Note]:
-    """Notes with the sentences that no earlier one has; how often each comes back is counted."""
+    """Return notes with the sentences that no earlier one has, counting the repetitions."""
     split = [[(part, text) for part in note.parts for text in split_note_sentences(part.lines)] for note in found]
     again: dict[str, set[int]] = {}
     for number, said in enumerate(split):

@@ -1,7 +1,7 @@
-"""Code status: what is one, and which of several holds. Statements are compared by topic, time and meaning. Pure.
+"""Recognise code status statements and select the current ones. Compared by topic, time and meaning. Pure.
 
-A code status is about resuscitation, intubation or the limits of treatment. The latest statement of a topic holds; an
-earlier one that means something else is superseded. Where the record does not say which is the later, both are told.
+A code status is about resuscitation, intubation or limits of treatment. The latest statement of a topic is current; an
+earlier one with another meaning is superseded. Where the order is not recorded, both are listed.
 """
 
 import re
@@ -76,9 +76,9 @@ _OBSERVATION = "Observation"
 
 
 def is_code_status(item: Resource) -> bool:
-    """Whether an order or observation is about resuscitation, intubation or the limits of treatment.
+    """Return whether an order or observation is about resuscitation, intubation or limits of treatment.
 
-    Its code tells, or its category (`Code status`); fluids for resuscitation and an intubation that was ordered do not.
+    Decided by its code or category (`Code status`); resuscitation fluids and an ordered intubation are none.
     """
     names = list(elements.displays(item.get("code")))
     if any(_TREATMENT.search(text) and not re.search(_LIMITS, text, re.IGNORECASE) for text in names):
@@ -94,7 +94,7 @@ def is_code_status(item: Resource) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class CodeStatusStatement:
-    """One statement. `ended`: an order that is completed does not outdo one that is active."""
+    """One statement. `ended`: a completed order does not supersede an active one."""
 
     entry: ContextEntry
     resource: Resource
@@ -103,7 +103,7 @@ class CodeStatusStatement:
 
     @property
     def topics(self) -> frozenset[str]:
-        """What it is about; a full code and care for comfort are about everything."""
+        """Return its topics; full code and comfort care are about all of them."""
         text = self.entry.text
         if _EVERYTHING.search(text) or _NO_LIMITS.search(text):
             return frozenset({"resuscitation", "intubation"})
@@ -128,22 +128,22 @@ class CodeStatusStatement:
         return elements.code(self.resource.get("code")) or elements.concept(self.resource.get("code")) or ""
 
     def supersedes(self, other: "CodeStatusStatement") -> bool:
-        """Whether this one is surely the later."""
+        """Return whether this one is certainly later."""
         if self.moment is None or other.moment is None or (self.ended and not other.ended):
             return False
         return self.moment.begins > other.moment.ends
 
     def differs(self, other: "CodeStatusStatement") -> bool:
-        """Whether both are about one topic and mean something else."""
+        """Return whether both are about one topic with different meanings."""
         known = self.meaning is not None and other.meaning is not None
         return known and self.meaning != other.meaning and bool(self.topics & other.topics)
 
     def contradicts(self, other: "CodeStatusStatement") -> bool:
-        """Whether both cannot hold, as far as their words tell."""
+        """Return whether both cannot hold, as far as their words tell."""
         return self.differs(other) or (self.repeats(other) and self.entry.text != other.entry.text)
 
     def repeats(self, other: "CodeStatusStatement") -> bool:
-        """Whether both are values of one observation."""
+        """Return whether both are values of one observation."""
         types = {item.resource.get("resourceType") for item in (self, other)}
         return types == {_OBSERVATION} and bool(self.key) and self.key == other.key
 
@@ -151,7 +151,7 @@ class CodeStatusStatement:
 def current_statements(
     statements: Sequence[CodeStatusStatement], scope: StayScope
 ) -> tuple[list[ContextEntry], list[ContextEntry]]:
-    """The statements that hold, and the doubts about them; superseded ones are left out and named."""
+    """Return the current statements, and the doubts about them; superseded ones are listed as left out."""
     held = [item for item in statements if not _is_superseded(item, statements, scope)]
     told, doubts = [], []
     for index, item in enumerate(held):

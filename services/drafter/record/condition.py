@@ -1,4 +1,4 @@
-"""How the patient was: functional and cognitive status, code status and directives, and of a death its cause."""
+"""The patient's condition: functional and cognitive status, code status, cause of death."""
 
 import re
 from collections.abc import Callable, Iterator
@@ -52,12 +52,12 @@ _AUTOPSY = re.compile(r"autops|post.?mortem|medical examiner|coroner|obduction|o
 
 
 def functional_status(observations: list[Resource], scope: StayScope) -> Iterator[ContextEntry]:
-    """The last value of each measure of function, cognition or wounds, and of diet and activity."""
+    """Return the last value of each measure of function, cognition or wounds, and of diet and activity."""
     yield from _latest(observations, scope, _is_function)
 
 
 def other_observations(observations: list[Resource], scope: StayScope) -> Iterator[ContextEntry]:
-    """The last values of what stands in no other list: scores, assessments, social history."""
+    """Return the last values of observations in no other list: scores, assessments, social history."""
 
     def wanted(item: Resource) -> bool:
         elsewhere = _is_function(item) or _is_activity(item) or _is_cause_of_death(item) or is_code_status(item)
@@ -67,7 +67,7 @@ def other_observations(observations: list[Resource], scope: StayScope) -> Iterat
 
 
 def diet_and_activity(observations: list[Resource], scope: StayScope) -> Iterator[ContextEntry]:
-    """The last word of the record on diet and activity."""
+    """Return the last recorded diet and activity."""
     yield from _latest(observations, scope, _is_activity)
 
 
@@ -132,7 +132,7 @@ def outcome_of_death(
     notes: list[ContextEntry],
     scope: StayScope,
 ) -> Iterator[ContextEntry]:
-    """Cause of death and autopsy, from observations, requests and the certificate among the notes."""
+    """Return cause of death and autopsy, from observations, requests and the death certificate."""
     for item in observations:
         words = value_and_parts(item)
         valid = (

@@ -1,4 +1,4 @@
-"""Diagnoses with their role, certainty and beginning; reasons for the admission; the family's history."""
+"""Read diagnoses with role, certainty and onset; reasons for admission; family history."""
 
 from collections.abc import Iterator
 from typing import Any, Literal
@@ -28,7 +28,7 @@ _UNSPECIFIED_SITES = ("not specified", "unspecified", "unknown")
 
 
 def read_diagnoses(conditions: list[Resource], roles: DiagnosisRoles, scope: StayScope) -> Iterator[Diagnosis]:
-    """The stay's own diagnoses by rank, then the patient's other problems."""
+    """Return the stay's own diagnoses by rank, then the patient's other problems."""
     for reference in roles.unread({source(item) for item in conditions}):
         scope.leave_out(
             {"resourceType": "Condition", "id": reference.partition("/")[2]},
@@ -72,7 +72,7 @@ def _is_usable(item: Resource, name: str | None, onset: FhirDateTime | None, nam
 
 
 def _state(item: Resource) -> str | None:
-    """What the record calls a diagnosis that is not simply active: `resolved` is another thing than `remission`."""
+    """Return the state of a diagnosis that is not simply active: `resolved` differs from `remission`."""
     status = item.get("clinicalStatus")
     said = {
         *(code.lower() for code in elements.codes(status)),
@@ -82,7 +82,7 @@ def _state(item: Resource) -> str | None:
 
 
 def _is_over(item: Resource, scope: StayScope) -> bool:
-    """Whether a diagnosis was of no concern any more when the stay began. One in remission is."""
+    """Return whether a diagnosis had ended when the stay began. One in remission has not."""
     state, abated = _state(item), scope.first(item, "abatementDateTime", "abatementPeriod")
     if abated is not None and scope.start is not None and abated.ends >= scope.start.begins:
         return False  # it was there in the stay
@@ -90,7 +90,7 @@ def _is_over(item: Resource, scope: StayScope) -> bool:
 
 
 def _why_over(item: Resource, scope: StayScope) -> str:
-    """Before the stay only where the record says when: the day of `recordedDate` is not that of the end."""
+    """Return why it had ended; before the stay only where the record dates the end: `recordedDate` does not."""
     if _state(item) == "inactive":
         return "recorded as inactive"
     abated = scope.first(item, "abatementDateTime", "abatementPeriod")
@@ -98,7 +98,7 @@ def _why_over(item: Resource, scope: StayScope) -> str:
 
 
 def _without_status(item: Resource) -> bool:
-    """Whether a diagnosis of another encounter has ended with it: an acute one does not go on by itself."""
+    """Return whether a diagnosis of another encounter ended with it: an acute one does not persist."""
     return not elements.codes(item.get("clinicalStatus"))
 
 
@@ -123,7 +123,7 @@ def _diagnosis(
 
 
 def certainty(item: Resource) -> Certainty:
-    """Confirmed unless the status, or the certainty that German records keep at the code, says otherwise."""
+    """Return `confirmed`, unless the status or the German certainty extension states otherwise."""
     if german := next((_GERMAN[code] for code in _german_certainty(item) if code in _GERMAN), None):
         return german
     stated = elements.codes(item.get("verificationStatus"))  # a local code may stand before the standard one
@@ -144,7 +144,7 @@ def _name(item: Resource) -> str | None:
 
 
 def _described(item: Resource, name: str, scope: StayScope) -> str:
-    """The name with site, severity and stage, and that it has resolved."""
+    """Return the name with site, severity, stage, and that it has resolved."""
     sites = [text for site in elements.children(item, "bodySite") if (text := elements.concept(site))]
     sites = [text.removesuffix(" structure") for text in sites if not text.lower().endswith(_UNSPECIFIED_SITES)]
     sites += [text for part in elements.lateralities(item) if (text := elements.concept(part))]
@@ -158,7 +158,7 @@ def _described(item: Resource, name: str, scope: StayScope) -> str:
 
 
 def _ended(item: Resource, scope: StayScope) -> str | None:
-    """`resolved 2026-06-03`, `in remission since 2024`, `inactive`; nothing of what came after the discharge."""
+    """Return `resolved 2026-06-03`, `in remission since 2024`, `inactive`; nothing from after the discharge."""
     state, abated = _state(item), scope.first(item, "abatementDateTime", "abatementPeriod")
     if abated is not None and scope.is_after({}, abated):
         return None if state in ("resolved", None) else "in remission" if state == "remission" else state
@@ -171,7 +171,7 @@ def _ended(item: Resource, scope: StayScope) -> str | None:
 
 
 def _began_in_hospital(item: Resource, onset: FhirDateTime | None, scope: StayScope) -> bool:
-    """By the present-on-admission indicator, by words of the record, or because it began after the day of admission."""
+    """Return whether it began in hospital: by indicator, by words, or by onset after the day of admission."""
     for extension in elements.extensions(item, "present-on-admission", "presentOnAdmission", "poa"):
         value = extension.get("valueBoolean", extension.get("valueCode"))
         codes = elements.codes(extension.get("valueCodeableConcept")) or elements.codes(extension.get("valueCoding"))
@@ -195,7 +195,7 @@ def _began_in_hospital(item: Resource, onset: FhirDateTime | None, scope: StaySc
 def admission_reasons(
     encounters: list[Resource], conditions: list[Resource], bases: frozenset[str]
 ) -> Iterator[ContextEntry]:
-    """Why the patient came: complaints of the stay and of the emergency care before it, and what they refer to."""
+    """Return complaints of the stay and of preceding emergency care, and what they refer to."""
     known = {source(item): item for item in conditions}
     for encounter in encounters:
         for reason in elements.children(encounter, "reasonCode"):
@@ -209,7 +209,7 @@ def admission_reasons(
 
 
 def family_history(resources: list[Resource], scope: StayScope) -> Iterator[ContextEntry]:
-    """`mother: Type 2 diabetes (at 50 years)`: never the patient's own."""
+    """Return `mother: Type 2 diabetes (at 50 years)`; it is never the patient's own."""
     for item in resources:
         relation = elements.concept(item.get("relationship")) or elements.string(item, "name") or "relative"
         status = elements.string(item, "status")

@@ -1,4 +1,4 @@
-"""How a medicine is to be taken: every dosage of an order, its words and its structure. Pure.
+"""Read how a medicine is to be taken: every dosage of an order, its text and its structure. Pure.
 
 https://hl7.org/fhir/R4/dosage.html
 """
@@ -20,11 +20,12 @@ MissingPart = Literal["amount", "frequency", "limit"]  # limit: of doses as need
 
 @dataclass(frozen=True, slots=True)
 class Dosage:
-    """The dosages of one order. `directions` has all that they say; the others are its parts, empty where not coded.
+    """The dosages of one order.
 
-    `normal` is what two orders are compared by: equal strings are equal orders. `doubt` says where words and structure
-    give different amounts or frequencies, which only the prescriber can decide between. `lacks` names what neither the
-    words nor the structure say, `by_body` a dose that is only stated per weight or surface.
+    `directions` has everything that they state; the others are parts of it, empty where not coded. `normal` compares
+    orders: equal strings are equal orders. `doubt` states where text and structure give different amounts or
+    frequencies, which only the prescriber can resolve. `lacks` names what neither states, `by_body` a dose that is only
+    stated per weight or surface.
     """
 
     directions: str
@@ -40,7 +41,7 @@ class Dosage:
 
 
 def read_dosage(order: Resource) -> Dosage:
-    """All dosages of a MedicationRequest, Statement, Administration or Dispense, in their sequence."""
+    """Return all dosages of a MedicationRequest, Statement, Administration or Dispense, in sequence."""
     found = [*elements.children(order, "dosageInstruction"), *elements.children(order, "dosage")]
     found = dosage_steps.in_sequence(found)
     return Dosage(
@@ -62,7 +63,7 @@ def _joined(parts: list[str]) -> str:
 
 
 def _directions(line: Resource) -> str:
-    """The dosage's own words, with what only its structure says; else the structure in words."""
+    """Return the dosage's text with what only its structure states; else the structure in words."""
     text = (elements.string(line, "text") or "").rstrip(".;, ")
     doses, speeds = amounts(line), [f"at {found}" for found in rates(line)]
     around = [
@@ -87,13 +88,13 @@ def _directions(line: Resource) -> str:
 
 
 def _with_others(told: list[str]) -> str:
-    """`300 mg (15 mg/kg)`: where a dose is told in several ways, all of them."""
+    """Return a dose with its other statements: `300 mg (15 mg/kg)`."""
     others = ", ".join(text.removeprefix("at ") for text in told[1:])
     return f"{told[0]} ({others})" if others else "".join(told)
 
 
 def _missing_parts(lines: list[Resource]) -> tuple[MissingPart, ...]:
-    """What is missing of any dosage; a line that only instructs adds to the others and lacks nothing."""
+    """Return what any dosage lacks; a line that only instructs lacks nothing."""
     dosed = [
         line for line in lines if amounts(line) or rates(line) or line.get("timing") or elements.string(line, "text")
     ]
@@ -118,6 +119,6 @@ def _missing(line: Resource) -> list[MissingPart]:
 
 
 def supply_duration(order: Any) -> str:
-    """For how long an order's medicine is supplied: the length of a short course."""
+    """Return how long an order's supply lasts: the length of a short course."""
     supply = format_duration(elements.child(elements.child(order, "dispenseRequest"), "expectedSupplyDuration"))
     return supply or format_duration(elements.child(order, "daysSupply") if isinstance(order, dict) else {})

@@ -1,4 +1,4 @@
-"""How much of a medicine an order says: dose, rate, upper limits, and what is per kg of body weight. Pure."""
+"""Amounts of an order: dose, rate, upper limits, and doses per kg of body weight. Pure."""
 
 import re
 
@@ -24,7 +24,7 @@ _ABSOLUTE = re.compile(rf"(?<![\w.,/]){NUMBER} ?{UNIT}\b", re.IGNORECASE)
 
 
 def amounts(line: Resource) -> list[str]:
-    """Every dose of a line: the ordered one first, then the calculated one; what is per body weight last."""
+    """Return every dose of a line: ordered before calculated, per body weight last."""
     doses = elements.children(line, "doseAndRate") or [line]
     found = []
     for item in sorted(doses, key=_kind):
@@ -34,7 +34,7 @@ def amounts(line: Resource) -> list[str]:
 
 
 def rates(line: Resource) -> list[str]:
-    """Every rate of a line: what is per body weight last."""
+    """Return every rate of a line: per body weight last."""
     found = []
     for item in elements.children(line, "doseAndRate") or [line]:
         found += [
@@ -47,7 +47,7 @@ def rates(line: Resource) -> list[str]:
 
 
 def amount(line: Resource) -> str:
-    """The dose that is to be given: `37.5 mg`, `0.5-1 g`; the one per body weight where there is no other."""
+    """Return the dose to give: `37.5 mg`, `0.5-1 g`; the one per body weight without another."""
     return next(iter(amounts(line)), "")
 
 
@@ -56,7 +56,7 @@ def rate(line: Resource) -> str:
 
 
 def by_body(line: Resource) -> str:
-    """`15 mg/kg` where an order says its dose only so, in structure and words; nobody computes it silently."""
+    """Return `15 mg/kg` where text and structure state the dose only so; it is never computed silently."""
     stated = [*amounts(line), *rates(line)]
     text = elements.string(line, "text") or ""
     said = _PER_BODY_IN_TEXT.search(text)
@@ -76,14 +76,14 @@ def _absolute_first(found: list[str]) -> list[str]:
 
 
 def upper_limits(line: Resource) -> list[str]:
-    """The upper limits of a dose."""
+    """Return the upper limits of a dose."""
     period = [f"at most {_per(item)}" for item in elements.children(line, "maxDosePerPeriod") if _per(item)]
     once, ever = format_dose(line.get("maxDosePerAdministration")), format_dose(line.get("maxDosePerLifetime"))
     return [*period, f"at most {once} per dose" if once else "", f"at most {ever} in a lifetime" if ever else ""]
 
 
 def _per(limit: Resource) -> str:
-    """`4 g per day`, `4 g in 24 hours`."""
+    """Return `4 g per day`, `4 g in 24 hours`."""
     upper, within = format_dose(limit.get("numerator")), format_duration(elements.child(limit, "denominator"))
     if not upper or not within:
         return upper or ""

@@ -1,4 +1,4 @@
-"""Orders made comparable, and whether the words of an order agree with its structure. Pure."""
+"""Normalize orders for comparison, and check that text and structure of a dosage agree. Pure."""
 
 import re
 
@@ -17,7 +17,7 @@ _GROUPED = re.compile(rf"(?<![\d.,/-])([1-9]\d{{0,2}}[.,]\d{{3}})(?![.,]?\d)(?= 
 
 
 def text_differs(line: Resource) -> bool:
-    """Whether the words of a dosage give another amount in the same unit, or another frequency, than its structure."""
+    """Return whether the text gives another amount in the same unit, or another frequency, than the structure."""
     said = (elements.string(line, "text") or "").lower()
     often = format_frequency(line.get("timing")).partition(", ")[0]
     stated = {name for name in FREQUENCIES_BY_COUNT if re.search(FREQUENCY_PATTERNS[name], said)}
@@ -34,9 +34,9 @@ def text_differs(line: Resource) -> bool:
 
 
 def ambiguous_dose(line: Resource) -> str:
-    """A dose in the words that is 1250 to some readers and 1.25 to others, as it is written; empty where there is none.
+    """Return a dose in the text that may be read as 1250 or 1.25; empty where there is none.
 
-    `3.125 mg` with that structure is read by nobody else; `1.250 mg` is asked, as decimals do not end with a zero.
+    `3.125 mg` with that structure is not ambiguous; `1.250 mg` is, as decimals do not end with a zero.
     """
     text = elements.string(line, "text") or ""
     stated = {found.partition(" ")[0] for found in amounts(line)}
@@ -51,10 +51,10 @@ def ambiguous_dose(line: Resource) -> str:
 
 
 def normalized_line(line: Resource) -> str:
-    """What is compared: amount, route, how often and whether as needed, from the structure, else from the words.
+    """Return amount, route, frequency and as-needed, from the structure, else from the text.
 
-    Site, rate, limits and instructions count as they are. Words that say more are compared too, where the structure
-    does not say the whole order; where it does, their numbers are.
+    Site, rate, limits and instructions count as they are. Additional text is compared too where the structure is
+    incomplete; where it is complete, its numbers are.
     """
     text = canonical_units(normalized_text(elements.string(line, "text") or ""))
     often = format_frequency(line.get("timing"))
@@ -82,18 +82,18 @@ def normalized_line(line: Resource) -> str:
 
 
 def _numbers_beyond(text: str, structure: str) -> set[str]:
-    """Numbers of the words that the structure does not have: `except 2.5 mg on Mondays`."""
+    """Return numbers of the text that the structure lacks: `except 2.5 mg on Mondays`."""
     return set(re.findall(NUMBER, text)) - set(re.findall(NUMBER, structure)) - {"1"}  # `1 tablet` is an amount, too
 
 
 def _take_or_match(pattern: str, found: str, text: str) -> tuple[str, str]:
-    """What the structure says, else what the words say by `pattern`; and the words without it."""
+    """Return the structure's value, else what `pattern` finds in the text; and the text without it."""
     match = re.search(pattern, text)
     return found or (match.group() if match else ""), re.sub(pattern, " ", text) if match else text
 
 
 def normalized_text(text: str) -> str:
-    """Free text for comparison: lower case, one space, decimal points, no end mark."""
+    """Return free text for comparison: lower case, single spaces, decimal points, no final punctuation."""
     text = re.sub(r"(?<=\d),(?=\d)", ".", text.lower())
     text = re.sub(r"(?<=\d)\s+(?=[a-zµ%])", "", text)
     return " ".join(re.sub(r"[^\w.%/+-]+", " ", text).split()).rstrip(".")

@@ -1,4 +1,4 @@
-"""Whether the words of a dosage say what an element of its structure says. Pure."""
+"""Match the text of a dosage with elements of its structure. Pure."""
 
 import re
 from fractions import Fraction
@@ -62,7 +62,7 @@ def has_route(route: str, text: str) -> bool:
 
 
 def text_states(part: str, text: str) -> bool:
-    """Whether the words of a dosage say what `part` of its structure says: whole numbers, whole words."""
+    """Return whether the text states `part` of the structure: whole numbers, whole words."""
     part, said = part.lower(), re.sub(r"(?<=\d),(?=\d)", ".", text.lower())
     if re.search(rf"(?<![\d.,/–-])(?<![^\W\d_]){_pattern(part)}(?![^\W_]|[.,/–-]\d|/)", said):
         return True
@@ -86,20 +86,20 @@ def text_states(part: str, text: str) -> bool:
 
 
 def _micrograms(dose: str) -> Fraction | None:
-    """A dose in micrograms: `62.5 mcg` and `0.0625 mg` are one amount, told side by side they are read as two."""
+    """Return a dose in micrograms: `62.5 mcg` and `0.0625 mg` are one amount."""
     found = _MASS.fullmatch(canonical_units(dose).replace(" ", ""))
     return Fraction(found[1]) * _MICROGRAMS[found[2]] if found else None
 
 
 def _pattern(part: str) -> str:
-    """The tokens of a part with any space between; a unit in any of its spellings."""
+    """Return a pattern of the tokens of a part with any space between; a unit in any spelling."""
     spaced = r"\s*".join(re.escape(token) for token in re.findall(rf"{NUMBER}|[^\W\d_]+|[^\w\s]", part))
     dose = re.fullmatch(rf"({NUMBER}) ([^\W\d_]+(?: [^\W\d_]+)?)", part)
     return rf"(?:{spaced}|{re.escape(dose[1])}\s*{unit_pattern(dose[2])})" if dose else spaced
 
 
 def _states_duration(value: str, unit: str, said: str) -> bool:
-    """Whether the words tell the same length in another unit or language: `for 8 weeks` is 56 days."""
+    """Return whether the text has the same length in another unit or language: `for 8 weeks` is 56 days."""
     hours = _hours(value, unit)
     return hours is not None and any(
         _hours(length[1], length[2]) == hours for length in _LENGTH.finditer(said) if not _EVERY.search(length[0])
@@ -113,7 +113,7 @@ def _hours(value: str, unit: str) -> Fraction | None:
 
 
 def _on_days(often: str, days: str, said: str) -> bool:
-    """Whether the words name the same days, and that they come every week."""
+    """Return whether the text names the same weekdays, every week."""
     named = [re.search(rf"\b{day[:3]}", said) is not None for day in re.findall(r"\w+day", days)]
     weekly = re.search(FREQUENCY_PATTERNS["once a week"], said) or re.search(r"every|each|jede|elke|\w+days\b", said)
     return all(named) and (weekly is not None if often in ("once a week", "every week") else text_states(often, said))

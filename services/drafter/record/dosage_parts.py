@@ -1,4 +1,4 @@
-"""The elements of one Dosage in words: route, site, how often, when needed, instructions. Pure."""
+"""Format the elements of one Dosage: route, site, frequency, as needed, instructions. Pure."""
 
 from services.drafter.record.timing import format_frequency
 from shared.clinical import elements
@@ -12,13 +12,13 @@ def route(line: Resource) -> str:
 
 
 def site(line: Resource) -> str:
-    """The body site, with the side it names: the left eye is not the right one."""
+    """Return the body site with its side: the left eye is not the right one."""
     name = elements.concept(line.get("site"))
     return f"to the {name.lower() if name.istitle() else name}" if name else ""
 
 
 def frequency(line: Resource) -> str:
-    """How often and whether only when needed; without for how long."""
+    """Return how often and whether only when needed, without the duration."""
     return elements.join_distinct([format_frequency(line.get("timing")), as_needed(line)], " ")
 
 

@@ -1,4 +1,4 @@
-"""Several dosages of one order: steps that follow each other, or doses that are taken together. Pure.
+"""Sequence several dosages of one order: consecutive steps, or doses that are taken together. Pure.
 
 `sequence`: equal numbers are concurrent, different ones sequential. https://hl7.org/fhir/R4/dosage-definitions.html
 """
@@ -37,12 +37,12 @@ _TIMES = {
 
 
 def in_sequence(lines: list[Resource]) -> list[Resource]:
-    """The dosages in their sequence; those without a number in the order of the record, dated ones by their dates."""
+    """Return the dosages in sequence; unnumbered ones in record order, dated ones by date."""
     return sorted(lines, key=lambda line: (float(elements.number(line, "sequence") or 0), _start(line) or ""))
 
 
 def join_steps(told: list[tuple[Resource, str]]) -> str:
-    """`40 mg for 5 days; then 20 mg for 5 days`, `10 units in the morning; and 20 units at night`."""
+    """Return `40 mg for 5 days; then 20 mg for 5 days`, `10 units in the morning; and 20 units at night`."""
     said = [(line, text) for line, text in told if text]
     found = "".join(text for _, text in said[:1])
     for (before, told_before), (line, text) in pairwise(said):
@@ -55,7 +55,7 @@ def join_steps(told: list[tuple[Resource, str]]) -> str:
 
 
 def is_unclear(lines: list[Resource]) -> bool:
-    """Whether nothing says when a step ends, or whether dosages for a limited time are taken together."""
+    """Return whether the end of a step is missing, or dosages for a limited time are concurrent."""
     return any(_is_open(before, line) for before, line in pairwise(lines))
 
 
@@ -93,7 +93,7 @@ def _is_open(before: Resource, line: Resource) -> bool:
 
 
 def _same(before: Resource, line: Resource) -> bool:
-    """Whether two dosages say the same but for their numbers in the sequence."""
+    """Return whether two dosages are equal except for their sequence numbers."""
     return {**before, "sequence": None} == {**line, "sequence": None}
 
 
@@ -106,7 +106,7 @@ def _limited(line: Resource) -> bool:
 
 
 def _at_other_times(before: Resource, line: Resource) -> bool:
-    """Whether both name times of the day, or days of the week, and other ones: doses of one day or one week."""
+    """Return whether both name different times of day or weekdays: doses of one day or one week."""
     first, second = _times(before), _times(line)
     return bool(first and second and not first & second)
 

@@ -1,6 +1,7 @@
-"""What the words of a dosage say: whether how much, whether how often, whether only "as directed". Pure.
+"""Recognise amounts, frequencies and "as directed" in the text of a dosage. Pure.
 
-Words of English, German, Dutch, French and Spanish prescriptions. What is not known says nothing: then it is asked.
+Words of English, German, Dutch, French and Spanish prescriptions. Unknown words state nothing: then the physician is
+asked.
 """
 
 import re
@@ -108,29 +109,29 @@ _ENDS = re.compile(
 
 
 def states_amount(text: str) -> bool:
-    """Whether how much is taken stands there; what is applied to the skin is not measured."""
+    """Return whether the text states an amount; what is applied to the skin has none."""
     return (
         any(pattern.search(text) for pattern in (_AMOUNT, _BARE_AMOUNT, _TOPICAL, _ENDS)) or dosing_schemes(text) != []
     )
 
 
 def states_frequency(text: str) -> bool:
-    """Whether how often, or when, stands there."""
+    """Return whether the text states how often, or when."""
     return any(pattern.search(text) for pattern in (_FREQUENCY_WORDS, _ENDS)) or dosing_schemes(text) != []
 
 
 def states_upper_limit(text: str) -> bool:
-    """Whether an upper limit stands there: `max 4 g`."""
+    """Return whether the text states an upper limit: `max 4 g`."""
     return _UPPER_LIMIT.search(text) is not None
 
 
 def as_needed(text: str) -> bool:
-    """Whether a medicine is only taken when needed."""
+    """Return whether a medicine is only taken when needed."""
     return re.search(r"needed|\bprn\b|when required|bei bedarf|zo nodig|si besoin", text, re.IGNORECASE) is not None
 
 
 def states_indication(text: str) -> bool:
-    """Whether the words say for what a medicine is needed: `for wheezing`, `bei Fieber`."""
+    """Return whether the text states an indication: `for wheezing`, `bei Fieber`."""
     return (
         re.search(r"\b(for|if|when|gegen|bij|bei(?! bedarf)|wenn|pour|para) (?!\d|needed|required)\w", text, re.I)
         is not None
@@ -138,17 +139,17 @@ def states_indication(text: str) -> bool:
 
 
 def is_as_directed(text: str) -> bool:
-    """Whether the words only refer to what is said elsewhere: `as directed`, `nach Plan`."""
+    """Return whether the text only refers elsewhere: `as directed`, `nach Plan`."""
     return _AS_DIRECTED.search(text) is not None
 
 
 def dosing_schemes(text: str) -> list[str]:
-    """Every `1-0-1` of a text, as it is written; dates are none."""
+    """Return every `1-0-1` in a text as it is written; dates are none."""
     return [match.group() for match in SCHEME.finditer(text) if _taken_by_day(match, text)]
 
 
 def _taken_by_day(scheme: re.Match[str], text: str) -> bool:
-    """Whether numbers are a scheme and no date: one of them is 0, there are four, or a unit follows."""
+    """Return whether numbers are a scheme and no date: one is 0, there are four, or a unit follows."""
     numbers = [part.strip() for part in re.split(r"[-–]", scheme.group())]
     dated = _BEFORE_A_DATE.search(text[: scheme.start()]) is not None
     united = re.match(rf" ?{UNIT}\b", text[scheme.end() :], re.IGNORECASE) is not None

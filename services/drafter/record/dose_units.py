@@ -1,7 +1,7 @@
-"""Doses with their units as clinicians write them: `2 puffs`, `10 units`, never `{puff}` or the bare `U`. Pure.
+"""Format doses as clinicians write units: `2 puffs`, `10 units`, never `{puff}` or a bare `U`. Pure.
 
-Units: UCUM's annotations and arbitrary units (https://ucum.org/ucum), the codes of v3-orderableDrugForm, what systems
-abbreviate. `U` and `IU` are on the "do not use" lists of the Joint Commission and ISMP: misread as 0, 4 and IV.
+Units: UCUM's annotations and arbitrary units (https://ucum.org/ucum), codes of v3-orderableDrugForm, common
+abbreviations. `U` and `IU` are on the "do not use" lists of the Joint Commission and ISMP: misread as 0, 4 and IV.
 """
 
 import re
@@ -68,7 +68,7 @@ _SNOMED = {"732936001": "tablet", "732937005": "capsule", "415215001": "puff"}
 
 
 def format_dose(element: Any) -> str | None:
-    """A Quantity as a dose: `{"value": 2, "code": "{puff}"}` → `2 puffs`; None without a number."""
+    """Format a Quantity: `{"value": 2, "code": "{puff}"}` → `2 puffs`; None without a number."""
     shown = quantities.format_quantity({**element, "unit": None, "code": None} if isinstance(element, dict) else None)
     amount = elements.number(element)
     if amount is None or shown is None:
@@ -79,7 +79,7 @@ def format_dose(element: Any) -> str | None:
 
 
 def format_dose_range(element: Any) -> str | None:
-    """A Range: `1-2 tablets`, `10 mg to 1 g`."""
+    """Format a Range: `1-2 tablets`, `10 mg to 1 g`."""
     low, high = elements.child(element, "low"), elements.child(element, "high")
     first, last = format_dose(low), format_dose(high)
     if not first or not last:
@@ -90,7 +90,7 @@ def format_dose_range(element: Any) -> str | None:
 
 
 def format_dose_ratio(element: Any) -> str | None:
-    """A Ratio: `4 g/d`, `10 mg/5 mL`."""
+    """Format a Ratio: `4 g/d`, `10 mg/5 mL`."""
     top, below = format_dose(elements.child(element, "numerator")), elements.child(element, "denominator")
     bottom = format_dose(below)
     if top is None or bottom is None:
@@ -100,7 +100,7 @@ def format_dose_ratio(element: Any) -> str | None:
 
 
 def unit_pattern(word: str) -> str:
-    """A pattern of every spelling of a unit, in the singular or plural."""
+    """Return a pattern of every spelling of a unit, singular or plural."""
     word = word.lower()
     for name, spellings in SPELLINGS.items():
         if name.lower() == _singular(word):
@@ -109,14 +109,14 @@ def unit_pattern(word: str) -> str:
 
 
 def canonical_units(text: str) -> str:
-    """Words of a dosage with its units spelled in one way, for comparison: `10u` and `10 units` are equal."""
+    """Return dosage text with one spelling of units, for comparison: `10u` and `10 units` are equal."""
     for name, spellings in SPELLINGS.items():
         text = re.sub(rf"(?<=\d) ?(?:{spellings})(?![^\W_])", name.lower().replace(" ", ""), text)
     return text
 
 
 def _named(element: Any, many: bool) -> str:
-    """The unit in words: of the text, else of the code."""
+    """Return the unit in words: of the text, else of the code."""
     stated, code = elements.string(element, "unit") or "", elements.string(element, "code") or ""
     for text in (stated, code):
         annotated = text.startswith("{") and text is code and stated != ""  # the author's own word says it better
@@ -128,12 +128,12 @@ def _named(element: Any, many: bool) -> str:
 
 
 def _counted(text: str) -> bool:
-    """Whether a unit is one of the known nouns."""
+    """Return whether a unit is one of the known nouns."""
     return any(re.fullmatch(spellings, text.strip("{}").lower()) for spellings in SPELLINGS.values())
 
 
 def _word(text: str, many: bool) -> str | None:
-    """The noun of a unit that is counted; None where it is none."""
+    """Return the noun of a counted unit; None where it is none."""
     bare = re.fullmatch(r"(?:1 ?)?\{([^{}]+)\}", text)
     plain_text = (bare[1] if bare else text).replace("_", " ").replace("(s)", "").strip().lower()
     if plain_text in _LOCAL_UNIT_WORDS and not bare:
@@ -150,7 +150,7 @@ def _word(text: str, many: bool) -> str | None:
 
 
 def _compound(text: str) -> str:
-    """`U/kg/h` → `units/kg/h`; other units as everywhere."""
+    """Return `U/kg/h` → `units/kg/h`; other units unchanged."""
     parts = [_word(part, position == 0) or part for position, part in enumerate(text.split("/"))]
     return quantities.format_unit("/".join(parts))
 

@@ -1,4 +1,4 @@
-"""What of an encounter decides which kind of document its stay gets. Pure."""
+"""Features of an encounter by which its kind of document is chosen. Pure."""
 
 from datetime import datetime
 
@@ -13,7 +13,7 @@ from shared.clinical.elements import Resource
 def read_features(
     record: SourceRecord, scope: StayScope, *, died: bool, destination: str | None, department: str | None
 ) -> StayFeatures:
-    """The facts of a stay that the kinds' rules ask for. `destination` is the name of where the patient went."""
+    """Return the features that kinds' rules use. `destination` is the name of where the patient went."""
     encounter, patient, bases = record.encounter, record.patient, record.bases
     hospitalization = elements.child(encounter, "hospitalization")
     disposition = stated_concept(hospitalization.get("dischargeDisposition"), "Entlassungsgrund")
@@ -35,7 +35,7 @@ def read_features(
 
 
 def stated_concept(concept: object, extension: str = "") -> StatedConcept:
-    """Codings and text of a CodeableConcept; German records have the coding in an extension of it."""
+    """Return codings and text of a CodeableConcept; German records have the coding in an extension."""
     codings = [*elements.codings(concept), *_german(concept, extension)]
     texts = tuple(text for item in elements.items(concept) if (text := elements.string(item, "text")))
     return StatedConcept(
@@ -57,7 +57,7 @@ def _german(concept: object, extension: str) -> list[Resource]:
 
 
 def _admission(encounter: Resource) -> StatedConcept:
-    """How the stay began: by its source, by the reason of § 301 SGB V, by the type of admission."""
+    """Return how the stay began: by source, by the reason of § 301 SGB V, by type of admission."""
     source = stated_concept(elements.child(encounter, "hospitalization").get("admitSource"))
     priority = stated_concept(encounter.get("priority"))
     reason = [(elements.string(item, "system") or "", elements.string(item, "code") or "", "")
@@ -70,7 +70,7 @@ def _texts_of(found: StatedConcept) -> list[str]:
 
 
 def _names(encounter: Resource) -> list[str]:
-    """What class, type and service of the encounter are called."""
+    """Return the names of class, type and service of the encounter."""
     display = elements.string(elements.child(encounter, "class"), "display")
     named = [
         text
@@ -82,7 +82,7 @@ def _names(encounter: Resource) -> list[str]:
 
 
 def _age(patient: Resource, scope: StayScope) -> int | None:
-    """Days from the birth to the admission, by their dates in the hospital's time."""
+    """Return days from birth to admission, by their dates in the hospital's time."""
     born = scope.moment(patient.get("birthDate"))
     if born is None or not born.is_day or scope.start is None:
         return None

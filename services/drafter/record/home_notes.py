@@ -1,4 +1,4 @@
-"""Medicines that only a note says were taken at home: compared with the record's own, and asked about. Pure."""
+"""Home medicines that only a note mentions: compared with the record's own, and asked about. Pure."""
 
 import re
 from collections.abc import Iterable, Iterator
@@ -47,7 +47,7 @@ _NAME = re.compile(r"[^\W\d_][\w-]{3,}")
 
 @dataclass(frozen=True, slots=True)
 class HomeMedicineSection:
-    """What a note says of the medicines at home: its words, and the names in them, with what they stand for."""
+    """A note's section on home medicines: its text, and the names in it with their canonical names."""
 
     text: str
     source: str
@@ -56,7 +56,7 @@ class HomeMedicineSection:
 
 
 def home_medicine_sections(passages: Iterable[NotePassage], lists: Iterable[ContextEntry]) -> list[HomeMedicineSection]:
-    """The sections of notes on medicines at home; `lists` are those of the record that are words only."""
+    """Return sections of notes on home medicines; `lists` are the record's lists without entries."""
     found: dict[str, HomeMedicineSection] = {}
     for entry in lists:
         found.setdefault(entry.text, HomeMedicineSection(entry.text, entry.source, True, tuple(_names(entry.text))))
@@ -79,7 +79,7 @@ def _texts(part: NotePassage, is_admission: bool) -> Iterator[str]:
 
 
 def _below_headings(text: str, is_admission: bool) -> Iterator[str]:
-    """What stands after `Home medications:`, until the next heading or an empty line."""
+    """Return the text after `Home medications:`, up to the next heading or an empty line."""
     headings = [match for match in _HEADING.finditer(text) if not any(True for _ in _known(match[0]))]
     for index, match in enumerate(headings):
         if _is_heading(match[0], is_admission):
@@ -89,7 +89,7 @@ def _below_headings(text: str, is_admission: bool) -> Iterator[str]:
 
 
 def _below_bare_headings(text: str, is_admission: bool) -> Iterator[str]:
-    """What stands below a heading without a colon, on a line of its own, until the next one or an empty line."""
+    """Return the text below a heading without a colon on its own line, up to the next or an empty line."""
     found: list[str] | None = None
     for line in [*(line.strip() for line in text.splitlines()), "", ""]:
         if found and (not line or _BARE_HEADING.fullmatch(line)):
@@ -113,13 +113,13 @@ def _is_heading(title: str, is_admission: bool) -> bool:
 
 
 def _known(text: str) -> Iterator[tuple[str, str]]:
-    """Names of medicines as worded, and what each stands for."""
+    """Return names of medicines as worded, with their canonical names."""
     lowered = split_salts(text.lower())
     yield from ((mention.text, mention.canonical) for mention in drug_names().find(lowered, find_words(lowered)))
 
 
 def _names(text: str) -> Iterator[tuple[str, str]]:
-    """The medicines of a section: known names, else the first word of an entry that has an amount."""
+    """Return the medicines of a section: known names, else the first word of an entry with an amount."""
     yield from _known(text)
     for entry in _BETWEEN.split(text):
         name = _NAME.search(entry)
@@ -130,7 +130,7 @@ def _names(text: str) -> Iterator[tuple[str, str]]:
 def mark_note_medicines(
     medicines: Iterable[Medicine], at_home: Iterable[Medicine], found: list[HomeMedicineSection]
 ) -> tuple[Medicine, ...]:
-    """Medicines to take; with a word on those that a note names at home and no list of the record does."""
+    """Return discharge medicines, with a remark on those that only a note names as home medicines."""
     known = list(at_home)
     return tuple(_marked(item, known, found) for item in medicines)
 
@@ -151,7 +151,7 @@ def _is_named(item: Medicine, name: tuple[str, str]) -> bool:
 
 
 def home_medicine_questions(at_home: Iterable[Medicine], found: list[HomeMedicineSection]) -> Iterator[ContextEntry]:
-    """One question for each section that names a medicine which the record does not have as one taken at home."""
+    """Return a question for each section with a medicine that the record does not list at home."""
     known = list(at_home)
     for section in found:
         if all(any(_is_named(item, name) for item in known) for name in section.names):

@@ -1,4 +1,4 @@
-"""Who the document is about, and who answers for it: names in force, the medical record number, the attending."""
+"""Identify patient and attending: current names, medical record number, practitioner references."""
 
 import re
 from collections.abc import Iterator
@@ -54,7 +54,7 @@ _ATTENDS = re.compile(r"\battending|behandeln|behandelaar|hoofdbehand|responsibl
 
 
 def patient(resource: Resource, scope: StayScope, provider: Resource) -> Patient:
-    """Name, number, birth and sex as the record has them in force."""
+    """Return name, number, birth date and sex as currently recorded."""
     born = scope.moment(resource.get("birthDate"))
     return Patient(
         source=source(resource),
@@ -67,7 +67,7 @@ def patient(resource: Resource, scope: StayScope, provider: Resource) -> Patient
 
 
 def record_number(resource: Resource, provider: Resource, scope: StayScope) -> str | None:
-    """The medical record number: typed MR or called MRN, this hospital's before others'; never a national number."""
+    """Return the medical record number: typed MR or called MRN, this hospital's first; never a national number."""
 
     def rank(item: Resource) -> tuple[int, bool, int]:
         assigner = elements.string(elements.child(item, "assigner"), "reference")
@@ -88,7 +88,7 @@ _KINDS = ("typed MR", "called MRN", "typed internal")
 
 
 def _kind(item: Resource) -> int:
-    """How surely an identifier is the hospital's record number: 0 most, `len(_KINDS)` not at all."""
+    """Return how surely an identifier is the hospital's record number: 0 most, `len(_KINDS)` not at all."""
     type, system = item.get("type"), elements.string(item, "system") or ""
     codes = elements.codes(type)
     texts = " ".join(elements.displays(type))
@@ -109,7 +109,7 @@ def _ended(item: Resource, scope: StayScope) -> bool:
 
 
 def attending(encounter: Resource) -> Resource:
-    """The Reference of the attending physician: the last of those in force; empty where nobody is named."""
+    """Return the Reference of the attending: the last current one; empty where nobody is named."""
     participants = elements.children(encounter, "participant")
     for code in ATTENDING:
         found = [
@@ -123,7 +123,7 @@ def attending(encounter: Resource) -> Resource:
 
 
 def _participation_order(participant: Resource) -> tuple[str, str]:
-    """Order of participants by their end, then their start: one without an end is still in force."""
+    """Return the sort key of participants: by end, then start; one without an end is current."""
     period = elements.child(participant, "period")
     return elements.string(period, "end") or "9999", elements.string(period, "start") or ""
 
@@ -136,7 +136,7 @@ def _called(participant: Resource) -> bool:
 def practitioner(
     reference: Resource | str | None, people: dict[str, Resource], bases: frozenset[str]
 ) -> tuple[str | None, str | None]:
-    """Reference and name of a person; of a PractitionerRole its Practitioner's."""
+    """Return reference and name of a person; of a PractitionerRole its Practitioner's."""
     element = {"reference": reference} if isinstance(reference, str) else reference or {}
     named = references.relative(element, bases)
     found = people.get(named or "")
@@ -153,7 +153,7 @@ _TITLES = re.compile(r"(MD|DO|PhD|RN|NP|PA|FRCP|MBBS|Dr\.?)\b.*")
 
 
 def _given_name_first(display: str | None) -> str | None:
-    """`Ostrowski, Kamil` → `Kamil Ostrowski`, `Lee, Jo, DO` → `Jo Lee, DO`; titles stay (`Noor Haddad, MD`)."""
+    """Return `Ostrowski, Kamil` → `Kamil Ostrowski`, `Lee, Jo, DO` → `Jo Lee, DO`; titles stay."""
     if display is None:
         return None
     family, comma, given = display.partition(", ")
@@ -165,7 +165,7 @@ def _given_name_first(display: str | None) -> str | None:
 
 
 def patients(resources: list[Resource], bases: frozenset[str]) -> ReferenceTargets:
-    """The records of one patient: the surviving one and those that were merged into it."""
+    """Return the records of one patient: the surviving one and those merged into it."""
     return references.reference_targets(resources, bases)
 
 
@@ -173,12 +173,11 @@ _CODES = ("code", "medicationCodeableConcept", "vaccineCode", "type", "category"
 
 
 def entries_about(resources: list[Resource], patients: ReferenceTargets, scope: StayScope) -> Iterator[Resource]:
-    """Entries that are about the patient. What somebody else is the subject of is not theirs.
+    """Return the entries about the patient, without those of another subject.
 
-    A subject that is only an identifier is the patient's by system and value; where one side has no system, by the
-    value; else the entry is named as left out, as it may be theirs under a number that the record does not have.
-    So it is with a Patient that is contained in the entry: its identifiers count, and one without any is not known.
-    A newborn's weight may stand in the mother's record, with the child as its focus; it is named as left out.
+    An identifier as subject matches by system and value, by value alone where one side has no system; otherwise the
+    entry is listed as left out, as the number may be unknown. The same applies to a contained Patient. A newborn's
+    weight in the mother's record, with the child as focus, is listed as left out.
     """
     for item in resources:
         subjects = [
@@ -206,7 +205,7 @@ def entries_about(resources: list[Resource], patients: ReferenceTargets, scope: 
 
 
 def _contained_identifiers(subject: Resource, item: Resource) -> list[Resource]:
-    """What a reference to a contained Patient or Group stands for: its identifiers, one each; else the reference."""
+    """Return the identifiers of a contained Patient or Group, one each; else the reference itself."""
     reference = elements.string(subject, "reference") or ""
     if not reference.startswith("#"):
         return [subject]
@@ -221,12 +220,12 @@ def _contained_identifiers(subject: Resource, item: Resource) -> list[Resource]:
 
 
 def _is_literal(subject: Resource) -> bool:
-    """Whether it names a resource by its id, not by an identifier as `Patient?identifier=…` does."""
+    """Return whether it names a resource by its id, not by an identifier as `Patient?identifier=…` does."""
     return "?" not in (elements.string(subject, "reference") or "?")
 
 
 def _has_patient_identifier(subject: Resource, patients: ReferenceTargets) -> bool:
-    """Whether an identifier is one of the patient's. The same value in another system is another number."""
+    """Return whether an identifier is one of the patient's; another system is another number."""
     if (elements.string(subject, "type") or "Patient") != "Patient":
         return False
     return any(
@@ -243,12 +242,12 @@ def _is_person(reference: Resource) -> bool:
 
 
 def merged_into(resource: Resource, bases: frozenset[str]) -> Iterator[str]:
-    """References of the records that replaced a patient's record."""
+    """Return references of the records that replaced a patient's record."""
     yield from _linked(resource, ("replaced-by",), bases)
 
 
 def merged_from(resource: Resource, bases: frozenset[str]) -> Iterator[str]:
-    """References of the records that a patient's record replaced."""
+    """Return references of the records that a patient's record replaced."""
     yield from _linked(resource, ("replaces",), bases)
 
 

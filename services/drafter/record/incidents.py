@@ -1,4 +1,4 @@
-"""Adverse events, issues that the chart detected, and questionnaires of the stay.
+"""Read adverse events, detected issues and questionnaires of the stay.
 
 https://hl7.org/fhir/R4/adverseevent.html, https://hl7.org/fhir/R4/detectedissue.html
 """
@@ -24,7 +24,7 @@ _ASKED_SEVERITIES = ("high", "moderate")
 def adverse_events(
     resources: list[Resource], known: Mapping[str, Resource], scope: StayScope, bases: frozenset[str]
 ) -> Iterator[Diagnosis]:
-    """What happened to the patient in the stay, as a diagnosis that began in it; near misses are left out and named.
+    """Return adverse events of the stay as diagnoses; near misses are listed as left out.
 
     `known` are the resources by `Type/id` that a suspect or a resulting condition may be.
     """
@@ -45,7 +45,7 @@ def adverse_events(
 
 
 def _of_event(item: Resource, known: Mapping[str, Resource], bases: frozenset[str]) -> list[str | None]:
-    """`serious; severe; outcome: resolved; suspected: Amoxicillin (probable)`."""
+    """Return `serious; severe; outcome: resolved; suspected: Amoxicillin (probable)`."""
     serious, severity, outcome = (elements.concept(item.get(name)) for name in ("seriousness", "severity", "outcome"))
     suspects = []
     for part in elements.children(item, "suspectEntity"):
@@ -63,7 +63,7 @@ def _of_event(item: Resource, known: Mapping[str, Resource], bases: frozenset[st
 
 
 def confirmation_points(events: list[Diagnosis]) -> Iterator[ContextEntry]:
-    """An adverse event may ask for a recorded allergy, or for another medicine: that is for a person to say."""
+    """Return questions on adverse events: they may need a recorded allergy or another medicine."""
     for item in events:
         asked = "" if _BY_NO_MEDICINE.search(item.text) and "suspected:" not in item.text else _OF_ALLERGY
         text = f"{item.text}: confirm{asked}"
@@ -73,7 +73,7 @@ def confirmation_points(events: list[Diagnosis]) -> Iterator[ContextEntry]:
 def detected_issues(
     resources: list[Resource], known: Mapping[str, Resource], scope: StayScope, bases: frozenset[str]
 ) -> Iterator[ContextEntry]:
-    """Issues that are high, moderate or not graded, as questions; the others are left out and named."""
+    """Return high, moderate or ungraded issues as questions; others are listed as left out."""
     for item in resources:
         time = scope.first(item, "identifiedDateTime", "identifiedPeriod")
         status, severity = elements.string(item, "status"), elements.string(item, "severity")
@@ -100,7 +100,7 @@ def detected_issues(
 
 
 def questionnaires(resources: list[Resource], scope: StayScope) -> None:
-    """Names the answered questionnaires of the stay: what they say is not read."""
+    """Name the answered questionnaires of the stay; their content is not read."""
     found: list[tuple[str, Resource]] = []
     for item in resources:
         time, title = scope.first(item, "authored"), _title(item)
@@ -116,7 +116,7 @@ def questionnaires(resources: list[Resource], scope: StayScope) -> None:
 
 
 def _title(item: Resource) -> str:
-    """By the display that servers add to the canonical URL, a contained Questionnaire, or the end of the URL."""
+    """Return the display of the canonical URL, a contained Questionnaire's title, or the end of the URL."""
     shown = [
         elements.string(part, "valueString") for part in elements.extensions(item.get("_questionnaire"), "display")
     ]
@@ -132,7 +132,7 @@ def _title(item: Resource) -> str:
 
 
 def _named(part: Resource, known: Mapping[str, Resource], bases: frozenset[str]) -> str | None:
-    """What a reference is called: by its display, else by what it refers to."""
+    """Return the name of a reference: its display, else that of the referenced resource."""
     if display := elements.string(part, "display"):
         return display
     found = known.get(references.relative(part, bases) or "", {})

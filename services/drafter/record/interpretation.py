@@ -1,4 +1,4 @@
-"""What the record says of a result: its interpretation in any usual spelling, and the reference range that applies.
+"""Interpretation of a result in any usual spelling, and the reference range that applies.
 
 https://terminology.hl7.org/CodeSystem-v3-ObservationInterpretation.html
 """
@@ -79,9 +79,9 @@ _BLOOD_GROUP = re.compile(
 
 
 def judgement_of(result: Resource, person: RangeSubject) -> Judgement | None:
-    """What the record says of a result; None where it does not say.
+    """Return the record's judgement of a result; None without one.
 
-    The stated interpretation counts, unless it calls a value normal that lies outside the stated range.
+    The stated interpretation counts, unless it calls a value normal that is outside the stated range.
     """
     if _is_blood_group(result):
         return None
@@ -97,13 +97,13 @@ def judgement_of(result: Resource, person: RangeSubject) -> Judgement | None:
 
 
 def _is_blood_group(result: Resource) -> bool:
-    """Rh positive is no finding, whatever interprets it."""
+    """Return whether it is a blood group: Rh positive is no finding."""
     words = [*elements.displays(result.get("code")), elements.concept(result.get("valueCodeableConcept"))]
     return any(text and _BLOOD_GROUP.search(text) for text in words)
 
 
 def interpretation(result: Resource) -> Judgement | None:
-    """The strongest of the stated interpretations, by code, by a local code's display, or by text."""
+    """Return the strongest stated interpretation, by code, a local code's display, or text."""
     found: list[Judgement] = []
     for item in elements.children(result, "interpretation"):
         named: list[Judgement] = []
@@ -120,7 +120,7 @@ def interpretation(result: Resource) -> Judgement | None:
 
 
 def is_negative(result: Resource) -> bool:
-    """Whether the interpretation is the negative one of a test that looks for something."""
+    """Return whether the interpretation is the negative result of a detection test."""
     return bool({code.upper() for code in elements.codes(result.get("interpretation"))} & _NEGATIVE)
 
 
@@ -132,7 +132,7 @@ def _judgement_of_text(text: str) -> Judgement | None:
 
 
 def _by_value(result: Resource) -> Judgement | None:
-    """`Detected`, `Positive`, `Reactive` are findings; their negations say only that nothing was found."""
+    """Return `Detected`, `Positive`, `Reactive` as abnormal; their negations state only that nothing was found."""
     text = elements.concept(result.get("valueCodeableConcept")) or elements.string(result, "valueString") or ""
     found = _POSITIVE_VALUE.search(text)
     if found is None:
@@ -156,7 +156,7 @@ def _by_ranges(result: Resource, person: RangeSubject) -> Judgement | None:
 
 
 def _read(value: MeasuredValue, limits: Bounds, result: Resource) -> Judgement | None:
-    """Where a value lies; None where one of the two may be thousands (`1.250`), and that would change it."""
+    """Return where a value lies; None where a number may be in thousands (`1.250`) and that matters."""
     exact = limits.exact or quantities.has_three_decimals(elements.number(result.get("valueQuantity")))
     if value.grouped == limits.grouped or exact:
         return _compare(value, limits)
@@ -169,7 +169,7 @@ def _read(value: MeasuredValue, limits: Bounds, result: Resource) -> Judgement |
 
 
 def _compare(value: MeasuredValue, limits: Bounds) -> Judgement | None:
-    """Where a value lies; None where its comparator leaves it open (`<10` against a limit of 5)."""
+    """Return where a value lies; None where its comparator leaves it open (`<10` against a limit of 5)."""
     if value.unit and limits.unit and value.unit.lower() != limits.unit.lower():
         return None
     low, high, sign = limits.low, limits.high, value.comparator

@@ -1,4 +1,4 @@
-"""All medicines of a record by list, and what its own lists of medicines leave open."""
+"""Read all medicines of a record by list, and what its own lists leave open."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -29,14 +29,14 @@ ON_LIST_ONLY = "only a list of the record names it, without directions"
 
 @dataclass(frozen=True, slots=True)
 class MedicationLists:
-    """The medicines of each list, and what is open about the record's lists of them."""
+    """The medicines of each list, and open questions about the lists."""
 
     lists: dict[ListName, tuple[Medicine, ...]]
     questions: tuple[ContextEntry, ...]
     evidence: tuple[ContextEntry, ...]  # lists that are only words: for the narrative to be held against
 
     def with_note_evidence(self, passages: list[NotePassage], before: tuple[ContextEntry, ...]) -> "MedicationLists":
-        """Compared with what notes say of the medicines at home; `before` are lists of them that are only words."""
+        """Return the lists compared with notes on home medicines; `before` are lists without entries."""
         found = home_notes.home_medicine_sections(passages, before)
         at_home = (*self.lists["home"], *self.lists["other"])
         lists = self.lists | {"discharge": home_notes.mark_note_medicines(self.lists["discharge"], at_home, found)}
@@ -52,9 +52,9 @@ def read_medication(
     bases: frozenset[str],
     scope: StayScope,
 ) -> MedicationLists:
-    """Reads and sorts the medicines, and compares them with the notes.
+    """Read and sort the medicines, and compare them with the record's lists.
 
-    `of` gives a type's resources, `medications` are Medications by reference.
+    `of` returns a type's resources, `medications` are Medications by reference.
     """
     lists = ListMembership(read_medicine_lists(of("List"), of("Composition"), scope), bases, scope)
     entries = MedicineReader(medications, of("Condition"), bases, scope)
@@ -81,7 +81,7 @@ def read_medication(
 
 
 def _orders_once(medicines: list[Medicine]) -> tuple[Medicine, ...]:
-    """Orders that differ in anything, in their order: two orders of one medicine stay two."""
+    """Return orders that differ in anything, in order: two orders of one medicine stay two."""
     found: dict[tuple[str, str, str, str], Medicine] = {}
     for item in medicines:
         found.setdefault((item.name.lower(), item.dose, item.status, item.reason), item)
@@ -89,7 +89,7 @@ def _orders_once(medicines: list[Medicine]) -> tuple[Medicine, ...]:
 
 
 def _ask_where_not_listed(found: SortedMedicines, lists: ListMembership) -> SortedMedicines:
-    """A medicine to take that the record's list of them does not have is told, and asked about."""
+    """Ask about discharge medicines that the record's discharge list lacks."""
     if not lists.has_discharge():
         return found
     return [
@@ -101,14 +101,14 @@ def _ask_where_not_listed(found: SortedMedicines, lists: ListMembership) -> Sort
 
 
 class _UnresolvedListEntries:
-    """What the record's lists name that is no order, statement or supply that could be read."""
+    """Entries of the record's lists that are no order, statement or supply that could be read."""
 
     def __init__(self, lists: ListMembership, medications: dict[str, Resource], bases: frozenset[str]) -> None:
         self._lists, self._medications, self._bases = lists, medications, bases
         self._unnamed: list[MedicineList] = []
 
     def medicines(self, known: list[Resource], found: SortedMedicines) -> SortedMedicines:
-        """Those that have a name, where their list has no entry of that name yet."""
+        """Return the named ones, where their list has no entry of that name yet."""
         have = {(kind, item.name.lower()) for kind, item in found}
         new: SortedMedicines = []
         for one, element in self._lists.unresolved(known):
@@ -120,7 +120,7 @@ class _UnresolvedListEntries:
         return new
 
     def _named(self, one: MedicineList, element: Resource) -> tuple[Resource, str | None]:
-        """The resource that an entry names, where it is contained or a Medication, and its name."""
+        """Return a contained resource or Medication that an entry names, and its name."""
         display = elements.string(element, "display")
         reference = elements.string(element, "reference") or ""
         inner = next(
@@ -141,7 +141,7 @@ class _UnresolvedListEntries:
         return found.model_copy(update=update)
 
     def open(self) -> Iterator[ContextEntry]:
-        """What is to be compared: entries without a name, and lists that are only words."""
+        """Return what a person has to compare: entries without a name, and lists that are only text."""
         for one in self._unnamed:
             yield ContextEntry(
                 text=f"{one.title}: the record's list names an entry that could not be read: compare with the chart",

@@ -1,4 +1,4 @@
-"""When the course of a medicine begins and ends, by its own dates. Pure.
+"""Start and end of a medicine's course, by its own dates. Pure.
 
 https://hl7.org/fhir/R4/datatypes.html#timing; Dutch agreements have the period in an extension (`TimeInterval`).
 """
@@ -15,7 +15,7 @@ _LONGEST = 10_000  # days: more of them is no course
 
 
 def end_of_course(item: Resource, scope: StayScope) -> FhirDateTime | None:
-    """When a statement or an order ended. A step without an end goes on, whatever ends the steps before it."""
+    """Return when a statement or order ended; None where one of its steps has no end."""
     own = [elements.child(item, "effectivePeriod"), *_agreement_period(item)]
     if stated := [moment for period in own if (moment := scope.moment(period.get("end")))]:
         return max(stated, key=lambda moment: moment.ends)
@@ -25,7 +25,7 @@ def end_of_course(item: Resource, scope: StayScope) -> FhirDateTime | None:
 
 
 def start_of_course(item: Resource, scope: StayScope) -> FhirDateTime | None:
-    """When an order is to begin, by its own dates: the first of them."""
+    """Return the first of an order's own dates."""
     periods = [elements.child(repeat, "boundsPeriod") for repeat in _timing_repeats(item)]
     periods += [*_agreement_period(item), elements.child(elements.child(item, "dispenseRequest"), "validityPeriod")]
     found = [moment for period in periods if (moment := scope.moment(period.get("start")))]
@@ -33,7 +33,7 @@ def start_of_course(item: Resource, scope: StayScope) -> FhirDateTime | None:
 
 
 def end_of_last_step(item: Resource, written: FhirDateTime | None, scope: StayScope) -> FhirDateTime | None:
-    """When the last step of an order is over, counted from the day it was written: `for 7 days`."""
+    """Return when the last step of an order is over, counted from the day it was written: `for 7 days`."""
     repeats = _timing_repeats(item)
     lengths = [_days(elements.child(repeat, "boundsDuration")) for repeat in repeats]
     known = [length for length in lengths if length is not None]

@@ -1,4 +1,4 @@
-"""One order, statement, administration or supply as a medicine: its name, directions, reason and state."""
+"""Read one order, statement, administration or supply as a medicine: name, directions, reason, status."""
 
 from typing import Any
 
@@ -13,7 +13,7 @@ from shared.contracts.context import Medicine, OrderStatus
 
 
 class MedicineReader:
-    """Reads the medicines of one record. `medications` are Medication resources by reference."""
+    """Read the medicines of one record. `medications` are Medication resources by reference."""
 
     def __init__(
         self, medications: dict[str, Resource], conditions: list[Resource], bases: frozenset[str], scope: StayScope
@@ -63,7 +63,7 @@ class MedicineReader:
         )
 
     def _reason(self, item: Resource) -> str:
-        """Why: for a held or stopped order why it is, else what the medicine is for."""
+        """Return the reason for holding or stopping an order, else its indication."""
         coded = [elements.concept(part) for part in elements.children(item, "reasonCode")]
         referred = []
         for part in elements.children(item, "reasonReference"):
@@ -72,7 +72,7 @@ class MedicineReader:
         return elements.join_distinct([self.why(item), *(coded or referred)], "; ")
 
     def _conditions_of(self, item: Resource) -> list[str]:
-        """What else an order says: no substitution, a status that leaves doubt, why it was stopped on the ward."""
+        """Return remarks on an order: no substitution, an unclear status, why it was stopped on the ward."""
         allowed = elements.boolean(elements.child(item, "substitution"), "allowedBoolean")
         said = {"unknown": "status of the order unknown"}
         if "inpatient" in elements.codes(item.get("category")):
@@ -84,7 +84,7 @@ class MedicineReader:
         return ["no substitution" if allowed is False else "", said.get(str(item.get("status")), "")]
 
     def why(self, item: Resource) -> str | None:
-        """The reason of its status: one concept of an order, several of a statement."""
+        """Return the status reason: one concept of an order, several of a statement."""
         return (
             elements.join_distinct(elements.concept(part) for part in elements.children(item, "statusReason")) or None
         )
@@ -95,7 +95,7 @@ def _is_avoided(item: Resource) -> bool:
 
 
 def is_stop_agreement(item: Resource) -> bool:
-    """A Dutch agreement to stop is an order with a stop type."""
+    """Return whether an order is a Dutch agreement to stop, which has a stop type."""
     return any(True for _ in elements.extensions(item, "StopType"))
 
 

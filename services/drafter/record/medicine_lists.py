@@ -1,4 +1,4 @@
-"""Lists of medicines that a record makes itself: a List, or a section of a Composition, of a discharge or an admission.
+"""Lists of discharge or home medicines in the record: a List, or a section of a Composition.
 
 https://hl7.org/fhir/R4/list.html, https://hl7.org/fhir/R4/composition.html
 """
@@ -27,7 +27,7 @@ _CEASED = frozenset({"ceased", "cancelled", "03", "05"})
 
 @dataclass(frozen=True, slots=True)
 class MedicineList:
-    """One list: what it refers to, what of it it calls ceased, and its words where it refers to nothing."""
+    """One list: its references, those it calls ceased, and its text where it has no references."""
 
     kind: ListKind
     title: str
@@ -40,7 +40,7 @@ class MedicineList:
 def read_medicine_lists(
     lists: list[Resource], compositions: list[Resource], scope: StayScope
 ) -> tuple[MedicineList, ...]:
-    """The lists of the stay, of what was taken at home and of what is to be taken after the discharge."""
+    """Return the stay's lists of home and discharge medicines."""
     found: list[MedicineList] = []
     for item in lists:
         if elements.string(item, "status") in ("current", None) and _is_of_stay(item, scope):
@@ -53,7 +53,7 @@ def read_medicine_lists(
 
 
 def _is_of_stay(item: Resource, scope: StayScope) -> bool:
-    """A letter that names the stay may be written days after the discharge of which it tells."""
+    """Return whether a list is the stay's; a document that names the stay may be written days later."""
     return scope.is_of_stay(item, scope.first(item, "date"))
 
 
@@ -79,7 +79,7 @@ def _items(entries: list[Resource]) -> tuple[Resource, ...]:
 
 
 def _medicine(words: str, item: Resource) -> bool:
-    """Whether a list is one of medicines: by its words, or by what it refers to."""
+    """Return whether a list is one of medicines: by its words, or by what it refers to."""
     named = [str(elements.child(part, "item").get("reference") or "") for part in elements.children(item, "entry")]
     return "medi" in words.lower() or any("Medication" in reference for reference in named)
 
@@ -112,7 +112,7 @@ def _kind(codes: frozenset[str], texts: list[str], *, is_medicines: bool) -> Lis
 
 
 class ListMembership:
-    """Which lists name which resources."""
+    """The lists that name each resource."""
 
     def __init__(self, lists: tuple[MedicineList, ...], bases: frozenset[str], scope: StayScope) -> None:
         self.lists = lists
@@ -126,11 +126,11 @@ class ListMembership:
                         self._named.setdefault(found.id, []).append((found, kind))
 
     def kinds(self, item: Resource) -> frozenset[str]:
-        """`home`, `discharge`, `ceased`: what the lists say of a resource."""
+        """Return `home`, `discharge`, `ceased`: the lists that name a resource."""
         return self.kinds_of_reference(source(item))
 
     def kinds_of_reference(self, reference: str) -> frozenset[str]:
-        """As `kinds`, of `Type/id`."""
+        """Return the lists that name `Type/id`, as `kinds` does."""
         type, _, id = reference.partition("/")
         own = references.Reference(type, id)
         return frozenset(kind for named, kind in self._named.get(own.id, []) if named.matches(own))
@@ -139,7 +139,7 @@ class ListMembership:
         return any(one.kind == "discharge" and one.items for one in self.lists)
 
     def unresolved(self, known: list[Resource]) -> Iterator[tuple[MedicineList, Resource]]:
-        """Entries that none of `known` is."""
+        """Return the entries that none of `known` is."""
         targets = references.reference_targets(known, self._bases)
         for one in self.lists:
             yield from ((one, item) for item in one.items if item not in targets)

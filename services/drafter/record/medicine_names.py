@@ -1,4 +1,4 @@
-"""What medicines are called: by text, code, ingredient or identifier, in a Medication, a concept or contained. Pure."""
+"""Names of medicines: by text, code, ingredient or identifier, in a Medication, a concept or contained. Pure."""
 
 import re
 
@@ -31,14 +31,14 @@ _CATALOGUES = frozenset(
 
 
 class MedicineNames:
-    """Names the medicines of one record. `medications` are Medication and Substance resources by reference."""
+    """Name the medicines of one record. `medications` are Medication and Substance resources by reference."""
 
     def __init__(self, medications: dict[str, Resource], bases: frozenset[str]) -> None:
         self._medications = medications
         self._bases = bases
 
     def name(self, item: Resource) -> str | None:
-        """What the medicine is called: its text or display, with the strength where only another coding has it."""
+        """Return the text or display, with the strength where only another coding has it."""
         concept = self.concept(item)
         name = _with_strength(concept.get("code")) or elements.join_distinct(self.substances(item, concept)) or None
         display = elements.string(elements.child(item, "medicationReference"), "display")
@@ -54,7 +54,7 @@ class MedicineNames:
         return f"{named} ({elements.join_distinct(new)})" if new else named
 
     def concept(self, item: Resource) -> Resource:
-        """A Medication, or the concept in its place as one."""
+        """Return a Medication, or the concept in its place as one."""
         if "medicationCodeableConcept" in item:
             return {"code": elements.child(item, "medicationCodeableConcept")}
         element = elements.child(item, "medicationReference")
@@ -64,7 +64,7 @@ class MedicineNames:
         return self._medications.get(references.relative(element, self._bases) or "", {})
 
     def substances(self, item: Resource, medication: Resource) -> list[str]:
-        """The substances of a Medication, with their strength: also by a Substance that is contained or referred to."""
+        """Return the substances of a Medication with their strength, also from referenced Substances."""
         names = []
         contained = [*elements.children(item, "contained"), *elements.children(medication, "contained")]
         for part in elements.children(medication, "ingredient"):
@@ -83,7 +83,7 @@ class MedicineNames:
 
 
 def _with_strength(concept: object) -> str | None:
-    """The name; in brackets the first display that has a strength, where the name has none."""
+    """Return the name, with the first display that has a strength in brackets where the name has none."""
     name = elements.concept(concept)
     if name is None or re.search(r"\d", name):
         return name
@@ -95,7 +95,7 @@ def _with_strength(concept: object) -> str | None:
 
 
 def ingredients(name: str, substances: list[str]) -> tuple[str, ...]:
-    """The generic names behind a name, brand or generic: `Norvasc 5 mg` and `amlodipine` are one medicine."""
+    """Return the generic names of a name: `Norvasc 5 mg` and `amlodipine` are one medicine."""
     said = " ".join([name, *substances]).lower()
     brands = combinations.combination_substances(said)
     found = _names_in_text(split_salts(said))
@@ -115,14 +115,14 @@ def _names_in_text(text: str) -> set[str]:
 
 
 def split_salts(text: str) -> str:
-    """`metoprololsuccinat` → `metoprolol succinat`."""
+    """Return `metoprololsuccinat` → `metoprolol succinat`."""
     return _SALT_OF.sub(" ", text)
 
 
 def product_codes(concept: object, name: str) -> tuple[str, ...]:
-    """Codes that stand for one product: of a catalogue of products, or with a strength in their display.
+    """Return codes of one product: of a product catalogue, or with a strength in their display.
 
-    RxNorm, SNOMED CT and others have codes of ingredients, too: without a display the name must have a strength.
+    RxNorm, SNOMED CT and others also have codes of ingredients: without a display the name must have a strength.
     """
     return tuple(
         sorted(

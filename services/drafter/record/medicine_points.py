@@ -1,4 +1,4 @@
-"""What the orders of a stay leave open: what is missing, doubtful, or only stated per kg. Pure."""
+"""Open points on the orders of a stay: missing, doubtful, or only stated per kg. Pure."""
 
 from collections.abc import Iterator
 
@@ -8,7 +8,7 @@ from shared.grounding.reconciliation import ReconciliationRow, reconcile, same_m
 
 
 def medicine_points(context: EncounterContext) -> Iterator[OpenPoint]:
-    """One point for each thing that the orders for the time after the stay leave open."""
+    """Return one point for each thing that the discharge orders leave open."""
     if not context.needs_instructions:
         return
     if not context.discharge_medicines and (context.home_medicines or context.hospital_medicines):
@@ -59,7 +59,7 @@ def _of_row(row: ReconciliationRow, context: EncounterContext) -> Iterator[OpenP
 
 
 def _contradictions(context: EncounterContext) -> Iterator[OpenPoint]:
-    """Medicines that stand both to take and not to take, where no order says that it replaces the other."""
+    """Return medicines that are both to take and not to take, where no order replaces the other."""
     words = {"on-hold": "on hold", "stopped": "stopped", "avoid": "not to be given"}
     for other in context.other_medicines:
         for medicine in context.discharge_medicines:
@@ -69,7 +69,7 @@ def _contradictions(context: EncounterContext) -> Iterator[OpenPoint]:
 
 
 def _questions(context: EncounterContext) -> Iterator[OpenPoint]:
-    """One point for each question: an EHR without categories leaves the same open about all its orders."""
+    """Return one point for each question: an EHR without categories leaves the same open for all orders."""
     asked: dict[str, list[Medicine]] = {}
     lists = (context.discharge_medicines, context.home_medicines, context.hospital_medicines, context.other_medicines)
     for medicine in (item for found in lists for item in found):
@@ -81,7 +81,7 @@ def _questions(context: EncounterContext) -> Iterator[OpenPoint]:
 
 
 def missing_parts_text(medicine: Medicine) -> str:
-    """What an order does not say, in words; empty where it says how much and how often."""
+    """Return what an order does not state, in words; empty where it has amount and frequency."""
     lacks = set(medicine.lacks)
     if not medicine.dose or lacks >= {"amount", "frequency"}:
         words = f" (only “{medicine.dose}”): confirm amount and frequency" if medicine.dose else ""
@@ -96,7 +96,7 @@ def missing_parts_text(medicine: Medicine) -> str:
 
 
 def _dose_by_weight(medicine: Medicine, context: EncounterContext) -> str:
-    """The last recorded weight beside a dose per kg; nothing is computed."""
+    """Return the last recorded weight beside a dose per kg; nothing is computed."""
     measured = [item for item in context.vitals if item.name in ("Body weight", "Body height")]
     known = [f"{item.name.lower()} {item.last.value} on {item.last.on or ''}".removesuffix(" on ") for item in measured]
     last = f"last recorded {', '.join(known)}" if known else "no body weight is recorded"

@@ -1,4 +1,4 @@
-"""What records call the lists of medicines: in categories of orders, and in titles of lists and sections. Pure.
+"""Wordings of medicine lists: in categories of orders, and in titles of lists and sections. Pure.
 
 https://terminology.hl7.org/CodeSystem-medicationrequest-category.html; Oracle Health has `patientspecified` besides.
 """
@@ -36,7 +36,7 @@ _INPATIENT = re.compile(r"\bin-?patient|in hospital|\bward\b|station(ä|ae)r|(?<
 
 
 def categories(order: Resource) -> frozenset[Category]:
-    """What an order's categories say, by code or in words; empty where they say nothing of the kind."""
+    """Return the categories of an order, by code or in words; empty where it has none of these."""
     stated = order.get("category")
     found = {kind for code in elements.codes(stated) if (kind := _CODES.get(code.lower()))}
     texts = [*elements.displays(stated), *(re.sub(r"[_.-]", " ", code) for code in elements.codes(stated))]

@@ -1,4 +1,4 @@
-"""Orders, statements, administrations and supplies of medicines: what each is, and in which list it stands.
+"""Classify orders, statements, administrations and supplies of medicines, and sort them into lists.
 
 https://hl7.org/fhir/R4/medicationrequest.html
 """
@@ -37,7 +37,7 @@ _NOT_USABLE = {"entered-in-error": "entered in error", "draft": "a draft, not an
 
 
 class MedicationSorter:
-    """Reads and sorts the medicines of one record."""
+    """Read and sort the medicines of one record."""
 
     def __init__(
         self, entries: MedicineReader, lists: ListMembership, links: OrderLinks, bases: frozenset[str], scope: StayScope
@@ -49,7 +49,7 @@ class MedicationSorter:
         self._scope = scope
 
     def orders(self, resources: list[Resource], given: list[Resource]) -> Iterator[tuple[ListName, Medicine]]:
-        """MedicationRequests. `given` are MedicationAdministrations: what they name was ordered for the ward."""
+        """Return MedicationRequests. `given` are MedicationAdministrations: what they name is an inpatient order."""
         sorting = OrderSorter(resources, given, self._links.replaced, self._bases, self._scope)
         for item in resources:
             time = self._scope.first(item, "authoredOn")
@@ -62,7 +62,7 @@ class MedicationSorter:
                     yield from self._in_lists(item, name, time, place)
 
     def statements(self, resources: list[Resource]) -> Iterator[tuple[ListName, Medicine]]:
-        """MedicationStatements: what the patient is known to take."""
+        """Return MedicationStatements: what the patient is known to take."""
         for item in resources:
             time = self._scope.first(item, "effectivePeriod", "effectiveDateTime", "dateAsserted")
             name, status = self._entries.name(item), str(item.get("status"))
@@ -77,7 +77,7 @@ class MedicationSorter:
     def _in_lists(
         self, item: Resource, name: str | None, time: FhirDateTime | None, place: ListPlacement
     ) -> Iterator[tuple[ListName, Medicine]]:
-        """An entry in its list, or in those that the record's own lists name it in."""
+        """Return an entry in its list, or in those that the record's own lists name it in."""
         listed, status, said = self._lists.kinds(item), status_of(item), categories(item)
         barred = status != "active" and (place.kind != "hospital" or status == "avoid")
         kinds = place_in_lists(
@@ -108,7 +108,7 @@ class MedicationSorter:
     def _current_lists(
         self, item: Resource, name: str | None, kinds: tuple[ListName, ...], listed: frozenset[str]
     ) -> tuple[ListName, ...]:
-        """Its lists without that of the discharge where its course was over by then, which is remembered."""
+        """Return its lists, without discharge where its course was over by then, which is recorded."""
         ended, scope = medicine_courses.end_of_course(item, self._scope), self._scope
         if ended is None or ended.ends >= scope.end or not {"home", "discharge"} & set(kinds):
             return kinds
@@ -124,7 +124,7 @@ class MedicationSorter:
         return ("hospital",)
 
     def _end_of_home_course(self, item: Resource) -> str:
-        """When a course was over that was taken at home, by its own dates or by its status."""
+        """Return when a home course ended, by its own dates or its status."""
         ended = medicine_courses.end_of_course(item, self._scope)
         if ended is not None:
             return ended.text if ended.ends < self._scope.end else ""
@@ -132,7 +132,7 @@ class MedicationSorter:
         return "recorded as completed" if is_statement and item.get("status") == "completed" else ""
 
     def _doubt(self, item: Resource, time: FhirDateTime | None) -> str:
-        """Whether an order may be over, though none of its dates says so."""
+        """Return whether an order may be over, though none of its dates states it."""
         if (
             medicine_courses.end_of_course(item, self._scope) is not None
             or item.get("resourceType") != "MedicationRequest"
@@ -146,7 +146,7 @@ class MedicationSorter:
         return ""
 
     def administrations(self, resources: list[Resource]) -> Iterator[tuple[ListName, Medicine]]:
-        """MedicationAdministrations: only what was given."""
+        """Return MedicationAdministrations of what was given."""
         for item in resources:
             time = self._scope.first(item, "effectiveDateTime", "effectivePeriod")
             name, status = self._entries.name(item), elements.string(item, "status")
@@ -157,7 +157,7 @@ class MedicationSorter:
                 yield "given", self._entries.medicine(item, name, time)
 
     def _is_order(self, item: Resource, name: str | None) -> bool:
-        """Whether an order is one; what is not is remembered, with a word where a list of the discharge names it."""
+        """Return whether an order is one; others are recorded, with a question where a discharge list has them."""
         # What a patient is reported to take is no order of this hospital's, and some systems call it a plan.
         reason = _NOT_USABLE.get(_status(item)) or (
             None if is_reported(item) else _NOT_ORDERS.get(str(item.get("intent")))
@@ -183,7 +183,7 @@ class MedicationSorter:
             scope.leave_out(item, name, OF_ANOTHER_ENCOUNTER, important=important)
 
     def _leave_out_ended(self, item: Resource, name: str | None, status: str) -> None:
-        """What ended: before the stay where the record says when; else a stop with its reason asks for a word."""
+        """Record an ended order: before the stay where dated; a stop with its reason asks a question."""
         why, ended = self._entries.why(item), medicine_courses.end_of_course(item, self._scope)
         if ended is not None and self._scope.start is not None and ended.ends < self._scope.start.begins:
             self._scope.leave_out(item, name, f"{status} before this stay")
@@ -192,7 +192,7 @@ class MedicationSorter:
         self._scope.leave_out(item, name, reason, important=status == "stopped" and why is not None)
 
     def _is_over(self, item: Resource, name: str | None, time: FhirDateTime | None) -> bool:
-        """Whether a statement is of another time than the stay; it is remembered then."""
+        """Return whether a statement is of another time than the stay, which is recorded."""
         status, scope = str(item.get("status")), self._scope
         over = status in ("completed", "stopped")
         ended = medicine_courses.end_of_course(item, self._scope)
@@ -209,12 +209,12 @@ class MedicationSorter:
         return True
 
     def _is_of_before(self, time: FhirDateTime | None) -> bool:
-        """Whether what is known to be taken at a time was taken at the admission."""
+        """Return whether what is known to be taken at a time was taken at admission."""
         start = self._scope.start
         return time is not None and start is not None and time.begins <= start.ends
 
     def _may_be_of_before(self, item: Resource, listed: frozenset[str], time: FhirDateTime | None) -> bool:
-        """Whether a statement that only a list of the discharge places does not say when it began."""
+        """Return whether a statement that only a discharge list places has no start."""
         if item.get("resourceType") != "MedicationStatement" or listed != {"discharge"} or self._is_of_before(time):
             return False
         return self._scope.moment(elements.child(item, "effectivePeriod").get("start")) is None
@@ -233,6 +233,6 @@ class MedicationSorter:
 
 
 def _status(item: Resource) -> str:
-    """The status of an order; a Dutch agreement to stop is recorded as a cancelled one."""
+    """Return the status of an order; a Dutch agreement to stop is recorded as a cancelled one."""
     status = str(item.get("status"))
     return "stopped" if status == "cancelled" and is_stop_agreement(item) else status

@@ -1,4 +1,4 @@
-"""Cultures with their organisms and susceptibilities: one line a culture, never among the results within range."""
+"""Cultures with organisms and susceptibilities: one line for each culture, never among normal results."""
 
 import re
 from collections.abc import Iterator
@@ -50,7 +50,7 @@ _UNUSABLE_STATUSES = ("cancelled", "entered-in-error")
 
 
 class Microbiology:
-    """Finds what is microbiology among the observations: by category, by name, or as a relative of a susceptibility."""
+    """Find microbiology among the observations: by category, name, or relation to a susceptibility."""
 
     def __init__(self, observations: list[Resource], reports: list[Resource], bases: frozenset[str]) -> None:
         self._bases = bases
@@ -77,12 +77,12 @@ class Microbiology:
         self.taken = frozenset(self._related(core))
 
     def _is_microbiology_core(self, name: str) -> bool:
-        """By its own words, by its report, or as a susceptibility of an organism."""
+        """Return whether it is microbiology by its words, its report, or as a susceptibility."""
         item, parent = self._known[name], self._known.get(self._parents.get(name, ""), {})
         return name in self._of_reports or is_microbiology(item) or (_test(item) is not None and _has_organism(parent))
 
     def _related(self, core: set[str]) -> set[str]:
-        """`core`, what its observations are made of, and what they are a part of."""
+        """Return `core`, its members, and what it is a member of."""
         below: set[str] = set()
         waiting = list(core)
         while waiting:
@@ -97,7 +97,7 @@ class Microbiology:
         return found
 
     def _roots(self) -> list[str]:
-        """Observations that are a part of no other; of a circle, which is broken, the first by name."""
+        """Return observations that are a member of no other; a cycle is broken at the first by name."""
         roots = sorted(name for name in self.taken if self._parents.get(name) not in self.taken)
         reached: set[str] = set()
         for name in [*roots, *sorted(self.taken)]:
@@ -112,7 +112,7 @@ class Microbiology:
         return roots
 
     def cultures(self, scope: StayScope, pending: list[ContextEntry]) -> Iterator[ContextEntry]:
-        """One entry for each culture; those that are not final are pending as well."""
+        """Return one entry for each culture; those that are not final are pending as well."""
         roots = [self._known[name] for name in self._roots()]
         for item in sorted(roots, key=_by_time_and_name):  # not by id: each server has its own
             time = scope.first(item, "effectiveDateTime", "effectivePeriod", "effectiveInstant", "issued")
@@ -137,7 +137,7 @@ class Microbiology:
             yield scope.entry(item, f"{text}{preliminary}", time)
 
     def _culture_text(self, item: Resource, scope: StayScope, above: tuple[str, ...] = ()) -> str | None:
-        """`Urine culture: 10,000-100,000 organisms/mL; Escherichia coli (gentamicin resistant)`."""
+        """Return `Urine culture: 10,000-100,000 organisms/mL; Escherichia coli (gentamicin resistant)`."""
         name = elements.concept_or_code(item.get("code")) or ""
         own = format_value(item)
         if (alone := _test(item)) is not None and not self._children.get(source(item)):
@@ -173,7 +173,7 @@ def _by_time_and_name(item: Resource) -> tuple[str, str]:
 
 
 def is_microbiology(item: Resource) -> bool:
-    """By category, by its name, or because it is a susceptibility: by its code of an antibiotic or of an organism."""
+    """Return whether it is microbiology by category, name, or as a susceptibility of an antibiotic or organism."""
     if elements.codes(item.get("category")) & CATEGORIES:
         return True
     names = list(elements.displays(item.get("code")))
@@ -184,19 +184,19 @@ def is_microbiology(item: Resource) -> bool:
 
 
 def _is_susceptibility(item: Resource) -> bool:
-    """By its name; the level of an antibiotic in the blood is none."""
+    """Return whether it is a susceptibility by name; an antibiotic's blood level is none."""
     names = list(elements.displays(item.get("code")))
     return any(map(_SUSCEPTIBILITY_TEST.search, names)) and not any(map(_LEVEL.search, names))
 
 
 def _has_organism(item: Resource) -> bool:
-    """Whether an observation is called after an organism, or found one."""
+    """Return whether an observation is named after an organism, or found one."""
     texts = [*elements.displays(item.get("code")), *elements.displays(item.get("valueCodeableConcept"))]
     return any(_ORGANISM.search(text) for text in [*texts, elements.string(item, "valueString") or ""])
 
 
 def _test(item: Resource) -> str | None:
-    """`gentamicin resistant`, with its concentration; None for what is no susceptibility."""
+    """Return `gentamicin resistant`, with its concentration; None for what is no susceptibility."""
     for element in (item.get("interpretation"), item.get("valueCodeableConcept")):
         said = next((_SUSCEPTIBILITY[code] for code in elements.codes(element) if code in _SUSCEPTIBILITY), None)
         said = said or next(

@@ -1,5 +1,6 @@
-"""The few facts that stand only in notes and documents of the stay: complaint, operation, complications, certificate
-of death. Notes as such are read in `clinical_notes.py`; what is no note is evidence for the narrative only.
+"""Facts that are only in notes and documents: complaint, operation, complications, death certificate.
+
+Notes are read in `clinical_notes.py`; other documents are evidence for the narrative only.
 """
 
 import re
@@ -58,7 +59,7 @@ class NotePassage:
 
     @property
     def with_title(self) -> str:
-        """The text with its heading, where it does not begin with it."""
+        """Return the text with its heading, unless it begins with it."""
         return (
             self.text
             if self.text.lower().startswith(self.title.lower()) or not self.title
@@ -73,7 +74,7 @@ def read_passages(
     scope: StayScope,
     texts: Mapping[str, NoteText],
 ) -> list[NotePassage]:
-    """Sections of the notes and documents of the stay, oldest first; discharge summaries are no source of one."""
+    """Return sections of the stay's notes and documents, oldest first; discharge summaries are no source."""
     found: list[NotePassage] = []
     for item in (item for item in (*compositions, *documents, *impressions) if _is_note(item, scope)):
         time = time_of(item, scope)
@@ -105,14 +106,14 @@ def _sections(item: Resource, section: Resource, time: FhirDateTime | None, dept
 
 
 def complaints(found: list[NotePassage]) -> Iterator[ContextEntry]:
-    """Why the patient came, in the words of the admission note."""
+    """Return why the patient came, in the words of the admission note."""
     for part in found:
         if _COMPLAINT.search(part.title) or part.codes & _COMPLAINT_CODES:
             yield ContextEntry(text=part.text.rstrip("."), source=source(part.resource))
 
 
 def operations(found: list[NotePassage]) -> Iterator[ContextEntry]:
-    """Sections of operation notes: procedure, anaesthesia, findings, blood loss, implants."""
+    """Return sections of operation notes: procedure, anaesthesia, findings, blood loss, implants."""
     for part in found:
         if part.codes & _OPERATION_CODES or _OPERATION.search(part.kind):
             if part.resource.get("resourceType") == "DocumentReference":
@@ -122,7 +123,7 @@ def operations(found: list[NotePassage]) -> Iterator[ContextEntry]:
 
 
 def _by_headings(part: NotePassage) -> Iterator[ContextEntry]:
-    """What a whole text says under the headings that count; all of it where it has none. Its header names people."""
+    """Return the text under relevant headings; all of it without any. Its header names people."""
     found = [item for item in note_sections.split_parts(part.text) if item.section in _OPERATION_HEADINGS]
     for item in found:
         words = " ".join(note_sentences.split_note_sentences(item.lines))
@@ -137,14 +138,14 @@ def _by_headings(part: NotePassage) -> Iterator[ContextEntry]:
 
 
 def deaths(found: list[NotePassage]) -> list[ContextEntry]:
-    """Sections of a certificate of death."""
+    """Return sections of a death certificate."""
     return [_entry(part, part.with_title) for part in found if part.codes & _DEATH_CODES or _DEATH.search(part.kind)]
 
 
 def complications(found: list[NotePassage]) -> Iterator[ContextEntry]:
-    """Sentences of notes that say that a complication happened; the first of equal ones.
+    """Return sentences of notes that state a complication; the first of equal ones.
 
-    Operation notes and certificates of death are told in full elsewhere.
+    Operation notes and death certificates are quoted in full elsewhere.
     """
     seen: set[str] = set()
     for part in found:
@@ -159,7 +160,7 @@ def complications(found: list[NotePassage]) -> Iterator[ContextEntry]:
 
 
 def document_evidence(found: list[NotePassage], told: Collection[str]) -> Iterator[ContextEntry]:
-    """Sentences of documents that are no notes, each once, up to `MAX_SENTENCES`. `told` are the notes' sources."""
+    """Return sentences of other documents, each once, up to `MAX_SENTENCES`. `told` are the notes' sources."""
     seen: set[str] = set()
     for part in (part for part in found if source(part.resource) not in told):
         for sentence in sentences(part.text):
@@ -169,7 +170,7 @@ def document_evidence(found: list[NotePassage], told: Collection[str]) -> Iterat
 
 
 def sentences(text: str) -> list[str]:
-    """Lines and sentences of a note."""
+    """Return the lines and sentences of a note."""
     parts = [part for line in text.splitlines() for part in re.split(r"(?<=[.;!?])\s+(?=[A-Z(])", line)]
     return [part.strip() for part in parts if re.search(r"\w{3}", part)]
 

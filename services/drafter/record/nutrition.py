@@ -1,4 +1,7 @@
-"""Diets, supplements and tube feeding that are ordered. Pure. https://hl7.org/fhir/R4/nutritionorder.html"""
+"""Diets, supplements and tube feeding that are ordered. Pure.
+
+https://hl7.org/fhir/R4/nutritionorder.html
+"""
 
 from collections.abc import Iterator
 
@@ -12,7 +15,7 @@ from shared.contracts.context import ContextEntry
 
 
 def ordered_diets(orders: list[Resource], scope: StayScope) -> Iterator[ContextEntry]:
-    """Diets that are ordered."""
+    """Return the diets that are ordered."""
     for item in orders:
         time = scope.first(item, "dateTime")
         said = [
@@ -36,12 +39,12 @@ def _names(item: Resource, field: str) -> list[str]:
 
 
 def _schedule(item: Resource) -> str:
-    """Every schedule of a part; some systems write one that is no list."""
+    """Return every schedule of a part; some systems write one that is no list."""
     return elements.join_distinct((format_timing(part) for part in elements.children(item, "schedule")), "; ")
 
 
 def _oral_diet(diet: Resource) -> list[str | None]:
-    """`Dysphagia diet, minced (meat), sodium 2 g, mildly thick`."""
+    """Return `Dysphagia diet, minced (meat), sodium 2 g, mildly thick`."""
     return [
         *_names(diet, "type"),
         *(_texture(part) for part in elements.children(diet, "texture")),
@@ -64,14 +67,14 @@ def _nutrient(part: Resource) -> str | None:
 
 
 def _supplement(part: Resource) -> str:
-    """`Ensure Plus (High-protein drink), 1 bottle, twice daily`."""
+    """Return `Ensure Plus (High-protein drink), 1 bottle, twice daily`."""
     name = _product(elements.string(part, "productName"), elements.concept(part.get("type")))
     more = [format_dose(part.get("quantity")), _schedule(part), elements.string(part, "instruction")]
     return elements.join_distinct([name, *more])
 
 
 def _enteral(formula: Resource) -> list[str | None]:
-    """`Enteral 1.2 kcal/mL, nasogastric, at 75 mL/h, at most 1800 mL`."""
+    """Return `Enteral 1.2 kcal/mL, nasogastric, at 75 mL/h, at most 1800 mL`."""
     base, additive = (
         _product(elements.string(formula, f"{kind}ProductName"), elements.concept(formula.get(f"{kind}Type")))
         for kind in ("baseFormula", "additive")
@@ -97,5 +100,5 @@ def _administration(part: Resource) -> str:
 
 
 def _product(name: str | None, type: str | None) -> str | None:
-    """The product with its type, where both are known and differ."""
+    """Return the product with its type, where both are known and differ."""
     return f"{name} ({type})" if name and type and type.lower() not in name.lower() else name or type

@@ -1,4 +1,4 @@
-"""The value of an Observation or a component, in any of FHIR's types, as it is printed."""
+"""Format the value of an Observation or component, of any FHIR type."""
 
 from services.drafter.record import quantities
 from shared.clinical import elements, fhir_datetime
@@ -8,7 +8,7 @@ PRESSURE = ("8480-6", "8462-4")  # LOINC: systolic, diastolic
 
 
 def format_value(result: Resource) -> str | None:
-    """`7.345`, `<0.008 µIU/mL`, `Detected`, `1:640`; of a blood pressure `118/64 mmHg`; None where there is none."""
+    """Return `7.345`, `<0.008 µIU/mL`, `Detected`, `1:640`, `118/64 mmHg` for blood pressure; None without one."""
     simple = (
         quantities.format_quantity(result.get("valueQuantity"))
         or quantities.format_ratio(result.get("valueRatio"))
@@ -30,7 +30,7 @@ def format_value(result: Resource) -> str | None:
 
 
 def format_pressure(result: Resource) -> str | None:
-    """Systolic over diastolic, wherever LOINC stands among the codes of the components."""
+    """Return systolic over diastolic, where any component code is LOINC's."""
     found: dict[str, Resource] = {}
     for item in elements.children(result, "component"):
         for code in elements.loinc_codes(item.get("code")) & set(PRESSURE):

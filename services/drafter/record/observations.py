@@ -1,4 +1,4 @@
-"""Results and vital signs, reduced to what tells their course; where the record does not judge a value, nobody does."""
+"""Results and vital signs, reduced to those that show their course. Only the record judges values."""
 
 import re
 from collections import Counter
@@ -40,7 +40,7 @@ class ObservationResult:
 
 @dataclass(slots=True)
 class Measurements:
-    """What the Observations of a stay say, sorted."""
+    """The Observations of a stay, sorted."""
 
     labs: list[ObservationSeries]
     vitals: list[ObservationSeries]
@@ -62,7 +62,7 @@ _REMARK = re.compile(
 def read_measurements(
     observations: list[Resource], scope: StayScope, person: RangeSubject, taken: frozenset[str]
 ) -> Measurements:
-    """Results and vital signs of the stay; observations in `taken` are told elsewhere."""
+    """Return results and vital signs of the stay; observations in `taken` are listed elsewhere."""
     results: list[ObservationResult] = []
     vitals: list[ObservationResult] = []
     pending: list[ContextEntry] = []
@@ -83,12 +83,12 @@ def read_measurements(
 
 
 def is_measured(item: Resource) -> bool:
-    """Whether an Observation is a result or a vital sign."""
+    """Return whether an Observation is a result or a vital sign."""
     return vital_sign(item) is not None or is_laboratory(item)
 
 
 def is_laboratory(item: Resource) -> bool:
-    """By category in any system or text; without a category by having a range."""
+    """Return whether it is laboratory, by category in any system or text; without one by having a range."""
     categories = item.get("category")
     if not categories:
         return bool(item.get("referenceRange") or item.get("interpretation") or _loinc_quantity(item))
@@ -139,7 +139,7 @@ def _results(
 
 
 def _with_qualifiers(item: Resource, status: str | None) -> Iterator[str]:
-    """What a value must not be read without: that it may change, and what the laboratory remarks about the specimen."""
+    """Return a value with what it must not be read without: preliminary status, remarks on the specimen."""
     if status == "preliminary":
         yield "(preliminary)"
     sentences = [part for note in elements.annotations(item) for part in re.split(r"(?<=[.;!])\s+", note.strip())]
@@ -148,7 +148,7 @@ def _with_qualifiers(item: Resource, status: str | None) -> Iterator[str]:
 
 
 def _values(item: Resource, name: str, vital: str | None) -> Iterator[tuple[Resource, str, str, str]]:
-    """The resource's own value and those of its components: resource, name, key, words."""
+    """Yield the resource's own value and those of its components: resource, name, key, words."""
     own = format_value(item)
     if own is not None:
         yield item, vital or name, vital or _key(item, name), own
@@ -162,7 +162,7 @@ def _values(item: Resource, name: str, vital: str | None) -> Iterator[tuple[Reso
 
 
 def _key(item: Resource, name: str) -> str:
-    """What makes two values of one series: a LOINC code, else any code, else the name; and the unit."""
+    """Return what makes two values one series: a LOINC code, else any code, else the name; and the unit."""
     codes = sorted(elements.coding_pairs(item.get("code")))
     loinc = [code for system, code in codes if system == "http://loinc.org"]
     base = loinc[0] if loinc else f"{codes[0][0]}|{codes[0][1]}" if codes else name.lower()
@@ -226,7 +226,7 @@ def _extremes(found: list[ObservationResult]) -> tuple[Measurement | None, Measu
 
 
 def _deviation(item: ObservationResult) -> tuple[int, Decimal]:
-    """How bad a value is: by what the record calls it, then by how far outside its range it lies."""
+    """Return how abnormal a value is: by the record's judgement, then by its distance from the range."""
     number = quantities.measured_value(item.resource)
     share = Decimal(0)
     for limits in item.limits:
@@ -238,7 +238,7 @@ def _deviation(item: ObservationResult) -> tuple[int, Decimal]:
 
 
 def _contradictions(results: list[ObservationResult]) -> Iterator[ContextEntry]:
-    """Two final values of one test at one time."""
+    """Return pairs of final values of one test at one time that differ."""
     seen: dict[tuple[str, datetime], ObservationResult] = {}
     for item in results:
         at = (item.key, item.measurement.time)
@@ -258,7 +258,7 @@ def _contradictions(results: list[ObservationResult]) -> Iterator[ContextEntry]:
 
 
 def _differ(one: ObservationResult, other: ObservationResult) -> bool:
-    """Whether two values are different ones: 4.10 and 4.1 are not."""
+    """Return whether two values differ: 4.10 and 4.1 do not."""
     numbers = [quantities.measured_value(item.resource) for item in (one, other)]
     if all(number is not None for number in numbers):
         return len({(number.value, number.comparator) for number in numbers if number is not None}) > 1
@@ -279,9 +279,10 @@ _WITHOUT_PROPERTY = re.compile(r"(?P<component>.+?) in (?P<system>[^\[]*?)(?: by
 
 
 def short_name(name: str) -> str:
-    """LOINC's long names without property and method: `Potassium [Moles/volume] in Serum or Plasma` → `Potassium`.
+    """Return LOINC's long name without property and method.
 
-    What was looked at stays where it is no blood: `Glucose [Mass/volume] in Urine` → `Glucose (Urine)`.
+    `Potassium [Moles/volume] in Serum or Plasma` → `Potassium`. The specimen stays where it is no blood: `Glucose
+    [Mass/volume] in Urine` → `Glucose (Urine)`.
     """
     match = _LOINC_NAME.fullmatch(name)
     if match is None:
@@ -292,7 +293,7 @@ def short_name(name: str) -> str:
 
 
 def short_names(series: Iterable[ObservationSeries]) -> dict[str, str]:
-    """The short name of each full name; the full one where two tests would be called the same."""
+    """Return the short name of each full name; the full one where two tests would share a short one."""
     names = dict.fromkeys(item.name for item in series)
     counts = Counter(short_name(name).lower() for name in names)
     return {name: short_name(name) if counts[short_name(name).lower()] == 1 else name for name in names}

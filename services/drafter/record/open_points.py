@@ -1,4 +1,4 @@
-"""What asks for a physician's word before the signature. Beside the document, never in it. Pure."""
+"""Open points that ask for a physician's decision before the signature, beside the document. Pure."""
 
 from collections.abc import Iterator, Sequence
 
@@ -40,9 +40,9 @@ RESOURCE_NAMES = {
 def open_points(
     context: EncounterContext, left_out: Sequence[ExcludedEntry], record: SourceRecord, *, handed_over: bool = False
 ) -> tuple[OpenPoint, ...]:
-    """Sources that could not be read, important entries that were left out, and what the record leaves open.
+    """Return sources that could not be read, important omissions, and what the record leaves open.
 
-    `handed_over`: others go on with the treatment at once, and no visit has to be arranged.
+    `handed_over`: others continue the treatment at once, and no visit has to be arranged.
     """
     found = [
         *(OpenPoint(text=f"{text}: compare with the chart") for text in unread_lines(record)),
@@ -57,7 +57,7 @@ def open_points(
 
 
 def _omissions(left_out: Sequence[ExcludedEntry]) -> Iterator[OpenPoint]:
-    """One point for each kind and reason: eight susceptibilities of one late culture are one question."""
+    """Return one point for each kind and reason: eight susceptibilities of one late culture are one question."""
     groups: dict[tuple[str, str], list[ExcludedEntry]] = {}
     for item in left_out:
         groups.setdefault((item.kind, item.reason), []).append(item)
@@ -67,7 +67,7 @@ def _omissions(left_out: Sequence[ExcludedEntry]) -> Iterator[OpenPoint]:
 
 
 def unread_lines(record: SourceRecord) -> tuple[str, ...]:
-    """What could not be read, or not in full, in words."""
+    """Return what could not be read, or not completely, in words."""
     return tuple(dict.fromkeys(map(_unread, record.unread)))
 
 

@@ -1,4 +1,4 @@
-"""Entries held against each other: medicines against allergies and each other, results that ended critical. Pure.
+"""Check discharge medicines against allergies and each other, and results for critical last values. Pure.
 
 Each finding is a question beside the document; none changes a fact of it.
 """
@@ -36,7 +36,7 @@ _TOPICAL = re.compile(
 
 
 def order_checks(context: EncounterContext) -> Iterator[OpenPoint]:
-    """Questions about the medicines for the time after the stay, and about its last results."""
+    """Return questions about discharge medicines and about last results."""
     if context.needs_instructions:
         yield from _against_allergies(context)
         yield from _duplicates(context)
@@ -45,7 +45,7 @@ def order_checks(context: EncounterContext) -> Iterator[OpenPoint]:
 
 
 def _against_allergies(context: EncounterContext) -> Iterator[OpenPoint]:
-    """A medicine to take against the recorded allergies: one point for each medicine."""
+    """Check discharge medicines against recorded allergies: one point for each medicine."""
     taken = [row.medicine for row in reconcile(context) if row.change in ("new", "changed", "continued", "unclear")]
     asked: set[str] = set()
     for medicine in taken:
@@ -59,7 +59,7 @@ def _against_allergies(context: EncounterContext) -> Iterator[OpenPoint]:
 
 
 def _shared_reason(allergy: Allergy, medicine: Medicine) -> str:
-    """In what an allergy and a medicine agree: a substance, or a class; empty where in nothing."""
+    """Return what an allergy and a medicine share: a substance or a class; empty for nothing."""
     if not allergy.names and not allergy.codes:
         return ""
     known = {part for name in allergy.names for part in _parts(ingredients(name, []))}
@@ -74,13 +74,13 @@ def _shared_reason(allergy: Allergy, medicine: Medicine) -> str:
 
 
 def _parts(names: tuple[str, ...]) -> set[str]:
-    """The substances of names such as `acetaminophen and codeine`; a class such as insulin is none."""
+    """Return the substances of names such as `acetaminophen and codeine`; a class such as insulin is none."""
     found = {re.sub(r" \(.*\)", "", part) for name in names for part in re.split(r",? and |, ", name)}
     return {part for part in found if part and not _COMMON_WORDS & set(part.split())}
 
 
 def _words(names: tuple[str, ...] | list[str]) -> set[str]:
-    """The words of names that may be substances, without the endings of Latin, German and Dutch."""
+    """Return words of names that may be substances, without Latin, German and Dutch endings."""
     found = {word for name in names for word in _WORD.findall(name.lower())} - _COMMON_WORDS
     return {re.sub(r"(um|e|s|en)$", "", word) for word in found}
 
@@ -91,7 +91,7 @@ def _same_code(allergy: Allergy, medicine: Medicine) -> bool:
 
 
 def _duplicates(context: EncounterContext) -> Iterator[OpenPoint]:
-    """Orders at discharge of one substance: one point for all of them."""
+    """Return one point for all discharge orders of one substance."""
     groups: list[list[Medicine]] = []
     for medicine in context.discharge_medicines:
         group = next((group for group in groups if any(_of_one_substance(medicine, item) for item in group)), None)
@@ -107,7 +107,7 @@ def _duplicates(context: EncounterContext) -> Iterator[OpenPoint]:
 
 
 def _same_effect(context: EncounterContext) -> Iterator[OpenPoint]:
-    """Orders at discharge of different substances that do the same."""
+    """Return discharge orders of different substances with the same effect."""
     for effect, found in taken_together.combination_questions(context.discharge_medicines):
         told = "; ".join(item.text for item in found)
         text = f"{len(found)} {effect} at discharge: {told}: confirm that they are taken together"
@@ -124,13 +124,13 @@ def _of_one_substance(one: Medicine, other: Medicine) -> bool:
 
 
 def _topical_site(medicine: Medicine) -> str:
-    """Where a medicine is applied that is not swallowed or injected."""
+    """Return where a medicine is applied that is not swallowed or injected."""
     found = _TOPICAL.search(f"{medicine.route} {medicine.name} {medicine.dose}")
     return found.group().lower() if found else ""
 
 
 def _critical_at_the_end(context: EncounterContext) -> Iterator[OpenPoint]:
-    """The last value of a test is critical, and no later one of another method says otherwise."""
+    """Return tests whose last value is critical, without a later one by another method."""
     series = [*context.labs, *context.vitals]
     names = short_names(series)
     for item in series:

@@ -1,4 +1,4 @@
-"""What orders say of each other: which one replaces another (`priorPrescription`) or carries it out (`basedOn`)."""
+"""Links between orders: which one replaces another (`priorPrescription`) or fulfils it (`basedOn`)."""
 
 from dataclasses import dataclass
 
@@ -17,9 +17,10 @@ _CARRIES_OUT = ("filler-order", "instance-order")
 
 @dataclass(frozen=True, slots=True)
 class OrderLinks:
-    """`prior` is the order that each one replaces; `replaced` are those that an order of the stay replaces.
+    """Links of a record's orders.
 
-    `stated` is what an order calls the one it replaces, empty where it only refers to it.
+    `prior` is the order that each one replaces; `replaced` are those that an order of the stay replaces. `stated` is
+    the name of the replaced order, empty where it is only referenced.
     """
 
     prior: dict[str, str]
@@ -28,7 +29,7 @@ class OrderLinks:
     bases: frozenset[str]
 
     def replaces(self, item: Resource) -> tuple[str, ...]:
-        """What an order replaces, and what that replaced in its turn."""
+        """Return what an order replaces, transitively."""
         found: list[str] = []
         last = self.prior.get(source(item))
         while last is not None and last not in found and len(found) < MAX_CHAIN_LENGTH:
@@ -37,7 +38,7 @@ class OrderLinks:
         return tuple(found)
 
     def stands_for(self, item: Resource) -> tuple[str, ...]:
-        """The orders that an order only carries out, or that a statement tells of."""
+        """Return the orders that an order only fulfils, or that a statement is about."""
         is_statement = item.get("resourceType") == "MedicationStatement"
         if not is_statement and elements.string(item, "intent") not in _CARRIES_OUT:
             return ()
@@ -47,7 +48,7 @@ class OrderLinks:
 
 
 def read_links(orders: list[Resource], bases: frozenset[str], scope: StayScope) -> OrderLinks:
-    """The links of a record's orders; what was never an order replaces nothing."""
+    """Return the links of a record's orders; an entry that never was an order replaces nothing."""
     prior: dict[str, str] = {}
     stated: dict[str, str] = {}
     replaced: set[str] = set()
@@ -70,9 +71,9 @@ def _order(element: Resource, bases: frozenset[str]) -> str | None:
 
 
 def merge_fulfilled_orders(found: SortedMedicines) -> SortedMedicines:
-    """An order and what carries it out are one: the fuller of the two is told, in the order's place.
+    """Merge an order and its fulfilment into the fuller of the two, in the order's place.
 
-    A statement is one with its order only where both stand in the same list.
+    A statement is merged with its order only where both are in the same list.
     """
     place = {item.source: index for index, (_, item) in reversed(list(enumerate(found)))}
     kept: list[tuple[ListName, Medicine] | None] = list(found)
@@ -92,7 +93,7 @@ def merge_fulfilled_orders(found: SortedMedicines) -> SortedMedicines:
 
 
 def _fuller(order: Medicine, other: Medicine) -> Medicine:
-    """The one that says more of the dosage; with the other's name and directions where they differ."""
+    """Return the one with the more complete dosage; with the other's name and directions where they differ."""
     chosen, rest = (other, order) if _statement_of(other) > _statement_of(order) else (order, other)
     update: dict[str, object] = {
         "replaces": tuple(dict.fromkeys((*order.replaces, *other.replaces))),
@@ -110,7 +111,7 @@ def _statement_of(item: Medicine) -> tuple[int, int]:
 
 
 def ask_where_missing(found: SortedMedicines, links: OrderLinks) -> SortedMedicines:
-    """An order to take that replaces one which is told in no list may be no new medicine."""
+    """Ask about discharge orders that replace one in no list: they may be no new medicine."""
     told = {reference for _, item in found for reference in (item.source, *item.stands_for)}
 
     def asked(item: Medicine) -> Medicine:
@@ -123,7 +124,7 @@ def ask_where_missing(found: SortedMedicines, links: OrderLinks) -> SortedMedici
 
 
 def name_replacements(found: SortedMedicines) -> SortedMedicines:
-    """What was stopped because another order replaces it says by which."""
+    """Name the replacing order of each medicine that was stopped for it."""
     by = {reference: item.name for kind, item in found if kind == "discharge" for reference in item.replaces}
     return [
         (

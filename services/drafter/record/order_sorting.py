@@ -1,7 +1,7 @@
-"""In which list a prescription stands: taken before the stay, ordered for the ward, or to be taken from now on.
+"""Sort prescriptions into lists: taken before the stay, ordered in hospital, or to be taken after it.
 
-All that a record says of it is weighed: category, encounter, the time it was written, its own dates, its supply, and
-whether it was given on the ward. What that leaves open is asked, and not guessed.
+Category, encounter, time of writing, own dates, supply and administrations are weighed. What they leave open is asked,
+not guessed.
 """
 
 import re
@@ -32,7 +32,7 @@ _INTRAVENOUS_CODES = frozenset({"IV", "IVINFUS", "IVPUSH", "47625008"})
 
 @dataclass(frozen=True, slots=True)
 class ListPlacement:
-    """The list of an order, None where it is no part of the stay's story; and what the record leaves open about it."""
+    """The list of an order (None where it is not part of the stay), and the open question about it."""
 
     kind: ListName | None
     question: str = ""
@@ -43,16 +43,16 @@ def is_avoided(item: Resource) -> bool:
 
 
 def is_reported(item: Resource) -> bool:
-    """Whether an order only says what a patient is reported to take."""
+    """Return whether an order only states what a patient is reported to take."""
     stated = elements.boolean(item, "reportedBoolean") or bool(elements.child(item, "reportedReference"))
     return stated or ("reported" in categories(item) and "discharge" not in categories(item))
 
 
 def place_in_lists(place: ListPlacement, listed: frozenset[str], *, is_categorized: bool) -> tuple[ListName, ...]:
-    """The lists of an entry, where the record's own lists (`home`, `discharge`, `ceased`) name it, too.
+    """Return the lists of an entry that the record's own lists (`home`, `discharge`, `ceased`) also name.
 
-    What was taken at home and stands in the list of the discharge is both. A list counts more than a time, but what a
-    category calls the ward's or the discharge's was not taken before the admission, though a section may refer to it.
+    A home medicine in the discharge list is in both. A list counts more than a time, but an inpatient or discharge
+    category excludes home, though a section may refer to it.
     """
     own: tuple[ListName, ...] = (place.kind,) if place.kind is not None else ()
     if own == ("other",) or not listed:
@@ -68,7 +68,7 @@ def place_in_lists(place: ListPlacement, listed: frozenset[str], *, is_categoriz
 
 
 class OrderSorter:
-    """Sorts the orders of one record. `replaced` are the orders that others replace, `given` are administrations."""
+    """Sort the orders of one record. `replaced` are replaced orders, `given` are administrations."""
 
     def __init__(
         self,
@@ -86,7 +86,7 @@ class OrderSorter:
         self._has_category = any(scope.belongs(item) and "discharge" in categories(item) for item in orders)
 
     def placement(self, item: Resource, status: str, time: FhirDateTime | None) -> ListPlacement:
-        """Where an order stands. `status` is that of the order, `time` when it was written."""
+        """Return the list of an order. `status` is that of the order, `time` when it was written."""
         scope, said, own = self._scope, categories(item), self._scope.belongs(item)
         if self._is_late(own, time):
             return ListPlacement(None)
@@ -107,25 +107,25 @@ class OrderSorter:
         return self._prescribed(item, status, time) if said else self._without_category(item, status, time)
 
     def _is_late(self, own: bool | None, time: FhirDateTime | None) -> bool:
-        """Whether an order was written after the discharge; one of the stay itself counts until the end of the day."""
+        """Return whether an order was written after the discharge; one of the stay counts until the end of that day."""
         scope = self._scope
         return time is not None and time.begins > (scope.end_of_day if own else scope.end)
 
     def _of_before(self, item: Resource, status: str, time: FhirDateTime | None) -> ListPlacement:
-        """What another stay prescribed for the time after it is what the patient takes at this one's beginning."""
+        """Return the placement of another stay's discharge order, which is a home medicine of this one."""
         start = self._scope.start
         earlier = time is not None and start is not None and time.begins < start.begins
         return ListPlacement("home" if earlier and self._was_in_force(item, status) else None)
 
     def _was_in_force(self, item: Resource, status: str, more: tuple[str, ...] = ()) -> bool:
-        """Whether an order of before was in force at the admission: it still is, ended in the stay, or was replaced."""
+        """Return whether an earlier order was active at admission: still active, ended in the stay, or replaced."""
         ended, start = medicine_courses.end_of_course(item, self._scope), self._scope.start
         over = ended is not None and start is not None and ended.ends < start.begins
         replaced = source(item) in self._replaced and not over
         return status in (*_IN_FORCE, *more) or replaced or self._scope.within(ended)
 
     def _prescribed(self, item: Resource, status: str, time: FhirDateTime | None) -> ListPlacement:
-        """An order to be taken outside of the hospital (`community`, `outpatient`) that was written in the stay."""
+        """Return the placement of an outpatient order (`community`, `outpatient`) written in the stay."""
         if "outpatient" in categories(item) and source(item) in self._on_the_ward:
             return ListPlacement("hospital")
         begins, start = medicine_courses.start_of_course(item, self._scope), self._scope.start
@@ -151,7 +151,7 @@ class OrderSorter:
         return ListPlacement("discharge", BEFORE_OR_AFTER if open else "")
 
     def _without_category(self, item: Resource, status: str, time: FhirDateTime | None) -> ListPlacement:
-        """An order of the stay of which no category says what it is for."""
+        """Return the placement of an order of the stay without a category."""
         if source(item) in self._on_the_ward:
             return ListPlacement("hospital")
         if status not in (*_IN_FORCE, "stopped"):
@@ -170,7 +170,7 @@ class OrderSorter:
         return ListPlacement("discharge", open)
 
     def _begins_later(self, begins: FhirDateTime | None, written: FhirDateTime | None) -> bool:
-        """Whether an order begins after it was written, with the day of the discharge or later."""
+        """Return whether an order begins on the day of discharge or later, after it was written."""
         if begins is None or (written is not None and begins.begins <= written.ends):
             return False
         return begins.begins > self._scope.end_of_day - timedelta(days=1)
@@ -183,18 +183,18 @@ class OrderSorter:
         return start is not None and time.begins <= start.ends
 
     def _is_late_in_stay(self, time: FhirDateTime) -> bool:
-        """Whether a time is nearer to the discharge than to the admission, or may be: a day without a time."""
+        """Return whether a time is, or may be, nearer to the discharge than to the admission."""
         start = self._scope.start
         return start is None or self._scope.end - time.ends <= time.ends - start.begins
 
     def _is_long(self) -> bool:
-        """Whether the day before the discharge is another one than that of the admission."""
+        """Return whether the day before the discharge is later than that of the admission."""
         start = self._scope.start
         return start is None or self._scope.end - start.begins > 2 * DISCHARGE_PERIOD
 
 
 def _is_dispensed(item: Resource) -> bool:
-    """Whether an order asks a pharmacy for a supply: so many packs, for so long, so many times again."""
+    """Return whether an order asks a pharmacy for a supply: packs, duration, refills."""
     asked = elements.child(item, "dispenseRequest")
     return any(asked.get(name) for name in ("quantity", "expectedSupplyDuration", "numberOfRepeatsAllowed"))
 

@@ -1,4 +1,4 @@
-"""What an entry that names no encounter came from: a request of the stay, or a specimen that was taken in it. Pure."""
+"""Attribute entries without an encounter to the stay by their request or specimen. Pure."""
 
 from collections.abc import Iterable, Iterator, Mapping
 
@@ -10,7 +10,7 @@ from shared.clinical.elements import Resource
 def entries_of_stay(
     entries: Mapping[str, list[Resource]], known: Mapping[str, Resource], scope: StayScope, bases: frozenset[str]
 ) -> frozenset[str]:
-    """Reports, results and procedures, as `Type/id`, that were ordered for the stay or made from its specimens.
+    """Return reports, results and procedures (`Type/id`) that the stay ordered or whose specimens it took.
 
     `known` are the Specimens that were read, by `Specimen/id`; contained ones are read from the entry.
     """
@@ -25,7 +25,7 @@ def entries_of_stay(
 
 
 def _requests(resources: Iterable[Resource], scope: StayScope) -> Iterator[str]:
-    """Requests of the stay for the time of the stay: what is planned for later is not its result."""
+    """Return requests of the stay for its time: what is planned for later is not its result."""
     for item in resources:
         authored = scope.first(item, "authoredOn")
         planned = scope.first(item, "occurrenceDateTime", "occurrencePeriod", "occurrenceTiming")

@@ -1,4 +1,4 @@
-"""What comes after the stay: visits, care plans, activity, goals, the care team."""
+"""Plans after the stay: appointments, care plans, activity, goals, the care team."""
 
 import re
 from collections.abc import Iterator
@@ -35,7 +35,7 @@ _ACTIVITY = re.compile(
 
 
 def appointments(resources: list[Resource], scope: StayScope) -> Iterator[ContextEntry]:
-    """Visits to come, also where they were made after the discharge of that day."""
+    """Return future appointments, also those made after the discharge on that day."""
     for item in resources:
         start = scope.first(item, "start") or scope.first(elements.child(item, "requestedPeriod"), "start")
         made = scope.moment(item.get("created"))
@@ -81,7 +81,7 @@ def _date_only(item: Resource) -> bool:
 
 
 def care_plans(resources: list[Resource], scope: StayScope) -> Iterator[ContextEntry]:
-    """Plans with their activities, whichever element names them."""
+    """Return plans with their activities, from any element that names them."""
     for item in resources:
         time = scope.first(item, "created", "period")
         status, intent = str(item.get("status")), str(item.get("intent"))
@@ -128,7 +128,7 @@ def is_activity(name: str) -> bool:
 
 
 def goals(resources: list[Resource], scope: StayScope) -> Iterator[ContextEntry]:
-    """Goals that hold, with their targets."""
+    """Return active goals with their targets."""
     for item in resources:
         name = elements.concept_or_code(item.get("description"))
         status = str(item.get("lifecycleStatus"))
@@ -158,7 +158,7 @@ def _target(part: Resource) -> str | None:
 def team(
     resources: list[Resource], people: dict[str, Resource], scope: StayScope, bases: frozenset[str]
 ) -> Iterator[ContextEntry]:
-    """Members of the care team who go on after the stay: teams that are active, or name no encounter."""
+    """Return care team members after the stay: teams that are active, or name no encounter."""
     for item in resources:
         if (
             elements.string(item, "status") not in ("active", "proposed", None)

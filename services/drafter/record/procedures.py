@@ -1,4 +1,4 @@
-"""What was done: procedures with outcome and complications, devices and lines, immunizations."""
+"""Procedures with outcome and complications, devices and lines, immunizations."""
 
 import re
 from collections.abc import Iterator
@@ -24,7 +24,7 @@ _ORDER_PREFIX = re.compile(r"^[a-z]+(_[a-z]+)*: (?=\S)")
 def read_procedures(
     resources: list[Resource], devices: dict[str, Resource], scope: StayScope, bases: frozenset[str]
 ) -> Iterator[ContextEntry]:
-    """Procedures of the stay that were done, begun or broken off, in order of time."""
+    """Return procedures of the stay that were done, begun or aborted, in order of time."""
     found: list[ContextEntry] = []
     for item in resources:
         time = scope.first(item, "performedDateTime", "performedPeriod", "performedString")
@@ -40,7 +40,7 @@ def read_procedures(
 
 
 def aftercare_points(resources: list[Resource], scope: StayScope) -> Iterator[ContextEntry]:
-    """What a procedure of the stay asks for afterwards: `Remove staples on day 14 (after hip replacement)`."""
+    """Return follow-up of the stay's procedures: `Remove staples on day 14 (after hip replacement)`."""
     for item in resources:
         time = scope.first(item, "performedDateTime", "performedPeriod")
         done = (
@@ -59,7 +59,7 @@ def _name(item: Resource) -> str | None:
 
 
 def _until(item: Resource, began: FhirDateTime | None, scope: StayScope) -> str | None:
-    """The end of what lasted, within the stay: oxygen until the discharge is another thing than until the first day."""
+    """Return the end of what lasted, within the stay: oxygen until discharge differs from the first day."""
     ended = scope.moment(elements.child(item, "performedPeriod").get("end"))
     if ended is None or began is None or scope.is_after(item, ended) or ended.text == began.text:
         return None
@@ -69,7 +69,7 @@ def _until(item: Resource, began: FhirDateTime | None, scope: StayScope) -> str 
 def _described(
     item: Resource, name: str, until: str | None, devices: dict[str, Resource], bases: frozenset[str]
 ) -> str:
-    """The name with site and side, outcome, complications, implants and what its notes say."""
+    """Return the name with site and side, outcome, complications, implants and notes."""
     status = {"stopped": "broken off", "in-progress": "in progress at discharge"}.get(str(item.get("status")))
     sites = [
         text
@@ -114,7 +114,7 @@ def _device(part: Resource, devices: dict[str, Resource], bases: frozenset[str])
 
 
 def device_name(device: Resource) -> str | None:
-    """The device by its type or names, with its lot and serial number where it has them."""
+    """Return the device by type or name, with lot and serial number."""
     names = [elements.string(item, "name") for item in elements.children(device, "deviceName")]
     name = (
         elements.concept(device.get("type"))
@@ -127,7 +127,7 @@ def device_name(device: Resource) -> str | None:
 def devices_in_place(
     devices: list[Resource], uses: list[Resource], known: dict[str, Resource], scope: StayScope, bases: frozenset[str]
 ) -> Iterator[ContextEntry]:
-    """Devices of the patient and statements of their use that were not ended."""
+    """Return devices of the patient and statements of their use that have not ended."""
     removed = {references.relative(item.get("device"), bases) for item in uses if _use_ended(item, scope)}
     told = {references.relative(item.get("device"), bases) for item in uses} - removed
     for item in devices:
@@ -154,13 +154,13 @@ def devices_in_place(
 
 
 def _use_ended(use: Resource, scope: StayScope) -> bool:
-    """Whether a device was out of use at the discharge."""
+    """Return whether a device was no longer in use at the discharge."""
     ended = scope.moment(elements.child(use, "timingPeriod").get("end"))
     return elements.string(use, "status") == "completed" or (ended is not None and not scope.is_after(use, ended))
 
 
 def _is_software(device: Resource) -> bool:
-    """An AI or a program that wrote into the chart is no device in the patient."""
+    """Return whether a device is software: a program that wrote into the chart is no device in the patient."""
     codes = elements.codes(device.get("type"))
     return "Artificial-Intelligence" in codes or any(
         "software" in text.lower() for text in elements.displays(device.get("type"))
@@ -168,7 +168,7 @@ def _is_software(device: Resource) -> bool:
 
 
 def immunizations(resources: list[Resource], scope: StayScope) -> Iterator[ContextEntry]:
-    """Vaccines that were given in the stay; one that was not is said to be so."""
+    """Return vaccines of the stay; one that was not given is marked as such."""
     for item in resources:
         time = scope.first(item, "occurrenceDateTime", "recorded")
         name = elements.concept_or_code(item.get("vaccineCode"))

@@ -1,4 +1,4 @@
-"""Amounts with their units, as clinicians write them: never rounded, never converted. Pure."""
+"""Format amounts with units as clinicians write them: never rounded, never converted. Pure."""
 
 import re
 from decimal import Decimal, InvalidOperation
@@ -32,7 +32,7 @@ _MEASURED_TEXT = re.compile(r"\s*(<=|>=|=<|=>|<|>|≤|≥)?\s*([-+]?\d+(?:[.,]\d
 
 
 def format_unit(text: str) -> str:
-    """`10*9/L` → `10^9/L`, `umol/L` → `µmol/L`, `mm[Hg]` → `mmHg`; annotations in braces are left out."""
+    """Return `10*9/L` → `10^9/L`, `umol/L` → `µmol/L`, `mm[Hg]` → `mmHg`; without annotations in braces."""
     for written, printed in _UNITS.items():
         text = text.replace(written, printed)
     text = re.sub(r"\{[^}]*\}", "", text)
@@ -41,13 +41,13 @@ def format_unit(text: str) -> str:
 
 
 def unit_of(element: Any) -> str:
-    """The unit of a Quantity: as its author wrote it, else its code."""
+    """Return the unit of a Quantity: as its author wrote it, else its code."""
     stated = elements.string(element, "unit")
     return format_unit(stated or elements.string(element, "code") or "")
 
 
 def format_quantity(element: Any, *, trailing_zeros: bool = True) -> str | None:
-    """`{"value": 0.125, "unit": "mg"}` → `0.125 mg`, with its comparator."""
+    """Format `{"value": 0.125, "unit": "mg"}` → `0.125 mg`, with its comparator."""
     amount = elements.number(element)
     if amount is None:
         return None
@@ -57,7 +57,7 @@ def format_quantity(element: Any, *, trailing_zeros: bool = True) -> str | None:
 
 
 def format_range(element: Any, *, trailing_zeros: bool = True) -> str | None:
-    """A Range: `0.5-1 g`, `≥ 3 mg`."""
+    """Format a Range: `0.5-1 g`, `≥ 3 mg`."""
     low, high = elements.child(element, "low"), elements.child(element, "high")
     first, last = (format_quantity(part, trailing_zeros=trailing_zeros) for part in (low, high))
     if first and last:
@@ -68,7 +68,7 @@ def format_range(element: Any, *, trailing_zeros: bool = True) -> str | None:
 
 
 def format_ratio(element: Any, *, trailing_zeros: bool = True) -> str | None:
-    """A Ratio: `1:640`, `4 g per day`, `10 mg/5 mL`."""
+    """Format a Ratio: `1:640`, `4 g per day`, `10 mg/5 mL`."""
     above, below = elements.child(element, "numerator"), elements.child(element, "denominator")
     top, bottom = (format_quantity(part, trailing_zeros=trailing_zeros) for part in (above, below))
     if top is None:
@@ -82,7 +82,7 @@ def format_ratio(element: Any, *, trailing_zeros: bool = True) -> str | None:
 
 
 class MeasuredValue:
-    """A number that can be held against a range: the value, and what a comparator makes of it."""
+    """A number to compare with a range: the value and its comparator."""
 
     def __init__(self, value: Decimal, comparator: str = "", unit: str = "", *, grouped: bool = False) -> None:
         self.value = value
@@ -92,17 +92,17 @@ class MeasuredValue:
 
 
 def may_be_thousands(text: str) -> bool:
-    """Whether a number in words is 1250 to German and Dutch readers and 1.25 to others; `0.125` is not."""
+    """Return whether a number in words may mean 1250 or 1.25, by language; `0.125` may not."""
     return re.fullmatch(r"[-+]?[1-9]\d{0,2}\.\d{3}", text) is not None
 
 
 def has_three_decimals(number: Number | None) -> bool:
-    """Whether a number of the record has three decimal places, as those in its words then have."""
+    """Return whether a number of the record has three decimal places, as those in its words then have."""
     return number is not None and -Decimal(str(number)).as_tuple().exponent == 3  # type: ignore[operator]
 
 
 def measured_value(observation: Resource) -> MeasuredValue | None:
-    """The number of an Observation or component; also where it stands in words (`GREATER THAN 10000`, `<0.01`)."""
+    """Return the number of an Observation or component; also one in words (`GREATER THAN 10000`, `<0.01`)."""
     element = observation.get("valueQuantity")
     amount = elements.number(element)
     if amount is None:
@@ -113,7 +113,7 @@ def measured_value(observation: Resource) -> MeasuredValue | None:
 
 
 def parse_measured(text: str) -> MeasuredValue | None:
-    """`> 35,5 mg/L` → 35.5 with its comparator and unit; None where it is no number, or not clearly one."""
+    """Return `> 35,5 mg/L` as 35.5 with comparator and unit; None for no number, or an unclear one."""
     for spoken, sign in _SPOKEN_COMPARATORS:
         text = re.sub(rf"^\s*({spoken})\b", sign, text, flags=re.IGNORECASE)
     match = _MEASURED_TEXT.fullmatch(text)

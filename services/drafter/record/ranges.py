@@ -1,4 +1,4 @@
-"""Reference ranges: their ends, the person they are for, and whether a treatment aims at them. Pure.
+"""Reference ranges: bounds, the population they apply to, and therapeutic targets. Pure.
 
 https://hl7.org/fhir/R4/observation-definitions.html#Observation.referenceRange
 """
@@ -36,7 +36,7 @@ _ANOTHER_RANGE = re.compile(r"\d\s*(-|–|—|to|bis|tot)\s*\d|:\s*\d|[<>≤≥]
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """A reference range: its ends in the unit of the value, and as it is printed."""
+    """A reference range: its bounds in the unit of the value, and its printed form."""
 
     low: Decimal | None
     high: Decimal | None
@@ -49,14 +49,14 @@ class Bounds:
 
 @dataclass(frozen=True, slots=True)
 class RangeSubject:
-    """What decides which of several ranges applies."""
+    """Sex and age, which select among several ranges."""
 
     sex: str | None = None
     years: float | None = None
 
 
 def reference_ranges(result: Resource, person: RangeSubject) -> list[Bounds]:
-    """The normal ranges that apply to the person."""
+    """Return the normal ranges that apply to the person."""
     stated = elements.children(result, "referenceRange")
     return _fitting(
         [item for item in stated if not _type(item) & _CRITICAL_RANGES and not _is_therapeutic(item)], person
@@ -64,14 +64,14 @@ def reference_ranges(result: Resource, person: RangeSubject) -> list[Bounds]:
 
 
 def therapeutic_ranges(result: Resource, person: RangeSubject) -> list[Bounds]:
-    """The ranges that a treatment aims at: of a drug's level, of the INR under anticoagulation."""
+    """Return target ranges of a treatment: of a drug level, of the INR under anticoagulation."""
     return _fitting([item for item in elements.children(result, "referenceRange") if _is_therapeutic(item)], person)
 
 
 def applicable_ranges(result: Resource, name: str, person: RangeSubject) -> list[Bounds]:
-    """What a value is held against: of a drug's level the therapeutic range, else every range that the record gives.
+    """Return the ranges to compare a value with: therapeutic for a drug level, else every stated range.
 
-    Whether a patient is treated, an INR does not say: where its ranges differ about a value, nobody judges it.
+    An INR does not show whether a patient is treated: where its ranges disagree about a value, none is applied.
     """
     aimed = therapeutic_ranges(result, person)
     return aimed if aimed and _DRUG_LEVEL.search(name) else [*reference_ranges(result, person), *aimed]
@@ -83,7 +83,7 @@ def _is_therapeutic(stated: Resource) -> bool:
 
 
 def _fitting(stated: list[Resource], person: RangeSubject) -> list[Bounds]:
-    """Those for the person; one for their sex or age before one for everybody."""
+    """Return the ranges for the person: by sex or age before the general one."""
     fitting = [item for item in stated if _fits(item, person)]
     specific = [item for item in fitting if item.get("appliesTo") or item.get("age")]
     chosen = specific or [item for item in fitting if not item.get("appliesTo") and not item.get("age")]
@@ -91,7 +91,7 @@ def _fitting(stated: list[Resource], person: RangeSubject) -> list[Bounds]:
 
 
 def parse_bounds(stated: Resource) -> Bounds | None:
-    """A range from its ends, else from its text; None where it has no number."""
+    """Return a range from its bounds, else from its text; None without a number."""
     low, high = elements.child(stated, "low"), elements.child(stated, "high")
     first, last = elements.number(low), elements.number(high)
     if first is not None or last is not None:
@@ -120,7 +120,7 @@ def parse_bounds(stated: Resource) -> Bounds | None:
 
 
 def _unit_in(text: str) -> str:
-    """The unit at the beginning of `text`: `mg/dL (fasting)`; empty where a word stands there."""
+    """Return the unit at the start of `text`: `mg/dL (fasting)`; empty where a word is there."""
     first = next(iter(text.split()), "")
     return quantities.format_unit(first) if "/" in first and "(" not in first else ""
 
@@ -140,7 +140,7 @@ def _type(stated: Resource) -> set[str]:
 
 
 def _fits(stated: Resource, person: RangeSubject) -> bool:
-    """Whether a range is for this sex and age; where the person's is not known, any may be."""
+    """Return whether a range is for this sex and age; unknown attributes fit any range."""
     named = [
         code
         for item in elements.children(stated, "appliesTo")

@@ -1,4 +1,4 @@
-"""Diagnostic reports: what they conclude, what is still pending, and where two of one study differ."""
+"""Diagnostic reports: conclusions, pending ones, and contradictions between two reports of one study."""
 
 import base64
 import binascii
@@ -30,7 +30,7 @@ MAX_TEXT_CHARACTERS = 1200  # characters of a report that has no conclusion
 
 @dataclass(slots=True)
 class ReportList:
-    """What the reports of a stay say."""
+    """Reports of a stay."""
 
     entries: list[ContextEntry] = field(default_factory=list)
     pending: list[ContextEntry] = field(default_factory=list)
@@ -41,7 +41,7 @@ class ReportList:
 def read_reports(
     resources: list[Resource], studies: list[Resource], told: frozenset[str], scope: StayScope, bases: frozenset[str]
 ) -> ReportList:
-    """Reports with a conclusion, those that are pending, and pairs that differ. `told` observations stand elsewhere."""
+    """Return reports with a conclusion, pending ones, and contradicting pairs. `told` observations are elsewhere."""
     found = ReportList()
     named: dict[tuple[str, str], list[tuple[ContextEntry, str]]] = {}
     images = {source(item): item for item in studies}
@@ -102,7 +102,7 @@ def _read(
 
 
 def _comes_late(item: Resource, time: FhirDateTime | None, scope: StayScope) -> bool:
-    """Whether a report that names the stay came after its end: it was pending then."""
+    """Return whether a report that names the stay came after its end: it was pending then."""
     if not scope.belongs(item) or elements.string(item, "status") == "entered-in-error":
         return False
     issued = scope.moment(item.get("issued"))
@@ -115,7 +115,7 @@ def _lateness(item: Resource, time: FhirDateTime | None, scope: StayScope) -> st
 
 
 def _name(item: Resource, images: dict[str, Resource], bases: frozenset[str]) -> str | None:
-    """By its code, else by the imaging study it is about, else by its category."""
+    """Return the name: by its code, else its imaging study, else its category."""
     if (name := elements.concept(item.get("code"))) is not None:
         return name
     for part in elements.children(item, "imagingStudy"):
@@ -142,7 +142,7 @@ def _conclusion(item: Resource) -> str | None:
 
 
 def _attached_text(item: Resource) -> Iterator[str]:
-    """The text of attached forms, where it is inline."""
+    """Return the text of attached forms, where it is inline."""
     for form in elements.children(item, "presentedForm"):
         if text := inline_text(form):
             yield (
@@ -153,7 +153,7 @@ def _attached_text(item: Resource) -> Iterator[str]:
 
 
 def inline_text(attachment: Resource) -> str | None:
-    """The text of an Attachment that carries plain text or HTML itself."""
+    """Return the text of an Attachment that carries plain text or HTML inline."""
     kind, data = elements.string(attachment, "contentType") or "", attachment.get("data")
     if (
         not kind.startswith(("text/", "application/xhtml"))
@@ -169,7 +169,7 @@ def inline_text(attachment: Resource) -> str | None:
 
 
 def strip_markup(markup: str) -> str | None:
-    """The words of XHTML narrative, blocks apart."""
+    """Return the text of XHTML narrative, with blocks separated."""
     spaced = re.sub(r"(?i)<(br|/p|/div|/li|/tr|/h\d|/td|/th)[^<>]*>", " \n", markup)
     text = html.unescape(re.sub(r"<[^<>]*>", "", spaced))
     return " ".join(text.split()) or None
@@ -188,7 +188,7 @@ def _contradicting_reports(named: dict[tuple[str, str], list[tuple[ContextEntry,
 def pending_requests(
     requests: list[Resource], results: list[Resource], scope: StayScope, bases: frozenset[str]
 ) -> Iterator[ContextEntry]:
-    """Diagnostic ServiceRequests of the stay that are active and that no report or result answers."""
+    """Return active diagnostic ServiceRequests of the stay without a report or result."""
     answered = {references.relative(part, bases) for item in results for part in elements.children(item, "basedOn")}
     for item in requests:
         if (
@@ -208,7 +208,7 @@ def pending_requests(
 
 
 def is_diagnostic(item: Resource) -> bool:
-    """Whether a ServiceRequest asks for a test or a study, not for care or a visit."""
+    """Return whether a ServiceRequest asks for a test or a study, not for care or a visit."""
     codes = elements.codes(item.get("category"))
     if codes & _DIAGNOSTIC_CODES:
         return True

@@ -1,4 +1,4 @@
-"""Referrals, services and devices that were ordered for after the stay. Pure.
+"""Referrals, services and devices ordered for after the stay. Pure.
 
 https://hl7.org/fhir/R4/servicerequest.html, https://hl7.org/fhir/R4/devicerequest.html
 """
@@ -22,9 +22,9 @@ _PRIORITIES = {"urgent": "urgent", "asap": "as soon as possible", "stat": "immed
 def ordered_services(
     resources: list[Resource], scope: StayScope, known: dict[str, Resource], bases: frozenset[str]
 ) -> Iterator[ContextEntry]:
-    """Referrals, home care, nursing and therapies that were ordered for after the stay.
+    """Return referrals, home care, nursing and therapies ordered for after the stay.
 
-    `known` are the people, organizations, devices and conditions that they refer to.
+    `known` are the referenced people, organizations, devices and conditions.
     """
     for item in resources:
         time = scope.first(item, "authoredOn", "occurrenceDateTime", "occurrencePeriod")
@@ -54,7 +54,7 @@ def ordered_services(
 
 
 def _details(item: Resource) -> list[str | None]:
-    """How urgent, of what and on which side, how much, and what the order adds."""
+    """Return priority, body site, quantity, and the order's notes."""
     priority = elements.string(item, "priority") or ""
     sites = [elements.concept(part) for part in elements.children(item, "bodySite")]
     sides = [elements.concept(part) for part in elements.lateralities(item)]
@@ -76,7 +76,7 @@ def _details(item: Resource) -> list[str | None]:
 
 
 def _quantity(item: Resource, name: str) -> str | None:
-    """A value[x] that says how much: `2 L/min`."""
+    """Return a value[x] that is a quantity: `2 L/min`."""
     return (
         format_dose(item.get(f"{name}Quantity"))
         or format_dose_ratio(item.get(f"{name}Ratio"))
@@ -85,14 +85,14 @@ def _quantity(item: Resource, name: str) -> str | None:
 
 
 def _parameter(part: Resource) -> str | None:
-    """`Flow rate 2 L/min`: a setting of a device."""
+    """Return a device setting: `Flow rate 2 L/min`."""
     flag = {True: "yes", False: "no", None: None}[elements.boolean(part, "valueBoolean")]
     value = _quantity(part, "value") or elements.concept(part.get("valueCodeableConcept")) or flag
     return elements.join_distinct([elements.concept(part.get("code")), value], " ") or None
 
 
 def _when(item: Resource, planned: FhirDateTime | None, later: bool, scope: StayScope) -> list[str | None]:
-    """How often; a day to come, or from when until when."""
+    """Return how often; a future day, or a period."""
     period = elements.child(item, "occurrencePeriod")
     end = scope.moment(period.get("end"))
     shown = planned is not None and (later or end is not None) and (not period or "start" in period)
@@ -102,7 +102,7 @@ def _when(item: Resource, planned: FhirDateTime | None, later: bool, scope: Stay
 
 
 def _performer(item: Resource, known: dict[str, Resource], bases: frozenset[str]) -> list[str | None]:
-    """Who does it, and where."""
+    """Return who performs it, and where."""
     performers = [_named(part, known, bases) for part in elements.children(item, "performer")]
     where = [elements.concept(part) for part in elements.children(item, "locationCode")]
     where += [_named(part, known, bases) for part in elements.children(item, "locationReference")]
@@ -117,7 +117,7 @@ def _reason(item: Resource, known: dict[str, Resource], bases: frozenset[str]) -
 
 
 def _named(reference: Resource, known: dict[str, Resource], bases: frozenset[str]) -> str | None:
-    """What a reference names: its display, else the name of what it refers to."""
+    """Return the name of a reference: its display, else that of the referenced resource."""
     if display := elements.string(reference, "display"):
         return display
     found = known.get(references.relative(reference, bases) or "")

@@ -1,4 +1,4 @@
-"""Which role each diagnosis has in the stay: what Encounter.diagnosis says, the stay's own encounter before its parts.
+"""Role of each diagnosis in the stay by Encounter.diagnosis, the stay's own encounter before its parts.
 
 https://hl7.org/fhir/R4/encounter-definitions.html#Encounter.diagnosis
 """
@@ -35,10 +35,10 @@ class _EncounterDiagnosis:
 
 
 class DiagnosisRoles:
-    """What the encounters of a stay say of each Condition.
+    """What the encounters of a stay state about each Condition.
 
-    `encounters` begin with the stay's own. It decides; after it come its parts, the later first, and last the emergency
-    care before it, whose discharge diagnosis is what the patient was admitted with.
+    `encounters` begin with the stay's own, which decides. Its parts follow, later ones first, then the preceding
+    emergency care, whose discharge diagnosis is the reason for admission.
     """
 
     def __init__(self, encounters: list[Resource], bases: frozenset[str]) -> None:
@@ -60,21 +60,24 @@ class DiagnosisRoles:
         ]
 
     def rank(self, reference: str) -> tuple[int, float]:
-        """For sorting: by the first encounter that names the Condition, and by its rank there."""
+        """Return the sort key: the first encounter that names the Condition, then its rank there."""
         for index, said in enumerate((*self._stay, *self._before)):
             if ranks := [item.rank for item in said if item.reference == reference]:
                 return index, min(ranks)
         return len(self._stay) + len(self._before), _NO_RANK
 
     def only_on_admission(self, reference: str) -> bool:
-        """Whether it is no more than an admission diagnosis. What emergency care says counts where nobody else does."""
+        """Return whether it is only an admission diagnosis. Emergency care counts where no other encounter does."""
         of_stay = [item for said in self._stay for item in said if item.reference == reference]
         found = of_stay or [item for said in self._before for item in said if item.reference == reference]
         return bool(found) and all(item.uses & _ON_ADMISSION and not item.is_of_discharge for item in found)
 
     def _principal(self) -> str | None:
-        """Of the first encounter that tells: the one called so, else the discharge diagnosis of the lowest rank, else
-        the one of rank 1. Emergency care tells only where the stay names no diagnosis."""
+        """Return the principal diagnosis of the first encounter that has one.
+
+        It is the one with that role, else the discharge diagnosis of the lowest rank, else the one of rank 1. Emergency
+        care counts only where the stay names no diagnosis.
+        """
         for index, said in enumerate(self._stay if any(self._stay) else self._before):
             alone = len(said) == 1 if index == 0 and self._stay[0] else len(self._every) == 1
             only = alone and not said[0].uses if said else False  # what the encounter was about

@@ -1,4 +1,4 @@
-"""What a document may draw on: which entries belong to the stay, when it ended, and what was left out and why."""
+"""Scope of a document: entries of the stay, its end, and what is excluded for which reason."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -49,7 +49,7 @@ AFTER_DISCHARGE = "from after the discharge"
 
 @dataclass(frozen=True, slots=True)
 class ExcludedEntry:
-    """An entry that the document does not say. `important` ones ask for a physician's word."""
+    """An entry that the document leaves out. `important` ones need a physician's decision."""
 
     kind: str
     name: str
@@ -78,7 +78,7 @@ class StayScope:
         return fhir_datetime.parse(value, self.zone, self.fallback)
 
     def first(self, resource: Resource, *fields: str) -> FhirDateTime | None:
-        """The first of `fields` that holds a time; of a Period its start, else its end; of a Timing its first event."""
+        """Return the first of `fields` with a time: of a Period start or end, of a Timing the first event."""
         for name in fields:
             value = resource.get(name)
             if isinstance(value, dict):
@@ -93,7 +93,7 @@ class StayScope:
         return None
 
     def belongs(self, resource: Resource) -> bool | None:
-        """Whether an entry names the stay, or came from it; None where it names no encounter and nothing else tells."""
+        """Return whether an entry is the stay's by encounter or origin; None where neither is stated."""
         context = resource.get("context")
         nested = (
             elements.items(context.get("encounter")) if isinstance(context, dict) and "encounter" in context else []
@@ -105,23 +105,23 @@ class StayScope:
         return any(item in self.encounters for item in named)
 
     def within(self, time: FhirDateTime | None) -> bool:
-        """Whether a time lies in the stay; the day before it counts, as emergency care precedes admission."""
+        """Return whether a time is in the stay, or the day before, as emergency care precedes admission."""
         if time is None or time.begins > self.end_of_day:
             return False
         return self.start is None or (self.start.begins - time.ends).total_seconds() <= 86_400
 
     def is_after(self, resource: Resource, time: FhirDateTime | None) -> bool:
-        """Whether an entry is from after the discharge. What names the stay counts until the end of that day."""
+        """Return whether an entry is from after the discharge; what names the stay counts until the end of that day."""
         if time is None:
             return False
         return time.begins > (self.end_of_day if self.belongs(resource) else self.end)
 
     def is_issued_after(self, resource: Resource) -> bool:
-        """Whether a report or a result was issued after the discharge, or after its day where it is the stay's."""
+        """Return whether a report or result was issued after the discharge, or after its day if it is the stay's."""
         return self.is_after(resource, self.moment(resource.get("issued")))
 
     def is_of_stay(self, resource: Resource, time: FhirDateTime | None) -> bool:
-        """Whether an entry is the stay's own: it names it, or it names no encounter and lies in its time."""
+        """Return whether an entry names the stay, or names no encounter and is in its time."""
         own = self.belongs(resource)
         return own if own is not None else self.within(time)
 
@@ -132,7 +132,7 @@ class StayScope:
     def usable(
         self, resource: Resource, name: str | None, time: FhirDateTime | None, *, important: bool = False
     ) -> bool:
-        """Whether an entry of the stay may be used; if not, it is remembered with the reason."""
+        """Return whether an entry of the stay may be used; if not, exclude it with the reason."""
         status = elements.string(resource, "status")
         if status == IN_ERROR or IN_ERROR in elements.codes(resource.get("verificationStatus")):
             self.leave_out(resource, name, "entered in error")
@@ -165,7 +165,7 @@ def source(resource: Resource) -> str:
 
 
 def excluded_lines(left_out: Sequence[ExcludedEntry]) -> tuple[str, ...]:
-    """What was left out, in words: the important entries first, many of a kind counted."""
+    """Return what was excluded, in words: important entries first, many of a kind counted."""
     ordered = sorted(dict.fromkeys(left_out), key=lambda item: (not item.important, item.kind, item.reason, item.name))
     counts = Counter((item.kind, item.reason) for item in ordered if not item.important)
     lines: dict[str, None] = {}

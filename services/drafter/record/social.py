@@ -1,6 +1,6 @@
-"""Conditions that are no illness: work, schooling, housing, company, money, entries of administration. Pure.
+"""Recognise conditions that are no illness: work, education, housing, finances, administration. Pure.
 
-Synthea and many EHRs keep them as problems; read as diagnoses they mislead.
+Synthea and many EHRs keep them as problems; as diagnoses they mislead.
 """
 
 import re
@@ -25,7 +25,7 @@ _ILLNESS = re.compile(
 
 
 def is_social(item: Diagnosis) -> bool:
-    """Whether a problem tells how somebody lives, not what ails them; never a principal or an admission diagnosis."""
+    """Return whether a problem is a social circumstance; never so for principal and admission diagnoses."""
     if item.role not in ("problem", "comorbidity") or item.acquired:
         return False
     if _ICD.match(item.code or ""):

@@ -1,4 +1,4 @@
-"""Which encounters are one stay, whether it is one that gets a letter, when it ended and how."""
+"""Determine which encounters form one stay, whether it gets a document, when and how it ended."""
 
 import re
 from collections.abc import Iterable
@@ -72,7 +72,10 @@ _DEATH_OBSERVATIONS = frozenset({"69453-9", "81956-5"})  # LOINC: cause of death
 
 
 def check_is_stay(encounter: Resource, classes: frozenset[str] = STAY_CLASSES) -> None:
-    """Raises PermanentError for a visit that gets no discharge summary, with the reason."""
+    """Reject a visit that gets no discharge summary.
+
+    Raises PermanentError with the reason.
+    """
     coding = elements.child(encounter, "class")
     code = (elements.string(coding, "code") or "").upper()
     if code in classes:
@@ -98,7 +101,7 @@ def check_is_stay(encounter: Resource, classes: frozenset[str] = STAY_CLASSES) -
 
 
 def offset_of(encounter: Resource) -> tzinfo:
-    """The offset that the encounter's own times are written at: what dates without a time are days of."""
+    """Return the offset of the encounter's own times, which applies to dates without a time."""
     period = elements.child(encounter, "period")
     for value in (period.get("end"), period.get("start")):
         found = fhir_datetime.parse(value)
@@ -108,7 +111,10 @@ def offset_of(encounter: Resource) -> tzinfo:
 
 
 def ended_at(encounter: Resource, occurred_at: datetime | None, zone: tzinfo | None) -> datetime:
-    """The stay's last moment. Raises PermanentError while it has none."""
+    """Return the stay's last moment.
+
+    Raises PermanentError while it has none.
+    """
     fallback = offset_of(encounter)
     found = fhir_datetime.parse(elements.child(encounter, "period").get("end"), zone, fallback)
     if found is not None and (elements.string(encounter, "status") == "finished" or occurred_at is not None):
@@ -124,9 +130,9 @@ def ended_at(encounter: Resource, occurred_at: datetime | None, zone: tzinfo | N
 
 
 def stay_encounters(encounter: Resource, others: Iterable[Resource], bases: frozenset[str]) -> list[Resource]:
-    """The encounters that make up the stay: itself, what it consists of, and the emergency care that led to it.
+    """Return the encounters of the stay: itself, its parts, and the emergency care that led to it.
 
-    A part with a discharge of its own at another provider is a stay of its own.
+    A part with its own discharge at another provider is a stay of its own.
     """
     found, latest = [encounter], [encounter]
     rest = [item for item in others if item.get("id") != encounter.get("id")]
@@ -147,14 +153,14 @@ def _is_separate_stay(part: Resource, whole: Resource) -> bool:
 
 
 def is_part_only(encounter: Resource, parent: Resource | None) -> bool:
-    """Whether an encounter is a section of a longer stay (a ward, intensive care), with no discharge of its own."""
+    """Return whether an encounter is a part of a longer stay (a ward, intensive care) without a discharge."""
     if parent is None or _code(parent) in (*NOT_A_STAY_CLASSES, "EMER"):
         return False
     return not elements.child(encounter, "hospitalization").get("dischargeDisposition")
 
 
 def _led_to(item: Resource, encounter: Resource, bases: frozenset[str]) -> bool:
-    """Emergency care of which the stay is a part, or that ended when it began."""
+    """Return whether emergency care is the stay's parent, or ended when it began."""
     if _code(item) != "EMER":
         return False
     if encounter.get("partOf") in references.reference_targets([item], bases):
@@ -167,7 +173,7 @@ def _led_to(item: Resource, encounter: Resource, bases: frozenset[str]) -> bool:
 
 
 def is_emergency(encounter: Resource) -> bool:
-    """Whether an encounter is emergency care: by its class, else by what class, type and service are called."""
+    """Return whether an encounter is emergency care: by class, else by the names of class, type and service."""
     if _code(encounter) in ("EMER", "E"):
         return True
     named = [elements.string(elements.child(encounter, "class"), "display") or ""]
@@ -185,20 +191,20 @@ def _code(encounter: Resource) -> str:
 
 
 def disposition(encounter: Resource, people: dict[str, Resource], bases: frozenset[str]) -> str | None:
-    """Where the patient went: the disposition in words, and the place that took them."""
+    """Return where the patient went: the disposition in words, and the receiving place."""
     stated = elements.child(encounter, "hospitalization").get("dischargeDisposition")
     return elements.join_distinct([_disposition(stated), destination(encounter, people, bases)]) or None
 
 
 def destination(encounter: Resource, people: dict[str, Resource], bases: frozenset[str]) -> str | None:
-    """The name of the place that took the patient."""
+    """Return the name of the receiving place."""
     place = elements.child(elements.child(encounter, "hospitalization"), "destination")
     found = people.get(references.relative(place, bases) or "", {})
     return elements.string(found, "name") or elements.string(place, "display")
 
 
 def _disposition(stated: object) -> str | None:
-    """German records have the words only in an extension."""
+    """Return the disposition in words, which German records have only in an extension."""
     if (name := elements.concept(stated)) is not None:
         return _DISPOSITIONS.get(name.lower(), name) if _has_code(stated, name) else name
     for outer in elements.extensions(stated, "Entlassungsgrund"):
@@ -212,12 +218,12 @@ def _disposition(stated: object) -> str | None:
 
 
 def _has_code(stated: object, name: str) -> bool:
-    """Whether what stands as words is only the code again: `aadvice`."""
+    """Return whether the text is only the code again: `aadvice`."""
     return any(code.lower() == name.lower() for _, code in elements.coding_pairs(stated))
 
 
 def died(encounter: Resource, patient: Resource, observations: Iterable[Resource], scope: StayScope) -> bool:
-    """Whether the stay ended with the patient's death, in any of the ways that records say it."""
+    """Return whether the stay ended with the patient's death, in any form that records state it."""
     stated = elements.child(encounter, "hospitalization").get("dischargeDisposition")
     if _disposition_is_death(stated):
         return True
@@ -237,7 +243,7 @@ def died(encounter: Resource, patient: Resource, observations: Iterable[Resource
 
 
 def _disposition_is_death(stated: object) -> bool:
-    """Whether the disposition itself says that the patient died: in words, else by a code."""
+    """Return whether the disposition itself states the death: in words, else by a code."""
     words = _words_of(stated)
     if any((said := _DIED.search(text)) and not _denied(text, said) for text in words):
         return True
@@ -261,7 +267,7 @@ def _denied(text: str, said: re.Match[str]) -> bool:
 
 
 def died_later(patient: Resource, scope: StayScope) -> str | None:
-    """The day of a death after the stay, as recorded."""
+    """Return the day of a death after the stay, as recorded."""
     when = scope.moment(patient.get("deceasedDateTime"))
     return when.text if when is not None and when.begins > scope.end else None
 

@@ -1,4 +1,4 @@
-"""What a pharmacy handed over for the time after the discharge: MedicationDispenses, but not what the ward used up.
+"""Supplies for home: MedicationDispenses, without those that the ward used.
 
 https://hl7.org/fhir/R4/medicationdispense.html
 """
@@ -21,7 +21,7 @@ _OWN_DIRECTIONS = "supplied for the time after the discharge without directions"
 
 
 class SupplyReader:
-    """`orders` are those of the record by reference, `ward` the references of those that were told as the ward's."""
+    """Read supplies. `orders` are those of the record by reference, `ward` references of inpatient ones."""
 
     def __init__(
         self,
@@ -36,7 +36,7 @@ class SupplyReader:
         self._entries, self._lists, self._bases, self._scope = entries, lists, bases, scope
 
     def for_home(self, resources: list[Resource]) -> Iterator[Medicine]:
-        """Supplies to be taken home that no order for home stands behind."""
+        """Return supplies for home without a home order behind them."""
         for item in resources:
             time = self._scope.first(item, "whenHandedOver", "whenPrepared")
             name = self._entries.name(item)
@@ -58,13 +58,13 @@ class SupplyReader:
         return {reference for reference in named if reference is not None}
 
     def _is_told(self, item: Resource, behind: set[str]) -> bool:
-        """Whether an order for home behind a supply is told; one that is left out hides no supply of the stay."""
+        """Return whether the home order of a supply is listed; an excluded order hides no supply."""
         if not self._scope.belongs(item):
             return bool(behind & self._orders.keys() - self._ward)
         return any(self._orders.get(reference) is not None for reference in behind - self._ward)
 
     def _is_of_discharge(self, item: Resource, time: FhirDateTime | None) -> bool:
-        """Whether a supply is of the stay's last day, or one for its discharge, and not of the ward's stock."""
+        """Return whether a supply is of the stay's last day, or for its discharge, and not ward stock."""
         scope, said = self._scope, _category_and_type(item)
         if time is None or scope.belongs(item) is False or time.begins > scope.end_of_day:
             return False
@@ -81,7 +81,7 @@ class SupplyReader:
             self._scope.leave_out(item, name, reason, important=True)
 
     def _supply(self, item: Resource, name: str | None, time: FhirDateTime | None, behind: list[str]) -> Medicine:
-        """With the ward's directions beside it where it has none itself: they may be others at home."""
+        """Return a supply; without own directions, the inpatient ones are shown beside it as they may differ."""
         found = self._entries.medicine(item, name, time)
         if elements.children(item, "dosageInstruction"):
             return found
@@ -91,5 +91,5 @@ class SupplyReader:
 
 
 def _category_and_type(item: Resource) -> frozenset[str]:
-    """What its category and type say: a MedicationDispense has one of each."""
+    """Return category and type: a MedicationDispense has one of each."""
     return categories({"category": [*elements.children(item, "category"), *elements.children(item, "type")]})

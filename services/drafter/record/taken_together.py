@@ -1,4 +1,4 @@
-"""Medicines of one effect that are rarely meant to be taken together: a second one is asked about. Pure."""
+"""Ask about medicines of one effect that are rarely taken together. Pure."""
 
 import re
 from collections.abc import Iterator, Sequence
@@ -23,7 +23,7 @@ _NOT_SYSTEMIC = re.compile(r"flush|\block\b|\bgel\b|cream|ointment|topical|eye|o
 
 
 def combination_questions(taken: Sequence[Medicine]) -> Iterator[tuple[str, list[Medicine]]]:
-    """An effect with the medicines that share it, where they are of more than one substance."""
+    """Return each effect with its medicines, where they are of more than one substance."""
     for effect, names in _EFFECTS.items():
         found = {
             item.text: item for item in taken if names.search(_said(item)) and not _NOT_SYSTEMIC.search(_said(item))
@@ -38,6 +38,6 @@ def _said(item: Medicine) -> str:
 
 
 def _of_one_substance(orders: Sequence[Medicine]) -> bool:
-    """Whether another question asks about them already; insulin is a class of many."""
+    """Return whether another question covers them already; insulin is a class of many."""
     substances = {item.ingredients or (item.name.lower(),) for item in orders}
     return len(substances) == 1 and not any("insulin" in part for item in orders for part in item.ingredients)

@@ -1,4 +1,4 @@
-"""FHIR Timing in the words of a prescription: `twice daily for 6 days`, `at 18:00 on Mon, Wed and Fri`. Pure.
+"""Format a FHIR Timing as on a prescription: `twice daily for 6 days`, `at 18:00 on Mon, Wed and Fri`. Pure.
 
 https://hl7.org/fhir/R4/datatypes.html#timing
 """
@@ -23,14 +23,14 @@ DAYS = {
 
 
 def format_timing(element: Any) -> str:
-    """How often and for how long; empty where nothing is said."""
+    """Return how often and for how long; empty without either."""
     if not isinstance(element, dict):
         return ""
     return elements.join_distinct([format_frequency(element), *format_limits(element)], " ")
 
 
 def format_limits(element: Any) -> list[str]:
-    """On which days, for how long, how many times, over what time."""
+    """Return weekdays, duration, count and period."""
     if not isinstance(element, dict):
         return []
     dates = [text[:10] for text in element.get("event") or [] if isinstance(text, str)] if _is_list(element) else []
@@ -43,7 +43,7 @@ def _is_list(element: Resource) -> bool:
 
 
 def format_frequency(element: Any) -> str:
-    """How often, without for how long."""
+    """Return how often, without the duration."""
     if not isinstance(element, dict):
         return ""
     repeat = elements.child(element, "repeat")
@@ -64,7 +64,7 @@ def format_frequency(element: Any) -> str:
 
 
 def states_frequency(element: Any) -> bool:
-    """Whether a Timing says how often or when, in words that are understood."""
+    """Return whether a Timing states how often or when, in known words."""
     if not isinstance(element, dict):
         return False
     code = timing_codes.code_in_words(element.get("code")) or ""
@@ -77,7 +77,7 @@ def _per_day(times: int) -> str:
 
 
 def _on_days(often: str, days: list[str]) -> str:
-    """`once a week, on Monday`: a day of the week comes every week, and one dose of it is not one Monday."""
+    """Return `once a week, on Monday`: a weekday recurs, and one dose of it is not one Monday."""
     if len(set(days)) == len(DAYS) and often in ("", "once daily", "daily"):
         return "once daily"
     if often in ("", "once daily", "daily", "once a week") and len(days) == 1:
@@ -100,7 +100,7 @@ def _event(code: str, offset: Number | None) -> str:
 
 
 def _often(repeat: Resource, times: int) -> str:
-    """`every 6-8 hours`, `three times daily`, `2 times every 3 weeks`."""
+    """Return `every 6-8 hours`, `three times daily`, `2 times every 3 weeks`."""
     count, most = elements.number(repeat, "frequency"), elements.number(repeat, "frequencyMax")
     period, longest = elements.number(repeat, "period"), elements.number(repeat, "periodMax")
     unit = elements.string(repeat, "periodUnit") or ""
@@ -130,7 +130,7 @@ def _every(period: str, longest: str, unit: str) -> str:
 
 
 def _limits(repeat: Resource) -> list[str]:
-    """For how long, how many times, over what time."""
+    """Return duration, count and period."""
     duration, limits = elements.child(repeat, "boundsDuration"), elements.child(repeat, "boundsRange")
     bounds = elements.child(repeat, "boundsPeriod")
     start, end = (elements.string(bounds, "start") or "")[:10], (elements.string(bounds, "end") or "")[:10]
@@ -155,7 +155,7 @@ def _limits(repeat: Resource) -> list[str]:
 
 
 def format_duration(duration: Any) -> str:
-    """`{"value": 6, "code": "d"}` → `6 days`."""
+    """Format `{"value": 6, "code": "d"}` → `6 days`."""
     amount = elements.number(duration)
     if amount is None:
         return ""

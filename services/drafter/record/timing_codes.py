@@ -1,4 +1,4 @@
-"""Codes and abbreviations of how often, in words. Pure."""
+"""Timing codes and abbreviations in words. Pure."""
 
 import re
 from typing import Any
@@ -112,7 +112,7 @@ _ERROR_PRONE = re.compile(r"\b(TIW|BIW|Q ?\d ?WK?S?|QOW|QWK?|QOD|MANE|NOCTE|\d{1
 
 
 def code_in_words(code: Any) -> str | None:
-    """`Q12H` → `every 12 hours`, `BID` → `twice daily`; other words as they are, other codes as codes."""
+    """Return `Q12H` → `every 12 hours`, `BID` → `twice daily`; other words unchanged, other codes as codes."""
     name = elements.concept(code) or elements.code(code)
     if name is None:
         return None
@@ -126,21 +126,21 @@ def code_in_words(code: Any) -> str | None:
 
 
 def says_frequency(words: str) -> bool:
-    """Whether the words of a timing code say how often; a code that nobody knows does not."""
+    """Return whether the words of a timing code state a frequency; an unknown code does not."""
     if not words or words.startswith("timing code "):
         return False
     return dosage_words.states_frequency(words) or (not dosage_words.is_as_directed(words) and words != "as needed")
 
 
 def explain_codes(text: str) -> str | None:
-    """What a scheme or an abbreviation in a text stands for: `1-0-1` → `1 in the morning, 1 in the evening`."""
+    """Return the meaning of a scheme or abbreviation in a text: `1-0-1` → `1 in the morning, 1 in the evening`."""
     found: list[str | None] = [_scheme(written) for written in dosage_words.dosing_schemes(text)]
     found += [_expand(match.group()) for match in _ERROR_PRONE.finditer(text)]
     return elements.join_distinct(found, "; ") or None
 
 
 def _scheme(written: str) -> str:
-    """The numbers of a scheme with their times of the day; its zeros are doses that are not taken."""
+    """Return the numbers of a scheme with their times of day; zeros are doses that are not taken."""
     numbers = [part.strip() for part in re.split(r"[-–]", written)]
     taken = [f"{number} {time}" for number, time in zip(numbers, _PARTS, strict=False) if number.strip("0,.")]
     return elements.join_distinct(taken) or "nothing at any time"
@@ -160,7 +160,7 @@ def _expand(text: str) -> str | None:
 
 
 def _token(token: str) -> str | None:
-    """`Q4-6H` → `every 4-6 hours`; None for what is no abbreviation."""
+    """Return `Q4-6H` → `every 4-6 hours`; None for what is no abbreviation."""
     every = re.fullmatch(r"Q(\d+(?:-\d+)?)(H|HR|D|DAY|W|WK|WEEK|MO|MON|MTH|MONTH|MIN|Y|YR)S?", token)
     if every:
         unit = _UNITS[every[2]]

@@ -1,6 +1,6 @@
-"""Where documents come from. A connector looks at a source and says what is there, what is new, what cannot be read.
+"""Connectors scan sources of documents: what exists, what is new, what cannot be read.
 
-Looking is cheap where nothing has changed: `known` has the fingerprint of every document as it was when last looked at.
+A scan is cheap where nothing has changed: `known` holds the fingerprint of every document at the last scan.
 """
 
 from services.ingest.connectors.folder import FolderConnector
@@ -12,7 +12,7 @@ from shared.knowledge.knowledge_file import FormularySource, GuidelineSource
 
 
 def connect(source: GuidelineSource | FormularySource, reader: DocumentReader) -> Connector:
-    """The connector of a declared source."""
+    """Return the connector of a declared source."""
     if isinstance(source, FormularySource):
         return FormularyConnector(source, reader)
     return WebConnector(source, reader) if source.folder is None else FolderConnector(source.folder, reader)

@@ -1,4 +1,4 @@
-"""A folder of documents: size and time of change first, the content's digest only where those differ."""
+"""Scan a folder of documents: by size and modification time first, by digest only where those differ."""
 
 import asyncio
 import errno
@@ -21,7 +21,7 @@ OUTSIDE_FOLDER = "it leads out of the folder"
 
 @dataclass(frozen=True, slots=True)
 class FolderEntry:
-    """A document, or a directory that cannot be looked into (`problem`)."""
+    """A document, or a directory that cannot be read (`problem`)."""
 
     name: str
     size: int = 0
@@ -30,9 +30,9 @@ class FolderEntry:
 
 
 class FolderConnector:
-    """Documents are named by their path below the folder. Hidden files and unknown formats are left alone.
+    """Scan a folder. Documents are named by their path below it.
 
-    Links are followed within the folder.
+    Hidden files and unknown formats are ignored. Links are followed within the folder.
     """
 
     def __init__(self, folder: Path, reader: DocumentReader) -> None:
@@ -72,9 +72,9 @@ class FolderConnector:
 
 
 def read_bounded(path: Path, largest: int, within: Path | None = None) -> bytes:
-    """Of a regular file, and of no more than one byte too many: it may have grown. Raises OSError.
+    """Return the content of a regular file, up to one byte more than `largest`: it may have grown.
 
-    `within`: a folder that links must not have led out of.
+    `within` is a folder that links must not lead out of. Raises OSError.
     """
     # Without blocking: what was a file a moment ago may be a pipe, which nobody fills.
     with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:  # noqa: PTH123
@@ -95,8 +95,9 @@ def _describe_error(error: OSError) -> str:
 
 
 def _files(folder: Path) -> Iterator[FolderEntry]:
-    """Every document; a file that vanishes while we look is not there. A directory that links lead to again is looked
-    into once.
+    """Return every document; files that vanish during the scan are left out.
+
+    A directory that links lead to several times is read once.
     """
     stack, seen = [(folder, "")], set[tuple[int, int]]()
     while stack:

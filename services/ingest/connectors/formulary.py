@@ -1,4 +1,4 @@
-"""A CSV or JSON file of medicines: one document and one chunk a medicine."""
+"""Scan a CSV or JSON file of medicines: one document and one chunk for each medicine."""
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator, Mapping
@@ -15,7 +15,7 @@ from shared.knowledge.knowledge_file import FormularySource
 
 
 class FormularyConnector:
-    """Medicines are named by their code, or by their name where the file has none."""
+    """Scan a formulary. Medicines are named by their code, or by their name where the file has none."""
 
     def __init__(self, source: FormularySource, reader: DocumentReader) -> None:
         self._source = source

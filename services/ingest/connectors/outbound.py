@@ -1,7 +1,7 @@
-"""Requests to addresses that others own: only to hosts that are declared, never into our own network by their doing.
+"""HTTP requests to declared hosts only, protected against server-side request forgery.
 
-Whoever owns a declared site can redirect it, and can let its name mean any address, also between two questions to DNS.
-So a redirect goes only where the source says, and the address that is connected to is the one that was looked at.
+The owner of a declared site can redirect it, and can change its DNS answers between two queries. So a redirect is
+followed only where the source allows it, and the connection is made to the address that was checked.
 https://cheatsheetseries.owasp.org/cheatsheets/Server_Side_Request_Forgery_Prevention_Cheat_Sheet.html
 """
 
@@ -24,18 +24,24 @@ Resolve = Callable[[str, int], Awaitable[Sequence[str]]]
 
 
 class NotAllowedError(Exception):
-    """The request was not sent. The message says why, in words for whoever maintains the source."""
+    """The request was not sent. The message says why, for the maintainer of the source."""
 
 
 @dataclass(frozen=True, slots=True)
 class AllowedAddresses:
-    """Where requests of a source may go: `places` are (host, port), `internal` hosts may be in a private network."""
+    """Addresses that requests of a source may reach.
+
+    `places` are (host, port) pairs; `internal` hosts may be in a private network.
+    """
 
     places: frozenset[tuple[str, int]]
     internal: frozenset[str]
 
     def check(self, url: httpx.URL, before: httpx.URL | None = None) -> None:
-        """Raises NotAllowedError for an address that the source does not declare."""
+        """Check a URL.
+
+        Raises NotAllowedError for an address that the source does not declare.
+        """
         if url.scheme not in DEFAULT_PORTS:
             raise NotAllowedError(f"it leads to an address of another kind ({url.scheme})")
         if before is not None and before.scheme == "https" and url.scheme == "http":
@@ -46,7 +52,10 @@ class AllowedAddresses:
             )
 
     def check_address(self, host: str, found: str) -> None:
-        """Raises NotAllowedError for an address of a network that nobody has declared the host to be in."""
+        """Check a resolved address.
+
+        Raises NotAllowedError for a network that the host is not declared to be in.
+        """
         address = _unmapped(ipaddress.ip_address(found.partition("%")[0]))
         if _is_address(host, address):
             return  # declared, or led to, by the address itself: `check` has looked
@@ -73,9 +82,9 @@ def allowed_addresses(source: GuidelineSource) -> AllowedAddresses:
 
 
 class CheckedTransport(httpx.AsyncBaseTransport):
-    """Looks at the address before it connects, and connects to that one. `resolve` asks DNS.
+    """Check the resolved address and connect to exactly that one. `resolve` queries DNS.
 
-    Behind a proxy (`HTTPS_PROXY` and the like) the proxy asks DNS: what it may reach is the proxy's to say.
+    Behind a proxy (`HTTPS_PROXY` and the like) the proxy resolves names and decides what may be reached.
     """
 
     def __init__(
@@ -106,7 +115,7 @@ class CheckedTransport(httpx.AsyncBaseTransport):
         return await self._first(request, found)
 
     async def _first(self, request: httpx.Request, found: Sequence[str]) -> httpx.Response:
-        """From the first of its addresses that can be connected to."""
+        """Return the response from the first address that accepts a connection."""
         url = request.url
         for number, address in enumerate(found, 1):
             request.url = url.copy_with(host=address)
@@ -132,7 +141,7 @@ def port_of(url: httpx.URL) -> int:
 
 
 def _split_host_port(name: str) -> tuple[str, int]:
-    """`a.example:8443` → host and port; port 0 where none is said."""
+    """Split `a.example:8443` into host and port; port 0 where none is given."""
     url = httpx.URL(f"//{name}")
     return url.host.lower(), url.port or 0
 
@@ -149,7 +158,7 @@ def _is_address(host: str, address: Address) -> bool:
 
 
 def _unmapped(address: Address) -> Address:
-    """`::ffff:10.0.0.1` is 10.0.0.1; so is what NAT64 and 6to4 make of it."""
+    """Return the IPv4 address in an IPv6 one: `::ffff:10.0.0.1`, NAT64, 6to4."""
     if isinstance(address, ipaddress.IPv6Address):
         if address in ipaddress.ip_network("64:ff9b::/96"):
             return ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)

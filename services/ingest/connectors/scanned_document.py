@@ -1,4 +1,4 @@
-"""What a connector sees of one document."""
+"""The result of scanning one document."""
 
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
@@ -10,7 +10,10 @@ from shared.contracts.knowledge import Fingerprint
 
 @dataclass(frozen=True, slots=True)
 class ScannedDocument:
-    """One document. `text` is None where nothing was read, because nothing has changed or because of `problem`."""
+    """One document.
+
+    `text` is None where nothing was read: nothing has changed, or `problem` says why it cannot be used.
+    """
 
     document: str
     fingerprint: Fingerprint
@@ -22,9 +25,9 @@ class ScannedDocument:
 
 class Connector(Protocol):
     def scan(self, known: Mapping[str, Fingerprint]) -> AsyncIterator[ScannedDocument]:
-        """Every document of the source, one at a time.
+        """Yield every document of the source.
 
-        Raises PermanentError or TransientError when the source as a whole cannot be looked at.
+        Raises PermanentError or TransientError when the source as a whole cannot be scanned.
         """
         ...
 

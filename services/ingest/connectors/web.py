@@ -1,4 +1,4 @@
-"""A list of addresses: conditional requests, so that what has not changed is not sent. RFC 9110, section 13."""
+"""Scan a list of URLs by conditional requests, so that unchanged documents are not sent (RFC 9110, section 13)."""
 
 import asyncio
 import zlib
@@ -34,7 +34,7 @@ TOO_LARGE = f"it is larger than {MAX_DOCUMENT_BYTES // 2**20} MB"
 
 @dataclass(frozen=True, slots=True)
 class FetchedPage:
-    """What an address answered, its body unpacked."""
+    """A response with its body decoded."""
 
     url: httpx.URL
     status: int
@@ -43,7 +43,7 @@ class FetchedPage:
 
 
 class WebConnector:
-    """Documents are named by their address."""
+    """Scan URLs. Documents are named by their URL."""
 
     def __init__(
         self, source: GuidelineSource, reader: DocumentReader, transport: httpx.AsyncBaseTransport | None = None
@@ -110,7 +110,7 @@ def _conditions(before: Fingerprint | None) -> dict[str, str]:
 async def _get(
     http: httpx.AsyncClient, address: str, allowed: AllowedAddresses, headers: dict[str, str]
 ) -> FetchedPage:
-    """The answer at `address`, or where it leads to as far as the source allows.
+    """Return the response at `address`, following redirects as far as the source allows.
 
     Raises NotAllowedError, UnreadableError for a body that is too large, httpx.HTTPError.
     """
@@ -127,7 +127,10 @@ async def _get(
 
 
 async def _body(response: httpx.Response) -> bytes:
-    """The body, unpacked piece by piece, and no more of it than a document may have. Raises UnreadableError."""
+    """Return the decoded body, up to the size limit of a document.
+
+    Raises UnreadableError.
+    """
     declared = response.headers.get("Content-Length", "")
     if declared.isdigit() and int(declared) > MAX_DOCUMENT_BYTES:
         raise UnreadableError(TOO_LARGE)
@@ -144,7 +147,7 @@ async def _body(response: httpx.Response) -> bytes:
 
 
 class ContentDecoder:
-    """A body's Content-Encoding undone, at most a piece at a time; httpx unpacks all that it has received at once."""
+    """Decode a Content-Encoding piece by piece; httpx decodes everything that it has received at once."""
 
     def __init__(self, encoding: str) -> None:
         self._encoding = encoding.strip().lower()
@@ -159,7 +162,10 @@ class ContentDecoder:
         return not self._packed or not self._begun or self._state.eof
 
     def pieces(self, raw: bytes) -> Iterator[bytes]:
-        """Raises UnreadableError for what is not packed as it says."""
+        """Yield decoded pieces.
+
+        Raises UnreadableError for content that is not encoded as stated.
+        """
         if not self._packed:
             yield raw
             return

@@ -1,7 +1,7 @@
-"""Cuts a document into chunks by its structure. Pure.
+"""Cut a document into chunks along its structure. Pure.
 
-Headings become the chunk's path and are never cut through; a recommendation and its grade stay together; a table is cut
-between rows only, its header repeated. Sizes are in tokens of the embedding model.
+Headings become the chunk's path and are never cut; a recommendation and its grade stay together; a table is cut between
+rows only, with its header repeated. Sizes are in tokens of the embedding model.
 """
 
 import re
@@ -25,7 +25,7 @@ MAX_PATH_TOKENS = 60  # tokens of headings that go with each chunk
 def chunk(
     source: str, document: str, text: ParsedDocument, *, tokens: int, count: TokenCounter, url: str | None = None
 ) -> list[Chunk]:
-    """The document's chunks of at most `tokens` tokens each (a table's row or a single sentence may be longer)."""
+    """Return the document's chunks of at most `tokens` tokens each (a table row or a single sentence may be longer)."""
     chunks: dict[str, Chunk] = {}
     for path, units in _sections(text):
         shown = _shorten_path(path, count)
@@ -39,7 +39,7 @@ def chunk(
 
 
 def _shorten_path(path: tuple[str, ...], count: TokenCounter) -> tuple[str, ...]:
-    """The headings nearest to the text, within reason."""
+    """Return the innermost headings that fit into the limit."""
     kept: list[str] = []
     left = MAX_PATH_TOKENS
     for heading in reversed(path):
@@ -51,7 +51,7 @@ def _shorten_path(path: tuple[str, ...], count: TokenCounter) -> tuple[str, ...]
 
 
 def _sections(text: ParsedDocument) -> Iterator[tuple[tuple[str, ...], list[Block]]]:
-    """Blocks under the same headings."""
+    """Yield the blocks under the same headings."""
     path: list[Heading] = []
     blocks: list[Block] = []
     for block in text.blocks:
@@ -71,7 +71,7 @@ def _titles(path: list[Heading], title: str) -> tuple[str, ...]:
 
 
 def _pack(blocks: list[Block], tokens: int, count: TokenCounter) -> Iterator[str]:
-    """Bodies of chunks: whole units one after the other, as many as fit."""
+    """Return the bodies of chunks: as many whole units, in order, as fit."""
     body: list[str] = []
     size = 0
     shown = ""  # the table header that stands in this body
@@ -92,7 +92,7 @@ def _pack(blocks: list[Block], tokens: int, count: TokenCounter) -> Iterator[str
 
 
 def _units(blocks: list[Block], tokens: int, count: TokenCounter) -> Iterator[tuple[str, str]]:
-    """What is never cut: a row (with its table's header), a paragraph, or a sentence of a long one, with its grade."""
+    """Return what is never cut: a row with its header, a paragraph, or a sentence of a long one, with its grade."""
     held: str | None = None
     for block in blocks:
         if isinstance(block, Paragraph):
@@ -115,7 +115,7 @@ def _units(blocks: list[Block], tokens: int, count: TokenCounter) -> Iterator[tu
 
 
 def _sentences(text: str, tokens: int, count: TokenCounter) -> Iterator[str]:
-    """The paragraph, whole if it fits; else its sentences, and a sentence without end by its words."""
+    """Return the paragraph if it fits, else its sentences, and a very long sentence by its words."""
     if count(text) <= tokens:
         yield text
         return

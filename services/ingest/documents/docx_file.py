@@ -1,4 +1,4 @@
-"""Reads DOCX, by python-docx, within limits that are looked at before anything is unpacked or repeated."""
+"""Parse DOCX with python-docx, within limits that are checked before anything is decompressed or repeated."""
 
 import io
 from zipfile import BadZipFile, ZipFile
@@ -25,7 +25,10 @@ MAX_CELLS = 200_000  # of all tables in a document
 
 
 def read_docx(data: bytes) -> ParsedDocument:
-    """Raises UnreadableError."""
+    """Return the blocks of a DOCX file.
+
+    Raises UnreadableError.
+    """
     try:
         with ZipFile(io.BytesIO(data)) as packed:
             # No more is unpacked than is said here: zipfile stops at the size that the directory gives.
@@ -52,10 +55,10 @@ def read_docx(data: bytes) -> ParsedDocument:
 
 
 def _check_width(table: DocxTable, before: int) -> int:
-    """Cells of the document up to and with this table. A merged cell is read once for each column that it spans, so
-    they are counted before they are read.
+    """Return the number of cells up to and with this table.
 
-    Raises UnreadableError where they are too many.
+    A merged cell is read once for each column that it spans, so cells are counted first. Raises UnreadableError where
+    there are too many.
     """
     for row in table._tbl.tr_lst:
         width = sum(cell.grid_span for cell in row.tc_lst) + row.grid_before + row.grid_after

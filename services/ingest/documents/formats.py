@@ -1,4 +1,4 @@
-"""Reads HTML, Markdown, PDF, DOCX and plain text into blocks. Each by a well-kept library; here is only the mapping."""
+"""Parse HTML, Markdown, PDF, DOCX and plain text into blocks, each with an established library."""
 
 import re
 from collections.abc import Callable, Iterator
@@ -48,7 +48,7 @@ _markdown = MarkdownIt("commonmark").enable("table")
 
 
 def parse_document(name: str, data: bytes, media_type: str | None = None) -> ParsedDocument:
-    """The document `name` as blocks.
+    """Return the document `name` as blocks.
 
     Raises UnreadableError: an unknown format, a damaged file, a scan without text.
     """
@@ -65,12 +65,12 @@ def parse_document(name: str, data: bytes, media_type: str | None = None) -> Par
 
 
 def is_readable(name: str) -> bool:
-    """Whether a file of this name is of a format that can be read."""
+    """Return whether the format of a file with this name can be read."""
     return PurePosixPath(name.lower()).suffix in SUFFIXES
 
 
 def _format(name: str, data: bytes, media_type: str | None) -> str:
-    """By its first bytes, by the media type, by the name's suffix: in this order, as servers call a PDF text/html."""
+    """Return the format by the first bytes, the media type, the suffix, in this order: servers call a PDF text/html."""
     type = (media_type or "").partition(";")[0].strip().lower()
     found = MEDIA_TYPES.get(type)
     if found is None and type not in UNSPECIFIC_MEDIA_TYPES:
@@ -128,7 +128,7 @@ def _parse_html(data: bytes) -> ParsedDocument:
 
 
 def _walk(node: Any) -> Iterator[Block]:
-    """Blocks of an element, in reading order. Text that stands between block elements is a paragraph too."""
+    """Return the blocks of an element in reading order. Text between block elements is a paragraph."""
     loose = [node.text or ""]
     for child in node:
         found = _blocks_of(child)
@@ -143,7 +143,7 @@ def _walk(node: Any) -> Iterator[Block]:
 
 
 def _blocks_of(node: Any) -> Iterator[Block] | None:
-    """The blocks of an element; None where it is part of its parent's text."""
+    """Return the blocks of an element; None where it is part of its parent's text."""
     tag = node.tag
     if not isinstance(tag, str) or tag in SKIPPED:
         return None
@@ -183,7 +183,7 @@ def _parse_plain_text(data: bytes) -> ParsedDocument:
 
 
 def _lines_to_blocks(text: str) -> Iterator[Block]:
-    """Paragraphs by empty lines; `2.1 Dosing` on a line of its own is a heading."""
+    """Split into paragraphs at empty lines; `2.1 Dosing` on its own line is a heading."""
     for part in re.split(r"\n\s*\n", text.replace("\r\n", "\n").replace("\r", "\n")):
         lines = [line.strip() for line in part.splitlines() if line.strip()]
         while lines and (match := NUMBERED.match(lines[0])):
@@ -213,7 +213,7 @@ def _parse_pdf(data: bytes) -> ParsedDocument:
 
 
 def _paragraphs(page: str) -> str:
-    """PDF text has no paragraphs, only lines: one that ends a sentence and is short ends a paragraph."""
+    """Join the lines of a PDF page, which has no paragraphs: a short line that ends a sentence ends one."""
     lines = [line.strip() for line in page.splitlines()]
     longest = max((len(line) for line in lines), default=0)
     out: list[str] = []

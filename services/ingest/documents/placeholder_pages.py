@@ -1,6 +1,6 @@
-"""Pages that a server sends in the place of a document, with a 200: a sign-in, `not found`, a question about cookies.
+"""Detect pages that a server sends in place of a document with status 200: sign-in, not found, cookie consent.
 
-A guideline that was there must not be replaced by one of them. Long pages are documents whatever their title says.
+They must not replace a guideline. Long pages are documents whatever their title says.
 """
 
 import re
@@ -28,7 +28,7 @@ ROBOT = re.compile(
 
 
 def placeholder_reason(title: str, blocks: Sequence[Block], *, asks_password: bool) -> str | None:
-    """Why a page is not the document that was asked for; None where it may be."""
+    """Return why a page is not the requested document; None where it may be."""
     if sum(len(block.header if isinstance(block, Table) else block.text) for block in blocks) > SHORT_PAGE_CHARACTERS:
         return None
     names = [title, *(block.text for block in blocks if isinstance(block, Heading))][:3]

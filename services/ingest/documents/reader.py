@@ -1,6 +1,6 @@
-"""Reads documents in a process of its own (`worker.py`): one at a time, within limits, started again when it has died.
+"""Read documents in a separate process (`worker.py`): one at a time, within limits, restarted when it has died.
 
-Parsers are given what others wrote. Ingest also takes discharges: no document may take its memory or its processor.
+Parsers handle untrusted input in the service that takes discharges: no document may use up its memory or CPU.
 """
 
 import asyncio
@@ -27,7 +27,7 @@ MAX_ANSWER_BYTES = 32 * 2**20  # bytes: what `formats.MAX_CHARACTERS` and `MAX_B
 
 
 class DocumentReader:
-    """Started with the first document."""
+    """Start the process with the first document."""
 
     def __init__(self, limits: ReaderLimits | None = None) -> None:
         self._limits = limits or ReaderLimits()
@@ -35,9 +35,9 @@ class DocumentReader:
         self._process: asyncio.subprocess.Process | None = None
 
     async def read(self, name: str, data: bytes, media_type: str | None = None) -> ParsedDocument:
-        """The document as blocks, when it is its turn.
+        """Return the document as blocks. Documents are read one at a time.
 
-        Raises UnreadableError saying why it cannot be used, and TransientError where no process can be started.
+        Raises UnreadableError saying why it cannot be used, TransientError where no process can be started.
         """
         if len(data) > MAX_DOCUMENT_BYTES:
             raise UnreadableError(f"it is larger than {MAX_DOCUMENT_BYTES // 2**20} MB")
@@ -46,7 +46,7 @@ class DocumentReader:
         )
 
     async def rows(self, name: str, data: bytes) -> list[Row]:
-        """The rows of a formulary. Raises as `read` does."""
+        """Return the rows of a formulary. Raises as `read` does."""
         found: list[Row] = (await self._request({"kind": "rows", "name": name}, data))["rows"]
         return found
 
@@ -97,7 +97,7 @@ class DocumentReader:
         return self._process
 
     async def close(self) -> None:
-        """End the process and what it has forked."""
+        """End the process and its children."""
         process, self._process = self._process, None
         if process is not None:
             with suppress(ProcessLookupError):
@@ -105,6 +105,6 @@ class DocumentReader:
             await process.wait()
 
     def _to_error(self, code: int) -> UnreadableError | TransientError:
-        """What the end of the process means: something about the document, or that no document can be read."""
+        """Return the error for the exit of the process: of this document, or of the process itself."""
         reason = self._limits.reason(code)
         return UnreadableError(reason) if reason else TransientError(f"the process that reads documents ended ({code})")

@@ -1,4 +1,4 @@
-"""What goes between ingest and the process that reads documents: frames of JSON, limits, why a process has ended."""
+"""Protocol between ingest and its reader process: JSON frames, limits, exit codes."""
 
 import json
 import os
@@ -13,7 +13,7 @@ _FAILED = 64  # exit codes from here on are signals
 
 @dataclass(frozen=True, slots=True)
 class ReaderLimits:
-    """Of the process that reads one document."""
+    """Limits of the process that reads one document."""
 
     memory: int = (
         288 * 2**20
@@ -26,8 +26,9 @@ class ReaderLimits:
         return f"reading it takes more than {self.cpu} seconds"
 
     def reason(self, code: int) -> str:
-        """Why a document could not be read, by the exit code of the process: in words for whoever maintains the source.
-        Empty where it was not the document.
+        """Return why a document could not be read, by the exit code, for the maintainer of the source.
+
+        Returns an empty string where the document was not the cause.
         """
         if code <= _FAILED:
             return ""
@@ -43,7 +44,7 @@ class ReaderLimits:
 
 
 def frame(answer: dict[str, Any]) -> bytes:
-    """Its length in decimals, a line break, the JSON."""
+    """Return a message as length in decimals, line break, JSON."""
     body = json.dumps(answer, ensure_ascii=False).encode(errors="replace")
     return b"%d\n%s" % (len(body), body)
 
@@ -77,7 +78,7 @@ def _decode_block(block: list[Any]) -> Block:
 
 
 def exit_code_of(status: int) -> int:
-    """The exit code that passes on how a child has ended: its signal, or its own code. SIGUSR1 is a MemoryError."""
+    """Return the exit code that passes on a child's end: its signal, or its own code. SIGUSR1 is a MemoryError."""
     if os.WIFSIGNALED(status):
         return _FAILED + os.WTERMSIG(status)
     return os.WEXITSTATUS(status) or 1

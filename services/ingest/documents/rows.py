@@ -1,4 +1,4 @@
-"""Reads a formulary, CSV or JSON, into rows: one a medicine. Pure."""
+"""Parse a formulary, CSV or JSON, into rows: one for each medicine. Pure."""
 
 import csv
 import io
@@ -14,7 +14,10 @@ MAX_MEDICINES = 100_000  # every product of a country is some 50,000
 
 
 def read_rows(name: str, data: bytes) -> list[Row]:
-    """Raises UnreadableError."""
+    """Return the rows.
+
+    Raises UnreadableError.
+    """
     try:
         content = data.decode("utf-8-sig")
         rows = json_rows(content) if name.lower().endswith(".json") else csv_rows(content)

@@ -1,8 +1,8 @@
-"""The process that reads documents and does nothing else: `reader.py` starts it as `python -P -m`.
+"""The process that reads documents; `reader.py` starts it as `python -P -m`.
 
-It has no secrets in its environment and no connection. For each document it forks: the child reads it within limits of
-memory, processor and time, answers, and ends; so nothing of a document stays for the next one. A child that is ended by
-its limits ends this process too, with a code that says why (`exit_code_of`), and another is started.
+It has no secrets in its environment and no connections. It forks for each document: the child reads it within limits of
+memory, CPU and time, answers, and exits, so that nothing of a document is left for the next. When limits end a child,
+this process exits too with a code for the reason (`exit_code_of`), and is restarted.
 """
 
 import json
@@ -23,7 +23,7 @@ NICE_INCREMENT = 10  # nice: whoever reports a discharge goes first
 
 
 def serve(source: BinaryIO, sink: int) -> int:
-    """Read what comes on `source` until it ends. Returns the exit code."""
+    """Handle requests from `source` until it ends. Return the exit code."""
     while line := source.readline():
         asked = json.loads(line)
         data = source.read(asked["length"])
@@ -40,7 +40,7 @@ def serve(source: BinaryIO, sink: int) -> int:
 
 
 def _read(asked: dict[str, Any], data: bytes, sink: int) -> None:
-    """In the child: one document within its limits. Does not return."""
+    """Read one document within its limits, in the child. Does not return."""
     code = exit_code_of(signal.SIGABRT)
     try:
         _apply_limits(ReaderLimits(**asked["limits"]))

@@ -1,4 +1,4 @@
-"""Refreshes as events: whose turn it is, preparing one, beginning again, and the nightly schedule."""
+"""Run refreshes: the queue, preparation, further attempts, and the nightly schedule."""
 
 from collections.abc import Callable
 from datetime import datetime, timedelta
@@ -41,7 +41,7 @@ SCHEDULE_HEADER = "countersign-schedule"
 
 
 class Refreshing:
-    """`file` declares the knowledge base; `tokenizer` is that of the embedding model."""
+    """Handle refreshes. `file` declares the knowledge base; `tokenizer` is the embedding model's."""
 
     def __init__(
         self,
@@ -71,7 +71,10 @@ class Refreshing:
         await self.set_schedules()
 
     def read_knowledge_file(self) -> KnowledgeFile:
-        """The knowledge base as it is declared now. Raises PermanentError saying what is wrong with the file."""
+        """Return the current declaration of the knowledge base.
+
+        Raises PermanentError saying what is wrong with the file.
+        """
         return knowledge_file.read_knowledge_file(self._file) if self._file is not None else KnowledgeFile()
 
     def _retry_delay(self) -> timedelta:
@@ -81,7 +84,7 @@ class Refreshing:
             return KnowledgeFile().attempts_apart
 
     async def request(self, requested: Requested, id: str | None = None) -> RefreshRef:
-        """Ask for a refresh; returns it, or the one that waits and will do the same."""
+        """Request a refresh; return it, or a waiting one that covers it."""
         ref = RefreshRef(requested.sources[0] if len(requested.sources) == 1 else ALL_SOURCES, id or self._new_id())
         queue, _ = await self._live.queue()
         if id is None and not requested.full and not requested.judge:
@@ -98,7 +101,7 @@ class Refreshing:
         return refresh.requested.sources if refresh.requested else (turn.source,)
 
     async def run_next(self, message: Msg) -> None:
-        """A refresh was asked for, or one has ended: the next one begins."""
+        """Start the next refresh, after one was requested or has ended."""
         record = read_refresh(message)
         if isinstance(record.body, AttemptFailed) and record.body.again_at is not None:
             return
@@ -117,7 +120,7 @@ class Refreshing:
             await self._begin(changed, changed.active)
 
     async def _begin(self, queue: RefreshQueue, turn: QueuedRefresh) -> None:
-        """Say that it is the turn of `turn`; saying it again changes nothing."""
+        """Append `started` for `turn`. Idempotent."""
         ref = RefreshRef(turn.source, turn.refresh)
         refresh = fold_refresh(await self._log.history(turn.refresh))
         if refresh.started is not None or refresh.requested is None:
@@ -137,7 +140,7 @@ class Refreshing:
         await self._log.append(ref, started)
 
     async def _embedder(self, version: int | None) -> str:
-        """The model that is declared now, or the one that `version` was made with."""
+        """Return the declared embedding model, or the one of `version`."""
         if version is not None and (record := await self._live.version(version)) is not None:
             return record.embedder
         try:
@@ -146,7 +149,7 @@ class Refreshing:
             return KnowledgeFile().embedder  # preparing it will fail for the same reason, and say so
 
     async def prepare(self, message: Msg) -> None:
-        """Look at the sources and put what has changed into the queue; or, on another attempt, what is missing."""
+        """Scan the sources and enqueue what has changed; on a further attempt, enqueue what is missing."""
         record = read_refresh(message)
         refresh = fold_refresh(await self._log.history(record.ref.id, after=record))
         if refresh.started is None:
@@ -178,7 +181,7 @@ class Refreshing:
         await self._log.append(ref, indexed)
 
     async def _queue_again(self, ref: RefreshRef) -> None:
-        """Batches that were given up go back into the queue."""
+        """Enqueue batches again that were given up."""
         for record in await self._log.batches(ref):
             if isinstance(record.body, BatchReady):
                 number = record.body.number
@@ -189,7 +192,7 @@ class Refreshing:
         await self._attempts.give_up(original, reason, "prepare")
 
     async def on_timer(self, message: Msg) -> None:
-        """A night has come, or it is time for another attempt."""
+        """Handle a nightly timer, or the timer of another attempt."""
         headers = message.headers or {}
         if message.subject.startswith("timers.due.again."):
             await self._resume(RefreshRef(headers["countersign-source"], headers["countersign-refresh"]))
@@ -205,7 +208,7 @@ class Refreshing:
             await self._log.append(ref, Resumed(attempt=refresh.attempt + 1), after=last)
 
     async def _nightly(self, source: str, due: str) -> None:
-        """One run for all the nights that were missed, then the next night's timer."""
+        """Run once for all nights that were missed, then set the next night's timer."""
         try:
             found = self.read_knowledge_file().source(source)
         except PermanentError:
@@ -218,11 +221,11 @@ class Refreshing:
         await self._set_schedule(source, str(found.schedule), next_run(found.schedule, self._clock()))
 
     async def _retry_schedule(self, source: str) -> None:
-        """The file is broken: the dead letter and its alert say so, and tomorrow is another night."""
+        """Set tomorrow's timer when the file is invalid; the dead letter and its alert report it."""
         await self._set_schedule(source, "broken", self._clock() + timedelta(days=1))
 
     async def set_schedules(self) -> None:
-        """A timer for each source that has none, or whose schedule was changed. One that is overdue fires by itself."""
+        """Set a timer for each source without one, or with a changed schedule. An overdue timer fires by itself."""
         try:
             file = self.read_knowledge_file()
         except PermanentError:

@@ -1,4 +1,4 @@
-"""What a look at a document means for the next version. Pure."""
+"""Decide what a scanned document changes in the next version. Pure."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -26,7 +26,7 @@ class TargetVersion:
 
 @dataclass(frozen=True, slots=True)
 class DocumentChange:
-    """What one document adds to a refresh's figures. `kind` is None for a document that stays as it is."""
+    """What one document adds to a refresh's counts. `kind` is None for an unchanged document."""
 
     kind: Literal["new", "changed", "removed_entry"] | None
     fresh: int  # chunks
@@ -39,7 +39,7 @@ _shared_change = lru_cache(1024)(DocumentChange)  # most documents have the same
 
 @dataclass(frozen=True, slots=True)
 class KnownDocument:
-    """What is remembered of a document while its source is looked at; little, as there may be many."""
+    """The known state of a document during a scan; compact, as there may be many."""
 
     packed: bytes  # its fingerprint as JSON: a fraction of what the model takes
     digested: bool  # its content was read once
@@ -55,12 +55,12 @@ class KnownDocument:
 
     @property
     def comparable(self) -> bool:
-        """It need not be read again where its fingerprint is the same."""
+        """Return whether the document need not be read where its fingerprint is the same."""
         return self.done or (self.trusted and self.there and (self.digested or not self.unreadable))
 
 
 class Fingerprints(Mapping[str, Fingerprint]):
-    """What connectors compare with, unpacked one at a time."""
+    """Known fingerprints for connectors, unpacked one at a time."""
 
     def __init__(self, known: Mapping[str, KnownDocument]) -> None:
         self._known = known
@@ -92,7 +92,7 @@ def to_known(entry: DocumentEntry, target: TargetVersion) -> KnownDocument:
 
 
 def change_of(entry: DocumentEntry, version: int) -> DocumentChange:
-    """What `entry` brought to `version`."""
+    """Return what `entry` changed in `version`."""
     fresh = sum(since == version for _, since in entry.chunks)
     return _shared_change(entry.change, fresh, len(entry.chunks) - fresh, len(entry.retired))
 
@@ -102,9 +102,9 @@ def unchanged_entry(entry: DocumentEntry) -> DocumentChange:
 
 
 def baseline(entry: DocumentEntry | None, target: TargetVersion) -> tuple[ChunkRef, ...]:
-    """The document's chunks as the newest complete version shows them in the target's collection.
+    """Return the document's chunks in the newest complete version, in the target's collection.
 
-    An entry above that version is from a refresh that failed: what it brought does not count, what it retired does.
+    An entry above that version is from a failed refresh: its new chunks do not count, its expired ones do.
     """
     if entry is None or entry.collection != target.started.collection:
         return ()
@@ -121,7 +121,7 @@ def updated_entry(
     chunks: Sequence[Chunk],
     target: TargetVersion,
 ) -> tuple[DocumentEntry, list[Chunk]]:
-    """The document's new entry, and the chunks that have to be embedded for it."""
+    """Return the document's new entry, and the chunks that have to be embedded."""
     there = dict(baseline(before, target))
     kept = {} if target.started.fill else there
     ids = {chunk.id for chunk in chunks}
@@ -140,7 +140,7 @@ def updated_entry(
 
 
 def removed_entry(before: DocumentEntry, target: TargetVersion) -> DocumentEntry:
-    """The entry of a document that is no more."""
+    """Return the entry of a deleted document."""
     return DocumentEntry(
         source=before.source,
         document=before.document,
@@ -161,7 +161,7 @@ def unreadable_entry(
     reason: str,
     target: TargetVersion,
 ) -> DocumentEntry:
-    """The entry of a document that could not be read: what was there stays, and the reason is kept."""
+    """Return the entry of a document that could not be read: its chunks stay, with the reason."""
     if before is not None and not before.removed:
         return before.model_copy(update={"fingerprint": fingerprint, "unreadable": reason})
     return DocumentEntry(

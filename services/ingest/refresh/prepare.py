@@ -1,8 +1,8 @@
-"""Looks at the sources and puts what has changed into the queue, twenty chunks at a time. Streamed: what is in memory
-is a batch, a document, and a fingerprint for each document of one source.
+"""Scan the sources and enqueue changed chunks in batches of twenty, streaming.
 
-It may be interrupted anywhere. A batch carries the entries of the documents that are complete with it; they are written
-after it. Whoever begins again writes those of the last batch, skips the documents that are dealt with, and goes on.
+Memory holds a batch, a document, and a fingerprint for each document of one source. Preparation may be interrupted
+anywhere: a batch carries the entries of documents that are complete with it, which are written after it. A restart
+writes those of the last batch, skips documents that are done, and continues.
 """
 
 import asyncio
@@ -36,7 +36,7 @@ MAX_BATCH_BYTES = 400_000  # bytes of text in one batch, whatever the number of 
 
 @dataclass(slots=True)
 class PreparationCounts:
-    """What has been found so far."""
+    """Counts of the scan so far."""
 
     new: int = 0
     changed: int = 0
@@ -77,7 +77,7 @@ class PreparationCounts:
 
 
 class Preparation:
-    """One refresh being prepared."""
+    """Prepare one refresh."""
 
     def __init__(
         self,
@@ -104,7 +104,10 @@ class Preparation:
         self._number = 0
 
     async def run(self) -> None:
-        """Up to `planned` or `skipped`. Raises PermanentError when a source as a whole cannot be looked at."""
+        """Prepare up to `planned` or `skipped`.
+
+        Raises PermanentError when a source as a whole cannot be scanned.
+        """
         last = await self._log.last_batch(self._ref, "batch-ready")
         finished = False
         if last is not None and isinstance(last.body, BatchReady):
@@ -159,7 +162,7 @@ class Preparation:
         return chunk(source, sighting.document, sighting.text, tokens=tokens, count=self._count, url=sighting.url)
 
     async def _keep_unchanged(self, source: str, sighting: ScannedDocument, known: KnownDocument | None) -> None:
-        """Nothing new about a document; at most it was touched."""
+        """Keep a document without new content; its fingerprint may have changed."""
         if known is None:
             return
         if known.unreadable is not None:
@@ -184,7 +187,7 @@ class Preparation:
     async def _remove_missing(
         self, source: str, known: dict[str, KnownDocument], seen: set[str], *, finished: bool
     ) -> None:
-        """Documents that are no more; and the figures of those that were dealt with before an interruption."""
+        """Remove documents that no longer exist, and count those done before an interruption."""
         gone: list[DocumentEntry] = []
         for document, item in known.items():
             if item.done or (finished and item.there):
@@ -208,13 +211,13 @@ class Preparation:
             await self._manifest.put(self._completed_entries())
 
     def _completed_entries(self) -> list[DocumentEntry]:
-        """Entries whose chunks are all out."""
+        """Return the entries whose chunks are all published."""
         ready = [entry for needed, entry in self._entries if needed <= self._published]
         self._entries = [item for item in self._entries if item[0] > self._published]
         return ready
 
     async def _publish(self, *, last: bool) -> None:
-        """The next batch, then the entries that are complete with it. What is left over stays for the one after."""
+        """Publish the next batch, then write the entries that are complete with it."""
         taken = _batch_length(self._chunks)
         batch, self._chunks = self._chunks[:taken], self._chunks[taken:]
         self._number += 1
@@ -259,7 +262,7 @@ def _unreadable_document(source: str, document: str, reason: str) -> UnreadableD
 
 
 def _batch_length(chunks: list[Chunk]) -> int:
-    """How many chunks the next batch takes."""
+    """Return how many chunks the next batch takes."""
     size = 0
     for index, item in enumerate(chunks[:BATCH_SIZE]):
         size += len(item.text)
@@ -269,7 +272,10 @@ def _batch_length(chunks: list[Chunk]) -> int:
 
 
 def token_counter(path: str) -> Callable[[str], int]:
-    """Counts tokens as the embedding model does. Raises PermanentError when its tokenizer cannot be read."""
+    """Return a function that counts tokens as the embedding model does.
+
+    Raises PermanentError when its tokenizer cannot be read.
+    """
     from tokenizers import Tokenizer  # heavy, and only where chunks are cut
 
     from shared.contracts.errors import PermanentError

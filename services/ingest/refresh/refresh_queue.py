@@ -1,4 +1,4 @@
-"""Whose turn it is. Refreshes go one after the other, as each makes the next version of the whole base. Pure."""
+"""The refresh queue. Refreshes run one at a time, as each makes the next version of the whole base. Pure."""
 
 from collections.abc import Callable
 
@@ -9,7 +9,7 @@ ANY_SOURCE = "*"
 
 
 def enqueue(queue: RefreshQueue, turn: QueuedRefresh) -> RefreshQueue:
-    """The queue with one more refresh, unless it is there already."""
+    """Return the queue with one more refresh, unless it is there already."""
     known = {item.refresh for item in (queue.active, *queue.waiting) if item is not None}
     if turn.refresh in known:
         return queue
@@ -19,7 +19,7 @@ def enqueue(queue: RefreshQueue, turn: QueuedRefresh) -> RefreshQueue:
 
 
 def complete(queue: RefreshQueue, refresh: Refresh, outcome: RefreshOutcome) -> RefreshQueue:
-    """The queue after the active refresh has ended: the next one's turn, and what the newest complete version is."""
+    """Return the queue after the active refresh has ended, with the newest complete version."""
     if queue.active is None or refresh.ref is None or queue.active.refresh != refresh.ref.id:
         return queue  # told again
     update: dict[str, object] = {
@@ -35,7 +35,7 @@ def complete(queue: RefreshQueue, refresh: Refresh, outcome: RefreshOutcome) -> 
 
 
 def sources_to_scan(wanted: tuple[str, ...], queue: RefreshQueue, *, fill: bool) -> tuple[str, ...]:
-    """The sources that a refresh must look at; empty for all. What failed half-way before is looked at again."""
+    """Return the sources that a refresh must scan; empty for all. Sources left incomplete before are added."""
     if fill or not wanted or ANY_SOURCE in queue.dirty:
         return ()
     return tuple(sorted({*wanted, *queue.dirty}))
@@ -44,7 +44,7 @@ def sources_to_scan(wanted: tuple[str, ...], queue: RefreshQueue, *, fill: bool)
 def find_waiting(
     queue: RefreshQueue, sources: tuple[str, ...], of: Callable[[QueuedRefresh], tuple[str, ...]]
 ) -> QueuedRefresh | None:
-    """A waiting refresh that will do all of it anyway."""
+    """Return a waiting refresh that covers all of it; None without one."""
     for turn in queue.waiting:
         will = of(turn)
         if not will or (sources and set(sources) <= set(will)):

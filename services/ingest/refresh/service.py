@@ -1,4 +1,4 @@
-"""What people ask of refreshes: begin one, see how it goes, hand in a document."""
+"""Commands and queries of people about refreshes: start one, show its state, upload a document."""
 
 import asyncio
 import re
@@ -24,6 +24,8 @@ END_EVENTS = ("promoted", "held-back", "skipped", "failed")
 
 
 class RefreshService:
+    """Answer the refresh API."""
+
     def __init__(
         self, refreshing: Refreshing, uploads: Path | None, reader: DocumentReader, clock: Callable[[], datetime]
     ) -> None:
@@ -37,7 +39,10 @@ class RefreshService:
         self._live = LiveBucket(bus)
 
     async def request(self, source: str | None, by: str, *, full: bool, judge: bool) -> RefreshRef:
-        """Begin a refresh of one source or of all. Raises Problem."""
+        """Request a refresh of one source or of all.
+
+        Raises ProblemError.
+        """
         try:
             file = self._refreshing.read_knowledge_file()
         except PermanentError as error:
@@ -51,7 +56,10 @@ class RefreshService:
         return await self._refreshing.request(Requested(sources=sources, by=by, full=full, judge=judge))
 
     async def show(self, id: str) -> dict[str, Any]:
-        """How a refresh goes, or how it ended. Raises Problem."""
+        """Return the state of a refresh.
+
+        Raises ProblemError.
+        """
         history = await self._log.history(id) if re.fullmatch(r"[A-Za-z0-9-]{1,64}", id) else []
         if not history:
             raise ProblemError(404, "There is no such refresh", "It was never asked for, or it is older than 90 days.")
@@ -64,7 +72,10 @@ class RefreshService:
         return to_view(id, refresh, done) | {"live_version": live.version if live else None}
 
     async def upload(self, name: str, data: bytes, by: str) -> tuple[RefreshRef, str]:
-        """Keep one document and begin a refresh of the source it belongs to. Raises Problem."""
+        """Store one document and request a refresh of its source.
+
+        Raises ProblemError.
+        """
         name = PurePosixPath(name.replace("\\", "/")).name
         if not FILE_NAME.match(name) or not formats.is_readable(name):
             raise ProblemError(
@@ -100,7 +111,7 @@ class RefreshService:
 
 
 def _store_file(folder: Path, name: str, data: bytes) -> None:
-    """Whole or not at all: a refresh may be looking at the folder."""
+    """Write the file atomically: a refresh may be scanning the folder."""
     folder.mkdir(parents=True, exist_ok=True)
     part = folder / f".{name}.part"
     try:
@@ -111,7 +122,7 @@ def _store_file(folder: Path, name: str, data: bytes) -> None:
 
 
 def to_view(id: str, refresh: Refresh, done: int) -> dict[str, Any]:
-    """A refresh as the API and the command show it."""
+    """Return a refresh as the API and the command show it."""
     planned, evaluated = refresh.planned, refresh.evaluated
     skipped = refresh.skipped
     documents = planned.documents if planned else (skipped.documents if skipped else None)
@@ -154,7 +165,7 @@ def _state(refresh: Refresh) -> str:
 
 
 def _worst_queries(evaluated: Evaluated | None) -> list[dict[str, Any]]:
-    """The golden queries that did worst, with what was found instead."""
+    """Return the golden queries with the worst results, and what was found instead."""
     if evaluated is None:
         return []
     flawed = [item for item in evaluated.queries if item.reciprocal_rank < 1]
