@@ -21,7 +21,7 @@ from shared.clinical.fhir_client import FhirClient, NotFoundError, SearchResult
 from shared.contracts.context import EncounterContext
 from shared.contracts.errors import PermanentError
 
-MAX_CONCURRENT_SEARCHES = 4  # requests of one extraction; a hospital's server has other clients
+MAX_CONCURRENT_SEARCHES = 4  # for one extraction: a hospital's server has other clients
 MAX_MERGED_RECORDS = 5  # records of one patient that were merged into each other
 
 
@@ -268,6 +268,4 @@ class _StayReader:
         Raises PermanentError, so that an operator sees it and may retry.
         """
         if not any(items for type, items in record.entries.items() if type not in ("Encounter", "Patient")):
-            raise PermanentError(
-                "the EHR shows nothing of this stay but the encounter: no draft is made of an empty record"
-            )
+            raise PermanentError("the EHR returned no entries for this stay: an empty record is not drafted")

@@ -19,7 +19,7 @@ from shared.contracts.draft import DocumentPart, Fact, FactGroup
 
 NONE_RECORDED = "None recorded"
 CRITICAL = ("critical", "critically low", "critically high")
-RECENT_PERIOD = timedelta(hours=24)  # before the discharge: an older vital sign is told with its day
+RECENT_PERIOD = timedelta(hours=24)  # before the discharge: an older vital sign is shown with its day
 
 
 def render(context: EncounterContext, kind: KindDefinition | None = None) -> tuple[DocumentPart, ...]:

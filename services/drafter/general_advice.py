@@ -12,9 +12,9 @@ from shared.grounding import EvidenceIndex, Finding, split_sentences
 from shared.grounding.words import find_words, stem
 
 ADVICE_PREFIX = "In general:"
-_MIN_SHARED_WORDS = 4  # words in common: with fewer any two texts on one disease agree
+_MIN_SHARED_WORDS = 4  # with fewer words in common, any two texts on one disease match
 _MIN_WORDS = 3  # where all words of the sentence are in common
-_MIN_SENTENCE_SHARE = 0.7  # share of a sentence's words that stand in one sentence of the passage
+_MIN_SENTENCE_SHARE = 0.7  # share of a sentence's words that one sentence of the passage has
 _MIN_PASSAGE_SHARE = 0.85  # the same, spread over the passage
 _STOP_WORDS = frozenset(
     "the and for with was were are has had have been being will would can may his her she him they their them you your"  # noqa: SIM905 - a list of words

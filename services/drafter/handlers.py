@@ -158,7 +158,7 @@ class Drafter:
         """Return the policy of the kind or the drafter; `strict` where the model's configuration requires it."""
         policy = kind.declared.policy or self._policy
         if policy == "marked" and generation is not None and generation.strict:
-            logger.warning("%s may be used under the policy strict alone; marked is not applied", generation.model)
+            logger.warning("%s allows the policy strict only; marked is not applied", generation.model)
             return "strict"
         return policy
 
@@ -172,10 +172,10 @@ class Drafter:
         except TransientError as error:
             if not last:
                 raise
-            logger.warning("the model could not be reached, the narrative is composed alone: %s", error.reason)
+            logger.warning("the model is not available, the narrative is composed without it: %s", error.reason)
             return None, "the model could not be reached"
         except PermanentError as error:
-            logger.warning("the model failed, the narrative is composed alone: %s", error.reason)
+            logger.warning("the model failed, the narrative is composed without it: %s", error.reason)
             return None, "the model failed"
 
 

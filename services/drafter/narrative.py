@@ -10,11 +10,11 @@ from shared.contracts.context import EncounterContext
 from shared.contracts.draft import CitedKnowledge, Narrative
 from shared.grounding.reconciliation import reconcile
 
-MAX_ITEMS = 6  # items of one list; a small model loses the thread in long ones
-MAX_PASSAGE_CHARACTERS = 240  # characters
+MAX_ITEMS = 6  # items of one list; a small model loses track in long ones
+MAX_PASSAGE_CHARACTERS = 240
 MAX_ITEM_CHARACTERS = 200
-MAX_NOTES_CHARACTERS = 600  # characters of notes: a small model repeats what it reads most of
-MIN_ANSWER_CHARACTERS = 40  # characters of a hospital course
+MAX_NOTES_CHARACTERS = 600  # a small model repeats what it reads most of
+MIN_ANSWER_CHARACTERS = 40  # of a hospital course
 # Words of the prompts, and of a department's lines in them (wording.py).
 _ECHO = re.compile(
     r"^(Facts|Patient|Reason):|\bdo not add numbers\b|\bthe department asks:|\bexample of its wording\b", re.IGNORECASE

@@ -20,10 +20,10 @@ from shared.knowledge.vector_store import SearchHit
 
 logger = logging.getLogger(__name__)
 
-MAX_PROBLEMS = 10  # asked about, the principal one first
+MAX_PROBLEMS = 10  # queried, the principal one first
 # Asked first: a model that reads what treatment is recommended writes that it was given.
 INSTRUCTIONS_QUERY = "what the patient and the family are told at home, when to call, when to come back"
-MAX_PASSAGES = 12  # passages of a draft: at least one for each problem that has one
+MAX_PASSAGES = 12  # of a draft: at least one for each problem that has one
 
 
 async def retrieve_passages(retriever: Retriever, context: EncounterContext) -> CitedKnowledge | None:

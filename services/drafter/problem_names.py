@@ -21,7 +21,7 @@ _PAST = re.compile(
     r"|\b(?:in (?:the )?past|in history|in anamnesis)\b|\([^()]*\b(?:inactive|in remission)\b[^()]*\)$",
     re.IGNORECASE,
 )
-_ONLY_A_CODE = re.compile(r"^code\b.*\(.+\)$")  # what the record has where no name can be read
+_ONLY_A_CODE = re.compile(r"^code\b.*\(.+\)$")  # the text of an entry without a name
 
 
 def problem_names(context: EncounterContext) -> list[str]:

@@ -7,8 +7,8 @@ from services.drafter.source_record import SourceRecord
 from shared.clinical import elements, fhir_datetime, references
 from shared.clinical.elements import Resource
 
-MOST_SPECIMENS = 20  # that are read, each by a request
-MOST_AUTHORS = 40  # of notes, likewise
+MAX_SPECIMENS = 20  # that are read, each by a request
+MAX_AUTHORS = 40  # of notes, likewise
 
 
 def referenced_resources(record: SourceRecord) -> Iterable[str]:
@@ -37,7 +37,7 @@ def referenced_resources(record: SourceRecord) -> Iterable[str]:
     named += list(_authors(record))
     named += _request_references(record)
     named += _listed_medications(record)
-    named += list(_late_specimens(record))[:MOST_SPECIMENS]
+    named += list(_late_specimens(record))[:MAX_SPECIMENS]
     found = (references.relative(element, record.bases) for element in named)
     return (reference for reference in found if reference and not reference.startswith("Patient/"))
 
@@ -49,7 +49,7 @@ def _authors(record: SourceRecord) -> Iterator[Resource]:
         for element in (*elements.children(item, "author"), elements.child(item, "assessor")):
             if not elements.string(element, "display"):
                 named.setdefault(str(element.get("reference")), element)
-    yield from list(named.values())[:MOST_AUTHORS]
+    yield from list(named.values())[:MAX_AUTHORS]
 
 
 def _request_references(record: SourceRecord) -> Iterator[Resource]:

@@ -59,9 +59,9 @@ INCLUDED = {
     "MedicationStatement": "MedicationStatement:medication",
 }
 TYPES = (*OF_THE_STAY, *OF_THE_PATIENT)
-SEARCH_MARGIN = timedelta(days=1)  # of the admission: emergency care
-MAX_IDENTIFIERS = 10  # identifiers of the patient, merged records' too, that entries are looked for by
-UNKNOWN_IDENTIFIER = "urn:uuid:00000000-0000-4000-8000-000000000000|nobody"  # an identifier that no patient has
+SEARCH_MARGIN = timedelta(days=1)  # before admission, for emergency care
+MAX_IDENTIFIERS = 10  # identifiers to search by, of the patient and merged records
+UNKNOWN_IDENTIFIER = "urn:uuid:00000000-0000-4000-8000-000000000000|nobody"  # no patient has it
 
 
 def can_ask(capabilities: Capabilities, type: str) -> bool:

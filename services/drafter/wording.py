@@ -11,42 +11,39 @@ facts: a sentence of an example stands in a document only where the record suppo
 """
 
 import re
-import tomllib
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any, Self
+from typing import Annotated, Self
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
+from pydantic import Field, StringConstraints, model_validator
 
 from services.drafter.kinds.declaration import Name
 from services.drafter.prompts import one_line
+from services.drafter.toml_files import read_toml, validate
 from shared.contracts.draft import Sentence
 from shared.contracts.envelope import sha256_hex
 from shared.contracts.errors import PermanentError
+from shared.contracts.model import Model
 from shared.contracts.subjects import DEPARTMENT
 from shared.grounding import split_sentences
 
 MAX_INSTRUCTIONS_CHARACTERS, MAX_EXAMPLE_CHARACTERS, MAX_WORDS = 1000, 800, 600
-TOKENS_PER_WORD = 2  # of a small vocabulary, with clinical words; more than is needed costs nothing
-DEFAULT_DEPARTMENT = "default"  # the file of departments that have none
+TOKENS_PER_WORD = 2  # with a small vocabulary and clinical words; spare tokens cost nothing
+DEFAULT_DEPARTMENT = "default"  # the file for departments without their own
 _Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
 _Instructions = Annotated[_Text, Field(max_length=MAX_INSTRUCTIONS_CHARACTERS)]
 _Example = Annotated[_Text, Field(max_length=MAX_EXAMPLE_CHARACTERS)]
 
 
-class _StrictModel(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Length(_StrictModel):
+class Length(Model):
     """The number of words for stays of up to `days` days; without `days`, for all longer ones."""
 
     days: int | None = Field(default=None, ge=1)
     words: int = Field(ge=20, le=MAX_WORDS)
 
 
-class Wording(_StrictModel):
+class Wording(Model):
     """Wording for some kinds of documents of a department."""
 
     kinds: tuple[Name, ...] = ()
@@ -96,7 +93,7 @@ def _comparable(text: str) -> str:
     return " ".join(re.findall(r"\w+", text.casefold()))
 
 
-class _WordingFile(_StrictModel):
+class _WordingFile(Model):
     wording: tuple[Wording, ...] = Field(min_length=1)
 
 
@@ -120,28 +117,15 @@ def read_departments(folder: Path | None, kinds: Collection[str]) -> Departments
     if folder is None:
         return Departments()
     if not folder.is_dir():
-        raise PermanentError(f"{folder} is no folder of departments' wording")
+        raise PermanentError(f"{folder} is not a folder of departments' wording")
     return Departments({path.stem: _read(path, kinds) for path in sorted(folder.glob("*.toml"))})
 
 
 def _read(path: Path, kinds: Collection[str]) -> tuple[Wording, ...]:
     if not re.match(DEPARTMENT, path.stem):
-        raise PermanentError(f"{path}: is not called as a department is, such as internal-medicine.toml")
-    try:
-        found = _WordingFile.model_validate(tomllib.loads(path.read_text()))
-    except OSError as error:
-        raise PermanentError(f"{path} cannot be read ({error.strerror or type(error).__name__})") from None
-    except ValidationError as error:
-        raise PermanentError(f"{path}: " + "; ".join(_describe_error(item) for item in error.errors())) from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise PermanentError(f"{path} is not TOML ({error})") from None
+        raise PermanentError(f"{path}: the file name is not a department such as internal-medicine.toml")
+    found = validate(_WordingFile, read_toml(path), path)
     unknown = sorted({name for item in found.wording for name in item.kinds} - {*kinds})
     if unknown:
         raise PermanentError(f"{path}: there is no kind {', '.join(unknown)}")
     return found.wording
-
-
-def _describe_error(error: Any) -> str:
-    place = ".".join(str(part) for part in error["loc"]) or "file"
-    words = {"extra_forbidden": "is not known here", "missing": "is missing"}
-    return f"{place}: {words.get(error['type'], error['msg'].removeprefix('Value error, '))}"

@@ -33,7 +33,7 @@ from shared.telemetry.metric_definitions import OUTCOME, SOURCE
 
 logger = logging.getLogger(__name__)
 
-EMBED_DEADLINE_S = 45.0  # seconds for one request to the model server
+EMBED_DEADLINE_S = 45.0  # of one request to the model server
 MAX_APPEND_ATTEMPTS = 8
 PEAK_TIMER = "timers.peak.all"
 
@@ -121,7 +121,7 @@ class Embedding:
                 except WrongSequenceError:
                     continue
                 return indexed
-        raise TransientError("the row of indexed batches changed too often")
+        raise TransientError("the indexed batches changed too often")
 
     async def _end_of_batches(self, ref: RefreshRef, number: int) -> BatchIndexed:
         """Return the last `batch-indexed` event, where batch `number` is indexed already.
@@ -131,7 +131,7 @@ class Embedding:
         own = await self._log.of_batch(ref, "batch-indexed", number)
         last = await self._log.last_batch(ref, "batch-indexed")
         if own is None or last is None or last.sequence < own.sequence or not isinstance(last.body, BatchIndexed):
-            raise TransientError("the row of indexed batches is behind")
+            raise TransientError("the replica of the indexed batches lags behind")
         return last.body
 
     async def settle(self, message: Msg) -> None:
@@ -169,7 +169,7 @@ class Embedding:
         if not started.fill:
             await self._base.set_valid_until(collection, mending.to_restore, STILL_VALID)
         if mending.missing:
-            logger.warning("refresh %s: %d points were missing and are embedded again", ref.id, len(mending.missing))
+            logger.warning("refresh %s: %d points are missing and will be embedded again", ref.id, len(mending.missing))
             await self._embed_missing(ref, started, mending.missing)
         return len(mending.missing)
 

@@ -7,7 +7,7 @@ from itertools import pairwise
 from shared.contracts.knowledge import DEFAULT_THRESHOLD, RelevanceThreshold
 from shared.knowledge.knowledge_file import RelevanceRule
 
-MIN_QUERIES = 10  # passages of each kind: fewer tell nothing of the next
+MIN_QUERIES = 10  # of each kind: fewer predict nothing
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,7 +24,7 @@ from shared.messaging.deadletter import Original, alert
 from shared.messaging.refreshes import RefreshLog, read_refresh
 from shared.messaging.steps import Clock, Steps
 
-MAX_QUERIES_LISTED = 2000  # results that an event lists one by one
+MAX_QUERIES_LISTED = 2000  # listed in an event
 
 
 class Evaluation:
@@ -141,7 +141,7 @@ class Evaluation:
             return
         if live is None or live.version != indexed.target:
             if (live.version if live else None) != evaluated.live_version:
-                raise TransientError("what is live changed while the version was being judged")
+                raise TransientError("the live version changed during the evaluation")
             await self._promote(indexed, evaluated, revision)
         elif evaluated.relevance is not None and live.relevance != evaluated.relevance:
             # What is live was judged again: the version stays, the threshold follows its golden queries.
@@ -165,7 +165,7 @@ class Evaluation:
         try:
             await self._live.compare_and_set(pointer, revision)
         except WrongSequenceError:
-            raise TransientError("what is live changed while the version was being promoted") from None
+            raise TransientError("the live version changed during the promotion") from None
 
     async def _hold_back(self, ref: RefreshRef, evaluated: Evaluated) -> None:
         await alert(

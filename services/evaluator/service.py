@@ -107,9 +107,7 @@ class KnowledgeService:
         try:
             at = await self._retriever.resolve(version)
         except NoSuchVersionError as error:
-            raise ProblemError(
-                404, "There is nothing to ask", f"{error.reason[0].upper()}{error.reason[1:]}."
-            ) from None
+            raise ProblemError(404, "No version to search", f"{error.reason[0].upper()}{error.reason[1:]}.") from None
         if version is not None:
             await self._check_retained(version)
         at = at if mode is None else replace(at, search=mode)
@@ -122,7 +120,7 @@ class KnowledgeService:
             queue.head, live.version if live else None, self._read_knowledge_file().promotion.keep_versions
         )
         if version < oldest:
-            raise ProblemError(410, "That version is no longer kept", f"The oldest that is kept is {oldest}.")
+            raise ProblemError(410, "That version is no longer available", f"The oldest that is kept is {oldest}.")
 
     async def collections(self) -> list[str]:
         return await self._base.collections()
@@ -163,6 +161,8 @@ class KnowledgeService:
         try:
             await self._live.compare_and_set(pointer, revision)
         except WrongSequenceError:
-            raise ProblemError(409, "What is live has just changed", "Look at the status and decide again.") from None
+            raise ProblemError(
+                409, "The live version has just changed", "Look at the status and decide again."
+            ) from None
         await self._base.point_alias(record.collection)
         return pointer

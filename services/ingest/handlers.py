@@ -42,7 +42,7 @@ class Ingest:
 
     def case_of(self, fact: EncounterReported) -> CaseRef:
         if fact.department is None:
-            raise ValueError("a fact without a department names no case")
+            raise ValueError("a message without a department cannot identify a case")
         return CaseRef(fact.department, case_id(self._organization, fact.encounter_id))
 
     async def open(self, fact: EncounterReported, cause: str) -> None:

@@ -60,5 +60,5 @@ class TokenFile:
         except (OSError, UnicodeDecodeError) as error:
             raise TransientError(f"the file of the EHR's token cannot be read ({type(error).__name__})") from None
         if not token or not token.isascii() or len(token.split()) != 1:
-            raise TransientError("the file of the EHR's token holds no token")
+            raise TransientError("the file of the EHR's token contains no token")
         return f"Bearer {token}"

@@ -194,7 +194,7 @@ def person_name(resource: Resource, *, prefixes: bool = False, at: datetime | No
 
 
 _NAME_USES = {"official": 0, "usual": 1, "": 2, "nickname": 4, "temp": 5, "anonymous": 6, "maiden": 8, "old": 9}
-_NICKNAME = 4  # from here on no name that a document is made out to
+_NICKNAME = 4  # from here on a name is not used on documents
 
 
 def _precedence(name: Resource, at: datetime | None) -> tuple[bool, bool, int]:

@@ -200,7 +200,7 @@ class FhirClient:
     async def _find_existing(self, type: str, query: Mapping[str, str] | None) -> Resource:
         found = await self.search(type, query, fresh=True) if query else []
         if not found:
-            raise TransientError(f"create {type}: the server does not show yet what it made or found")
+            raise TransientError(f"create {type}: the server does not show the created or matched resource yet")
         return oldest(found)
 
     async def update(self, resource: Resource, *, if_match: str | None = None) -> Resource:

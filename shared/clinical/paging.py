@@ -64,7 +64,7 @@ class SearchPages:
             raise PermanentError(f"{self.interaction}: more than {MAX_RESOURCES} resources or {MAX_BYTES} bytes")
         if self.pages_without_new > MAX_PAGES_WITHOUT_NEW:
             raise PermanentError(
-                f"{self.interaction}: {MAX_PAGES_WITHOUT_NEW} pages with nothing new, and still a next one"
+                f"{self.interaction}: {MAX_PAGES_WITHOUT_NEW} pages without new entries, and another follows"
             )
 
     def _add(self, entry: Any) -> None:
@@ -84,7 +84,7 @@ class SearchPages:
         Raises PermanentError where this search has requested it before.
         """
         if url in self.requested_urls:
-            raise PermanentError(f"{self.interaction}: the pages go round in a circle")
+            raise PermanentError(f"{self.interaction}: the pages form a cycle")
         self.requested_urls.add(url)
         return url
 

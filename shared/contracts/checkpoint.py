@@ -20,7 +20,7 @@ from shared.contracts.errors import PermanentError
 from shared.contracts.merkle import Tree, leaf_hash
 from shared.contracts.model import Model
 
-SIGNATURE_CONTEXT = b"countersign checkpoint v1\n"  # what the key signs is nothing else
+SIGNATURE_CONTEXT = b"countersign checkpoint v1\n"  # separates these signatures from other uses of the key
 
 
 class CaseHead(NamedTuple):
@@ -58,7 +58,7 @@ class Checkpoint(Model):
         try:
             return Tree(self.size, map(bytes.fromhex, self.peaks))
         except ValueError:
-            raise PermanentError(f"checkpoint {self.number} describes no tree") from None
+            raise PermanentError(f"checkpoint {self.number} does not describe a Merkle tree") from None
 
 
 @dataclass(frozen=True, slots=True)

@@ -127,7 +127,7 @@ def decode(subject: str, headers: Mapping[str, str], data: bytes, sequence: int)
     """
     case, name = parse_case_subject(subject)
     if name not in EVENT_NAMES:
-        raise TransientError(f"{name} is an event of a newer version than this process is")
+        raise TransientError(f"{name} is an event of a newer version than this process")
     try:
         body = CASE_EVENT_ADAPTER.validate_json(data, extra="ignore")
         time = datetime.fromisoformat(headers["ce-time"])
@@ -137,7 +137,7 @@ def decode(subject: str, headers: Mapping[str, str], data: bytes, sequence: int)
     if time.tzinfo is None:
         raise PermanentError(f"a {name} message has a time without an offset")
     if body.event != name or headers.get("ce-subject") != f"{case.department}/{case.id}":
-        raise PermanentError(f"a {name} message says it is about something else than its subject")
+        raise PermanentError(f"a {name} message has a ce-subject other than its subject")
     return RecordedEvent(
         case=case,
         id=id,

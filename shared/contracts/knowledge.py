@@ -14,8 +14,8 @@ from shared.contracts.subjects import derived_id
 
 ALL_SOURCES = "all"
 SOURCE_PATTERN = r"^[a-z0-9][a-z0-9-]{0,39}$"
-BATCH_SIZE = 20  # chunks a message and a request to the model server
-STILL_VALID = 2**31 - 1  # `until` of what no version has removed
+BATCH_SIZE = 20  # chunks in a message and in a request to the model server
+STILL_VALID = 2**31 - 1  # `until` of a point that is still valid
 
 SearchMode = Literal["dense", "sparse", "hybrid"]
 # A cosine of the shipped embedding model at which nearly nothing is about something else (docs/retrieval.md): what a

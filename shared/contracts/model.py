@@ -34,5 +34,5 @@ def read_strictly(kind: type[ModelT], data: bytes) -> ModelT:
         return kind.model_validate_json(data)
     except ValidationError as error:
         if all(item["type"] in ("extra_forbidden", "literal_error") for item in error.errors(include_url=False)):
-            raise TransientError(f"{kind.__name__}: stored by a newer version than this process is") from None
-        raise PermanentError(f"{kind.__name__}: what is stored is not as it must be") from None
+            raise TransientError(f"{kind.__name__}: stored by a newer version than this process") from None
+        raise PermanentError(f"{kind.__name__}: the stored content is invalid") from None

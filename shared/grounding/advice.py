@@ -21,7 +21,7 @@ _CUE = re.compile(
 )
 _REQUESTED_FOLLOW_UP = re.compile(r"\bshould (?:please )?be (?:followed(?: up)?|chased|checked|reviewed|tracked)\b")
 _TEACHING_TO_ATTEND = re.compile(r" to (?:attend|follow|see|return|come|visit|be (?:seen|reviewed)|review)\b")
-_MAX_GAP_CHARACTERS = 60  # characters of a claim that is shown
+_MAX_GAP_CHARACTERS = 60  # of a claim that is shown
 _PARTS = (
     "notes",
     "care_plans",

@@ -38,7 +38,7 @@ KIN = (
 _OWNER = (
     r"(?:(?:his|her|their|the|a|an|one|both|two|patient's|maternal|paternal|natural|biological|first-degree|own) )*"
 )
-_BEFORE: dict[AssertionProperty, str] = {  # the cue stands before what it speaks of
+_BEFORE: dict[AssertionProperty, str] = {  # the cue precedes its scope
     "denied": rf"(?:at|on|in) no (?:time|point|stage|moment|occasion|way)|(?:no|without|nor|any|lack of|absence "
     rf"of|free of) {_SIGNS_OF} (?:of|for|history of|to suggest)?"
     rf"|(?:no|nothing) (?:\w+ )?(?:to suggest|suggesting|suggestive of|to indicate|indicating|pointing to(?:wards)?)"
@@ -71,7 +71,7 @@ _BEFORE: dict[AssertionProperty, str] = {  # the cue stands before what it speak
     "past": r"(?:past medical )?history (?:of|includes?|is significant for)|h/o|hx of|pmh(?: of)?|previous(?:ly)?|"
     r"prior(?! to)|former|status post|s/p|remote|known",
 }
-_AFTER: dict[AssertionProperty, str] = {  # it stands behind
+_AFTER: dict[AssertionProperty, str] = {  # the cue follows its scope
     "denied": rf"(?:{_BE} )?(?:\w+ly )*(?:been )?(?:ruled out|(?<!not be )excluded|exonerated)"
     rf"|(?:{_DO_NOT})(?: \w+ly| yet| actually)* (?:be |been )?(?:{_SHOWN})|{_BE} (?:\w+ly )*(?:absent|negative)"
     rf"|(?:not|never|but not) (?:{_SHOWN})|(?:could|can)(?:not| not) be (?:{_SHOWN})"
@@ -148,7 +148,7 @@ _CUES: tuple[tuple[AssertionProperty, bool, re.Pattern[str]], ...] = tuple(
     for name, words in table.items()
 )
 _ANY_CUE = re.compile("|".join((*_BEFORE.values(), *_AFTER.values())), re.IGNORECASE)
-_MAX_SCOPE_CHARACTERS = 90  # characters
+_MAX_SCOPE_CHARACTERS = 90
 
 
 @dataclass(frozen=True, slots=True)

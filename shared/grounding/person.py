@@ -21,7 +21,7 @@ _KIN = re.compile(
 )
 _CHILD = re.compile(r"\b(?:boy|girl)\b", re.IGNORECASE)
 _ADULT = re.compile(r"\b(?:man|woman|gentleman|gentlewoman|lady)\b", re.IGNORECASE)
-_ADULT_AGE_YEARS = 16  # years from which "woman" and "man" are said
+_ADULT_AGE_YEARS = 16  # from this age "woman" and "man" are used
 _DECADE = re.compile(r"\bin (?:his|her|their) (early |mid-?|late )?(\d)0s\b|\b(\d)0-something\b", re.IGNORECASE)
 # "woman of 77", "man, 44 years".
 _NOUN = r"(?:m(?:r|s|rs)\.? [\w'-]+|woman|man|boy|girl|lady|gentleman|male|female|patient|child|infant)"

@@ -26,7 +26,7 @@ _SIDES_IN = {
     "right": re.compile(r"\b(?:right|rechts|rechte\w*|rt)\b", re.I),
     "both": re.compile(r"\b(?:bilateral|both|beid\w+)\b", re.I),
 }
-_MAX_REGION_DISTANCE = 34  # characters around an imaging word in which its part of the body stands
+_MAX_REGION_DISTANCE = 34  # characters around an imaging word that are searched for its body part
 _NORMAL = re.compile(
     r"(?: scan| examination| of the \w+)?(?: \w+)? (?:was|were|is) (?:entirely |completely )?(normal|"
     r"unremarkable|negative)\b"

@@ -5,7 +5,7 @@ from shared.grounding.indexed_entries import IndexedEntry, content_words
 from shared.grounding.parsed_sentence import ParsedSentence
 from shared.grounding.vocabulary import normalized_name
 
-_MIN_WORDS = 3  # words that say something: fewer say too little to be compared
+_MIN_WORDS = 3  # fewer words are too few to compare
 # Diagnoses, family history, allergies and orders are compared by what they mean, never by their words alone.
 _PARTS = frozenset(
     {

@@ -14,7 +14,7 @@ from shared.contracts.errors import TransientError
 from shared.inference.generation import INTERACTIVE_PRIORITY, to_error
 from shared.telemetry.client_spans import model_span
 
-BATCH_PRIORITY = 2  # Triton's lower one: the night's batches
+BATCH_PRIORITY = 2  # Triton's lower priority: nightly batches
 Vectors = npt.NDArray[np.float32]
 
 
@@ -49,7 +49,7 @@ class TritonEmbedder:
         """
         if model not in self._max_batch_sizes:
             if not await self._connected().is_model_ready(model):
-                raise TransientError(f"{model}: not loaded; the model server has to be started with it")
+                raise TransientError(f"{model}: not loaded; restart the model server with this model")
             answer = await self._connected().get_model_config(model, as_json=True)
             self._max_batch_sizes[model] = max(1, answer["config"].get("max_batch_size", 0))
         return self._max_batch_sizes[model]

@@ -17,7 +17,7 @@ from tritonclient.utils import InferenceServerException, np_to_triton_dtype
 from shared.contracts.errors import CountersignError, PermanentError, RateLimitedError, TransientError
 from shared.telemetry.client_spans import model_span
 
-INTERACTIVE_PRIORITY = 1  # Triton's highest priority: somebody waits for a draft
+INTERACTIVE_PRIORITY = 1  # Triton's highest priority: a person waits for the draft
 TRANSIENT_STATUSES = ("UNAVAILABLE", "DEADLINE_EXCEEDED", "CANCELLED", "ABORTED")
 # The server restarts a stub that died; it was started again with smaller batches; its queue let the request go, or took
 # none. In a stream no status comes with these.

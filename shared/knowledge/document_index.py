@@ -10,7 +10,7 @@ from shared.messaging.connection import Bus
 
 BUCKET = "sources"
 MAX_CONCURRENT_WRITES = 32
-TOMBSTONE_TTL_S = 90 * 86_400  # seconds that a removed document is remembered
+TOMBSTONE_TTL_S = 90 * 86_400  # for a removed document
 SOURCE_NAMES_KEY = "names"
 
 

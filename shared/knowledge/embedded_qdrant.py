@@ -30,7 +30,7 @@ from shared.knowledge.vector_store import (
 
 T = TypeVar("T")
 PAGE_SIZE = 1000
-COMPLETE_MARKER = "complete"  # stands in a collection's directory once it was made to the end
+COMPLETE_MARKER = "complete"  # in a collection's directory once it is complete
 
 
 class EmbeddedQdrant:
@@ -155,11 +155,11 @@ class EmbeddedQdrant:
     async def _call(self, collection: str, work: Callable[[edge.EdgeShard], T]) -> T:
         shard = self._find(collection)
         if shard is None:
-            raise PermanentError(f"there is no collection {collection}")
+            raise PermanentError(f"no such collection: {collection}")
         try:
             return await asyncio.to_thread(work, shard)
         except Exception:  # noqa: BLE001 - the engine has no error type of its own; its words may quote a payload
-            raise PermanentError("the vector base refused") from None
+            raise PermanentError("the vector store refused the request") from None
 
     async def _update(self, collection: str, operation: edge.UpdateOperation) -> None:
         async with self._writing:

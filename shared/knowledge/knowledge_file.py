@@ -11,9 +11,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 import yaml
 from pydantic import (
     AfterValidator,
-    BaseModel,
     BeforeValidator,
-    ConfigDict,
     Field,
     HttpUrl,
     ValidationError,
@@ -22,13 +20,10 @@ from pydantic import (
 
 from shared.contracts.errors import PermanentError
 from shared.contracts.knowledge import ALL_SOURCES, SOURCE_PATTERN, SearchMode
+from shared.contracts.model import Model
 
 Day = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
 DAYS: tuple[Day, ...] = get_args(Day)
-
-
-class _StrictModel(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 def _check_zone(name: str) -> str:
@@ -50,7 +45,7 @@ ClockTime = Annotated[time, BeforeValidator(_clock_time)]
 TimeZoneName = Annotated[str, AfterValidator(_check_zone)]
 
 
-class Schedule(_StrictModel):
+class Schedule(Model):
     """The daily time of a source's refresh."""
 
     at: ClockTime = time(2, 0)
@@ -60,7 +55,7 @@ class Schedule(_StrictModel):
         return f"{self.at:%H:%M} {self.time_zone}"
 
 
-class _SourceBase(_StrictModel):
+class _SourceBase(Model):
     name: Annotated[str, Field(pattern=SOURCE_PATTERN)]
     schedule: Schedule = Schedule()
     golden: Path | None = Field(default=None, description="golden queries that are asked once this source is there")
@@ -101,7 +96,7 @@ class FormularySource(_SourceBase):
 Source = Annotated[GuidelineSource | FormularySource, Field(discriminator="kind")]
 
 
-class Promotion(_StrictModel):
+class Promotion(Model):
     """Conditions under which a version goes live."""
 
     mrr: float = Field(default=0.75, ge=0, le=1, description="MRR@10 over the golden queries, at least")
@@ -109,14 +104,14 @@ class Promotion(_StrictModel):
     keep_versions: int = Field(default=30, ge=1, description="versions that can be asked and gone back to")
 
 
-class RelevanceRule(_StrictModel):
+class RelevanceRule(Model):
     """How the similarity threshold for citing a passage is chosen."""
 
     precision: float = Field(default=0.9, ge=0.5, le=1, description="of what passes, on the golden queries, at least")
     threshold: float | None = Field(default=None, ge=-1, le=1, description="a cosine; instead of choosing one")
 
 
-class PeakHours(_StrictModel):
+class PeakHours(Model):
     """Hours in which a department needs the models for itself: indexing batches are paused."""
 
     department: str = "all"
@@ -132,7 +127,7 @@ class PeakHours(_StrictModel):
         return self
 
 
-class KnowledgeFile(_StrictModel):
+class KnowledgeFile(Model):
     """The whole file."""
 
     version: Literal[1] = 1

@@ -176,12 +176,12 @@ async def _translate_errors(call: Awaitable[T]) -> T:
     except UnexpectedResponse as error:
         status = error.status_code or 500
         if status >= 500 or status in (408, 429):
-            raise TransientError(f"the vector base answered {status}") from None
-        raise PermanentError(f"the vector base answered {status}") from None
+            raise TransientError(f"the vector store answered {status}") from None
+        raise PermanentError(f"the vector store answered {status}") from None
     except (ResponseHandlingException, httpx.HTTPError) as error:
-        raise TransientError(f"the vector base does not answer ({type(error).__name__})") from None
+        raise TransientError(f"the vector store does not answer ({type(error).__name__})") from None
     except ValueError:  # the client's own engine says so when a collection is missing
-        raise PermanentError("the vector base refused") from None
+        raise PermanentError("the vector store refused the request") from None
 
 
 def _dense(vector: Any) -> list[float]:

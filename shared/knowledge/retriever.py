@@ -13,8 +13,8 @@ from shared.knowledge.vector_store import SearchHit, VectorQuery, VectorStore
 from shared.messaging.connection import Bus
 
 QUERY_DEADLINE_S = 10.0
-HITS_PER_QUERY = 5  # passages that a draft looks at for each question
-CITATIONS_PER_QUERY = 2  # of which it cites at most so many
+HITS_PER_QUERY = 5  # passages considered for each query
+CITATIONS_PER_QUERY = 2  # of these, the maximum cited
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +62,7 @@ class Retriever:
             return VersionRef(version, record.collection, record.embedder, record.search, record.relevance)
         live, _ = await self._live.live()
         if live is None:
-            raise NoSuchVersionError("no version of the knowledge base is live yet")
+            raise NoSuchVersionError("no version of the knowledge base is live")
         return VersionRef(live.version, live.collection, live.embedder, live.search, live.relevance)
 
     async def search(

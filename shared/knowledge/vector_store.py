@@ -12,7 +12,7 @@ import numpy as np
 from shared.contracts.knowledge import Chunk, SearchMode, point_id
 
 DENSE, SPARSE = "dense", "bm25"
-CANDIDATES_PER_METHOD = 50  # of each kind before they are fused
+CANDIDATES_PER_METHOD = 50  # dense and sparse each, before fusion
 RRF_K = 2  # Qdrant's own default; how well it does: docs/retrieval.md
 
 

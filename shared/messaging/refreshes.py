@@ -134,5 +134,5 @@ def decode_refresh(subject: str, headers: dict[str, str], data: bytes, sequence:
     except (ValidationError, KeyError, ValueError) as error:
         raise PermanentError(f"a {name} message breaks the contract ({type(error).__name__})") from None
     if body.event != name or (isinstance(body, BatchReady | BatchIndexed) and body.number != number):
-        raise PermanentError(f"a {name} message says it is about something else than its subject")
+        raise PermanentError(f"a {name} message has a ce-subject other than its subject")
     return RecordedRefreshEvent(ref, id, time, sequence, body)

@@ -23,7 +23,7 @@ Role = Literal["ingest", "physician", "supervisor", "operator", "auditor"]
 ROLES: tuple[Role, ...] = get_args(Role)
 Method = Literal["token", "jwt", "oidc", "demo"]
 SESSION_COOKIE = "countersign_session"
-BACKGROUND_HEADER = "countersign-background"  # a header: the page refreshes itself
+BACKGROUND_HEADER = "countersign-background"  # header of requests that a page sends without user activity
 EVENT_STREAM = "text/event-stream"
 SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
 # Of one session: a person who hurries, with all that pages ask for by themselves. Machines bring tokens.
@@ -140,7 +140,7 @@ def read_api_tokens(path: Path) -> ApiTokens:
     except OSError as error:
         raise PermanentError(f"the tokens file cannot be read ({type(error).__name__}): {path}") from None
     except ValidationError:
-        raise PermanentError(f"the tokens file is not as it must be: {path}") from None
+        raise PermanentError(f"the tokens file is invalid: {path}") from None
 
 
 def token_digest(token: str) -> str:
@@ -252,7 +252,7 @@ class RequireRole:
         acting = caller.in_role(*self._roles)
         if acting is None:
             await self._guard.report_denial(f"the role {caller.role} may not do that", caller, request)
-            raise ProblemError(403, "This token may not do that", f"Its role is {caller.role}.")
+            raise ProblemError(403, "This token is not allowed to do that", f"Its role is {caller.role}.")
         return acting
 
 

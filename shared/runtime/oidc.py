@@ -26,9 +26,9 @@ from shared.runtime.authentication import ROLES, AuthenticationError, Caller, Me
 from shared.runtime.token_claims import as_strings, as_text, is_id_token, is_machine_token, nested_claim
 
 ALGORITHMS = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA", "Ed25519")
-CLOCK_SKEW_S = 30  # seconds that clocks may differ
-JWKS_MAX_AGE_S = 3600.0  # seconds after which keys are fetched again
-JWKS_MIN_REFRESH_S = 60.0  # seconds within which keys are not fetched again, whatever a token says its key is
+CLOCK_SKEW_S = 30  # allowed difference between clocks
+JWKS_MAX_AGE_S = 3600.0  # keys are fetched again after this time
+JWKS_MIN_REFRESH_S = 60.0  # keys are fetched at most this often, whatever key a token names
 TIMEOUT_S = 10.0
 
 
@@ -116,7 +116,7 @@ class OidcProvider:
             raise AuthenticationError("the ID token is not for this sign-in")
         caller = self._caller(claims, "oidc")
         if since is not None and not _with_sign_in_time(caller, since):
-            raise AuthenticationError("the identity provider does not say that you signed in anew (auth_time)")
+            raise AuthenticationError("the identity provider did not confirm a new sign-in (auth_time)")
         return SignInResult(caller, as_text(token.get("refresh_token")))
 
     async def renew(self, known: Caller, renewal: str) -> SignInResult:
@@ -128,7 +128,7 @@ class OidcProvider:
         claims = await self._id_claims(token)
         caller = self._caller(claims, "oidc")
         if caller.subject != known.subject:
-            raise AuthenticationError("the ID token is of somebody else")
+            raise AuthenticationError("the ID token is for another person")
         # OpenID Connect Core 12.2 keeps `auth_time`; a provider that does not must not make the proof any newer.
         proof = known.signed_in_at
         return SignInResult(
@@ -158,7 +158,7 @@ class OidcProvider:
         """
         claims = await self._verify(token, self._settings.audience or self._settings.client_id)
         if is_id_token(claims):
-            raise AuthenticationError("it is an ID token, which opens no API")
+            raise AuthenticationError("an ID token cannot be used for the API")
         return self._caller(claims, "jwt")
 
     def _client(self, redirect: str | None) -> AsyncOAuth2Client:
@@ -185,9 +185,7 @@ class OidcProvider:
         if self._metadata is None:
             found = await self._get(f"{self._settings.issuer.rstrip('/')}/.well-known/openid-configuration")
             if found.get("issuer") != self._settings.issuer:
-                raise TransientError(
-                    "the identity provider calls itself by another issuer than COUNTERSIGN_OIDC_ISSUER"
-                )
+                raise TransientError("the identity provider's issuer is not COUNTERSIGN_OIDC_ISSUER")
             self._metadata = ProviderMetadata(
                 found["authorization_endpoint"], found["token_endpoint"], found["jwks_uri"]
             )

@@ -58,7 +58,7 @@ def to_problem(error: Exception) -> ProblemError:
                 f"{error.reason[0].upper()}{error.reason[1:]}: its trail says who, when and why.",
             )
         case PermanentError():
-            return ProblemError(502, "A service behind this one refused", error.reason)
+            return ProblemError(502, "An upstream service refused the request", error.reason)
     raise TypeError(f"no answer to {type(error).__name__}")
 
 

@@ -14,8 +14,8 @@ from shared.runtime.problems import ProblemError
 
 logger = logging.getLogger(__name__)
 
-CALLER_SCOPE_KEY = "countersign.caller"  # in the scope of a request: its Caller, once that has been asked
-MAX_TRACKED_KEYS = 10_000  # callers that a rate knows at once
+CALLER_SCOPE_KEY = "countersign.caller"  # key in a request's scope: its authenticated Caller
+MAX_TRACKED_KEYS = 10_000  # callers tracked by one rate limit
 # Seconds that a refusal waits: whoever asks again as soon as there is an answer asks once a second on each connection.
 REFUSAL_DELAY_S = 1.0
 # Refusals that wait at once; more are answered immediately, or they would take all connections.
@@ -51,7 +51,7 @@ class RateLimit:
         if left >= 1:
             return
         if left + self._per_second >= 1:  # the first of a row
-            logger.warning("%s: more than %d at once; answered 429", self._name, self._burst)
+            logger.warning("%s: more than %d at once; responding 429", self._name, self._burst)
         wait = max(1, round((1 - left) / self._per_second))
         raise ProblemError(429, "Too many requests", f"Try again in {wait} s.", headers={"Retry-After": str(wait)})
 

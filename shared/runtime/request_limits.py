@@ -113,14 +113,14 @@ class InFlightBytes:
     def add(self, count: int) -> None:
         if self.bytes + count > self._most:
             raise RequestRefusedError(
-                ProblemError(503, "Too much is being sent at once", "Try again.", headers={"Retry-After": "5"})
+                ProblemError(503, "Too many bytes are being sent at once", "Try again.", headers={"Retry-After": "5"})
             )
         self.bytes += count
 
     def add_unauthenticated(self) -> None:
         if self.strangers >= MAX_UNAUTHENTICATED_REQUESTS:
             raise RequestRefusedError(
-                ProblemError(503, "Too much is being sent at once", "Try again.", headers={"Retry-After": "5"})
+                ProblemError(503, "Too many bytes are being sent at once", "Try again.", headers={"Retry-After": "5"})
             )
         self.strangers += 1
 
@@ -222,7 +222,7 @@ class _RequestBody:
         except TimeoutError:
             if self._answered:
                 return {"type": "http.disconnect"}
-            raise RequestRefusedError(ProblemError(408, "The body came too slowly")) from None
+            raise RequestRefusedError(ProblemError(408, "The body arrived too slowly")) from None
 
     def _check(self, size: int, most: int) -> None:
         if size > most and not self._answered:

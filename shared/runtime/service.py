@@ -36,8 +36,8 @@ Check = Callable[[], Awaitable[bool]]
 GaugeCollector = Callable[[], Awaitable[None]]  # sets gauges: what is not counted as it happens but looked up
 CHECK_TIMEOUT_S = 3.0
 READINESS_CACHE_S = 1.0
-RECONNECT_DELAY_S = 1.0  # seconds until a start that did not succeed is tried again
-THREAD_SWITCH_INTERVAL_S = 0.001  # seconds; Python's own is 5 ms, for each of the turns that a page takes
+RECONNECT_DELAY_S = 1.0  # between attempts to connect
+THREAD_SWITCH_INTERVAL_S = 0.001  # Python's default is 5 ms, for each turn that a page takes
 GC_THRESHOLDS = (50_000, 20, 50)  # allocations, then collections of each generation; a tenth less CPU a case
 # Seconds that open requests get when the process is told to stop, before the work does (`pull.GRACE`): streams never
 # end by themselves. What holds on even so, a server that does not answer for one, is left behind.
@@ -102,7 +102,7 @@ async def _connect(service: Service) -> Bus:
             return bus
         except TransientError as failure:
             await bus.close()
-            logger.warning("%s cannot start yet: %s", service.name, failure.reason)
+            logger.warning("%s cannot connect yet: %s", service.name, failure.reason)
             await asyncio.sleep(RECONNECT_DELAY_S)
         except BaseException:
             await bus.close()
@@ -123,7 +123,7 @@ async def _collect_gauges(service: Service) -> None:
             except (CountersignError, TimeoutError):
                 continue
             except Exception as error:  # noqa: BLE001 - one gauge that cannot be read must not silence the others
-                logger.error("%s: a gauge cannot be read: %s", service.name, type(error).__name__)
+                logger.error("%s: a gauge could not be collected: %s", service.name, type(error).__name__)
         await asyncio.sleep(gauge_interval())
 
 
@@ -210,7 +210,7 @@ class DeadlineServer(uvicorn.Server):
 
     def _exit_now(self) -> None:
         """Exit the process. Messages in progress are redelivered, as after any end."""
-        logger.error("stopped without waiting any longer for what does not end")
+        logger.error("exiting: the shutdown deadline has passed")
         logging.shutdown()
         os._exit(1)
 

@@ -53,7 +53,7 @@ def parse_zone(value: object) -> object:
         return ZoneInfo(value)
     # OSError: the name is that of a folder of time zones, such as "Europe".
     except (ZoneInfoNotFoundError, ValueError, OSError):
-        raise ValueError(f"{value!r} is no time zone; one is called like America/Chicago or Europe/Berlin") from None
+        raise ValueError(f"{value!r} is not a time zone such as America/Chicago or Europe/Berlin") from None
 
 
 def parse_zones(value: object) -> object:
@@ -69,7 +69,7 @@ def parse_zones(value: object) -> object:
     if not isinstance(value, dict):
         raise ValueError("must be an object: department → time zone")
     if wrong := [name for name in value if not re.fullmatch(DEPARTMENT, name)]:
-        raise ValueError(f"{wrong[0]!r} is not the token of a department, such as internal-medicine")
+        raise ValueError(f"{wrong[0]!r} is not a department such as internal-medicine")
     zones = {department: parse_zone(zone) for department, zone in value.items()}
     if missing := [department for department, zone in zones.items() if not isinstance(zone, ZoneInfo)]:
         raise ValueError(f"{missing[0]} has no time zone")
@@ -134,7 +134,7 @@ class ServiceSettings(BaseSettings):
         except ValueError:
             key = b""
         if len(key) != MASTER_KEY_BYTES:
-            raise PermanentError(f"{self.master_key_file} holds no key: 32 bytes, base64, are wanted")
+            raise PermanentError(f"{self.master_key_file} does not contain a key of 32 bytes in base64")
         return key
 
     @property

@@ -38,7 +38,7 @@ SETTINGS_GROUPS: tuple[type[BaseSettings], ...] = (
     KnowledgeSettings,
     ProductionOverrides,
 )
-NATS_STARTUP_TIMEOUT_S = 60.0  # seconds that NATS may need to come up beside us
+NATS_STARTUP_TIMEOUT_S = 60.0  # NATS may start at the same time
 
 
 def start(kind: type[SettingsT], build: Callable[[SettingsT], Service]) -> None:

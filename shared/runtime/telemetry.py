@@ -32,7 +32,7 @@ VERSION = "0.1.0"
 ENDPOINT_VARIABLE = "OTEL_EXPORTER_OTLP_{}ENDPOINT"
 # Seconds in which what is left is sent at a stop; an endpoint that is away holds up nothing longer.
 SHUTDOWN_TIMEOUT_S = 5.0
-LOG_INTERVAL_S = 300.0  # seconds between two lines that say that the endpoint does not answer
+LOG_INTERVAL_S = 300.0  # between log lines about an endpoint that does not answer
 
 
 class CaseIdGenerator(RandomIdGenerator):

@@ -54,7 +54,7 @@ ROLE = "countersign.knowledge.role"  # live, newest
 SOURCE = "countersign.knowledge.source"
 VERSION = "countersign.knowledge.version"
 DEPENDENCY = "countersign.dependency"
-SCOPE = "countersign.nats.scope"  # server, account: whose room it is
+SCOPE = "countersign.nats.scope"  # server, account: whose storage limit it is
 STREAM = "messaging.destination.name"
 CONSUMER = "messaging.consumer.group.name"
 ERROR = "error.type"
@@ -67,21 +67,19 @@ METRICS = (
         "messaging.process.duration",
         "histogram",
         "s",
-        "one attempt at one message",
+        "one attempt to process a message",
         (STREAM, CONSUMER, ERROR),
         REQUEST_BUCKETS_S,
     ),
     Metric("messaging.client.sent.messages", "counter", "{message}", "messages stored", (STREAM, ERROR)),
-    Metric("countersign.consumer.lag", "gauge", "{message}", "not delivered yet", (STREAM, CONSUMER)),
+    Metric("countersign.consumer.lag", "gauge", "{message}", "not delivered yet (pending)", (STREAM, CONSUMER)),
     Metric("countersign.consumer.unacknowledged", "gauge", "{message}", "delivered, unanswered", (STREAM, CONSUMER)),
     Metric("countersign.redeliveries", "counter", "{message}", "second and later deliveries", (STREAM, CONSUMER)),
-    Metric("countersign.dead_letters", "counter", "{message}", "messages that no retry mended", (STREAM, CONSUMER)),
-    Metric("countersign.nats.refused", "counter", "{operation}", "what NATS refused this user"),
+    Metric("countersign.dead_letters", "counter", "{message}", "dead-lettered messages", (STREAM, CONSUMER)),
+    Metric("countersign.nats.refused", "counter", "{operation}", "permission violations of this user"),
     Metric("countersign.nats.sync_always", "gauge", "", "1: every acknowledged write is on disk first"),
-    Metric("countersign.nats.storage.used", "gauge", "", "share of the room for streams that is taken", (SCOPE,)),
-    Metric(
-        "countersign.nats.certificate.left", "gauge", "s", "until NATS's certificate ends; none where it speaks plain"
-    ),
+    Metric("countersign.nats.storage.used", "gauge", "", "share of the storage limit that is used", (SCOPE,)),
+    Metric("countersign.nats.certificate.left", "gauge", "s", "until NATS's certificate expires; absent without TLS"),
     Metric("countersign.dependency.up", "gauge", "", "1: it answers", (DEPENDENCY,)),
     # HTTP and model calls
     Metric(
@@ -110,7 +108,7 @@ METRICS = (
     ),
     # Cases
     Metric("countersign.case.events", "counter", "{event}", "events appended to the trail", (EVENT, DEPARTMENT)),
-    Metric("countersign.cases", "gauge", "{case}", "cases by what they wait for", (STATE, DEPARTMENT)),
+    Metric("countersign.cases", "gauge", "{case}", "cases by state", (STATE, DEPARTMENT)),
     Metric("countersign.case.time_to_draft", "histogram", "s", "discharge to draft", (DEPARTMENT,), REQUEST_BUCKETS_S),
     Metric(
         "countersign.case.time_to_signature",
@@ -120,7 +118,7 @@ METRICS = (
         (DEPARTMENT,),
         HUMAN_TASK_BUCKETS_S,
     ),
-    Metric("countersign.drafts", "counter", "{draft}", "what became of drafts", (OUTCOME, CHANNEL, DEPARTMENT)),
+    Metric("countersign.drafts", "counter", "{draft}", "outcomes of drafts", (OUTCOME, CHANNEL, DEPARTMENT)),
     Metric("countersign.draft.sentences", "counter", "{sentence}", "sentences by support", (OUTCOME,)),
     Metric("countersign.draft.unsupported", "histogram", "{sentence}", "per draft", (DEPARTMENT,), COUNT_BUCKETS),
     Metric(
@@ -135,23 +133,25 @@ METRICS = (
     Metric("countersign.draft.reading", "counter", "{draft}", "signed after how much was seen", (OUTCOME, DEPARTMENT)),
     # Reviews and escalations
     Metric("countersign.review.oldest", "gauge", "s", "age of the oldest open review", (DEPARTMENT, LEVEL)),
-    Metric("countersign.review.unescalated", "gauge", "{review}", "past a level's time, and nobody was told"),
+    Metric(
+        "countersign.review.unescalated", "gauge", "{review}", "past an escalation's due time without an escalation"
+    ),
     Metric("countersign.escalations", "counter", "{escalation}", "levels reached", (LEVEL, DEPARTMENT)),
     Metric("countersign.notifications", "counter", "{message}", "messages to people", (CHANNEL, OUTCOME)),
-    Metric("countersign.trail.verified", "counter", "{event}", "events whose link to the one before held"),
-    Metric("countersign.trail.faults", "counter", "{event}", "events whose link to the one before did not hold"),
+    Metric("countersign.trail.verified", "counter", "{event}", "events with a valid link to their predecessor"),
+    Metric("countersign.trail.faults", "counter", "{event}", "events with a broken link to their predecessor"),
     # The knowledge base
     Metric(
         "countersign.knowledge.mrr",
         "gauge",
         "",
-        "MRR@10 of what is live, and of the version judged last",
+        "MRR@10 of the live version and of the one evaluated last",
         (VERSION, ROLE),
     ),
     Metric("countersign.knowledge.recall", "gauge", "", "recall@10 of the same", (VERSION, ROLE)),
     Metric("countersign.knowledge.live.version", "gauge", "", "the version that drafts cite"),
     Metric("countersign.knowledge.chunks", "counter", "{chunk}", "embedded or skipped", (OUTCOME, SOURCE)),
-    Metric("countersign.knowledge.refreshes", "counter", "{refresh}", "how refreshes ended", (OUTCOME,)),
+    Metric("countersign.knowledge.refreshes", "counter", "{refresh}", "refreshes by outcome", (OUTCOME,)),
 )
 
 # What a span or a log line may carry besides.

@@ -30,7 +30,7 @@ from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapProp
 
 from shared.telemetry.instruments import Attributes
 
-CONTEXT_CACHE_SIZE = 1024  # contexts: one of an event is asked for by several of its consumers
+CONTEXT_CACHE_SIZE = 1024  # an event's context is needed by several consumers
 SAMPLED = TraceFlags(TraceFlags.SAMPLED)
 _PROPAGATOR = TraceContextTextMapPropagator()
 _NO_SPAN = trace.INVALID_SPAN

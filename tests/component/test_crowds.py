@@ -133,7 +133,7 @@ async def test_slow_bodies_of_nobody_known_do_not_take_all_places(monkeypatch: p
 
         await until(three, "three slow bodies")
         answer, _ = await raw(port, form)
-        assert (status(answer), problem(answer)["title"]) == (503, "Too much is being sent at once")
+        assert (status(answer), problem(answer)["title"]) == (503, "Too many bytes are being sent at once")
         async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", headers=KNOWN) as http:
             assert (await http.post("/small", json={})).status_code == 200
         for _, writer in slow:

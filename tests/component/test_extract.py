@@ -250,5 +250,5 @@ async def test_a_record_of_which_nothing_can_be_read_is_no_draft() -> None:
     ehr.store.put(
         encounter | {"id": "alone", "subject": {"reference": "Patient/nobody"}, "partOf": {}, "diagnosis": []}
     )
-    with pytest.raises(PermanentError, match="no draft is made of an empty record"):
+    with pytest.raises(PermanentError, match="an empty record is not drafted"):
         await read_stay(client(ehr), "alone", occurred_at=None, attending=None)

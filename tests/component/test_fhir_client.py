@@ -119,7 +119,7 @@ async def test_what_is_refused_for_another_reason_stays_refused() -> None:
 
 async def test_pages_that_go_round_in_a_circle_end() -> None:
     bundle = {"resourceType": "Bundle", "link": [{"relation": "next", "url": f"{BASE}/Patient?page=1"}]}
-    with pytest.raises(PermanentError, match="circle"):
+    with pytest.raises(PermanentError, match="cycle"):
         await answering(200, bundle).search("Patient", {})
 
 
@@ -129,7 +129,7 @@ async def test_pages_that_bring_nothing_new_end() -> None:
         return page("1", "2", following=f"{BASE}/Observation?page={number + 1}")
 
     ehr = speaking(handler)
-    with pytest.raises(PermanentError, match="nothing new"):
+    with pytest.raises(PermanentError, match="pages without new entries"):
         await ehr.search("Observation", {})
     assert ehr.requests == MAX_PAGES_WITHOUT_NEW + 2
 

@@ -231,7 +231,7 @@ async def test_a_body_that_comes_byte_by_byte_has_a_deadline(monkeypatch: pytest
     async with serving(app) as port:
         answer, took = await raw(port, head("/small", "known", Content_Length=100, **JSON), b'{"x')
         assert status(answer) == 408
-        assert problem(answer)["title"] == "The body came too slowly"
+        assert problem(answer)["title"] == "The body arrived too slowly"
         assert took < 5
         form = head("/form", Content_Length=100, Content_Type="application/x-www-form-urlencoded")
         answer, _ = await raw(port, form, b"token=x")

@@ -171,9 +171,9 @@ async def test_a_redirect_goes_only_where_the_source_says(site: int, another: in
     assert (await see(reader, source(f"{own}/within"))).text is not None
     for path in ("/other", "/protocol", "/metadata", "/name", "/number", "/mapped", "/user", "/file"):
         seen = await see(reader, source(f"{own}{path}"))
-        assert (seen.problem or "").startswith("it leads to"), (path, seen)
+        assert (seen.problem or "").startswith("it redirects to"), (path, seen)
         assert seen.text is None
-    assert (await see(reader, source(f"{own}/loop"))).problem == "it leads on and on, more than 5 times"
+    assert (await see(reader, source(f"{own}/loop"))).problem == "it redirects more than 5 times"
     assert "/secret" not in Site.asked
     declared = source(f"{own}/other", redirect_hosts=[f"127.0.0.1:{another}"])
     assert (await see(reader, declared)).text is not None

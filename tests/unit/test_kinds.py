@@ -159,7 +159,7 @@ WRONG: list[tuple[str, str, str]] = [
     ('code = "34745-0"', 'code = "LOINC"', "code:"),
     ('disposition = ["rehabilitation"]', 'disposition = ["rehab"]', "is not one of"),
     ('disposition = ["rehabilitation"]', "", "has no condition"),
-    ('disposition = ["rehabilitation"]', "named = '('", "is no regular expression"),
+    ('disposition = ["rehabilitation"]', "named = '('", "is not a regular expression"),
     ('"required-elements"]', '"required-elements", "vitals"]', "'vitals' is no group"),
     ('"required-elements"]', '"required-elements", "procedures", "procedures"]', "stands twice"),
     ('title = "Plan"', 'title = "Significant findings"', "heading 'significant-findings' stands twice"),
@@ -171,8 +171,8 @@ WRONG: list[tuple[str, str, str]] = [
     ('[[parts]]\ncode = "procedures-and-treatment"\n', "", "hospital-course needs one part"),
     ('title = "Mobility and function"\n', "", "part mobility needs a title"),
     ('title = "Plan"', 'title = "Plan:"', "parts.5.title"),
-    ('extends = "discharge-summary"', 'extends = "letter"', "there is no other kind 'letter'"),
-    ('extends = "discharge-summary"', 'extends = "rehabilitation-handover"', "there is no other kind"),
+    ('extends = "discharge-summary"', 'extends = "letter"', "no such kind: 'letter'"),
+    ('extends = "discharge-summary"', 'extends = "rehabilitation-handover"', "no such kind"),
     ('prompt = "handover"', 'prompt = "letter"', "there is no letter.prompt"),
     ('policy = "marked"', 'policy = "loose"', "policy:"),
     ('policy = "marked"', 'colour = "red"', "colour: is not known here"),
@@ -192,12 +192,12 @@ def test_what_is_declared_wrongly_stops_the_service_and_is_named(
 
 
 def test_a_folder_that_is_none_and_a_prompt_without_facts_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(PermanentError, match="is no folder"):
+    with pytest.raises(PermanentError, match="is not a folder"):
         load_kinds(tmp_path / "absent")
     folder = write_kind(tmp_path)
     prompt = folder / "rehabilitation-handover" / "handover.prompt"
     prompt.write_text(prompt.read_text().replace("{facts}", ""))
-    with pytest.raises(PermanentError, match="has no place"):
+    with pytest.raises(PermanentError, match="has no placeholder"):
         load_kinds(folder)
 
 
@@ -212,5 +212,5 @@ def test_the_kind_that_the_documentation_shows_can_be_declared(tmp_path: Path) -
 
 def test_the_general_kinds_take_what_is_left(tmp_path: Path) -> None:
     text = 'extends = "discharge-summary"\ntitle = "Letter"\n[[when]]\nlongest_hours = 5\n'
-    with pytest.raises(PermanentError, match="can have no rules"):
+    with pytest.raises(PermanentError, match="cannot have rules"):
         load_kinds(write_kind(tmp_path, "discharge-summary", text))

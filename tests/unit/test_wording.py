@@ -86,7 +86,7 @@ def test_without_a_length_for_longer_stays_nothing_is_said_of_them() -> None:
         (FILE.replace('["She', '["A.", "B.", "She'), "cardiology", "wording.1.examples"),
         ("[wording", "cardiology", "is not TOML"),
         ("", "cardiology", "wording: is missing"),
-        (FILE, "Cardiology!", "is not called as a department is"),
+        (FILE, "Cardiology!", "the file name is not a department"),
     ],
 )
 def test_what_is_wrong_is_named_with_its_file(tmp_path: Path, text: str, name: str, complaint: str) -> None:
@@ -105,7 +105,7 @@ def test_the_wording_that_the_documentation_shows_can_be_read(tmp_path: Path) ->
 
 
 def test_a_folder_that_is_not_there_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(PermanentError, match="is no folder"):
+    with pytest.raises(PermanentError, match="is not a folder"):
         read_departments(tmp_path / "absent", KINDS)
 
 

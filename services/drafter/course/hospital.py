@@ -26,8 +26,8 @@ from services.drafter.course.results import result_sentences
 from shared.contracts.context import ContextEntry, EncounterContext
 from shared.contracts.draft import Sentence
 
-_ICD = re.compile(r" \([A-TV-Z]\d\d(?:\.\w{1,4})?\)$")  # the code of a cause of death beside its name
-_BARE_CODE = re.compile(r"code (\S+) \(")  # how the record names what has a code and no words
+_ICD = re.compile(r" \([A-TV-Z]\d\d(?:\.\w{1,4})?\)$")  # ICD-10 code after the name of a cause of death
+_BARE_CODE = re.compile(r"code (\S+) \(")  # a code without a display
 
 
 def hospital_course(context: EncounterContext, quoted: Sequence[Sentence] = ()) -> tuple[Sentence, ...]:

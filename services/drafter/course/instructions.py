@@ -22,7 +22,7 @@ _DO_NOT_TAKE = {
     "stopped": "Do not take {} any more",
     "avoid": "Do not take {}",
 }
-_BARE_CODE = re.compile(r"code \S+ \(")  # how the record names what has a code and no words
+_BARE_CODE = re.compile(r"code \S+ \(")  # a code without a display
 # Directions of a held or forbidden order that say until when, or why not.
 _LIMIT = re.compile(r"\b(?:until|withhold|hold|do not|while|restart|resume|bis|tot|pausier\w*)\b", re.IGNORECASE)
 

@@ -8,7 +8,7 @@ from shared.contracts.context import EncounterContext, Medicine
 from shared.contracts.draft import Sentence
 from shared.grounding.reconciliation import ReconciliationRow, reconcile
 
-MAX_MEDICINES = 8  # medicines of the stay named one by one; the number of the others is told
+MAX_MEDICINES = 8  # medicines named; the others are counted
 TITLES = {
     "new": "Started",
     "changed": "Changed",

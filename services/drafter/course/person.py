@@ -4,7 +4,7 @@ from datetime import date
 
 from shared.contracts.context import EncounterContext
 
-ADULT_AGE_YEARS = 18  # years
+ADULT_AGE_YEARS = 18
 _NOUNS = {"male": ("man", "boy"), "female": ("woman", "girl")}
 
 

@@ -7,11 +7,11 @@ from datetime import datetime
 from shared.contracts.context import ContextEntry
 from shared.contracts.draft import Evidence, Narrative, Sentence, is_note
 
-_UNTIL = re.compile(r"\((?=until \d)")  # an entry's own end: its day is then the beginning of a period
+_UNTIL = re.compile(r"\((?=until \d)")  # the entry's own end; its day then begins a period
 _DETAILS = re.compile(r"\s*\([^()]*\)|,? unspecified\b|\bunspecified ")
 _REGISTERED = re.compile(r" \((?:registered|ordered, no result yet)\)$")
 _PARTIAL = re.compile(r" \((?:preliminary|partial)\)$")
-MAX_DAYS_LISTED = 3  # days of one entry told one by one
+MAX_DAYS_LISTED = 3  # days of one entry that are listed
 
 
 def join_list(items: Sequence[str]) -> str:

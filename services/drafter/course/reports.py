@@ -15,11 +15,11 @@ from services.drafter.course.phrases import (
 from shared.contracts.context import ContextEntry, EncounterContext
 from shared.contracts.draft import Sentence
 
-MAX_REPORTS = 5  # shown in full where there are more; the number of the others is told
-MAX_REPORT_CHARACTERS = 160  # characters of a report's text inside a sentence
+MAX_REPORTS = 5  # reports shown in full; the others are counted
+MAX_REPORT_CHARACTERS = 160  # of a report's text inside a sentence
 # One drug's susceptibility without the organism that it belongs to.
 _TESTED = re.compile(r"(?P<drug>[^:;]+?) (?P<result>susceptible|intermediate|resistant)", re.IGNORECASE)
-_VALUES = re.compile(r" panel\b|\[(?:HH?|LL?)\]", re.IGNORECASE)  # a laboratory's values, flagged one by one
+_VALUES = re.compile(r" panel\b|\[(?:HH?|LL?)\]", re.IGNORECASE)  # flagged laboratory values
 _ABNORMAL = re.compile(r"\babnormal$|; abnormal\b", re.IGNORECASE)
 _UNREMARKABLE = re.compile(
     r"\bnormal$|\b(no|without) (acute|significant|evidence|infiltrates?|fracture|intracranial|radiographic)"

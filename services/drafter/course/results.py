@@ -8,7 +8,7 @@ from shared.contracts.context import EncounterContext, Measurement, ObservationS
 from shared.contracts.draft import Sentence
 
 CRITICAL = ("critical", "critically low", "critically high")
-MAX_RESULTS = 6  # abnormal, not critical series told one by one; the number of the others is told
+MAX_RESULTS = 6  # abnormal, not critical series; the others are counted
 
 
 def result_sentences(context: EncounterContext) -> Iterator[Sentence]:

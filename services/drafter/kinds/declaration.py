@@ -4,11 +4,12 @@ import re
 from collections.abc import Iterator
 from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import AfterValidator, Field, StringConstraints, model_validator
 
 from services.drafter.kinds import dispositions, fact_groups
 from shared.contracts.context import EncounterContext
 from shared.contracts.draft import NAME_PATTERN, DocumentType, LoincCode, Narrative, PartCode
+from shared.contracts.model import Model
 
 Policy = Literal["strict", "marked"]
 Name = Annotated[str, StringConstraints(pattern=NAME_PATTERN, max_length=64)]
@@ -36,7 +37,7 @@ def _check_expression(value: str) -> str:
     try:
         re.compile(value)
     except re.error as error:
-        raise ValueError(f"is no regular expression ({error})") from None
+        raise ValueError(f"is not a regular expression ({error})") from None
     return value
 
 
@@ -48,7 +49,7 @@ def _check_place(value: str) -> str:
 
 def _check_group(value: str) -> str:
     if value not in fact_groups.NAMES and value != fact_groups.REQUIRED_ELEMENTS_GROUP:
-        raise ValueError(f"{value!r} is no group of facts")
+        raise ValueError(f"{value!r} is not a group of facts")
     return value
 
 
@@ -64,11 +65,7 @@ GroupName = Annotated[str, AfterValidator(_check_group)]
 ListName = Annotated[str, AfterValidator(_check_list)]
 
 
-class _StrictModel(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Rule(_StrictModel):
+class Rule(Model):
     """Conditions of a kind; all must hold, and one of several values is enough.
 
     A condition that the record says nothing about does not hold.
@@ -90,11 +87,11 @@ class Rule(_StrictModel):
     def _asks(self) -> Self:
         stated = [getattr(self, name) for name in type(self).model_fields]
         if all(value is None or value is False or value == () for value in stated):
-            raise ValueError("has no condition: it would take every stay")
+            raise ValueError("has no condition and would match every stay")
         return self
 
 
-class PartDeclaration(_StrictModel):
+class PartDeclaration(Model):
     """A part of the document. Defaults: `title` of the record's part, `groups` that it has by default."""
 
     code: PartCode
@@ -110,7 +107,7 @@ class PartDeclaration(_StrictModel):
         return self.narrative or FIXED_PARTS.get(self.code)
 
 
-class RequiredElement(_StrictModel):
+class RequiredElement(Model):
     """Content that a document of the kind must have. It is an open point where the record lacks it."""
 
     name: PlainText
@@ -123,11 +120,11 @@ class RequiredElement(_StrictModel):
     @model_validator(mode="after")
     def _looks(self) -> Self:
         if not (self.words or self.codes or self.lists):
-            raise ValueError("gives no lists, words or codes to find it by")
+            raise ValueError("has no lists, words or codes to find it by")
         return self
 
 
-class Declaration(_StrictModel):
+class Declaration(Model):
     """A whole `kind.toml`."""
 
     title: Title

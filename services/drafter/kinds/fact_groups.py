@@ -66,7 +66,7 @@ TITLES: dict[str, tuple[str, ...]] = {
     "attending-signature": ("Attending physician",),
 }
 NARRATIVES = ("Hospital course", "In plain words")
-REQUIRED_ELEMENTS_GROUP = "required-elements"  # the group of what a kind requires and the record has
+REQUIRED_ELEMENTS_GROUP = "required-elements"  # the group of a kind's required elements
 NAMES = frozenset(name for names in GROUPS.values() for name in names)
 # What a reader may be harmed by not being told: no kind leaves these out.
 MANDATORY_GROUPS = frozenset(

@@ -3,7 +3,6 @@
 Shipped kinds are in `shipped/`; a hospital's folder adds to them, or replaces one by name.
 """
 
-import tomllib
 from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
@@ -14,6 +13,7 @@ from pydantic import TypeAdapter, ValidationError
 from services.drafter import prompts
 from services.drafter.kinds.declaration import Declaration, Name
 from services.drafter.kinds.kind import DEATH, DISCHARGE, KindDefinition, KindRegistry
+from services.drafter.toml_files import read_toml, validate
 from shared.contracts.envelope import sha256_hex
 from shared.contracts.errors import PermanentError
 
@@ -36,13 +36,13 @@ def load_kinds(folder: Path | None) -> KindRegistry:
     """
     own = _folders(SHIPPED)
     if folder is not None and not folder.is_dir():
-        raise PermanentError(f"{folder} is no folder of kinds of documents")
+        raise PermanentError(f"{folder} is not a folder of kinds of documents")
     theirs = _folders(folder) if folder is not None else {}
     found = {name: _KindFolders(theirs.get(name), own.get(name)) for name in sorted(own.keys() | theirs.keys())}
     kinds = {name: _kind(name, found) for name in found}
     for name in (DISCHARGE, DEATH):
         if kinds[name].declared.when:
-            raise PermanentError(f"{name} takes what no other kind takes: it can have no rules (`when`)")
+            raise PermanentError(f"{name} is the default kind and cannot have rules (`when`)")
     return KindRegistry(kinds)
 
 
@@ -63,7 +63,7 @@ def _folders(folder: Path) -> dict[str, Path]:
         try:
             found[_NAME_ADAPTER.validate_python(item.name)] = item
         except ValidationError:
-            raise PermanentError(f"{item}: a kind is called like transfer-summary, in lower case") from None
+            raise PermanentError(f"{item}: the name of a kind must be lower case, such as transfer-summary") from None
     return found
 
 
@@ -71,10 +71,7 @@ def _kind(name: str, sources: dict[str, _KindFolders]) -> KindDefinition:
     folder = sources[name].folders[0]
     data, folders = _extended(name, 0, sources, ())
     path = folder / KIND_FILE
-    try:
-        declared = Declaration.model_validate(data)
-    except ValidationError as error:
-        raise PermanentError(f"{path}: " + "; ".join(_describe_error(item) for item in error.errors())) from None
+    declared = validate(Declaration, data, path)
     prompt = _prompt(declared.prompt, folders, path)
     files = b"\0".join((one / KIND_FILE).read_bytes() for one in folders)
     return KindDefinition(name, declared, prompt, sha256_hex(files + prompt.stamp.digest.encode()))
@@ -89,29 +86,20 @@ def _extended(
     """
     folder = sources[name].folders[level]
     if folder in seen or len(seen) >= MAX_EXTENDS_DEPTH:
-        raise PermanentError(f"{seen[0] / KIND_FILE}: the kinds that it extends extend each other")
-    data = _read(folder / KIND_FILE)
+        raise PermanentError(f"{seen[0] / KIND_FILE}: the kinds that it extends form a cycle")
+    data = read_toml(folder / KIND_FILE)
     parent = data.get("extends")
     if parent is None:
         return data, [folder]
     above = level + 1 if parent == name else 0
     if parent not in sources or above >= len(sources[parent].folders):
-        raise PermanentError(f"{folder / KIND_FILE}: extends: there is no other kind {str(parent)[:64]!r}")
+        raise PermanentError(f"{folder / KIND_FILE}: extends: no such kind: {str(parent)[:64]!r}")
     inherited, folders = _extended(parent, above, sources, (*seen, folder))
     # Whom a kind is for is its own to say: what inherits that would take the other's stays.
     kept = {key: value for key, value in inherited.items() if key not in ("when", "priority", "title")}
     if parent == name:
         kept = inherited
     return kept | data, [folder, *folders]
-
-
-def _read(path: Path) -> dict[str, Any]:
-    try:
-        return tomllib.loads(path.read_text())
-    except OSError as error:
-        raise PermanentError(f"{path} cannot be read ({error.strerror or type(error).__name__})") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise PermanentError(f"{path} is not TOML ({error})") from None
 
 
 def _prompt(name: str, folders: Iterable[Path], path: Path) -> prompts.PromptFile:
@@ -122,15 +110,9 @@ def _prompt(name: str, folders: Iterable[Path], path: Path) -> prompts.PromptFil
                 found = prompts.load_prompt(name, folder)
             except (OSError, KeyError, ValueError) as error:
                 raise PermanentError(
-                    f"{folder / name}.prompt is not as a prompt must be ({type(error).__name__}: {error})"
+                    f"{folder / name}.prompt is not a valid prompt ({type(error).__name__}: {error})"
                 ) from None
             if "{facts}" not in found.text:
-                raise PermanentError(f"{folder / name}.prompt has no place {{facts}}")
+                raise PermanentError(f"{folder / name}.prompt has no placeholder {{facts}}")
             return found
     raise PermanentError(f"{path}: prompt: there is no {name}.prompt beside it")
-
-
-def _describe_error(error: Any) -> str:
-    place = ".".join(str(part) for part in error["loc"] if part != "[key]") or "file"
-    words = {"extra_forbidden": "is not known here", "missing": "is missing"}
-    return f"{place}: {words.get(error['type'], error['msg'].removeprefix('Value error, '))}"

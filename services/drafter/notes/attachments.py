@@ -14,7 +14,7 @@ from shared.contracts.errors import PermanentError, RateLimitedError, TransientE
 
 MAX_DOCUMENTS = 400  # notes of one stay whose text is fetched
 MAX_CONCURRENT_PDFS = 2
-MAX_FETCH_ATTEMPTS = 2  # of one Binary: a server that fails at one of them must not keep the stay from being drafted
+MAX_FETCH_ATTEMPTS = 2  # for one Binary: a failing server must not block the draft
 _MAX_RESPONSE_BYTES = formats.MAX_ATTACHMENT_BYTES * 4 // 3 + 10_000  # a Binary as JSON is base64
 
 

@@ -9,9 +9,9 @@ from collections.abc import Callable, Iterable, Sequence
 from services.drafter.notes.selection import Candidate
 from services.drafter.notes.sentences import normalize
 
-MAX_SENTENCES = 16  # sentences
+MAX_SENTENCES = 16
 MAX_CHARACTERS = 3600
-TOP_RANK = 1  # the rank of what is always kept until the last step
+TOP_RANK = 1  # kept until the last step
 
 Step = Callable[[Sequence[Candidate]], list[Candidate]]
 

@@ -9,7 +9,7 @@ from shared.contracts.context import Note, NoteSentence
 from shared.contracts.draft import ClaimKind, OpenPoint
 from shared.grounding import EvidenceIndex, Finding
 
-MAX_CONTRADICTIONS = 6  # points of their own; further differences stand in one more
+MAX_CONTRADICTIONS = 6  # separate points; further contradictions share one more
 # What does not change in a stay. The rest is compared in notes of its last day only: an order, a doubt and a
 # destination may have been another one before.
 _STABLE_CLAIM_KINDS: frozenset[ClaimKind] = frozenset(

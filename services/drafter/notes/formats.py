@@ -10,8 +10,8 @@ from shared.clinical import elements
 from shared.clinical.elements import Resource
 
 Format = Literal["text", "html", "rtf", "pdf"]
-MAX_ATTACHMENT_BYTES = 5_000_000  # bytes of one attachment
-MAX_TEXT_CHARACTERS = 400_000  # characters of one note
+MAX_ATTACHMENT_BYTES = 5_000_000  # of one attachment
+MAX_TEXT_CHARACTERS = 400_000  # of one note
 PREFERRED: tuple[Format, ...] = ("text", "html", "rtf", "pdf")  # of one note in several formats
 _TYPES: dict[str, Format] = {
     "text/plain": "text",

@@ -10,7 +10,7 @@ _REASONS = {
     4: "it is protected by a password",
     5: "it is too long",
 }
-TIMEOUT_S = 20.0  # until it has to be ready
+TIMEOUT_S = 20.0
 
 
 async def text_of(data: bytes, seconds: float = TIMEOUT_S) -> str:

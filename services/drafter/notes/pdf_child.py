@@ -9,10 +9,10 @@ import resource
 import sys
 
 MAX_MEMORY_BYTES = 256 << 20  # bytes of address space: with the drafter's own 180 MB less than the 512 of a pod
-NICE_INCREMENT = 10  # nice: drafts are waited for
-CPU_LIMIT_S = 10  # of CPU
+NICE_INCREMENT = 10  # drafts have priority
+CPU_LIMIT_S = 10
 MAX_PAGES = 200
-MAX_CHARACTERS = 2_000_000  # characters
+MAX_CHARACTERS = 2_000_000
 
 
 def main() -> int:

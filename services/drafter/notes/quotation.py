@@ -16,7 +16,7 @@ from shared.grounding.verdict import Verdict
 # Sentences of one stay that are held against the record, of those to quote and of the others.
 MAX_CHECKED_SENTENCES = 1500
 NO_LIMIT = 10**9  # characters
-MAX_NOTES_NAMED = 40  # notes named one by one; the number of the others is told
+MAX_NOTES_NAMED = 40  # notes named; the others are counted
 
 
 @dataclass(frozen=True, slots=True)

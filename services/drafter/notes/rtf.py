@@ -29,8 +29,8 @@ _SKIPPED = frozenset(
     "fonttbl colortbl stylesheet info pict object themedata datastore listtable listoverridetable rsidtbl generator"  # noqa: SIM905
     " header footer headerl headerr footerl footerr latentstyles xmlnstbl filetbl revtbl fldinst".split()
 )
-MAX_DEPTH = 200  # groups within groups
-MAX_CHARACTERS = 2_000_000  # characters of text
+MAX_DEPTH = 200  # nested groups
+MAX_CHARACTERS = 2_000_000  # of text
 
 
 @dataclass(slots=True)

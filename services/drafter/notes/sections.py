@@ -8,8 +8,8 @@ from typing import get_args
 from services.drafter.notes import pattern_files
 from shared.contracts.context import NoteSection
 
-MAX_HEADING_CHARACTERS = 70  # characters
-MIN_SENTENCE_WORDS = 3  # words: from here on a line that looks like a heading may be a statement
+MAX_HEADING_CHARACTERS = 70
+MIN_SENTENCE_WORDS = 3  # a line with so many words that looks like a heading may be a statement
 # English, with the headings of German and Dutch notes that we know.
 _KNOWN = pattern_files.read_patterns("headings.tsv", get_args(NoteSection))
 _DECORATION = re.compile(r"^[\s#*=_\-~>|•]+|[\s#*=_\-~|]+$")

@@ -35,7 +35,7 @@ COMPARED_SECTIONS: frozenset[NoteSection] = frozenset(
 )
 MIN_WORDS, MAX_WORDS = 3, 60  # words
 MIN_WORDS_WITHOUT_EVENT = 5  # `TTE in AM` is an order
-MAX_CHARACTERS = 400  # characters
+MAX_CHARACTERS = 400
 _EVENT_ONLY_KINDS: frozenset[NoteKind] = frozenset({"nursing", "other"})
 
 _CUES = pattern_files.read_word_patterns("cues.tsv")

@@ -10,7 +10,7 @@ BULLET = re.compile(
 )
 _UNFINISHED = re.compile(r"[^.!?:;|]$")
 _LABEL = re.compile(r"[^\W\d_][\w /&-]{1,40}:(?=\s)")  # `Monitoring: weights`
-_MIN_WRAPPED_CHARACTERS = 55  # characters: a shorter line that ends without a full stop was meant to end there
+_MIN_WRAPPED_CHARACTERS = 55  # a shorter line without a full stop was not wrapped
 _WORDS = re.compile(r"[^\W_]+(?:[.,]\d+)*")
 
 

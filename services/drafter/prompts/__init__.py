@@ -9,7 +9,7 @@ from shared.contracts.envelope import sha256_hex
 
 FOLDER = Path(__file__).parent
 DIVIDER = "\n=====\n"
-MAX_REQUEST_CHARACTERS = 1000  # characters of a physician's words
+MAX_REQUEST_CHARACTERS = 1000  # of a physician's requested changes
 _BRACKETS = str.maketrans("[]{}|｜", "()()//")
 _ANGLES = re.compile(r"[<>](?!=?\s*[\d.]|=?\s)")  # not those of a comparator
 _REPLACEMENTS = {"<": "(", ">": ")"}

@@ -15,13 +15,13 @@ from shared.clinical.elements import Resource
 from shared.clinical.fhir_datetime import FhirDateTime
 from shared.contracts.context import Note, NoteKind, NoteSentence
 
-OWN_SYSTEM = "https://countersign.example/fhir"  # identifiers of what Countersign itself has filed
+OWN_SYSTEM = "https://countersign.example/fhir"  # identifiers of resources that Countersign has filed
 SUMMARIES = re.compile(r"discharge (summary|letter)|entlass(ungs)?brief|arztbrief|ontslagbrief", re.IGNORECASE)
 SUMMARY_CODES = frozenset({"18842-5", "28655-9", "34745-0", "34105-7"})  # LOINC
-MAX_SECTION_DEPTH = 20  # sections within sections
+MAX_SECTION_DEPTH = 20  # nested sections
 MAX_NOTES = 600
 MAX_SENTENCES = 4000  # of one stay
-MAX_SENTENCE_CHARACTERS = 800  # characters of a sentence: what is longer is no sentence, and can be quoted by nobody
+MAX_SENTENCE_CHARACTERS = 800  # longer text is no sentence
 _PRELIMINARY = frozenset({"preliminary", "registered", "partial", "draft"})
 _IN_ERROR = "entered-in-error"
 

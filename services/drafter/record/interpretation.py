@@ -71,8 +71,8 @@ _NEGATION_BEFORE = re.compile(
     re.IGNORECASE,
 )
 _DENIED_AFTER = re.compile(r"\s*[:=]\s*(no|none|not|nil|nein|nee|non|negativ\w*)\b", re.IGNORECASE)
-NEGATED_WITHIN = 60  # characters before a finding in which its negation is looked for
-LONGEST_INTERPRETATION = 200  # characters of a stated interpretation that are read
+MAX_NEGATION_DISTANCE = 60  # characters before a finding that are searched for its negation
+MAX_INTERPRETATION_CHARACTERS = 200  # of a stated interpretation
 _BLOOD_GROUP = re.compile(
     r"blood (group|type)|blutgruppe|bloedgroep|groupe sanguin|\brh(esus)?\b ?\(?(d|type|factor|pos|neg)|abo\b", re.I
 )
@@ -125,7 +125,7 @@ def is_negative(result: Resource) -> bool:
 
 
 def _judgement_of_text(text: str) -> Judgement | None:
-    text = text[:LONGEST_INTERPRETATION]
+    text = text[:MAX_INTERPRETATION_CHARACTERS]
     if _NEGATED.fullmatch(text) or re.search(r"\bnegati", text, re.IGNORECASE):
         return None
     return next((said for pattern, said in _SPELLINGS if re.search(pattern, text, re.IGNORECASE)), None)
@@ -137,7 +137,7 @@ def _by_value(result: Resource) -> Judgement | None:
     found = _POSITIVE_VALUE.search(text)
     if found is None:
         return None
-    denied = _NEGATION_BEFORE.search(text[: found.start()][-NEGATED_WITHIN:]) or _DENIED_AFTER.match(
+    denied = _NEGATION_BEFORE.search(text[: found.start()][-MAX_NEGATION_DISTANCE:]) or _DENIED_AFTER.match(
         text[found.end() :]
     )
     return None if denied else "abnormal"

@@ -11,7 +11,7 @@ from shared.clinical.elements import Resource
 from shared.clinical.fhir_datetime import FhirDateTime
 
 _DAYS = {"h": 1 / 24, "d": 1.0, "day": 1.0, "days": 1.0, "wk": 7.0, "week": 7.0, "weeks": 7.0, "mo": 31.0, "a": 366.0}
-_LONGEST = 10_000  # days: more of them is no course
+_MAX_DAYS = 10_000  # longer is no course
 
 
 def end_of_course(item: Resource, scope: StayScope) -> FhirDateTime | None:
@@ -57,4 +57,4 @@ def _agreement_period(item: Resource) -> list[Resource]:
 def _days(duration: Resource) -> float | None:
     amount = elements.number(duration)
     unit = _DAYS.get(elements.string(duration, "code") or elements.string(duration, "unit") or "")
-    return float(amount) * unit if amount is not None and unit and 0 < amount < _LONGEST else None
+    return float(amount) * unit if amount is not None and unit and 0 < amount < _MAX_DAYS else None

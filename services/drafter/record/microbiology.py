@@ -44,7 +44,7 @@ _ORGANISM = re.compile(
     r"|\bstaph|\bstrep|\baureus|yeast|isolate|organism|erreger",
     re.IGNORECASE,
 )
-MAX_MEMBER_DEPTH = 10  # a culture has organisms, and they have susceptibilities: what is deeper is broken
+MAX_MEMBER_DEPTH = 10  # culture, organism, susceptibility: deeper nesting is invalid
 CATEGORIES = frozenset({"microbiology", "MB", "18725-2"})
 _UNUSABLE_STATUSES = ("cancelled", "entered-in-error")
 

@@ -38,7 +38,7 @@ _OPERATION_CODES = frozenset({"11504-8", "28570-0"})
 _DEATH = re.compile(r"death (certificate|note)|totenschein|todesbescheinigung|overlijdens", re.IGNORECASE)
 _DEATH_CODES = frozenset({"64297-5", "69409-1"})
 _IMAGING_CODES = frozenset({"18748-4"})
-MAX_SENTENCES = 400  # of one stay's documents that are no notes, kept as evidence
+MAX_SENTENCES = 400  # from documents other than notes, kept as evidence
 MAX_TEXT_CHARACTERS = 1200  # characters of an operation note without headings
 # What an operation note is told by, where it has headings.
 _OPERATION_HEADINGS = frozenset(

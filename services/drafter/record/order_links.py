@@ -10,7 +10,7 @@ from shared.contracts.context import Medicine
 
 SortedMedicines = list[tuple[ListName, Medicine]]
 
-MAX_CHAIN_LENGTH = 20  # orders that replace each other in turn
+MAX_CHAIN_LENGTH = 20  # orders that replace each other
 _NOT_ORDERS = ("entered-in-error", "draft", "cancelled")
 _CARRIES_OUT = ("filler-order", "instance-order")
 

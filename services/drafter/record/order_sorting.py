@@ -19,7 +19,7 @@ from shared.clinical.fhir_datetime import FhirDateTime
 
 ListName = Literal["home", "hospital", "given", "discharge", "other"]
 
-DISCHARGE_PERIOD = timedelta(hours=24)  # before the end of the stay: an active order without a category is for home
+DISCHARGE_PERIOD = timedelta(hours=24)  # before the end of the stay: active orders without a category are for home
 WARD_OR_HOME = "the order does not say whether it is for the ward or for the time after the discharge"
 BEFORE_OR_AFTER = "the record does not say whether it was taken before the admission or is to be taken from now on"
 HELD_AND_LISTED = "held, stopped or forbidden by its order, and named in a list of discharge medicines"

@@ -28,7 +28,7 @@ CLOSED = {
     "abandoned": "abandoned",
     "rejected": "rejected",
 }
-_RESUSCITATION = re.compile(r"resus|reanim", re.IGNORECASE)  # its fluids are no diet
+_RESUSCITATION = re.compile(r"resus|reanim", re.IGNORECASE)  # resuscitation fluids are no diet
 _ACTIVITY = re.compile(
     r"diet|activit|exercise|weight[- ]bearing|lifting|fluid|bed ?rest|nutrition|mobili[sz]", re.IGNORECASE
 )

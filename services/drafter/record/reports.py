@@ -24,8 +24,8 @@ _DIAGNOSTIC = re.compile(
 _DIAGNOSTIC_CODES = frozenset(
     {"108252007", "363679005", "103693007", "LAB", "RAD"}
 )  # SNOMED CT: laboratory, imaging, diagnostic
-MAX_ATTACHMENT_CHARACTERS = 4_000_000  # characters of an attachment, in base64, that is read
-MAX_TEXT_CHARACTERS = 1200  # characters of a report that has no conclusion
+MAX_ATTACHMENT_CHARACTERS = 4_000_000  # of a base64 attachment
+MAX_TEXT_CHARACTERS = 1200  # of a report without a conclusion
 
 
 @dataclass(slots=True)

@@ -42,7 +42,7 @@ KIND_NAMES = {
     "DetectedIssue": "Warning",
     "QuestionnaireResponse": "Questionnaires",
 }
-MAX_NAMED_APART = 3  # entries of one kind that were left out for one reason; more of them are counted
+MAX_NAMED_APART = 3  # excluded entries of one kind and reason that are named; more are counted
 OF_ANOTHER_ENCOUNTER = "of another encounter"
 AFTER_DISCHARGE = "from after the discharge"
 

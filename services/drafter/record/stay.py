@@ -32,7 +32,7 @@ _CALLED_EMERGENCY = re.compile(
     re.I,
 )
 MIN_EMERGENCY_STAY = timedelta(hours=24)  # an emergency encounter that lasts longer was an admission
-MAX_PART_OF_DEPTH = 10  # levels of `partOf`: a department, its wards, their beds; more of them is a broken record
+MAX_PART_OF_DEPTH = 10  # department, ward, bed: deeper nesting is invalid
 MAX_EMERGENCY_GAP = timedelta(hours=6)  # between the end of emergency care and the admission that it led to
 
 # "Expired" in hl7's discharge-disposition, NUBC's patient discharge status and v2 table 0112.

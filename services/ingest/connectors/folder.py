@@ -116,7 +116,7 @@ def _files(folder: Path) -> Iterator[FolderEntry]:
             continue
         except OSError as error:
             if not prefix:
-                raise PermanentError(f"the folder {folder} cannot be looked into ({error.strerror})") from None
+                raise PermanentError(f"the folder {folder} cannot be read ({error.strerror})") from None
             yield FolderEntry(prefix.rstrip("/"), problem=_describe_error(error))
             continue
         for entry in listed:

@@ -43,12 +43,12 @@ class AllowedAddresses:
         Raises NotAllowedError for an address that the source does not declare.
         """
         if url.scheme not in DEFAULT_PORTS:
-            raise NotAllowedError(f"it leads to an address of another kind ({url.scheme})")
+            raise NotAllowedError(f"it redirects to another URL scheme ({url.scheme})")
         if before is not None and before.scheme == "https" and url.scheme == "http":
-            raise NotAllowedError("it leads from https to http")
+            raise NotAllowedError("it redirects from https to http")
         if (url.host.lower(), port_of(url)) not in self.places:
             raise NotAllowedError(
-                f"it leads to {_without_query(url)}: declare that under redirect_hosts, or the new address under urls"
+                f"it redirects to {_without_query(url)}: declare that under redirect_hosts, or the new URL under urls"
             )
 
     def check_address(self, host: str, found: str) -> None:

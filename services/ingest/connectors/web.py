@@ -22,11 +22,11 @@ from shared.contracts.envelope import sha256_hex
 from shared.http import HttpClient
 from shared.knowledge.knowledge_file import GuidelineSource
 
-MAX_CONCURRENT_REQUESTS = 2  # of the largest documents, as many are in memory
+MAX_CONCURRENT_REQUESTS = 2  # as many documents of maximum size are in memory
 TIMEOUT_S = 30.0
-TOTAL_TIMEOUT_S = 300.0  # seconds for one document, however steadily it comes
+TOTAL_TIMEOUT_S = 300.0  # for one document, even if data keeps arriving
 GONE_STATUSES = (404, 410)
-PIECE_BYTES = 2**20  # bytes that are unpacked at a time
+PIECE_BYTES = 2**20  # decoded at a time
 GZIP_WINDOW_BITS = 31  # zlib's number for gzip, with the largest window
 DAMAGED = "what its server sends is damaged"
 TOO_LARGE = f"it is larger than {MAX_DOCUMENT_BYTES // 2**20} MB"
@@ -123,7 +123,7 @@ async def _get(
             following = url.join(response.headers["Location"])
         allowed.check(following, before=url)
         url = following
-    raise NotAllowedError(f"it leads on and on, more than {MAX_REDIRECTS} times")
+    raise NotAllowedError(f"it redirects more than {MAX_REDIRECTS} times")
 
 
 async def _body(response: httpx.Response) -> bytes:

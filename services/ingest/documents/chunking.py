@@ -19,7 +19,7 @@ GRADE = re.compile(
     re.IGNORECASE,
 )
 SENTENCE = re.compile(r"(?<=[.!?])\s+(?=[A-Z0-9(\[])")
-MAX_PATH_TOKENS = 60  # tokens of headings that go with each chunk
+MAX_PATH_TOKENS = 60  # headings of each chunk
 
 
 def chunk(

@@ -19,8 +19,8 @@ from services.ingest.documents.blocks import (
     with_title,
 )
 
-MAX_UNPACKED_BYTES = 100 * 2**20  # bytes of all files in a DOCX together
-MAX_COLUMNS = 500  # of a table; Word makes up to 63
+MAX_UNPACKED_BYTES = 100 * 2**20  # all files of a DOCX together
+MAX_COLUMNS = 500  # of a table; Word creates up to 63
 MAX_CELLS = 200_000  # of all tables in a document
 
 

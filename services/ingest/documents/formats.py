@@ -24,9 +24,9 @@ from services.ingest.documents.blocks import (
 from services.ingest.documents.docx_file import read_docx
 from services.ingest.documents.placeholder_pages import placeholder_reason
 
-MAX_DOCUMENT_BYTES = 50 * 2**20  # bytes
+MAX_DOCUMENT_BYTES = 50 * 2**20
 MAX_CHARACTERS = 4_000_000  # characters of a document: some 6,000 chunks
-MAX_BLOCKS = 200_000  # of a document: headings, paragraphs, rows of tables
+MAX_BLOCKS = 200_000  # headings, paragraphs, table rows
 SKIPPED = {
     "script",
     "style",

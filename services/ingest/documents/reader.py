@@ -22,8 +22,8 @@ from shared.contracts.errors import TransientError
 
 PACKAGES_FOLDER = Path(__file__).resolve().parents[3]
 WORKER = "services.ingest.documents.worker"
-TIMEOUT_MARGIN_S = 30.0  # seconds more than a document has: to start the process, and to hand over what it read
-MAX_ANSWER_BYTES = 32 * 2**20  # bytes: what `formats.MAX_CHARACTERS` and `MAX_BLOCKS` can become
+TIMEOUT_MARGIN_S = 30.0  # on top of a document's limit: to start the process and to transfer the result
+MAX_ANSWER_BYTES = 32 * 2**20  # `formats.MAX_CHARACTERS` and `MAX_BLOCKS`, encoded
 
 
 class DocumentReader:
@@ -93,7 +93,7 @@ class DocumentReader:
                     start_new_session=True,
                 )
             except OSError as error:
-                raise TransientError(f"no process to read documents can be started ({error.strerror})") from None
+                raise TransientError(f"the document reader process cannot be started ({error.strerror})") from None
         return self._process
 
     async def close(self) -> None:
@@ -107,4 +107,4 @@ class DocumentReader:
     def _to_error(self, code: int) -> UnreadableError | TransientError:
         """Return the error for the exit of the process: of this document, or of the process itself."""
         reason = self._limits.reason(code)
-        return UnreadableError(reason) if reason else TransientError(f"the process that reads documents ended ({code})")
+        return UnreadableError(reason) if reason else TransientError(f"the document reader process ended ({code})")

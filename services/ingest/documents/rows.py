@@ -9,8 +9,8 @@ from services.ingest.documents.blocks import UnreadableError
 
 Row = dict[str, Any]
 
-MAX_FORMULARY_BYTES = 20 * 2**20  # bytes
-MAX_MEDICINES = 100_000  # every product of a country is some 50,000
+MAX_FORMULARY_BYTES = 20 * 2**20
+MAX_MEDICINES = 100_000  # a country has some 50,000 products
 
 
 def read_rows(name: str, data: bytes) -> list[Row]:

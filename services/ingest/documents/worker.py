@@ -19,7 +19,7 @@ from services.ingest.documents.blocks import UnreadableError
 from services.ingest.documents.reader_protocol import ReaderLimits, encode, exit_code_of, frame
 from services.ingest.documents.rows import read_rows
 
-NICE_INCREMENT = 10  # nice: whoever reports a discharge goes first
+NICE_INCREMENT = 10  # requests have priority
 
 
 def serve(source: BinaryIO, sink: int) -> int:

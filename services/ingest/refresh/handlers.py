@@ -115,7 +115,7 @@ class Refreshing:
             try:
                 await self._live.set_queue(changed, revision)
             except WrongSequenceError:
-                raise TransientError("the row of refreshes changed in the meantime") from None
+                raise TransientError("the refresh queue changed in the meantime") from None
         if changed.active is not None:
             await self._begin(changed, changed.active)
 
@@ -176,7 +176,7 @@ class Refreshing:
         if refresh.awaits is None or started is None:
             return
         if started.target == 0:
-            raise PermanentError("there is no version to judge yet")
+            raise PermanentError("there is no version to evaluate yet")
         indexed = Indexed(target=started.target, embedder=started.embedder, collection=started.collection, points=0)
         await self._log.append(ref, indexed)
 

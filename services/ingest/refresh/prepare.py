@@ -30,8 +30,8 @@ from shared.knowledge.document_index import DocumentIndex
 from shared.knowledge.knowledge_file import KnowledgeFile, Source
 from shared.messaging.refreshes import RefreshLog
 
-MAX_LISTED = 200  # unreadable documents that an event names; the others are counted
-MAX_BATCH_BYTES = 400_000  # bytes of text in one batch, whatever the number of chunks: a message has its limit
+MAX_LISTED = 200  # unreadable documents named in an event; the others are counted
+MAX_BATCH_BYTES = 400_000  # text of one batch: messages have a maximum size
 
 
 @dataclass(slots=True)

@@ -19,7 +19,7 @@ from shared.messaging.refreshes import RefreshLog
 from shared.runtime.problems import ProblemError
 
 FILE_NAME = re.compile(r"^[\w][\w .()+-]{0,150}$")
-MAX_FILE_NAME_BYTES = 240  # bytes; file systems take 255, and a file that is being written has six more
+MAX_FILE_NAME_BYTES = 240  # file systems allow 255, and a temporary file has six more
 END_EVENTS = ("promoted", "held-back", "skipped", "failed")
 
 
@@ -46,12 +46,12 @@ class RefreshService:
         try:
             file = self._refreshing.read_knowledge_file()
         except PermanentError as error:
-            raise ProblemError(422, "The knowledge base is not declared as it must be", error.reason) from None
+            raise ProblemError(422, "The declaration of the knowledge base is invalid", error.reason) from None
         if source is not None and file.source(source) is None:
             known = ", ".join(item.name for item in file.sources) or "none"
             raise ProblemError(404, "There is no such source", f"Declared are: {known}.")
         if judge and (await self._live.queue())[0].head == 0:
-            raise ProblemError(409, "There is nothing to judge", "No version has been made yet.")
+            raise ProblemError(409, "There is nothing to evaluate", "No version has been made yet.")
         sources = (source,) if source is not None else ()
         return await self._refreshing.request(Requested(sources=sources, by=by, full=full, judge=judge))
 
@@ -79,7 +79,7 @@ class RefreshService:
         name = PurePosixPath(name.replace("\\", "/")).name
         if not FILE_NAME.match(name) or not formats.is_readable(name):
             raise ProblemError(
-                422, "The document's name will not do", "It must end in .html, .pdf, .docx, .md or .txt."
+                422, "The document's name is not allowed", "It must end in .html, .pdf, .docx, .md or .txt."
             )
         if len(name.encode()) > MAX_FILE_NAME_BYTES:
             raise ProblemError(422, "The document's name is too long", f"At most {MAX_FILE_NAME_BYTES} bytes as UTF-8.")
@@ -94,7 +94,7 @@ class RefreshService:
             await asyncio.to_thread(_store_file, folder, name, data)
         except OSError as error:
             raise ProblemError(
-                503, "The document cannot be kept", f"The folder of uploads: {error.strerror}."
+                503, "The document cannot be stored", f"The folder of uploads: {error.strerror}."
             ) from None
         return await self._refreshing.request(Requested(sources=(source,), by=by)), name
 
@@ -102,12 +102,12 @@ class RefreshService:
         try:
             file = self._refreshing.read_knowledge_file()
         except PermanentError as error:
-            raise ProblemError(422, "The knowledge base is not declared as it must be", error.reason) from None
+            raise ProblemError(422, "The declaration of the knowledge base is invalid", error.reason) from None
         for source in file.sources:
             folder = getattr(source, "folder", None)
             if self._uploads is not None and folder is not None and folder.resolve() == self._uploads.resolve():
                 return source.name
-        raise ProblemError(409, "Uploads are not taken", "No source is declared for the folder of uploads.")
+        raise ProblemError(409, "Uploads are not enabled", "No source is declared for the folder of uploads.")
 
 
 def _store_file(folder: Path, name: str, data: bytes) -> None:
