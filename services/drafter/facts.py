@@ -31,12 +31,16 @@ def render(context: EncounterContext, kind: KindDefinition | None = None) -> tup
 def default_parts(context: EncounterContext) -> tuple[DocumentPart, ...]:
     """Return the six parts that the Joint Commission requires, as kinds have them by default."""
     return (
-        DocumentPart(code="reason-for-hospitalization", title="Reason for hospitalization", groups=_reason(context)),
-        DocumentPart(code="significant-findings", title="Significant findings", groups=_findings(context)),
-        DocumentPart(code="procedures-and-treatment", title="Procedures and treatment", groups=_treatment(context)),
-        _condition(context),
-        _instructions(context),
-        DocumentPart(code="attending-signature", title="Attending physician", groups=_signature(context)),
+        DocumentPart(
+            code="reason-for-hospitalization", title="Reason for hospitalization", groups=_reason_groups(context)
+        ),
+        DocumentPart(code="significant-findings", title="Significant findings", groups=_finding_groups(context)),
+        DocumentPart(
+            code="procedures-and-treatment", title="Procedures and treatment", groups=_treatment_groups(context)
+        ),
+        _condition_part(context),
+        _instructions_part(context),
+        DocumentPart(code="attending-signature", title="Attending physician", groups=_signature_groups(context)),
     )
 
 
@@ -46,12 +50,12 @@ def _group(title: str, facts: Iterable[Fact], empty: str = NONE_RECORDED) -> Fac
     return FactGroup(title=title, facts=found or (Fact(text=empty, source=""),))
 
 
-def _groups(*groups: tuple[str, list[Fact]]) -> tuple[FactGroup, ...]:
+def _non_empty_groups(*groups: tuple[str, list[Fact]]) -> tuple[FactGroup, ...]:
     """Return the groups that have facts."""
     return tuple(FactGroup(title=title, facts=tuple(facts)) for title, facts in groups if facts)
 
 
-def _entries(entries: Iterable[ContextEntry], *, dated: bool = False) -> list[Fact]:
+def _entry_facts(entries: Iterable[ContextEntry], *, dated: bool = False) -> list[Fact]:
     """Return one fact for each different text; repeats carry their count."""
     found: dict[str, list[ContextEntry]] = {}
     for entry in entries:
@@ -66,13 +70,13 @@ def _entries(entries: Iterable[ContextEntry], *, dated: bool = False) -> list[Fa
     ]
 
 
-def _reason(context: EncounterContext) -> tuple[FactGroup, ...]:
+def _reason_groups(context: EncounterContext) -> tuple[FactGroup, ...]:
     confirmed = [item for item in context.diagnoses if item.certainty == "confirmed"]
     principal = [item for item in context.diagnoses if item.role == "principal" and item.certainty != "ruled-out"]
     others = [item for item in confirmed if item.role in ("comorbidity", "problem")]
     on_admission = [item for item in context.diagnoses if item.role == "admission" and item.certainty != "ruled-out"]
     reasons = [
-        *_entries(context.reasons),
+        *_entry_facts(context.reasons),
         *(Fact(text=f"Admission diagnosis: {_with_certainty(item)}", source=item.source) for item in on_admission),
     ]
     return (
@@ -80,17 +84,17 @@ def _reason(context: EncounterContext) -> tuple[FactGroup, ...]:
         _group("Principal diagnosis", (Fact(text=_with_certainty(item), source=item.source) for item in principal)),
         _group(
             "Other diagnoses and problems",
-            _entries(item for item in others if not item.acquired and not is_social(item)),
+            _entry_facts(item for item in others if not item.acquired and not is_social(item)),
         ),
-        *_groups(
+        *_non_empty_groups(
             (
                 "Diagnoses that began during the stay (hospital-acquired)",
-                _entries(item for item in others if item.acquired),
+                _entry_facts(item for item in others if item.acquired),
             ),
-            ("Suspected diagnoses, not confirmed", _suspected(context.diagnoses)),
-            ("Diagnoses ruled out", _entries(item for item in context.diagnoses if item.certainty == "ruled-out")),
-            ("Social circumstances", _entries(item for item in others if is_social(item))),
-            ("Family history", _entries(context.family_history)),
+            ("Suspected diagnoses, not confirmed", _suspected_facts(context.diagnoses)),
+            ("Diagnoses ruled out", _entry_facts(item for item in context.diagnoses if item.certainty == "ruled-out")),
+            ("Social circumstances", _entry_facts(item for item in others if is_social(item))),
+            ("Family history", _entry_facts(context.family_history)),
         ),
     )
 
@@ -99,12 +103,12 @@ def _with_certainty(item: Diagnosis) -> str:
     return f"{item.text} (suspected, not confirmed)" if item.certainty == "suspected" else item.text
 
 
-def _suspected(diagnoses: Iterable[Diagnosis]) -> list[Fact]:
+def _suspected_facts(diagnoses: Iterable[Diagnosis]) -> list[Fact]:
     found = [item for item in diagnoses if item.certainty == "suspected" and item.role in ("comorbidity", "problem")]
-    return [fact.model_copy(update={"text": f"{fact.text} (suspected)"}) for fact in _entries(found)]
+    return [fact.model_copy(update={"text": f"{fact.text} (suspected)"}) for fact in _entry_facts(found)]
 
 
-def _findings(context: EncounterContext) -> tuple[FactGroup, ...]:
+def _finding_groups(context: EncounterContext) -> tuple[FactGroup, ...]:
     abnormal = sorted((item for item in context.labs if is_abnormal(item)), key=lambda item: not is_critical(item))
     calm = [item for item in context.labs if not is_abnormal(item)]
     within = [item for item in calm if item.judged]
@@ -115,34 +119,34 @@ def _findings(context: EncounterContext) -> tuple[FactGroup, ...]:
     unknown = [item for item in calm if not item.judged]
     none = context.allergies_unknown or "None recorded: neither an allergy nor that there is none"
     return (
-        _group("Allergies and intolerances", _entries(context.allergies), none),
+        _group("Allergies and intolerances", _entry_facts(context.allergies), none),
         _group(
             "Abnormal laboratory results",
-            (Fact(text=_course(item, names[item.name]), source=item.last.source) for item in abnormal),
+            (Fact(text=_series_text(item, names[item.name]), source=item.last.source) for item in abnormal),
         ),
         _group(
             "Laboratory results within range (last values)",
             [Fact(text=named, source=within[0].last.source)] if within else [],
         ),
-        *_groups(
+        *_non_empty_groups(
             (
                 "Laboratory results, no reference range given or not comparable",
-                [Fact(text=_course(item, names[item.name]), source=item.last.source) for item in unknown],
+                [Fact(text=_series_text(item, names[item.name]), source=item.last.source) for item in unknown],
             ),
-            ("Microbiology", _entries(context.microbiology, dated=True)),
+            ("Microbiology", _entry_facts(context.microbiology, dated=True)),
         ),
-        _group("Imaging and other reports", _entries(context.reports, dated=True)),
-        *_groups(("Results that contradict each other", _entries(context.contradictions))),
-        _group("Results pending at discharge", _pending(context)),
+        _group("Imaging and other reports", _entry_facts(context.reports, dated=True)),
+        *_non_empty_groups(("Results that contradict each other", _entry_facts(context.contradictions))),
+        _group("Results pending at discharge", _pending_facts(context)),
     )
 
 
-def _pending(context: EncounterContext) -> list[Fact]:
+def _pending_facts(context: EncounterContext) -> list[Fact]:
     """Return pending results and who follows them up: the attending, until somebody else takes over."""
     who = f"the attending, {context.attending_name}" if context.attending_name else "the attending physician"
     return [
         Fact(text=f"{fact.text}; follow-up by {who}, unless handed over", source=fact.source)
-        for fact in _entries(context.pending, dated=True)
+        for fact in _entry_facts(context.pending, dated=True)
     ]
 
 
@@ -154,7 +158,7 @@ def is_critical(series: ObservationSeries) -> bool:
     return any(item is not None and item.flag in CRITICAL for item in (series.first, series.last, series.worst))
 
 
-def _course(series: ObservationSeries, name: str) -> str:
+def _series_text(series: ObservationSeries, name: str) -> str:
     """Return a series as text: `Creatinine 1.9 mg/dL (high), then 1.2 mg/dL; reference 0.6-1.2 mg/dL`."""
     between = {item.time: item for item in (series.worst, series.lowest, series.highest) if item is not None}
     points = [series.first, *(between[time] for time in sorted(between))]
@@ -174,14 +178,14 @@ def _measured(item: Measurement) -> str:
     return f"{item.value} ({item.flag})" if item.flag else item.value
 
 
-def _treatment(context: EncounterContext) -> tuple[FactGroup, ...]:
+def _treatment_groups(context: EncounterContext) -> tuple[FactGroup, ...]:
     named = {item.name.lower() for item in context.given_medicines}
     ordered = [item for item in context.hospital_medicines if item.name.lower() not in named]
     groups = (
-        _group("Procedures", _entries(context.procedures, dated=True)),
-        *_groups(
-            ("Devices and lines", _entries(context.devices, dated=True)),
-            ("Immunizations", _entries(context.immunizations, dated=True)),
+        _group("Procedures", _entry_facts(context.procedures, dated=True)),
+        *_non_empty_groups(
+            ("Devices and lines", _entry_facts(context.devices, dated=True)),
+            ("Immunizations", _entry_facts(context.immunizations, dated=True)),
             ("Medications given in hospital", given_medicine_facts(context.given_medicines)),
             ("Medications ordered in hospital", [medicine_line(item) for item in ordered]),
         ),
@@ -194,7 +198,7 @@ def _treatment(context: EncounterContext) -> tuple[FactGroup, ...]:
     return (*groups, *reconciliation_table(context))
 
 
-def _condition(context: EncounterContext) -> DocumentPart:
+def _condition_part(context: EncounterContext) -> DocumentPart:
     vitals = [
         Fact(
             text=f"{item.name} {_measured(item.last)}"
@@ -209,9 +213,9 @@ def _condition(context: EncounterContext) -> DocumentPart:
         for item in context.vitals
     ]
     disposition = (Fact(text=text, source=context.encounter) for text in [context.disposition] if text)
-    more = _groups(
-        ("Functional and cognitive status", _entries(context.function, dated=True)),
-        ("Code status and advance directives", _entries(context.directives, dated=True)),
+    more = _non_empty_groups(
+        ("Functional and cognitive status", _entry_facts(context.function, dated=True)),
+        ("Code status and advance directives", _entry_facts(context.directives, dated=True)),
         ("Other observations (last values)", _single_line(context.observed)),
     )
     code = "condition-at-discharge"
@@ -220,7 +224,7 @@ def _condition(context: EncounterContext) -> DocumentPart:
             text=f"The patient died during this stay, {format_day(context.end, context.end_on)}",
             source=context.encounter,
         )
-        groups = (_group("Outcome", (death, *_entries(context.outcome))), _group("Last vital signs", vitals), *more)
+        groups = (_group("Outcome", (death, *_entry_facts(context.outcome))), _group("Last vital signs", vitals), *more)
         return DocumentPart(code=code, title="Outcome of the stay", groups=groups)
     return DocumentPart(
         code=code,
@@ -234,7 +238,7 @@ def _single_line(entries: tuple[ContextEntry, ...]) -> list[Fact]:
     return [Fact(text="; ".join(item.text for item in entries), source=entries[0].source)] if entries else []
 
 
-def _instructions(context: EncounterContext) -> DocumentPart:
+def _instructions_part(context: EncounterContext) -> DocumentPart:
     code = "patient-and-family-instructions"
     if not context.needs_instructions:
         later = f" on {context.died_later}, after this stay" if context.died_later else ""
@@ -242,27 +246,27 @@ def _instructions(context: EncounterContext) -> DocumentPart:
         return DocumentPart(code=code, title="Information for the family", groups=(_group("Instructions", (none,)),))
     groups = (
         _group("Medications to take at home", [medicine_line(item) for item in context.discharge_medicines]),
-        *_groups(("Medications not to take", avoided_medicine_facts(context.other_medicines))),
-        _group("Follow-up", _visits(context.follow_up)),
-        *_groups(
-            ("Referrals and services", _entries(context.services)),
-            ("Care plan", _entries(context.care_plans)),
-            ("Diet and activity", _entries(context.diet)),
-            ("Goals", _entries(context.goals)),
-            ("Care team", _entries(context.team)),
+        *_non_empty_groups(("Medications not to take", avoided_medicine_facts(context.other_medicines))),
+        _group("Follow-up", _visit_facts(context.follow_up)),
+        *_non_empty_groups(
+            ("Referrals and services", _entry_facts(context.services)),
+            ("Care plan", _entry_facts(context.care_plans)),
+            ("Diet and activity", _entry_facts(context.diet)),
+            ("Goals", _entry_facts(context.goals)),
+            ("Care team", _entry_facts(context.team)),
         ),
     )
     return DocumentPart(code=code, title="Instructions for patient and family", groups=groups)
 
 
-def _visits(entries: Iterable[ContextEntry]) -> Iterator[Fact]:
+def _visit_facts(entries: Iterable[ContextEntry]) -> Iterator[Fact]:
     for item in entries:
         yield Fact(
             text=f"{item.text}, {format_day(item.time, item.on)}" if item.time else item.text, source=item.source
         )
 
 
-def _signature(context: EncounterContext) -> tuple[FactGroup, ...]:
+def _signature_groups(context: EncounterContext) -> tuple[FactGroup, ...]:
     # What is signed is exactly what was seen, so these words are true before and after the signature.
     name = context.attending_name or context.attending or "not recorded"
     facts = (

@@ -57,7 +57,7 @@ def empty_group_title(declared: PartDeclaration) -> str:
 def _select_groups(
     declared: PartDeclaration, groups: list[tuple[str, str, FactGroup]], kind: KindDefinition
 ) -> Iterator[tuple[str, FactGroup]]:
-    """Return the groups that the part names, in its order, then its own that no part names."""
+    """Yield the groups that the part names, in its order, then its own that no part names."""
     for wanted in declared.groups:
         yield from ((name, group) for _, name, group in groups if name == wanted)
     placed, omitted = kind.declared.placed, kind.declared.omit

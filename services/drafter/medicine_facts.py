@@ -37,14 +37,16 @@ def reconciliation_table(context: EncounterContext) -> tuple[FactGroup, ...]:
     rows = reconcile(context)
     if not rows:
         return (FactGroup(title="Medication reconciliation", facts=(Fact(text="None recorded", source=""),)),)
-    return (FactGroup(title="Medication reconciliation", columns=COLUMNS, facts=tuple(_row(row) for row in rows)),)
+    return (
+        FactGroup(title="Medication reconciliation", columns=COLUMNS, facts=tuple(_table_row(row) for row in rows)),
+    )
 
 
-def _row(row: ReconciliationRow) -> Fact:
+def _table_row(row: ReconciliationRow) -> Fact:
     item = row.medicine
     change = _change(row)
     directions = item.dose or "not recorded"
-    why = _why(item)
+    why = _reason_and_note(item)
     text = f"{item.text} — {change}" + (f" ({why})" if why else "")
     cells = (
         item.name,
@@ -57,7 +59,7 @@ def _row(row: ReconciliationRow) -> Fact:
     return Fact(text=text, source=item.source, cells=cells)
 
 
-def _why(item: Medicine) -> str:
+def _reason_and_note(item: Medicine) -> str:
     """Return the reason of an order and the prescriber's note."""
     stated = (f"reason: {item.reason}" if item.reason else "", f"note: {item.note}" if item.note else "")
     return "; ".join(part for part in stated if part)

@@ -43,7 +43,7 @@ def referenced_resources(record: SourceRecord) -> Iterable[str]:
 
 
 def _authors(record: SourceRecord) -> Iterator[Resource]:
-    """Return the authors of notes that are only referenced; few people write them all."""
+    """Yield the authors of notes that are only referenced; few people write them all."""
     named: dict[str, Resource] = {}
     for item in record.of("Composition", "DocumentReference", "ClinicalImpression"):
         for element in (*elements.children(item, "author"), elements.child(item, "assessor")):
@@ -53,7 +53,7 @@ def _authors(record: SourceRecord) -> Iterator[Resource]:
 
 
 def _request_references(record: SourceRecord) -> Iterator[Resource]:
-    """Return the requester and place of active orders without a display."""
+    """Yield the requester and place of active orders without a display."""
     for item in record.of("ServiceRequest", "DeviceRequest"):
         if elements.string(item, "status") == "active":
             for name in ("performer", "locationReference", "codeReference"):
@@ -61,7 +61,7 @@ def _request_references(record: SourceRecord) -> Iterator[Resource]:
 
 
 def _listed_medications(record: SourceRecord) -> Iterator[Resource]:
-    """Return the Medications that medication lists name; orders and statements are searched for."""
+    """Yield the Medications that medication lists name; orders and statements are searched for."""
     named = [elements.child(entry, "item") for item in record.of("List") for entry in elements.children(item, "entry")]
     named += [
         element
@@ -80,7 +80,7 @@ def _references_of(found: Iterable[Resource], bases: frozenset[str]) -> Iterable
 
 
 def _late_specimens(record: SourceRecord) -> Iterator[Resource]:
-    """Return specimens of reports without an encounter that were issued after the stay's last known moment.
+    """Yield specimens of reports without an encounter that were issued after the stay's last known moment.
 
     The time of collection tells whether such a report is the stay's (`record/origin.py`).
     """

@@ -52,7 +52,7 @@ class Wording(Model):
     length: tuple[Length, ...] = ()
 
     @model_validator(mode="after")
-    def _ascending(self) -> Self:
+    def _check_lengths(self) -> Self:
         days = [item.days or float("inf") for item in self.length]
         if days != sorted(set(days)):
             raise ValueError("length must go from the shortest stay to the longest, each once")
@@ -118,10 +118,10 @@ def read_departments(folder: Path | None, kinds: Collection[str]) -> Departments
         return Departments()
     if not folder.is_dir():
         raise PermanentError(f"{folder} is not a folder of departments' wording")
-    return Departments({path.stem: _read(path, kinds) for path in sorted(folder.glob("*.toml"))})
+    return Departments({path.stem: _read_file(path, kinds) for path in sorted(folder.glob("*.toml"))})
 
 
-def _read(path: Path, kinds: Collection[str]) -> tuple[Wording, ...]:
+def _read_file(path: Path, kinds: Collection[str]) -> tuple[Wording, ...]:
     if not re.match(DEPARTMENT, path.stem):
         raise PermanentError(f"{path}: the file name is not a department such as internal-medicine.toml")
     found = validate(_WordingFile, read_toml(path), path)

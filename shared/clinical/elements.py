@@ -94,7 +94,7 @@ def codings(element: Any) -> list[Resource]:
 
 
 def displays(element: Any) -> Iterator[str]:
-    """Return the names that a CodeableConcept gives: its text, then the displays of its codings."""
+    """Yield the names that a CodeableConcept gives: its text, then the displays of its codings."""
     for item in items(element):
         texts = [string(item, "text"), *(string(coding, "display") for coding in codings(item))]
         yield from (_without_tag(text) for text in texts if text and not is_placeholder(text))
@@ -151,7 +151,7 @@ def loinc_codes(element: Any) -> frozenset[str]:
 
 
 def extensions(element: Any, *tails: str) -> Iterator[Resource]:
-    """Return the extensions and modifier extensions whose URL ends with one of `tails`."""
+    """Yield the extensions and modifier extensions whose URL ends with one of `tails`."""
     if isinstance(element, dict):
         for item in [*items(element.get("extension")), *items(element.get("modifierExtension"))]:
             if (string(item, "url") or "").endswith(tails):

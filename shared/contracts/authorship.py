@@ -40,7 +40,7 @@ AUTHOR_BY_LINE: dict[str, NarrativeAuthor] = {
 
 
 def find_lines(text: str) -> Iterator[tuple[str, NarrativeAuthor]]:
-    """Return every such line in `text`, with the author that it states."""
+    """Yield every such line in `text`, with the author that it states."""
     for found in text.splitlines():
         if (by := AUTHOR_BY_LINE.get(" ".join(found.split()))) is not None:
             yield found, by

@@ -126,7 +126,7 @@ def parse(line: bytes, signature: bytes) -> SignedCheckpoint:
 
 
 def to_lines(signed: SignedCheckpoint, heads: Iterable[CaseHead]) -> Iterator[bytes]:
-    """Return the lines of a checkpoint's file."""
+    """Yield the lines of a checkpoint's file."""
     yield signed.line + b"\n"
     yield json.dumps({"signature": base64.b64encode(signed.signature).decode()}).encode() + b"\n"
     for head in heads:

@@ -4,9 +4,9 @@ import re
 from collections.abc import Iterator
 
 from shared.contracts.draft import ClaimKind
-from shared.grounding.courses import SeriesPoint, TestSeries
 from shared.grounding.evidence_index import EvidenceIndex
 from shared.grounding.indexed_entries import IndexedEntry
+from shared.grounding.measurement_series import MeasurementSeries, SeriesPoint
 from shared.grounding.parsed_sentence import ParsedSentence
 from shared.grounding.verdict import Finding, Span, label_for
 from shared.grounding.vocabulary import FOLDER, Mention
@@ -67,14 +67,14 @@ def as_tests(parsed: ParsedSentence) -> list[Mention]:
 def _claim(text: str, span: Span, denied: bool, record: EvidenceIndex) -> Finding:
     tests, way = _NAMES[text.lower()]
     denied, way = denied != way.startswith("!"), way.lstrip("!")
-    courses = [course for test in tests for course in record.courses.get(test, [])]
-    so = [(course, point) for course in courses for point in course.points if _is_abnormal(way, course, point)]
+    courses = [series for test in tests for series in record.courses.get(test, [])]
+    so = [(series, point) for series in courses for point in series.points if _is_abnormal(way, series, point)]
     said = "no " + text if denied and not text.lower().startswith("afeb") else text
     if so:
         kind: ClaimKind = "polarity" if denied else "finding"
         return Finding(kind, said, label_for(not denied), so[0][1].source, f"record: {so[0][0].describe}", (span,))
     line = _entry_in_words(text, denied, record)
-    judged = [course for course in courses if _is_decidable(course)]
+    judged = [series for series in courses if _is_decidable(series)]
     if line is not None and (not judged or denied or line.part in ("diagnoses", "reasons")):
         return Finding("finding", said, "supported", line.source, f"record: {line.text[:160]}", (span,))
     if judged:
@@ -83,18 +83,18 @@ def _claim(text: str, span: Span, denied: bool, record: EvidenceIndex) -> Findin
     return Finding("finding", said, "not-in-record", spans=(span,))
 
 
-def _is_decidable(course: TestSeries) -> bool:
-    return course.judged or course.id in _LIMITS
+def _is_decidable(series: MeasurementSeries) -> bool:
+    return series.judged or series.id in _LIMITS
 
 
-def _is_abnormal(way: str, course: TestSeries, point: SeriesPoint) -> bool:
-    if way in point.flag or (point.flag in ("abnormal", "critical") and course.id not in _LIMITS):
+def _is_abnormal(way: str, series: MeasurementSeries, point: SeriesPoint) -> bool:
+    if way in point.flag or (point.flag in ("abnormal", "critical") and series.id not in _LIMITS):
         return True
-    limits = _LIMITS.get(course.id)
+    limits = _LIMITS.get(series.id)
     if (
         limits is None
         or point.quantity is None
-        or (course.judged and course.id not in ("temperature", "blood pressure"))
+        or (series.judged and series.id not in ("temperature", "blood pressure"))
     ):
         return False
     low, high = limits

@@ -43,60 +43,60 @@ def bind_numbers(parsed: ParsedSentence) -> tuple[BoundNumber, ...]:
 
 def _bind(parsed: ParsedSentence) -> Iterator[BoundNumber]:
     rates = dosage_terms.frequencies(parsed.text)
-    for figure in parsed.quantities:
-        if figure.age:
-            yield BoundNumber(figure, "age")
-        elif figure.dimension == "times" or any(part.start <= figure.start < part.end for part in rates):
-            yield BoundNumber(figure, "frequency")
-        elif any(item.start <= figure.start < item.end for item in (*parsed.named.illnesses, *parsed.named.tests)):
+    for quantity in parsed.quantities:
+        if quantity.age:
+            yield BoundNumber(quantity, "age")
+        elif quantity.dimension == "times" or any(part.start <= quantity.start < part.end for part in rates):
+            yield BoundNumber(quantity, "frequency")
+        elif any(item.start <= quantity.start < item.end for item in (*parsed.named.illnesses, *parsed.named.tests)):
             continue  # the 2 of "type 2 diabetes" belongs to the name
-        elif figure.dimension == "time":
-            yield BoundNumber(figure, "time", _nearest(figure, parsed.named.drugs, parsed))
+        elif quantity.dimension == "time":
+            yield BoundNumber(quantity, "time", _nearest_mention(quantity, parsed.named.drugs, parsed))
         else:
-            yield _measured(figure, parsed)
+            yield _measured(quantity, parsed)
 
 
-def _measured(figure: Quantity, parsed: ParsedSentence) -> BoundNumber:
+def _measured(quantity: Quantity, parsed: ParsedSentence) -> BoundNumber:
     """Bind a dose or a test's value to the nearest name before it, else to the one right after it."""
-    dose = figure.dimension.partition("/")[0] in DOSE_DIMENSIONS and not figure.dimension.endswith("/volume")
-    test = _nearest(figure, (*parsed.named.tests, *abnormal.as_tests(parsed)), parsed)
-    medicine = _nearest(figure, (*parsed.named.drugs, *parsed.named.classes), parsed)
-    if dose and medicine is not None and (test is None or _distance(figure, medicine) <= _distance(figure, test)):
-        return BoundNumber(figure, "dose", medicine)
-    if figure.upper is not None and test is None:
-        return BoundNumber(figure, "value", None, "blood pressure")
+    dose = quantity.dimension.partition("/")[0] in DOSE_DIMENSIONS and not quantity.dimension.endswith("/volume")
+    test = _nearest_mention(quantity, (*parsed.named.tests, *abnormal.as_tests(parsed)), parsed)
+    medicine = _nearest_mention(quantity, (*parsed.named.drugs, *parsed.named.classes), parsed)
+    if dose and medicine is not None and (test is None or _distance(quantity, medicine) <= _distance(quantity, test)):
+        return BoundNumber(quantity, "dose", medicine)
+    if quantity.upper is not None and test is None:
+        return BoundNumber(quantity, "value", None, "blood pressure")
     if test is not None and not (
-        not figure.dimension and medicine and _distance(figure, medicine) < _distance(figure, test)
+        not quantity.dimension and medicine and _distance(quantity, medicine) < _distance(quantity, test)
     ):
-        return BoundNumber(figure, "value", test, test.canonical)
-    if figure.dimension in _IMPLIED:
-        return BoundNumber(figure, "value", None, _IMPLIED[figure.dimension])
-    if figure.dimension == "rate" and ("beat" in figure.text or "breath" in figure.text):
-        return BoundNumber(figure, "value", None, "heart rate" if "beat" in figure.text else "respiratory rate")
+        return BoundNumber(quantity, "value", test, test.canonical)
+    if quantity.dimension in _IMPLIED:
+        return BoundNumber(quantity, "value", None, _IMPLIED[quantity.dimension])
+    if quantity.dimension == "rate" and ("beat" in quantity.text or "breath" in quantity.text):
+        return BoundNumber(quantity, "value", None, "heart rate" if "beat" in quantity.text else "respiratory rate")
     only = parsed.named.tests[0] if len({item.canonical for item in parsed.named.tests}) == 1 else None
-    if only is not None and not dose and not parsed.named.drugs and figure.end < only.start:
-        return BoundNumber(figure, "value", only, only.canonical)  # "from 7.6 on arrival the CRP climbed to 27.6"
-    if medicine is not None and not figure.dimension and figure.start - medicine.end in range(3):
-        return BoundNumber(figure, "dose", medicine)
-    return BoundNumber(figure, "other")
+    if only is not None and not dose and not parsed.named.drugs and quantity.end < only.start:
+        return BoundNumber(quantity, "value", only, only.canonical)  # "from 7.6 on arrival the CRP climbed to 27.6"
+    if medicine is not None and not quantity.dimension and quantity.start - medicine.end in range(3):
+        return BoundNumber(quantity, "dose", medicine)
+    return BoundNumber(quantity, "other")
 
 
-def _nearest(figure: Quantity, mentions: Sequence[Mention], parsed: ParsedSentence) -> Mention | None:
-    before = [item for item in mentions if 0 <= figure.start - item.end <= MAX_DISTANCE_BEFORE]
-    after = [item for item in mentions if 0 <= item.start - figure.end <= MAX_DISTANCE_AFTER]
+def _nearest_mention(quantity: Quantity, mentions: Sequence[Mention], parsed: ParsedSentence) -> Mention | None:
+    before = [item for item in mentions if 0 <= quantity.start - item.end <= MAX_DISTANCE_BEFORE]
+    after = [item for item in mentions if 0 <= item.start - quantity.end <= MAX_DISTANCE_AFTER]
     following = min(after, key=lambda item: item.start, default=None)
     if (
         following is not None
-        and not any(sign in parsed.text[figure.end : following.start] for sign in ",;")
-        and _belongs_to_next(parsed.lower_text[figure.end : following.start])
+        and not any(sign in parsed.text[quantity.end : following.start] for sign in ",;")
+        and _belongs_to_next(parsed.lower_text[quantity.end : following.start])
     ):
         return following
-    same = parsed.clause(figure.start)
+    same = parsed.clause(quantity.start)
     near = [item for item in before if item.start >= same[0]] or before
     found = max(near, key=lambda item: item.end, default=None)
     return found or (
         following
-        if following is not None and _belongs_to_next(parsed.lower_text[figure.end : following.start])
+        if following is not None and _belongs_to_next(parsed.lower_text[quantity.end : following.start])
         else None
     )
 
@@ -107,5 +107,5 @@ def _belongs_to_next(between: str) -> bool:
     return len(words) <= 2 and not {"and", "or", "with", "to", "then", "while", "but", "on", "for"} & set(words)
 
 
-def _distance(figure: Quantity, mention: Mention) -> int:
-    return max(mention.start - figure.end, figure.start - mention.end)
+def _distance(quantity: Quantity, mention: Mention) -> int:
+    return max(mention.start - quantity.end, quantity.start - mention.end)

@@ -27,7 +27,7 @@ VAGUE = {
 
 
 def variants(table: Mapping[str, Sequence[str]], keep: set[str], words: int, without: set[str]) -> Iterator[str]:
-    """Return `variant<TAB>canonical` lines for the names that are kept."""
+    """Yield `variant<TAB>canonical` lines for the names that are kept."""
     for variant, canonicals in sorted(table.items()):
         plain = re.fullmatch(r"[a-z][a-z0-9 \-']{3,}", variant)
         if plain and canonicals[0] in keep and len(variant.split()) <= words and variant not in without:

@@ -86,7 +86,7 @@ def _links(parsed: ParsedSentence, record: EvidenceIndex) -> Iterator[Finding]:
             between = [word for word, a, _ in parsed.words if first <= a < last]
             if any(word in _LINKS for word in between) or _CULPRIT.search(parsed.text):
                 text = parsed.text[min(drug.start, start) : max(drug.end, end)]
-                effect, cause = _side(parsed, start, end), _side(parsed, drug.start, drug.end)
+                effect, cause = _mentioned_terms(parsed, start, end), _mentioned_terms(parsed, drug.start, drug.end)
                 line = next((line for line in record.lines if _causes(line, effect, cause, record)), None)
                 if line is not None:
                     yield Finding("cause", text, "supported", line.source, f"record: {line.text[:160]}")
@@ -96,7 +96,10 @@ def _links(parsed: ParsedSentence, record: EvidenceIndex) -> Iterator[Finding]:
 
 
 def _cause(match: re.Match[str], parsed: ParsedSentence, record: EvidenceIndex) -> Finding | None:
-    left, right = _side(parsed, 0, match.start())[-6:], _side(parsed, match.end(), len(parsed.text))[:5]
+    left, right = (
+        _mentioned_terms(parsed, 0, match.start())[-6:],
+        _mentioned_terms(parsed, match.end(), len(parsed.text))[:5],
+    )
     text = parsed.text[max(0, match.start() - 40) : match.end() + 40].strip()
     effect, cause = (right, left) if _FORWARD.search(match.group()) else (left, right)
     if not left and _PROMPTING.search(match.group()):
@@ -104,13 +107,13 @@ def _cause(match: re.Match[str], parsed: ParsedSentence, record: EvidenceIndex) 
     line = next((line for line in record.lines if _causes(line, effect, cause, record)), None)
     if line is None and not left and _ADMISSION.search(parsed.lower_text[: match.start()]):
         known = (line for line in record.entries_of("reasons", "diagnoses", "outcome") if line.certainty != "ruled-out")
-        line = next((line for line in known if _has(line, right)), None)
+        line = next((line for line in known if _mentions_side(line, right)), None)
     if line is not None:
         return Finding("cause", text, "supported", line.source, f"record: {line.text[:160]}", (match.span(),))
     return Finding("cause", text, "not-in-record", spans=(match.span(),))
 
 
-def _side(parsed: ParsedSentence, start: int, end: int) -> Side:
+def _mentioned_terms(parsed: ParsedSentence, start: int, end: int) -> Side:
     """Return what one side names, in order."""
     named = parsed.named
     mentions = [
@@ -126,7 +129,7 @@ def _side(parsed: ParsedSentence, start: int, end: int) -> Side:
     return [keys for _, keys in sorted(found, key=lambda item: item[0])]
 
 
-def _has(line: IndexedEntry, side: Side) -> bool:
+def _mentions_side(line: IndexedEntry, side: Side) -> bool:
     """Return whether an entry names anything of a side that is a name, or all of its words."""
     named = line.named
     canonical = {f"={item.canonical}" for item in (*named.drugs, *named.illnesses, *named.tests, *named.procedures)}
@@ -140,25 +143,29 @@ def _has(line: IndexedEntry, side: Side) -> bool:
 
 def _causes(line: IndexedEntry, effect: Side, cause: Side, record: EvidenceIndex) -> bool:
     """Return whether an entry states the cause: with a connective between, or as the reason of an order."""
-    if not _has(line, effect) or not _has(line, cause) or _names(effect) & _names(cause):
+    if (
+        not _mentions_side(line, effect)
+        or not _mentions_side(line, cause)
+        or _named_terms(effect) & _named_terms(cause)
+    ):
         return False
     if line.part.endswith("medicines"):
         drugs = {f"={item.canonical}" for item in line.named.drugs}
-        return bool(drugs & _names(effect)) and not drugs & _names(cause)
+        return bool(drugs & _named_terms(effect)) and not drugs & _named_terms(cause)
     if line.part in ("allergies", "outcome"):
         return True
     joint = _CAUSE.search(line.text) or _JOINT.search(line.text)
     if joint is None:
         return False
     head, tail = line.text[: joint.start()], _WITH.split(line.text[joint.end() :], maxsplit=1)[0]
-    return _any_in(effect, head, record) and _any_in(cause, tail, record)
+    return _mentions_any(effect, head, record) and _mentions_any(cause, tail, record)
 
 
-def _names(side: Side) -> set[str]:
+def _named_terms(side: Side) -> set[str]:
     return {key for keys in side for key in keys if key.startswith("=")}
 
 
-def _any_in(side: Side, text: str, record: EvidenceIndex) -> bool:
+def _mentions_any(side: Side, text: str, record: EvidenceIndex) -> bool:
     """Return whether part of an entry names anything of a side."""
     named = record.finder.find(text)
     mentions = (*named.drugs, *named.illnesses, *named.tests, *named.procedures)

@@ -75,7 +75,10 @@ def _clinic(mention: Mention, parsed: ParsedSentence, record: EvidenceIndex) -> 
 
 def lines_of(mention: Mention, record: EvidenceIndex) -> list[tuple[IndexedEntry, Span | None]]:
     """Return the entries that name it, by its canonical name or by the same words, with the name's place."""
-    forms = [_form(mention.text), _form(synonyms.by_synonym("diagnosis").get(mention.text.lower(), mention.canonical))]
+    forms = [
+        _name_key(mention.text),
+        _name_key(synonyms.by_synonym("diagnosis").get(mention.text.lower(), mention.canonical)),
+    ]
     found: list[tuple[IndexedEntry, Span | None]] = []
     for line in record.lines:
         if line.part not in _DISEASE_PARTS:
@@ -91,12 +94,12 @@ def lines_of(mention: Mention, record: EvidenceIndex) -> list[tuple[IndexedEntry
                 and all(line.states(key) for key in keys)
                 and all(f" {number} " in line.plain for number in numbers)
             ):
-                found.append((line, _place(line, keys)))
+                found.append((line, _name_span(line, keys)))
                 break
     return found
 
 
-def _form(name: str) -> tuple[list[str], list[str]]:
+def _name_key(name: str) -> tuple[list[str], list[str]]:
     """Return the stems of a name, and its numbers with the word before each (`type 2`)."""
     parts = [word for word, _, _ in find_words(name)]
     numbers = [" ".join(parts[max(0, at - 1) : at + 1]) for at, word in enumerate(parts) if word[0].isdigit()]
@@ -104,7 +107,7 @@ def _form(name: str) -> tuple[list[str], list[str]]:
     return keys, numbers
 
 
-def _place(line: IndexedEntry, keys: list[str]) -> Span | None:
+def _name_span(line: IndexedEntry, keys: list[str]) -> Span | None:
     return next(((start, end) for word, start, end in named_words(line.text) if stem(word) in keys), None)
 
 
@@ -147,7 +150,7 @@ def judge_diagnosis(
     return _affirmed(text, span, own, [line for line, what in known if "family" in what])
 
 
-def _sorted(own: EntryProperties) -> tuple[list[IndexedEntry], list[IndexedEntry], list[IndexedEntry]]:
+def _by_assertion(own: EntryProperties) -> tuple[list[IndexedEntry], list[IndexedEntry], list[IndexedEntry]]:
     """Return the entries that affirm, deny and suspect it, diagnoses first."""
     affirmed = [line for line, what in own if not what & {"denied", "uncertain"}]
     denied = [line for line, what in own if "denied" in what]
@@ -156,9 +159,9 @@ def _sorted(own: EntryProperties) -> tuple[list[IndexedEntry], list[IndexedEntry
 
 
 def _denied(text: str, span: Span, own: EntryProperties, parsed: ParsedSentence) -> Finding:
-    affirmed, denied, _ = _sorted(own)
+    affirmed, denied, _ = _by_assertion(own)
     strong = [line for line in affirmed if line.part in _DEFINITE_PARTS]
-    if any(_about(line, parsed) for line in denied):
+    if any(_is_report_on(line, parsed) for line in denied):
         return _finding("polarity", f"no {text}", "supported", denied, span)
     if strong or (affirmed and not denied):
         return _finding("polarity", f"no {text}", "contradicted", strong or affirmed, span)
@@ -166,7 +169,7 @@ def _denied(text: str, span: Span, own: EntryProperties, parsed: ParsedSentence)
 
 
 def _uncertain(text: str, span: Span, own: EntryProperties) -> Finding:
-    affirmed, denied, unsure = _sorted(own)
+    affirmed, denied, unsure = _by_assertion(own)
     sure = [line for line in affirmed if line.part in _DEFINITE_PARTS]
     if sure and not any(line.part in _DEFINITE_PARTS for line in unsure):
         return _finding("certainty", f"possible {text}", "contradicted", sure, span)
@@ -175,7 +178,7 @@ def _uncertain(text: str, span: Span, own: EntryProperties) -> Finding:
 
 
 def _affirmed(text: str, span: Span, own: EntryProperties, kin: list[IndexedEntry]) -> Finding:
-    affirmed, denied, unsure = _sorted(own)
+    affirmed, denied, unsure = _by_assertion(own)
     by_diagnosis = any(line.part == "diagnoses" for line in denied + unsure)
     if affirmed and (affirmed[0].part == "diagnoses" or not by_diagnosis):
         return _finding("diagnosis", text, "supported", affirmed, span)
@@ -184,7 +187,7 @@ def _affirmed(text: str, span: Span, own: EntryProperties, kin: list[IndexedEntr
     return _finding("family" if kin else "diagnosis", text, label_for(False, kin), kin, span)
 
 
-def _about(line: IndexedEntry, parsed: ParsedSentence) -> bool:
+def _is_report_on(line: IndexedEntry, parsed: ParsedSentence) -> bool:
     """Return whether the sentence reports on an entry: `chest X-ray showed no signs of heart failure`."""
     shared = {item.canonical for item in line.named.procedures} & {item.canonical for item in parsed.named.procedures}
     return line.part in ("reports", "procedures", "microbiology") and bool(shared)

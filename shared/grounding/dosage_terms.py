@@ -133,7 +133,7 @@ def _rate(match: re.Match[str]) -> float:
     part = match.groupdict()
     if part["every"]:
         unit = (part["unit"] or "").lower().rstrip("s") or "h"
-        return _PERIODS.get(unit, 1.0) / _counted(part["n"] or "1")
+        return _PERIODS.get(unit, 1.0) / _count_of(part["n"] or "1")
     if part["other"]:
         return 0.5
     if part["times"]:
@@ -143,12 +143,12 @@ def _rate(match: re.Match[str]) -> float:
         )
         adverb = (part["adverb"] or "").lower()
         return period * (
-            2 if adverb in ("twice", "two times") else 3 if adverb == "thrice" else _counted(part["k"] or "1")
+            2 if adverb in ("twice", "two times") else 3 if adverb == "thrice" else _count_of(part["k"] or "1")
         )
     if part["scheme"]:  # morning, noon, evening, night
         return float(sum(digit not in "0-" for digit in part["scheme"]))
     if part["hourly"]:
-        return 24.0 / _counted(part["hours"] or "1")
+        return 24.0 / _count_of(part["hours"] or "1")
     if (part["latin"] or "").lower() in ("qweek", "qwk", "q.week", "q.wk"):
         return 1 / 7
     words = (part["latin"] or part["part"] or part["adjective"] or "").lower().replace(".", "")
@@ -157,7 +157,7 @@ def _rate(match: re.Match[str]) -> float:
     return next((rate for word, rate in _LATIN.items() if words.endswith(word)), 1.0)
 
 
-def _counted(text: str) -> float:
+def _count_of(text: str) -> float:
     if text.isdigit():
         return float(text) or 1.0
     worded = find_numerals(text)

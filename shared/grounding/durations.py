@@ -31,28 +31,31 @@ _STAY = re.compile(
 def claims(parsed: ParsedSentence, record: EvidenceIndex) -> Iterator[Finding]:
     """Yield each duration that no medicine and no appointment claims, and each day of the stay."""
     rates = dosage_terms.frequencies(parsed.text)
-    for figure in parsed.quantities:
-        if AGE_PREFIX.search(parsed.lower_text, 0, figure.start):
+    for quantity in parsed.quantities:
+        if AGE_PREFIX.search(parsed.lower_text, 0, quantity.start):
             continue
-        often = any(part.start <= figure.start < part.end for part in rates)
-        if figure.dimension == "time" and not often and not _is_claimed_elsewhere(figure, parsed):
-            yield _stay_duration_claim(figure, parsed, record) or _entry_duration_claim(figure, parsed, record)
+        often = any(part.start <= quantity.start < part.end for part in rates)
+        if quantity.dimension == "time" and not often and not _is_claimed_elsewhere(quantity, parsed):
+            yield _stay_duration_claim(quantity, parsed, record) or _entry_duration_claim(quantity, parsed, record)
     yield from _days_of_stay(parsed, record)
 
 
-def _is_claimed_elsewhere(figure: Quantity, parsed: ParsedSentence) -> bool:
+def _is_claimed_elsewhere(quantity: Quantity, parsed: ParsedSentence) -> bool:
     """Return whether a medicine or an appointment claims this time already."""
-    medicine = (parsed.named.drugs or parsed.named.classes) and is_length(figure, parsed)
-    return (bool(medicine) and ALLERGY.search(parsed.lower_text) is None and not _is_stay_duration(figure, parsed)) or (
-        follow_up.is_about(parsed) and bool(re.search(r"\b(?:in|within)\s*(?:a )?$", parsed.lower_text[: figure.start]))
+    medicine = (parsed.named.drugs or parsed.named.classes) and is_length(quantity, parsed)
+    return (
+        bool(medicine) and ALLERGY.search(parsed.lower_text) is None and not _is_stay_duration(quantity, parsed)
+    ) or (
+        follow_up.is_about(parsed)
+        and bool(re.search(r"\b(?:in|within)\s*(?:a )?$", parsed.lower_text[: quantity.start]))
     )
 
 
-def _is_stay_duration(figure: Quantity, parsed: ParsedSentence) -> bool:
+def _is_stay_duration(quantity: Quantity, parsed: ParsedSentence) -> bool:
     return bool(
         re.match(
             r"[\s-]*(?:hospital|inpatient|stay|hospitali[sz]ation|admission|in (?:the )?hospital)",
-            parsed.lower_text[figure.end :],
+            parsed.lower_text[quantity.end :],
         )
     ) or bool(
         re.search(
@@ -61,45 +64,47 @@ def _is_stay_duration(figure: Quantity, parsed: ParsedSentence) -> bool:
             r"comprised|spanned|spent|stay comprised|duration(?: of (?:the )?(?:stay|admission|"
             r"hospitali[sz]ation))?(?: was)?:?)\s*(?:for "
             r")?(?:a total of )?(?:about )?$",
-            parsed.lower_text[: figure.start],
+            parsed.lower_text[: quantity.start],
         )
     )
 
 
-def _stay_duration_claim(figure: Quantity, parsed: ParsedSentence, record: EvidenceIndex) -> Finding | None:
+def _stay_duration_claim(quantity: Quantity, parsed: ParsedSentence, record: EvidenceIndex) -> Finding | None:
     """Check the length of the stay; None where the time is about something else."""
     context = record.context
-    value = figure.value * (figure.unit.factor if figure.unit else SECONDS_PER_DAY) / SECONDS_PER_DAY
-    window = parsed.lower_text[max(0, figure.start - 60) : figure.end + 50]
-    stated = _is_stay_duration(figure, parsed)
-    ago = "ago" in parsed.lower_text[figure.end : figure.end + 5]
+    value = quantity.value * (quantity.unit.factor if quantity.unit else SECONDS_PER_DAY) / SECONDS_PER_DAY
+    window = parsed.lower_text[max(0, quantity.start - 60) : quantity.end + 50]
+    stated = _is_stay_duration(quantity, parsed)
+    ago = "ago" in parsed.lower_text[quantity.end : quantity.end + 5]
     if record.start is None or ago or not (stated or (_STAY.search(window) and value >= 1)):
         return None
     days = (record.end - record.start).days
     hours = (context.end - context.start).total_seconds() / 3600 if context.start else 0.0
-    later = re.match(r"\s*(?:after|later|from|following)\b", parsed.lower_text[figure.end :])
-    fits = {days, days if later else days + 1} if figure.unit and figure.unit.factor == SECONDS_PER_DAY else set()
-    weeks = figure.unit is not None and figure.unit.factor > SECONDS_PER_DAY and abs(value - days) <= 3
+    later = re.match(r"\s*(?:after|later|from|following)\b", parsed.lower_text[quantity.end :])
+    fits = {days, days if later else days + 1} if quantity.unit and quantity.unit.factor == SECONDS_PER_DAY else set()
+    weeks = quantity.unit is not None and quantity.unit.factor > SECONDS_PER_DAY and abs(value - days) <= 3
     right = value in fits or abs(value * 24 - hours) < 1.0 or weeks
     if not right and not stated and not re.search(r"\b(?:discharged?|home|died)\b", window):
         return None
     detail = f"record: {days} days, {record.start} to {record.end}"
-    return Finding("duration", figure.text, label_for(right), context.encounter, detail, ((figure.start, figure.end),))
+    return Finding(
+        "duration", quantity.text, label_for(right), context.encounter, detail, ((quantity.start, quantity.end),)
+    )
 
 
-def _entry_duration_claim(figure: Quantity, parsed: ParsedSentence, record: EvidenceIndex) -> Finding:
+def _entry_duration_claim(quantity: Quantity, parsed: ParsedSentence, record: EvidenceIndex) -> Finding:
     """Check a time that an entry of the record has together with a word of the sentence."""
     keys = {key for key, _, _ in parsed.content}
-    line = next((line for line in record.lines if _lasts(line, figure) and keys & line.stems.keys()), None)
-    span = ((figure.start, figure.end),)
+    line = next((line for line in record.lines if _has_duration(line, quantity) and keys & line.stems.keys()), None)
+    span = ((quantity.start, quantity.end),)
     if line is None:
-        return Finding("duration", figure.text, "not-in-record", spans=span)
-    return Finding("duration", figure.text, "supported", line.source, f"record: {line.text[:120]}", span)
+        return Finding("duration", quantity.text, "not-in-record", spans=span)
+    return Finding("duration", quantity.text, "supported", line.source, f"record: {line.text[:120]}", span)
 
 
-def _lasts(line: IndexedEntry, figure: Quantity) -> bool:
+def _has_duration(line: IndexedEntry, quantity: Quantity) -> bool:
     return any(
-        one.value == figure.value and one.unit and figure.unit and one.unit.factor == figure.unit.factor
+        one.value == quantity.value and one.unit and quantity.unit and one.unit.factor == quantity.unit.factor
         for one in line.quantities
         if one.dimension == "time"
     )
@@ -108,7 +113,7 @@ def _lasts(line: IndexedEntry, figure: Quantity) -> bool:
 def _days_of_stay(parsed: ParsedSentence, record: EvidenceIndex) -> Iterator[Finding]:
     """Check `hospital day 3`: something named in the clause has to be on that day."""
     for match in _DAY_OF_STAY.finditer(parsed.text):
-        number = int(match[1]) if match[1].isdigit() else _counted(match[1])
+        number = int(match[1]) if match[1].isdigit() else _count_of(match[1])
         operative = match.group().lower().startswith(("post", "pod"))
         starts = (
             [line.on for line in record.entries_of("procedures") if line.on]
@@ -126,6 +131,6 @@ def _days_of_stay(parsed: ParsedSentence, record: EvidenceIndex) -> Iterator[Fin
         yield Finding("date", match.group(), label, record.context.encounter, "", (match.span(),))
 
 
-def _counted(word: str) -> int:
+def _count_of(word: str) -> int:
     values = ("zero", "one", "two", "three", "four", "five", "six", "seven")
     return values.index(word.lower()) if word.lower() in values else ORDINALS.get(word.lower(), 0)

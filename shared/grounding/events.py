@@ -48,15 +48,15 @@ def claims(parsed: ParsedSentence, record: EvidenceIndex) -> Iterator[Finding]:
     """Yield dates, relative days, and orders of events."""
     if not follow_up.is_about(parsed):
         for day in parsed.dates:
-            yield _date(day, parsed, record)
+            yield _date_claim(day, parsed, record)
     for match in _RELATIVE.finditer(parsed.text):
         if match.group().lower() == "today" and not ADMITTED.search(parsed.lower_text):
             continue  # the day on which the document is written, that of the discharge
         yield Finding("date", match.group(), "not-in-record", spans=(match.span(),))
-    yield from _orders(parsed, record)
+    yield from _order_claims(parsed, record)
 
 
-def _date(day: Date, parsed: ParsedSentence, record: EvidenceIndex) -> Finding:
+def _date_claim(day: Date, parsed: ParsedSentence, record: EvidenceIndex) -> Finding:
     """Check a date against the last event before it in its clause, else the first one after it."""
     event, allowed, source, told = _nearest_event(day, parsed, record)
     span = ((day.start, day.end),)
@@ -66,17 +66,17 @@ def _date(day: Date, parsed: ParsedSentence, record: EvidenceIndex) -> Finding:
         return Finding("date", day.text, "contradicted", source, told, span)
     if not event:
         same = next(
-            (line for line in record.lines if line.on and day.is_on(line.on) and _shares(line, day, parsed)), None
+            (line for line in record.lines if line.on and day.is_on(line.on) and _shares_word(line, day, parsed)), None
         )
         if same is not None:
             return Finding("date", day.text, "supported", same.source, f"record: {same.text[:120]}, {same.on}", span)
-    written = next((line for line in record.lines if day.text in line.text and _shares(line, day, parsed)), None)
+    written = next((line for line in record.lines if day.text in line.text and _shares_word(line, day, parsed)), None)
     if written is not None:
         return Finding("date", day.text, "supported", written.source, f"record: {written.text[:120]}", span)
     return Finding("date", day.text, "not-in-record", spans=span)
 
 
-def _shares(line: IndexedEntry, day: Date, parsed: ParsedSentence) -> bool:
+def _shares_word(line: IndexedEntry, day: Date, parsed: ParsedSentence) -> bool:
     span = parsed.clause(day.start)
     return any(
         line.states(stem(word))
@@ -127,7 +127,7 @@ def _nearest_event(day: Date, parsed: ParsedSentence, record: EvidenceIndex) -> 
     return "named" if days else "", days, lines[0].source if lines else "", told
 
 
-def _names(line: IndexedEntry, item: Mention) -> bool:
+def _is_named_in(line: IndexedEntry, item: Mention) -> bool:
     named = line.named
     others = (*named.procedures, *named.drugs, *named.illnesses, *named.tests)
     return any(item.canonical == other.canonical for other in others)
@@ -140,14 +140,14 @@ def lines_named(
     found = []
     for item in (*named.procedures, *named.drugs, *named.illnesses, *named.tests):
         if start <= item.start < end:
-            lines = [line for line in record.lines if _names(line, item)]
+            lines = [line for line in record.lines if _is_named_in(line, item)]
             if not lines:
                 lines = record.entries_with([stem(word) for word in item.text.split()])
             found.append((item, lines))
     return found
 
 
-def _orders(parsed: ParsedSentence, record: EvidenceIndex) -> Iterator[Finding]:
+def _order_claims(parsed: ParsedSentence, record: EvidenceIndex) -> Iterator[Finding]:
     """Check `A before B`: the days of A against those of B, where the record has days for both."""
     for match in _ORDER.finditer(parsed.lower_text):
         ahead, behind = (

@@ -9,9 +9,9 @@ from typing import Literal
 from shared.contracts.context import EncounterContext
 from shared.contracts.draft import Evidence, is_note
 from shared.grounding import analytes, synonyms
-from shared.grounding.courses import TestSeries, id_of, read_series
 from shared.grounding.entity_finder import EntityFinder
 from shared.grounding.indexed_entries import INDEXED_PARTS, MEDICINE_PARTS, IndexedEntry, index_entries
+from shared.grounding.measurement_series import MeasurementSeries, id_of, read_series
 from shared.grounding.orders import GroundedOrder, read_orders, recorded_name
 from shared.grounding.shorthand import expand_shorthand
 from shared.grounding.vocabulary import normalized_name
@@ -35,7 +35,7 @@ class EvidenceIndex:
         )
         self.lines: tuple[IndexedEntry, ...] = tuple(index_entries(context, self.finder))
         self.orders: tuple[GroundedOrder, ...] = tuple(read_orders(context))
-        self.courses: dict[str, list[TestSeries]] = read_series(context)
+        self.courses: dict[str, list[MeasurementSeries]] = read_series(context)
         self.by_stem: dict[str, list[IndexedEntry]] = defaultdict(list)
         for line in self.lines:
             for key in line.stems:

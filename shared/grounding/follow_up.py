@@ -84,27 +84,27 @@ def _says(line: IndexedEntry, key: str) -> bool:
 
 
 def _times(parsed: ParsedSentence, line: IndexedEntry, record: EvidenceIndex) -> Iterator[Finding]:
-    for figure in parsed.quantities:
+    for quantity in parsed.quantities:
         if (
-            figure.dimension == "time"
-            and figure.unit
+            quantity.dimension == "time"
+            and quantity.unit
             and re.search(
                 r"\b(?:in|within|after|about)\s*(?:about |approximately )?(?:a |the )?(?:next )?$",
-                parsed.lower_text[: figure.start],
+                parsed.lower_text[: quantity.start],
             )
         ):
-            days = figure.value * figure.unit.factor / SECONDS_PER_DAY
+            days = quantity.value * quantity.unit.factor / SECONDS_PER_DAY
             right = (
                 line.on is not None and abs((line.on - record.end).days - days) <= max(1.0, 0.2 * days)
-            ) or figure.text.lower() in line.text.lower()
+            ) or quantity.text.lower() in line.text.lower()
             label = label_for(right, line.on)
             yield Finding(
                 "follow-up",
-                figure.text,
+                quantity.text,
                 label,
                 line.source,
                 f"record: {line.text}, {line.on or 'no date'}",
-                ((figure.start, figure.end),),
+                ((quantity.start, quantity.end),),
             )
     for day in parsed.dates:
         right = line.on is not None and day.is_on(line.on)

@@ -79,37 +79,39 @@ def index_entries(context: EncounterContext, finder: EntityFinder) -> Iterator[I
     """Index every entry; medicines with their reasons."""
     for part in INDEXED_PARTS:
         for entry in getattr(context, part):
-            yield _line(part, entry, entry.text, finder)
+            yield _index_entry(part, entry, entry.text, finder)
     yield from _of_notes(context, finder)
     for series in (*context.labs, *context.vitals):
         values = ", then ".join(
             f"{item.value} ({item.flag})" if item.flag else item.value for item in (series.first, series.last)
         )
         entry = ContextEntry(text=f"{series.name} {values}", source=series.last.source)
-        yield _line(RESULTS, entry, entry.text, finder)
+        yield _index_entry(RESULTS, entry, entry.text, finder)
     for part in MEDICINE_PARTS:
         for medicine in getattr(context, part):
-            yield _line(part, medicine, _medicine(medicine), finder)
+            yield _index_entry(part, medicine, _medicine_text(medicine), finder)
     for text in (context.service, context.organization_name, context.disposition):
         if text:
-            yield _line("stay", ContextEntry(text=text, source=context.encounter), text, finder)
+            yield _index_entry("stay", ContextEntry(text=text, source=context.encounter), text, finder)
     if context.attending_name:
         source = context.attending or context.encounter
-        yield _line("team", ContextEntry(text=context.attending_name, source=source), context.attending_name, finder)
+        yield _index_entry(
+            "team", ContextEntry(text=context.attending_name, source=source), context.attending_name, finder
+        )
 
 
 def _of_notes(context: EncounterContext, finder: EntityFinder) -> Iterator[IndexedEntry]:
     for note in context.clinical_notes:
         for sentence in note.sentences:
             entry = ContextEntry(text=sentence.with_heading, source=note.source, time=note.time, on=note.on)
-            yield _line("notes", entry, entry.text, finder)
+            yield _index_entry("notes", entry, entry.text, finder)
 
 
-def _medicine(item: Medicine) -> str:
+def _medicine_text(item: Medicine) -> str:
     return "; ".join(part for part in (item.text, item.reason, item.note) if part)
 
 
-def _line(part: str, entry: ContextEntry, text: str, finder: EntityFinder) -> IndexedEntry:
+def _index_entry(part: str, entry: ContextEntry, text: str, finder: EntityFinder) -> IndexedEntry:
     certainty = entry.certainty if isinstance(entry, Diagnosis) else "confirmed"
     named_days, rest = find_dates(text)
     found: dict[str, frozenset[AssertionProperty]] = {}

@@ -51,7 +51,7 @@ def claims(parsed: ParsedSentence, record: EvidenceIndex) -> Iterator[Finding]:
     verbs = [
         match for match in VERB.finditer(parsed.text) if not any(m.start <= match.start() < m.end for m in mentions)
     ]
-    lasts = any(figure.dimension == "time" for figure in parsed.quantities)
+    lasts = any(quantity.dimension == "time" for quantity in parsed.quantities)
     for verb, mention in _verb_medicine_pairs(verbs, mentions, parsed):
         orders = orders_of(mention, parsed, record)
         then = lasts and verb.lastgroup == "stopped" and parsed.lower_text[: verb.start()].endswith(("then ", "and "))
@@ -77,7 +77,7 @@ def _without_medicine(parsed: ParsedSentence) -> Iterator[Finding]:
 def _verb_medicine_pairs(
     verbs: Sequence[re.Match[str]], mentions: Sequence[Mention], parsed: ParsedSentence
 ) -> Iterator[tuple[re.Match[str], Mention]]:
-    """Return which verb is about which medicine."""
+    """Yield which verb is about which medicine."""
     claimed: set[int] = set()
     last: list[Mention] = []
     later: list[tuple[re.Match[str], list[Mention]]] = []
@@ -112,7 +112,7 @@ def _finding(
     clause = parsed.part(parsed.clause(verb.start()))
     at_discharge = DISCHARGE.search(clause) is not None
     found = _orders_by_list(orders, record)
-    lasts = any(figure.dimension == "time" for figure in parsed.quantities)
+    lasts = any(quantity.dimension == "time" for quantity in parsed.quantities)
     if (
         name == "continued"
         and not AS_BEFORE.search(parsed.text)
@@ -195,10 +195,12 @@ def _daily_amount(item: Medicine) -> tuple[str, float] | None:
     """Return the dimension and amount per day; tablets count by the strength in the name."""
     rate = next((part.rate for part in frequencies(f"{item.frequency} {item.dose}")), 1.0)
     amounts = [
-        figure for figure in find_quantities(f"{item.amount} {item.dose}") if figure.dimension in DOSE_DIMENSIONS
+        quantity for quantity in find_quantities(f"{item.amount} {item.dose}") if quantity.dimension in DOSE_DIMENSIONS
     ]
-    strengths = [figure for figure in find_quantities(item.name) if figure.dimension in DOSE_DIMENSIONS - {"tablet"}]
-    plain = [figure for figure in amounts if figure.dimension != "tablet"]
+    strengths = [
+        quantity for quantity in find_quantities(item.name) if quantity.dimension in DOSE_DIMENSIONS - {"tablet"}
+    ]
+    plain = [quantity for quantity in amounts if quantity.dimension != "tablet"]
     if plain and plain[0].unit:
         return plain[0].dimension, plain[0].value * plain[0].unit.factor * rate
     if strengths and strengths[0].unit:
@@ -248,7 +250,7 @@ def _discharged(found: _OrdersByList, at_discharge: bool) -> Label:
     return "contradicted" if "discharge_medicines" in found.lists or found.other else "not-in-record"
 
 
-def _at_home(found: _OrdersByList, at_discharge: bool) -> Label:
+def _taken_at_home(found: _OrdersByList, at_discharge: bool) -> Label:
     if found.home or (found.other and not found.hospital):
         return "supported"
     if found.discharge:
@@ -268,5 +270,5 @@ _LABELS = {
     "increased": lambda found, _: _dose_moved(found, 1),
     "decreased": lambda found, _: _dose_moved(found, -1),
     "discharged": _discharged,
-    "home": _at_home,
+    "home": _taken_at_home,
 }

@@ -97,7 +97,7 @@ def claims(parsed: ParsedSentence, record: EvidenceIndex) -> Iterator[Finding]:
     bounds = bind_numbers(parsed)
     for mention in mentions:
         if ALLERGY.search(parsed.part(parsed.clause(mention.start))) is None:
-            yield from _medicine(_stated_medicine(mention, mentions, bounds, parsed), parsed, record)
+            yield from _medicine_claims(_stated_medicine(mention, mentions, bounds, parsed), parsed, record)
 
 
 def _substances(parsed: ParsedSentence, record: EvidenceIndex) -> Iterator[Finding]:
@@ -119,9 +119,11 @@ def orders_of(mention: Mention, parsed: ParsedSentence, record: EvidenceIndex) -
     return record.by_drug.get(mention.canonical, []) or record.by_drug.get(mention.text.lower(), [])
 
 
-def is_length(figure: Quantity, parsed: ParsedSentence) -> bool:
+def is_length(quantity: Quantity, parsed: ParsedSentence) -> bool:
     """Return whether a time is the duration of a medicine: `for 7 days`, `a 7-day course`."""
-    return bool(_LASTS.search(parsed.lower_text[: figure.start]) or _LASTS_AFTER.match(parsed.lower_text[figure.end :]))
+    return bool(
+        _LASTS.search(parsed.lower_text[: quantity.start]) or _LASTS_AFTER.match(parsed.lower_text[quantity.end :])
+    )
 
 
 def _stated_medicine(
@@ -141,14 +143,14 @@ def _stated_medicine(
             and is_length(item.quantity, parsed)
             and _owner(item.quantity.start, item.quantity.end, mentions, parsed) == mention
         ),
-        routes=_parts(dosage_terms.routes(parsed.text), mention, mentions, parsed),
-        rates=_parts(dosage_terms.frequencies(parsed.text), mention, mentions, parsed),
+        routes=_terms_of(dosage_terms.routes(parsed.text), mention, mentions, parsed),
+        rates=_terms_of(dosage_terms.frequencies(parsed.text), mention, mentions, parsed),
         as_needed=needed.span() if needed else None,
         earlier=tuple(item.quantity for item in bounds if _FROM.search(parsed.lower_text, 0, item.quantity.start)),
     )
 
 
-def _parts(
+def _terms_of(
     parts: Sequence[dosage_terms.DosageTerm], mention: Mention, mentions: Sequence[Mention], parsed: ParsedSentence
 ) -> tuple[dosage_terms.DosageTerm, ...]:
     free = [
@@ -172,7 +174,7 @@ def _owner(start: int, end: int, mentions: Sequence[Mention], parsed: ParsedSent
     return following if following is not None and following.start - end <= MAX_DISTANCE_AFTER else None
 
 
-def _medicine(said: StatedMedicine, parsed: ParsedSentence, record: EvidenceIndex) -> Iterator[Finding]:
+def _medicine_claims(said: StatedMedicine, parsed: ParsedSentence, record: EvidenceIndex) -> Iterator[Finding]:
     mention, span = said.mention, ((said.mention.start, said.mention.end),)
     found = orders_of(mention, parsed, record)
     denied = "denied" in parsed.properties((mention.start, mention.end)) and not NOT_TAKEN.search(parsed.text)
@@ -189,9 +191,9 @@ def _medicine(said: StatedMedicine, parsed: ParsedSentence, record: EvidenceInde
         )
         return
     found = _orders_of_phase(found, parsed)
-    best = min(found, key=lambda order: (_failures(said, order, record), order.part != "discharge_medicines"))
+    best = min(found, key=lambda order: (_mismatches(said, order, record), order.part != "discharge_medicines"))
     yield Finding("drug", mention.text, "supported", best.source, f"record: {best.text}", span)
-    yield from _attributes(said, best, record)
+    yield from _attribute_claims(said, best, record)
 
 
 def _orders_of_phase(found: list[GroundedOrder], parsed: ParsedSentence) -> list[GroundedOrder]:
@@ -228,24 +230,24 @@ def matching_allergy(mention: Mention, record: EvidenceIndex) -> tuple[str, str]
     return None
 
 
-def _attributes(said: StatedMedicine, order: GroundedOrder, record: EvidenceIndex) -> Iterator[Finding]:
+def _attribute_claims(said: StatedMedicine, order: GroundedOrder, record: EvidenceIndex) -> Iterator[Finding]:
     name = said.mention.text
     told = f"record: {order.text}"
     for dose in said.doses:
-        right = _dose(dose, said, order) or (dose in said.earlier and _is_previous_dose(dose, order, record))
+        right = _dose_matches(dose, said, order) or (dose in said.earlier and _is_previous_dose(dose, order, record))
         label = label_for(right, order.amounts)
         yield Finding("dose", f"{name} {dose.text}", label, order.source, told, ((dose.start, dose.end),))
     for part in said.routes:
         label = label_for(part.route in order.routes, order.routes)
         yield Finding("route", f"{name} {part.text}", label, order.source, told, ((part.start, part.end),))
     for part in said.rates:
-        label = label_for(_rate(part, said, order), order.rates)
+        label = label_for(_rate_matches(part, said, order), order.rates)
         yield Finding("frequency", f"{name} {part.text}", label, order.source, told, ((part.start, part.end),))
     if said.as_needed:
         label = label_for(order.as_needed)
         yield Finding("frequency", f"{name} as needed", label, order.source, told, (said.as_needed,))
     for length in said.lengths:
-        days = _days(order, record)
+        days = _durations_in_days(order, record)
         value = length.value * (length.unit.factor if length.unit else SECONDS_PER_DAY) / SECONDS_PER_DAY
         label = (
             "supported"
@@ -257,44 +259,44 @@ def _attributes(said: StatedMedicine, order: GroundedOrder, record: EvidenceInde
         yield Finding("duration", f"{name} {length.text}", label, order.source, told, ((length.start, length.end),))
 
 
-def _failures(said: StatedMedicine, order: GroundedOrder, record: EvidenceIndex) -> int:
-    return sum(finding.label != "supported" for finding in _attributes(said, order, record))
+def _mismatches(said: StatedMedicine, order: GroundedOrder, record: EvidenceIndex) -> int:
+    return sum(finding.label != "supported" for finding in _attribute_claims(said, order, record))
 
 
-def _dose(figure: Quantity, said: StatedMedicine, order: GroundedOrder) -> bool:
+def _dose_matches(quantity: Quantity, said: StatedMedicine, order: GroundedOrder) -> bool:
     """Match an amount of the order, a number of tablets times their strength, or a stated daily amount."""
     amounts = [item for item in order.amounts if item.unit is not None]
-    if figure.unit is None:
-        return any(figure.value == item.value for item in amounts)
+    if quantity.unit is None:
+        return any(quantity.value == item.value for item in amounts)
     counts = [item.value for item in amounts if item.dimension == "tablet"]
-    times = [1.0, *counts, *(order.rates if _of_a_day(said) else ())]
+    times = [1.0, *counts, *(order.rates if _is_daily_amount(said) else ())]
     for item in amounts:
-        value = convert(item.value, item.unit, figure.unit) if item.unit else None
+        value = convert(item.value, item.unit, quantity.unit) if item.unit else None
         if value is not None and any(
-            abs(figure.value - value * count) <= 1e-6 + 1e-4 * figure.value for count in times
+            abs(quantity.value - value * count) <= 1e-6 + 1e-4 * quantity.value for count in times
         ):
             return True
     return False
 
 
-def _is_previous_dose(figure: Quantity, order: GroundedOrder, record: EvidenceIndex) -> bool:
+def _is_previous_dose(quantity: Quantity, order: GroundedOrder, record: EvidenceIndex) -> bool:
     """Return whether it is the dose at home of a medicine that was changed."""
     orders = [item for item in record.orders if item.part == "home_medicines" and item.keys & order.keys]
-    return any(item.value == figure.value and item.unit == figure.unit for one in orders for item in one.amounts)
+    return any(item.value == quantity.value and item.unit == quantity.unit for one in orders for item in one.amounts)
 
 
-def _of_a_day(said: StatedMedicine) -> bool:
+def _is_daily_amount(said: StatedMedicine) -> bool:
     """Return whether the dose is a daily amount: `1,000 mg per day`."""
     return any(part.text.lower() in ("per day", "a day") for part in said.rates)
 
 
-def _rate(part: dosage_terms.DosageTerm, said: StatedMedicine, order: GroundedOrder) -> bool:
-    if _of_a_day(said) and said.doses:
+def _rate_matches(part: dosage_terms.DosageTerm, said: StatedMedicine, order: GroundedOrder) -> bool:
+    if _is_daily_amount(said) and said.doses:
         return True  # the dose is compared as that of a day
     return any(abs(part.rate - rate) <= 0.04 * rate for rate in order.rates)
 
 
-def _days(order: GroundedOrder, record: EvidenceIndex) -> set[float]:
+def _durations_in_days(order: GroundedOrder, record: EvidenceIndex) -> set[float]:
     """Return the number of days by the order, or from the first to the last day of administration."""
     given = [item.medicine for item in record.orders if item.part == "given_medicines" and item.keys & order.keys]
     days = sorted(item.time.date() for item in given if item.time)

@@ -57,15 +57,15 @@ def recorded_name(medicine: Medicine) -> str:
 
 
 def read_orders(context: EncounterContext) -> Iterator[GroundedOrder]:
-    """Return all orders, with their change at discharge from the reconciliation."""
+    """Yield all orders, with their change at discharge from the reconciliation."""
     changes = {id(row.medicine): row for row in reconcile(context)}
     for part in MEDICINE_PARTS:
         for medicine in getattr(context, part):
             row = changes.get(id(medicine))
-            yield _order(medicine, part, row.change if row else None, row.before if row else ())
+            yield _build_order(medicine, part, row.change if row else None, row.before if row else ())
 
 
-def _order(medicine: Medicine, part: str, change: Change | None, before: tuple[Medicine, ...]) -> GroundedOrder:
+def _build_order(medicine: Medicine, part: str, change: Change | None, before: tuple[Medicine, ...]) -> GroundedOrder:
     text = "; ".join((medicine.name, medicine.amount, medicine.route, medicine.frequency, medicine.dose, medicine.note))
     _, rest = find_dates(text)
     found = find_quantities(rest)

@@ -113,7 +113,7 @@ def claims(parsed: ParsedSentence, record: EvidenceIndex) -> Iterator[Finding]:
     elif alive is not None and not context.died:
         yield Finding("outcome", alive.group(), "supported", context.encounter, told, (alive.span(),))
     if not context.died:
-        yield from _disposition(parsed, record)
+        yield from _disposition_claims(parsed, record)
 
 
 def recorded_places(record: EvidenceIndex) -> frozenset[str]:
@@ -127,7 +127,7 @@ def recorded_places(record: EvidenceIndex) -> frozenset[str]:
     return frozenset(found if "home with care" in found or not special else special)
 
 
-def _disposition(parsed: ParsedSentence, record: EvidenceIndex) -> Iterator[Finding]:
+def _disposition_claims(parsed: ParsedSentence, record: EvidenceIndex) -> Iterator[Finding]:
     for sent in _DISCHARGED_TO.finditer(parsed.text):
         rest = sent.group("rest")
         places = {
@@ -148,12 +148,12 @@ def _disposition(parsed: ParsedSentence, record: EvidenceIndex) -> Iterator[Find
         for name, match in places.items():
             start = sent.start("rest") + match.start()
             verb = (sent.start(), sent.start("rest"))
-            yield _place(name, match.group(), ((start, start + len(match.group())), verb), record)
+            yield _place_claim(name, match.group(), ((start, start + len(match.group())), verb), record)
         if places:
             return
 
 
-def _place(name: str, text: str, spans: tuple[Span, ...], record: EvidenceIndex) -> Finding:
+def _place_claim(name: str, text: str, spans: tuple[Span, ...], record: EvidenceIndex) -> Finding:
     has, context = recorded_places(record), record.context
     if not context.disposition or not has:
         return Finding("disposition", text, "not-in-record", context.encounter, "", spans)

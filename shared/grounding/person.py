@@ -40,12 +40,12 @@ _WEEKS = {"week": 7, "day": 1, "month": 30.44, "hour": 1 / 24}
 
 def claims(parsed: ParsedSentence, record: EvidenceIndex) -> Iterator[Finding]:
     """Yield claims of sex, age and names."""
-    yield from _sexes(parsed, record)
-    yield from _ages(parsed, record)
-    yield from _names(parsed, record)
+    yield from _sex_claims(parsed, record)
+    yield from _age_claims(parsed, record)
+    yield from _name_claims(parsed, record)
 
 
-def _sexes(parsed: ParsedSentence, record: EvidenceIndex) -> Iterator[Finding]:
+def _sex_claims(parsed: ParsedSentence, record: EvidenceIndex) -> Iterator[Finding]:
     sex, source = record.context.patient.sex, record.context.patient.source
     kin = _KIN.search(parsed.text) is not None
     for match in _SEX.finditer(parsed.text):
@@ -59,37 +59,39 @@ def _sexes(parsed: ParsedSentence, record: EvidenceIndex) -> Iterator[Finding]:
             yield Finding("person", match.group(), "contradicted", source, f"record: {sex}", (match.span(),))
         elif noun:
             yield Finding("person", match.group(), "supported", source, f"record: {sex}", (match.span(),))
-    years = _years(record, record.end)
+    years = _age_in_years(record, record.end)
     for match in (*_CHILD.finditer(parsed.text), *_ADULT.finditer(parsed.text)):
         if years is not None and not kin and (years >= 18 if match.re is _CHILD else years < _ADULT_AGE_YEARS):
             yield Finding("age", match.group(), "contradicted", source, f"record: {years} years old", (match.span(),))
 
 
-def _years(record: EvidenceIndex, day: date) -> int | None:
+def _age_in_years(record: EvidenceIndex, day: date) -> int | None:
     born = record.context.patient.birth_date
     return None if born is None else day.year - born.year - ((day.month, day.day) < (born.month, born.day))
 
 
-def _ages(parsed: ParsedSentence, record: EvidenceIndex) -> Iterator[Finding]:
+def _age_claims(parsed: ParsedSentence, record: EvidenceIndex) -> Iterator[Finding]:
     source = record.context.patient.source
     for bound in bind_numbers(parsed):
-        figure = bound.quantity
-        if _KIN.search(parsed.text) and not figure.age:
+        quantity = bound.quantity
+        if _KIN.search(parsed.text) and not quantity.age:
             continue  # "his father had a stroke at the age of 48"
-        of_age = AGE_PREFIX.search(parsed.lower_text, 0, figure.start) and figure.dimension in ("", "time")
-        if of_age or bound.kind == "age" or _AGED.search(parsed.lower_text[: figure.start]):
-            yield _age(figure.value, figure.age or "year", figure.text, (figure.start, figure.end), record)
+        of_age = AGE_PREFIX.search(parsed.lower_text, 0, quantity.start) and quantity.dimension in ("", "time")
+        if of_age or bound.kind == "age" or _AGED.search(parsed.lower_text[: quantity.start]):
+            yield _age_claim(
+                quantity.value, quantity.age or "year", quantity.text, (quantity.start, quantity.end), record
+            )
     for match in _DECADE.finditer(parsed.text):
-        years, decade = _years(record, record.end), int(match[2] or match[3]) * 10
+        years, decade = _age_in_years(record, record.end), int(match[2] or match[3]) * 10
         label = "not-in-record" if years is None else label_for(decade <= years < decade + 10)
         yield Finding("age", match.group(), label, source, f"record: {years} years old", (match.span(),))
     for match in _GROUP.finditer(parsed.text):
-        years, (low, high) = _years(record, record.end), _GROUPS[match.lastgroup or "old"]
+        years, (low, high) = _age_in_years(record, record.end), _GROUPS[match.lastgroup or "old"]
         label = "not-in-record" if years is None else label_for(low <= years <= high)
         yield Finding("age", match.group(), label, source, f"record: {years} years old", (match.span(),))
 
 
-def _age(value: float, unit: str, text: str, span: tuple[int, int], record: EvidenceIndex) -> Finding:
+def _age_claim(value: float, unit: str, text: str, span: tuple[int, int], record: EvidenceIndex) -> Finding:
     born, source = record.context.patient.birth_date, record.context.patient.source
     if born is None:
         year = (record.context.patient.birth or "")[:4]
@@ -104,13 +106,13 @@ def _age(value: float, unit: str, text: str, span: tuple[int, int], record: Evid
         )
     days = [day for day in record.stay if day is not None]
     if unit == "year":
-        right = any(_years(record, day) == value for day in days)
+        right = any(_age_in_years(record, day) == value for day in days)
     else:
         right = any(abs((day - born).days / _WEEKS[unit] - value) < 1 for day in days)
     return Finding("age", text, label_for(right), source, f"record: born {born}", (span,))
 
 
-def _names(parsed: ParsedSentence, record: EvidenceIndex) -> Iterator[Finding]:
+def _name_claims(parsed: ParsedSentence, record: EvidenceIndex) -> Iterator[Finding]:
     context = record.context
     for match in _TITLE.finditer(parsed.text):
         right = match[1].lower().removesuffix("'s") in context.patient.name.lower()

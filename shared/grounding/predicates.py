@@ -99,15 +99,15 @@ _BRACKET = re.compile(r"\s*\(\s*$")
 
 def claims(parsed: ParsedSentence, record: EvidenceIndex) -> Iterator[Finding]:
     """Yield what is said of things that cannot be said of them, or not by this record."""
-    yield from _taken(parsed)
-    yield from _stopped(parsed, record)
-    yield from _symptoms(parsed, record)
-    yield from _two_names(parsed, record)
-    yield from _with(parsed, record)
-    yield from _elsewhere(parsed, record)
+    yield from _taken_claims(parsed)
+    yield from _stopped_claims(parsed, record)
+    yield from _symptom_claims(parsed, record)
+    yield from _equated_medicine_claims(parsed, record)
+    yield from _accompaniment_claims(parsed, record)
+    yield from _other_place_claims(parsed, record)
     for pattern in (_DANGLING, _KIND_OF):
         for match in pattern.finditer(parsed.text):
-            if not _named(match.span(), parsed):
+            if not _ends_illness_name(match.span(), parsed):
                 yield _unknown(match.group(), match.span())
     for match in _DISCHARGE_IS.finditer(parsed.text):
         if not record.entries_with(stems(match.group())):  # a wound's discharge may be purulent
@@ -118,7 +118,7 @@ def claims(parsed: ParsedSentence, record: EvidenceIndex) -> Iterator[Finding]:
             yield _unknown(match.group(), match.span())
 
 
-def _taken(parsed: ParsedSentence) -> Iterator[Finding]:
+def _taken_claims(parsed: ParsedSentence) -> Iterator[Finding]:
     """Check that only a medicine is "taken"."""
     named = parsed.named
     if named.drugs or named.classes:
@@ -133,7 +133,7 @@ def _taken(parsed: ParsedSentence) -> Iterator[Finding]:
                 break
 
 
-def _stopped(parsed: ParsedSentence, record: EvidenceIndex) -> Iterator[Finding]:
+def _stopped_claims(parsed: ParsedSentence, record: EvidenceIndex) -> Iterator[Finding]:
     """Check that an entry states the end of what was stopped, where that is no medicine: a drain, a bleeding."""
     named = parsed.named
     things = (*named.procedures, *named.illnesses)
@@ -159,7 +159,7 @@ def _stopped(parsed: ParsedSentence, record: EvidenceIndex) -> Iterator[Finding]
             yield Finding("status", f"{thing.text} {verb.group()}", "not-in-record", spans=(verb.span(),))
 
 
-def _symptoms(parsed: ParsedSentence, record: EvidenceIndex) -> Iterator[Finding]:
+def _symptom_claims(parsed: ParsedSentence, record: EvidenceIndex) -> Iterator[Finding]:
     """Check that a disease of the problem list is not called a symptom, unless it is a presenting complaint."""
     for match in _SYMPTOMS.finditer(parsed.text):
         start, end = match.span("rest")
@@ -171,14 +171,16 @@ def _symptoms(parsed: ParsedSentence, record: EvidenceIndex) -> Iterator[Finding
                 yield _unknown(f"symptom: {item.text}", (item.start, item.end))
 
 
-def _two_names(parsed: ParsedSentence, record: EvidenceIndex) -> Iterator[Finding]:
+def _equated_medicine_claims(parsed: ParsedSentence, record: EvidenceIndex) -> Iterator[Finding]:
     """Check that `Oseltamivir (paracetamol)` is one medicine, and that `X instead of Y` was exchanged."""
     drugs = parsed.named.drugs
     for one, other in pairwise(drugs):
         between = parsed.text[one.end : other.start]
         if _are_similar(one, other) or not (_BRACKET.fullmatch(between) or _INSTEAD.search(between)):
             continue
-        if _INSTEAD.search(between) and any({one.canonical, other.canonical} <= _drugs(line) for line in record.lines):
+        if _INSTEAD.search(between) and any(
+            {one.canonical, other.canonical} <= _drug_names(line) for line in record.lines
+        ):
             continue
         both = {order.source for order in orders_of(one, parsed, record)} & {
             order.source for order in orders_of(other, parsed, record)
@@ -188,11 +190,11 @@ def _two_names(parsed: ParsedSentence, record: EvidenceIndex) -> Iterator[Findin
             yield _unknown(text, (one.start, other.end))
 
 
-def _drugs(line: IndexedEntry) -> set[str]:
+def _drug_names(line: IndexedEntry) -> set[str]:
     return {item.canonical for item in line.named.drugs}
 
 
-def _with(parsed: ParsedSentence, record: EvidenceIndex) -> Iterator[Finding]:
+def _accompaniment_claims(parsed: ParsedSentence, record: EvidenceIndex) -> Iterator[Finding]:
     """Check what was lacking, and medicines with which the patient is said to have presented."""
     for match in _LACK_OF.finditer(parsed.text):
         key = stem(match["what"])
@@ -203,15 +205,15 @@ def _with(parsed: ParsedSentence, record: EvidenceIndex) -> Iterator[Finding]:
     for match in _PRESENTED_WITH.finditer(parsed.text):
         end = parsed.clause(match.start())[1]
         for drug in (item for item in parsed.named.drugs if match.end() <= item.start < end):
-            if not _HARM.search(parsed.text, match.end()) and drug.canonical not in _reasons(record):
+            if not _HARM.search(parsed.text, match.end()) and drug.canonical not in _reason_words(record):
                 yield _unknown(f"{match.group()} {drug.text}", (drug.start, drug.end))
 
 
-def _reasons(record: EvidenceIndex) -> set[str]:
-    return {name for line in record.entries_of("reasons", "diagnoses") for name in _drugs(line)}
+def _reason_words(record: EvidenceIndex) -> set[str]:
+    return {name for line in record.entries_of("reasons", "diagnoses") for name in _drug_names(line)}
 
 
-def _elsewhere(parsed: ParsedSentence, record: EvidenceIndex) -> Iterator[Finding]:
+def _other_place_claims(parsed: ParsedSentence, record: EvidenceIndex) -> Iterator[Finding]:
     """Check procedures under a name that is none, and what is said of the hospital that the patient went to."""
     for match in _DONE.finditer(parsed.text):
         key = stem(match["what"])
@@ -234,7 +236,7 @@ def _are_similar(one: Mention, other: Mention) -> bool:
     return one.canonical in other.canonical or other.canonical in one.canonical
 
 
-def _named(span: Span, parsed: ParsedSentence) -> bool:
+def _ends_illness_name(span: Span, parsed: ParsedSentence) -> bool:
     """Return whether a name of an illness has these last words: `diabetes mellitus with other`."""
     return any(item.start < span[1] <= item.end for item in parsed.named.illnesses)
 

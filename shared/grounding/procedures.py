@@ -48,12 +48,12 @@ def claims(parsed: ParsedSentence, record: EvidenceIndex) -> Iterator[Finding]:
             continue
         if any(part.start <= mention.start < part.end for part in dosage_terms.routes(parsed.text)):
             continue  # "as an injection under the skin"
-        yield _procedure(mention, parsed, record)
+        yield _procedure_claim(mention, parsed, record)
         normal = _NORMAL.match(parsed.lower_text, mention.end)
         if normal is not None:
             yield _unremarkable(mention, normal, parsed, record)
     for match in _SIDE.finditer(parsed.text):
-        yield _side(match, parsed, record)
+        yield _side_claim(match, parsed, record)
 
 
 def lines_of(mention: Mention, record: EvidenceIndex) -> list[IndexedEntry]:
@@ -74,14 +74,14 @@ def _by_words(mention: Mention, record: EvidenceIndex) -> list[IndexedEntry]:
     return record.entries_with(keys) if keys and mention.canonical not in ("surgery", "tube", "monitoring") else []
 
 
-def _procedure(mention: Mention, parsed: ParsedSentence, record: EvidenceIndex) -> Finding:
+def _procedure_claim(mention: Mention, parsed: ParsedSentence, record: EvidenceIndex) -> Finding:
     span = (mention.start, mention.end)
     found = lines_of(mention, record)
     denied = "denied" in parsed.properties(span)
     if mention.canonical == "surgery" and not found:
-        found = [line for line in record.entries_of("procedures") if _operates(line)]
+        found = [line for line in record.entries_of("procedures") if _is_operation(line)]
     if mention.canonical in synonyms.IMAGING:
-        found = _of_region(mention, parsed, found)
+        found = _about_region(mention, parsed, found)
     done = [line for line in found if not _denied_in(line, mention)]
     if denied:
         told = _denied_line(mention, found)
@@ -97,12 +97,12 @@ def _unremarkable(mention: Mention, match: re.Match[str], parsed: ParsedSentence
     """Check `The chest X-ray was normal`: a report on it has to state that."""
     found = lines_of(mention, record)
     if mention.canonical in synonyms.IMAGING:
-        found = _of_region(mention, parsed, found)
+        found = _about_region(mention, parsed, found)
     fine = [line for line in found if _UNREMARKABLE.search(line.text)]
     return _finding("finding", f"{mention.text} {match[1]}", label_for(fine, found), fine or found, match.span(1))
 
 
-def _operates(line: IndexedEntry) -> bool:
+def _is_operation(line: IndexedEntry) -> bool:
     return any(
         item.canonical.endswith(synonyms.PROCEDURE_ENDINGS)
         or item.canonical
@@ -120,7 +120,7 @@ def _operates(line: IndexedEntry) -> bool:
     )
 
 
-def _of_region(mention: Mention, parsed: ParsedSentence, found: list[IndexedEntry]) -> list[IndexedEntry]:
+def _about_region(mention: Mention, parsed: ParsedSentence, found: list[IndexedEntry]) -> list[IndexedEntry]:
     """Return the entries on imaging of the body part next to it."""
     near = [
         item
@@ -154,10 +154,10 @@ def _denied_line(mention: Mention, found: list[IndexedEntry]) -> IndexedEntry | 
     return next((line for line in found if _denied_in(line, mention)), None)
 
 
-def _side(match: re.Match[str], parsed: ParsedSentence, record: EvidenceIndex) -> Finding:
+def _side_claim(match: re.Match[str], parsed: ParsedSentence, record: EvidenceIndex) -> Finding:
     """Check a side: the entry about the same thing must have it; the other side there contradicts it."""
     side = match.lastgroup or ""
-    things = _things(match, parsed)
+    things = _neighbouring_stems(match, parsed)
     text = parsed.text[match.start() : match.end() + 20].rpartition(" ")[0] or match.group()
     parts = [
         (sum(key in found for key in things), segment, line)
@@ -175,7 +175,7 @@ def _side(match: re.Match[str], parsed: ParsedSentence, record: EvidenceIndex) -
     return _finding("side", text, label_for(False, closest), [line for _, _, line in closest], match.span())
 
 
-def _things(match: re.Match[str], parsed: ParsedSentence) -> list[str]:
+def _neighbouring_stems(match: re.Match[str], parsed: ParsedSentence) -> list[str]:
     """Return the stems of the words right after a side, or of those before it."""
     after = [
         stem(word)

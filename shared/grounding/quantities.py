@@ -139,10 +139,10 @@ def find_quantities(text: str) -> list[Quantity]:
                 found.append(_quantity(text, match.start(), match.end(1), _value(match[1]), _digits(match[1])))
                 behind = found[-1].end
     for numeral in find_numerals(text):
-        figure = _quantity(text, numeral.start, numeral.end, numeral.value, 0)
-        if figure.unit is not None or figure.age or (numeral.value > 1 and numeral.value == int(numeral.value)):
-            found.append(figure)
-    return _share_units(sorted(found, key=lambda figure: figure.start), text)
+        quantity = _quantity(text, numeral.start, numeral.end, numeral.value, 0)
+        if quantity.unit is not None or quantity.age or (numeral.value > 1 and numeral.value == int(numeral.value)):
+            found.append(quantity)
+    return _share_units(sorted(found, key=lambda quantity: quantity.start), text)
 
 
 def _share_units(found: list[Quantity], text: str) -> list[Quantity]:
@@ -155,8 +155,8 @@ def _share_units(found: list[Quantity], text: str) -> list[Quantity]:
     return found
 
 
-def _blanked(text: str, figure: Quantity) -> str:
-    return text[: figure.start] + " " * (figure.end - figure.start) + text[figure.end :]
+def _blanked(text: str, quantity: Quantity) -> str:
+    return text[: quantity.start] + " " * (quantity.end - quantity.start) + text[quantity.end :]
 
 
 def _fraction(text: str, match: re.Match[str]) -> Quantity:

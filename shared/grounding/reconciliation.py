@@ -77,7 +77,7 @@ def reconcile(context: EncounterContext) -> tuple[ReconciliationRow, ...]:
         _group_of(medicine, groups).home.append(medicine)
     for medicine in context.other_medicines:
         _group_of(medicine, groups).other.append(medicine)
-    return tuple(row for group in groups for row in _rows(group))
+    return tuple(row for group in groups for row in _group_rows(group))
 
 
 def same_medicine(one: Medicine, other: Medicine) -> bool:
@@ -89,16 +89,16 @@ def same_medicine(one: Medicine, other: Medicine) -> bool:
     if products.have_different_sites(one, other):
         return False
     if is_class(one) or is_class(other):
-        return _types(one.name) == _types(other.name)
+        return _type_words(one.name) == _type_words(other.name)
     if one.ingredients and other.ingredients:
         return one.ingredients == other.ingredients
     # A hospital's own code may be a placeholder that many medicines share: its names must agree, too.
     if any(code.partition("|")[0] in SYSTEM_NAMES for code in set(one.codes) & set(other.codes)):
         return True
-    return _words(one.name) == _words(other.name)
+    return _name_words(one.name) == _name_words(other.name)
 
 
-def _words(name: str) -> frozenset[str] | str:
+def _name_words(name: str) -> frozenset[str] | str:
     words = frozenset(_WORDS.findall(_STRENGTH.sub(" ", name).lower())) - _FORMS
     return words or name.lower()
 
@@ -107,7 +107,7 @@ def is_class(medicine: Medicine) -> bool:
     return bool(_GENERIC & {*medicine.ingredients, *products.TOKENS.findall(medicine.name.lower())})
 
 
-def _types(name: str) -> frozenset[str]:
+def _type_words(name: str) -> frozenset[str]:
     """Return the words of a name, including short ones (`vitamin K`, `Humulin N`), without strength and form."""
     return frozenset(products.TOKENS.findall(_STRENGTH.sub(" ", name).lower())) - _FORMS
 
@@ -118,24 +118,26 @@ def _group_of(medicine: Medicine, groups: list[_Group], *, counts: bool = False)
         if any(same_medicine(medicine, item) for item in (*group.home, *group.discharge, *group.other)):
             return group
         # Two orders that both count from now on do not replace each other, whatever one of them names.
-        if any(_linked(medicine, item) for item in (*group.home, *group.other, *([] if counts else group.discharge))):
+        if any(
+            _are_linked(medicine, item) for item in (*group.home, *group.other, *([] if counts else group.discharge))
+        ):
             return group
     groups.append(_Group())
     return groups[-1]
 
 
-def _linked(one: Medicine, other: Medicine) -> bool:
+def _are_linked(one: Medicine, other: Medicine) -> bool:
     """Return whether one of two orders replaces the other, whatever their names."""
     return any(
         {before.source, *before.stands_for} & set(after.replaces) for before, after in ((one, other), (other, one))
     )
 
 
-def _rows(group: _Group) -> Iterator[ReconciliationRow]:
+def _group_rows(group: _Group) -> Iterator[ReconciliationRow]:
     before = list(group.home)
     changed: list[Medicine] = []
     for order in group.discharge:
-        row = _of_replaced(order, before) or _of_same(order, before)
+        row = _replacement_row(order, before) or _repeated_row(order, before)
         if row is None:
             changed.append(order)
         else:
@@ -143,12 +145,12 @@ def _rows(group: _Group) -> Iterator[ReconciliationRow]:
             yield row
     compared: list[Medicine] = []
     for order in changed:
-        row = _changed(order, before, group.home)
+        row = _changed_row(order, before, group.home)
         compared += row.before
         yield row
     if group.discharge:
         yield from (_unmatched_row(item) for item in before if item not in compared)
-    yield from _not_taken(group)
+    yield from _inactive_rows(group)
     if not group.discharge:
         yield from (
             _unmatched_row(item) for item in group.home if not any(_is_ended_by(other, item) for other in group.other)
@@ -160,12 +162,12 @@ def _unmatched_row(item: Medicine) -> ReconciliationRow:
     return ReconciliationRow(item, "ended" if item.ended else "unclear")
 
 
-def _of_replaced(order: Medicine, before: list[Medicine]) -> ReconciliationRow | None:
-    replaced = tuple(item for item in before if _linked(item, order))
-    return _replacement(order, replaced) if replaced else None
+def _replacement_row(order: Medicine, before: list[Medicine]) -> ReconciliationRow | None:
+    replaced = tuple(item for item in before if _are_linked(item, order))
+    return _renewal_row(order, replaced) if replaced else None
 
 
-def _of_same(order: Medicine, before: list[Medicine]) -> ReconciliationRow | None:
+def _repeated_row(order: Medicine, before: list[Medicine]) -> ReconciliationRow | None:
     """Return the row of an order that equals a previous one; unclear where it may be another product."""
     if not order.dose:
         return None
@@ -183,7 +185,7 @@ def _open_question(order: Medicine, before: tuple[Medicine, ...]) -> str:
     return "one of them does not say salt or release form, confirm the product"
 
 
-def _changed(order: Medicine, before: list[Medicine], home: list[Medicine]) -> ReconciliationRow:
+def _changed_row(order: Medicine, before: list[Medicine], home: list[Medicine]) -> ReconciliationRow:
     """Return the row of an order that differs from all previous ones, or from those that others continue."""
     fitting = tuple(item for item in before if not products.have_different_sites(item, order))
     compared = fitting or tuple(item for item in home if not products.have_different_sites(item, order))
@@ -197,7 +199,7 @@ def _changed(order: Medicine, before: list[Medicine], home: list[Medicine]) -> R
     return ReconciliationRow(order, "changed" if compared else "new", compared)
 
 
-def _not_taken(group: _Group) -> Iterator[ReconciliationRow]:
+def _inactive_rows(group: _Group) -> Iterator[ReconciliationRow]:
     changes: dict[str, Change] = {"on-hold": "on hold", "stopped": "stopped", "avoid": "do not give"}
     replaced = {reference for order in group.discharge for reference in order.replaces}
     for item in group.other:
@@ -206,7 +208,7 @@ def _not_taken(group: _Group) -> Iterator[ReconciliationRow]:
             yield ReconciliationRow(item, changes[item.status], tuple(group.home))
 
 
-def _replacement(order: Medicine, before: tuple[Medicine, ...]) -> ReconciliationRow:
+def _renewal_row(order: Medicine, before: tuple[Medicine, ...]) -> ReconciliationRow:
     """Return the row of an order that names those it replaces: a renewal repeats the same product."""
     if not order.dose or not all(item.dose for item in before):
         return ReconciliationRow(order, "unclear", before)
@@ -221,17 +223,17 @@ def _is_ended_by(other: Medicine, home: Medicine) -> bool:
 
 def _continues(before: Medicine, order: Medicine) -> bool:
     """Return whether an order repeats the previous one: product, strength and every part of the dosage."""
-    return _order(before) == _order(order) and products.compare_products(before, order) == "same"
+    return _comparable_order(before) == _comparable_order(order) and products.compare_products(before, order) == "same"
 
 
 def _may_continue(before: Medicine, order: Medicine) -> bool:
     """Return whether an order may repeat the previous one: it leaves product or site open."""
-    if _order(before) != _order(order):
+    if _comparable_order(before) != _comparable_order(order):
         return False
     return products.compare_products(before, order) == "open" or products.is_site_unknown(before, order)
 
 
-def _order(medicine: Medicine) -> tuple[frozenset[str], str]:
+def _comparable_order(medicine: Medicine) -> tuple[frozenset[str], str]:
     """Return an order for comparison: the numbers in the name (without `24 HR` of a release), then the dosage."""
     name = re.sub(r"(?<=\d),(?=\d)", ".", _HOURS.sub(" ", medicine.name.lower()))
     numbers = frozenset(text for text in products.TOKENS.findall(name) if text[0].isdigit())

@@ -57,7 +57,7 @@ def claims(parsed: ParsedSentence, record: EvidenceIndex, findings: Sequence[Fin
             covered.append((test.start, test.end))
             source, told = course.points[-1].source, f"record: {course.describe}"
             yield Finding("statement", test.text, "supported", source, told, ((test.start, test.end),))
-    yield from _numbers(parsed, record, covered)
+    yield from _number_claims(parsed, record, covered)
     free = [
         (parsed.lower_text[start:end], start, end)
         for _, start, end in parsed.content
@@ -69,7 +69,7 @@ def claims(parsed: ParsedSentence, record: EvidenceIndex, findings: Sequence[Fin
     every = frozenset(key for key, _, _ in parsed.content)
     missing: list[tuple[str, int, int]] = []
     for word, start, end in free:
-        found = _line(stem(word), (start, end), every, parsed, record, cited)
+        found = _supporting_entry(stem(word), (start, end), every, parsed, record, cited)
         if found is None:
             missing.append((word, start, end))
         else:
@@ -101,7 +101,7 @@ def _is_inside(position: int, spans: Sequence[Span]) -> bool:
     return any(start <= position < end for start, end in spans)
 
 
-def _line(
+def _supporting_entry(
     key: str, span: Span, every: frozenset[str], parsed: ParsedSentence, record: EvidenceIndex, cited: set[str]
 ) -> tuple[IndexedEntry, ClaimKind] | None:
     """Return the entry that has the word together with another word of the sentence, and whether it states it.
@@ -135,34 +135,34 @@ def _join_adjacent(missing: Sequence[tuple[str, int, int]], parsed: ParsedSenten
     run: list[tuple[str, int, int]] = []
     for item in missing:
         if run and item[1] - run[-1][2] > 14:
-            yield _statement(run, parsed)
+            yield _statement_claim(run, parsed)
             run = []
         run.append(item)
     if run:
-        yield _statement(run, parsed)
+        yield _statement_claim(run, parsed)
 
 
-def _statement(run: Sequence[tuple[str, int, int]], parsed: ParsedSentence) -> Finding:
+def _statement_claim(run: Sequence[tuple[str, int, int]], parsed: ParsedSentence) -> Finding:
     start, end = run[0][1], run[-1][2]
     return Finding("statement", parsed.text[start:end], "not-in-record", spans=((start, end),))
 
 
-def _numbers(parsed: ParsedSentence, record: EvidenceIndex, covered: Sequence[Span]) -> Iterator[Finding]:
+def _number_claims(parsed: ParsedSentence, record: EvidenceIndex, covered: Sequence[Span]) -> Iterator[Finding]:
     """Check a number without an owner: an entry has to have it, with a word of the sentence."""
     keys = {key for key, _, _ in parsed.content}
     for bound in bind_numbers(parsed):
-        figure = bound.quantity
-        if _is_inside(figure.start, covered):
+        quantity = bound.quantity
+        if _is_inside(quantity.start, covered):
             continue
-        family = "family" in parsed.properties((figure.start, figure.end))
+        family = "family" in parsed.properties((quantity.start, quantity.end))
         lines = (line for line in record.lines if (line.part == "family_history") == family and line.part != RESULTS)
-        line = next((line for line in lines if _has_quantity(line, figure) and keys & line.stems.keys()), None)
-        span = ((figure.start, figure.end),)
+        line = next((line for line in lines if _has_quantity(line, quantity) and keys & line.stems.keys()), None)
+        span = ((quantity.start, quantity.end),)
         if line is not None:
-            yield Finding("number", figure.text, "supported", line.source, f"record: {line.text[:120]}", span)
+            yield Finding("number", quantity.text, "supported", line.source, f"record: {line.text[:120]}", span)
         else:
-            yield Finding("number", figure.text, "not-in-record", spans=span)
+            yield Finding("number", quantity.text, "not-in-record", spans=span)
 
 
-def _has_quantity(line: IndexedEntry, figure: Quantity) -> bool:
-    return any(one.value == figure.value and one.upper == figure.upper for one in line.quantities)
+def _has_quantity(line: IndexedEntry, quantity: Quantity) -> bool:
+    return any(one.value == quantity.value and one.upper == quantity.upper for one in line.quantities)

@@ -37,8 +37,8 @@ def claims(parsed: ParsedSentence, record: EvidenceIndex) -> Iterator[Finding]:
         drugs = [item for item in parsed.named.drugs if start <= item.start < end]
         for drug in drugs:
             before = [cue for cue in here if cue.start() < drug.start]
-            yield _answer(before[-1] if before else here[0], drug, record)
-        if not drugs and (found := _by_words(here[0], parsed.lower_text[start:end], record)) is not None:
+            yield _susceptibility_claim(before[-1] if before else here[0], drug, record)
+        if not drugs and (found := _claim_by_words(here[0], parsed.lower_text[start:end], record)) is not None:
             yield found
 
 
@@ -48,10 +48,12 @@ def _susceptibility_of(cue: re.Match[str]) -> str:
     return {"S": "R", "R": "S"}.get(said, said) if cue.group(1) else said
 
 
-def _answer(cue: re.Match[str], drug: Mention, record: EvidenceIndex) -> Finding:
+def _susceptibility_claim(cue: re.Match[str], drug: Mention, record: EvidenceIndex) -> Finding:
     said, span = _susceptibility_of(cue), (min(cue.start(), drug.start), max(cue.end(), drug.end))
     lines = record.entries_of("microbiology")
-    known = [(answer, line) for line in lines for name, answer in _recorded(line) if name == drug.canonical]
+    known = [
+        (answer, line) for line in lines for name, answer in _recorded_susceptibilities(line) if name == drug.canonical
+    ]
     line = next((line for answer, line in known if answer == said), known[0][1] if known else None)
     label = label_for(any(answer == said for answer, _ in known), known)
     text = f"{drug.text} {cue.group()}"
@@ -60,7 +62,7 @@ def _answer(cue: re.Match[str], drug: Mention, record: EvidenceIndex) -> Finding
     return Finding("finding", text, label, line.source, f"record: {line.text[:160]}", (span,))
 
 
-def _by_words(cue: re.Match[str], clause: str, record: EvidenceIndex) -> Finding | None:
+def _claim_by_words(cue: re.Match[str], clause: str, record: EvidenceIndex) -> Finding | None:
     """Match names that no list has as one (`piperacillin/tazobactam`) by the record's words before the result."""
     said = set(_WORD.findall(clause))
     for line in record.entries_of("microbiology"):
@@ -73,8 +75,8 @@ def _by_words(cue: re.Match[str], clause: str, record: EvidenceIndex) -> Finding
     return None
 
 
-def _recorded(line: IndexedEntry) -> Iterator[tuple[str, str]]:
-    """Return the antibiotics of an entry with their results: `Ceftriaxone susceptible`, `Ceftriaxone=S`."""
+def _recorded_susceptibilities(line: IndexedEntry) -> Iterator[tuple[str, str]]:
+    """Yield the antibiotics of an entry with their results: `Ceftriaxone susceptible`, `Ceftriaxone=S`."""
     for drug in find_drugs(line.text):
         rest = _NEXT.split(line.text[drug.end :], maxsplit=1)[0]
         if sign := _SIGN.match(rest):

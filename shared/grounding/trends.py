@@ -5,14 +5,14 @@ from collections.abc import Iterator
 from itertools import pairwise
 
 from shared.grounding.binding import bind_numbers
-from shared.grounding.courses import SeriesPoint, TestSeries
 from shared.grounding.evidence_index import EvidenceIndex
+from shared.grounding.measurement_series import MeasurementSeries, SeriesPoint
 from shared.grounding.parsed_sentence import ParsedSentence
 from shared.grounding.values import SERIES_PLACES, matches, series_of
 from shared.grounding.verdict import Finding, label_for
 from shared.grounding.vocabulary import Mention
 
-WORDS: dict[str, str] = {
+VALUE_WORDS: dict[str, str] = {
     "high": 
         r"too high|(?:on the )?(?:higher|raised|high|upper) side|higher than (?:normal|usual|expected)|"
         r"higher(?! than)|elevated|high|raised|increased|supratherapeutic|markedly high|abnormally high|above (?:the "
@@ -27,7 +27,7 @@ WORDS: dict[str, str] = {
         r"within limits",
     "abnormal": r"abnormal|deranged|out of range",
 }  # fmt: skip
-_VALUE_WORD = {name: re.compile(rf"\b(?:{words})\b") for name, words in WORDS.items()}
+_VALUE_WORD_PATTERNS = {name: re.compile(rf"\b(?:{words})\b") for name, words in VALUE_WORDS.items()}
 # Behind a test these say which way it went, before it how it is.
 _DIRECTION_WORDS = frozenset({"increased", "decreased", "reduced", "raised"} - {"raised"})
 _BETWEEN = re.compile(
@@ -57,7 +57,7 @@ _DOWN = re.compile(
     r"|downward|reduced|reduction in|lower(?:ed)? (?:from|to|than)(?! (?:normal|usual|expected))|drift(?:ed|ing)"
     r" down|halved|plummeted|dwindled|waned|sank|dipped)\b"
 )
-_BETTER = re.compile(r"\b(?:improved|improving|improvement|recovered|worsened|worsening|deteriorated)\b")
+_IMPROVEMENT = re.compile(r"\b(?:improved|improving|improvement|recovered|worsened|worsening|deteriorated)\b")
 # Of these a higher value is the better one, where no flag says which way is wrong.
 _MORE_IS_BETTER = frozenset(
     {"spo2", "po2", "hemoglobin", "platelets", "egfr", "gcs", "barthel", "albumin", "sodium", "lvef"}
@@ -67,20 +67,20 @@ _STEADY = re.compile(
     r"\b(?:unchanged|(?:was|were|is|remained|stayed) (?:stable|the same|steady|constant)|did not change|"
     r"stayed at)\b"
 )
-_JOIN = re.compile(r"\bto\b|\bthen\b|→|->|\bfollowed by\b|\band later\b")
+_PAIR_CONNECTIVE = re.compile(r"\bto\b|\bthen\b|→|->|\bfollowed by\b|\band later\b")
 
 
 def claims(parsed: ParsedSentence, record: EvidenceIndex) -> Iterator[Finding]:
     """Yield words for values, directions, and pairs of values in their order."""
     for mention in parsed.named.tests:
         found = series_of(mention.canonical, record)
-        yield from _words(mention, parsed, found)
-        yield from _direction(mention, parsed, found)
-    yield from _pairs(parsed, record)
+        yield from _value_word_claims(mention, parsed, found)
+        yield from _direction_claims(mention, parsed, found)
+    yield from _value_pair_claims(parsed, record)
 
 
-def _words(mention: Mention, parsed: ParsedSentence, found: list[TestSeries]) -> Iterator[Finding]:
-    for word, pattern in _VALUE_WORD.items():
+def _value_word_claims(mention: Mention, parsed: ParsedSentence, found: list[MeasurementSeries]) -> Iterator[Finding]:
+    for word, pattern in _VALUE_WORD_PATTERNS.items():
         before = [m for m in pattern.finditer(parsed.lower_text, max(0, mention.start - 24), mention.start)]
         after = [
             m for m in pattern.finditer(parsed.lower_text, mention.end, min(len(parsed.lower_text), mention.end + 80))
@@ -123,7 +123,7 @@ def _plain_gap(parsed: ParsedSentence, start: int, end: int) -> str:
     """Return the text between a test and a word without brackets, numbers and other tests of a list."""
     text = parsed.lower_text
     places = [(test.start, test.end) for test in parsed.named.tests]
-    for a, b in (*places, *((figure.start, figure.end) for figure in parsed.quantities)):
+    for a, b in (*places, *((quantity.start, quantity.end) for quantity in parsed.quantities)):
         if start <= a < end:
             text = text[:a] + " " * (b - a) + text[b:]
     return re.sub(r"\([^)]*\)|\band\b|,|\bof\b|\bat\b", " ", text[start:end])
@@ -134,7 +134,7 @@ def _judge_value_word(
     word: str,
     denied: bool,
     parsed: ParsedSentence,
-    found: list[TestSeries],
+    found: list[MeasurementSeries],
     spans: tuple[tuple[int, int], ...],
 ) -> Finding:
     if not found:
@@ -144,7 +144,7 @@ def _judge_value_word(
         for name in ("first", "last")
         if SERIES_PLACES[name].search(parsed.lower_text[spans[0][0] : spans[0][1] + 40])
     }
-    points = [point for course in found for point in course.points if not places or places & point.places] or list(
+    points = [point for series in found for point in series.points if not places or places & point.places] or list(
         found[0].points
     )
     says = any(_matches_word(word, point) for point in points)
@@ -154,7 +154,7 @@ def _judge_value_word(
     source = next((point.source for point in points if _matches_word(word, point)), points[0].source)
     if says != denied:
         return Finding("finding", text, "supported", source, told, spans)
-    judged = any(course.judged for course in found) or any(point.flag for point in points)
+    judged = any(series.judged for series in found) or any(point.flag for point in points)
     return Finding("finding", text, "contradicted" if judged else "not-in-record", source, told, spans)
 
 
@@ -171,7 +171,7 @@ def _matches_word(word: str, point: SeriesPoint) -> bool:
     return word in point.flag
 
 
-def _direction(mention: Mention, parsed: ParsedSentence, found: list[TestSeries]) -> Iterator[Finding]:
+def _direction_claims(mention: Mention, parsed: ParsedSentence, found: list[MeasurementSeries]) -> Iterator[Finding]:
     limit = min([item.start for item in parsed.named.tests if item.start > mention.end] + [len(parsed.lower_text)])
     semicolon = parsed.lower_text.find(";", mention.end)
     limit = min(limit, semicolon) if semicolon >= 0 else limit
@@ -185,35 +185,35 @@ def _direction(mention: Mention, parsed: ParsedSentence, found: list[TestSeries]
         if match is not None and not re.match(
             r"[a-z ]*\b(?:dose|risk)\b", parsed.lower_text[match.end() : match.end() + 12]
         ):
-            yield _moved(mention, match, found, up)
-    better = _BETTER.search(parsed.lower_text, mention.end, limit)
+            yield _direction_claim(mention, match, found, up)
+    better = _IMPROVEMENT.search(parsed.lower_text, mention.end, limit)
     if better is not None and found:
         worse = better.group().startswith(("wors", "deterior"))
         flags = next((point.flag for point in found[0].points if point.flag), "")
         rises = "low" in flags or (not flags and found[0].id in _MORE_IS_BETTER)
-        yield _moved(mention, better, found, up=rises != worse)
+        yield _direction_claim(mention, better, found, up=rises != worse)
     steady = _STEADY.search(parsed.lower_text, mention.end, limit)
     if steady is not None and found:
-        yield _steady(mention, steady, found)
+        yield _steady_claim(mention, steady, found)
     normal = _NORMAL.search(parsed.lower_text, mention.end, limit) or _NORMAL.search(
         parsed.lower_text, start, mention.start
     )
     if normal is not None:
-        yield _normalized(mention, normal, found, "denied" in parsed.properties(normal.span()))
+        yield _normalized_claim(mention, normal, found, "denied" in parsed.properties(normal.span()))
 
 
-def _moved(mention: Mention, match: re.Match[str], found: list[TestSeries], up: bool) -> Finding:
+def _direction_claim(mention: Mention, match: re.Match[str], found: list[MeasurementSeries], up: bool) -> Finding:
     text, spans = f"{mention.text} {match.group()}", ((match.start(), match.end()), (mention.start, mention.end))
-    moving = [course for course in found if len(course.points) > 1]
+    moving = [series for series in found if len(series.points) > 1]
     if not found:
         return Finding("order-of-time", text, "not-in-record", spans=spans)
     told = f"record: {found[0].describe}"
-    for course in moving:
-        values = [point.quantity.value for point in course.points if point.quantity]
+    for series in moving:
+        values = [point.quantity.value for point in series.points if point.quantity]
         if len(values) > 1 and _moves_in_direction(
             values, up, bool(re.match(r"\s+(?:to|as)\b", match.string[match.end() :]))
         ):
-            return Finding("order-of-time", text, "supported", course.points[-1].source, told, spans)
+            return Finding("order-of-time", text, "supported", series.points[-1].source, told, spans)
     return Finding("order-of-time", text, "contradicted", found[0].points[-1].source, told, spans)
 
 
@@ -228,43 +228,43 @@ def _moves_in_direction(values: list[float], up: bool, between_too: bool) -> boo
     return bool(between) and (max(between) > signed[0] or min(between) < signed[-1])
 
 
-def _steady(mention: Mention, match: re.Match[str], found: list[TestSeries]) -> Finding:
+def _steady_claim(mention: Mention, match: re.Match[str], found: list[MeasurementSeries]) -> Finding:
     """Check that a value is unchanged: from first to last by a tenth at most."""
-    course = found[0]
-    values = [point.quantity.value for point in course.points if point.quantity]
+    series = found[0]
+    values = [point.quantity.value for point in series.points if point.quantity]
     same = bool(values) and max(values) - min(values) <= 0.1 * abs(values[0])
     spans = ((match.start(), match.end()), (mention.start, mention.end))
     text = f"{mention.text} {match.group()}"
     return Finding(
-        "order-of-time", text, label_for(same), course.points[-1].source, f"record: {course.describe}", spans
+        "order-of-time", text, label_for(same), series.points[-1].source, f"record: {series.describe}", spans
     )
 
 
-def _normalized(mention: Mention, match: re.Match[str], found: list[TestSeries], denied: bool) -> Finding:
+def _normalized_claim(mention: Mention, match: re.Match[str], found: list[MeasurementSeries], denied: bool) -> Finding:
     text, spans = f"{mention.text} {match.group()}", ((match.start(), match.end()), (mention.start, mention.end))
-    for course in found:
-        first, last = course.points[0], course.points[-1]
-        fine = not last.flag and any(point.flag for point in course.points[:-1]) and first is not last
-        label = label_for(fine != denied, course.judged)
-        return Finding("order-of-time", text, label, last.source, f"record: {course.describe}", spans)
+    for series in found:
+        first, last = series.points[0], series.points[-1]
+        fine = not last.flag and any(point.flag for point in series.points[:-1]) and first is not last
+        label = label_for(fine != denied, series.judged)
+        return Finding("order-of-time", text, label, last.source, f"record: {series.describe}", spans)
     return Finding("order-of-time", text, "not-in-record", spans=spans)
 
 
-def _pairs(parsed: ParsedSentence, record: EvidenceIndex) -> Iterator[Finding]:
+def _value_pair_claims(parsed: ParsedSentence, record: EvidenceIndex) -> Iterator[Finding]:
     """Check `from 3.1 to 4.2`: the first must be earlier, and the direction must be that of the verb."""
     values = [bound for bound in bind_numbers(parsed) if bound.kind == "value"]
     for one, other in pairwise(values):
         between = parsed.lower_text[one.quantity.end : other.quantity.start]
         ahead = parsed.lower_text[max(0, one.quantity.start - 12) : one.quantity.start]
         backwards = re.search(r"\b(?:up|down|improved|increased|decreased) from\b|^\s*from\b", between) is not None
-        if one.test != other.test or not (_JOIN.search(between) or backwards or "from" in ahead):
+        if one.test != other.test or not (_PAIR_CONNECTIVE.search(between) or backwards or "from" in ahead):
             continue
         first, second = (other, one) if backwards else (one, other)
         text, spans = f"{one.quantity.text} … {other.quantity.text}", ((one.quantity.start, other.quantity.end),)
-        for course in series_of(one.test, record):
-            early = [point for point in course.points if matches(first.quantity, point, one.test)]
-            late = [point for point in course.points if matches(second.quantity, point, one.test)]
+        for series in series_of(one.test, record):
+            early = [point for point in series.points if matches(first.quantity, point, one.test)]
+            late = [point for point in series.points if matches(second.quantity, point, one.test)]
             if early and late:
                 right = any(a.time < b.time for a in early for b in late)
                 label = label_for(right)
-                yield Finding("order-of-time", text, label, late[0].source, f"record: {course.describe}", spans)
+                yield Finding("order-of-time", text, label, late[0].source, f"record: {series.describe}", spans)

@@ -6,9 +6,9 @@ from collections.abc import Iterator, Sequence
 from shared.contracts.draft import ClaimKind
 from shared.grounding import analytes
 from shared.grounding.binding import BoundNumber, bind_numbers
-from shared.grounding.courses import SeriesPoint, TestSeries, analyte
 from shared.grounding.evidence_index import EvidenceIndex
 from shared.grounding.indexed_entries import RESULTS
+from shared.grounding.measurement_series import MeasurementSeries, SeriesPoint, analyte
 from shared.grounding.parsed_sentence import ParsedSentence
 from shared.grounding.quantities import Date, Quantity
 from shared.grounding.units import convert
@@ -70,27 +70,27 @@ def claims(parsed: ParsedSentence, record: EvidenceIndex) -> Iterator[Finding]:
             yield _value(bound, parsed, record)
 
 
-def series_of(test: str, record: EvidenceIndex) -> list[TestSeries]:
+def series_of(test: str, record: EvidenceIndex) -> list[MeasurementSeries]:
     """Return the series of a test; of both troponins where only "troponin" is named."""
     found = [
-        course
+        series
         for one in test.split("|")
         for id in analytes.FAMILIES.get(one, (one,))
-        for course in record.courses.get(id, [])
+        for series in record.courses.get(id, [])
     ]
     return found or (record.courses.get("blood pressure", []) if test == "diastolic" else [])
 
 
-def places_at(parsed: ParsedSentence, figure: Quantity) -> tuple[frozenset[str], Date | None]:
+def places_at(parsed: ParsedSentence, quantity: Quantity) -> tuple[frozenset[str], Date | None]:
     """Return which value of the series is meant, by the words after the number or else before it."""
-    others = [item for item in parsed.quantities if item is not figure]
-    behind = min([item.start for item in others if item.start >= figure.end] + [len(parsed.lower_text)])
-    ahead = max([item.end for item in others if item.end <= figure.start] + [0])
-    after, before = parsed.lower_text[figure.end : behind], parsed.lower_text[ahead : figure.start]
+    others = [item for item in parsed.quantities if item is not quantity]
+    behind = min([item.start for item in others if item.start >= quantity.end] + [len(parsed.lower_text)])
+    ahead = max([item.end for item in others if item.end <= quantity.start] + [0])
+    after, before = parsed.lower_text[quantity.end : behind], parsed.lower_text[ahead : quantity.start]
     alone = behind == len(parsed.lower_text) and ahead == 0
     split = _SEPARATE.search(after)
     after = after[: split.start()] if split else after
-    day = next((day for day in parsed.dates if figure.end <= day.start < figure.end + len(after) + 1), None)
+    day = next((day for day in parsed.dates if quantity.end <= day.start < quantity.end + len(after) + 1), None)
     found = _places(after)
     if found or day:
         extremes = _places(before) & {"highest", "lowest"}
@@ -99,7 +99,7 @@ def places_at(parsed: ParsedSentence, figure: Quantity) -> tuple[frozenset[str],
     last = splits[-1].end() if splits else 0
     changed = ahead > 0 and bool(splits) and splits[-1].group().strip().partition(" ")[0] in ("to", "→", "->")
     near = before[last:] if changed or _places(before[last:]) else before
-    day = next((day for day in parsed.dates if ahead <= day.start < figure.start), None)
+    day = next((day for day in parsed.dates if ahead <= day.start < quantity.start), None)
     found = _places(near)
     if not found and alone and (limit := _LIMIT.search(before)) is not None:
         found = frozenset({"highest" if limit[1] == "up" else "lowest"})
@@ -120,57 +120,57 @@ def _places(text: str) -> frozenset[str]:
     return frozenset(extremes or found)
 
 
-def matches(figure: Quantity, point: SeriesPoint, test: str) -> bool:
+def matches(quantity: Quantity, point: SeriesPoint, test: str) -> bool:
     """Return whether a written number is this value: in its unit, rounded to the written digits."""
     value = point.quantity
     if value is None:
         return False
-    if figure.upper is not None or value.upper is not None:
-        return _pressure(figure, value, test)
+    if quantity.upper is not None or value.upper is not None:
+        return _pressure(quantity, value, test)
     substance = analyte(test)
-    if figure.unit is None or value.unit is None:
-        if figure.unit is not None and value.unit is None:
+    if quantity.unit is None or value.unit is None:
+        if quantity.unit is not None and value.unit is None:
             return False
-        return _equal(figure, value.value) or (
-            substance.scale != 1.0 and _equal(figure, _scaled(value, substance.scale))
+        return _equal(quantity, value.value) or (
+            substance.scale != 1.0 and _equal(quantity, _scaled(value, substance.scale))
         )
-    found = convert(value.value, value.unit, figure.unit, substance.grams_per_mole, substance.valence)
-    if figure.dimension == "fahrenheit" and found is not None:
-        return abs(figure.value - found) <= max(figure.tolerance, 0.1)
-    return found is not None and _equal(figure, found)
+    found = convert(value.value, value.unit, quantity.unit, substance.grams_per_mole, substance.valence)
+    if quantity.dimension == "fahrenheit" and found is not None:
+        return abs(quantity.value - found) <= max(quantity.tolerance, 0.1)
+    return found is not None and _equal(quantity, found)
 
 
 def _scaled(value: Quantity, scale: float) -> float:
     return value.value / scale if value.value >= scale / 2 else value.value * scale
 
 
-def _equal(figure: Quantity, value: float) -> bool:
+def _equal(quantity: Quantity, value: float) -> bool:
     """Compare rounded as written; a whole number with final zeros may be rounded to 1 %."""
-    if figure.value == 0 and value != 0:
+    if quantity.value == 0 and value != 0:
         return False
-    zeros = figure.digits == 0 and figure.value >= 1000 and figure.value % 100 == 0
-    margin = max(figure.tolerance, 0.006 * figure.value if zeros else 0.0)
-    return abs(figure.value - value) <= margin
+    zeros = quantity.digits == 0 and quantity.value >= 1000 and quantity.value % 100 == 0
+    margin = max(quantity.tolerance, 0.006 * quantity.value if zeros else 0.0)
+    return abs(quantity.value - value) <= margin
 
 
-def _pressure(figure: Quantity, value: Quantity, test: str) -> bool:
-    if figure.upper is not None:
-        return (figure.value, figure.upper) == (value.value, value.upper)
-    return figure.value == (value.upper if test == "diastolic" else value.value)
+def _pressure(quantity: Quantity, value: Quantity, test: str) -> bool:
+    if quantity.upper is not None:
+        return (quantity.value, quantity.upper) == (value.value, value.upper)
+    return quantity.value == (value.upper if test == "diastolic" else value.value)
 
 
 def _value(bound: BoundNumber, parsed: ParsedSentence, record: EvidenceIndex) -> Finding:
-    figure = bound.quantity
-    spans: tuple[Span, ...] = ((figure.start, figure.end),)
-    text = figure.text
+    quantity = bound.quantity
+    spans: tuple[Span, ...] = ((quantity.start, quantity.end),)
+    text = quantity.text
     if bound.owner is not None:
         spans = (*spans, (bound.owner.start, bound.owner.end))
-        text = f"{bound.owner.text} {figure.text}"
+        text = f"{bound.owner.text} {quantity.text}"
     found = series_of(bound.test, record)
-    same = [(course, point) for course in found for point in course.points if matches(figure, point, bound.test)]
-    exact = [pair for pair in same if _is_exact(figure, pair[1])]
+    same = [(series, point) for series in found for point in series.points if matches(quantity, point, bound.test)]
+    exact = [pair for pair in same if _is_exact(quantity, pair[1])]
     same = exact or same  # 7.4 is not the 7.35 beside it
-    places, day = places_at(parsed, figure)
+    places, day = places_at(parsed, quantity)
     spans = (
         *spans,
         *(match.span() for pattern in SERIES_PLACES.values() for match in pattern.finditer(parsed.lower_text)),
@@ -183,36 +183,36 @@ def _value(bound: BoundNumber, parsed: ParsedSentence, record: EvidenceIndex) ->
         return Finding("number", text, "supported", written[0], f"record: {written[1]}", spans)
     if not found:
         return Finding("number", text, "not-in-record", spans=spans)
-    course = same[0][0] if same else found[0]
-    kind: ClaimKind = "order-of-time" if same else "unit" if _other_unit(figure, found) else "number"
-    known = bool(same) or kind == "unit" or not any(_may_be_dropped_value(figure, one) for one in found)
-    return Finding(kind, text, label_for(False, known), course.points[0].source, f"record: {course.describe}", spans)
+    series = same[0][0] if same else found[0]
+    kind: ClaimKind = "order-of-time" if same else "unit" if _other_unit(quantity, found) else "number"
+    known = bool(same) or kind == "unit" or not any(_may_be_dropped_value(quantity, one) for one in found)
+    return Finding(kind, text, label_for(False, known), series.points[0].source, f"record: {series.describe}", spans)
 
 
-def _may_be_dropped_value(figure: Quantity, course: TestSeries) -> bool:
+def _may_be_dropped_value(quantity: Quantity, series: MeasurementSeries) -> bool:
     """Return whether the context has dropped values of the series, and this may be one of them."""
-    values = [point.quantity.value for point in course.points if point.quantity]
-    return not course.is_complete and bool(values) and min(values) <= figure.value <= max(values)
+    values = [point.quantity.value for point in series.points if point.quantity]
+    return not series.is_complete and bool(values) and min(values) <= quantity.value <= max(values)
 
 
-def _is_exact(figure: Quantity, point: SeriesPoint) -> bool:
+def _is_exact(quantity: Quantity, point: SeriesPoint) -> bool:
     """Return whether the numbers are equal without rounding."""
     value = point.quantity
-    return value is not None and value.value == figure.value and value.digits <= figure.digits
+    return value is not None and value.value == quantity.value and value.digits <= quantity.digits
 
 
-def _is_at_place(pair: tuple[TestSeries, SeriesPoint], places: frozenset[str], day: Date | None) -> bool:
+def _is_at_place(pair: tuple[MeasurementSeries, SeriesPoint], places: frozenset[str], day: Date | None) -> bool:
     """Return whether the point is at the position that the sentence states."""
-    course, point = pair
+    series, point = pair
     if day is not None and point.on is not None and not day.is_on(point.on):
         return False
-    alike = [item for item in course.points if item.text == point.text]
+    alike = [item for item in series.points if item.text == point.text]
     return not places or any(places & item.places for item in alike)
 
 
-def _other_unit(figure: Quantity, found: Sequence[TestSeries]) -> bool:
-    values = [point.quantity.value for course in found for point in course.points if point.quantity]
-    return figure.unit is not None and figure.value in values
+def _other_unit(quantity: Quantity, found: Sequence[MeasurementSeries]) -> bool:
+    values = [point.quantity.value for series in found for point in series.points if point.quantity]
+    return quantity.unit is not None and quantity.value in values
 
 
 def _entry_with_value(bound: BoundNumber, record: EvidenceIndex) -> tuple[str, str] | None:
@@ -220,10 +220,15 @@ def _entry_with_value(bound: BoundNumber, record: EvidenceIndex) -> tuple[str, s
     for line in record.lines:
         named = {item.canonical for item in line.named.tests}
         if bound.test in named and line.part not in _TARGET_PARTS and not line.part.endswith("medicines"):
-            for figure in line.quantities:
-                owner = max((item for item in line.named.tests if item.end <= figure.start), key=_end, default=None)
-                alike = figure.value == bound.quantity.value and figure.upper == bound.quantity.upper
-                if owner is not None and owner.canonical == bound.test and alike and _same_unit(figure, bound.quantity):
+            for quantity in line.quantities:
+                owner = max((item for item in line.named.tests if item.end <= quantity.start), key=_end, default=None)
+                alike = quantity.value == bound.quantity.value and quantity.upper == bound.quantity.upper
+                if (
+                    owner is not None
+                    and owner.canonical == bound.test
+                    and alike
+                    and _same_unit(quantity, bound.quantity)
+                ):
                     return line.source, line.text[:120]
     return None
 

@@ -78,7 +78,7 @@ class GuidelineSource(_SourceBase):
     )
 
     @model_validator(mode="after")
-    def _one_place(self) -> "GuidelineSource":
+    def _check_one_location(self) -> "GuidelineSource":
         if (self.folder is None) == (not self.urls):
             raise ValueError("needs either a folder or urls")
         return self
@@ -121,7 +121,7 @@ class PeakHours(Model):
     time_zone: TimeZoneName = "UTC"
 
     @model_validator(mode="after")
-    def _forward(self) -> "PeakHours":
+    def _check_order(self) -> "PeakHours":
         if self.start >= self.end:
             raise ValueError("'from' must come before 'to'; give two windows for one over midnight")
         return self
@@ -144,7 +144,7 @@ class KnowledgeFile(Model):
     attempts_apart: timedelta = Field(default=timedelta(minutes=5), description="between two attempts of a refresh")
 
     @model_validator(mode="after")
-    def _names_differ(self) -> "KnowledgeFile":
+    def _check_names(self) -> "KnowledgeFile":
         names = [source.name for source in self.sources]
         if len(set(names)) != len(names):
             raise ValueError("two sources have the same name")

@@ -110,7 +110,7 @@ class OidcProvider:
 
         Raises AuthenticationError, TransientError.
         """
-        token = await self._token("the code", redirect, code=code, code_verifier=verifier)
+        token = await self._request_tokens("the code", redirect, code=code, code_verifier=verifier)
         claims = await self._id_claims(token)
         if claims.get("nonce") != nonce:
             raise AuthenticationError("the ID token is not for this sign-in")
@@ -124,7 +124,7 @@ class OidcProvider:
 
         Raises AuthenticationError where the provider no longer knows them, TransientError where it does not answer.
         """
-        token = await self._token("the session", None, grant_type="refresh_token", refresh_token=renewal)
+        token = await self._request_tokens("the session", None, grant_type="refresh_token", refresh_token=renewal)
         claims = await self._id_claims(token)
         caller = self._caller(claims, "oidc")
         if caller.subject != known.subject:
@@ -135,7 +135,7 @@ class OidcProvider:
             caller.model_copy(update={"signed_in_at": proof}), as_text(token.get("refresh_token")) or renewal
         )
 
-    async def _token(self, what: str, redirect: str | None, **grant: str) -> dict[str, Any]:
+    async def _request_tokens(self, what: str, redirect: str | None, **grant: str) -> dict[str, Any]:
         metadata = await self._discover()
         try:
             async with self._client(redirect) as client:

@@ -114,7 +114,7 @@ async def _collect_gauges(service: Service) -> None:
 
     async def dependencies() -> None:
         for name, check in service.checks.items():
-            instruments.set_gauge("countersign.dependency.up", int(await _ask(check)), {DEPENDENCY: name})
+            instruments.set_gauge("countersign.dependency.up", int(await _run_check(check)), {DEPENDENCY: name})
 
     while True:
         for look in (dependencies, service.steps.look, *service.looks):
@@ -189,10 +189,10 @@ class Readiness:
         return dict(zip(self._checks, await asyncio.shield(self._asked), strict=True))
 
     async def _ask_all(self) -> list[bool]:
-        return await asyncio.gather(*map(_ask, self._checks.values()))
+        return await asyncio.gather(*map(_run_check, self._checks.values()))
 
 
-async def _ask(check: Check) -> bool:
+async def _run_check(check: Check) -> bool:
     try:
         return await asyncio.wait_for(check(), CHECK_TIMEOUT_S)
     except TimeoutError:

@@ -160,7 +160,7 @@ WRONG: list[tuple[str, str, str]] = [
     ('disposition = ["rehabilitation"]', 'disposition = ["rehab"]', "is not one of"),
     ('disposition = ["rehabilitation"]', "", "has no condition"),
     ('disposition = ["rehabilitation"]', "named = '('", "is not a regular expression"),
-    ('"required-elements"]', '"required-elements", "vitals"]', "'vitals' is no group"),
+    ('"required-elements"]', '"required-elements", "vitals"]', "'vitals' is not a group"),
     ('"required-elements"]', '"required-elements", "procedures", "procedures"]', "stands twice"),
     ('title = "Plan"', 'title = "Significant findings"', "heading 'significant-findings' stands twice"),
     ('title = "Plan"', 'title = "Immunizations"', "heading 'immunizations' stands twice"),

@@ -19,12 +19,12 @@ _LISTED = ("comorbidity", "problem")
 
 
 def diagnosis_sentences(context: EncounterContext) -> Iterator[Sentence]:
-    """Return the principal diagnosis first, then the others; each certainty has a sentence of its own.
+    """Yield the principal diagnosis first, then the others; each certainty has a sentence of its own.
 
     After a colon a name keeps the record's words and case, in any language.
     """
     told: set[tuple[str, str, bool]] = set()
-    for one, many, items in _groups(context):
+    for one, many, items in _by_certainty(context):
         new = [item for item in items if (item.text.lower(), item.certainty, item.acquired) not in told]
         told |= {(item.text.lower(), item.certainty, item.acquired) for item in new}
         new = list({without_full_stop(item.text).lower(): item for item in reversed(new)}.values())[::-1]
@@ -34,7 +34,7 @@ def diagnosis_sentences(context: EncounterContext) -> Iterator[Sentence]:
             yield composed_sentence("hospital-course", f"{title}: {join_list(names)}", evidence_of(new))
 
 
-def _groups(context: EncounterContext) -> tuple[tuple[str, str, list[Diagnosis]], ...]:
+def _by_certainty(context: EncounterContext) -> tuple[tuple[str, str, list[Diagnosis]], ...]:
     found = [item for item in context.diagnoses if without_full_stop(item.text)]
     principal = any(item.role == "principal" for item in found)
     # A complaint that stands as the reason is no other diagnosis beside the principal one.

@@ -63,7 +63,7 @@ def _sentences(context: EncounterContext) -> Iterator[Sentence]:
 
 
 def _why_here(context: EncounterContext) -> Iterator[Sentence]:
-    """Return the stay and its principal diagnosis; a suspected one is not stated as a disease."""
+    """Yield the stay and its principal diagnosis; a suspected one is not stated as a disease."""
     found = [item for item in context.diagnoses if item.role == "principal" and item.certainty == "confirmed"]
     named = list({without_full_stop(item.text): item for item in found if not _BARE_CODE.match(item.text)}.values())
     if named:

@@ -25,7 +25,7 @@ _CODE = re.compile(r" \(code \w+\)")
 
 
 def intervention_sentences(context: EncounterContext) -> Iterator[Sentence]:
-    """Return what was done in order of time, what operation notes add, and what remains in the patient."""
+    """Yield what was done in order of time, what operation notes add, and what remains in the patient."""
     procedures = sorted(unique_texts(context.procedures), key=lambda item: day(item.time, item.on) or "9999")
     own = [item for item in procedures if not is_from_note(item)]
     if own:
@@ -42,7 +42,7 @@ def intervention_sentences(context: EncounterContext) -> Iterator[Sentence]:
 
 
 def operation_note_sentences(context: EncounterContext) -> Iterator[Sentence]:
-    """Return a sentence for each operation note, citing it, with the number of lines left out."""
+    """Yield a sentence for each operation note, citing it, with the number of lines left out."""
     cited = {note.source: note.citation for note in context.clinical_notes}
     notes: dict[str, list[ContextEntry]] = {}
     for item in sorted(unique_texts(context.procedures), key=lambda item: day(item.time, item.on) or "9999"):

@@ -9,7 +9,7 @@ from shared.contracts.draft import Sentence
 from shared.grounding.reconciliation import ReconciliationRow, reconcile
 
 MAX_MEDICINES = 8  # medicines named; the others are counted
-TITLES = {
+CHANGE_TITLES = {
     "new": "Started",
     "changed": "Changed",
     "stopped": "Stopped",
@@ -20,13 +20,13 @@ TITLES = {
     "continued": "Continued unchanged",
 }
 # Without a list of before nothing says that a medicine is new; a held or stopped order may be the hospital's own.
-UNCOMPARED = "Medicines at discharge, without a current list of before to compare with"
+UNCOMPARED_TITLE = "Medicines at discharge, without a current list of before to compare with"
 
 
 def hospital_medicine_sentences(context: EncounterContext) -> Iterator[Sentence]:
-    """Return what was given and, separately, what was only ordered: an order is no administration."""
-    given = _names(context.given_medicines)
-    ordered = {name: item for name, item in _names(context.hospital_medicines).items() if name not in given}
+    """Yield what was given and, separately, what was only ordered: an order is no administration."""
+    given = _by_name(context.given_medicines)
+    ordered = {name: item for name, item in _by_name(context.hospital_medicines).items() if name not in given}
     for found, verb in ((given, "given"), (ordered, "ordered")):
         if not found:
             continue
@@ -34,7 +34,7 @@ def hospital_medicine_sentences(context: EncounterContext) -> Iterator[Sentence]
         shown, rest = items[:MAX_MEDICINES], len(items) - len(items[:MAX_MEDICINES])
         reasons = {qualified(item.reason, context) if item.reason else "" for item in shown}
         same = reasons.pop() if len(shown) > 1 and len(reasons) == 1 else ""
-        words = [without_full_stop(item.name) + ("" if same else _reason(item, context)) for item in shown]
+        words = [without_full_stop(item.name) + ("" if same else _quoted_reason(item, context)) for item in shown]
         more = f"; {rest} further {'medicine is' if rest == 1 else 'medicines are'} listed above" if rest else ""
         why = f" (reason recorded for each: {same})" if same else ""
         yield composed_sentence(
@@ -43,12 +43,12 @@ def hospital_medicine_sentences(context: EncounterContext) -> Iterator[Sentence]
 
 
 def change_sentences(context: EncounterContext) -> Iterator[Sentence]:
-    """Return one sentence for each kind of change, and one for each order that is unclear."""
+    """Yield one sentence for each kind of change, and one for each order that is unclear."""
     rows = reconcile(context)
     asked = [row for row in rows if row.change == "new" and row.medicine.question]
-    for change, title in TITLES.items():
+    for change, title in CHANGE_TITLES.items():
         found = [row for row in rows if row.change == change and row not in asked]
-        title = UNCOMPARED if change == "new" and not context.home_medicines else title
+        title = UNCOMPARED_TITLE if change == "new" and not context.home_medicines else title
         yield from _change_sentence(title, found, context)
         if change == "new":
             for question in dict.fromkeys(row.medicine.question for row in asked):
@@ -57,21 +57,21 @@ def change_sentences(context: EncounterContext) -> Iterator[Sentence]:
 
 
 def _change_sentence(title: str, rows: list[ReconciliationRow], context: EncounterContext) -> Iterator[Sentence]:
-    words = list(dict.fromkeys(_row(row, context) for row in rows))
+    words = list(dict.fromkeys(_row_text(row, context) for row in rows))
     if words:
         evidence = [pair for row in rows for pair in _evidence((row.medicine, *row.before))]
         yield composed_sentence("hospital-course", f"{title}: {'; '.join(words)}", evidence)
 
 
-def _row(row: ReconciliationRow, context: EncounterContext) -> str:
+def _row_text(row: ReconciliationRow, context: EncounterContext) -> str:
     item = row.medicine
     if row.change == "continued":
         return without_full_stop(item.name)
     if row.change == "changed":
         names = {without_full_stop(one.name).lower() for one in (item, *row.before)}
-        before = join_list([_order(old, named=len(names) > 1) for old in row.before])
+        before = join_list([_quoted_order(old, named=len(names) > 1) for old in row.before])
         return (
-            f"{without_full_stop(item.name)} from {before} to {_order(item, named=False)}"
+            f"{without_full_stop(item.name)} from {before} to {_quoted_order(item, named=False)}"
             if before
             else _full_order(item)
         )
@@ -84,18 +84,18 @@ def _row(row: ReconciliationRow, context: EncounterContext) -> str:
         if row.change in ("stopped", "on hold", "do not give") and without_full_stop(item.note)
         else ""
     )
-    return f"{_full_order(item)}{_reason(item, context)}{note}"
+    return f"{_full_order(item)}{_quoted_reason(item, context)}{note}"
 
 
 def _unclear_sentence(row: ReconciliationRow) -> str:
     """Return what is unclear about an order: a list of names would leave the physician to guess."""
     if row.before:
-        before = join_list([_order(old, named=True) for old in row.before])
+        before = join_list([_quoted_order(old, named=True) for old in row.before])
         return f"before: {before}" + (f"; {without_full_stop(row.why)}" if row.why else "")
     return without_full_stop(row.why) or "taken before, no order at discharge"
 
 
-def _order(item: Medicine, *, named: bool) -> str:
+def _quoted_order(item: Medicine, *, named: bool) -> str:
     """Return an order with its dosage in quotes: parts of it could be read as the next medicine."""
     dose = f"“{without_full_stop(item.dose)}”" if without_full_stop(item.dose) else "a dose not recorded"
     return f"{without_full_stop(item.name)} {dose}" if named else dose
@@ -107,12 +107,12 @@ def _full_order(item: Medicine) -> str:
     )
 
 
-def _reason(item: Medicine, context: EncounterContext) -> str:
+def _quoted_reason(item: Medicine, context: EncounterContext) -> str:
     """Return the order's own reason, quoted: `Preventer` is one, and `for Preventer` is no English."""
     return f" (reason: {qualified(item.reason, context)})" if without_full_stop(item.reason) else ""
 
 
-def _names(medicines: Iterable[Medicine]) -> dict[str, Medicine]:
+def _by_name(medicines: Iterable[Medicine]) -> dict[str, Medicine]:
     found: dict[str, Medicine] = {}
     for item in medicines:
         found.setdefault(item.name.lower(), item)

@@ -29,7 +29,7 @@ _UNREMARKABLE = re.compile(
 
 
 def report_sentences(context: EncounterContext) -> Iterator[Sentence]:
-    """Return microbiology, imaging, and where results contradict each other."""
+    """Yield microbiology, imaging, and where results contradict each other."""
     yield from _microbiology(unique_texts(context.microbiology))
     yield from _imaging(unique_texts(context.reports))
     if context.contradictions:
@@ -40,7 +40,7 @@ def report_sentences(context: EncounterContext) -> Iterator[Sentence]:
 
 
 def _microbiology(found: Sequence[ContextEntry]) -> Iterator[Sentence]:
-    """Return cultures first; susceptibilities without an organism follow together."""
+    """Yield cultures first; susceptibilities without an organism follow together."""
     tests = {id(item): match for item in found if (match := _TESTED.fullmatch(without_full_stop(item.text)))}
     cultures = [item for item in found if id(item) not in tests]
     if cultures:
@@ -63,7 +63,7 @@ def _microbiology(found: Sequence[ContextEntry]) -> Iterator[Sentence]:
 
 
 def _imaging(found: Sequence[ContextEntry]) -> Iterator[Sentence]:
-    """Return abnormal reports in order of time, then the number of the others."""
+    """Yield abnormal reports in order of time, then the number of the others."""
     if not found:
         return
     # Laboratory panels repeat the results above; what is normal throughout gives its place to what is not.

@@ -12,33 +12,35 @@ MAX_RESULTS = 6  # abnormal, not critical series; the others are counted
 
 
 def result_sentences(context: EncounterContext) -> Iterator[Sentence]:
-    """Return a sentence on critical results, one on other abnormal ones, with the number condensed."""
+    """Yield a sentence on critical results, one on other abnormal ones, with the number condensed."""
     names = short_names(context.labs)
-    critical = [item for item in context.labs if any(point.flag in CRITICAL for point in _points(item))]
-    abnormal = [item for item in context.labs if item not in critical and any(point.flag for point in _points(item))]
+    critical = [item for item in context.labs if any(point.flag in CRITICAL for point in _distinct_points(item))]
+    abnormal = [
+        item for item in context.labs if item not in critical and any(point.flag for point in _distinct_points(item))
+    ]
     if critical:
-        words = "; ".join(_course(item, names[item.name]) for item in critical)
+        words = "; ".join(_series_text(item, names[item.name]) for item in critical)
         yield composed_sentence("hospital-course", f"Critical laboratory results: {words}", _evidence(critical))
     shown = abnormal[:MAX_RESULTS]
     if shown:
         rest = len(abnormal) - len(shown)
         more = f"; {rest} further abnormal {'result is' if rest == 1 else 'results are'} listed above" if rest else ""
         title = "Other abnormal laboratory results" if critical else "Abnormal laboratory results"
-        words = "; ".join(_course(item, names[item.name]) for item in shown)
+        words = "; ".join(_series_text(item, names[item.name]) for item in shown)
         yield composed_sentence("hospital-course", f"{title}: {words}{more}", _evidence(shown))
 
 
-def _points(series: ObservationSeries) -> list[Measurement]:
+def _distinct_points(series: ObservationSeries) -> list[Measurement]:
     """Return first, extremes and last in order of time; each measurement once."""
     between = {item.time: item for item in (series.worst, series.lowest, series.highest) if item is not None}
     points = [series.first, *(between[time] for time in sorted(between))]
     return [*points, series.last] if series.count > 1 else points
 
 
-def _course(series: ObservationSeries, name: str) -> str:
+def _series_text(series: ObservationSeries, name: str) -> str:
     """Return a series as text: `Creatinine 1.9 mg/dL (high) on 2026-04-01, then 1.2 mg/dL on 2026-04-03`."""
     words = []
-    for point in _points(series):
+    for point in _distinct_points(series):
         when = day(point.time, point.on)
         flag = f" ({point.flag})" if point.flag else ""
         words.append(f"{point.value}{flag}" + (f" on {when}" if when else ""))
@@ -46,4 +48,4 @@ def _course(series: ObservationSeries, name: str) -> str:
 
 
 def _evidence(found: list[ObservationSeries]) -> list[tuple[str, str]]:
-    return [(point.source, f"{item.name} {point.value}") for item in found for point in _points(item)]
+    return [(point.source, f"{item.name} {point.value}") for item in found for point in _distinct_points(item)]

@@ -84,7 +84,7 @@ class Rule(Model):
     departments: tuple[Name, ...] = ()
 
     @model_validator(mode="after")
-    def _asks(self) -> Self:
+    def _check_has_condition(self) -> Self:
         stated = [getattr(self, name) for name in type(self).model_fields]
         if all(value is None or value is False or value == () for value in stated):
             raise ValueError("has no condition and would match every stay")
@@ -118,7 +118,7 @@ class RequiredElement(Model):
     ask: PlainText
 
     @model_validator(mode="after")
-    def _looks(self) -> Self:
+    def _check_is_findable(self) -> Self:
         if not (self.words or self.codes or self.lists):
             raise ValueError("has no lists, words or codes to find it by")
         return self
@@ -152,19 +152,19 @@ class Declaration(Model):
         return {group: part.code for part in self.parts for group in part.groups}
 
     @model_validator(mode="after")
-    def _whole(self) -> Self:
-        if wrong := [*self._twice(), *self._lost(), *self._narratives()]:
+    def _check_consistency(self) -> Self:
+        if wrong := [*self._repeated_headings(), *self._lost_groups(), *self._misplaced_narratives()]:
             raise ValueError("; ".join(wrong))
         return self
 
-    def _twice(self) -> list[str]:
+    def _repeated_headings(self) -> list[str]:
         codes = [part.code for part in self.parts]
         named = [group for part in self.parts for group in part.groups]
         found = (("part", codes), ("group", [*named, *self.omit]), ("heading", list(self._headings())))
         return [f"{what} {one!r} stands twice" for what, of in found for one in sorted({*of}) if of.count(one) > 1]
 
     def _headings(self) -> Iterator[str]:
-        """Return every heading as it is compared: a repeated one would split the signed text wrongly."""
+        """Yield every heading as it is compared: a repeated one would split the signed text wrongly."""
         yield from (fact_groups.group_name(title) for title in (self.title, *fact_groups.NARRATIVES))
         for part in self.parts:
             yield from (fact_groups.group_name(title) for title in (part.title,) if title)
@@ -175,7 +175,7 @@ class Declaration(Model):
         yield from (fact_groups.group_name(title) for title in self.titles.values())
         yield from (name for name in sorted(fact_groups.NAMES) if name not in renamed)
 
-    def _lost(self) -> list[str]:
+    def _lost_groups(self) -> list[str]:
         """Reject groups that would be in no part, and kinds without mandatory groups."""
         codes = {part.code for part in self.parts}
         homeless = {name for code, names in fact_groups.GROUPS.items() if code not in codes for name in names}
@@ -190,7 +190,7 @@ class Declaration(Model):
         unnamed = [part.code for part in self.parts if part.code in own and part.title is None]
         return wrong + [f"part {code} needs a title" for code in unnamed]
 
-    def _narratives(self) -> list[str]:
+    def _misplaced_narratives(self) -> list[str]:
         held = [part.holds for part in self.parts if part.holds]
         wanted = ["hospital-course", *(["patient-instructions"] if self.patient_instructions else [])]
         return [f"{name} needs one part that holds it" for name in wanted if held.count(name) != 1]  # type: ignore[arg-type]

@@ -112,7 +112,7 @@ def _single_place(found: set[str], why: str) -> PlaceMatch:
 
 
 def _places_of_codings(said: StatedConcept) -> Iterator[tuple[set[str], str, bool]]:
-    """Return places, the reason, and whether a coding's display contradicts its code."""
+    """Yield places, the reason, and whether a coding's display contradicts its code."""
     for system, code, display in said.codings:
         coded, named = _by_code(system, code), places_in_text(display)
         if coded is None:

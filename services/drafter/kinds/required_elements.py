@@ -18,20 +18,22 @@ MAX_QUOTE_CHARACTERS = 200  # characters of a note
 
 def missing_element_points(kinds: Iterable[KindDefinition], context: EncounterContext) -> tuple[OpenPoint, ...]:
     """Return one point for each required element that the record lacks, of all kinds of the stay."""
-    found = [point for kind in kinds for element in kind.declared.requires for point in _point(element, context)]
+    found = [
+        point for kind in kinds for element in kind.declared.requires for point in _missing_point(element, context)
+    ]
     return tuple({point.text: point for point in found}.values())
 
 
 def element_facts(kind: KindDefinition, context: EncounterContext) -> list[Fact]:
     """Return the elements that the record has, in the order of the kind, in the record's words."""
-    lines = [fact for element in kind.declared.requires for fact in _facts(element, context)]
+    lines = [fact for element in kind.declared.requires for fact in _facts_of_element(element, context)]
     return list({(fact.text, fact.source): fact for fact in lines}.values())
 
 
-def _point(element: RequiredElement, context: EncounterContext) -> Iterator[OpenPoint]:
-    if next(_facts(element, context), None) is not None:
+def _missing_point(element: RequiredElement, context: EncounterContext) -> Iterator[OpenPoint]:
+    if next(_facts_of_element(element, context), None) is not None:
         return
-    note = _note(element, context)
+    note = _note_quote(element, context)
     if note is None:
         yield OpenPoint(text=f"{element.name}: not in the record: {element.ask}")
         return
@@ -43,13 +45,13 @@ def _point(element: RequiredElement, context: EncounterContext) -> Iterator[Open
     yield OpenPoint(text=f"{element.name}: only a note speaks of it (“{words}”): {element.ask}", source=note.source)
 
 
-def _note(element: RequiredElement, context: EncounterContext) -> ContextEntry | None:
+def _note_quote(element: RequiredElement, context: EncounterContext) -> ContextEntry | None:
     if element.words is None or element.within_hours is not None:
         return None
     return next((note for note in context.notes if re.search(element.words, note.text, re.IGNORECASE)), None)
 
 
-def _facts(element: RequiredElement, context: EncounterContext) -> Iterator[Fact]:
+def _facts_of_element(element: RequiredElement, context: EncounterContext) -> Iterator[Fact]:
     for name in element.lists or sorted(LISTS):
         value = getattr(context, name)
         for item in (value,) if isinstance(value, str) else value or ():

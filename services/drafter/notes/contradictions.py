@@ -88,7 +88,7 @@ def merge_contradictions(found: Sequence[tuple[Note, str, Finding]]) -> list[Con
 
 
 def contradiction_points(differences: Sequence[Contradiction]) -> Iterator[OpenPoint]:
-    """Return a point for each contradiction; those beyond `MAX_CONTRADICTIONS` share one."""
+    """Yield a point for each contradiction; those beyond `MAX_CONTRADICTIONS` share one."""
     yield from (item.point for item in differences[:MAX_CONTRADICTIONS])
     if rest := differences[MAX_CONTRADICTIONS:]:
         said = "; ".join(

@@ -51,7 +51,7 @@ def quote_notes(context: EncounterContext) -> QuotedNotes:
     differences += _more_point(others[:MAX_CHECKED_SENTENCES], record)
     kept = condense([item for item, _ in agreed])
     chosen = {id(item) for item in kept}
-    quoted = [_sentence(item, verdict) for item, verdict in agreed if id(item) in chosen]
+    quoted = [_quotation(item, verdict) for item, verdict in agreed if id(item) in chosen]
     dropped = [item for item in found if id(item) not in chosen | apart]
     elsewhere = {item.source for item in context.procedures} | {note.source for note, *_ in differences}
     return QuotedNotes(
@@ -91,7 +91,7 @@ def _uncompared(count: int) -> Iterator[str]:
         yield f"Notes: {count - MAX_CHECKED_SENTENCES} of their sentences, too many to be compared with the record"
 
 
-def _sentence(item: Candidate, verdict: Verdict) -> Sentence:
+def _quotation(item: Candidate, verdict: Verdict) -> Sentence:
     """Return a quotation with its author and time, so that nobody takes it for an entry of the record."""
     note = item.note
     repeated = item.sentence.repeated
@@ -110,7 +110,7 @@ def _sentence(item: Candidate, verdict: Verdict) -> Sentence:
 
 
 def _with_counts(kept: Sequence[Candidate], dropped: Sequence[Candidate]) -> Iterator[Sentence]:
-    """Return how much of the notes is condensed, stated in the document where the notes are quoted."""
+    """Yield how much of the notes is condensed, stated in the document where the notes are quoted."""
     if not dropped:
         return
     sources = {item.note.source: item.note for item in dropped}
@@ -132,21 +132,21 @@ def _with_counts(kept: Sequence[Candidate], dropped: Sequence[Candidate]) -> Ite
 def _unquoted_lines(
     notes: Sequence[Note], kept: Sequence[Candidate], dropped: Sequence[Candidate], elsewhere: Set[str]
 ) -> Iterator[str]:
-    """Return the notes that are not, or only partly, quoted, by name. `elsewhere`: quoted as facts."""
+    """Yield the notes that are not, or only partly, quoted, by name. `elsewhere`: quoted as facts."""
     quoted = {item.note.source for item in kept}
     waiting = Counter(item.note.source for item in dropped)
     total = len(notes)
     if without := [note for note in notes if note.source in waiting and note.source not in quoted]:
-        yield f"Notes: {len(without)} of {total} not quoted, for the length of the document: {_named(without)}"
+        yield f"Notes: {len(without)} of {total} not quoted, for the length of the document: {_note_names(without)}"
     if part := [note for note in notes if note.source in waiting and note.source in quoted]:
-        names = _named(part, further=waiting)
+        names = _note_names(part, further=waiting)
         yield f"Notes: {len(part)} of {total} quoted in part, for the length of the document: {names}"
     if rest := [note for note in notes if note.source not in {*waiting, *quoted, *elsewhere}]:
         why = "their sentences are lists, findings, plans or repeat an earlier note"
-        yield f"Notes: {len(rest)} of {total} not quoted, {why}: {_named(rest)}"
+        yield f"Notes: {len(rest)} of {total} not quoted, {why}: {_note_names(rest)}"
 
 
-def _named(notes: Sequence[Note], further: Counter[str] | None = None) -> str:
+def _note_names(notes: Sequence[Note], further: Counter[str] | None = None) -> str:
     shown = []
     for note in notes[:MAX_NOTES_NAMED]:
         more = f" ({further[note.source]} further)" if further else ""

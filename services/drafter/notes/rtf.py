@@ -82,7 +82,7 @@ class _Reader:
         elif word == "uc":
             group.fallback = max(number or 0, 0)
         elif word == "ansicpg" and number:
-            self.page = _known(f"cp{number}") or self.page
+            self.page = _codec_of(f"cp{number}") or self.page
         elif word == "v":
             group.hidden = number != 0
         elif word == "plain":
@@ -138,7 +138,7 @@ def text_of(source: str) -> str:
     return "".join(reader.out)
 
 
-def _known(page: str) -> str | None:
+def _codec_of(page: str) -> str | None:
     try:
         return codecs.lookup(page).name
     except LookupError:

@@ -11,7 +11,7 @@ from shared.contracts.context import NoteSection
 MAX_HEADING_CHARACTERS = 70
 MIN_SENTENCE_WORDS = 3  # a line with so many words that looks like a heading may be a statement
 # English, with the headings of German and Dutch notes that we know.
-_KNOWN = pattern_files.read_patterns("headings.tsv", get_args(NoteSection))
+_SECTION_PATTERNS = pattern_files.read_patterns("headings.tsv", get_args(NoteSection))
 _DECORATION = re.compile(r"^[\s#*=_\-~>|•]+|[\s#*=_\-~|]+$")
 # `Assessment: the words`, `ASSESSMENT AND PLAN:`; not `10:30 seen` or `HR: 80`
 _BEFORE_COLON = re.compile(
@@ -43,17 +43,17 @@ def split_parts(text: str, title: str = "") -> Iterator[NotePart]:
     own = section_of(title) if title else None
     part = NotePart(own or ("other" if title else ""), title)
     for line in text.split("\n"):
-        begun = _heading(line, part, top=not title)
+        begun = _started_part(line, part, top=not title)
         if begun is None:
             part.lines.append(line)
             continue
-        yield from _with_words(part)
+        yield from _non_empty(part)
         part = begun
-    yield from _with_words(part)
+    yield from _non_empty(part)
 
 
-def _with_words(part: NotePart) -> Iterator[NotePart]:
-    """Return the part, where it has text. A heading with nothing below it may be a sentence and is kept."""
+def _non_empty(part: NotePart) -> Iterator[NotePart]:
+    """Yield the part, where it has text. A heading with nothing below it may be a sentence and is kept."""
     if any(item.strip() for item in part.lines):
         yield part
     elif part.heading and (part.section == "other" or len(part.heading.split()) >= MIN_SENTENCE_WORDS):
@@ -66,10 +66,10 @@ def section_of(heading: str) -> NoteSection | None:
     bare = re.sub(r"^(?:\d{1,2}|[IVX]{1,4})[.)]\s+", "", bare)
     if not bare or len(bare) > MAX_HEADING_CHARACTERS:
         return None
-    return next((key for key, pattern in _KNOWN if pattern.fullmatch(bare)), None)
+    return next((key for key, pattern in _SECTION_PATTERNS if pattern.fullmatch(bare)), None)
 
 
-def _heading(line: str, before: NotePart, *, top: bool) -> NotePart | None:
+def _started_part(line: str, before: NotePart, *, top: bool) -> NotePart | None:
     """Return the part that a line begins; None where it continues the one before."""
     bare = _DECORATION.sub("", line)
     if not bare:

@@ -106,7 +106,7 @@ class Candidate:
 
 
 def select_candidates(notes: tuple[Note, ...], name: str) -> Iterator[Candidate]:
-    """Return the sentences of the notes that tell the course, in order. `name` is the patient's."""
+    """Yield the sentences of the notes that tell the course, in order. `name` is the patient's."""
     for note in notes:
         wanted = _SECTION_RANKS[note.kind]
         for sentence in note.sentences:
@@ -136,7 +136,7 @@ def tells_course(kind: NoteKind, sentence: NoteSentence, name: str) -> bool:
     )
     if needed and not events:
         return False
-    return any(not _apart(text, span) for span in events) if events else not is_not_about_stay(text)
+    return any(not _is_separate(text, span) for span in events) if events else not is_not_about_stay(text)
 
 
 def is_intended(text: str) -> bool:
@@ -202,9 +202,9 @@ def is_not_about_stay(text: str) -> bool:
     found = content_words(text)
     if not found:
         return True
-    apart = [_apart(text, (start, end)) for _, start, end in found]
+    apart = [_is_separate(text, (start, end)) for _, start, end in found]
     return apart[0] or sum(apart) * 2 > len(apart)
 
 
-def _apart(text: str, span: tuple[int, int]) -> bool:
+def _is_separate(text: str, span: tuple[int, int]) -> bool:
     return bool(assertion_properties(text, span) & {"denied", "family", "past"})

@@ -15,7 +15,7 @@ _WORDS = re.compile(r"[^\W_]+(?:[.,]\d+)*")
 
 
 def split_note_sentences(lines: Iterable[str]) -> Iterator[str]:
-    """Return the sentences of a section's lines, without bullets, one line each."""
+    """Yield the sentences of a section's lines, without bullets, one line each."""
     for text in _join_lines(lines):
         for sentence in split_sentences(text):
             bare = " ".join(BULLET.sub("", sentence).split())

@@ -89,7 +89,7 @@ def text_of(document: Resource, texts: Mapping[str, NoteText]) -> NoteText:
 
 
 def documents_to_fetch(documents: Iterable[Resource], scope: StayScope) -> Iterator[Resource]:
-    """Return the documents of the stay whose text is not inline, or only as PDF."""
+    """Yield the documents of the stay whose text is not inline, or only as PDF."""
     for item in documents:
         if is_summary(item) or not is_current(item) or not is_of_stay(item, scope):
             continue
@@ -168,12 +168,12 @@ def _written_note(
         if elements.string(item, "status") != "superseded":
             scope.leave_out(item, _dated(title, time), "entered in error")
         return None
-    found = tuple(_parts(item, texts, scope, _dated(title, time), important=kind != "other"))
+    found = tuple(_note_parts(item, texts, scope, _dated(title, time), important=kind != "other"))
     signed = not {elements.string(item, "status"), elements.string(item, "docStatus")} & _PRELIMINARY
     return WrittenNote(item, kind, title, time, _author(item, people, bases), signed, found) if found else None
 
 
-def _parts(
+def _note_parts(
     item: Resource, texts: Mapping[str, NoteText], scope: StayScope, name: str, *, important: bool
 ) -> Iterator[NotePart]:
     match item.get("resourceType"):
@@ -246,7 +246,7 @@ def _time_order(note: WrittenNote) -> tuple[bool, float, str]:
 
 
 def _without_repeats(found: list[WrittenNote], scope: StayScope) -> Iterator[Note]:
-    """Return notes with the sentences that no earlier one has, counting the repetitions."""
+    """Yield notes with the sentences that no earlier one has, counting the repetitions."""
     split = [[(part, text) for part in note.parts for text in split_note_sentences(part.lines)] for note in found]
     again: dict[str, set[int]] = {}
     for number, said in enumerate(split):
@@ -274,10 +274,10 @@ def _without_repeats(found: list[WrittenNote], scope: StayScope) -> Iterator[Not
                 )
         if beyond:
             _leave_out(note, f"{beyond} of its sentences, too many or too long to be read", scope)
-        yield _note(note, tuple(kept), copied)
+        yield _build_note(note, tuple(kept), copied)
 
 
-def _note(note: WrittenNote, kept: tuple[NoteSentence, ...], copied: int) -> Note:
+def _build_note(note: WrittenNote, kept: tuple[NoteSentence, ...], copied: int) -> Note:
     time = note.time
     return Note(
         source=source(note.resource),

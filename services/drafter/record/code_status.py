@@ -158,7 +158,7 @@ def current_statements(
         against = [other for other in held if other is not item and item.contradicts(other)]
         text = f"{item.entry.text} (the record contradicts itself: confirm)" if against else item.entry.text
         told.append(item.entry.model_copy(update={"text": text}))
-        doubts += [_doubt(item, other) for other in against if other in held[index + 1 :]]
+        doubts += [_contradiction_entry(item, other) for other in against if other in held[index + 1 :]]
     return told, doubts
 
 
@@ -176,7 +176,7 @@ def _is_superseded(item: CodeStatusStatement, statements: Iterable[CodeStatusSta
     return False
 
 
-def _doubt(one: CodeStatusStatement, other: CodeStatusStatement) -> ContextEntry:
+def _contradiction_entry(one: CodeStatusStatement, other: CodeStatusStatement) -> ContextEntry:
     said = " and ".join(
         f"“{item.entry.text}” ({item.moment.text if item.moment else 'without a date'})" for item in (one, other)
     )

@@ -52,12 +52,12 @@ _AUTOPSY = re.compile(r"autops|post.?mortem|medical examiner|coroner|obduction|o
 
 
 def functional_status(observations: list[Resource], scope: StayScope) -> Iterator[ContextEntry]:
-    """Return the last value of each measure of function, cognition or wounds, and of diet and activity."""
+    """Yield the last value of each measure of function, cognition or wounds, and of diet and activity."""
     yield from _latest(observations, scope, _is_function)
 
 
 def other_observations(observations: list[Resource], scope: StayScope) -> Iterator[ContextEntry]:
-    """Return the last values of observations in no other list: scores, assessments, social history."""
+    """Yield the last values of observations in no other list: scores, assessments, social history."""
 
     def wanted(item: Resource) -> bool:
         elsewhere = _is_function(item) or _is_activity(item) or _is_cause_of_death(item) or is_code_status(item)
@@ -67,17 +67,17 @@ def other_observations(observations: list[Resource], scope: StayScope) -> Iterat
 
 
 def diet_and_activity(observations: list[Resource], scope: StayScope) -> Iterator[ContextEntry]:
-    """Return the last recorded diet and activity."""
+    """Yield the last recorded diet and activity."""
     yield from _latest(observations, scope, _is_activity)
 
 
 def _is_activity(item: Resource) -> bool:
-    return not _is_function(item) and _named(item, is_activity) and "valueQuantity" not in item
+    return not _is_function(item) and _has_name(item, is_activity) and "valueQuantity" not in item
 
 
 def _is_cause_of_death(item: Resource) -> bool:
     coded = elements.loinc_codes(item.get("code")) & _DEATH
-    return bool(coded) or _named(item, lambda text: _DEATH_WORDS.search(text) is not None)
+    return bool(coded) or _has_name(item, lambda text: _DEATH_WORDS.search(text) is not None)
 
 
 def _is_function(item: Resource) -> bool:
@@ -87,12 +87,12 @@ def _is_function(item: Resource) -> bool:
     categories = elements.codes(item.get("category"))
     if categories & {"laboratory", "imaging"}:
         return False
-    return bool(codes & _FUNCTION or categories & _FUNCTION_CATEGORIES) or _named(
+    return bool(codes & _FUNCTION or categories & _FUNCTION_CATEGORIES) or _has_name(
         item, lambda text: _FUNCTION_WORDS.search(text) is not None
     )
 
 
-def _named(item: Resource, matches: Callable[[str], bool]) -> bool:
+def _has_name(item: Resource, matches: Callable[[str], bool]) -> bool:
     return any(matches(text) for text in elements.displays(item.get("code")))
 
 
@@ -132,7 +132,7 @@ def outcome_of_death(
     notes: list[ContextEntry],
     scope: StayScope,
 ) -> Iterator[ContextEntry]:
-    """Return cause of death and autopsy, from observations, requests and the death certificate."""
+    """Yield cause of death and autopsy, from observations, requests and the death certificate."""
     for item in observations:
         words = value_and_parts(item)
         valid = (

@@ -28,7 +28,7 @@ _UNSPECIFIED_SITES = ("not specified", "unspecified", "unknown")
 
 
 def read_diagnoses(conditions: list[Resource], roles: DiagnosisRoles, scope: StayScope) -> Iterator[Diagnosis]:
-    """Return the stay's own diagnoses by rank, then the patient's other problems."""
+    """Yield the stay's own diagnoses by rank, then the patient's other problems."""
     for reference in roles.unread({source(item) for item in conditions}):
         scope.leave_out(
             {"resourceType": "Condition", "id": reference.partition("/")[2]},
@@ -195,7 +195,7 @@ def _began_in_hospital(item: Resource, onset: FhirDateTime | None, scope: StaySc
 def admission_reasons(
     encounters: list[Resource], conditions: list[Resource], bases: frozenset[str]
 ) -> Iterator[ContextEntry]:
-    """Return complaints of the stay and of preceding emergency care, and what they refer to."""
+    """Yield complaints of the stay and of preceding emergency care, and what they refer to."""
     known = {source(item): item for item in conditions}
     for encounter in encounters:
         for reason in elements.children(encounter, "reasonCode"):
@@ -209,7 +209,7 @@ def admission_reasons(
 
 
 def family_history(resources: list[Resource], scope: StayScope) -> Iterator[ContextEntry]:
-    """Return `mother: Type 2 diabetes (at 50 years)`; it is never the patient's own."""
+    """Yield `mother: Type 2 diabetes (at 50 years)`; it is never the patient's own."""
     for item in resources:
         relation = elements.concept(item.get("relationship")) or elements.string(item, "name") or "relative"
         status = elements.string(item, "status")

@@ -17,7 +17,7 @@ _DIRECTIVE_WORDS = re.compile(
 
 
 def observed_code_status(observations: list[Resource], scope: StayScope) -> Iterator[CodeStatusStatement]:
-    """Return the resuscitation status as observed."""
+    """Yield the resuscitation status as observed."""
     for item in observations:
         if elements.codes(item.get("code")) & RESUSCITATION or is_code_status(item):
             time = scope.first(item, "effectiveDateTime", "effectivePeriod", "issued")
@@ -33,7 +33,7 @@ def observed_code_status(observations: list[Resource], scope: StayScope) -> Iter
 
 
 def code_status_orders(requests: list[Resource], scope: StayScope) -> Iterator[CodeStatusStatement]:
-    """Return orders about resuscitation."""
+    """Yield orders about resuscitation."""
     for item in requests:
         time, name = scope.first(item, "authoredOn"), elements.concept_or_code(item.get("code"))
         status = elements.string(item, "status")
@@ -53,13 +53,13 @@ def _details(item: Resource) -> list[str | None]:
 
 
 def consent_directives(consents: list[Resource], scope: StayScope) -> Iterator[CodeStatusStatement]:
-    """Return treatment directives and advance directives."""
+    """Yield treatment directives and advance directives."""
     for item in consents:
         yield from _consent(item, scope)
 
 
 def directive_documents(documents: list[Resource], scope: StayScope) -> Iterator[ContextEntry]:
-    """Return that a directive is in the chart as a document."""
+    """Yield that a directive is in the chart as a document."""
     for item in documents:
         names = list(elements.displays(item.get("type")))
         coded = elements.codes(item.get("type")) & _DIRECTIVE_DOCUMENTS
@@ -71,7 +71,7 @@ def directive_documents(documents: list[Resource], scope: StayScope) -> Iterator
 
 
 def active_flags(flags: list[Resource], scope: StayScope) -> Iterator[CodeStatusStatement]:
-    """Return active alerts of the chart."""
+    """Yield active alerts of the chart."""
     for item in flags:
         name, started = elements.concept_or_code(item.get("code")), scope.first(item, "period")
         ended = scope.moment(elements.child(item, "period").get("end"))
@@ -87,7 +87,7 @@ def active_flags(flags: list[Resource], scope: StayScope) -> Iterator[CodeStatus
 
 
 def _consent(item: Resource, scope: StayScope) -> Iterator[CodeStatusStatement]:
-    """Return a treatment or advance directive; None for consents to research or to the use of data."""
+    """Yield a treatment or advance directive; None for consents to research or to the use of data."""
     scopes = elements.codes(item.get("scope"))
     kinds = [text for part in elements.children(item, "category") for text in elements.displays(part)]
     time = scope.first(item, "dateTime")

@@ -46,9 +46,9 @@ def read_dosage(order: Resource) -> Dosage:
     found = dosage_steps.in_sequence(found)
     return Dosage(
         directions=dosage_steps.join_steps([(line, _directions(line)) for line in found]),
-        amount=_joined([amount(line) for line in found]),
+        amount=_join_distinct_parts([amount(line) for line in found]),
         route=elements.join_distinct(route(line) for line in found),
-        frequency=_joined([frequency(line) for line in found]),
+        frequency=_join_distinct_parts([frequency(line) for line in found]),
         normal=" | ".join(normalized_line(line) for line in found),
         doubt=any(text_differs(line) for line in found),
         lacks=_missing_parts(found),
@@ -58,7 +58,7 @@ def read_dosage(order: Resource) -> Dosage:
     )
 
 
-def _joined(parts: list[str]) -> str:
+def _join_distinct_parts(parts: list[str]) -> str:
     return elements.join_distinct(parts, "; ")
 
 

@@ -63,7 +63,7 @@ def _is_next_step(before: Resource, line: Resource) -> bool:
     first, second = elements.number(before, "sequence"), elements.number(line, "sequence")
     numbered = first is not None and second is not None
     if numbered and first != second:
-        return _limited(before) or not _at_other_times(before, line)
+        return _limited(before) or not _have_different_times(before, line)
     texts = [elements.string(item, "text") or "" for item in (before, line)]
     return not numbered and (_dated_after(before, line) or all(_NUMBERED.match(text) for text in texts))
 
@@ -79,7 +79,7 @@ def _is_open(before: Resource, line: Resource) -> bool:
         return False
     if (
         not (_has_amount(before) and _has_amount(line))
-        or _at_other_times(before, line)
+        or _have_different_times(before, line)
         or as_needed(before)
         or as_needed(line)
     ):
@@ -89,10 +89,10 @@ def _is_open(before: Resource, line: Resource) -> bool:
         return _is_next_step(before, line)  # steps whose dates overlap
     if _is_next_step(before, line):
         return not _limited(before)
-    return (_limited(before) and _limited(line) and not (end and start)) or _same(before, line)
+    return (_limited(before) and _limited(line) and not (end and start)) or _are_same(before, line)
 
 
-def _same(before: Resource, line: Resource) -> bool:
+def _are_same(before: Resource, line: Resource) -> bool:
     """Return whether two dosages are equal except for their sequence numbers."""
     return {**before, "sequence": None} == {**line, "sequence": None}
 
@@ -105,7 +105,7 @@ def _limited(line: Resource) -> bool:
     return bool(format_limits(line.get("timing"))) or _LIMITED.search(elements.string(line, "text") or "") is not None
 
 
-def _at_other_times(before: Resource, line: Resource) -> bool:
+def _have_different_times(before: Resource, line: Resource) -> bool:
     """Return whether both name different times of day or weekdays: doses of one day or one week."""
     first, second = _times(before), _times(line)
     return bool(first and second and not first & second)

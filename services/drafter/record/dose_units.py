@@ -75,7 +75,7 @@ def format_dose(element: Any) -> str | None:
         return None
     text = format_number(amount, trailing_zeros=False)
     sign = shown.removesuffix(format_number(amount))
-    return f"{sign}{text} {_named(element, amount > 1)}".strip()
+    return f"{sign}{text} {_unit_in_words(element, amount > 1)}".strip()
 
 
 def format_dose_range(element: Any) -> str | None:
@@ -84,7 +84,7 @@ def format_dose_range(element: Any) -> str | None:
     first, last = format_dose(low), format_dose(high)
     if not first or not last:
         return f"≥ {first}" if first else f"≤ {last}" if last else None
-    same = _named(low, True) in (_named(high, True), "")
+    same = _unit_in_words(low, True) in (_unit_in_words(high, True), "")
     start = format_number(low["value"], trailing_zeros=False) if same else first
     return f"{start} to {last}" if "-" in start or not same else f"{start}-{last}"
 
@@ -115,24 +115,24 @@ def canonical_units(text: str) -> str:
     return text
 
 
-def _named(element: Any, many: bool) -> str:
+def _unit_in_words(element: Any, many: bool) -> str:
     """Return the unit in words: of the text, else of the code."""
     stated, code = elements.string(element, "unit") or "", elements.string(element, "code") or ""
     for text in (stated, code):
         annotated = text.startswith("{") and text is code and stated != ""  # the author's own word says it better
-        if text and not (annotated and not _counted(text)) and (word := _word(text, many)) is not None:
+        if text and not (annotated and not _is_countable(text)) and (word := _unit_noun(text, many)) is not None:
             return word
     if not stated and re.fullmatch(r"\d+", code):
         return "" if code == "1" else f"(unit code {code})"  # never beside the number: `5 1` is read as 51
     return "" if stated == "1" else _compound(stated or code)
 
 
-def _counted(text: str) -> bool:
+def _is_countable(text: str) -> bool:
     """Return whether a unit is one of the known nouns."""
     return any(re.fullmatch(spellings, text.strip("{}").lower()) for spellings in SPELLINGS.values())
 
 
-def _word(text: str, many: bool) -> str | None:
+def _unit_noun(text: str, many: bool) -> str | None:
     """Return the noun of a counted unit; None where it is none."""
     bare = re.fullmatch(r"(?:1 ?)?\{([^{}]+)\}", text)
     plain_text = (bare[1] if bare else text).replace("_", " ").replace("(s)", "").strip().lower()
@@ -151,7 +151,7 @@ def _word(text: str, many: bool) -> str | None:
 
 def _compound(text: str) -> str:
     """Return `U/kg/h` → `units/kg/h`; other units unchanged."""
-    parts = [_word(part, position == 0) or part for position, part in enumerate(text.split("/"))]
+    parts = [_unit_noun(part, position == 0) or part for position, part in enumerate(text.split("/"))]
     return quantities.format_unit("/".join(parts))
 
 

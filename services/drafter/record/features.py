@@ -26,10 +26,10 @@ def read_features(
         disposition=(*_texts_of(disposition), *([destination] if destination else [])),
         codes=frozenset(f"{system}|{code}" for system, code, _ in disposition.codings),
         encounter_class=frozenset({code} if code else ()),
-        named=tuple(_names(encounter)),
+        named=tuple(_encounter_names(encounter)),
         began=admission_places(_admission(encounter)),
-        age_days=_age(patient, scope),
-        hours=_hours(scope, scope.end),
+        age_days=_age_in_days(patient, scope),
+        hours=_length_in_hours(scope, scope.end),
         department=department,
     )
 
@@ -69,7 +69,7 @@ def _texts_of(found: StatedConcept) -> list[str]:
     return list(dict.fromkeys([*found.texts, *(display for _, _, display in found.codings if display)]))
 
 
-def _names(encounter: Resource) -> list[str]:
+def _encounter_names(encounter: Resource) -> list[str]:
     """Return the names of class, type and service of the encounter."""
     display = elements.string(elements.child(encounter, "class"), "display")
     named = [
@@ -81,7 +81,7 @@ def _names(encounter: Resource) -> list[str]:
     return [*([display] if display else []), *named]
 
 
-def _age(patient: Resource, scope: StayScope) -> int | None:
+def _age_in_days(patient: Resource, scope: StayScope) -> int | None:
     """Return days from birth to admission, by their dates in the hospital's time."""
     born = scope.moment(patient.get("birthDate"))
     if born is None or not born.is_day or scope.start is None:
@@ -89,7 +89,7 @@ def _age(patient: Resource, scope: StayScope) -> int | None:
     return max((scope.start.begins.date() - born.begins.date()).days, 0)
 
 
-def _hours(scope: StayScope, end: datetime) -> float | None:
+def _length_in_hours(scope: StayScope, end: datetime) -> float | None:
     return max((end - scope.start.begins).total_seconds() / 3600, 0) if scope.start is not None else None
 
 

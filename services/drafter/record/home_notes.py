@@ -59,16 +59,20 @@ def home_medicine_sections(passages: Iterable[NotePassage], lists: Iterable[Cont
     """Return sections of notes on home medicines; `lists` are the record's lists without entries."""
     found: dict[str, HomeMedicineSection] = {}
     for entry in lists:
-        found.setdefault(entry.text, HomeMedicineSection(entry.text, entry.source, True, tuple(_names(entry.text))))
+        found.setdefault(
+            entry.text, HomeMedicineSection(entry.text, entry.source, True, tuple(_medicine_names(entry.text)))
+        )
     for part in passages:
         is_admission = bool(part.codes & _ADMISSION_NOTES or _ADMISSION_NOTE.search(part.kind))
-        for text in _texts(part, is_admission):
+        for text in _section_texts(part, is_admission):
             if not any(text in known for known in found):
-                found[text] = HomeMedicineSection(text, source(part.resource), is_admission, tuple(_names(text)))
+                found[text] = HomeMedicineSection(
+                    text, source(part.resource), is_admission, tuple(_medicine_names(text))
+                )
     return [section for section in found.values() if section.names]
 
 
-def _texts(part: NotePassage, is_admission: bool) -> Iterator[str]:
+def _section_texts(part: NotePassage, is_admission: bool) -> Iterator[str]:
     of_history = part.codes & _HISTORY and is_admission
     if part.codes & _ON_ADMISSION or of_history or _is_heading(part.title, is_admission):
         yield part.text
@@ -79,8 +83,8 @@ def _texts(part: NotePassage, is_admission: bool) -> Iterator[str]:
 
 
 def _below_headings(text: str, is_admission: bool) -> Iterator[str]:
-    """Return the text after `Home medications:`, up to the next heading or an empty line."""
-    headings = [match for match in _HEADING.finditer(text) if not any(True for _ in _known(match[0]))]
+    """Yield the text after `Home medications:`, up to the next heading or an empty line."""
+    headings = [match for match in _HEADING.finditer(text) if not any(True for _ in _known_names(match[0]))]
     for index, match in enumerate(headings):
         if _is_heading(match[0], is_admission):
             end = headings[index + 1].start() if index + 1 < len(headings) else len(text)
@@ -89,7 +93,7 @@ def _below_headings(text: str, is_admission: bool) -> Iterator[str]:
 
 
 def _below_bare_headings(text: str, is_admission: bool) -> Iterator[str]:
-    """Return the text below a heading without a colon on its own line, up to the next or an empty line."""
+    """Yield the text below a heading without a colon on its own line, up to the next or an empty line."""
     found: list[str] | None = None
     for line in [*(line.strip() for line in text.splitlines()), "", ""]:
         if found and (not line or _BARE_HEADING.fullmatch(line)):
@@ -112,18 +116,18 @@ def _is_heading(title: str, is_admission: bool) -> bool:
     return bool(_HISTORIES.search(title)) or (is_admission and _ANY_LIST.fullmatch(title) is not None)
 
 
-def _known(text: str) -> Iterator[tuple[str, str]]:
-    """Return names of medicines as worded, with their canonical names."""
+def _known_names(text: str) -> Iterator[tuple[str, str]]:
+    """Yield names of medicines as worded, with their canonical names."""
     lowered = split_salts(text.lower())
     yield from ((mention.text, mention.canonical) for mention in drug_names().find(lowered, find_words(lowered)))
 
 
-def _names(text: str) -> Iterator[tuple[str, str]]:
-    """Return the medicines of a section: known names, else the first word of an entry with an amount."""
-    yield from _known(text)
+def _medicine_names(text: str) -> Iterator[tuple[str, str]]:
+    """Yield the medicines of a section: known names, else the first word of an entry with an amount."""
+    yield from _known_names(text)
     for entry in _BETWEEN.split(text):
         name = _NAME.search(entry)
-        if name is not None and _AMOUNT.search(entry) and not any(True for _ in _known(entry)):
+        if name is not None and _AMOUNT.search(entry) and not any(True for _ in _known_names(entry)):
             yield name[0].lower(), name[0].lower()
 
 
@@ -151,7 +155,7 @@ def _is_named(item: Medicine, name: tuple[str, str]) -> bool:
 
 
 def home_medicine_questions(at_home: Iterable[Medicine], found: list[HomeMedicineSection]) -> Iterator[ContextEntry]:
-    """Return a question for each section with a medicine that the record does not list at home."""
+    """Yield a question for each section with a medicine that the record does not list at home."""
     known = list(at_home)
     for section in found:
         if all(any(_is_named(item, name) for item in known) for name in section.names):

@@ -173,7 +173,7 @@ _CODES = ("code", "medicationCodeableConcept", "vaccineCode", "type", "category"
 
 
 def entries_about(resources: list[Resource], patients: ReferenceTargets, scope: StayScope) -> Iterator[Resource]:
-    """Return the entries about the patient, without those of another subject.
+    """Yield the entries about the patient, without those of another subject.
 
     An identifier as subject matches by system and value, by value alone where one side has no system; otherwise the
     entry is listed as left out, as the number may be unknown. The same applies to a contained Patient. A newborn's
@@ -242,12 +242,12 @@ def _is_person(reference: Resource) -> bool:
 
 
 def merged_into(resource: Resource, bases: frozenset[str]) -> Iterator[str]:
-    """Return references of the records that replaced a patient's record."""
+    """Yield references of the records that replaced a patient's record."""
     yield from _linked(resource, ("replaced-by",), bases)
 
 
 def merged_from(resource: Resource, bases: frozenset[str]) -> Iterator[str]:
-    """Return references of the records that a patient's record replaced."""
+    """Yield references of the records that a patient's record replaced."""
     yield from _linked(resource, ("replaces",), bases)
 
 

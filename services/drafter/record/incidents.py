@@ -24,14 +24,14 @@ _ASKED_SEVERITIES = ("high", "moderate")
 def adverse_events(
     resources: list[Resource], known: Mapping[str, Resource], scope: StayScope, bases: frozenset[str]
 ) -> Iterator[Diagnosis]:
-    """Return adverse events of the stay as diagnoses; near misses are listed as left out.
+    """Yield adverse events of the stay as diagnoses; near misses are listed as left out.
 
     `known` are the resources by `Type/id` that a suspect or a resulting condition may be.
     """
     for item in resources:
         time = scope.first(item, "date", "detected", "recordedDate")
         name = elements.concept_or_code(item.get("event")) or elements.join_distinct(
-            _named(part, known, bases) for part in elements.children(item, "resultingCondition")
+            _reference_name(part, known, bases) for part in elements.children(item, "resultingCondition")
         )
         if elements.string(item, "actuality") == "potential":
             if scope.is_of_stay(item, time):
@@ -49,7 +49,7 @@ def _of_event(item: Resource, known: Mapping[str, Resource], bases: frozenset[st
     serious, severity, outcome = (elements.concept(item.get(name)) for name in ("seriousness", "severity", "outcome"))
     suspects = []
     for part in elements.children(item, "suspectEntity"):
-        name = _named(elements.child(part, "instance"), known, bases)
+        name = _reference_name(elements.child(part, "instance"), known, bases)
         causes = elements.children(part, "causality")
         sure = elements.join_distinct(elements.concept(cause.get("assessment")) for cause in causes)
         suspects.append(f"{name} ({sure.lower()})" if name and sure else name)
@@ -63,7 +63,7 @@ def _of_event(item: Resource, known: Mapping[str, Resource], bases: frozenset[st
 
 
 def confirmation_points(events: list[Diagnosis]) -> Iterator[ContextEntry]:
-    """Return questions on adverse events: they may need a recorded allergy or another medicine."""
+    """Yield questions on adverse events: they may need a recorded allergy or another medicine."""
     for item in events:
         asked = "" if _BY_NO_MEDICINE.search(item.text) and "suspected:" not in item.text else _OF_ALLERGY
         text = f"{item.text}: confirm{asked}"
@@ -73,12 +73,12 @@ def confirmation_points(events: list[Diagnosis]) -> Iterator[ContextEntry]:
 def detected_issues(
     resources: list[Resource], known: Mapping[str, Resource], scope: StayScope, bases: frozenset[str]
 ) -> Iterator[ContextEntry]:
-    """Return high, moderate or ungraded issues as questions; others are listed as left out."""
+    """Yield high, moderate or ungraded issues as questions; others are listed as left out."""
     for item in resources:
         time = scope.first(item, "identifiedDateTime", "identifiedPeriod")
         status, severity = elements.string(item, "status"), elements.string(item, "severity")
         implicated = elements.join_distinct(
-            _named(part, known, bases) for part in elements.children(item, "implicated")
+            _reference_name(part, known, bases) for part in elements.children(item, "implicated")
         )
         name = elements.join_distinct([elements.concept_or_code(item.get("code")), implicated or None], ": ") or None
         if status in (IN_ERROR, "cancelled"):
@@ -103,7 +103,7 @@ def questionnaires(resources: list[Resource], scope: StayScope) -> None:
     """Name the answered questionnaires of the stay; their content is not read."""
     found: list[tuple[str, Resource]] = []
     for item in resources:
-        time, title = scope.first(item, "authored"), _title(item)
+        time, title = scope.first(item, "authored"), _questionnaire_title(item)
         if elements.string(item, "status") == IN_ERROR:
             scope.leave_out(item, title, "entered in error")
         elif scope.is_of_stay(item, time):
@@ -115,7 +115,7 @@ def questionnaires(resources: list[Resource], scope: StayScope) -> None:
         scope.leave_out(found[0][1], names, "whose answers are not read")
 
 
-def _title(item: Resource) -> str:
+def _questionnaire_title(item: Resource) -> str:
     """Return the display of the canonical URL, a contained Questionnaire's title, or the end of the URL."""
     shown = [
         elements.string(part, "valueString") for part in elements.extensions(item.get("_questionnaire"), "display")
@@ -131,7 +131,7 @@ def _title(item: Resource) -> str:
     return next((name for name in named if name), "without a title")
 
 
-def _named(part: Resource, known: Mapping[str, Resource], bases: frozenset[str]) -> str | None:
+def _reference_name(part: Resource, known: Mapping[str, Resource], bases: frozenset[str]) -> str | None:
     """Return the name of a reference: its display, else that of the referenced resource."""
     if display := elements.string(part, "display"):
         return display

@@ -148,14 +148,14 @@ def _by_ranges(result: Resource, person: RangeSubject) -> Judgement | None:
     if value is None:
         return None
     for limits in critical_bounds(result, person):
-        if (found := _read(value, limits, result)) in ("low", "high"):
+        if (found := _judgement_by_range(value, limits, result)) in ("low", "high"):
             return "critically low" if found == "low" else "critically high"
     name = " ".join(elements.displays(result.get("code")))
-    said = {_read(value, limits, result) for limits in applicable_ranges(result, name, person)}
+    said = {_judgement_by_range(value, limits, result) for limits in applicable_ranges(result, name, person)}
     return said.pop() if len(said) == 1 else None
 
 
-def _read(value: MeasuredValue, limits: Bounds, result: Resource) -> Judgement | None:
+def _judgement_by_range(value: MeasuredValue, limits: Bounds, result: Resource) -> Judgement | None:
     """Return where a value lies; None where a number may be in thousands (`1.250`) and that matters."""
     exact = limits.exact or quantities.has_three_decimals(elements.number(result.get("valueQuantity")))
     if value.grouped == limits.grouped or exact:

@@ -112,14 +112,14 @@ class _UnresolvedListEntries:
         have = {(kind, item.name.lower()) for kind, item in found}
         new: SortedMedicines = []
         for one, element in self._lists.unresolved(known):
-            item, name = self._named(one, element)
+            item, name = self._resolve(one, element)
             if name is None:
                 self._unnamed.append(one)
             elif (one.kind, name.lower()) not in have:
                 new.append((one.kind, self._medicine(one, item, name)))
         return new
 
-    def _named(self, one: MedicineList, element: Resource) -> tuple[Resource, str | None]:
+    def _resolve(self, one: MedicineList, element: Resource) -> tuple[Resource, str | None]:
         """Return a contained resource or Medication that an entry names, and its name."""
         display = elements.string(element, "display")
         reference = elements.string(element, "reference") or ""
@@ -141,7 +141,7 @@ class _UnresolvedListEntries:
         return found.model_copy(update=update)
 
     def open(self) -> Iterator[ContextEntry]:
-        """Return what a person has to compare: entries without a name, and lists that are only text."""
+        """Yield what a person has to compare: entries without a name, and lists that are only text."""
         for one in self._unnamed:
             yield ContextEntry(
                 text=f"{one.title}: the record's list names an entry that could not be read: compare with the chart",

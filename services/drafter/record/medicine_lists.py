@@ -44,11 +44,15 @@ def read_medicine_lists(
     found: list[MedicineList] = []
     for item in lists:
         if elements.string(item, "status") in ("current", None) and _is_of_stay(item, scope):
-            found += _of_list(item)
+            found += _read_list(item)
     for item in compositions:
-        if elements.string(item, "status") != "entered-in-error" and _is_of_stay(item, scope) and not _is_ours(item):
+        if (
+            elements.string(item, "status") != "entered-in-error"
+            and _is_of_stay(item, scope)
+            and not _is_filed_by_countersign(item)
+        ):
             for section in elements.children(item, "section"):
-                found += _sections(item, section)
+                found += _read_sections(item, section)
     return tuple(found)
 
 
@@ -57,38 +61,40 @@ def _is_of_stay(item: Resource, scope: StayScope) -> bool:
     return scope.is_of_stay(item, scope.first(item, "date"))
 
 
-def _is_ours(item: Resource) -> bool:
+def _is_filed_by_countersign(item: Resource) -> bool:
     return any(str(part.get("system", "")).startswith(OWN_SYSTEM) for part in elements.children(item, "identifier"))
 
 
-def _of_list(item: Resource) -> Iterator[MedicineList]:
+def _read_list(item: Resource) -> Iterator[MedicineList]:
     title = elements.string(item, "title") or elements.concept(item.get("code")) or "list of medicines"
     texts = [title, *elements.displays(item.get("code"))]
-    kind = _kind(elements.loinc_codes(item.get("code")), texts, is_medicines=_medicine(" ".join(texts), item))
+    kind = _list_kind(
+        elements.loinc_codes(item.get("code")), texts, is_medicines=_is_medicine_list(" ".join(texts), item)
+    )
     if kind is None:
         return
     entries = [part for part in elements.children(item, "entry") if elements.boolean(part, "deleted") is not True]
     ceased = [part for part in entries if {code.lower() for code in elements.codes(part.get("flag"))} & _CEASED]
     named = [part for part in entries if part not in ceased]
     text = strip_markup(str(elements.child(item, "text").get("div") or "")) or ""
-    yield MedicineList(kind, title, item, _items(named), _items(ceased), "" if entries else text)
+    yield MedicineList(kind, title, item, _item_references(named), _item_references(ceased), "" if entries else text)
 
 
-def _items(entries: list[Resource]) -> tuple[Resource, ...]:
+def _item_references(entries: list[Resource]) -> tuple[Resource, ...]:
     return tuple(elements.child(entry, "item") for entry in entries)
 
 
-def _medicine(words: str, item: Resource) -> bool:
+def _is_medicine_list(words: str, item: Resource) -> bool:
     """Return whether a list is one of medicines: by its words, or by what it refers to."""
     named = [str(elements.child(part, "item").get("reference") or "") for part in elements.children(item, "entry")]
     return "medi" in words.lower() or any("Medication" in reference for reference in named)
 
 
-def _sections(item: Resource, section: Resource, depth: int = 0) -> Iterator[MedicineList]:
+def _read_sections(item: Resource, section: Resource, depth: int = 0) -> Iterator[MedicineList]:
     title = elements.string(section, "title") or elements.concept(section.get("code")) or ""
     texts = [title, *elements.displays(section.get("code"))]
     codes = elements.loinc_codes(section.get("code"))
-    kind = _kind(codes, texts, is_medicines="medi" in " ".join(texts).lower())
+    kind = _list_kind(codes, texts, is_medicines="medi" in " ".join(texts).lower())
     if kind is None and codes & _HISTORY and elements.codes(item.get("type")) & _ADMISSION_NOTES:
         kind = "home"
     if kind is not None:
@@ -96,10 +102,10 @@ def _sections(item: Resource, section: Resource, depth: int = 0) -> Iterator[Med
         entries = tuple(elements.children(section, "entry"))
         yield MedicineList(kind, title or "medicines", item, entries, (), "" if entries else text)
     for inner in elements.children(section, "section") if depth < MAX_SECTION_DEPTH else ():
-        yield from _sections(item, inner, depth + 1)
+        yield from _read_sections(item, inner, depth + 1)
 
 
-def _kind(codes: frozenset[str], texts: list[str], *, is_medicines: bool) -> ListKind | None:
+def _list_kind(codes: frozenset[str], texts: list[str], *, is_medicines: bool) -> ListKind | None:
     if codes & _DISCHARGE:
         return "discharge"
     if codes & _ADMISSION:
@@ -139,7 +145,7 @@ class ListMembership:
         return any(one.kind == "discharge" and one.items for one in self.lists)
 
     def unresolved(self, known: list[Resource]) -> Iterator[tuple[MedicineList, Resource]]:
-        """Return the entries that none of `known` is."""
+        """Yield the entries that none of `known` is."""
         targets = references.reference_targets(known, self._bases)
         for one in self.lists:
             yield from ((one, item) for item in one.items if item not in targets)

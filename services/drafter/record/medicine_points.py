@@ -8,7 +8,7 @@ from shared.grounding.reconciliation import ReconciliationRow, reconcile, same_m
 
 
 def medicine_points(context: EncounterContext) -> Iterator[OpenPoint]:
-    """Return one point for each thing that the discharge orders leave open."""
+    """Yield one point for each thing that the discharge orders leave open."""
     if not context.needs_instructions:
         return
     if not context.discharge_medicines and (context.home_medicines or context.hospital_medicines):
@@ -59,7 +59,7 @@ def _of_row(row: ReconciliationRow, context: EncounterContext) -> Iterator[OpenP
 
 
 def _contradictions(context: EncounterContext) -> Iterator[OpenPoint]:
-    """Return medicines that are both to take and not to take, where no order replaces the other."""
+    """Yield medicines that are both to take and not to take, where no order replaces the other."""
     words = {"on-hold": "on hold", "stopped": "stopped", "avoid": "not to be given"}
     for other in context.other_medicines:
         for medicine in context.discharge_medicines:
@@ -69,7 +69,7 @@ def _contradictions(context: EncounterContext) -> Iterator[OpenPoint]:
 
 
 def _questions(context: EncounterContext) -> Iterator[OpenPoint]:
-    """Return one point for each question: an EHR without categories leaves the same open for all orders."""
+    """Yield one point for each question: an EHR without categories leaves the same open for all orders."""
     asked: dict[str, list[Medicine]] = {}
     lists = (context.discharge_medicines, context.home_medicines, context.hospital_medicines, context.other_medicines)
     for medicine in (item for found in lists for item in found):

@@ -49,7 +49,7 @@ class MedicationSorter:
         self._scope = scope
 
     def orders(self, resources: list[Resource], given: list[Resource]) -> Iterator[tuple[ListName, Medicine]]:
-        """Return MedicationRequests. `given` are MedicationAdministrations: what they name is an inpatient order."""
+        """Yield MedicationRequests. `given` are MedicationAdministrations: what they name is an inpatient order."""
         sorting = OrderSorter(resources, given, self._links.replaced, self._bases, self._scope)
         for item in resources:
             time = self._scope.first(item, "authoredOn")
@@ -62,7 +62,7 @@ class MedicationSorter:
                     yield from self._in_lists(item, name, time, place)
 
     def statements(self, resources: list[Resource]) -> Iterator[tuple[ListName, Medicine]]:
-        """Return MedicationStatements: what the patient is known to take."""
+        """Yield MedicationStatements: what the patient is known to take."""
         for item in resources:
             time = self._scope.first(item, "effectivePeriod", "effectiveDateTime", "dateAsserted")
             name, status = self._entries.name(item), str(item.get("status"))
@@ -77,7 +77,7 @@ class MedicationSorter:
     def _in_lists(
         self, item: Resource, name: str | None, time: FhirDateTime | None, place: ListPlacement
     ) -> Iterator[tuple[ListName, Medicine]]:
-        """Return an entry in its list, or in those that the record's own lists name it in."""
+        """Yield an entry in its list, or in those that the record's own lists name it in."""
         listed, status, said = self._lists.kinds(item), status_of(item), categories(item)
         barred = status != "active" and (place.kind != "hospital" or status == "avoid")
         kinds = place_in_lists(
@@ -146,7 +146,7 @@ class MedicationSorter:
         return ""
 
     def administrations(self, resources: list[Resource]) -> Iterator[tuple[ListName, Medicine]]:
-        """Return MedicationAdministrations of what was given."""
+        """Yield MedicationAdministrations of what was given."""
         for item in resources:
             time = self._scope.first(item, "effectiveDateTime", "effectivePeriod")
             name, status = self._entries.name(item), elements.string(item, "status")

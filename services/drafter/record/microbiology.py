@@ -79,7 +79,11 @@ class Microbiology:
     def _is_microbiology_core(self, name: str) -> bool:
         """Return whether it is microbiology by its words, its report, or as a susceptibility."""
         item, parent = self._known[name], self._known.get(self._parents.get(name, ""), {})
-        return name in self._of_reports or is_microbiology(item) or (_test(item) is not None and _has_organism(parent))
+        return (
+            name in self._of_reports
+            or is_microbiology(item)
+            or (_susceptibility_text(item) is not None and _has_organism(parent))
+        )
 
     def _related(self, core: set[str]) -> set[str]:
         """Return `core`, its members, and what it is a member of."""
@@ -112,7 +116,7 @@ class Microbiology:
         return roots
 
     def cultures(self, scope: StayScope, pending: list[ContextEntry]) -> Iterator[ContextEntry]:
-        """Return one entry for each culture; those that are not final are pending as well."""
+        """Yield one entry for each culture; those that are not final are pending as well."""
         roots = [self._known[name] for name in self._roots()]
         for item in sorted(roots, key=_by_time_and_name):  # not by id: each server has its own
             time = scope.first(item, "effectiveDateTime", "effectivePeriod", "effectiveInstant", "issued")
@@ -140,12 +144,12 @@ class Microbiology:
         """Return `Urine culture: 10,000-100,000 organisms/mL; Escherichia coli (gentamicin resistant)`."""
         name = elements.concept_or_code(item.get("code")) or ""
         own = format_value(item)
-        if (alone := _test(item)) is not None and not self._children.get(source(item)):
+        if (alone := _susceptibility_text(item)) is not None and not self._children.get(source(item)):
             return elements.join_distinct([alone, *elements.annotations(item)], "; ")
-        tests = [text for part in elements.children(item, "component") if (text := _test(part))]
+        tests = [text for part in elements.children(item, "component") if (text := _susceptibility_text(part))]
         organisms: list[str] = []
         for member in self._members(item, scope):
-            if (text := _test(member)) is not None:
+            if (text := _susceptibility_text(member)) is not None:
                 tests.append(text)
             elif source(member) not in above and len(above) < MAX_MEMBER_DEPTH:
                 organisms += [text] if (text := self._culture_text(member, scope, (*above, source(item)))) else []
@@ -179,7 +183,7 @@ def is_microbiology(item: Resource) -> bool:
     names = list(elements.displays(item.get("code")))
     if any(_CULTURE.search(text) for text in names):
         return True
-    tests = [part for part in (item, *elements.children(item, "component")) if _test(part) is not None]
+    tests = [part for part in (item, *elements.children(item, "component")) if _susceptibility_text(part) is not None]
     return bool(tests) and (_has_organism(item) or any(_is_susceptibility(part) for part in tests))
 
 
@@ -195,7 +199,7 @@ def _has_organism(item: Resource) -> bool:
     return any(_ORGANISM.search(text) for text in [*texts, elements.string(item, "valueString") or ""])
 
 
-def _test(item: Resource) -> str | None:
+def _susceptibility_text(item: Resource) -> str | None:
     """Return `gentamicin resistant`, with its concentration; None for what is no susceptibility."""
     for element in (item.get("interpretation"), item.get("valueCodeableConcept")):
         said = next((_SUSCEPTIBILITY[code] for code in elements.codes(element) if code in _SUSCEPTIBILITY), None)

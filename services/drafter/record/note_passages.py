@@ -106,14 +106,14 @@ def _sections(item: Resource, section: Resource, time: FhirDateTime | None, dept
 
 
 def complaints(found: list[NotePassage]) -> Iterator[ContextEntry]:
-    """Return why the patient came, in the words of the admission note."""
+    """Yield why the patient came, in the words of the admission note."""
     for part in found:
         if _COMPLAINT.search(part.title) or part.codes & _COMPLAINT_CODES:
             yield ContextEntry(text=part.text.rstrip("."), source=source(part.resource))
 
 
 def operations(found: list[NotePassage]) -> Iterator[ContextEntry]:
-    """Return sections of operation notes: procedure, anaesthesia, findings, blood loss, implants."""
+    """Yield sections of operation notes: procedure, anaesthesia, findings, blood loss, implants."""
     for part in found:
         if part.codes & _OPERATION_CODES or _OPERATION.search(part.kind):
             if part.resource.get("resourceType") == "DocumentReference":
@@ -123,7 +123,7 @@ def operations(found: list[NotePassage]) -> Iterator[ContextEntry]:
 
 
 def _by_headings(part: NotePassage) -> Iterator[ContextEntry]:
-    """Return the text under relevant headings; all of it without any. Its header names people."""
+    """Yield the text under relevant headings; all of it without any. Its header names people."""
     found = [item for item in note_sections.split_parts(part.text) if item.section in _OPERATION_HEADINGS]
     for item in found:
         words = " ".join(note_sentences.split_note_sentences(item.lines))
@@ -143,7 +143,7 @@ def deaths(found: list[NotePassage]) -> list[ContextEntry]:
 
 
 def complications(found: list[NotePassage]) -> Iterator[ContextEntry]:
-    """Return sentences of notes that state a complication; the first of equal ones.
+    """Yield sentences of notes that state a complication; the first of equal ones.
 
     Operation notes and death certificates are quoted in full elsewhere.
     """
@@ -160,7 +160,7 @@ def complications(found: list[NotePassage]) -> Iterator[ContextEntry]:
 
 
 def document_evidence(found: list[NotePassage], told: Collection[str]) -> Iterator[ContextEntry]:
-    """Return sentences of other documents, each once, up to `MAX_SENTENCES`. `told` are the notes' sources."""
+    """Yield sentences of other documents, each once, up to `MAX_SENTENCES`. `told` are the notes' sources."""
     seen: set[str] = set()
     for part in (part for part in found if source(part.resource) not in told):
         for sentence in sentences(part.text):

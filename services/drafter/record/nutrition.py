@@ -15,7 +15,7 @@ from shared.contracts.context import ContextEntry
 
 
 def ordered_diets(orders: list[Resource], scope: StayScope) -> Iterator[ContextEntry]:
-    """Return the diets that are ordered."""
+    """Yield the diets that are ordered."""
     for item in orders:
         time = scope.first(item, "dateTime")
         said = [

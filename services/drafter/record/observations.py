@@ -72,7 +72,7 @@ def read_measurements(
         vital = vital_sign(item)
         if vital is None and not is_laboratory(item):
             continue
-        found = list(_results(item, scope, person, pending, vital))
+        found = list(_read_results(item, scope, person, pending, vital))
         (vitals if vital else results).extend(found)
     return Measurements(
         labs=list(_series(results)),
@@ -103,7 +103,7 @@ def _loinc_quantity(item: Resource) -> bool:
     )
 
 
-def _results(
+def _read_results(
     item: Resource, scope: StayScope, person: RangeSubject, pending: list[ContextEntry], vital: str | None
 ) -> Iterator[ObservationResult]:
     time = scope.first(
@@ -124,7 +124,7 @@ def _results(
     if time is None:
         scope.leave_out(item, name, "without a date", important=_is_flagged(item, person))
         return
-    found = list(_values(item, name, vital))
+    found = list(_values_of(item, name, vital))
     if not found and not elements.children(item, "hasMember"):
         scope.leave_out(item, name, _why_no_value(item))
     for part, named, key, words in found:
@@ -139,7 +139,7 @@ def _results(
 
 
 def _with_qualifiers(item: Resource, status: str | None) -> Iterator[str]:
-    """Return a value with what it must not be read without: preliminary status, remarks on the specimen."""
+    """Yield a value with what it must not be read without: preliminary status, remarks on the specimen."""
     if status == "preliminary":
         yield "(preliminary)"
     sentences = [part for note in elements.annotations(item) for part in re.split(r"(?<=[.;!])\s+", note.strip())]
@@ -147,21 +147,21 @@ def _with_qualifiers(item: Resource, status: str | None) -> Iterator[str]:
         yield f"(remark: {'; '.join(found)})"
 
 
-def _values(item: Resource, name: str, vital: str | None) -> Iterator[tuple[Resource, str, str, str]]:
+def _values_of(item: Resource, name: str, vital: str | None) -> Iterator[tuple[Resource, str, str, str]]:
     """Yield the resource's own value and those of its components: resource, name, key, words."""
     own = format_value(item)
     if own is not None:
-        yield item, vital or name, vital or _key(item, name), own
+        yield item, vital or name, vital or _series_key(item, name), own
     if format_pressure(item) is not None and own == format_pressure(item):
         return
     for part in elements.children(item, "component"):
         words, inner = format_value(part), elements.concept_or_code(part.get("code"))
         if words is not None and inner is not None:
             named = inner if short_name(name).lower() in inner.lower() else f"{short_name(name)}: {short_name(inner)}"
-            yield part, named, f"{_key(item, name)}/{_key(part, inner)}", words
+            yield part, named, f"{_series_key(item, name)}/{_series_key(part, inner)}", words
 
 
-def _key(item: Resource, name: str) -> str:
+def _series_key(item: Resource, name: str) -> str:
     """Return what makes two values one series: a LOINC code, else any code, else the name; and the unit."""
     codes = sorted(elements.coding_pairs(item.get("code")))
     loinc = [code for system, code in codes if system == "http://loinc.org"]
@@ -201,7 +201,7 @@ def _one_series(found: list[ObservationResult]) -> ObservationSeries:
         name=found[-1].name,
         code=elements.code(found[0].resource.get("code")),
         range=next((item.normal[0].text for item in reversed(found) if len(item.normal) == 1), None),
-        therapeutic=next((_texts(item.therapeutic) for item in reversed(found) if item.therapeutic), None),
+        therapeutic=next((_range_texts(item.therapeutic) for item in reversed(found) if item.therapeutic), None),
         first=first,
         last=last,
         worst=worst.measurement if worst.measurement.flag and worst.measurement not in ends else None,
@@ -212,7 +212,7 @@ def _one_series(found: list[ObservationResult]) -> ObservationSeries:
     )
 
 
-def _texts(ranges: list[Bounds]) -> str:
+def _range_texts(ranges: list[Bounds]) -> str:
     return elements.join_distinct([item.text for item in ranges], " or ")
 
 
@@ -238,7 +238,7 @@ def _deviation(item: ObservationResult) -> tuple[int, Decimal]:
 
 
 def _contradictions(results: list[ObservationResult]) -> Iterator[ContextEntry]:
-    """Return pairs of final values of one test at one time that differ."""
+    """Yield pairs of final values of one test at one time that differ."""
     seen: dict[tuple[str, datetime], ObservationResult] = {}
     for item in results:
         at = (item.key, item.measurement.time)

@@ -57,7 +57,7 @@ def open_points(
 
 
 def _omissions(left_out: Sequence[ExcludedEntry]) -> Iterator[OpenPoint]:
-    """Return one point for each kind and reason: eight susceptibilities of one late culture are one question."""
+    """Yield one point for each kind and reason: eight susceptibilities of one late culture are one question."""
     groups: dict[tuple[str, str], list[ExcludedEntry]] = {}
     for item in left_out:
         groups.setdefault((item.kind, item.reason), []).append(item)

@@ -36,7 +36,7 @@ _TOPICAL = re.compile(
 
 
 def order_checks(context: EncounterContext) -> Iterator[OpenPoint]:
-    """Return questions about discharge medicines and about last results."""
+    """Yield questions about discharge medicines and about last results."""
     if context.needs_instructions:
         yield from _against_allergies(context)
         yield from _duplicates(context)
@@ -62,10 +62,10 @@ def _shared_reason(allergy: Allergy, medicine: Medicine) -> str:
     """Return what an allergy and a medicine share: a substance or a class; empty for nothing."""
     if not allergy.names and not allergy.codes:
         return ""
-    known = {part for name in allergy.names for part in _parts(ingredients(name, []))}
+    known = {part for name in allergy.names for part in _substances(ingredients(name, []))}
     names = [medicine.name, *medicine.substances]
-    words = set.intersection(_words(allergy.names), _words(names))
-    if known & (_parts(medicine.ingredients)) or words or _same_code(allergy, medicine):
+    words = set.intersection(_substance_words(allergy.names), _substance_words(names))
+    if known & (_substances(medicine.ingredients)) or words or _same_code(allergy, medicine):
         return "the same substance"
     of_class = drug_classes.shared_class(
         [*allergy.names, *known], allergy.codes, [*names, *medicine.ingredients], medicine.codes
@@ -73,13 +73,13 @@ def _shared_reason(allergy: Allergy, medicine: Medicine) -> str:
     return f"the same class ({of_class})" if of_class else ""
 
 
-def _parts(names: tuple[str, ...]) -> set[str]:
+def _substances(names: tuple[str, ...]) -> set[str]:
     """Return the substances of names such as `acetaminophen and codeine`; a class such as insulin is none."""
     found = {re.sub(r" \(.*\)", "", part) for name in names for part in re.split(r",? and |, ", name)}
     return {part for part in found if part and not _COMMON_WORDS & set(part.split())}
 
 
-def _words(names: tuple[str, ...] | list[str]) -> set[str]:
+def _substance_words(names: tuple[str, ...] | list[str]) -> set[str]:
     """Return words of names that may be substances, without Latin, German and Dutch endings."""
     found = {word for name in names for word in _WORD.findall(name.lower())} - _COMMON_WORDS
     return {re.sub(r"(um|e|s|en)$", "", word) for word in found}
@@ -91,7 +91,7 @@ def _same_code(allergy: Allergy, medicine: Medicine) -> bool:
 
 
 def _duplicates(context: EncounterContext) -> Iterator[OpenPoint]:
-    """Return one point for all discharge orders of one substance."""
+    """Yield one point for all discharge orders of one substance."""
     groups: list[list[Medicine]] = []
     for medicine in context.discharge_medicines:
         group = next((group for group in groups if any(_of_one_substance(medicine, item) for item in group)), None)
@@ -107,7 +107,7 @@ def _duplicates(context: EncounterContext) -> Iterator[OpenPoint]:
 
 
 def _same_effect(context: EncounterContext) -> Iterator[OpenPoint]:
-    """Return discharge orders of different substances with the same effect."""
+    """Yield discharge orders of different substances with the same effect."""
     for effect, found in taken_together.combination_questions(context.discharge_medicines):
         told = "; ".join(item.text for item in found)
         text = f"{len(found)} {effect} at discharge: {told}: confirm that they are taken together"
@@ -120,7 +120,7 @@ def _of_one_substance(one: Medicine, other: Medicine) -> bool:
         return False  # a cream beside a tablet
     if is_class(one) or is_class(other):
         return same_medicine(one, other)
-    return bool(_parts(one.ingredients) & _parts(other.ingredients)) or same_medicine(one, other)
+    return bool(_substances(one.ingredients) & _substances(other.ingredients)) or same_medicine(one, other)
 
 
 def _topical_site(medicine: Medicine) -> str:
@@ -130,7 +130,7 @@ def _topical_site(medicine: Medicine) -> str:
 
 
 def _critical_at_the_end(context: EncounterContext) -> Iterator[OpenPoint]:
-    """Return tests whose last value is critical, without a later one by another method."""
+    """Yield tests whose last value is critical, without a later one by another method."""
     series = [*context.labs, *context.vitals]
     names = short_names(series)
     for item in series:

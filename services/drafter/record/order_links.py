@@ -43,7 +43,7 @@ class OrderLinks:
         if not is_statement and elements.string(item, "intent") not in _CARRIES_OUT:
             return ()
         named = [part for name in ("basedOn", "derivedFrom") for part in elements.children(item, name)]
-        found = (_order(part, self.bases) for part in named)
+        found = (_order_reference(part, self.bases) for part in named)
         return tuple(reference for reference in found if reference is not None)
 
 
@@ -54,7 +54,7 @@ def read_links(orders: list[Resource], bases: frozenset[str], scope: StayScope) 
     replaced: set[str] = set()
     for item in orders:
         element = elements.child(item, "priorPrescription")
-        reference = _order(element, bases)
+        reference = _order_reference(element, bases)
         if element:
             stated[source(item)] = elements.string(element, "display") or ""
         if reference is None or elements.string(item, "status") in _NOT_ORDERS:
@@ -65,7 +65,7 @@ def read_links(orders: list[Resource], bases: frozenset[str], scope: StayScope) 
     return OrderLinks(prior, stated, frozenset(replaced), bases)
 
 
-def _order(element: Resource, bases: frozenset[str]) -> str | None:
+def _order_reference(element: Resource, bases: frozenset[str]) -> str | None:
     found = references.parse(element, bases)
     return f"MedicationRequest/{found.id}" if found and found.type in ("", "MedicationRequest") else None
 

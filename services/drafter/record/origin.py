@@ -25,7 +25,7 @@ def entries_of_stay(
 
 
 def _requests(resources: Iterable[Resource], scope: StayScope) -> Iterator[str]:
-    """Return requests of the stay for its time: what is planned for later is not its result."""
+    """Yield requests of the stay for its time: what is planned for later is not its result."""
     for item in resources:
         authored = scope.first(item, "authoredOn")
         planned = scope.first(item, "occurrenceDateTime", "occurrencePeriod", "occurrenceTiming")

@@ -35,7 +35,7 @@ _ACTIVITY = re.compile(
 
 
 def appointments(resources: list[Resource], scope: StayScope) -> Iterator[ContextEntry]:
-    """Return future appointments, also those made after the discharge on that day."""
+    """Yield future appointments, also those made after the discharge on that day."""
     for item in resources:
         start = scope.first(item, "start") or scope.first(elements.child(item, "requestedPeriod"), "start")
         made = scope.moment(item.get("created"))
@@ -81,7 +81,7 @@ def _date_only(item: Resource) -> bool:
 
 
 def care_plans(resources: list[Resource], scope: StayScope) -> Iterator[ContextEntry]:
-    """Return plans with their activities, from any element that names them."""
+    """Yield plans with their activities, from any element that names them."""
     for item in resources:
         time = scope.first(item, "created", "period")
         status, intent = str(item.get("status")), str(item.get("intent"))
@@ -128,7 +128,7 @@ def is_activity(name: str) -> bool:
 
 
 def goals(resources: list[Resource], scope: StayScope) -> Iterator[ContextEntry]:
-    """Return active goals with their targets."""
+    """Yield active goals with their targets."""
     for item in resources:
         name = elements.concept_or_code(item.get("description"))
         status = str(item.get("lifecycleStatus"))
@@ -158,7 +158,7 @@ def _target(part: Resource) -> str | None:
 def team(
     resources: list[Resource], people: dict[str, Resource], scope: StayScope, bases: frozenset[str]
 ) -> Iterator[ContextEntry]:
-    """Return care team members after the stay: teams that are active, or name no encounter."""
+    """Yield care team members after the stay: teams that are active, or name no encounter."""
     for item in resources:
         if (
             elements.string(item, "status") not in ("active", "proposed", None)

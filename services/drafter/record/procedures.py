@@ -40,7 +40,7 @@ def read_procedures(
 
 
 def aftercare_points(resources: list[Resource], scope: StayScope) -> Iterator[ContextEntry]:
-    """Return follow-up of the stay's procedures: `Remove staples on day 14 (after hip replacement)`."""
+    """Yield follow-up of the stay's procedures: `Remove staples on day 14 (after hip replacement)`."""
     for item in resources:
         time = scope.first(item, "performedDateTime", "performedPeriod")
         done = (
@@ -127,7 +127,7 @@ def device_name(device: Resource) -> str | None:
 def devices_in_place(
     devices: list[Resource], uses: list[Resource], known: dict[str, Resource], scope: StayScope, bases: frozenset[str]
 ) -> Iterator[ContextEntry]:
-    """Return devices of the patient and statements of their use that have not ended."""
+    """Yield devices of the patient and statements of their use that have not ended."""
     removed = {references.relative(item.get("device"), bases) for item in uses if _use_ended(item, scope)}
     told = {references.relative(item.get("device"), bases) for item in uses} - removed
     for item in devices:
@@ -168,7 +168,7 @@ def _is_software(device: Resource) -> bool:
 
 
 def immunizations(resources: list[Resource], scope: StayScope) -> Iterator[ContextEntry]:
-    """Return vaccines of the stay; one that was not given is marked as such."""
+    """Yield vaccines of the stay; one that was not given is marked as such."""
     for item in resources:
         time = scope.first(item, "occurrenceDateTime", "recorded")
         name = elements.concept_or_code(item.get("vaccineCode"))

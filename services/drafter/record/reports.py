@@ -52,21 +52,21 @@ def read_reports(
             scope.leave_out(item, name, "cancelled")
             continue
         if _comes_late(item, time, scope):
-            found.pending.append(scope.entry(item, f"{name or 'Report'} ({_lateness(item, time, scope)})", None))
+            found.pending.append(scope.entry(item, f"{name or 'Report'} ({_late_remark(item, time, scope)})", None))
             continue
         if not scope.usable(item, name, time, important=True) or name is None:
             continue
         if scope.is_issued_after(item):
             scope.leave_out(item, name, AFTER_DISCHARGE, important=True)
             continue
-        entry = _read(item, name, time, told, scope, bases, found)
+        entry = _read_report(item, name, time, told, scope, bases, found)
         if entry is not None:
             named.setdefault((name.lower(), entry.on or ""), []).append((entry, _conclusion(item) or ""))
     found.contradictions += _contradicting_reports(named)
     return found
 
 
-def _read(
+def _read_report(
     item: Resource,
     name: str,
     time: FhirDateTime | None,
@@ -109,7 +109,7 @@ def _comes_late(item: Resource, time: FhirDateTime | None, scope: StayScope) -> 
     return any(moment is not None and moment.begins > scope.end_of_day for moment in (time, issued))
 
 
-def _lateness(item: Resource, time: FhirDateTime | None, scope: StayScope) -> str:
+def _late_remark(item: Resource, time: FhirDateTime | None, scope: StayScope) -> str:
     issued = scope.moment(item.get("issued")) or time
     return f"reported {issued.text}, after the discharge" if issued is not None else "reported after the discharge"
 
@@ -142,7 +142,7 @@ def _conclusion(item: Resource) -> str | None:
 
 
 def _attached_text(item: Resource) -> Iterator[str]:
-    """Return the text of attached forms, where it is inline."""
+    """Yield the text of attached forms, where it is inline."""
     for form in elements.children(item, "presentedForm"):
         if text := inline_text(form):
             yield (
@@ -188,7 +188,7 @@ def _contradicting_reports(named: dict[tuple[str, str], list[tuple[ContextEntry,
 def pending_requests(
     requests: list[Resource], results: list[Resource], scope: StayScope, bases: frozenset[str]
 ) -> Iterator[ContextEntry]:
-    """Return active diagnostic ServiceRequests of the stay without a report or result."""
+    """Yield active diagnostic ServiceRequests of the stay without a report or result."""
     answered = {references.relative(part, bases) for item in results for part in elements.children(item, "basedOn")}
     for item in requests:
         if (

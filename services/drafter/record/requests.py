@@ -22,7 +22,7 @@ _PRIORITIES = {"urgent": "urgent", "asap": "as soon as possible", "stat": "immed
 def ordered_services(
     resources: list[Resource], scope: StayScope, known: dict[str, Resource], bases: frozenset[str]
 ) -> Iterator[ContextEntry]:
-    """Return referrals, home care, nursing and therapies ordered for after the stay.
+    """Yield referrals, home care, nursing and therapies ordered for after the stay.
 
     `known` are the referenced people, organizations, devices and conditions.
     """
@@ -31,7 +31,7 @@ def ordered_services(
         planned = scope.first(item, "occurrenceDateTime", "occurrencePeriod", "occurrenceTiming")
         name = (
             elements.concept_or_code(item.get("code") or item.get("codeCodeableConcept"))
-            or _named(elements.child(item, "codeReference"), known, bases)
+            or _reference_name(elements.child(item, "codeReference"), known, bases)
             or elements.join_distinct(elements.concept(part) for part in elements.children(item, "orderDetail"))
             or None
         )
@@ -47,8 +47,8 @@ def ordered_services(
                 scope.leave_out(item, name, reason)
         elif scope.usable(item, name, time) and name is not None:
             shown = f"Not to be done: {name}" if forbidden else name
-            details = [*_details(item), *_when(item, planned, later, scope), *_performer(item, known, bases)]
-            reason = _reason(item, known, bases)
+            details = [*_details(item), *_schedule(item, planned, later, scope), *_performer(item, known, bases)]
+            reason = _reason_text(item, known, bases)
             more = [f"for {reason}" if reason else None, elements.string(item, "patientInstruction")]
             yield scope.entry(item, elements.join_distinct([shown, *details, *more, *elements.annotations(item)]))
 
@@ -91,7 +91,7 @@ def _parameter(part: Resource) -> str | None:
     return elements.join_distinct([elements.concept(part.get("code")), value], " ") or None
 
 
-def _when(item: Resource, planned: FhirDateTime | None, later: bool, scope: StayScope) -> list[str | None]:
+def _schedule(item: Resource, planned: FhirDateTime | None, later: bool, scope: StayScope) -> list[str | None]:
     """Return how often; a future day, or a period."""
     period = elements.child(item, "occurrencePeriod")
     end = scope.moment(period.get("end"))
@@ -103,20 +103,20 @@ def _when(item: Resource, planned: FhirDateTime | None, later: bool, scope: Stay
 
 def _performer(item: Resource, known: dict[str, Resource], bases: frozenset[str]) -> list[str | None]:
     """Return who performs it, and where."""
-    performers = [_named(part, known, bases) for part in elements.children(item, "performer")]
+    performers = [_reference_name(part, known, bases) for part in elements.children(item, "performer")]
     where = [elements.concept(part) for part in elements.children(item, "locationCode")]
-    where += [_named(part, known, bases) for part in elements.children(item, "locationReference")]
+    where += [_reference_name(part, known, bases) for part in elements.children(item, "locationReference")]
     at = elements.join_distinct(where)
     return [elements.concept(item.get("performerType")), *performers, f"at {at}" if at else None]
 
 
-def _reason(item: Resource, known: dict[str, Resource], bases: frozenset[str]) -> str:
+def _reason_text(item: Resource, known: dict[str, Resource], bases: frozenset[str]) -> str:
     coded = [elements.concept(part) for part in elements.children(item, "reasonCode")]
-    referred = [_named(part, known, bases) for part in elements.children(item, "reasonReference")]
+    referred = [_reference_name(part, known, bases) for part in elements.children(item, "reasonReference")]
     return elements.join_distinct([*coded, *referred])
 
 
-def _named(reference: Resource, known: dict[str, Resource], bases: frozenset[str]) -> str | None:
+def _reference_name(reference: Resource, known: dict[str, Resource], bases: frozenset[str]) -> str | None:
     """Return the name of a reference: its display, else that of the referenced resource."""
     if display := elements.string(reference, "display"):
         return display
@@ -124,7 +124,7 @@ def _named(reference: Resource, known: dict[str, Resource], bases: frozenset[str
     if not found:
         return None
     if person := elements.child(found, "practitioner"):
-        return _named(person, {name: item for name, item in known.items() if item is not found}, bases)
+        return _reference_name(person, {name: item for name, item in known.items() if item is not found}, bases)
     names = [elements.string(part, "name") for part in elements.children(found, "deviceName")]
     coded = elements.concept(found.get("code")) or elements.concept(found.get("type"))
     called = elements.person_name(found, prefixes=True) or elements.string(found, "name")

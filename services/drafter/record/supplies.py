@@ -36,7 +36,7 @@ class SupplyReader:
         self._entries, self._lists, self._bases, self._scope = entries, lists, bases, scope
 
     def for_home(self, resources: list[Resource]) -> Iterator[Medicine]:
-        """Return supplies for home without a home order behind them."""
+        """Yield supplies for home without a home order behind them."""
         for item in resources:
             time = self._scope.first(item, "whenHandedOver", "whenPrepared")
             name = self._entries.name(item)
@@ -45,19 +45,19 @@ class SupplyReader:
             if "discharge" in self._lists.kinds(item):
                 yield self._entries.medicine(item, name, time)
                 continue
-            behind = self._behind(item)
-            if not self._is_of_discharge(item, time) or self._is_told(item, behind):
+            behind = self._orders_behind(item)
+            if not self._is_of_discharge(item, time) or self._is_listed(item, behind):
                 continue
             if behind & self._ward and not self._is_for_home(item):
-                self._ask(item, name)
+                self._ask_question(item, name)
                 continue
             yield self._supply(item, name, time, sorted(behind & self._ward))
 
-    def _behind(self, item: Resource) -> set[str]:
+    def _orders_behind(self, item: Resource) -> set[str]:
         named = (references.relative(part, self._bases) for part in elements.children(item, "authorizingPrescription"))
         return {reference for reference in named if reference is not None}
 
-    def _is_told(self, item: Resource, behind: set[str]) -> bool:
+    def _is_listed(self, item: Resource, behind: set[str]) -> bool:
         """Return whether the home order of a supply is listed; an excluded order hides no supply."""
         if not self._scope.belongs(item):
             return bool(behind & self._orders.keys() - self._ward)
@@ -75,7 +75,7 @@ class SupplyReader:
     def _is_for_home(self, item: Resource) -> bool:
         return bool(_category_and_type(item)) or bool(elements.child(item, "daysSupply"))
 
-    def _ask(self, item: Resource, name: str | None) -> None:
+    def _ask_question(self, item: Resource, name: str | None) -> None:
         if item.get("whenHandedOver"):
             reason = "handed over at the discharge for an order of the ward, the record does not say whether for home"
             self._scope.leave_out(item, name, reason, important=True)

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 
 from shared.contracts.context import Medicine
 
-_EFFECTS = {
+_EFFECT_PATTERNS = {
     "anticoagulants": re.compile(
         r"warfarin|coumadin|jantoven|marcumar|falithrom|marcoumar|procoumon|fenprocoumon|acenocoumarol|sintrom|apixaban"
         r"|eliquis|rivaroxaban|xarelto|dabigatran|pradaxa|edoxaban|lixiana|savaysa|\w+parine?\b|lovenox|clexane|fragmin"
@@ -23,17 +23,19 @@ _NOT_SYSTEMIC = re.compile(r"flush|\block\b|\bgel\b|cream|ointment|topical|eye|o
 
 
 def combination_questions(taken: Sequence[Medicine]) -> Iterator[tuple[str, list[Medicine]]]:
-    """Return each effect with its medicines, where they are of more than one substance."""
-    for effect, names in _EFFECTS.items():
+    """Yield each effect with its medicines, where they are of more than one substance."""
+    for effect, names in _EFFECT_PATTERNS.items():
         found = {
-            item.text: item for item in taken if names.search(_said(item)) and not _NOT_SYSTEMIC.search(_said(item))
+            item.text: item
+            for item in taken
+            if names.search(_searchable_text(item)) and not _NOT_SYSTEMIC.search(_searchable_text(item))
         }
         orders = list(found.values())
         if len(orders) > 1 and not _of_one_substance(orders):
             yield effect, orders
 
 
-def _said(item: Medicine) -> str:
+def _searchable_text(item: Medicine) -> str:
     return " ".join([item.name, item.route, item.dose, *item.ingredients]).lower()
 
 

@@ -48,9 +48,9 @@ def format_frequency(element: Any) -> str:
         return ""
     repeat = elements.child(element, "repeat")
     stated = timing_codes.code_in_words(element.get("code"))
-    days, times = _texts(repeat, "dayOfWeek"), [text[:5] for text in _texts(repeat, "timeOfDay")]
+    days, times = _schedule_texts(repeat, "dayOfWeek"), [text[:5] for text in _schedule_texts(repeat, "timeOfDay")]
     often = _often(repeat, len(times))
-    when = [_event(text, elements.number(repeat, "offset")) for text in _texts(repeat, "when")]
+    when = [_event(text, elements.number(repeat, "offset")) for text in _schedule_texts(repeat, "when")]
     if days:
         often = _on_days(often, [DAYS.get(text.lower()[:3], text) for text in days])
     elif when and "every" not in often and often == _per_day(len(when)):
@@ -89,7 +89,7 @@ def _on_days(often: str, days: list[str]) -> str:
     return f"{often}, on {_and(days)}"
 
 
-def _texts(repeat: Resource, name: str) -> list[str]:
+def _schedule_texts(repeat: Resource, name: str) -> list[str]:
     found = repeat.get(name)
     return [text for text in found if isinstance(text, str) and text] if isinstance(found, list) else []
 
@@ -150,7 +150,7 @@ def _limits(repeat: Resource) -> list[str]:
         found.append(f"{format_number(count, trailing_zeros=False)}{upper} doses in all")
     if over is not None:
         unit = UNITS.get(elements.string(repeat, "durationUnit") or "", "")
-        found.append(f"over {_counted(over, unit)}")
+        found.append(f"over {_with_unit(over, unit)}")
     return found
 
 
@@ -161,10 +161,10 @@ def format_duration(duration: Any) -> str:
         return ""
     stated = elements.string(duration, "code") or elements.string(duration, "unit") or ""
     unit = UNITS.get(stated) or elements.string(duration, "unit") or stated
-    return _counted(amount, unit.rstrip("s") if unit.rstrip("s") in UNITS.values() else unit)
+    return _with_unit(amount, unit.rstrip("s") if unit.rstrip("s") in UNITS.values() else unit)
 
 
-def _counted(amount: Number, unit: str) -> str:
+def _with_unit(amount: Number, unit: str) -> str:
     text = format_number(amount, trailing_zeros=False)
     plural = "s" if unit in UNITS.values() and text != "1" else ""
     return f"{text} {unit}{plural}".strip()

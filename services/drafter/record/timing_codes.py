@@ -134,12 +134,12 @@ def says_frequency(words: str) -> bool:
 
 def explain_codes(text: str) -> str | None:
     """Return the meaning of a scheme or abbreviation in a text: `1-0-1` → `1 in the morning, 1 in the evening`."""
-    found: list[str | None] = [_scheme(written) for written in dosage_words.dosing_schemes(text)]
+    found: list[str | None] = [_scheme_in_words(written) for written in dosage_words.dosing_schemes(text)]
     found += [_expand(match.group()) for match in _ERROR_PRONE.finditer(text)]
     return elements.join_distinct(found, "; ") or None
 
 
-def _scheme(written: str) -> str:
+def _scheme_in_words(written: str) -> str:
     """Return the numbers of a scheme with their times of day; zeros are doses that are not taken."""
     numbers = [part.strip() for part in re.split(r"[-–]", written)]
     taken = [f"{number} {time}" for number, time in zip(numbers, _PARTS, strict=False) if number.strip("0,.")]
@@ -155,11 +155,11 @@ def _expand(text: str) -> str | None:
     tokens = re.sub(r"^(\d+) ?X (TGL|TÄGLICH|DAILY|DAAGS)$", r"\1X", joined).split()
     if len(tokens) > 1 and _WORDS & set(tokens):
         return None  # `once weekly` is no abbreviation
-    words = [_token(token) for token in tokens]
+    words = [_abbreviation_in_words(token) for token in tokens]
     return elements.join_distinct(words, " ") if words and all(words) else None
 
 
-def _token(token: str) -> str | None:
+def _abbreviation_in_words(token: str) -> str | None:
     """Return `Q4-6H` → `every 4-6 hours`; None for what is no abbreviation."""
     every = re.fullmatch(r"Q(\d+(?:-\d+)?)(H|HR|D|DAY|W|WK|WEEK|MO|MON|MTH|MONTH|MIN|Y|YR)S?", token)
     if every:

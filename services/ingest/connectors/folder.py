@@ -95,7 +95,7 @@ def _describe_error(error: OSError) -> str:
 
 
 def _files(folder: Path) -> Iterator[FolderEntry]:
-    """Return every document; files that vanish during the scan are left out.
+    """Yield every document; files that vanish during the scan are left out.
 
     A directory that links lead to several times is read once.
     """
@@ -121,10 +121,10 @@ def _files(folder: Path) -> Iterator[FolderEntry]:
             continue
         for entry in listed:
             if not entry.name.startswith("."):
-                yield from _entry(entry, prefix, stack)
+                yield from _folder_entry(entry, prefix, stack)
 
 
-def _entry(entry: os.DirEntry[str], prefix: str, stack: list[tuple[Path, str]]) -> Iterator[FolderEntry]:
+def _folder_entry(entry: os.DirEntry[str], prefix: str, stack: list[tuple[Path, str]]) -> Iterator[FolderEntry]:
     name = f"{prefix}{entry.name}"
     try:
         if entry.is_dir():

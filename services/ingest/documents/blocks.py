@@ -50,7 +50,7 @@ def with_title(title: str, blocks: tuple[Block, ...]) -> ParsedDocument:
 
 
 def build_table(rows: list[list[str]]) -> Iterator[Table]:
-    """Return a table of rows of cells; none where all are empty."""
+    """Yield a table of rows of cells; none where all are empty."""
     lines = [" | ".join(cells) for cells in rows if any(cells)]
     if lines:
         yield Table(lines[0], tuple(lines[1:]))

@@ -71,7 +71,7 @@ def _titles(path: list[Heading], title: str) -> tuple[str, ...]:
 
 
 def _pack(blocks: list[Block], tokens: int, count: TokenCounter) -> Iterator[str]:
-    """Return the bodies of chunks: as many whole units, in order, as fit."""
+    """Yield the bodies of chunks: as many whole units, in order, as fit."""
     body: list[str] = []
     size = 0
     shown = ""  # the table header that stands in this body
@@ -92,7 +92,7 @@ def _pack(blocks: list[Block], tokens: int, count: TokenCounter) -> Iterator[str
 
 
 def _units(blocks: list[Block], tokens: int, count: TokenCounter) -> Iterator[tuple[str, str]]:
-    """Return what is never cut: a row with its header, a paragraph, or a sentence of a long one, with its grade."""
+    """Yield what is never cut: a row with its header, a paragraph, or a sentence of a long one, with its grade."""
     held: str | None = None
     for block in blocks:
         if isinstance(block, Paragraph):
@@ -115,7 +115,7 @@ def _units(blocks: list[Block], tokens: int, count: TokenCounter) -> Iterator[tu
 
 
 def _sentences(text: str, tokens: int, count: TokenCounter) -> Iterator[str]:
-    """Return the paragraph if it fits, else its sentences, and a very long sentence by its words."""
+    """Yield the paragraph if it fits, else its sentences, and a very long sentence by its words."""
     if count(text) <= tokens:
         yield text
         return

@@ -61,7 +61,7 @@ def parse_document(name: str, data: bytes, media_type: str | None = None) -> Par
         raise UnreadableError(f"there are more than {MAX_CHARACTERS:,} characters of text in it")
     if not any(isinstance(block, Paragraph | Table) for block in text.blocks):
         raise UnreadableError("there is no text in it")
-    return text if text.title else ParsedDocument(_stem(name), text.blocks)
+    return text if text.title else ParsedDocument(_title_from_name(name), text.blocks)
 
 
 def is_readable(name: str) -> bool:
@@ -93,7 +93,7 @@ def _size(block: Block) -> int:
     return len(block.text)
 
 
-def _stem(name: str) -> str:
+def _title_from_name(name: str) -> str:
     return PurePosixPath(name).stem.replace("_", " ").replace("-", " ").strip() or name
 
 
@@ -121,14 +121,14 @@ def _parse_html(data: bytes) -> ParsedDocument:
         raise UnreadableError("it is not HTML") from None
     title = collapse_spaces(root.findtext(".//title") or "")
     mains = root.xpath("//main | //*[@role='main'] | //article")
-    blocks = tuple(_walk(mains[0] if mains else root))
+    blocks = tuple(_blocks_in(mains[0] if mains else root))
     if problem := placeholder_reason(title, blocks, asks_password=bool(root.xpath("//input[@type='password']"))):
         raise UnreadableError(problem)
     return with_title(title, blocks)
 
 
-def _walk(node: Any) -> Iterator[Block]:
-    """Return the blocks of an element in reading order. Text between block elements is a paragraph."""
+def _blocks_in(node: Any) -> Iterator[Block]:
+    """Yield the blocks of an element in reading order. Text between block elements is a paragraph."""
     loose = [node.text or ""]
     for child in node:
         found = _blocks_of(child)
@@ -156,7 +156,7 @@ def _blocks_of(node: Any) -> Iterator[Block] | None:
         )
     holds_blocks = any(item.tag in CONTAINERS for item in node.iterdescendants())
     if holds_blocks or tag in CONTAINERS:
-        return _walk(node)
+        return _blocks_in(node)
     return _paragraph([node.text_content()]) if tag in LEAVES else None
 
 

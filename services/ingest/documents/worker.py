@@ -31,7 +31,7 @@ def serve(source: BinaryIO, sink: int) -> int:
             return 0  # whoever asked is gone
         child = os.fork()
         if child == 0:
-            _read(asked, data, sink)
+            _read_in_child(asked, data, sink)
         del data
         _, status = os.waitpid(child, 0)
         if status != 0:
@@ -39,7 +39,7 @@ def serve(source: BinaryIO, sink: int) -> int:
     return 0
 
 
-def _read(asked: dict[str, Any], data: bytes, sink: int) -> None:
+def _read_in_child(asked: dict[str, Any], data: bytes, sink: int) -> None:
     """Read one document within its limits, in the child. Does not return."""
     code = exit_code_of(signal.SIGABRT)
     try:

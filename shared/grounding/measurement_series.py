@@ -25,7 +25,7 @@ class SeriesPoint:
 
 
 @dataclass(frozen=True, slots=True)
-class TestSeries:
+class MeasurementSeries:
     """The values of one test in order of time. `is_complete`: the context has dropped none of them."""
 
     id: str
@@ -46,12 +46,12 @@ class TestSeries:
         return f"{self.name.partition(' [')[0]} {', then '.join(values)}"
 
 
-def read_series(context: EncounterContext) -> dict[str, list[TestSeries]]:
+def read_series(context: EncounterContext) -> dict[str, list[MeasurementSeries]]:
     """Return the series of the record by test."""
-    found: dict[str, list[TestSeries]] = {}
+    found: dict[str, list[MeasurementSeries]] = {}
     for series in (*context.labs, *context.vitals):
         id = id_of(series)
-        found.setdefault(id, []).append(_test_series(id, series))
+        found.setdefault(id, []).append(_build_series(id, series))
     return found
 
 
@@ -72,33 +72,35 @@ def analyte(id: str) -> Analyte:
     return analytes.analytes().get(id) or Analyte(id, (id,))
 
 
-def _test_series(id: str, series: ObservationSeries) -> TestSeries:
+def _build_series(id: str, series: ObservationSeries) -> MeasurementSeries:
     given = (series.first, series.worst, series.lowest, series.highest, series.last)
     unique = {(item.time, item.value): item for item in given if item is not None}
     ordered = sorted(unique.values(), key=lambda item: item.time)
     read = [_quantity(item.value) for item in ordered]
-    numbers = [figure.value for figure in read if figure is not None]
+    numbers = [quantity.value for quantity in read if quantity is not None]
     points = tuple(
-        _point(item, figure, index, len(ordered), numbers)
-        for index, (item, figure) in enumerate(zip(ordered, read, strict=True))
+        _series_point(item, quantity, index, len(ordered), numbers)
+        for index, (item, quantity) in enumerate(zip(ordered, read, strict=True))
     )
-    return TestSeries(id, series.name, points, series.count <= len(points), series.judged, series.range or "")
+    return MeasurementSeries(id, series.name, points, series.count <= len(points), series.judged, series.range or "")
 
 
 def _quantity(text: str) -> Quantity | None:
     return next(iter(find_quantities(text)), None)
 
 
-def _point(item: Measurement, figure: Quantity | None, index: int, size: int, numbers: list[float]) -> SeriesPoint:
+def _series_point(
+    item: Measurement, quantity: Quantity | None, index: int, size: int, numbers: list[float]
+) -> SeriesPoint:
     places = {"first"} if index == 0 else set()
     if index == size - 1:
         places.add("last")
-    if figure is not None and figure.value == max(numbers):
+    if quantity is not None and quantity.value == max(numbers):
         places.add("highest")
-    if figure is not None and figure.value == min(numbers):
+    if quantity is not None and quantity.value == min(numbers):
         places.add("lowest")
     try:
         on = date.fromisoformat(item.on[:10]) if item.on else item.time.date()
     except ValueError:
         on = None
-    return SeriesPoint(figure, item.value, item.time, on, item.flag or "", item.source, frozenset(places))
+    return SeriesPoint(quantity, item.value, item.time, on, item.flag or "", item.source, frozenset(places))
