@@ -42,10 +42,13 @@ class Server(httpx.ASGITransport):
         self.knows_end = True  # of the time that is asked for
         self.asked: list[str] = []
         for number in range(COUNT):
-            made = resources.task(CASE, STAY, draft_ref(), "dev-1", T0, T0, "")
-            meta = {"versionId": "1", "lastUpdated": resources.instant(T0 + number * spread)}
-            self.ehr.store.put(made | {"id": f"ended-{number}", "status": "completed", "meta": meta})
+            self.end_task(f"ended-{number}", T0 + number * spread)
         super().__init__(create_app(self.ehr))
+
+    def end_task(self, id: str, time: datetime) -> None:
+        made = resources.task(CASE, STAY, draft_ref(), "dev-1", T0, T0, "")
+        meta = {"versionId": "1", "lastUpdated": resources.instant(time)}
+        self.ehr.store.put(made | {"id": id, "status": "completed", "meta": meta})
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         if not self.answers:
@@ -61,7 +64,9 @@ class Server(httpx.ASGITransport):
         return FhirClient(BASE, httpx.AsyncClient(transport=self, base_url=BASE))
 
 
-async def reconciling(bus: Bus, server: Server, new_id: Callable[[], str]) -> TaskReconciler:
+async def reconciling(
+    bus: Bus, server: Server, new_id: Callable[[], str], now: datetime = T0 + timedelta(days=3)
+) -> TaskReconciler:
     async def nothing() -> None: ...
 
     made = TaskReconciler(
@@ -69,7 +74,7 @@ async def reconciling(bus: Bus, server: Server, new_id: Callable[[], str]) -> Ta
         server.connected(),
         Waiting(),
         timedelta(hours=1),
-        lambda: T0 + timedelta(days=3),
+        lambda: now,
         new_id,
         nothing,
         most=MOST,
@@ -131,3 +136,18 @@ async def test_what_cannot_be_asked_for_in_parts_is_told_too(
         await (await reconciling(bus, server, lambda: "x")).run()
         assert (await mark(bus)).run is not None
     assert sorted(await told(nats)) == ALL
+
+
+@pytest.mark.parametrize("after", [timedelta(minutes=2), timedelta(minutes=9), timedelta(minutes=25)])
+async def test_a_task_that_ends_soon_after_very_many_is_told(nats: NatsServer, after: timedelta) -> None:
+    """The shortest part of the time may reach beyond now: what ends in the rest of it is not known yet."""
+    await nats.provision()
+    server = Server(timedelta(seconds=1))
+    now = T0 + timedelta(seconds=COUNT)
+    async with as_user(nats, "approval") as bus:
+        await (await reconciling(bus, server, lambda: "x", now)).run()
+        first = await mark(bus)
+        assert (first.seen, first.behind) == (T0 + timedelta(seconds=COUNT - 1), False)
+        server.end_task("later", now + after)
+        await (await reconciling(bus, server, lambda: "x", now + after)).run()
+    assert "later" in await told(nats)

@@ -127,8 +127,17 @@ class TaskReconciler:
             if found is not None:
                 if end is not None and any(item.time >= end for item in found):
                     end = None  # a server that knows no `lt` has answered with all that there is
+                elif end is not None and not await self._has_tasks_from(end):
+                    end = None  # the EHR's time may not have come to `end` yet: what ends before it is still to come
                 return after(mark, found, self._clock(), end), end is None
             end = half
+
+    async def _has_tasks_from(self, time: datetime) -> bool:
+        """Return whether a Task ended at `time` or later in the EHR's own time. Raises CountersignError."""
+        async for page in self._ehr.each_page("Task", query(time, None)):
+            if any(item.time >= time for item in ended(page.matches)):
+                return True
+        return False
 
     async def _part(
         self, mark: Watermark, start: datetime, end: datetime | None, most: int | None
