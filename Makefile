@@ -4,7 +4,7 @@ UV_VERSION := 0.13.9
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo up watch test proof pictures dashboards compose-secrets lint sbom scan bench bench-knowledge bench-airflow bench-waiting bench-beginning bench-hostile bench-proof bench-scale bench-sharing bench-telemetry quality format contracts clean
+.PHONY: help install demo up watch test proof pictures dashboards compose-secrets lint docs docs-serve sbom scan bench bench-knowledge bench-airflow bench-waiting bench-beginning bench-hostile bench-proof bench-scale bench-sharing bench-telemetry quality format contracts clean
 
 help: ## list the commands
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 22
@@ -56,6 +56,19 @@ dashboards: install ## write Grafana's dashboards again
 pictures: install ## every page as a picture, in pictures/
 	@tests/browser/install.sh
 	@$(BIN)/python -m tests.browser.pictures
+
+docs: install .venv-docs/ready ## the documentation site, in site/; a broken link or anchor is an error
+	@$(BIN)/python -m docs._generate
+	@.venv-docs/bin/sphinx-build -W --keep-going --quiet --jobs 2 -d site/.doctrees docs site
+	@$(BIN)/python -m docs._generate.offline site
+
+docs-serve: docs ## the documentation site on http://127.0.0.1:8001
+	@.venv-docs/bin/python -m http.server --bind 127.0.0.1 --directory site 8001
+
+.venv-docs/ready: locks/docs.txt
+	@test -x .venv-docs/bin/python || $(BIN)/uv venv --quiet --python $(BIN)/python .venv-docs
+	@VIRTUAL_ENV=.venv-docs $(BIN)/uv pip sync --quiet --require-hashes locks/docs.txt
+	@touch $@
 
 lint: install ## formatting, rules, types, walls
 	@$(BIN)/ruff format --check .
@@ -126,4 +139,4 @@ contracts: install ## write the JSON Schemas and the AsyncAPI document again
 	@$(BIN)/python -m shared.messaging.asyncapi
 
 clean: ## remove the environments and caches
-	rm -rf .venv .venv-triton .venv-bench .venv-airflow bench/node_modules .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
+	rm -rf .venv .venv-triton .venv-bench .venv-airflow .venv-docs site docs/reference/generated bench/node_modules .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
