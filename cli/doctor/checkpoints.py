@@ -20,7 +20,7 @@ from shared.messaging.journal import STREAM, as_stored
 WHAT = "checkpoints"
 LATE = 3  # intervals without one: a process that restarts is no reason to worry
 SLACK = timedelta(minutes=1)
-HOW = 'docs/runbook.md, "Proving the trail"'
+HOW = "docs/how-to/verify-the-audit-trail.md"
 
 
 class Settings(BaseSettings):

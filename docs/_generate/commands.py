@@ -43,7 +43,8 @@ def _section(command: Any, path: str, depth: int) -> str:
         rows.append(_row(parameter))
         if parameter.param_type_name == "argument":
             name = (parameter.metavar or parameter.name or "").upper().strip("[]<>")
-            usage.append(f"{name}…" if parameter.nargs == -1 else name if parameter.required else f"[{name}]")
+            shown = name if parameter.required else f"[{name}]"
+            usage.append(f"{shown}…" if parameter.nargs == -1 else shown)
     if any(parameter.param_type_name == "option" for parameter in command.params):
         usage.append("[OPTIONS]")
     text = f"{'#' * depth} `{path}`\n\n{_sentence(command.help)}\n\n```text\n{' '.join(usage)}\n```\n"

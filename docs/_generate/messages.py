@@ -43,9 +43,7 @@ def _stream(channel: Mapping[str, Any]) -> str:
     return words[0] if words else str(channel["address"]).split(".")[0].upper()
 
 
-def _channel(
-    name: str, channel: Mapping[str, Any], document: Mapping[str, Any], users: Mapping[str, set[str]]
-) -> str:
+def _channel(name: str, channel: Mapping[str, Any], document: Mapping[str, Any], users: Mapping[str, set[str]]) -> str:
     lines = [f"### {name}\n", f"Subject {code(channel['address'])}. {cell(channel.get('description', ''))}\n"]
     for action, verb in (("send", "Sent by"), ("receive", "Received by")):
         if named := sorted(users.get(action, ())):

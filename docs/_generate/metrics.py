@@ -25,7 +25,9 @@ def render() -> str:
         "Prometheus. How to switch export on: [Telemetry](../../how-to/telemetry.md).\n"
     )
     heads = ("Metric", "Kind", "Unit", "Meaning", "Attributes", "In Prometheus")
-    return page("Metrics", "operators who build dashboards and alerts", "the metric catalogue", intro, table(heads, rows))
+    return page(
+        "Metrics", "operators who build dashboards and alerts", "the metric catalogue", intro, table(heads, rows)
+    )
 
 
 def prometheus_name(name: str, kind: str, unit: str) -> str:

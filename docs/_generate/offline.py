@@ -4,8 +4,10 @@ import re
 import sys
 from pathlib import Path
 
-LOADED = re.compile(r"""<(?:script|img|iframe|source)\b[^>]*\bsrc=["'](?:https?:)?//[^"']+|"""
-                    r"""<link\b(?=[^>]*\brel=["'](?:stylesheet|preload|preconnect|icon)["'])[^>]*\bhref=["'](?:https?:)?//[^"']+""")
+LOADED = re.compile(
+    r"""<(?:script|img|iframe|source)\b[^>]*\bsrc=["'](?:https?:)?//[^"']+|"""
+    r"""<link\b(?=[^>]*\brel=["'](?:stylesheet|preload|preconnect|icon)["'])[^>]*\bhref=["'](?:https?:)?//[^"']+"""
+)
 IMPORTED = re.compile(r"""(?:@import\s+|url\()\s*(?:url\()?["']?(?:https?:)?//[^"')]+""")
 
 

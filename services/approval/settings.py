@@ -64,14 +64,27 @@ class RetentionSettings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="COUNTERSIGN_", extra="ignore", frozen=True)
 
-    retain_record: Kept = Field(default=None, description="how long the record that was read from the EHR is kept; not set: for ever")
+    retain_record: Kept = Field(
+        default=None, description="how long the record that was read from the EHR is kept; not set: for ever"
+    )
     retain_draft: Kept = Field(default=None, description="how long unsigned drafts are kept; not set: for ever")
-    retain_words: Kept = Field(default=None, description="how long the reasons of rejections, reassignments, corrections and retractions are kept")
-    retain_signed: Kept = Field(default=None, description="how long signed texts and their drafts are kept; not set: for ever")
-    retain_renditions: Kept = Field(default=None, description="how long the PDF, XHTML and FHIR renditions are kept; not set: for ever")
-    retain_unfiled: Kept = Field(default=None, description="how long all texts of a case without a filed document are kept; not set: for ever")
+    retain_words: Kept = Field(
+        default=None,
+        description="how long the reasons of rejections, reassignments, corrections and retractions are kept",
+    )
+    retain_signed: Kept = Field(
+        default=None, description="how long signed texts and their drafts are kept; not set: for ever"
+    )
+    retain_renditions: Kept = Field(
+        default=None, description="how long the PDF, XHTML and FHIR renditions are kept; not set: for ever"
+    )
+    retain_unfiled: Kept = Field(
+        default=None, description="how long all texts of a case without a filed document are kept; not set: for ever"
+    )
     retain_every: timedelta = Field(
-        default=timedelta(days=1), ge=timedelta(milliseconds=100), description="interval at which retention scans all cases"
+        default=timedelta(days=1),
+        ge=timedelta(milliseconds=100),
+        description="interval at which retention scans all cases",
     )
 
     @property
@@ -102,7 +115,9 @@ class ApprovalSettings(ServiceSettings):
     paper: Paper = Field(default="us-letter", description="paper size of the PDF")
     idle: timedelta = Field(default=timedelta(minutes=30), description="idle timeout of a session")
     session: timedelta = Field(default=timedelta(hours=12), description="maximum age of a session")
-    sign_within: timedelta = Field(default=timedelta(minutes=15), description="maximum age of the sign-in when a physician signs")
+    sign_within: timedelta = Field(
+        default=timedelta(minutes=15), description="maximum age of the sign-in when a physician signs"
+    )
     reconcile_every: timedelta = Field(
         default=timedelta(minutes=5),
         ge=timedelta(milliseconds=100),
@@ -112,7 +127,9 @@ class ApprovalSettings(ServiceSettings):
         default=None,
         description="folder for signed checkpoints, shared by all approval processes; not set: none are made",
     )
-    checkpoint_key_file: Path | None = Field(default=None, description="Ed25519 private key (PEM) that signs checkpoints")
+    checkpoint_key_file: Path | None = Field(
+        default=None, description="Ed25519 private key (PEM) that signs checkpoints"
+    )
     checkpoint_every: timedelta = Field(
         default=timedelta(minutes=10), ge=timedelta(milliseconds=100), description="interval between checkpoints"
     )
@@ -121,7 +138,9 @@ class ApprovalSettings(ServiceSettings):
         description="folder for the list of erasures, shared by all approval processes; a restore reads it",
     )
     retention: RetentionSettings = Field(default_factory=RetentionSettings)
-    public_url: str = Field(default="", description="URL under which people reach the pages; used for links and as the allowed origin")
+    public_url: str = Field(
+        default="", description="URL under which people reach the pages; used for links and as the allowed origin"
+    )
     origins: Names = Field(default=(), description="further allowed origins of the pages, comma-separated")
 
     @property

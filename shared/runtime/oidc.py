@@ -44,7 +44,9 @@ class OidcSettings(BaseSettings):
     audience: str = Field(default="", description="expected audience of access tokens; empty: the client id")
     scope: str = Field(default="openid profile", description="scopes requested at sign-in")
     role_claim: str = Field(default="roles", description="claim that holds the roles; dots address nested claims")
-    roles: dict[str, Role] = Field(default={}, description="role or group of the provider → Countersign role; empty: roles have the same names")
+    roles: dict[str, Role] = Field(
+        default={}, description="role or group of the provider → Countersign role; empty: roles have the same names"
+    )
     department_claim: str = Field(default="departments", description="claim that holds the departments")
     practitioner_claim: str = Field(default="fhirUser", description="claim that holds the person's FHIR reference")
     npi_claim: str = Field(default="npi", description="claim that holds the National Provider Identifier")

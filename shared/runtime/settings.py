@@ -34,10 +34,14 @@ class Allowed(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="COUNTERSIGN_ALLOW_", extra="ignore", frozen=True)
 
-    unsafe_durability: bool = Field(default=False, description="start although NATS may lose acknowledged writes in a power cut")
+    unsafe_durability: bool = Field(
+        default=False, description="start although NATS may lose acknowledged writes in a power cut"
+    )
     plain_nats: bool = Field(default=False, description="start without TLS to NATS on another machine")
     plain_ehr: bool = Field(default=False, description="start without TLS to an EHR on another machine")
-    static_tokens: bool = Field(default=False, description="start without an identity provider although other machines can reach the API")
+    static_tokens: bool = Field(
+        default=False, description="start without an identity provider although other machines can reach the API"
+    )
 
 
 def parse_zone(value: object) -> object:
@@ -98,22 +102,31 @@ class ServiceSettings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="COUNTERSIGN_", extra="ignore", frozen=True)
 
-    mode: Literal["production", "demo"] = Field(default="production", description="demo switches off the checks that production makes at start")
+    mode: Literal["production", "demo"] = Field(
+        default="production", description="demo switches off the checks that production makes at start"
+    )
     allowed: Allowed = Field(default_factory=Allowed)
     nats_url: str = Field(
         default="nats://127.0.0.1:4222", description="NATS servers, comma-separated; use tls:// between machines"
     )
-    nats_ca_file: Path | None = Field(default=None, description="CA certificates to trust for NATS; default: the system's")
+    nats_ca_file: Path | None = Field(
+        default=None, description="CA certificates to trust for NATS; default: the system's"
+    )
     nats_monitor_url: str = Field(default="", description="HTTP monitoring endpoint of NATS")
     nats_seed: SecretStr = Field(default=SecretStr(""), description="nkey seed of the NATS user to connect as")
     nats_seed_file: Path | None = Field(default=None, description="file with the nkey seed")
     master_key_file: Path | None = Field(
         default=None, description="file with 32 base64 bytes; when set, case keys are stored encrypted under it"
     )
-    tokens_file: Path = Field(default=Path("/run/secrets/countersign-tokens.json"), description="file with static API tokens (SHA-256) and their roles")
+    tokens_file: Path = Field(
+        default=Path("/run/secrets/countersign-tokens.json"),
+        description="file with static API tokens (SHA-256) and their roles",
+    )
     oidc: OidcSettings = Field(default_factory=OidcSettings)
     zones: TimeZones = Field(default_factory=TimeZones)
-    organization: str = Field(default="countersign", description="part of every case id; never change it after the first case")
+    organization: str = Field(
+        default="countersign", description="part of every case id; never change it after the first case"
+    )
     host: str = Field(default="127.0.0.1", description="address to listen on")
     port: int = Field(default=8080, description="port to listen on")
 
@@ -154,9 +167,14 @@ class EhrSettings(BaseSettings):
     token_file: Path | None = Field(
         default=None, description="file with the bearer token; read again when the EHR answers 401"
     )
-    connections: int = Field(default=32, ge=1, description="concurrent connections and requests to the EHR; interactive requests get a quarter more")
+    connections: int = Field(
+        default=32,
+        ge=1,
+        description="concurrent connections and requests to the EHR; interactive requests get a quarter more",
+    )
     page_hosts: Names = Field(
-        default=(), description="other hosts that may serve further pages of a search, comma-separated; they never receive the token"
+        default=(),
+        description="other hosts that may serve further pages of a search, comma-separated; they never receive the token",
     )
 
     @property
@@ -186,7 +204,9 @@ class TritonSettings(BaseSettings):
 
     url: str = Field(default="127.0.0.1:8001", description="gRPC host and port of Triton")
     drafter_model: str = Field(default="drafter", description="Triton model that writes drafts")
-    embedder_model: str = Field(default="embedder", description="embedding model that /readyz checks; the knowledge file selects the one in use")
+    embedder_model: str = Field(
+        default="embedder", description="embedding model that /readyz checks; the knowledge file selects the one in use"
+    )
 
 
 class QdrantSettings(BaseSettings):
@@ -197,7 +217,9 @@ class QdrantSettings(BaseSettings):
     url: str | None = Field(default=None, description="URL of the Qdrant server")
     api_key: SecretStr | None = Field(default=None, description="API key of the Qdrant server")
     api_key_file: Path | None = Field(default=None, description="file with the API key")
-    directory: Path | None = Field(default=None, description="directory of the embedded engine; only when all services share one process")
+    directory: Path | None = Field(
+        default=None, description="directory of the embedded engine; only when all services share one process"
+    )
 
     def connect(self) -> KnowledgeBase:
         """The vector base. Raises PermanentError when neither place is set."""
@@ -210,8 +232,13 @@ class KnowledgeSettings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="COUNTERSIGN_KNOWLEDGE_", extra="ignore", frozen=True)
 
-    file: Path | None = Field(default=None, description="file that declares the sources (knowledge.yaml); read again at every refresh")
-    tokenizer: Path = Field(
-        default=Path("/models/embedder/tokenizer.json"), description="tokenizer of the embedding model; chunk sizes are counted with it"
+    file: Path | None = Field(
+        default=None, description="file that declares the sources (knowledge.yaml); read again at every refresh"
     )
-    uploads: Path | None = Field(default=None, description="folder for uploaded documents; it must be a declared source")
+    tokenizer: Path = Field(
+        default=Path("/models/embedder/tokenizer.json"),
+        description="tokenizer of the embedding model; chunk sizes are counted with it",
+    )
+    uploads: Path | None = Field(
+        default=None, description="folder for uploaded documents; it must be a declared source"
+    )

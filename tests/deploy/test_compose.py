@@ -139,8 +139,10 @@ def test_checkpoints_are_made_with_a_key_and_in_a_volume_of_their_own() -> None:
 
 
 def test_a_cluster_says_how_it_is_whichever_server_is_gone() -> None:
-    """Production does not start without that answer: docs/install.md must not ask one server for it."""
-    told = set(re.findall(r"_NATS_MONITOR_URL=http://([\w-]+):8222", (ROOT / "docs/install.md").read_text()))
+    """Production does not start without that answer: docs/how-to/install-compose.md must not ask one server for it."""
+    told = set(
+        re.findall(r"_NATS_MONITOR_URL=http://([\w-]+):8222", (ROOT / "docs/how-to/install-compose.md").read_text())
+    )
     common = [set(service(f"nats-{index}")["networks"]["bus"]["aliases"]) for index in (1, 2, 3)]
     assert told == set.intersection(*common)
     assert not told & set(SERVICES)  # beside a server of that name they would be taken for each other
@@ -240,7 +242,7 @@ def test_prometheus_understands_its_configuration_and_has_the_key_it_names() -> 
 
 
 def test_the_offline_file_builds_and_pulls_nothing_else() -> None:
-    """What docs/install.md starts where no image can be had."""
+    """What docs/how-to/install-compose.md starts where no image can be had."""
     wanted = ("nats", "provision", "sandbox-ehr", "triton", "ingest", "drafter", "approval")
     found = render("compose.yaml", "deploy/docker/compose.offline.yaml")["services"]
     assert {found[name]["image"].partition(":")[0] for name in wanted} == {"countersign", "countersign-triton"}

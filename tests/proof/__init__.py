@@ -1,1 +1,1 @@
-"""`make proof`: cases through every door while everything is hurt, and an independent checker. See docs/proof.md."""
+"""`make proof`: cases through every door while everything is hurt, and an independent checker. See docs/explanation/fault-testing.md."""
