@@ -1,4 +1,4 @@
-# The commands of the house. `make help` lists them.
+# The commands of the project. `make help` lists them.
 PY ?= python3.11
 UV_VERSION := 0.13.9
 BIN := .venv/bin
@@ -44,7 +44,7 @@ test: install ## every test
 	@$(BIN)/pytest -n 2 --dist loadgroup -m "not ($(ALONE))"
 	@$(BIN)/pytest -m "$(ALONE)"
 
-proof: install ## cases through every door while everything is killed, cut off and restored; an independent checker
+proof: install ## cases on every path while processes are killed, disconnected and restored; an independent checker decides
 	@$(BIN)/python -m tests.proof $(PROOF)
 
 compose-secrets: install ## keys and passwords for compose.yaml, once, in secrets/
@@ -70,19 +70,20 @@ docs-serve: docs ## the documentation site on http://127.0.0.1:8001
 	@VIRTUAL_ENV=.venv-docs $(BIN)/uv pip sync --quiet --require-hashes locks/docs.txt
 	@touch $@
 
-lint: install ## formatting, rules, types, walls
+lint: install ## formatting, rules, types, imports, prose
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
-	@$(BIN)/mypy -p services -p shared -p cli -p deploy.sandbox_ehr -p deploy.grafana -p deploy.watch -p deploy.supply
+	@$(BIN)/mypy -p services -p shared -p cli -p deploy.sandbox_ehr -p deploy.grafana -p deploy.watch -p deploy.supply -p docs._generate -p docs._prose
 	@$(BIN)/lint-imports
+	@$(BIN)/python -m docs._prose
 
 sbom: install ## what is shipped, as CycloneDX, in dist/countersign.cdx.json
 	@$(BIN)/python -m deploy.supply sbom
 
-scan: install ## what is known of the locked versions; COUNTERSIGN_ADVISORIES names the data: docs/security/supply.md
+scan: install ## known vulnerabilities of the locked versions; data in COUNTERSIGN_ADVISORIES: docs/security/supply.md
 	@$(BIN)/python -m deploy.supply scan
 
-quality: install ## how much of what whole stays must say the drafts say, and what they say wrongly
+quality: install ## which facts of whole stays the drafts contain, and what they say wrongly
 	@$(BIN)/python -m tests.stays $(QUALITY)
 
 bench: install .venv-bench/ready ## the same case on Countersign, Temporal and Restate, side by side
@@ -92,7 +93,7 @@ bench-knowledge: install ## what a refresh costs, and how well each way of searc
 	@$(BIN)/python -m bench.knowledge speed
 	@$(BIN)/python -m bench.knowledge quality
 
-bench-airflow: install .venv-airflow/ready ## a refresh beside an Airflow DAG that does nothing
+bench-airflow: install .venv-airflow/ready ## a refresh compared with an empty Airflow DAG
 	@$(BIN)/python -m bench.airflow
 
 bench-waiting: install ## what ten thousand waiting reviews cost
@@ -101,7 +102,7 @@ bench-waiting: install ## what ten thousand waiting reviews cost
 bench-beginning: install ## how long approval reads before its inbox is there
 	@$(BIN)/python -m bench.beginning
 
-bench-hostile: install ## a ward at work while a thousand connections attack it
+bench-hostile: install ## latency of normal use while a thousand connections attack
 	@$(BIN)/python -m bench.hostile $(BENCH)
 
 bench-proof: install ## what checkpoints and audit verify take on a long trail
@@ -113,7 +114,7 @@ bench-scale: install ## one, two and four processes of each service; what a case
 bench-telemetry: install ## what telemetry adds to a case
 	@$(BIN)/python -m bench.telemetry
 
-bench-sharing: install ## what a refresh costs those who wait for drafts, and what they cost it
+bench-sharing: install ## how a refresh and drafts slow each other down
 	@$(BIN)/python -m bench.sharing
 
 .venv-airflow/ready: locks/airflow.txt

@@ -23,7 +23,7 @@ EXAMPLES: dict[str, str] = {
     "COUNTERSIGN_ERASURE_DIR": "/erasures",
     "COUNTERSIGN_ESCALATE_AFTER": "12h,48h,5d",
     "COUNTERSIGN_GENERATION_DEADLINE": "150",
-    "COUNTERSIGN_HOST": "0.0.0.0",
+    "COUNTERSIGN_HOST": "0.0.0.0",  # noqa: S104 - an example
     "COUNTERSIGN_IDLE": "PT30M",
     "COUNTERSIGN_KNOWLEDGE_FILE": "/knowledge/knowledge.yaml",
     "COUNTERSIGN_KNOWLEDGE_TOKENIZER": "/models/embedder/tokenizer.json",

@@ -107,7 +107,7 @@ class ApprovalSettings(ServiceSettings):
     ehr: EhrSettings = Field(default_factory=EhrSettings)
     ehr_shows_draft: bool = Field(
         default=False,
-        description="the EHR displays the draft beside its Task, so a signature there needs no visit to the review page",
+        description="the EHR displays the draft beside its Task, so signing there needs no visit to our page",
     )
     ehr_contents: ContentTypes = Field(
         default=CONTENT_TYPES, description="content types to file in one DocumentReference, comma-separated"

@@ -174,7 +174,7 @@ class EhrSettings(BaseSettings):
     )
     page_hosts: Names = Field(
         default=(),
-        description="other hosts that may serve further pages of a search, comma-separated; they never receive the token",
+        description="other hosts that may serve further pages of a search, comma-separated; they never get the token",
     )
 
     @property

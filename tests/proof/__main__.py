@@ -34,7 +34,7 @@ def run(
 ) -> None:
     """Take cases through every door while everything is hurt, then let the independent checker say what holds.
 
-    Ends with 1 where something does not hold; the folder with the evidence stays then. See docs/explanation/fault-testing.md.
+    Ends with 1 where something does not hold; the folder with the evidence stays then: docs/explanation/fault-testing.md.
     """
     options = Options(
         cases=cases,
