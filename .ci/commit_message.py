@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 LONGEST = 72
-SUBJECT = re.compile(r"^[a-z][a-z0-9-]*(/[a-z0-9-]+)?: (?P<verb>[a-z][a-z-]*)\b.*[^.\s]$")
+SUBJECT = re.compile(r"^[a-z][a-z0-9-]*(/[a-z0-9-]+)?: (?P<verb>[a-z][a-z-]*)\b(?!.*[.\s]$)")
 MADE_BY_GIT = ("Merge ", "Revert ", "fixup! ", "squash! ")
 # Verbs that only look like another form: "embed", "process", "string".
 IMPERATIVE = {

@@ -14,7 +14,7 @@ WRITTEN = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["versi
 
 
 def test_services_report_the_installed_version() -> None:
-    assert version.VERSION == metadata.version("countersign")
+    assert metadata.version("countersign") == version.VERSION
 
 
 def test_a_folder_that_was_never_installed_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
