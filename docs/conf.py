@@ -19,6 +19,8 @@ highlight_language = "text"
 html_theme = "pydata_sphinx_theme"
 html_title = f"Countersign {release}"
 html_show_sourcelink = False
+html_static_path = ["_static"]
+html_css_files = ["site.css"]
 html_copy_source = False
 html_theme_options = {
     "navbar_align": "left",
