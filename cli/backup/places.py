@@ -36,16 +36,12 @@ class Spread(BaseSettings):
 
     nats_url: str = ""
     nats_ca_file: Path | None = None
-    erasure_dir: Path | None = Field(
-        default=None, description="folder of the list of erasures that restore applies again"
-    )
+    erasure_dir: Path | None = Field(default=None, description="folder of the list of erasures")
     nats_seed: SecretStr = Field(default=SecretStr(""), description="of user backup, or admin to restore")
     nats_seed_file: Path | None = None
-    nats_replicas: int = Field(default=1, description="replicas of each stream that provision and restore create")
+    nats_replicas: int = Field(default=1, description="of streams that are restored")
     nats_placement: Annotated[Tags, NoDecode, BeforeValidator(read_placement)] = Field(
-        default={},
-        validate_default=False,
-        description="server tags that streams must be placed on: TAG for all, STREAM=TAG for one",
+        default={}, validate_default=False, description="the tags of the servers that each stream may be on"
     )
 
     @property

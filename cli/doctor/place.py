@@ -23,10 +23,8 @@ class Around(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="COUNTERSIGN_", extra="ignore", frozen=True, populate_by_name=True)
 
-    nats_monitor_url: str = Field(default="", description="HTTP monitoring endpoint of NATS")
-    seeds_file: Path | None = Field(
-        default=None, description="JSON file: NATS user → nkey seed, for the users that doctor tests"
-    )
+    nats_monitor_url: str = ""
+    seeds_file: Path | None = Field(default=None, description="JSON: NATS user → nkey seed, of those to be tried")
     otlp: str = Field(default="", validation_alias="OTEL_EXPORTER_OTLP_ENDPOINT")
 
 
