@@ -1,6 +1,6 @@
 """Reads one stay's record over FHIR R4: bounded searches per type, everything else is `build_context`'s business.
 
-Which searches, parameters and scopes are needed: docs/ehr.md.
+Which searches, parameters and scopes are needed: docs/reference/fhir.md.
 """
 
 import asyncio

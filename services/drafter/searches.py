@@ -1,4 +1,7 @@
-"""Which searches read the record of a stay, as far as a server can answer them. Pure. Parameters: docs/ehr.md."""
+"""Which searches read the record of a stay, as far as a server can answer them. Pure.
+
+Parameters: docs/reference/fhir.md.
+"""
 
 import re
 from collections.abc import Iterable, Mapping

@@ -10,7 +10,7 @@ from shared.contracts.knowledge import Chunk, Search, point_id
 
 DENSE, SPARSE = "dense", "bm25"
 CANDIDATES = 50  # of each kind before they are fused
-RRF_K = 2  # Qdrant's own default; how well it does: docs/retrieval.md
+RRF_K = 2  # Qdrant's own default; how well it does: docs/explanation/retrieval.md
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,6 +30,7 @@ from shared.runtime.logs import configure_logging
 from shared.runtime.public import SafeHeaders
 from shared.runtime.settings import ServiceSettings
 from shared.runtime.telemetry import look_every, start_telemetry
+from shared.runtime.version import VERSION
 from shared.runtime.watched import Watched
 from shared.telemetry import instruments
 from shared.telemetry.catalogue import DEPENDENCY
@@ -178,7 +179,7 @@ def create_app(
     checks: dict[str, Check] = {}
     for service in services:
         checks |= service.checks
-    app = FastAPI(title="Countersign", version="0.1.0", lifespan=lifespan, docs_url=None, redoc_url=None, **extra)
+    app = FastAPI(title="Countersign", version=VERSION, lifespan=lifespan, docs_url=None, redoc_url=None, **extra)
     problems.install(app)
     app.add_middleware(Limits)
     app.add_middleware(Watched)

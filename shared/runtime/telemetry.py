@@ -25,10 +25,10 @@ from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, Spa
 from opentelemetry.sdk.trace.id_generator import RandomIdGenerator
 from opentelemetry.sdk.trace.sampling import Sampler, SamplingResult
 
+from shared.runtime.version import VERSION
 from shared.telemetry import instruments, tracing
 from shared.telemetry.catalogue import ALLOWED
 
-VERSION = "0.1.0"
 ENDPOINT = "OTEL_EXPORTER_OTLP_{}ENDPOINT"
 LAST_WORD = 5.0  # seconds in which what is left is sent at a stop; an endpoint that is away holds up nothing longer
 SILENCE = 300.0  # seconds between two lines that say that the endpoint does not answer

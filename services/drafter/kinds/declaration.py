@@ -1,4 +1,4 @@
-"""What a kind of document declares in its `kind.toml`. `docs/documents.md` shows one and explains each line."""
+"""What a kind of document declares in its `kind.toml`. Explained in `docs/how-to/document-kinds.md`."""
 
 import re
 from collections.abc import Iterator
